@@ -1,0 +1,48 @@
+//! The one place that reads the time. Everything else is told.
+
+use std::fmt::Debug;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// Tells the wall-clock time. Waiting is [`tokio::time`]'s business, so that a paused runtime
+/// moves both together when the clock is a [`RuntimeClock`].
+pub trait Clock: Debug + Send + Sync {
+    /// The time now, in UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the time is read")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that starts at a chosen moment and advances with the tokio runtime's own time, so
+/// that a paused runtime pauses it too.
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeClock {
+    base: Timestamp,
+    started: Instant,
+}
+
+impl RuntimeClock {
+    /// A clock that reads `base` now. Must be called inside a tokio runtime.
+    #[must_use]
+    pub fn starting_at(base: Timestamp) -> Self {
+        Self { base, started: Instant::now() }
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        let elapsed =
+            SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.base.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+}

@@ -1,0 +1,122 @@
+//! The one place that replaces files: whole, flushed, or not at all.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The effects on files that a crash can fall between. Each is a method of its own, so that a
+/// test can fail, lose or reorder exactly one.
+pub trait Disk: std::fmt::Debug + Send + Sync {
+    /// Reads a whole file; `None` where there is none.
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+    /// Creates or truncates a file and writes it, not yet flushed.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Flushes a file's content to the device.
+    fn flush(&self, path: &Path) -> io::Result<()>;
+    /// Puts one file in the place of another.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Flushes a folder, so that a rename in it lasts.
+    fn flush_folder(&self, path: &Path) -> io::Result<()>;
+    /// Removes a file, if it is there.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// Replaces `path` whole: a temporary file in the same folder, flush, rename, flush the folder.
+/// On an error the old file stands as it was.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_path(path);
+    let written = disk
+        .write(&temporary, bytes)
+        .and_then(|()| disk.flush(&temporary))
+        .and_then(|()| disk.rename(&temporary, path));
+    if let Err(error) = written {
+        // What is left of the attempt is of no use; the error that is told is the first one.
+        drop(disk.remove(&temporary));
+        return Err(error);
+    }
+    disk.flush_folder(folder_of(path))
+}
+
+/// The folder a file is in; the current one for a bare name.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// A hidden name beside the file. The holder of the lock is the only writer, so that one name is
+/// enough, and what a crash leaves is overwritten by the next write.
+fn temporary_path(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+/// The machine's own files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        file.write_all(bytes)
+    }
+
+    fn flush(&self, path: &Path) -> io::Result<()> {
+        OpenOptions::new().write(true).open(path)?.sync_all()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where files are replaced")]
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn flush_folder(&self, path: &Path) -> io::Result<()> {
+        if cfg!(windows) {
+            return Ok(()); // Windows has no such flush; NTFS journals the rename.
+        }
+        File::open(path)?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        for content in ["one", "two"] {
+            replace(&RealDisk, &path, content.as_bytes()).unwrap();
+            assert_eq!(RealDisk.read(&path).unwrap().unwrap(), content.as_bytes());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = replace(&RealDisk, &folder.path().join("no/status.json"), b"x").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,3 @@
+//! Arguments → library → exit code; nothing else.
+
+fn main() {}

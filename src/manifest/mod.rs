@@ -1,0 +1,5 @@
+//! Manifests: what people commit.
+
+mod offer;
+
+pub use offer::{DesiredState, Manifest};

@@ -1,0 +1,89 @@
+//! What can go wrong when the marketplace is asked, told apart by what it means for the caller.
+
+use std::fmt;
+use std::time::Duration;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call got no good answer. Texts from outside are already cleaned; a token is never in it.
+#[derive(Debug, thiserror::Error)]
+pub enum MarketplaceError {
+    /// No connection was made, so the request was not sent.
+    #[error("cannot connect to the marketplace at {origin}")]
+    NotSent {
+        /// Scheme, host and port that were tried.
+        origin: String,
+        /// What the transport said.
+        #[source]
+        source: Source,
+    },
+    /// The request may have been sent and acted on, but no usable answer came back: a timeout, a
+    /// reset, a cut, endless or unreadable body.
+    #[error("the answer to {request} was lost: {what}")]
+    Lost {
+        /// Method and path of the request.
+        request: String,
+        /// What happened, in words.
+        what: String,
+        /// What the transport said.
+        #[source]
+        source: Option<Source>,
+    },
+    /// An answer came, with a status that is no success.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// No token could be had.
+    #[error("no token for the marketplace: {0}")]
+    Token(String),
+    /// An operation's URL leads elsewhere than to the configured marketplace and offer.
+    #[error("ForeignOperationUrl: {0}")]
+    ForeignOperationUrl(String),
+}
+
+/// An answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Method and path of the request.
+    pub request: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The error's code, where the body has one.
+    pub code: Option<String>,
+    /// The error's message, where the body has one, as plain text.
+    pub message: Option<String>,
+    /// How long the marketplace asks us to wait.
+    pub retry_after: Option<Duration>,
+    /// The id of the request at the marketplace, for a support case.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} was answered {}", self.request, self.status)?;
+        if let Some(reason) = http::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+        {
+            write!(f, " {reason}")?;
+        }
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, ": {code}: {message}"),
+            (Some(text), None) | (None, Some(text)) => write!(f, ": {text}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl MarketplaceError {
+    /// The HTTP status, where an answer came.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.status),
+            Self::NotSent { .. }
+            | Self::Lost { .. }
+            | Self::Token(_)
+            | Self::ForeignOperationUrl(_) => None,
+        }
+    }
+}

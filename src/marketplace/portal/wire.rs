@@ -1,0 +1,263 @@
+//! The JSON of the Cloud Partner Portal API, as it goes over the wire: every field optional,
+//! unknown fields passed over, statuses as text. The client translates it into golive's own
+//! types; the emulator writes it.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The API version golive speaks.
+pub const API_VERSION: &str = "2017-10-31";
+
+/// An element of *list offers*, and the whole of *get offer*, of a slot and of a version: the
+/// full offer has more in `definition`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OfferWire {
+    /// The kind of offer, e.g. `microsoft-azure-virtualmachines`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer_type_id: Option<String>,
+    /// The publisher's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher_id: Option<String>,
+    /// The offer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The offer's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The version, growing with each publish.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub version: Option<u64>,
+    /// Texts and plans; golive reads `displayText` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definition: Option<serde_json::Value>,
+    /// When it last changed (UTC, seven fractional digits).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_time: Option<String>,
+    /// Whether the offer was migrated to Partner Center.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pc_migration_status: Option<String>,
+    /// The entity tag, where it is in the body.
+    #[serde(
+        rename = "eTag",
+        alias = "etag",
+        alias = "ETag",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub etag: Option<String>,
+}
+
+/// A message of a step or an operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MessageWire {
+    /// HTML, and not to be trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_html: Option<String>,
+    /// `information`, `warning` or `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// When it was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
+}
+
+/// A step of an operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepWire {
+    /// Its id, e.g. `displaycertify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_name: Option<String>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How long it takes, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_time_frame: Option<String>,
+    /// Its status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub progress_percentage: Option<u64>,
+    /// What is said about it.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub messages: Vec<MessageWire>,
+}
+
+/// The answer to *offer status*.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatusWire {
+    /// The offer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Messages about the whole.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub messages: Vec<MessageWire>,
+    /// The steps of the current or last operation.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub steps: Vec<StepWire>,
+    /// Pages of the preview.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub preview_links: Vec<LinkWire>,
+    /// Pages of the live offer.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub live_links: Vec<LinkWire>,
+}
+
+/// A link to an offer's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LinkWire {
+    /// What the link is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_text: Option<String>,
+    /// Where it leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+/// An element of *list operations*.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SubmissionWire {
+    /// The operation's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The offer's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer_id: Option<String>,
+    /// The publisher's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher_id: Option<String>,
+    /// `publish` or `golive`, any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission_type: Option<String>,
+    /// The operation's status.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "status")]
+    pub submission_state: Option<String>,
+    /// `staging` or `production`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// The marketplace's number of the publishing; can exceed 2^53.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub publishing_version: Option<u64>,
+    /// The version of the offer.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub offer_version: Option<u64>,
+    /// When it last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_time: Option<String>,
+}
+
+/// The answer to *get operation*; the reference prints it inside a one-element array.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperationWire {
+    /// The operation's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Messages about the whole.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub messages: Vec<MessageWire>,
+    /// The marketplace's number of the publishing; can exceed 2^53.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub publishing_version: Option<u64>,
+    /// The version of the offer.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    pub offer_version: Option<u64>,
+    /// Whether somebody asked to cancel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation_request_state: Option<String>,
+    /// The steps, in order.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub steps: Vec<StepWire>,
+    /// Pages of the preview.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub preview_links: Vec<LinkWire>,
+    /// Pages of the live offer.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub live_links: Vec<LinkWire>,
+}
+
+/// One value, or an array of exactly one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrArray<T> {
+    /// As it is.
+    One(T),
+    /// Wrapped.
+    Array([T; 1]),
+}
+
+impl<T> OneOrArray<T> {
+    /// The value.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::One(value) | Self::Array([value]) => value,
+        }
+    }
+}
+
+/// The body of publish, golive and cancel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PostWire {
+    /// What goes with the request.
+    pub metadata: PostMetadataWire,
+}
+
+/// What goes with a POST.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PostMetadataWire {
+    /// Addresses, separated by commas.
+    #[serde(rename = "notification-emails", skip_serializing_if = "Option::is_none")]
+    pub notification_emails: Option<String>,
+}
+
+/// The body of an answer that is an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorBodyWire {
+    /// The error.
+    pub error: ErrorWire,
+}
+
+/// An error's code and message.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ErrorWire {
+    /// A stable word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// An unsigned integer, also where it is written as text or as a whole float; anything else
+/// (negative, out of range, of another type) is as if it were absent.
+fn lenient_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(match value {
+        Some(serde_json::Value::Number(number)) => {
+            number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
+        }
+        Some(serde_json::Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// `null` where a list is expected is an empty list.
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

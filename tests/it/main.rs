@@ -1,0 +1,1 @@
+//! One integration binary: a builder harness; cases as files.
