@@ -17,7 +17,10 @@
 //! | [`cli`] | the command line, as types |
 //! | [`commands`] | one file a subcommand: wiring |
 
+pub mod changes;
 pub mod clock;
 pub mod disk;
 pub mod manifest;
 pub mod marketplace;
+pub mod operation;
+pub mod status;

@@ -89,34 +89,34 @@ text_enum! {
 /// What the marketplace says about a step, as plain text: no tags, entities or terminal escapes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
+    /// When it was written, where the marketplace says so.
+    #[serde(default)]
+    pub at: Option<String>,
     /// How grave it is.
     pub level: Level,
     /// The text.
     pub text: String,
-    /// When it was written, where the marketplace says so.
-    #[serde(default)]
-    pub at: Option<String>,
 }
 
 /// One step of an operation. Which steps there are depends on the type of the offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Its id, e.g. `displaycertify`.
-    pub id: String,
-    /// Its name for people, e.g. `Certification`.
-    pub name: String,
-    /// Its status.
-    pub status: StepStatus,
-    /// How far it is, in percent (0 to 100).
-    #[serde(default)]
-    pub progress: Option<u8>,
     /// How long the marketplace thinks it takes, in its words, e.g. `< 5 day`.
     #[serde(default)]
     pub estimate: Option<String>,
+    /// Its id, e.g. `displaycertify`.
+    pub id: String,
     /// What the marketplace says about it.
     #[serde(default)]
     pub messages: Vec<Message>,
+    /// Its name for people, e.g. `Certification`.
+    pub name: String,
+    /// How far it is, in percent (0 to 100).
+    #[serde(default)]
+    pub progress: Option<u8>,
+    /// Its status.
+    pub status: StepStatus,
 }
 
 /// A link to an offer's page.
@@ -257,7 +257,6 @@ pub enum Accepted {
     },
 }
 
-/// When a message was written, if its text is a timestamp.
 impl Message {
     /// The moment the message was written.
     #[must_use]

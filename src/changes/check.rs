@@ -1,0 +1,102 @@
+//! An independent look at a change set before it is executed, by code that did not make it.
+
+use std::collections::BTreeSet;
+
+use super::change::{ChangeSet, Decision};
+use super::observation::Seen;
+use super::planner::Input;
+use crate::manifest::DesiredState;
+use crate::marketplace::{OfferId, OfferStatus};
+
+/// A change set that must not be executed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// Two changes for one offer, or changes out of order.
+    #[error("{0} stands twice, or out of order, in the change set")]
+    Twice(OfferId),
+    /// A change for an offer that no manifest names or that is out of scope.
+    #[error("{0} is to be changed, but was not asked for")]
+    NotAskedFor(OfferId),
+    /// A trigger on an offer that its manifest holds.
+    #[error("{0} is to be triggered, but its manifest holds it")]
+    Held(OfferId),
+    /// A trigger for an offer that waits for one that is not in sync.
+    #[error("{0} is to be triggered before {1} is live")]
+    BeforeDependency(OfferId, OfferId),
+    /// A trigger that does not fit the manifest's state or version.
+    #[error("{0} is to be triggered against its manifest")]
+    AgainstManifest(OfferId),
+    /// A trigger without a version, or for one that nobody saw.
+    #[error("{0} is to be triggered without a version that was seen")]
+    WithoutVersion(OfferId),
+    /// A trigger on an offer that was not seen, or that an operation runs on.
+    #[error("{0} is to be triggered, but its state does not allow it")]
+    NotReady(OfferId),
+}
+
+/// Finds everything that speaks against executing a change set.
+#[must_use]
+pub fn check(set: &ChangeSet, input: Input<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut last: Option<&OfferId> = None;
+    for change in &set.changes {
+        let offer = &change.offer;
+        if !seen.insert(offer) || last.is_some_and(|last| last >= offer) {
+            violations.push(Violation::Twice(offer.clone()));
+        }
+        last = Some(offer);
+        let scope = input.policy.scope.as_ref();
+        if !input.desired.contains_key(offer) || scope.is_some_and(|it| !it.contains(offer)) {
+            violations.push(Violation::NotAskedFor(offer.clone()));
+        }
+        violations.extend(check_trigger(offer, &change.decision, set, &input));
+    }
+    violations
+}
+
+fn check_trigger(
+    offer: &OfferId,
+    decision: &Decision,
+    set: &ChangeSet,
+    input: &Input<'_>,
+) -> Vec<Violation> {
+    let (version, wanted) = match decision {
+        Decision::GoLive { version } => (*version, DesiredState::Live),
+        Decision::Publish { version } => (*version, DesiredState::Preview),
+        Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Held(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => return Vec::new(),
+    };
+    let mut violations = Vec::new();
+    let Some(desired) = input.desired.get(offer) else { return violations };
+    let manifest = &desired.manifest;
+    if manifest.suspend || manifest.not_before.is_some_and(|until| until > input.now) {
+        violations.push(Violation::Held(offer.clone()));
+    }
+    for dependency in &manifest.after {
+        let change = set.get(dependency);
+        let in_sync = change.is_none_or(|change| matches!(change.decision, Decision::InSync(_)));
+        let asked = input.policy.scope.is_none();
+        if !in_sync || (asked && change.is_none()) {
+            violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));
+        }
+    }
+    let pinned_other = manifest.version.is_some_and(|pinned| pinned != version);
+    if manifest.state != wanted || (pinned_other && wanted == DesiredState::Live) {
+        violations.push(Violation::AgainstManifest(offer.clone()));
+    }
+    let Some(Seen::Offer(observed)) = input.observed.get(offer) else {
+        violations.push(Violation::NotReady(offer.clone()));
+        return violations;
+    };
+    if *observed.status() == OfferStatus::Running {
+        violations.push(Violation::NotReady(offer.clone()));
+    }
+    if observed.version != Some(version) && observed.preview.version() != Some(version) {
+        violations.push(Violation::WithoutVersion(offer.clone()));
+    }
+    violations
+}

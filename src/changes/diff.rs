@@ -1,0 +1,34 @@
+//! Observed against desired, as a unified diff of YAML.
+
+use std::fmt::Write as _;
+
+use similar::TextDiff;
+
+use super::change::{Change, Standing};
+
+/// A unified diff from where the offer stands to where it should; empty where nothing differs.
+#[must_use]
+pub fn diff(change: &Change) -> String {
+    let (from, to) = (yaml(change, &change.from), yaml(change, &change.to));
+    if from == to {
+        return String::new();
+    }
+    let diff = TextDiff::from_lines(&from, &to);
+    diff.unified_diff().context_radius(3).header("observed", "desired").to_string()
+}
+
+/// Plain scalars only: ids, words and integers need no quoting.
+fn yaml(change: &Change, standing: &Standing) -> String {
+    let offer = &change.offer;
+    let mut text = format!("publisher: {}\noffer: {}\n", offer.publisher(), offer.offer());
+    let versions =
+        [("previewVersion", standing.preview_version), ("liveVersion", standing.live_version)];
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "state: {}", standing.state.unwrap_or("unknown"));
+    for (name, version) in versions {
+        if let Some(version) = version {
+            let _ = writeln!(text, "{name}: {version}");
+        }
+    }
+    text
+}

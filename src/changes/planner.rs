@@ -1,0 +1,202 @@
+//! Every offer's decision, in the order of their dependencies.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+
+use super::change::{Block, Change, ChangeSet, Decision, Place};
+use super::observation::{Observation, Question, Seen};
+use super::rules::Case;
+use crate::manifest::Loaded;
+use crate::marketplace::OfferId;
+use crate::status::OfferRecord;
+
+/// Which failed offers are tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// None.
+    #[default]
+    None,
+    /// These.
+    Offers(BTreeSet<OfferId>),
+    /// All.
+    All,
+}
+
+/// What the user asked for on the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Which failed offers are tried again.
+    pub retry: Retry,
+    /// The offers this run is about; `None` for all. Others are looked at where one of these
+    /// waits for them, and never touched.
+    pub scope: Option<BTreeSet<OfferId>>,
+    /// The offers this run has triggered already: a retry is asked for once.
+    pub attempted: BTreeSet<OfferId>,
+}
+
+impl Policy {
+    fn retries(&self, offer: &OfferId) -> bool {
+        let asked = match &self.retry {
+            Retry::None => false,
+            Retry::Offers(offers) => offers.contains(offer),
+            Retry::All => true,
+        };
+        asked && !self.attempted.contains(offer)
+    }
+}
+
+/// All that is decided from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// What the manifests want.
+    pub desired: &'a BTreeMap<OfferId, Loaded>,
+    /// What golive last knew.
+    pub recorded: &'a BTreeMap<OfferId, OfferRecord>,
+    /// What the marketplace said so far.
+    pub observed: &'a BTreeMap<OfferId, Seen>,
+    /// The time.
+    pub now: Timestamp,
+    /// What the user asked for.
+    pub policy: &'a Policy,
+}
+
+/// What must be asked before everything can be decided; at most one question an offer.
+pub type Questions = Vec<(OfferId, Question)>;
+
+/// Decides about every offer in scope, or tells what must be asked first.
+pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
+    let wanted = in_scope(&input);
+    let mut decided: BTreeMap<&OfferId, Option<Change>> = BTreeMap::new();
+    let mut questions = Questions::new();
+    for loaded in in_dependency_order(input.desired, &wanted) {
+        let change = match waiting_on(loaded, &decided) {
+            // Something it waits for is still being asked about.
+            None => None,
+            Some(waiting_on) => match assess(&input, loaded, &waiting_on) {
+                Ok(change) => Some(change),
+                Err(question) => {
+                    questions.push((loaded.id.clone(), question));
+                    None
+                }
+            },
+        };
+        decided.insert(&loaded.id, change);
+    }
+    if !questions.is_empty() {
+        return Err(questions);
+    }
+    let scope = input.policy.scope.as_ref();
+    let in_scope = |offer: &OfferId| scope.is_none_or(|scope| scope.contains(offer));
+    let changes = decided.into_iter().filter(|(offer, _)| in_scope(offer));
+    Ok(ChangeSet { changes: changes.filter_map(|(_, change)| change).collect() })
+}
+
+/// The offers in scope, and those they wait for.
+fn in_scope<'a>(input: &Input<'a>) -> BTreeSet<&'a OfferId> {
+    let in_scope =
+        |offer: &&OfferId| input.policy.scope.as_ref().is_none_or(|scope| scope.contains(offer));
+    let mut wanted: BTreeSet<&OfferId> = input.desired.keys().filter(in_scope).collect();
+    let mut open: Vec<&OfferId> = wanted.iter().copied().collect();
+    while let Some(offer) = open.pop() {
+        for dependency in input.desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after)
+        {
+            if wanted.insert(dependency) {
+                open.push(dependency);
+            }
+        }
+    }
+    wanted
+}
+
+/// Each offer after those it waits for. Validation has refused cycles; should there be one all
+/// the same, its offers come last and wait.
+fn in_dependency_order<'a>(
+    desired: &'a BTreeMap<OfferId, Loaded>,
+    wanted: &BTreeSet<&OfferId>,
+) -> Vec<&'a Loaded> {
+    let offers = || desired.values().filter(|loaded| wanted.contains(&loaded.id));
+    let mut missing: BTreeMap<&OfferId, usize> = BTreeMap::new();
+    let mut dependents: BTreeMap<&OfferId, Vec<&Loaded>> = BTreeMap::new();
+    for loaded in offers() {
+        let after: BTreeSet<_> =
+            loaded.manifest.after.iter().filter(|offer| desired.contains_key(offer)).collect();
+        missing.insert(&loaded.id, after.len());
+        for dependency in after {
+            dependents.entry(dependency).or_default().push(loaded);
+        }
+    }
+    let mut ready: VecDeque<&Loaded> =
+        offers().filter(|loaded| missing.get(&loaded.id) == Some(&0)).collect();
+    let mut order = Vec::with_capacity(missing.len());
+    while let Some(loaded) = ready.pop_front() {
+        missing.remove(&loaded.id);
+        order.push(loaded);
+        for dependent in dependents.remove(&loaded.id).unwrap_or_default() {
+            if let Some(count) = missing.get_mut(&dependent.id) {
+                *count -= 1;
+                if *count == 0 {
+                    ready.push_back(dependent);
+                }
+            }
+        }
+    }
+    order.extend(offers().filter(|loaded| missing.contains_key(&loaded.id)));
+    order
+}
+
+/// The offers it names in `after` that are not live; `None` while that is not known.
+fn waiting_on(
+    loaded: &Loaded,
+    decided: &BTreeMap<&OfferId, Option<Change>>,
+) -> Option<Vec<OfferId>> {
+    let mut waiting = Vec::new();
+    for dependency in &loaded.manifest.after {
+        match decided.get(dependency) {
+            Some(None) => return None,
+            Some(Some(change)) if is_live(&change.decision) => {}
+            Some(Some(_)) | None => waiting.push(dependency.clone()),
+        }
+    }
+    Some(waiting)
+}
+
+fn is_live(decision: &Decision) -> bool {
+    match decision {
+        Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
+        Decision::InSync(Place::Preview(_))
+        | Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Track(_)
+        | Decision::Held(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => false,
+    }
+}
+
+fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Question> {
+    let recorded = input.recorded.get(&loaded.id);
+    let absent = |block| (Decision::Blocked(block), None);
+    let (decision, observation) = match input.observed.get(&loaded.id) {
+        Some(Seen::Offer(observation)) => {
+            let case = Case {
+                desired: loaded,
+                recorded,
+                observed: observation,
+                waiting_on,
+                now: input.now,
+                retry: input.policy.retries(&loaded.id),
+            };
+            (case.decide()?, Some(&**observation))
+        }
+        Some(Seen::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
+        Some(Seen::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
+        Some(Seen::NotFound(said)) => absent(Block::NotFound(said.clone())),
+        Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
+        None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
+    };
+    let from = observation.map(|seen| Case::standing(seen, recorded)).unwrap_or_default();
+    let to = Case::target(&decision, &from, loaded);
+    let etag = observation.and_then(|seen: &Observation| seen.etag.clone());
+    Ok(Change { offer: loaded.id.clone(), decision, from, to, etag })
+}

@@ -1,0 +1,125 @@
+//! Following an operation to its end: when to ask next, and what an answer means.
+
+use std::time::Duration;
+
+use crate::marketplace::OperationStatus;
+
+/// How long to wait between two polls of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// The first.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+impl Intervals {
+    /// The interval after `polls` polls: half as long again each time, up to the longest.
+    #[must_use]
+    pub fn after(self, polls: u32) -> Duration {
+        let mut interval = self.first.min(self.longest);
+        for _ in 0..polls {
+            if interval >= self.longest {
+                break;
+            }
+            interval = (interval + interval / 2).min(self.longest);
+        }
+        interval
+    }
+}
+
+/// How far the following is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Follow {
+    /// How often the operation was asked for.
+    pub polls: u32,
+}
+
+/// What came of a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FollowEvent {
+    /// An answer: the body's status, and how long the marketplace asks to wait.
+    Polled {
+        /// The status in the body; the HTTP code says nothing about it.
+        status: OperationStatus,
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// 404: the operation's URL has expired.
+    Expired,
+    /// No answer. A failed poll is a failed poll, not a state.
+    Failed {
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowCommand {
+    /// Poll again after this long.
+    PollAfter(Duration),
+    /// It ended, or can't be asked for any more: decide about the offer anew.
+    AskOffer,
+}
+
+impl Follow {
+    /// One step: an unknown status means that the operation still runs.
+    #[must_use]
+    pub fn step(self, event: &FollowEvent, intervals: Intervals) -> (Self, FollowCommand) {
+        let next = Self { polls: self.polls.saturating_add(1) };
+        let interval = intervals.after(self.polls);
+        let command = match event {
+            FollowEvent::Polled { status, .. } if status.is_finished() => FollowCommand::AskOffer,
+            FollowEvent::Expired => FollowCommand::AskOffer,
+            // The marketplace may ask for more patience than we have, never for less.
+            FollowEvent::Polled { retry_after, .. } | FollowEvent::Failed { retry_after } => {
+                FollowCommand::PollAfter(retry_after.unwrap_or_default().max(interval))
+            }
+        };
+        (next, command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVALS: Intervals =
+        Intervals { first: Duration::from_secs(30), longest: Duration::from_secs(300) };
+
+    #[test]
+    fn intervals_grow_and_stay_within_their_bounds() {
+        let seconds: Vec<_> = (0..9).map(|polls| INTERVALS.after(polls).as_secs()).collect();
+        assert_eq!(seconds, [30, 45, 67, 101, 151, 227, 300, 300, 300]);
+        assert_eq!(INTERVALS.after(u32::MAX).as_secs(), 300);
+        let swapped = Intervals { first: INTERVALS.longest, longest: INTERVALS.first };
+        assert_eq!(swapped.after(3).as_secs(), 30);
+    }
+
+    #[test]
+    fn only_a_finished_status_or_an_expired_url_ends_the_following() {
+        let polled =
+            |status: &str| FollowEvent::Polled { status: status.into(), retry_after: None };
+        let next = |event| Follow::default().step(&event, INTERVALS).1;
+        for finished in ["succeeded", "Completed", "complete", "failed", "canceled"] {
+            assert_eq!(next(polled(finished)), FollowCommand::AskOffer, "{finished}");
+        }
+        assert_eq!(next(FollowEvent::Expired), FollowCommand::AskOffer);
+        let wait = FollowCommand::PollAfter(INTERVALS.first);
+        for running in ["notStarted", "running", "Dreaming", ""] {
+            assert_eq!(next(polled(running)), wait, "{running}");
+        }
+        assert_eq!(next(FollowEvent::Failed { retry_after: None }), wait);
+    }
+
+    #[test]
+    fn retry_after_lengthens_an_interval_and_never_shortens_it() {
+        let next = |seconds| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            Follow::default().step(&FollowEvent::Failed { retry_after }, INTERVALS).1
+        };
+        assert_eq!(next(1), FollowCommand::PollAfter(Duration::from_secs(30)));
+        assert_eq!(next(900), FollowCommand::PollAfter(Duration::from_secs(900)));
+    }
+}

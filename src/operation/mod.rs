@@ -1,0 +1,10 @@
+//! Pure: the trigger protocol and the following of operations, as `(state, event)` →
+//! `(state, command)`. What is done with a command is [`crate::reconcile`]'s business.
+
+mod follow;
+mod trigger;
+
+pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
+pub use trigger::{
+    After, Answer, Command, Event, Look, Patience, Sent, Standstill, State, Trigger, step,
+};

@@ -1,0 +1,367 @@
+//! The trigger protocol: never twice, never lost.
+//!
+//! A request that starts an operation is preceded by an intent on disk and followed by the
+//! operation's location on disk. Whatever is not clearly a refusal is in doubt, and doubt is
+//! settled by looking, never by simply sending again.
+//!
+//! ```text
+//! Checking ──► Intending ──► Sending ──► Recording ──► Ended
+//!    ▲            ▲             │             ▲
+//!    │            │             ▼             │
+//!    └─ Dropping ◄┼───────── Doubting ────────┘
+//!                 └─────────────┘ settled, and still waiting under the same ETag
+//! ```
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::marketplace::{ETag, OperationRef, OperationStatus, RequestId};
+use crate::status::Intent;
+
+/// How often, and for how long, one trigger is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long after the intent a request that left no trace may be sent again (`--settle`).
+    pub settle: Duration,
+    /// How often the request is sent at most.
+    pub attempts: u32,
+    /// How often the offer is looked at in doubt before the doubt is left to the next run.
+    pub looks: u32,
+    /// The longest pause the marketplace may ask for before the offer is left to the next run.
+    pub pause: Duration,
+}
+
+/// Where the protocol is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The offer is asked for its `ETag`, and decided about again.
+    Checking,
+    /// The intent is being written.
+    Intending(Intent),
+    /// The request is under way.
+    Sending(Intent),
+    /// The request may have been accepted. The doubt began at the time: when no answer came, or,
+    /// where a run begins with it, when the intent was written.
+    Doubting(Intent, Timestamp),
+    /// The operation is being written in the place of the intent.
+    Recording(Sent),
+    /// The intent is being removed: the request was not accepted.
+    Dropping(After),
+    /// A pause before the offer is checked again.
+    Pausing,
+    /// Nothing more will happen.
+    Ended,
+}
+
+/// What comes after an intent was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The offer is checked again after a pause.
+    Retry(Duration),
+    /// The protocol ends.
+    End(Standstill),
+}
+
+/// A trigger under way: the state, and what it has cost so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Where it is.
+    pub state: State,
+    /// How often the request was sent, or was to be.
+    pub sent: u32,
+    /// How often the offer was looked at in doubt.
+    pub looks: u32,
+}
+
+/// An accepted operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The request it came of.
+    pub intent: Intent,
+    /// Where it is found; `None` where only the offer's status shows it.
+    pub operation: Option<OperationRef>,
+    /// Its status, where it is known.
+    pub status: Option<OperationStatus>,
+}
+
+/// Why the protocol came to an end without an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standstill {
+    /// The offer is not what it was: observe and decide again.
+    ObserveAgain(Option<String>),
+    /// The offer is in production: the request did its work and is over.
+    Live,
+    /// The marketplace refused the request (400 or 422); it is not to be repeated.
+    Refused(String),
+    /// The request was refused for a reason that lies outside of offer and manifest, or could not
+    /// be sent.
+    Unsent(String),
+    /// The marketplace asks to wait for longer than this run may.
+    Throttled(Duration),
+    /// The status file could not be written; nothing was sent.
+    Unwritten,
+    /// It is not known whether the request was accepted. The intent stays on disk.
+    InDoubt(String),
+}
+
+/// What the marketplace's answer to the request means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 202, with a usable URL.
+    Accepted(OperationRef),
+    /// 422, or a 400 that no running operation explains: not to be repeated.
+    Refused(String),
+    /// 401, 403, 404: refused for a reason outside of the offer.
+    Denied(String),
+    /// 409 or 412: observe again.
+    Conflict(String),
+    /// 429 or 503: not accepted; wait as told.
+    NotNow(Option<Duration>),
+    /// The connection was never made.
+    NotSent(String),
+    /// Everything else.
+    Unclear(String),
+}
+
+/// What a look at an offer in doubt shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// An operation of the intent's kind runs, or has run, since the request.
+    Operation {
+        /// Where it is found, if by more than the offer's status.
+        operation: Option<OperationRef>,
+        /// Its status.
+        status: OperationStatus,
+    },
+    /// Production holds the version, and no operation is to be found.
+    Live,
+    /// The offer waits as it did before the request.
+    StillWaiting {
+        /// Its entity tag.
+        etag: Option<ETag>,
+    },
+    /// The offer is in another state, in which the request makes no sense.
+    Elsewhere,
+    /// The offer could not be looked at.
+    Failed(String),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The offer was asked for, and the decision stands; the intent is ready to be written.
+    Confirmed(Intent),
+    /// The offer was asked for, and the decision does not stand.
+    Changed,
+    /// The offer could not be asked for.
+    CheckFailed(String),
+    /// The status file was written and flushed.
+    Written,
+    /// The status file could not be written.
+    NotWritten,
+    /// An answer, or none, and when (UTC).
+    Answered(Answer, Timestamp),
+    /// A look at an offer in doubt, at a time, with a fresh request id should it be needed.
+    Looked {
+        /// What it shows.
+        look: Look,
+        /// When the look began (UTC).
+        at: Timestamp,
+        /// An id for a new attempt.
+        fresh: RequestId,
+    },
+    /// The pause is over.
+    Elapsed,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `GET` the offer and decide again.
+    Check,
+    /// Put the intent on disk, flushed.
+    WriteIntent(Intent),
+    /// Send the request.
+    Send(Intent),
+    /// Look at the offer: submissions, status, slots, `ETag`.
+    Look,
+    /// Put the operation on disk in the place of the intent, in one write.
+    WriteOperation(Sent),
+    /// Remove the intent from the disk.
+    DropIntent,
+    /// Wait, then say [`Event::Elapsed`].
+    Wait(Duration),
+    /// An operation runs, or has run.
+    Follow(Sent),
+    /// It ends without one.
+    Stop(Standstill),
+}
+
+/// The shortest pause between two looks or tries.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Trigger {
+    /// A trigger that was just decided.
+    #[must_use]
+    pub fn fresh() -> (Self, Command) {
+        (Self { state: State::Checking, sent: 0, looks: 0 }, Command::Check)
+    }
+
+    /// A trigger of which an intent was found on disk, without an operation.
+    #[must_use]
+    pub fn in_doubt(intent: Intent) -> (Self, Command) {
+        (
+            Self { state: State::Doubting(intent.clone(), intent.at), sent: 1, looks: 0 },
+            Command::Look,
+        )
+    }
+}
+
+/// One step of the protocol. An event that does not belong to the state ends it in doubt: that
+/// sends nothing and forgets nothing.
+#[must_use]
+pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Command) {
+    let Trigger { state, sent, looks } = trigger;
+    let to = |state, command| (Trigger { state, sent, looks }, command);
+    match (state, event) {
+        (State::Checking, Event::Confirmed(intent)) => {
+            to(State::Intending(intent.clone()), Command::WriteIntent(intent))
+        }
+        (State::Checking, Event::Changed) => {
+            to(State::Ended, Command::Stop(Standstill::ObserveAgain(None)))
+        }
+        (State::Checking, Event::CheckFailed(why)) => {
+            to(State::Ended, Command::Stop(Standstill::Unsent(why)))
+        }
+        (State::Intending(intent), Event::Written) => {
+            let trigger = Trigger { state: State::Sending(intent.clone()), sent: sent + 1, looks };
+            (trigger, Command::Send(intent))
+        }
+        (State::Intending(_), Event::NotWritten) => {
+            to(State::Ended, Command::Stop(Standstill::Unwritten))
+        }
+        (State::Sending(intent), Event::Answered(answer, at)) => {
+            answered(Tally { sent, looks }, intent, answer, at, patience)
+        }
+        (State::Doubting(intent, since), Event::Looked { look, at, fresh }) => {
+            let tally = Tally { sent, looks: looks + 1 };
+            looked(tally, (intent, since), look, (at, fresh), patience)
+        }
+        (State::Doubting(intent, since), Event::Elapsed) => {
+            to(State::Doubting(intent, since), Command::Look)
+        }
+        (State::Recording(done), Event::Written | Event::NotWritten) => {
+            // A failed write loses nothing: the operation is followed in memory, and the intent
+            // on disk finds it again.
+            to(State::Ended, Command::Follow(done))
+        }
+        // A failed write leaves an intent that the next run finds to be without effect.
+        (State::Dropping(After::Retry(pause)), Event::Written | Event::NotWritten) => {
+            to(State::Pausing, Command::Wait(pause))
+        }
+        (State::Dropping(After::End(end)), Event::Written | Event::NotWritten) => {
+            to(State::Ended, Command::Stop(end))
+        }
+        (State::Pausing, Event::Elapsed) => to(State::Checking, Command::Check),
+        (state, event) => {
+            let why = format!("{event:?} makes no sense in {state:?}");
+            to(State::Ended, Command::Stop(Standstill::InDoubt(why)))
+        }
+    }
+}
+
+/// What a trigger has cost so far.
+#[derive(Clone, Copy)]
+struct Tally {
+    sent: u32,
+    looks: u32,
+}
+
+impl Tally {
+    fn to(self, state: State, command: Command) -> (Trigger, Command) {
+        (Trigger { state, sent: self.sent, looks: self.looks }, command)
+    }
+
+    fn record(self, done: Sent) -> (Trigger, Command) {
+        self.to(State::Recording(done.clone()), Command::WriteOperation(done))
+    }
+
+    fn drop(self, after: After) -> (Trigger, Command) {
+        self.to(State::Dropping(after), Command::DropIntent)
+    }
+}
+
+fn answered(
+    tally: Tally,
+    intent: Intent,
+    answer: Answer,
+    at: Timestamp,
+    patience: Patience,
+) -> (Trigger, Command) {
+    let tired = tally.sent >= patience.attempts;
+    let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
+    match answer {
+        Answer::Accepted(operation) => {
+            tally.record(Sent { intent, operation: Some(operation), status: None })
+        }
+        Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
+        Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
+        Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
+        Answer::NotNow(asked) => {
+            let pause = asked.unwrap_or(backoff).max(SHORTEST_PAUSE);
+            let too_long = tired || pause > patience.pause;
+            tally.drop(if too_long {
+                After::End(Standstill::Throttled(pause))
+            } else {
+                After::Retry(pause)
+            })
+        }
+        Answer::NotSent(why) if tired => tally.drop(After::End(Standstill::Unsent(why))),
+        Answer::NotSent(_) => tally.drop(After::Retry(backoff)),
+        Answer::Unclear(_) => tally.to(State::Doubting(intent, at), Command::Look),
+    }
+}
+
+fn looked(
+    tally: Tally,
+    (intent, since): (Intent, Timestamp),
+    look: Look,
+    (at, fresh): (Timestamp, RequestId),
+    patience: Patience,
+) -> (Trigger, Command) {
+    let remaining = until_settled(intent.at.max(since), at, patience.settle);
+    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
+    match look {
+        Look::Operation { operation, status } => {
+            tally.record(Sent { intent, operation, status: Some(status) })
+        }
+        Look::Live => tally.drop(After::End(Standstill::Live)),
+        Look::Failed(why) if tally.looks >= patience.looks => {
+            tally.to(State::Ended, Command::Stop(Standstill::InDoubt(why)))
+        }
+        Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
+        // What was sent may show late: nothing is given up or sent again before it has settled.
+        Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
+            tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
+        }
+        Look::StillWaiting { etag } if etag == intent.etag => {
+            if tally.sent >= patience.attempts {
+                let why = format!("sent {} times, and the offer still waits", tally.sent);
+                return tally.to(State::Ended, Command::Stop(Standstill::InDoubt(why)));
+            }
+            let again = Intent { at, request_id: fresh, ..intent };
+            tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
+        }
+        Look::StillWaiting { .. } | Look::Elsewhere => {
+            tally.drop(After::End(Standstill::ObserveAgain(None)))
+        }
+    }
+}
+
+/// How long it is until a request that left no trace may be sent again. A clock that was set back
+/// makes it longer, up to the whole settling time from now.
+fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
+    let passed = now.duration_since(since).max(SignedDuration::ZERO);
+    settle.saturating_sub(Duration::try_from(passed).unwrap_or_default())
+}

@@ -1,0 +1,141 @@
+//! The lock beside the status file: an OS lock, so that a dead holder never blocks.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// How often a held lock is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The longest description of a holder that is read.
+const MAX_HOLDER_LENGTH: u64 = 1024;
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// A living process holds it.
+    #[error(
+        "another golive holds the lock {}: {holder}; wait for it to end, or give --lock-timeout a longer time",
+        path.display()
+    )]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// Who it is, in the holder's words.
+        holder: String,
+    },
+    /// The lock file can't be opened or locked.
+    #[error("cannot lock {}; golive needs to write in this folder", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The right to write the status file, for as long as it lives.
+#[derive(Debug)]
+pub struct StatusLock {
+    // Closing the file releases the lock. The file itself stays: to remove it would let two
+    // processes lock two files of one name.
+    _file: File,
+}
+
+impl StatusLock {
+    /// Takes the lock of the status file at `status_path`, waiting for a holder for at most
+    /// `timeout`. `command` tells others what this process does.
+    pub async fn acquire(
+        status_path: &Path,
+        timeout: Duration,
+        command: &str,
+        clock: &dyn Clock,
+    ) -> Result<Self, LockError> {
+        let path = lock_path(status_path);
+        let failed = |source| LockError::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = read_holder(&mut file);
+                    return Err(LockError::Held { path, holder });
+                }
+            }
+        }
+        let holder =
+            format!("{command}, process {}, since {:.0}\n", std::process::id(), clock.now());
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(holder.as_bytes()));
+        written.map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| (&*file).take(MAX_HOLDER_LENGTH).read_to_string(&mut text));
+    let line = crate::marketplace::clean_line(text.trim());
+    if read.is_err() || line.is_empty() {
+        "a process that did not say which".to_owned()
+    } else {
+        line
+    }
+}
+
+fn lock_path(status_path: &Path) -> PathBuf {
+    let mut name = status_path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_lock_names_its_holder_and_a_released_one_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golive.status.json");
+        let take = |command: &'static str| {
+            let path = path.clone();
+            async move {
+                StatusLock::acquire(&path, Duration::from_secs(5), command, &SystemClock).await
+            }
+        };
+        let first = take("golive apply").await.unwrap();
+        let error = take("golive watch").await.unwrap_err().to_string();
+        assert!(error.contains("golive apply, process"), "{error}");
+        drop(first);
+        take("golive watch").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_an_error() {
+        let path = Path::new("/no/such/folder/golive.status.json");
+        let error = StatusLock::acquire(path, Duration::ZERO, "golive apply", &SystemClock).await;
+        assert!(matches!(error, Err(LockError::Io { .. })));
+    }
+}

@@ -1,0 +1,15 @@
+//! What golive last knew: the status file, and the lock that keeps it one process's.
+
+mod lock;
+mod record;
+mod schema;
+mod store;
+
+pub use lock::{LockError, StatusLock};
+pub use record::{
+    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
+    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile, current_step,
+    stopped_step,
+};
+pub use schema::status_schema;
+pub use store::{StatusStore, StoreError, parse, read};

@@ -1,0 +1,474 @@
+//! The model of the status file. Fields stand in alphabetical order of their JSON names, so that
+//! what is written has its keys sorted.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::DesiredState;
+use crate::marketplace::{
+    ChangedTime, ETag, Message, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId,
+    Step, StepStatus, Version,
+};
+
+/// The version of the file's format that this golive reads and writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How many finished operations an offer's history keeps.
+pub const HISTORY_LENGTH: usize = 10;
+
+/// What golive last knew of every offer it manages. A cache, never an authority: deleting the
+/// file costs requests, not correctness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StatusFile {
+    /// Every offer, by its name (`publisher/offer`).
+    pub offers: BTreeMap<OfferId, OfferRecord>,
+    /// The version of this format.
+    pub schema: u32,
+    /// When the file was last written (UTC).
+    pub updated_at: Timestamp,
+}
+
+impl StatusFile {
+    /// A file that knows nothing.
+    #[must_use]
+    pub fn empty(now: Timestamp) -> Self {
+        Self { offers: BTreeMap::new(), schema: SCHEMA_VERSION, updated_at: now }
+    }
+}
+
+/// Where an offer stands, in one word.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Phase {
+    /// Production holds what the manifest wants.
+    Live,
+    /// The offer is in preview, as the manifest wants.
+    Preview,
+    /// A request that starts an operation is about to be sent, or may have been.
+    Triggering,
+    /// An operation runs.
+    InProgress,
+    /// Held on purpose: suspended, scheduled, or waiting for another offer.
+    Held,
+    /// Something is in the way that a person must mend.
+    Blocked,
+    /// The last attempt failed or was canceled.
+    Failed,
+}
+
+impl Phase {
+    /// As the status file spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "Live",
+            Self::Preview => "Preview",
+            Self::Triggering => "Triggering",
+            Self::InProgress => "InProgress",
+            Self::Held => "Held",
+            Self::Blocked => "Blocked",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+/// Why an offer is in its phase: a stable word for programs.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Reason {
+    /// Production holds the desired version.
+    InProduction,
+    /// The manifest asks for preview, and the offer is live: it can't be taken back.
+    AlreadyLive,
+    /// The offer is in preview, as desired.
+    InPreview,
+    /// golive is to be sent, or may have been.
+    GoLivePending,
+    /// Publish is to be sent, or may have been.
+    PublishPending,
+    /// A golive runs.
+    GoLiveRunning,
+    /// A publish runs.
+    PublishRunning,
+    /// An operation of another or an unknown kind runs.
+    OperationRunning,
+    /// The manifest says `suspend`.
+    Suspended,
+    /// The manifest's `notBefore` is ahead.
+    Scheduled,
+    /// An offer named in `after` is not live yet.
+    WaitingForDependency,
+    /// 401: there is no token, or it is not accepted.
+    Unauthorized,
+    /// 403: the credentials may not touch this publisher.
+    Forbidden,
+    /// 404: no such publisher or offer.
+    NotFound,
+    /// Another version is in preview than the one that the manifest pins.
+    VersionMismatch,
+    /// Nothing was ever published to preview.
+    NotInPreview,
+    /// The marketplace says something this golive does not understand.
+    UnknownStatus,
+    /// The marketplace refused the request; it is not repeated until its cause is mended.
+    Refused,
+    /// The offer changes under golive's hands.
+    Conflict,
+    /// The marketplace asks to wait for longer than this run may.
+    Throttled,
+    /// The marketplace could not be asked.
+    Unreachable,
+    /// The last operation failed.
+    OperationFailed,
+    /// The last operation was canceled.
+    OperationCanceled,
+}
+
+/// What golive last knew of one offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OfferRecord {
+    /// How often a request was sent to bring the present version where it should be.
+    pub attempts: u32,
+    /// What last went wrong, until it is overcome.
+    pub error: Option<ErrorRecord>,
+    /// The last ten finished operations, the oldest first.
+    pub history: Vec<OperationRecord>,
+    /// The request that is about to be made, or may have been.
+    pub intent: Option<Intent>,
+    /// The manifest that asks for this offer.
+    pub manifest: ManifestRecord,
+    /// The phase and its reason, as a sentence for people.
+    pub message: String,
+    /// When golive means to look again (UTC).
+    pub next_check_at: Option<Timestamp>,
+    /// What the marketplace said.
+    pub observed: Option<ObservedRecord>,
+    /// The operation that runs, or the last one with its final steps.
+    pub operation: Option<OperationRecord>,
+    /// Where the offer stands.
+    pub phase: Phase,
+    /// Why.
+    pub reason: Reason,
+    /// Since when phase and reason are what they are (UTC).
+    pub since: Timestamp,
+}
+
+impl OfferRecord {
+    /// The operation, while it runs.
+    #[must_use]
+    pub fn running(&self) -> Option<&OperationRecord> {
+        self.operation.as_ref().filter(|operation| !operation.status.is_finished())
+    }
+
+    /// Puts a new operation in the place of the present one, which goes to the history.
+    pub fn begin(&mut self, operation: OperationRecord) {
+        if let Some(previous) = self.operation.replace(operation) {
+            let same = self.operation.as_ref().is_some_and(|next| next.is_same(&previous));
+            if !same {
+                self.history.push(previous);
+                let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
+                self.history.drain(..surplus);
+            }
+        }
+    }
+}
+
+/// The manifest that asks for an offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManifestRecord {
+    /// A digest of what the manifest says; comments and layout do not matter.
+    pub digest: String,
+    /// The file, seen from the status file's folder.
+    pub file: String,
+    /// The desired state.
+    pub state: DesiredState,
+}
+
+/// What the marketplace said of an offer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObservedRecord {
+    /// When it said so (UTC).
+    pub at: Timestamp,
+    /// When the offer last changed, in the marketplace's words.
+    pub changed_time: Option<ChangedTime>,
+    /// The entity tag of the offer, where golive asked for it.
+    pub etag: Option<ETag>,
+    /// The version in production, where golive knows it.
+    pub live_version: Option<Version>,
+    /// The version in preview, where golive knows it.
+    pub preview_version: Option<Version>,
+    /// The offer's status.
+    pub status: OfferStatus,
+    /// The offer's version.
+    pub version: Option<Version>,
+}
+
+/// The record that a POST is about to be made. It is on disk before the request is sent, and an
+/// intent without an operation means: the request may have been accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Intent {
+    /// When it was written (UTC).
+    pub at: Timestamp,
+    /// The offer's entity tag that the request expects.
+    pub etag: Option<ETag>,
+    /// What is to be started.
+    pub kind: OperationKind,
+    /// The newest operation of this kind that was known before the request: a newer one is the
+    /// request's.
+    pub last_submission: Option<String>,
+    /// The id the request carries.
+    pub request_id: RequestId,
+    /// The version it is for.
+    pub version: Version,
+}
+
+/// An operation, running or finished.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OperationRecord {
+    /// Whether somebody else started it.
+    pub adopted: bool,
+    /// When golive saw that it had ended (UTC).
+    pub finished_at: Option<Timestamp>,
+    /// Its id at the marketplace, where it is known.
+    pub id: Option<String>,
+    /// What it does.
+    pub kind: OperationKind,
+    /// Path and query of its URL, where the marketplace gave one.
+    pub location: Option<String>,
+    /// The digest of the manifest for which it was started or adopted.
+    pub manifest_digest: String,
+    /// What the marketplace says about the whole.
+    pub messages: Vec<Message>,
+    /// When golive last heard of it (UTC).
+    pub polled_at: Option<Timestamp>,
+    /// How far it is, in percent (0 to 100).
+    pub progress: Option<u8>,
+    /// The id of the request that started it, where golive did.
+    pub request_id: Option<RequestId>,
+    /// When golive started or adopted it (UTC).
+    pub started_at: Timestamp,
+    /// Its status.
+    pub status: OperationStatus,
+    /// Its steps.
+    pub steps: Vec<Step>,
+    /// The version of the offer it works on, where it is known.
+    pub version: Option<Version>,
+}
+
+impl OperationRecord {
+    /// Whether two records are of one operation.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.id, &other.id) {
+            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            // Before an adopted operation was identified it had no id.
+            (Some(_) | None, None) => {
+                let kind_unknown = matches!(other.kind, OperationKind::Unknown(_));
+                !other.status.is_finished() && (self.kind == other.kind || kind_unknown)
+            }
+            (None, Some(_)) => false,
+        }
+    }
+
+    /// The step that is under way, or the one that ended the operation.
+    #[must_use]
+    pub fn current_step(&self) -> Option<&Step> {
+        current_step(&self.steps)
+    }
+
+    /// What the marketplace said about the step that ended the operation, then about the whole.
+    pub fn complaints(&self) -> impl Iterator<Item = &Message> {
+        let of_step = self.current_step().map(|step| step.messages.as_slice()).unwrap_or_default();
+        of_step.iter().chain(&self.messages)
+    }
+}
+
+/// The step that ended an operation, or that is under way, or the last that is done.
+#[must_use]
+pub fn current_step(steps: &[Step]) -> Option<&Step> {
+    stopped_step(steps)
+        .or_else(|| steps.iter().find(|step| is_under_way(&step.status)))
+        .or_else(|| steps.iter().rfind(|step| step.status == StepStatus::Complete))
+}
+
+/// The step that ended an operation without success, if one did.
+#[must_use]
+pub fn stopped_step(steps: &[Step]) -> Option<&Step> {
+    steps.iter().find(|step| is_stopped(&step.status))
+}
+
+fn is_stopped(status: &StepStatus) -> bool {
+    match status {
+        StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled | StepStatus::Blocked => {
+            true
+        }
+        StepStatus::NotStarted
+        | StepStatus::InProgress
+        | StepStatus::WaitingForPublisherReview
+        | StepStatus::WaitingForApproval
+        | StepStatus::Complete
+        | StepStatus::Unknown(_) => false,
+    }
+}
+
+fn is_under_way(status: &StepStatus) -> bool {
+    match status {
+        StepStatus::InProgress
+        | StepStatus::WaitingForPublisherReview
+        | StepStatus::WaitingForApproval
+        | StepStatus::Unknown(_) => true,
+        StepStatus::NotStarted
+        | StepStatus::Complete
+        | StepStatus::Failed
+        | StepStatus::Rejected
+        | StepStatus::Canceled
+        | StepStatus::Blocked => false,
+    }
+}
+
+/// What last went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ErrorRecord {
+    /// When (UTC).
+    pub at: Timestamp,
+    /// What, as a sentence; then what to do about it, where golive knows.
+    pub message: String,
+    /// The request that was refused for good, where that is what went wrong.
+    pub refused: Option<RefusedRecord>,
+}
+
+/// A request that the marketplace refused (400 or 422). It is not repeated for the same version
+/// while neither the manifest nor the offer changes and nobody asks for a retry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefusedRecord {
+    /// When the offer had last changed.
+    pub changed_time: Option<ChangedTime>,
+    /// What was to be started.
+    pub kind: OperationKind,
+    /// The digest of the manifest for which it was sent.
+    pub manifest_digest: String,
+    /// The version it was for.
+    pub version: Version,
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A record with everything in it.
+    pub(in crate::status) fn record() -> OfferRecord {
+        let at: Timestamp = "2026-11-01T09:00:00Z".parse().unwrap();
+        let message =
+            Message { at: None, level: crate::marketplace::Level::Error, text: "no".to_owned() };
+        let step = Step {
+            estimate: Some("~2-5 days".to_owned()),
+            id: "live".to_owned(),
+            messages: vec![message.clone()],
+            name: "Live".to_owned(),
+            progress: Some(42),
+            status: StepStatus::InProgress,
+        };
+        OfferRecord {
+            attempts: 1,
+            error: Some(ErrorRecord {
+                at,
+                message: "no".to_owned(),
+                refused: Some(RefusedRecord {
+                    changed_time: None,
+                    kind: OperationKind::GoLive,
+                    manifest_digest: "sha256:00".to_owned(),
+                    version: Version(2),
+                }),
+            }),
+            history: Vec::new(),
+            intent: Some(Intent {
+                at,
+                etag: Some(ETag("\"1\"".to_owned())),
+                kind: OperationKind::GoLive,
+                last_submission: None,
+                request_id: RequestId::from_random([7; 16]),
+                version: Version(2),
+            }),
+            manifest: ManifestRecord {
+                digest: "sha256:00".to_owned(),
+                file: "vm.yaml".to_owned(),
+                state: DesiredState::Live,
+            },
+            message: "golive runs".to_owned(),
+            next_check_at: Some(at),
+            observed: Some(ObservedRecord {
+                at,
+                changed_time: Some(ChangedTime("2026-10-31T00:00:00.1234567Z".to_owned())),
+                etag: None,
+                live_version: Some(Version(1)),
+                preview_version: Some(Version(2)),
+                status: OfferStatus::Running,
+                version: Some(Version(2)),
+            }),
+            operation: Some(operation("a")),
+            phase: Phase::InProgress,
+            reason: Reason::GoLiveRunning,
+            since: at,
+        }
+        .with_step(step)
+    }
+
+    impl OfferRecord {
+        fn with_step(mut self, step: Step) -> Self {
+            if let Some(operation) = &mut self.operation {
+                operation.steps.push(step);
+            }
+            self
+        }
+    }
+
+    fn operation(id: &str) -> OperationRecord {
+        OperationRecord {
+            adopted: false,
+            finished_at: None,
+            id: Some(id.to_owned()),
+            kind: OperationKind::GoLive,
+            location: Some("/api/publishers/contoso/offers/vm/operations/a".to_owned()),
+            manifest_digest: "sha256:00".to_owned(),
+            messages: Vec::new(),
+            polled_at: None,
+            progress: Some(42),
+            request_id: None,
+            started_at: "2026-11-01T09:00:00Z".parse().unwrap(),
+            status: OperationStatus::Running,
+            steps: Vec::new(),
+            version: Some(Version(2)),
+        }
+    }
+
+    #[test]
+    fn the_history_keeps_the_last_ten() {
+        let mut record = record();
+        for number in 0..15 {
+            record.begin(operation(&format!("op-{number}")));
+        }
+        let ids: Vec<_> = record.history.iter().filter_map(|op| op.id.as_deref()).collect();
+        assert_eq!((ids.len(), ids[0], ids[9]), (HISTORY_LENGTH, "op-4", "op-13"));
+    }
+
+    #[test]
+    fn an_operation_that_is_named_later_is_the_same_one() {
+        let mut record = record();
+        record.begin(OperationRecord { id: None, ..operation("x") });
+        record.begin(operation("b"));
+        assert_eq!(record.history.len(), 1, "only the first went to the history");
+    }
+}

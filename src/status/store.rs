@@ -1,0 +1,275 @@
+//! The status file on disk: read once, replaced whole, many updates in one write.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+
+use super::{OfferRecord, SCHEMA_VERSION, StatusFile};
+use crate::clock::Clock;
+use crate::disk::{self, Disk};
+use crate::marketplace::OfferId;
+
+/// Why the status file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file is not what golive writes. It is left as it is.
+    #[error(
+        "{}:{line}:{column}: the status file is broken: {what}; mend it or move it away \
+         (golive then asks the marketplace again; nothing is launched twice)",
+        path.display()
+    )]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The file was written by a newer golive. It is left as it is.
+    #[error(
+        "{}: the status file has schema {found}, this golive knows up to {SCHEMA_VERSION}; use a newer golive",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema it has.
+        found: u64,
+    },
+    /// The system refused to read it.
+    #[error("cannot read the status file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system refused to write it.
+    #[error("cannot write the status file {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Reads a status file without taking it into possession; `None` where there is none.
+pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreError> {
+    let bytes =
+        disk.read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    bytes.map(|bytes| parse(path, &bytes)).transpose()
+}
+
+/// Parses a status file's content; `path` is for the error.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
+    #[derive(Deserialize)]
+    struct Probe {
+        schema: u64,
+    }
+    // The version first: what a newer golive wrote need not make sense to this one.
+    if let Ok(Probe { schema }) = serde_json::from_slice(bytes)
+        && schema > u64::from(SCHEMA_VERSION)
+    {
+        return Err(StoreError::Newer { path: path.to_owned(), found: schema });
+    }
+    let broken =
+        |line, column, what| StoreError::Broken { path: path.to_owned(), line, column, what };
+    let file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
+        let what = error.to_string();
+        // serde_json ends its message with the position, which stands in front here.
+        let what = what.split(" at line ").next().unwrap_or(&what);
+        let what = crate::marketplace::clean_line(what);
+        broken(error.line().max(1), error.column().max(1), what)
+    })?;
+    if file.schema != SCHEMA_VERSION {
+        return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
+    }
+    Ok(file)
+}
+
+/// The status file, in the possession of the process that holds the lock.
+#[derive(Debug)]
+pub struct StatusStore {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    model: Mutex<Model>,
+    /// Held while the file is written; whoever waits here finds its update written by the next.
+    writer: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Model {
+    file: StatusFile,
+    /// Counts updates.
+    generation: u64,
+    /// The generation that is on disk.
+    written: u64,
+}
+
+impl StatusStore {
+    /// Reads the file, or begins an empty one. Nothing is written yet.
+    pub fn open(
+        path: PathBuf,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let file = read(&*disk, &path)?.unwrap_or_else(|| StatusFile::empty(clock.now()));
+        let model = Mutex::new(Model { file, generation: 0, written: 0 });
+        Ok(Self { path, disk, clock, model, writer: tokio::sync::Mutex::default() })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A copy of one offer's record.
+    #[must_use]
+    pub fn get(&self, offer: &OfferId) -> Option<OfferRecord> {
+        self.model().file.offers.get(offer).cloned()
+    }
+
+    /// A copy of all.
+    #[must_use]
+    pub fn snapshot(&self) -> StatusFile {
+        self.model().file.clone()
+    }
+
+    /// Looks at the model without copying it.
+    pub fn with<T>(&self, look: impl FnOnce(&StatusFile) -> T) -> T {
+        look(&self.model().file)
+    }
+
+    /// Changes an offer's record in memory, beginning with `fresh` where there is none.
+    /// [`StatusStore::commit`] puts it on disk; a change that changes nothing costs no write.
+    pub fn edit(
+        &self,
+        offer: &OfferId,
+        fresh: impl FnOnce() -> OfferRecord,
+        change: impl FnOnce(&mut OfferRecord),
+    ) -> OfferRecord {
+        let mut model = self.model();
+        let known = model.file.offers.get(offer);
+        let mut record = known.cloned().unwrap_or_else(fresh);
+        change(&mut record);
+        if known != Some(&record) {
+            model.file.offers.insert(offer.clone(), record.clone());
+            model.generation += 1;
+        }
+        record
+    }
+
+    /// Forgets an offer, in memory.
+    pub fn remove(&self, offer: &OfferId) {
+        let mut model = self.model();
+        if model.file.offers.remove(offer).is_some() {
+            model.generation += 1;
+        }
+    }
+
+    /// Returns once everything updated so far is on disk and flushed. Concurrent commits share
+    /// one write.
+    pub async fn commit(&self) -> Result<(), StoreError> {
+        let wanted = self.model().generation;
+        let _turn = self.writer.lock().await;
+        if self.model().written >= wanted {
+            return Ok(());
+        }
+        // Whoever is ready to update now goes along in this write.
+        tokio::task::yield_now().await;
+        let (bytes, generation) = {
+            let mut model = self.model();
+            model.file.updated_at = self.clock.now();
+            (to_bytes(&model.file), model.generation)
+        };
+        let written = bytes
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
+        written.map_err(|source| StoreError::Write { path: self.path.clone(), source })?;
+        self.model().written = generation;
+        Ok(())
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        // The model is never left half changed across a panic point that matters: a panic ends
+        // the process.
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sorted keys, two spaces, a final newline: a committed status file diffs well.
+fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(file)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::disk::RealDisk;
+    use crate::status::record::tests::record;
+
+    fn open(path: &Path) -> StatusStore {
+        StatusStore::open(path.to_owned(), Arc::new(RealDisk), Arc::new(SystemClock)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_is_read_again_and_has_its_keys_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golive.status.json");
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let store = open(&path);
+        store.commit().await.unwrap();
+        assert!(!path.exists(), "nothing was updated, so nothing is written");
+        store.edit(&offer, record, |_| ());
+        store.commit().await.unwrap();
+        assert_eq!(open(&path).get(&offer), Some(record()));
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(text, format!("{}\n", serde_json::to_string_pretty(&sorted).unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_change_that_changes_nothing_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golive.status.json");
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let store = open(&path);
+        store.edit(&offer, record, |_| ());
+        store.commit().await.unwrap();
+        let before = std::fs::read(&path).unwrap();
+        store.edit(&offer, record, |_| ());
+        store.commit().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn broken_and_newer_files_are_told_apart() {
+        let path = Path::new("golive.status.json");
+        let error = |text: &str| parse(path, text.as_bytes()).unwrap_err().to_string();
+        let cut = error("{\"schema\": 1,\n \"offers\": {");
+        assert!(
+            cut.starts_with("golive.status.json:2:12: the status file is broken: EOF"),
+            "{cut}"
+        );
+        assert!(error("").contains(":1:1: "), "{}", error(""));
+        assert!(error("{\"schema\": 7, \"new\": []}").contains("schema 7"));
+        assert!(
+            error("{\"schema\": 0, \"offers\": {}, \"updatedAt\": \"2026-01-01T00:00:00Z\"}")
+                .contains("never in use")
+        );
+        assert!(error("\u{1b}[31m").contains("broken"));
+    }
+}
