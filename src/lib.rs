@@ -23,4 +23,6 @@ pub mod disk;
 pub mod manifest;
 pub mod marketplace;
 pub mod operation;
+pub mod reconcile;
+pub mod report;
 pub mod status;

@@ -13,4 +13,5 @@ pub use change::{
 pub use check::{Violation, check};
 pub use diff::diff;
 pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen};
-pub use planner::{Input, Policy, Questions, Retry, plan};
+pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};
+pub(crate) use rules::ended;

@@ -66,7 +66,7 @@ pub type Questions = Vec<(OfferId, Question)>;
 
 /// Decides about every offer in scope, or tells what must be asked first.
 pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
-    let wanted = in_scope(&input);
+    let wanted = with_dependencies(input.desired, input.policy);
     let mut decided: BTreeMap<&OfferId, Option<Change>> = BTreeMap::new();
     let mut questions = Questions::new();
     for loaded in in_dependency_order(input.desired, &wanted) {
@@ -93,14 +93,16 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
 }
 
 /// The offers in scope, and those they wait for.
-fn in_scope<'a>(input: &Input<'a>) -> BTreeSet<&'a OfferId> {
+pub fn with_dependencies<'a>(
+    desired: &'a BTreeMap<OfferId, Loaded>,
+    policy: &Policy,
+) -> BTreeSet<&'a OfferId> {
     let in_scope =
-        |offer: &&OfferId| input.policy.scope.as_ref().is_none_or(|scope| scope.contains(offer));
-    let mut wanted: BTreeSet<&OfferId> = input.desired.keys().filter(in_scope).collect();
+        |offer: &&OfferId| policy.scope.as_ref().is_none_or(|scope| scope.contains(*offer));
+    let mut wanted: BTreeSet<&OfferId> = desired.keys().filter(in_scope).collect();
     let mut open: Vec<&OfferId> = wanted.iter().copied().collect();
     while let Some(offer) = open.pop() {
-        for dependency in input.desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after)
-        {
+        for dependency in desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after) {
             if wanted.insert(dependency) {
                 open.push(dependency);
             }

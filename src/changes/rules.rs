@@ -9,7 +9,7 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     OfferId, OfferStatus, OperationKind, OperationRef, OperationStatus, Slot, Submission, Version,
 };
-use crate::status::{Intent, OfferRecord, OperationRecord, current_step};
+use crate::status::{Intent, OfferRecord, OperationRecord, place};
 
 /// All that is known of one offer.
 pub(super) struct Case<'a> {
@@ -121,10 +121,7 @@ impl Case<'_> {
                     id: Some(id.clone()),
                     version: operation.version,
                     recorded: true,
-                    at: current_step(&known.steps).map(|step| match step.progress {
-                        Some(percent) => format!("{}, {percent} %", step.name),
-                        None => step.name.clone(),
-                    }),
+                    at: place(&known.steps),
                 })
             }
             OperationSeen::Known(_) => None,
@@ -140,9 +137,14 @@ impl Case<'_> {
     fn is_running(&self, submission: &Submission) -> bool {
         let waits = *self.observed.status() == OfferStatus::WaitingForPublisherReview
             && submission.kind != OperationKind::GoLive;
+        // The operation itself knows better than a list that lags behind.
+        let recorded = self.recorded.and_then(|record| record.operation.as_ref());
+        let ended_before = recorded.is_some_and(|operation| {
+            operation.status.is_finished() && operation.id.as_ref() == Some(&submission.id)
+        });
         let ended_here = match self.observed.operations.get(&submission.id) {
             Some(OperationSeen::Known(known)) => known.standing(&submission.kind).is_finished(),
-            Some(OperationSeen::Expired) | None => false,
+            Some(OperationSeen::Expired) | None => ended_before,
         };
         !submission.state.is_finished() && !waits && !ended_here
     }

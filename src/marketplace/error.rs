@@ -87,3 +87,24 @@ impl MarketplaceError {
         }
     }
 }
+
+impl MarketplaceError {
+    /// x
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        None
+    }
+}
+impl MarketplaceError {
+    /// y
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::NotSent { .. }
+            | Self::Lost { .. }
+            | Self::Token(_)
+            | Self::ForeignOperationUrl(_) => None,
+        }
+    }
+}

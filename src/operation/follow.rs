@@ -33,6 +33,8 @@ impl Intervals {
 pub struct Follow {
     /// How often the operation was asked for.
     pub polls: u32,
+    /// How many of the last polls were not answered.
+    pub failures: u32,
 }
 
 /// What came of a poll.
@@ -61,17 +63,28 @@ pub enum FollowCommand {
     PollAfter(Duration),
     /// It ended, or can't be asked for any more: decide about the offer anew.
     AskOffer,
+    /// Too many polls in a row were not answered: leave it to the next run.
+    GiveUp,
 }
+
+/// How many polls in a row may fail before an operation is left to the next run. At the default
+/// intervals that is an outage of well over an hour.
+const MAX_FAILED_POLLS: u32 = 20;
 
 impl Follow {
     /// One step: an unknown status means that the operation still runs.
     #[must_use]
     pub fn step(self, event: &FollowEvent, intervals: Intervals) -> (Self, FollowCommand) {
-        let next = Self { polls: self.polls.saturating_add(1) };
+        let failures = match event {
+            FollowEvent::Failed { .. } => self.failures.saturating_add(1),
+            FollowEvent::Polled { .. } | FollowEvent::Expired => 0,
+        };
+        let next = Self { polls: self.polls.saturating_add(1), failures };
         let interval = intervals.after(self.polls);
         let command = match event {
             FollowEvent::Polled { status, .. } if status.is_finished() => FollowCommand::AskOffer,
             FollowEvent::Expired => FollowCommand::AskOffer,
+            FollowEvent::Failed { .. } if failures >= MAX_FAILED_POLLS => FollowCommand::GiveUp,
             // The marketplace may ask for more patience than we have, never for less.
             FollowEvent::Polled { retry_after, .. } | FollowEvent::Failed { retry_after } => {
                 FollowCommand::PollAfter(retry_after.unwrap_or_default().max(interval))
@@ -111,6 +124,23 @@ mod tests {
             assert_eq!(next(polled(running)), wait, "{running}");
         }
         assert_eq!(next(FollowEvent::Failed { retry_after: None }), wait);
+    }
+
+    #[test]
+    fn an_outage_is_borne_for_long_but_not_for_ever() {
+        let failed = FollowEvent::Failed { retry_after: None };
+        let running = FollowEvent::Polled { status: OperationStatus::Running, retry_after: None };
+        let mut follow = Follow::default();
+        for event in std::iter::repeat_n(&failed, 19).chain([&running]) {
+            let (next, command) = follow.step(event, INTERVALS);
+            assert!(matches!(command, FollowCommand::PollAfter(_)));
+            follow = next;
+        }
+        let last = (0..20).fold((follow, None), |(follow, _), _| {
+            let (next, command) = follow.step(&failed, INTERVALS);
+            (next, Some(command))
+        });
+        assert_eq!(last.1, Some(FollowCommand::GiveUp));
     }
 
     #[test]

@@ -6,5 +6,5 @@ mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
 pub use trigger::{
-    After, Answer, Command, Event, Look, Patience, Sent, Standstill, State, Trigger, step,
+    After, Answer, Command, Event, Look, Obstacle, Patience, Sent, Standstill, State, Trigger, step,
 };

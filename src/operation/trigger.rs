@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::marketplace::{ETag, OperationRef, OperationStatus, RequestId};
-use crate::status::Intent;
+use crate::status::{Intent, Reason};
 
 /// How often, and for how long, one trigger is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,13 +96,22 @@ pub enum Standstill {
     Refused(String),
     /// The request was refused for a reason that lies outside of offer and manifest, or could not
     /// be sent.
-    Unsent(String),
+    Unsent(Obstacle),
     /// The marketplace asks to wait for longer than this run may.
     Throttled(Duration),
     /// The status file could not be written; nothing was sent.
     Unwritten,
     /// It is not known whether the request was accepted. The intent stays on disk.
     InDoubt(String),
+}
+
+/// What is in the way of a request, outside of the offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The stable word for it.
+    pub reason: Reason,
+    /// What happened, as a sentence.
+    pub why: String,
 }
 
 /// What the marketplace's answer to the request means.
@@ -113,13 +122,13 @@ pub enum Answer {
     /// 422, or a 400 that no running operation explains: not to be repeated.
     Refused(String),
     /// 401, 403, 404: refused for a reason outside of the offer.
-    Denied(String),
+    Denied(Obstacle),
     /// 409 or 412: observe again.
     Conflict(String),
     /// 429 or 503: not accepted; wait as told.
     NotNow(Option<Duration>),
     /// The connection was never made.
-    NotSent(String),
+    NotSent(Obstacle),
     /// Everything else.
     Unclear(String),
 }
@@ -155,7 +164,7 @@ pub enum Event {
     /// The offer was asked for, and the decision does not stand.
     Changed,
     /// The offer could not be asked for.
-    CheckFailed(String),
+    CheckFailed(Obstacle),
     /// The status file was written and flushed.
     Written,
     /// The status file could not be written.
@@ -211,10 +220,8 @@ impl Trigger {
     /// A trigger of which an intent was found on disk, without an operation.
     #[must_use]
     pub fn in_doubt(intent: Intent) -> (Self, Command) {
-        (
-            Self { state: State::Doubting(intent.clone(), intent.at), sent: 1, looks: 0 },
-            Command::Look,
-        )
+        let since = intent.at;
+        (Self { state: State::Doubting(intent, since), sent: 1, looks: 0 }, Command::Look)
     }
 }
 
@@ -224,23 +231,16 @@ impl Trigger {
 pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Command) {
     let Trigger { state, sent, looks } = trigger;
     let to = |state, command| (Trigger { state, sent, looks }, command);
+    let stop = |end| to(State::Ended, Command::Stop(end));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
             to(State::Intending(intent.clone()), Command::WriteIntent(intent))
         }
-        (State::Checking, Event::Changed) => {
-            to(State::Ended, Command::Stop(Standstill::ObserveAgain(None)))
-        }
-        (State::Checking, Event::CheckFailed(why)) => {
-            to(State::Ended, Command::Stop(Standstill::Unsent(why)))
-        }
-        (State::Intending(intent), Event::Written) => {
-            let trigger = Trigger { state: State::Sending(intent.clone()), sent: sent + 1, looks };
-            (trigger, Command::Send(intent))
-        }
-        (State::Intending(_), Event::NotWritten) => {
-            to(State::Ended, Command::Stop(Standstill::Unwritten))
-        }
+        (State::Checking, Event::Changed) => stop(Standstill::ObserveAgain(None)),
+        (State::Checking, Event::CheckFailed(obstacle)) => stop(Standstill::Unsent(obstacle)),
+        (State::Intending(intent), Event::Written) => Tally { sent: sent + 1, looks }
+            .to(State::Sending(intent.clone()), Command::Send(intent)),
+        (State::Intending(_), Event::NotWritten) => stop(Standstill::Unwritten),
         (State::Sending(intent), Event::Answered(answer, at)) => {
             answered(Tally { sent, looks }, intent, answer, at, patience)
         }

@@ -8,7 +8,7 @@ mod store;
 pub use lock::{LockError, StatusLock};
 pub use record::{
     ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
-    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile, current_step,
+    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile, current_step, place,
     stopped_step,
 };
 pub use schema::status_schema;

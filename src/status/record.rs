@@ -167,16 +167,24 @@ impl OfferRecord {
         self.operation.as_ref().filter(|operation| !operation.status.is_finished())
     }
 
-    /// Puts a new operation in the place of the present one, which goes to the history.
-    pub fn begin(&mut self, operation: OperationRecord) {
-        if let Some(previous) = self.operation.replace(operation) {
-            let same = self.operation.as_ref().is_some_and(|next| next.is_same(&previous));
-            if !same {
-                self.history.push(previous);
-                let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
-                self.history.drain(..surplus);
-            }
+    /// Puts a new operation in the place of the present one, which goes to the history. The same
+    /// operation, seen anew or named at last, keeps its beginnings.
+    pub fn begin(&mut self, mut operation: OperationRecord) {
+        let Some(previous) = self.operation.take() else {
+            self.operation = Some(operation);
+            return;
+        };
+        if operation.is_same(&previous) {
+            operation.adopted = previous.adopted;
+            operation.location = operation.location.or(previous.location);
+            operation.request_id = previous.request_id.or(operation.request_id);
+            operation.started_at = previous.started_at;
+        } else {
+            self.history.push(previous);
+            let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
+            self.history.drain(..surplus);
         }
+        self.operation = Some(operation);
     }
 }
 
@@ -287,11 +295,35 @@ impl OperationRecord {
         current_step(&self.steps)
     }
 
+    /// How far it is: as far as its current step.
+    #[must_use]
+    pub fn percent(&self) -> Option<u8> {
+        if self.status == OperationStatus::Succeeded {
+            return Some(100);
+        }
+        self.current_step()?.progress
+    }
+
+    /// Where it is, in words, e.g. `Live, 42 %`.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        place(&self.steps)
+    }
+
     /// What the marketplace said about the step that ended the operation, then about the whole.
     pub fn complaints(&self) -> impl Iterator<Item = &Message> {
         let of_step = self.current_step().map(|step| step.messages.as_slice()).unwrap_or_default();
         of_step.iter().chain(&self.messages)
     }
+}
+
+/// Where an operation is, in words, e.g. `Live, 42 %`.
+#[must_use]
+pub fn place(steps: &[Step]) -> Option<String> {
+    current_step(steps).map(|step| match step.progress {
+        Some(percent) => format!("{}, {percent} %", step.name),
+        None => step.name.clone(),
+    })
 }
 
 /// The step that ended an operation, or that is under way, or the last that is done.

@@ -1,0 +1,213 @@
+//! Following operations: polls, one after the other for each operation, all operations side by
+//! side.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::observe::{describe, is_expired};
+use super::{Job, Reconciler, RunError, record};
+use crate::changes::{OperationSeen, Policy, Seen};
+use crate::marketplace::{
+    MarketplaceError, OfferId, OfferStatus, Operation, OperationRef, OperationStatus, Polled,
+};
+use crate::operation::{Follow, FollowCommand, FollowEvent};
+use crate::report::Event;
+use crate::status::OperationRecord;
+
+/// How long the ends of several operations are gathered before a pass looks at them together.
+const GATHERING: Duration = Duration::from_secs(5);
+
+/// An operation under way.
+#[derive(Debug)]
+pub(super) struct Following {
+    /// The operation's id, where it has one.
+    id: Option<String>,
+    follow: Follow,
+    /// When it is to be polled next; `None` once it was given up.
+    due: Option<Instant>,
+    /// The last answer.
+    heard: Option<Operation>,
+}
+
+impl Reconciler {
+    /// Polls the running operation of an offer once and writes down what it says. Tells whether
+    /// the offer must be decided about anew.
+    pub(super) async fn poll_once(&self, offer: &OfferId) -> bool {
+        let Some(record) = self.store.get(offer) else { return false };
+        let Some(operation) = record.running() else { return true };
+        let (event, heard) = match self.ask_for(offer, operation).await {
+            Ok(polled) => {
+                let status = polled.operation.standing(&operation.kind);
+                let event = FollowEvent::Polled { status, retry_after: polled.retry_after };
+                (event, Ok(polled.operation))
+            }
+            Err(error) if is_expired(&error) => (FollowEvent::Expired, Err(None)),
+            Err(error) => {
+                let retry_after = error.retry_after();
+                (FollowEvent::Failed { retry_after }, Err(Some(describe(&error))))
+            }
+        };
+        let now = self.clock.now();
+        let record = self.store.edit(
+            offer,
+            || record.clone(),
+            |record| match &heard {
+                Ok(operation) => record::polled(record, operation, now),
+                Err(Some(why)) => record::poll_failed(record, why.clone(), now),
+                Err(None) => {}
+            },
+        );
+        self.reporter.report(&Event::Changed { offer, record: &record });
+        let command = self.advance(offer, operation.id.clone(), &event, heard.ok());
+        if let Err(error) = self.store.commit().await {
+            tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");
+        }
+        command == FollowCommand::AskOffer
+    }
+
+    async fn ask_for(
+        &self,
+        offer: &OfferId,
+        operation: &OperationRecord,
+    ) -> Result<Polled, MarketplaceError> {
+        let marketplace = &self.observer.marketplace;
+        if let Some(id) = &operation.id {
+            let location = operation.location.clone();
+            return marketplace.operation(offer, &OperationRef { id: id.clone(), location }).await;
+        }
+        // Without an id, the offer's status is what tells that something runs.
+        let report = marketplace.status(offer).await?;
+        let status = match report.status {
+            OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_) => {
+                OperationStatus::Running
+            }
+            OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
+            OfferStatus::Failed => OperationStatus::Failed,
+            OfferStatus::Canceled
+            | OfferStatus::NeverPublished
+            | OfferStatus::WaitingForPublisherReview => OperationStatus::Canceled,
+        };
+        let (steps, messages) = (report.steps, report.messages);
+        let operation = Operation {
+            status,
+            steps,
+            messages,
+            offer_version: None,
+            publishing_version: None,
+            cancellation: None,
+            preview_links: Vec::new(),
+            live_links: Vec::new(),
+        };
+        Ok(Polled { operation, retry_after: None })
+    }
+
+    /// Notes what came of a poll, and when the next one is due.
+    fn advance(
+        &self,
+        offer: &OfferId,
+        id: Option<String>,
+        event: &FollowEvent,
+        heard: Option<Operation>,
+    ) -> FollowCommand {
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = following.get(offer).filter(|known| known.id == id);
+        let follow = known.map(|known| known.follow).unwrap_or_default();
+        let (follow, command) = follow.step(event, self.settings.intervals);
+        let due = match command {
+            FollowCommand::PollAfter(pause) => Some(Instant::now() + pause),
+            FollowCommand::GiveUp => None,
+            FollowCommand::AskOffer => {
+                following.remove(offer);
+                return command;
+            }
+        };
+        following.insert(offer.clone(), Following { id, follow, due, heard });
+        command
+    }
+
+    /// Gives the answers of polls that are not due again to an observation, so that a pass does
+    /// not poll out of turn.
+    pub(super) fn add_fresh_answers(&self, observed: &mut BTreeMap<OfferId, Seen>) {
+        let now = Instant::now();
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        for (offer, known) in following.iter() {
+            let (Some(Seen::Offer(observation)), Some(id), Some(heard), Some(due)) =
+                (observed.get_mut(offer), &known.id, &known.heard, known.due)
+            else {
+                continue;
+            };
+            if due > now {
+                let seen = OperationSeen::Known(Box::new(heard.clone()));
+                observation.operations.insert(id.clone(), seen);
+            }
+        }
+    }
+
+    /// Polls all running operations, each in its own time, until one has ended; then for a little
+    /// longer, as others may end too. False when nothing runs, time is up, or the user stops.
+    pub(super) async fn follow_until_one_ends(
+        &self,
+        job: &Job,
+        policy: &Policy,
+        deadline: Option<Instant>,
+    ) -> Result<bool, RunError> {
+        let mut followers: FuturesUnordered<_> =
+            self.running(job, policy).into_iter().map(|offer| self.follow(offer)).collect();
+        let mut gathering: Option<Instant> = None;
+        let window = self.settings.intervals.first.min(GATHERING);
+        loop {
+            let until = [deadline, gathering].into_iter().flatten().min();
+            let time_is_up = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.reporter.report(&Event::Stopping);
+                    return Ok(false);
+                }
+                ended = followers.next() => match ended {
+                    Some(true) => {
+                        gathering.get_or_insert_with(|| Instant::now() + window);
+                    }
+                    Some(false) => {}
+                    None => return Ok(gathering.is_some()),
+                },
+                () = time_is_up => return Ok(gathering.is_some()),
+            }
+        }
+    }
+
+    /// Polls one operation until it ends (true) or is given up (false).
+    async fn follow(&self, offer: OfferId) -> bool {
+        loop {
+            let due = {
+                let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+                following.get(&offer).map_or_else(|| Some(Instant::now()), |known| known.due)
+            };
+            let Some(due) = due else { return false };
+            tokio::time::sleep_until(due).await;
+            if self.poll_once(&offer).await {
+                return true;
+            }
+        }
+    }
+
+    fn running(&self, job: &Job, policy: &Policy) -> Vec<OfferId> {
+        let in_scope = |offer: &OfferId| {
+            let scope = policy.scope.as_ref();
+            job.desired.contains_key(offer) && scope.is_none_or(|scope| scope.contains(offer))
+        };
+        self.store.with(|file| {
+            let running = file.offers.iter().filter(|(_, record)| record.running().is_some());
+            running.map(|(offer, _)| offer.clone()).filter(in_scope).collect()
+        })
+    }
+}

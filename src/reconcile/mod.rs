@@ -1,0 +1,201 @@
+//! Observe, plan, execute.
+//!
+//! A *pass* looks at every offer in scope once, decides, sends what is to be sent, and polls each
+//! running operation once. [`Reconciler::run`] makes one pass, or follows the operations to their
+//! end with a pass whenever one has ended, so that offers that waited for it are released.
+
+mod follow;
+mod observe;
+mod pass;
+mod record;
+mod trigger;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::changes::{Policy, Violation};
+use crate::clock::Clock;
+use crate::manifest::Loaded;
+use crate::marketplace::{Marketplace, OfferId, RequestId};
+use crate::operation::{Intervals, Patience};
+use crate::report::Reporter;
+use crate::status::{StatusStore, StoreError};
+
+pub use observe::{Observed, Observer, observe_and_plan};
+pub use pass::Outcome;
+
+/// How many passes may follow each other without a pause.
+const MAX_HURRIED_PASSES: u32 = 4;
+
+/// How the reconciler goes about its work.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many offers are worked on side by side.
+    pub concurrency: usize,
+    /// How long to wait between polls.
+    pub intervals: Intervals,
+    /// How often one trigger is tried.
+    pub patience: Patience,
+}
+
+/// What must hold before anything is sent.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// The digest of the reviewed change set (`--expect`).
+    pub expect: Option<String>,
+    /// How many requests may be sent in all (`--max-changes`).
+    pub max_changes: Option<usize>,
+}
+
+/// How long a run lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// One pass.
+    No,
+    /// Until no operation runs, or this much time has passed.
+    Until(Option<Duration>),
+}
+
+/// What a run is about.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The manifests.
+    pub desired: Arc<BTreeMap<OfferId, Loaded>>,
+    /// The offers whose manifest is gone: they leave the status file.
+    pub gone: BTreeSet<OfferId>,
+    /// What the user asked for.
+    pub policy: Policy,
+    /// What must hold before anything is sent.
+    pub guard: Guard,
+    /// How long the run lasts.
+    pub wait: Wait,
+}
+
+/// Why a run could not be made, or came to an early end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The change set is not the one that was reviewed. Nothing was sent.
+    #[error(
+        "the change set is not the reviewed one: expected {expected}, found {found}; nothing was sent, run golive plan and review again"
+    )]
+    Unexpected {
+        /// What `--expect` says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// More would be sent than allowed. Nothing more was sent.
+    #[error(
+        "{found} changes are to be made, but --max-changes allows {allowed}; nothing more was sent"
+    )]
+    TooMany {
+        /// How many there are.
+        found: usize,
+        /// How many are allowed.
+        allowed: usize,
+    },
+    /// The change set failed its independent check. That is a bug of golive; nothing was sent.
+    #[error("the change set failed its check, nothing was sent; please report this: {}", list(.0))]
+    Unsound(Vec<Violation>),
+    /// The status file could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Brings offers where their manifests want them.
+pub struct Reconciler {
+    observer: Observer,
+    store: Arc<StatusStore>,
+    clock: Arc<dyn Clock>,
+    random: Mutex<fastrand::Rng>,
+    reporter: Arc<dyn Reporter>,
+    settings: Settings,
+    stop: CancellationToken,
+    following: Mutex<BTreeMap<OfferId, follow::Following>>,
+}
+
+/// Where a reconciler's effects go.
+pub struct Surroundings {
+    /// The marketplace.
+    pub marketplace: Arc<dyn Marketplace>,
+    /// The status file, locked by this process.
+    pub store: Arc<StatusStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for request ids.
+    pub random: fastrand::Rng,
+    /// Who is told.
+    pub reporter: Arc<dyn Reporter>,
+    /// Canceled when the user asks to stop.
+    pub stop: CancellationToken,
+}
+
+impl Reconciler {
+    /// A reconciler; nothing happens yet.
+    #[must_use]
+    pub fn new(surroundings: Surroundings, settings: Settings) -> Self {
+        let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
+        let observer = Observer::new(marketplace, settings.concurrency);
+        let (random, following) = (Mutex::new(random), Mutex::default());
+        Self { observer, store, clock, random, reporter, settings, stop, following }
+    }
+
+    /// Makes one pass, or follows all operations to their end.
+    pub async fn run(&self, job: &Job) -> Result<Outcome, RunError> {
+        let deadline = match job.wait {
+            Wait::No | Wait::Until(None) => None,
+            Wait::Until(Some(duration)) => Instant::now().checked_add(duration),
+        };
+        let mut policy = job.policy.clone();
+        let mut run = pass::Run::default();
+        self.forget(&job.gone).await;
+        let mut hurried = 0;
+        loop {
+            let again = self.pass(job, &mut policy, &mut run).await?;
+            if self.stop.is_cancelled() {
+                break;
+            }
+            // A marketplace that contradicts itself must not keep golive busy without a pause.
+            hurried = if again { hurried + 1 } else { 0 };
+            if again && hurried <= MAX_HURRIED_PASSES {
+                continue;
+            }
+            let more = match job.wait {
+                Wait::No => false,
+                Wait::Until(_) => self.follow_until_one_ends(job, &policy, deadline).await?,
+            };
+            if !more {
+                break;
+            }
+        }
+        self.store.commit().await?;
+        Ok(self.outcome(job, run))
+    }
+
+    fn request_id(&self) -> RequestId {
+        let mut bytes = [0; 16];
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
+        RequestId::from_random(bytes)
+    }
+}
+
+/// Where a manifest's file is seen from the status file's folder, with forward slashes.
+#[must_use]
+pub fn file_seen_from(status_path: &std::path::Path, file: &std::path::Path) -> String {
+    let folder = crate::disk::folder_of(status_path);
+    let absolute =
+        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let relative: Option<PathBuf> = pathdiff::diff_paths(absolute(file), absolute(folder));
+    let path = relative.unwrap_or_else(|| file.to_owned());
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}

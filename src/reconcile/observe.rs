@@ -1,0 +1,271 @@
+//! Looking at the marketplace: one list a publisher, then per offer only what its decision needs.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+
+use crate::changes::{
+    ChangeSet, Input, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
+};
+use crate::manifest::Loaded;
+use crate::marketplace::{Marketplace, MarketplaceError, OfferId, OfferSummary, PublisherId, Slot};
+use crate::status::{OfferRecord, Phase};
+
+/// How many questions an offer may raise before it counts as unanswerable. The rules ask each of
+/// their five kinds of question at most once or twice.
+const MAX_ROUNDS: usize = 16;
+
+/// Asks the marketplace, several questions side by side.
+#[derive(Clone)]
+pub struct Observer {
+    pub(super) marketplace: Arc<dyn Marketplace>,
+    concurrency: usize,
+}
+
+/// What was seen, and what follows from it.
+pub type Observed = BTreeMap<OfferId, Seen>;
+
+/// Lists each publisher once, then asks until everything can be decided.
+pub async fn observe_and_plan(
+    observer: &Observer,
+    desired: &BTreeMap<OfferId, Loaded>,
+    recorded: &BTreeMap<OfferId, OfferRecord>,
+    policy: &Policy,
+    now: Timestamp,
+) -> (Observed, ChangeSet) {
+    let observed = observer.list(desired, recorded, policy).await;
+    observer.settle(observed, desired, recorded, policy, now).await
+}
+
+impl Observer {
+    /// An observer that has at most `concurrency` questions open.
+    #[must_use]
+    pub fn new(marketplace: Arc<dyn Marketplace>, concurrency: usize) -> Self {
+        Self { marketplace, concurrency: concurrency.max(1) }
+    }
+
+    /// One list for each publisher that has an offer in scope, or one that such an offer waits
+    /// for.
+    pub async fn list(
+        &self,
+        desired: &BTreeMap<OfferId, Loaded>,
+        recorded: &BTreeMap<OfferId, OfferRecord>,
+        policy: &Policy,
+    ) -> Observed {
+        let wanted = crate::changes::with_dependencies(desired, policy);
+        let publishers: BTreeSet<PublisherId> =
+            wanted.iter().map(|offer| offer.publisher().clone()).collect();
+        let lists = futures_util::stream::iter(publishers).map(|publisher| async move {
+            let list = self.marketplace.offers(&publisher).await;
+            (publisher, list.map(by_offer))
+        });
+        let lists: HashMap<_, _> = lists.buffer_unordered(self.concurrency).collect().await;
+        let seen = wanted.into_iter().map(|offer| {
+            let seen = match lists.get(offer.publisher()) {
+                Some(Ok(list)) => listed(offer, list.get(offer), recorded.get(offer)),
+                Some(Err(error)) => failed(error),
+                None => Seen::Unreachable("the publisher was not listed".to_owned()),
+            };
+            (offer.clone(), seen)
+        });
+        seen.collect()
+    }
+
+    /// Asks, all offers side by side, until everything can be decided.
+    pub async fn settle(
+        &self,
+        mut observed: Observed,
+        desired: &BTreeMap<OfferId, Loaded>,
+        recorded: &BTreeMap<OfferId, OfferRecord>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> (Observed, ChangeSet) {
+        for _ in 0..MAX_ROUNDS {
+            let input = Input { desired, recorded, observed: &observed, now, policy };
+            let questions = match plan(input) {
+                Ok(changes) => return (observed, changes),
+                Err(questions) => questions,
+            };
+            let answers = futures_util::stream::iter(questions).map(|(offer, question)| async {
+                let answer = self.ask(&offer, &question).await;
+                (offer, question, answer)
+            });
+            let answers: Vec<_> = answers.buffer_unordered(self.concurrency).collect().await;
+            for (offer, question, answer) in answers {
+                note(&mut observed, offer, &question, answer);
+            }
+        }
+        // The rules never ask twice for what they were told, so this is not reached; should it
+        // be, an offer that can't be decided about is one that was not seen.
+        loop {
+            let input = Input { desired, recorded, observed: &observed, now, policy };
+            match plan(input) {
+                Ok(changes) => return (observed, changes),
+                Err(questions) => {
+                    for (offer, question) in questions {
+                        let what = format!("no answer settles the question {question:?}");
+                        observed.insert(offer, Seen::Unreachable(what));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks about one offer afresh, without the publisher's list.
+    pub async fn look(&self, offer: &OfferId) -> Result<Observation, Seen> {
+        let answer = self.marketplace.offer(offer).await.map_err(|error| failed(&error))?;
+        let report = self.marketplace.status(offer).await.map_err(|error| failed(&error))?;
+        Ok(Observation {
+            listed_status: report.status.clone(),
+            version: answer.version,
+            changed_time: answer.changed_time,
+            etag: answer.etag,
+            report: Some(report),
+            preview: SlotSeen::Unasked,
+            production: SlotSeen::Unasked,
+            submissions: None,
+            operations: BTreeMap::new(),
+        })
+    }
+
+    async fn ask(&self, offer: &OfferId, question: &Question) -> Result<Answer, MarketplaceError> {
+        match question {
+            Question::Status => Ok(Answer::Status(self.marketplace.status(offer).await?)),
+            Question::Submissions => match self.marketplace.submissions(offer).await {
+                Ok(submissions) => Ok(Answer::Submissions(submissions)),
+                // The offer is in the list, so that this can only mean that there are none.
+                Err(error) if error.status() == Some(404) => Ok(Answer::Submissions(Vec::new())),
+                Err(error) => Err(error),
+            },
+            Question::Slot(slot) => {
+                let held = self.marketplace.slot(offer, *slot).await?;
+                Ok(Answer::Slot(held.map(|held| held.version)))
+            }
+            Question::Operation(reference) => {
+                match self.marketplace.operation(offer, reference).await {
+                    Ok(polled) => {
+                        Ok(Answer::Operation(OperationSeen::Known(Box::new(polled.operation))))
+                    }
+                    Err(error) if is_expired(&error) => {
+                        Ok(Answer::Operation(OperationSeen::Expired))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// Whether an operation can no longer be asked for under its URL: it has expired, or the URL
+/// leads elsewhere and is not followed. Then the offer itself is asked.
+pub(super) fn is_expired(error: &MarketplaceError) -> bool {
+    error.status() == Some(404) || matches!(error, MarketplaceError::ForeignOperationUrl(_))
+}
+
+enum Answer {
+    Status(crate::marketplace::StatusReport),
+    Submissions(Vec<crate::marketplace::Submission>),
+    /// `None`: empty. `Some(None)`: full, of a version that is not told.
+    Slot(Option<Option<crate::marketplace::Version>>),
+    Operation(OperationSeen),
+}
+
+fn by_offer(list: Vec<OfferSummary>) -> HashMap<OfferId, OfferSummary> {
+    list.into_iter().map(|summary| (summary.id.clone(), summary)).collect()
+}
+
+/// What the list says, and what the record still knows where nothing changed since.
+fn listed(offer: &OfferId, summary: Option<&OfferSummary>, record: Option<&OfferRecord>) -> Seen {
+    let Some(summary) = summary else {
+        return Seen::NotFound(format!(
+            "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
+            offer.publisher(),
+            offer.offer()
+        ));
+    };
+    let mut observation = Observation::listed(summary);
+    if let Some(record) = record
+        && let Some(known) = &record.observed
+        && known.status == summary.status
+        && known.version == summary.version
+        && known.changed_time == summary.changed_time
+        && (summary.changed_time.is_some() || matches!(record.phase, Phase::Live | Phase::Preview))
+    {
+        observation.production = known.live_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+        observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+    }
+    Seen::Offer(Box::new(observation))
+}
+
+/// What an error says of the offer.
+pub(super) fn failed(error: &MarketplaceError) -> Seen {
+    let said = describe(error);
+    match error.status() {
+        Some(401) => Seen::Unauthorized(said),
+        Some(403) => Seen::Forbidden(said),
+        Some(404) => Seen::NotFound(said),
+        Some(_) => Seen::Unreachable(said),
+        None if matches!(error, MarketplaceError::Token(_)) => Seen::Unauthorized(said),
+        None => Seen::Unreachable(said),
+    }
+}
+
+/// The error, its causes, and what to do about it, in one line.
+pub(super) fn describe(error: &MarketplaceError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    if let Some(advice) = error.advice() {
+        text = format!("{text}; {advice}");
+    }
+    text
+}
+
+fn note(
+    observed: &mut Observed,
+    offer: OfferId,
+    question: &Question,
+    answer: Result<Answer, MarketplaceError>,
+) {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            observed.insert(offer, failed(&error));
+            return;
+        }
+    };
+    let Some(Seen::Offer(observation)) = observed.get_mut(&offer) else { return };
+    match (answer, question) {
+        (Answer::Status(report), _) => observation.report = Some(report),
+        (Answer::Submissions(submissions), _) => observation.submissions = Some(submissions),
+        (Answer::Operation(seen), Question::Operation(reference)) => {
+            observation.operations.insert(reference.id.clone(), seen);
+        }
+        (Answer::Slot(None), Question::Slot(slot)) => {
+            *slot_of(observation, *slot) = SlotSeen::Empty
+        }
+        (Answer::Slot(Some(Some(version))), Question::Slot(slot)) => {
+            *slot_of(observation, *slot) = SlotSeen::Holds(version);
+        }
+        (Answer::Slot(Some(None)), Question::Slot(slot)) => {
+            let what = format!("the {} slot does not tell its version", slot.as_str());
+            observed.insert(offer, Seen::Unreachable(what));
+        }
+        (Answer::Operation(_) | Answer::Slot(_), _) => {}
+    }
+}
+
+fn slot_of(observation: &mut Observation, slot: Slot) -> &mut SlotSeen {
+    match slot {
+        Slot::Production => &mut observation.production,
+        Slot::Preview | Slot::Draft => &mut observation.preview,
+    }
+}

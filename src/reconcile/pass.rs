@@ -1,0 +1,276 @@
+//! One pass: look at every offer, decide, send what is to be sent, poll what runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
+
+use super::record::{self, Moment};
+use super::trigger::Triggered;
+use super::{Job, Reconciler, RunError, file_seen_from};
+use crate::changes::{
+    Change, ChangeSet, Decision, Hold, Input, Policy, Seen, check, with_dependencies,
+};
+use crate::manifest::Loaded;
+use crate::marketplace::OfferId;
+use crate::report::Event;
+use crate::status::{OfferRecord, Phase};
+
+/// How often an offer may change under golive's hands in one run.
+const MAX_CONFLICTS: u32 = 3;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The change set of the first pass.
+    pub planned: ChangeSet,
+    /// Every offer in scope, as it is now.
+    pub records: BTreeMap<OfferId, OfferRecord>,
+    /// How many requests were accepted.
+    pub triggered: usize,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+}
+
+/// What a run has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    planned: Option<ChangeSet>,
+    sent: usize,
+    triggered: usize,
+    conflicts: BTreeMap<OfferId, u32>,
+}
+
+impl Reconciler {
+    /// Makes one pass. Tells whether another one is due at once: an offer changed while it was
+    /// being decided about, or an operation ended right away.
+    pub(super) async fn pass(
+        &self,
+        job: &Job,
+        policy: &mut Policy,
+        run: &mut Run,
+    ) -> Result<bool, RunError> {
+        let recorded = self.store.snapshot().offers;
+        let wanted = with_dependencies(&job.desired, policy);
+        let publishers: BTreeSet<_> = wanted.iter().map(|offer| offer.publisher()).collect();
+        let (publishers, offers) = (publishers.len(), wanted.len());
+        self.reporter.report(&Event::Observing { publishers, offers });
+
+        let now = self.clock.now();
+        let observing = async {
+            let mut observed = self.observer.list(&job.desired, &recorded, policy).await;
+            self.add_fresh_answers(&mut observed);
+            self.observer.settle(observed, &job.desired, &recorded, policy, now).await
+        };
+        let (observed, changes) = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                self.reporter.report(&Event::Stopping);
+                return Ok(false);
+            }
+            seen = observing => seen,
+        };
+        let input =
+            Input { desired: &job.desired, recorded: &recorded, observed: &observed, now, policy };
+        let violations = check(&changes, input);
+        if !violations.is_empty() {
+            return Err(RunError::Unsound(violations));
+        }
+        guard(job, run, &changes)?;
+        self.reporter.report(&Event::Planned(&changes));
+        for change in &changes.changes {
+            self.write_down(job, change, observed.get(&change.offer));
+        }
+        self.store.commit().await?;
+        let triggers: Vec<&Change> = allowed(job, run, &changes).collect();
+        run.planned.get_or_insert_with(|| changes.clone());
+        let mut again = self.trigger_all(job, policy, run, &triggers, &observed).await;
+        again |= self.poll_adopted(&changes).await;
+        self.store.commit().await?;
+        Ok(again)
+    }
+
+    /// Records what was decided about an offer, and tells.
+    fn write_down(&self, job: &Job, change: &Change, seen: Option<&Seen>) {
+        let Some(desired) = job.desired.get(&change.offer) else { return };
+        let moment = Moment { now: self.clock.now(), settle: self.settings.patience.settle };
+        let file = file_seen_from(self.store.path(), &desired.file);
+        self.edit(&change.offer, desired, |record| {
+            record.manifest.file = file;
+            record::decided(record, change, seen, desired, moment);
+        });
+    }
+
+    /// Changes an offer's record and tells, if it shows.
+    pub(super) fn edit(
+        &self,
+        offer: &OfferId,
+        desired: &Loaded,
+        change: impl FnOnce(&mut OfferRecord),
+    ) -> OfferRecord {
+        let now = self.clock.now();
+        let fresh = || {
+            let file = file_seen_from(self.store.path(), &desired.file);
+            record::fresh(desired, file, now)
+        };
+        let record = self.store.edit(offer, fresh, change);
+        self.reporter.report(&Event::Changed { offer, record: &record });
+        record
+    }
+
+    async fn trigger_all(
+        &self,
+        job: &Job,
+        policy: &mut Policy,
+        run: &mut Run,
+        triggers: &[&Change],
+        observed: &BTreeMap<OfferId, Seen>,
+    ) -> bool {
+        run.sent += triggers.len();
+        let before = policy.clone();
+        policy.attempted.extend(triggers.iter().map(|change| change.offer.clone()));
+        let results = futures_util::stream::iter(triggers)
+            .map(|change| async {
+                (&change.offer, self.trigger(job, &before, change, observed).await)
+            })
+            .buffer_unordered(self.settings.concurrency.max(1))
+            .collect::<Vec<_>>()
+            .await;
+        let mut again = false;
+        for (offer, result) in results {
+            match result {
+                Triggered::Running => run.triggered += 1,
+                Triggered::Over => {
+                    run.triggered += 1;
+                    again = true;
+                }
+                Triggered::Refused => again = true,
+                Triggered::Changed(why) => {
+                    // Nothing was accepted, so that a retry is still owed.
+                    if !before.attempted.contains(offer) {
+                        policy.attempted.remove(offer);
+                    }
+                    again |= self.may_look_again(job, run, offer, why.as_deref());
+                }
+                Triggered::Stopped => {}
+            }
+        }
+        again
+    }
+
+    fn may_look_again(&self, job: &Job, run: &mut Run, offer: &OfferId, why: Option<&str>) -> bool {
+        let conflicts = run.conflicts.entry(offer.clone()).or_default();
+        *conflicts += 1;
+        if *conflicts < MAX_CONFLICTS {
+            return true;
+        }
+        if let Some(desired) = job.desired.get(offer) {
+            let why = why.unwrap_or("the offer is not what the list says");
+            let now = self.clock.now();
+            self.edit(offer, desired, |record| record::conflicted(record, why, now));
+        }
+        false
+    }
+
+    /// Polls the operations that were adopted just now, once.
+    async fn poll_adopted(&self, changes: &ChangeSet) -> bool {
+        let adopted = changes.changes.iter().filter(|change| match &change.decision {
+            Decision::Track(tracked) => !tracked.recorded,
+            Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => false,
+        });
+        let polls = futures_util::stream::iter(adopted)
+            .map(|change| self.poll_once(&change.offer))
+            .buffer_unordered(self.settings.concurrency.max(1));
+        polls.any(|ended| async move { ended }).await
+    }
+
+    pub(super) fn outcome(&self, job: &Job, run: Run) -> Outcome {
+        let in_scope = |offer: &OfferId| {
+            let scope = job.policy.scope.as_ref();
+            job.desired.contains_key(offer) && scope.is_none_or(|scope| scope.contains(offer))
+        };
+        let records = self.store.with(|file| {
+            let records = file.offers.iter().filter(|(offer, _)| in_scope(offer));
+            records.map(|(offer, record)| (offer.clone(), record.clone())).collect()
+        });
+        Outcome {
+            planned: run.planned.unwrap_or_default(),
+            records,
+            triggered: run.triggered,
+            interrupted: self.stop.is_cancelled(),
+        }
+    }
+
+    /// Removes the offers whose manifest is gone, once nothing of theirs runs.
+    pub(super) async fn forget(&self, gone: &BTreeSet<OfferId>) {
+        for offer in gone {
+            if self.store.get(offer).is_some_and(|record| record.running().is_some()) {
+                self.poll_once(offer).await;
+            }
+            let busy = |record: &OfferRecord| record.running().is_some() || record.intent.is_some();
+            if self.store.get(offer).is_some_and(|record| !busy(&record)) {
+                self.store.remove(offer);
+                self.reporter.report(&Event::Forgotten(offer));
+            }
+        }
+    }
+}
+
+/// Refuses to go on with a change set that was not reviewed, or that is too large.
+fn guard(job: &Job, run: &Run, changes: &ChangeSet) -> Result<(), RunError> {
+    if let Some(expected) = job.guard.expect.as_ref().filter(|_| run.planned.is_none()) {
+        let found = changes.digest();
+        if *expected != found {
+            return Err(RunError::Unexpected { expected: expected.clone(), found });
+        }
+    }
+    let found = run.sent + allowed(job, run, changes).count();
+    match job.guard.max_changes {
+        Some(allowed) if found > allowed => Err(RunError::TooMany { found, allowed }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The triggers that may be sent. Where a reviewed digest was given, later passes send only what
+/// it foresaw: its own triggers, and offers that waited for one of them.
+fn allowed<'a>(job: &Job, run: &Run, changes: &'a ChangeSet) -> impl Iterator<Item = &'a Change> {
+    let reviewed = job.guard.expect.as_ref().and(run.planned.clone());
+    let foreseen = move |change: &&Change| {
+        let Some(reviewed) = &reviewed else { return true };
+        reviewed.get(&change.offer).is_some_and(|known| match &known.decision {
+            Decision::GoLive { .. } | Decision::Publish { .. } => true,
+            Decision::Held(Hold::WaitingForDependency(_)) => known.to == change.to,
+            Decision::Held(_)
+            | Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => false,
+        })
+    };
+    changes.changes.iter().filter(|change| change.decision.is_trigger()).filter(foreseen)
+}
+
+impl Outcome {
+    /// How many offers need a person: failed, blocked, in doubt, or not to be asked about.
+    #[must_use]
+    pub fn problems(&self) -> usize {
+        self.records.values().filter(|record| is_problem(record)).count()
+    }
+
+    /// How many operations still run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.records.values().filter(|record| record.phase == Phase::InProgress).count()
+    }
+}
+
+fn is_problem(record: &OfferRecord) -> bool {
+    match record.phase {
+        Phase::Failed | Phase::Blocked | Phase::Triggering => true,
+        Phase::Live | Phase::Preview | Phase::InProgress | Phase::Held => record.error.is_some(),
+    }
+}

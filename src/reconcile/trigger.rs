@@ -1,0 +1,366 @@
+//! Carries out the commands of the trigger protocol ([`crate::operation::step`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::observe::{describe, failed};
+use super::{Job, Reconciler, record};
+use crate::changes::{
+    Change, Decision, Failure, Observation, Outcome, Policy, Seen, SlotSeen, with_dependencies,
+};
+use crate::manifest::Loaded;
+use crate::marketplace::{
+    Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationRef,
+    OperationStatus, Post, Precondition, Version,
+};
+use crate::operation::{
+    Answer, Command, Event as Step, Look, Obstacle, Sent, Standstill, Trigger, step,
+};
+use crate::report::Event;
+use crate::status::{Intent, Reason};
+
+/// What came of a trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Triggered {
+    /// An operation runs.
+    Running,
+    /// An operation has run already, or production holds the version.
+    Over,
+    /// The marketplace refused; what runs there may tell why.
+    Refused,
+    /// The offer is not what it was: observe and decide again.
+    Changed(Option<String>),
+    /// Nothing more can be done in this run.
+    Stopped,
+}
+
+/// What a trigger works with.
+struct Target<'a> {
+    job: &'a Job,
+    policy: &'a Policy,
+    change: &'a Change,
+    desired: &'a Loaded,
+    observed: &'a BTreeMap<OfferId, Seen>,
+    action: Action,
+    kind: OperationKind,
+    version: Version,
+}
+
+impl Reconciler {
+    /// Sends what a change asks for, by the protocol, and polls the operation once.
+    pub(super) async fn trigger(
+        &self,
+        job: &Job,
+        policy: &Policy,
+        change: &Change,
+        observed: &BTreeMap<OfferId, Seen>,
+    ) -> Triggered {
+        let (action, kind, version) = match &change.decision {
+            Decision::GoLive { version } => (Action::GoLive, OperationKind::GoLive, *version),
+            Decision::Publish { version } => (Action::Publish, OperationKind::Publish, *version),
+            Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => return Triggered::Stopped,
+        };
+        let Some(desired) = job.desired.get(&change.offer) else { return Triggered::Stopped };
+        let target = Target { job, policy, change, desired, observed, action, kind, version };
+        let pending = self.store.get(&change.offer).and_then(|record| record.intent);
+        let (mut trigger, mut command) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
+        let mut attempt = None;
+        loop {
+            let event = match command {
+                Command::Follow(sent) => return self.follow_sent(&target, &sent).await,
+                Command::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
+                command => {
+                    if let Command::Send(intent) = &command {
+                        attempt = Some(intent.clone());
+                    }
+                    match self.carry_out(&target, command).await {
+                        Some(event) => event,
+                        None => return Triggered::Stopped,
+                    }
+                }
+            };
+            tracing::debug!(offer = %change.offer, ?event, "trigger protocol");
+            (trigger, command) = step(trigger, event, self.settings.patience);
+        }
+    }
+
+    /// Carries out one command; `None` where the user stopped golive instead. A request that is
+    /// under way is never given up for that: its answer is what must not be lost.
+    async fn carry_out(&self, target: &Target<'_>, command: Command) -> Option<Step> {
+        let offer = &target.change.offer;
+        match command {
+            Command::Check if self.stop.is_cancelled() => None,
+            Command::WriteIntent(_) if self.stop.is_cancelled() => None,
+            Command::Check => Some(self.check_again(target).await),
+            Command::WriteIntent(intent) => {
+                self.edit(offer, target.desired, |record| record::intended(record, &intent));
+                Some(self.flush(offer).await)
+            }
+            Command::Send(intent) => {
+                let answer = self.send(target, &intent).await;
+                if let Answer::Unclear(why) = &answer {
+                    self.reporter.report(&Event::Doubt { offer, why });
+                }
+                Some(Step::Answered(answer, self.clock.now()))
+            }
+            Command::Look => {
+                let at = self.clock.now();
+                let look = tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return None,
+                    look = self.look_at(target) => look,
+                };
+                Some(Step::Looked { look, at, fresh: self.request_id() })
+            }
+            Command::WriteOperation(sent) => {
+                let now = self.clock.now();
+                self.edit(offer, target.desired, |record| {
+                    record::accepted(record, &sent, target.desired, now);
+                });
+                Some(self.flush(offer).await)
+            }
+            Command::DropIntent => {
+                self.edit(offer, target.desired, record::dropped);
+                Some(self.flush(offer).await)
+            }
+            Command::Wait(pause) => {
+                let why = "before the offer is looked at again";
+                self.reporter.report(&Event::Waiting { offer, pause, why });
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => None,
+                    () = tokio::time::sleep(pause) => Some(Step::Elapsed),
+                }
+            }
+            // The caller ends with these.
+            Command::Follow(_) | Command::Stop(_) => None,
+        }
+    }
+
+    async fn flush(&self, offer: &OfferId) -> Step {
+        match self.store.commit().await {
+            Ok(()) => Step::Written,
+            Err(error) => {
+                tracing::error!(%offer, error = &error as &dyn std::error::Error, "not on disk");
+                Step::NotWritten
+            }
+        }
+    }
+
+    /// Asks for the offer's `ETag` and decides again on what it says.
+    async fn check_again(&self, target: &Target<'_>) -> Step {
+        let offer = &target.change.offer;
+        let answer = match self.observer.marketplace.offer(offer).await {
+            Ok(answer) => answer,
+            Err(error) => return Step::CheckFailed(obstacle(&error)),
+        };
+        let Some(Seen::Offer(before)) = target.observed.get(offer) else { return Step::Changed };
+        let observation = refreshed(before, answer);
+        let (observation, decision) = self.decide_alone(target, observation).await;
+        if decision.as_ref() != Some(&target.change.decision) {
+            return Step::Changed;
+        }
+        let newest = observation.newest_submission(&target.kind, target.version);
+        let recorded = self.store.get(offer).and_then(|record| record.operation);
+        let recorded = recorded.filter(|operation| {
+            operation.kind == target.kind && operation.version == Some(target.version)
+        });
+        Step::Confirmed(Intent {
+            at: self.clock.now(),
+            etag: observation.etag.clone(),
+            kind: target.kind.clone(),
+            last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
+            request_id: self.request_id(),
+            version: target.version,
+        })
+    }
+
+    async fn send(&self, target: &Target<'_>, intent: &Intent) -> Answer {
+        let post = Post {
+            action: target.action,
+            precondition: intent.etag.clone().map_or(Precondition::Any, Precondition::Matches),
+            request_id: intent.request_id.clone(),
+            notify: target.desired.manifest.notify.clone(),
+        };
+        match self.observer.marketplace.post(&target.change.offer, &post).await {
+            Ok(Accepted::Started { operation, .. }) => Answer::Accepted(operation),
+            Ok(Accepted::Done) => Answer::Unclear("accepted without an operation".to_owned()),
+            Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
+            Err(error) => answer(&error),
+        }
+    }
+
+    /// Looks at an offer of which it is not known whether the request was accepted.
+    async fn look_at(&self, target: &Target<'_>) -> Look {
+        let offer = &target.change.offer;
+        let observation = match self.observer.look(offer).await {
+            Ok(observation) => observation,
+            Err(
+                Seen::NotFound(why)
+                | Seen::Forbidden(why)
+                | Seen::Unauthorized(why)
+                | Seen::Unreachable(why),
+            ) => {
+                return Look::Failed(why);
+            }
+            Err(Seen::Offer(observation)) => *observation,
+        };
+        let (observation, decision) = self.decide_alone(target, observation).await;
+        let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
+        match decision {
+            Some(Decision::Track(tracked))
+                if tracked.kind == target.kind || tracked.kind.as_str().is_empty() =>
+            {
+                Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
+            }
+            Some(Decision::InSync(_)) => Look::Live,
+            Some(Decision::Failed(Failure { outcome, id, .. })) => {
+                let status = match outcome {
+                    Outcome::Failed => OperationStatus::Failed,
+                    Outcome::Canceled => OperationStatus::Canceled,
+                };
+                Look::Operation { operation: by_id(id), status }
+            }
+            Some(decision) if decision == target.change.decision => {
+                Look::StillWaiting { etag: observation.etag }
+            }
+            Some(Decision::Blocked(crate::changes::Block::Unreachable(why))) => Look::Failed(why),
+            Some(
+                Decision::Track(_)
+                | Decision::GoLive { .. }
+                | Decision::Publish { .. }
+                | Decision::Held(_)
+                | Decision::Blocked(_),
+            ) => Look::Elsewhere,
+            None => Look::Failed("the offer is out of scope".to_owned()),
+        }
+    }
+
+    /// Decides about one offer, with what was just seen of it and what the pass saw of the offers
+    /// it waits for.
+    async fn decide_alone(
+        &self,
+        target: &Target<'_>,
+        observation: Observation,
+    ) -> (Observation, Option<Decision>) {
+        let offer = &target.change.offer;
+        let scope = Some(BTreeSet::from([offer.clone()]));
+        let policy = Policy { scope, ..target.policy.clone() };
+        let wanted = with_dependencies(&target.job.desired, &policy);
+        let pick =
+            |offer: &&OfferId| Some(((*offer).clone(), target.job.desired.get(offer)?.clone()));
+        let desired: BTreeMap<_, _> = wanted.iter().filter_map(pick).collect();
+        let recorded = wanted
+            .iter()
+            .filter_map(|offer| Some(((*offer).clone(), self.store.get(offer)?)))
+            .collect();
+        let mut observed: BTreeMap<OfferId, Seen> = wanted
+            .iter()
+            .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
+            .collect();
+        observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
+        let now = self.clock.now();
+        let (mut observed, changes) =
+            self.observer.settle(observed, &desired, &recorded, &policy, now).await;
+        let decision = changes.get(offer).map(|change| change.decision.clone());
+        match observed.remove(offer) {
+            Some(Seen::Offer(observation)) => (*observation, decision),
+            Some(
+                Seen::Unauthorized(_)
+                | Seen::Forbidden(_)
+                | Seen::NotFound(_)
+                | Seen::Unreachable(_),
+            )
+            | None => (observation, decision),
+        }
+    }
+
+    async fn follow_sent(&self, target: &Target<'_>, sent: &Sent) -> Triggered {
+        let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
+        if over {
+            return Triggered::Over;
+        }
+        if self.stop.is_cancelled() {
+            return Triggered::Running;
+        }
+        if self.poll_once(&target.change.offer).await {
+            Triggered::Over
+        } else {
+            Triggered::Running
+        }
+    }
+
+    async fn stop_at(
+        &self,
+        target: &Target<'_>,
+        end: Standstill,
+        attempt: Option<&Intent>,
+    ) -> Triggered {
+        let (offer, desired) = (&target.change.offer, target.desired);
+        let now = self.clock.now();
+        self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
+        self.flush(offer).await;
+        match end {
+            Standstill::ObserveAgain(why) => Triggered::Changed(why),
+            Standstill::Live => Triggered::Over,
+            Standstill::Refused(_) => Triggered::Refused,
+            Standstill::Unsent(_)
+            | Standstill::Throttled(_)
+            | Standstill::Unwritten
+            | Standstill::InDoubt(_) => Triggered::Stopped,
+        }
+    }
+}
+
+/// What was observed before, as far as the offer itself does not say otherwise.
+fn refreshed(before: &Observation, answer: Offer) -> Observation {
+    let changed = answer.version != before.version
+        || answer.status.as_ref().is_some_and(|status| status != before.status())
+        || answer.changed_time.is_some() && answer.changed_time != before.changed_time;
+    if !changed {
+        return Observation { etag: answer.etag, ..before.clone() };
+    }
+    Observation {
+        listed_status: answer.status.unwrap_or_else(|| before.status().clone()),
+        version: answer.version.or(before.version),
+        changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
+        etag: answer.etag,
+        report: None,
+        preview: SlotSeen::Unasked,
+        production: SlotSeen::Unasked,
+        submissions: None,
+        operations: BTreeMap::new(),
+    }
+}
+
+/// What an answer that is no acceptance means for the protocol.
+fn answer(error: &MarketplaceError) -> Answer {
+    match error {
+        MarketplaceError::NotSent { .. } => Answer::NotSent(obstacle(error)),
+        MarketplaceError::Token(_) => Answer::Denied(obstacle(error)),
+        MarketplaceError::Lost { .. } | MarketplaceError::ForeignOperationUrl(_) => {
+            Answer::Unclear(describe(error))
+        }
+        MarketplaceError::Refused(refusal) => match refusal.status {
+            400 | 422 => Answer::Refused(describe(error)),
+            401 | 403 | 404 => Answer::Denied(obstacle(error)),
+            409 | 412 => Answer::Conflict(describe(error)),
+            429 | 503 => Answer::NotNow(refusal.retry_after),
+            _ => Answer::Unclear(describe(error)),
+        },
+    }
+}
+
+fn obstacle(error: &MarketplaceError) -> Obstacle {
+    let (reason, why) = match failed(error) {
+        Seen::Unauthorized(why) => (Reason::Unauthorized, why),
+        Seen::Forbidden(why) => (Reason::Forbidden, why),
+        Seen::NotFound(why) => (Reason::NotFound, why),
+        Seen::Unreachable(why) => (Reason::Unreachable, why),
+        Seen::Offer(_) => (Reason::Unreachable, describe(error)),
+    };
+    Obstacle { reason, why }
+}

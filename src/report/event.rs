@@ -1,0 +1,63 @@
+//! What a reconcile tells while it runs.
+
+use std::time::Duration;
+
+use crate::changes::ChangeSet;
+use crate::marketplace::OfferId;
+use crate::status::OfferRecord;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The marketplace is being asked about this many offers of this many publishers.
+    Observing {
+        /// How many publishers.
+        publishers: usize,
+        /// How many offers.
+        offers: usize,
+    },
+    /// It was decided what is to be done.
+    Planned(&'a ChangeSet),
+    /// An offer's record changed: its phase, its reason, its progress.
+    Changed {
+        /// The offer.
+        offer: &'a OfferId,
+        /// What it is now.
+        record: &'a OfferRecord,
+    },
+    /// An offer left the status file, because its manifest is gone.
+    Forgotten(&'a OfferId),
+    /// A request may or may not have been accepted; the offer is looked at.
+    Doubt {
+        /// The offer.
+        offer: &'a OfferId,
+        /// What happened.
+        why: &'a str,
+    },
+    /// Something is waited for.
+    Waiting {
+        /// The offer.
+        offer: &'a OfferId,
+        /// For how long.
+        pause: Duration,
+        /// Why.
+        why: &'a str,
+    },
+    /// The user asked to stop.
+    Stopping,
+}
+
+/// Somebody who is told what happens. Called from the reconciler's tasks; must not block for
+/// long.
+pub trait Reporter: Send + Sync {
+    /// Takes note of an event.
+    fn report(&self, event: &Event<'_>);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _: &Event<'_>) {}
+}
