@@ -11,8 +11,7 @@ use url::Url;
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
-pub use super::exchange::Settings;
-use super::exchange::{Call, Exchange};
+use super::exchange::{Call, Exchange, Settings};
 use super::location::OperationUrl;
 use super::token::TokenSource;
 use super::translate;

@@ -187,9 +187,9 @@ impl Exchange {
     async fn send(&self, call: &Call, attempt: u32, token: &Token) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = self.request(call, token, &request_id)?;
-        let deadline = Instant::now() + self.settings.max_wait;
+        let mut allowance = self.settings.max_wait;
         let permit = loop {
-            self.wait_for_pause(call, deadline).await?;
+            self.wait_for_pause(call, &mut allowance).await?;
             let permit = self.permits.acquire().await;
             // Somebody may have been told to wait while this one stood in line.
             if self.pause.current().is_none() {
@@ -274,11 +274,14 @@ impl Exchange {
         MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
     }
 
-    async fn wait_for_pause(&self, call: &Call, deadline: Instant) -> Result<(), Failure> {
+    /// Waits while the host is paused, in all no longer than `allowance`. Standing in line for a
+    /// permit does not count.
+    async fn wait_for_pause(&self, call: &Call, allowance: &mut Duration) -> Result<(), Failure> {
         while let Some(paused) = self.pause.current() {
-            if paused.until > deadline {
-                return Err(Failure::last(told_to_wait(call, paused)));
-            }
+            let wait = paused.until.saturating_duration_since(Instant::now());
+            *allowance = allowance
+                .checked_sub(wait)
+                .ok_or_else(|| Failure::last(told_to_wait(call, paused)))?;
             sleep_until(paused.until).await;
         }
         Ok(())
@@ -293,7 +296,8 @@ impl Exchange {
             | MarketplaceError::Token(_)
             | MarketplaceError::ForeignOperationUrl(_) => None,
         };
-        told.unwrap_or_else(|| {
+        // "At once" would use up all tries within a moment.
+        told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             full_jitter(&self.settings.retry, attempt, &mut rng)
         })

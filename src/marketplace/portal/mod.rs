@@ -28,8 +28,9 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use client::{PortalClient, Settings};
+pub use client::PortalClient;
 pub use endpoint::{Endpoint, EndpointError};
+pub use exchange::Settings;
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};

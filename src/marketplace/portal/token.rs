@@ -21,9 +21,9 @@ pub enum TokenError {
     /// Nothing but white space.
     #[error("the token is empty")]
     Empty,
-    /// A character that no header may carry: a line break inside, a control character, or
-    /// anything but ASCII.
-    #[error("the token has a character that a header cannot carry (a line break, perhaps)")]
+    /// A character that no token has: white space inside, a control character, or anything but
+    /// ASCII.
+    #[error("the token has white space in it, or a character that no token has")]
     Character,
 }
 

@@ -219,3 +219,40 @@ async fn without_a_token_nothing_is_sent() {
     assert!(error.to_string().contains("GOLIVE_TOKEN"), "{error}");
     assert_eq!(script.count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_to_be_repeated_holds_no_permit() {
+    let script = Script::new([
+        with(500, "", &[("retry-after", "30")]),
+        answer(200, OFFER),
+        answer(200, OFFER),
+    ]);
+    let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
+    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let (began, vm) = (Instant::now(), vm());
+    let (one, two) = tokio::join!(client.offer(&vm), client.offer(&vm));
+    assert!(one.is_ok() && two.is_ok());
+    let at: Vec<_> = script.seen().iter().map(|seen| (seen.at - began).as_secs()).collect();
+    assert_eq!(at, [0, 0, 30]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn standing_in_line_does_not_count_as_being_told_to_wait() {
+    let script = Script { latency: Duration::from_secs(50), ..Script::default() };
+    *script.answers.lock().unwrap() = (0..9)
+        .map(|at| if at == 2 { with(503, "", &[("retry-after", "9")]) } else { answer(200, OFFER) })
+        .collect();
+    let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
+    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let vm = vm();
+    let all = join_all((0..4).map(|_| client.offer(&vm))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_time_to_wait_is_a_backoff() {
+    let script = Script::new((0..5).map(|_| with(503, "", &[("retry-after", "0")])));
+    let began = Instant::now();
+    assert_eq!(script.client().offer(&vm()).await.unwrap_err().status(), Some(503));
+    assert!(script.count() == 5 && began.elapsed() > Duration::from_millis(500));
+}
