@@ -86,6 +86,28 @@ impl MarketplaceError {
             | Self::ForeignOperationUrl(_) => None,
         }
     }
+
+    /// What a person can do about it, where that is known: the portal's own words on 401 and 403
+    /// are of little help.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        match self.status()? {
+            401 => Some(
+                "the token has expired or is meant for another service; get one with \
+                 `az account get-access-token --resource https://cloudpartner.azure.com`",
+            ),
+            403 => Some(
+                "the service principal is not on this publisher's account: add it in Partner \
+                 Center with the object id that it has in your own tenant (the enterprise \
+                 application's, not the app registration's)",
+            ),
+            404 => Some(
+                "there is no such publisher or offer, or this token may not see it: compare the \
+                 ids with those that Partner Center shows",
+            ),
+            _ => None,
+        }
+    }
 }
 
 impl MarketplaceError {

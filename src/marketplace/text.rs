@@ -1,13 +1,344 @@
-//! Text from outside, made safe to show anywhere.
+//! Text from outside, made safe to show anywhere: in a terminal, a log, a status file, a page.
 
-/// One line without control characters.
+use std::convert::Infallible;
+
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+
+/// The most characters one cleaned line has.
+const MAX_LINE: usize = 2_000;
+
+/// The most bytes of a text that are looked at. What is longer is no message for people.
+const MAX_INPUT: usize = 64 * 1024;
+
+/// One line: no terminal escapes, no control, bidirectional or invisible characters, white space
+/// folded, at most 2,000 characters (a longer one ends in `…`).
 #[must_use]
 pub fn clean_line(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
+    cut(cleaned(text), MAX_LINE)
 }
 
-/// HTML as plain text.
+/// HTML as one such line: tags, comments, scripts and styles dropped, entities decoded once. The
+/// items of a list are set apart by `•`, other blocks by a space. A `<` that would still begin a
+/// tag (it was written as an entity) is shown as `‹`, so that the text is safe even where it is
+/// put into a page unescaped.
 #[must_use]
 pub fn plain_text(html: &str) -> String {
-    clean_line(html)
+    cut(without_markup(html), MAX_LINE)
+}
+
+/// [`plain_text`] before its length is bounded.
+pub(super) fn without_markup(html: &str) -> String {
+    let html = head(html);
+    // Most messages have no markup at all.
+    if !html.contains(['<', '&']) {
+        return cleaned(html);
+    }
+    // Cleaned after decoding: `&#27;[31m` is an escape only then, and what is dropped here may
+    // join what becomes a tag.
+    defused(&cleaned(&visible_text(html)))
+}
+
+/// [`clean_line`] before its length is bounded.
+pub(super) fn cleaned(text: &str) -> String {
+    let text = head(text);
+    let mut line = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let tail = &rest[c.len_utf8()..];
+        rest = match escape_kind(c, tail) {
+            Some(EscapeKind::Sequence(body)) => after_control_sequence(body),
+            Some(EscapeKind::Text(body)) => after_control_text(body),
+            Some(EscapeKind::Short) => after_short_escape(tail),
+            None => {
+                if c.is_whitespace() {
+                    if !line.is_empty() && !line.ends_with(' ') {
+                        line.push(' ');
+                    }
+                } else if !c.is_control() && !is_invisible(c) {
+                    line.push(c);
+                }
+                tail
+            }
+        };
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// At most `max` characters, the last of them `…` where something was cut off.
+pub(super) fn cut(mut text: String, max: usize) -> String {
+    if text.len() <= max {
+        return text;
+    }
+    let mut starts = text.char_indices().map(|(at, _)| at);
+    let last = starts.by_ref().nth(max.saturating_sub(1));
+    if let (Some(last), Some(_)) = (last, starts.next()) {
+        text.truncate(last);
+        text.push('…');
+    }
+    text
+}
+
+/// The first [`MAX_INPUT`] bytes, cut between characters.
+fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_INPUT)]
+}
+
+/// What begins at an escape character (ECMA-48), with the text behind its introducer.
+enum EscapeKind<'a> {
+    /// `ESC [` or its one-character form: parameters, then a final byte.
+    Sequence(&'a str),
+    /// `ESC ]`, `ESC P`, `ESC X`, `ESC ^`, `ESC _` or their one-character forms: text up to a
+    /// terminator.
+    Text(&'a str),
+    /// Any other escape: perhaps intermediate bytes, then a final byte.
+    Short,
+}
+
+fn escape_kind(c: char, tail: &str) -> Option<EscapeKind<'_>> {
+    match c {
+        '\u{1b}' => Some(match tail.chars().next() {
+            Some('[') => EscapeKind::Sequence(&tail[1..]),
+            Some(']' | 'P' | 'X' | '^' | '_') => EscapeKind::Text(&tail[1..]),
+            _ => EscapeKind::Short,
+        }),
+        '\u{9b}' => Some(EscapeKind::Sequence(tail)),
+        '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => Some(EscapeKind::Text(tail)),
+        _ => None,
+    }
+}
+
+fn after_control_sequence(body: &str) -> &str {
+    let body = body.trim_start_matches(|c| matches!(c, ' '..='?'));
+    body.strip_prefix(|c| matches!(c, '@'..='~')).unwrap_or(body)
+}
+
+fn after_short_escape(body: &str) -> &str {
+    let body = body.trim_start_matches(|c| matches!(c, ' '..='/'));
+    body.strip_prefix(|c| matches!(c, '0'..='~')).unwrap_or(body)
+}
+
+/// Behind the terminator (BEL or ST). Without one, only the introducer is dropped: an open escape
+/// must not hide the rest of a message. The search ends at any control character, so that the
+/// whole stays linear.
+fn after_control_text(body: &str) -> &str {
+    let Some(end) = body.find(char::is_control) else { return body };
+    let terminated = &body[end..];
+    ["\u{7}", "\u{9c}", "\u{1b}\\"]
+        .iter()
+        .find_map(|terminator| terminated.strip_prefix(terminator))
+        .unwrap_or(body)
+}
+
+/// Characters that show nothing, or turn the direction of what follows.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Elements whose content is not for reading.
+const HIDDEN: [&[u8]; 7] =
+    [b"script", b"style", b"template", b"iframe", b"noembed", b"noframes", b"noscript"];
+
+/// Elements inside a line; any other one ends a word.
+const INLINE: [&[u8]; 20] = [
+    b"a", b"abbr", b"b", b"bdi", b"bdo", b"cite", b"code", b"em", b"font", b"i", b"kbd", b"mark",
+    b"s", b"small", b"span", b"strong", b"sub", b"sup", b"u", b"wbr",
+];
+
+/// The text of a page between its tags, entities decoded.
+fn visible_text(html: &str) -> String {
+    let mut text: Vec<u8> = Vec::with_capacity(html.len());
+    let mut hidden: Option<Vec<u8>> = None;
+    let mut emitter =
+        CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| -> Option<Infallible> {
+            match event {
+                CallbackEvent::OpenStartTag { name } => {
+                    if hidden.is_none() && HIDDEN.contains(&name) {
+                        hidden = Some(name.to_vec());
+                    }
+                    if name == b"li" {
+                        text.extend_from_slice(" • ".as_bytes());
+                    } else if !INLINE.contains(&name) {
+                        text.push(b' ');
+                    }
+                }
+                CallbackEvent::EndTag { name } => {
+                    if hidden.as_deref() == Some(name) {
+                        hidden = None;
+                    }
+                    if !INLINE.contains(&name) {
+                        text.push(b' ');
+                    }
+                }
+                CallbackEvent::String { value } => {
+                    if hidden.is_none() {
+                        text.extend_from_slice(value);
+                    }
+                }
+                CallbackEvent::AttributeName { .. }
+                | CallbackEvent::AttributeValue { .. }
+                | CallbackEvent::CloseStartTag { .. }
+                | CallbackEvent::Comment { .. }
+                | CallbackEvent::Doctype { .. }
+                | CallbackEvent::Error(_) => {}
+            }
+            None
+        });
+    // Otherwise a `<` in a script would begin a tag, and its end would be missed.
+    emitter.naively_switch_states(true);
+    let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// `<` where a parser would see a tag, and the `>` that closes it, become `‹` and `›`.
+fn defused(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut open = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let begins_tag =
+            c == '<' && chars.peek().is_some_and(|c| c.is_ascii_alphabetic() || "/!?".contains(*c));
+        out.push(match c {
+            '<' if begins_tag => '‹',
+            '>' if open => '›',
+            other => other,
+        });
+        open = begins_tag || (open && c != '>');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn html_becomes_a_line() {
+        for (html, text) in [
+            ("plain", "plain"),
+            ("<b>Image</b> is <i>bad</i>", "Image is bad"),
+            ("<p>One.</p><p>Two.</p>", "One. Two."),
+            ("a<br>b<br/>c", "a b c"),
+            ("Fix:<ul><li>SSH</li><li>swap</li></ul>", "Fix: • SSH • swap"),
+            ("a &amp; b &lt; c &gt; d &quot;e&quot; &eacute;", "a & b < c > d \"e\" é"),
+            ("size &lt; 5 GB, x &lt;5", "size < 5 GB, x <5"),
+            ("<script>alert('<b>x</b>')</script>safe", "safe"),
+            ("<style>p{}</style><SCRIPT>1</SCRIPT >ok", "ok"),
+            ("seen<script>never closed", "seen"),
+            ("<!-- hidden -->shown", "shown"),
+            ("&lt;script&gt;alert(1)&lt;/script&gt;", "‹script›alert(1)‹/script›"),
+            ("&amp;lt;script&amp;gt;", "&lt;script&gt;"),
+            ("&lt;<b>script</b>&gt;", "‹script›"),
+            ("&#27;[31mred&#27;[0m", "red"),
+            ("&#x1b;]8;;https://evil.example&#7;link&#27;]8;;&#7;", "link"),
+            ("<img src=x onerror='alert(1)'>after", "after"),
+            ("<a href='javascript:x'>here</a>.", "here."),
+            ("&#8238;evil&#8236; &#xfeff;x&#x200b;y", "evil xy"),
+            ("&lt;&#x200b;script&gt;", "‹script›"),
+            ("a&nbsp;&nbsp; b", "a b"),
+            ("tail <", "tail <"),
+            ("cut <b", "cut"),
+            ("&#0;&#xD800;&#x110000;", "\u{fffd}\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(plain_text(html), text, "{html:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_no_escapes() {
+        for (raw, clean) in [
+            ("  a \n\t b\r\n", "a b"),
+            ("a\u{2028}b\u{85}c", "a b c"),
+            ("\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("\u{9b}31mred", "red"),
+            ("\u{1b}]0;title\u{7}x", "x"),
+            ("\u{1b}]8;;http://evil\u{1b}\\link\u{1b}]8;;\u{1b}\\", "link"),
+            ("\u{9d}0;t\u{9c}x", "x"),
+            ("\u{1b}Pdcs\u{1b}\\x\u{1b}(By\u{1b}7z\u{1b}", "xyz"),
+            ("\u{1b}]open and the rest is kept", "open and the rest is kept"),
+            ("\u{1b}[", ""),
+            ("a\u{8}b\u{7f}c\u{0}", "abc"),
+            ("\u{202e}abc\u{2066}d\u{61c}\u{200f}", "abcd"),
+            ("\u{feff}a\u{200b}b\u{200d}c\u{2060}d\u{ad}e", "abcde"),
+            ("\u{e0041}x", "x"),
+            ("日本語 é", "日本語 é"),
+            ("a < b <script>", "a < b <script>"),
+        ] {
+            assert_eq!(clean_line(raw), clean, "{raw:?}");
+        }
+    }
+
+    #[test]
+    fn length_is_bounded_in_characters() {
+        let line = clean_line(&"é".repeat(5_000));
+        assert_eq!(line.chars().count(), MAX_LINE);
+        assert!(line.ends_with("é…"));
+        let exact = "é".repeat(MAX_LINE);
+        assert_eq!(clean_line(&exact), exact);
+        assert_eq!(cut("abc".to_owned(), 0), "…");
+        let endless = "\u{1b}]".repeat(1_000_000);
+        assert!(clean_line(&endless).len() < 10);
+    }
+
+    fn is_safe(text: &str) -> bool {
+        text.chars().all(|c| !c.is_control() && !is_invisible(c))
+            && text.chars().count() <= MAX_LINE
+            && !text.contains("  ")
+    }
+
+    /// Pieces that are harmful when they meet.
+    fn hostile() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("\u{1b}"),
+            Just("["),
+            Just("]"),
+            Just("31m"),
+            Just("\u{7}"),
+            Just("\\"),
+            Just("\u{9b}"),
+            Just("<"),
+            Just(">"),
+            Just("script"),
+            Just("/"),
+            Just("!"),
+            Just("&lt;"),
+            Just("&gt;"),
+            Just("&#27;"),
+            Just("&amp;"),
+            Just("lt;"),
+            Just("&#x200b;"),
+            Just("\u{200b}"),
+            Just("\u{202e}"),
+            Just("style"),
+            Just(" "),
+            Just("\n"),
+            Just("--"),
+            Just("é"),
+            Just("&"),
+            Just("\u{0}"),
+            Just("<li>"),
+            Just("</script>"),
+        ];
+        proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_text_is_safe(text in prop_oneof![hostile(), ".{0,200}", "\\PC*"]) {
+            let (line, plain) = (clean_line(&text), plain_text(&text));
+            prop_assert!(is_safe(&line), "{line:?}");
+            prop_assert!(is_safe(&plain), "{plain:?}");
+            prop_assert_eq!(clean_line(&line), line.clone());
+            let markup = plain.as_bytes().windows(2).any(|pair| {
+                pair[0] == b'<' && (pair[1].is_ascii_alphabetic() || b"/!?".contains(&pair[1]))
+            });
+            prop_assert!(!markup, "{plain:?}");
+        }
+    }
 }

@@ -1,3 +1,40 @@
 //! The Cloud Partner Portal API (`api-version=2017-10-31`), golive's default marketplace.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
+//! | `exchange` | one request and its answer: permits, pauses, timeouts, tokens, repeats |
+//! | `answer` | an answer's JSON, or the error it is |
+//! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
+//! | `transport` | HTTP over a socket, or a router in this process |
+//! | `endpoint`, `location` | where requests may go, and nowhere else |
+//! | `token`, `redact` | the secret, and keeping it out of every text |
+//! | `retry`, `retry_after`, `pause` | when to ask again |
 
+mod answer;
+mod client;
+mod endpoint;
+mod exchange;
+mod location;
+mod pause;
+mod redact;
+mod retry;
+mod retry_after;
+mod token;
+mod translate;
+mod transport;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::PortalClient;
+pub use endpoint::{Endpoint, EndpointError};
+pub use exchange::Settings;
+pub use location::OperationUrl;
+pub use retry::{RetryPolicy, full_jitter};
+pub use retry_after::{MAX_RETRY_AFTER, retry_after};
+pub use token::{AnonymousToken, EnvToken, Token, TokenError, TokenSource};
+pub use transport::{
+    Dropped, HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError,
+};

@@ -13,16 +13,16 @@ pub const API_VERSION: &str = "2017-10-31";
 #[serde(rename_all = "camelCase", default)]
 pub struct OfferWire {
     /// The kind of offer, e.g. `microsoft-azure-virtualmachines`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub offer_type_id: Option<String>,
     /// The publisher's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub publisher_id: Option<String>,
     /// The offer's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub status: Option<String>,
     /// The offer's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub id: Option<String>,
     /// The version, growing with each publish.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
@@ -31,17 +31,18 @@ pub struct OfferWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub definition: Option<serde_json::Value>,
     /// When it last changed (UTC, seven fractional digits).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub changed_time: Option<String>,
     /// Whether the offer was migrated to Partner Center.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub pc_migration_status: Option<String>,
     /// The entity tag, where it is in the body.
     #[serde(
         rename = "eTag",
         alias = "etag",
         alias = "ETag",
-        skip_serializing_if = "Option::is_none"
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient_text"
     )]
     pub etag: Option<String>,
 }
@@ -51,13 +52,13 @@ pub struct OfferWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct MessageWire {
     /// HTML, and not to be trusted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub message_html: Option<String>,
     /// `information`, `warning` or `error`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub level: Option<String>,
     /// When it was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub timestamp: Option<String>,
 }
 
@@ -66,19 +67,19 @@ pub struct MessageWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct StepWire {
     /// Its id, e.g. `displaycertify`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub id: Option<String>,
     /// Its name for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub step_name: Option<String>,
     /// What it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub description: Option<String>,
     /// How long it takes, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub estimated_time_frame: Option<String>,
     /// Its status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub status: Option<String>,
     /// 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
@@ -93,7 +94,7 @@ pub struct StepWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusWire {
     /// The offer's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub status: Option<String>,
     /// Messages about the whole.
     #[serde(deserialize_with = "null_is_empty")]
@@ -114,10 +115,10 @@ pub struct StatusWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct LinkWire {
     /// What the link is called.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub display_text: Option<String>,
     /// Where it leads.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub uri: Option<String>,
 }
 
@@ -126,22 +127,26 @@ pub struct LinkWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct SubmissionWire {
     /// The operation's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub id: Option<String>,
     /// The offer's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub offer_id: Option<String>,
     /// The publisher's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub publisher_id: Option<String>,
     /// `publish` or `golive`, any case.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub submission_type: Option<String>,
     /// The operation's status.
-    #[serde(skip_serializing_if = "Option::is_none", alias = "status")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        alias = "status",
+        deserialize_with = "lenient_text"
+    )]
     pub submission_state: Option<String>,
     /// `staging` or `production`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub slot: Option<String>,
     /// The marketplace's number of the publishing; can exceed 2^53.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
@@ -150,7 +155,7 @@ pub struct SubmissionWire {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
     pub offer_version: Option<u64>,
     /// When it last changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub changed_time: Option<String>,
 }
 
@@ -159,7 +164,7 @@ pub struct SubmissionWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct OperationWire {
     /// The operation's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub status: Option<String>,
     /// Messages about the whole.
     #[serde(deserialize_with = "null_is_empty")]
@@ -171,7 +176,7 @@ pub struct OperationWire {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
     pub offer_version: Option<u64>,
     /// Whether somebody asked to cancel.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub cancellation_request_state: Option<String>,
     /// The steps, in order.
     #[serde(deserialize_with = "null_is_empty")]
@@ -216,7 +221,11 @@ pub struct PostWire {
 #[serde(default)]
 pub struct PostMetadataWire {
     /// Addresses, separated by commas.
-    #[serde(rename = "notification-emails", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "notification-emails",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "lenient_text"
+    )]
     pub notification_emails: Option<String>,
 }
 
@@ -233,10 +242,10 @@ pub struct ErrorBodyWire {
 #[serde(default)]
 pub struct ErrorWire {
     /// A stable word.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub code: Option<String>,
     /// A sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
     pub message: Option<String>,
 }
 
@@ -251,6 +260,20 @@ fn lenient_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         Some(serde_json::Value::String(text)) => text.trim().parse().ok(),
         _ => None,
     })
+}
+
+/// A text, also where it is written as a number or as `true` or `false`: a status this version does
+/// not know must not make the whole answer unreadable. An array or an object is an error.
+fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    use serde::de::Error;
+    match Option::<serde_json::Value>::deserialize(deserializer)? {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(serde_json::Value::String(text)) => Ok(Some(text)),
+        Some(serde_json::Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(serde_json::Value::Bool(truth)) => Ok(Some(truth.to_string())),
+        Some(serde_json::Value::Array(_)) => Err(D::Error::custom("an array instead of a text")),
+        Some(serde_json::Value::Object(_)) => Err(D::Error::custom("an object instead of a text")),
+    }
 }
 
 /// `null` where a list is expected is an empty list.

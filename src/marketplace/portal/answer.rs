@@ -1,0 +1,248 @@
+//! An answer: its JSON, or the error that it is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ETAG, HeaderName, LOCATION};
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::error::Category;
+use url::Url;
+
+use super::redact::Cleaner;
+use super::retry;
+use crate::marketplace::{ETag, MarketplaceError, Refusal};
+
+/// The longest message of a refusal, in characters.
+const MAX_MESSAGE: usize = 1_000;
+
+/// The longest body of a refusal that is searched for a message, in bytes.
+const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// The longest entity tag, in bytes.
+const MAX_ETAG: usize = 512;
+
+/// Where the marketplace tells its own id of a request, best first.
+const REQUEST_ID_HEADERS: [HeaderName; 4] = [
+    HeaderName::from_static("x-ms-request-id"),
+    HeaderName::from_static("x-ms-correlation-request-id"),
+    HeaderName::from_static("x-ms-correlation-id"),
+    HeaderName::from_static("request-id"),
+];
+
+/// Whether a read that failed is worth another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It would fail again.
+    Never,
+    /// An answer came, but it is no JSON or has no end: a gateway's page, perhaps. A few times.
+    Broken,
+    /// The marketplace or the way to it is in trouble.
+    Transient,
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// Boxed, for it is large and failures are rare.
+    pub(super) error: Box<MarketplaceError>,
+    pub(super) repeat: Repeat,
+}
+
+impl Failure {
+    pub(super) fn new(error: MarketplaceError, repeat: Repeat) -> Self {
+        Self { error: Box::new(error), repeat }
+    }
+
+    pub(super) fn last(error: MarketplaceError) -> Self {
+        Self::new(error, Repeat::Never)
+    }
+}
+
+/// What came back, and what is needed to speak about it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Method and path of the request.
+    pub(super) request: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) retry_after: Option<Duration>,
+    /// For every text that is taken from here.
+    pub(super) cleaner: Cleaner,
+}
+
+impl Answer {
+    /// The one value of the body; the reference prints some inside an array.
+    pub(super) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
+        let body = self.json_text()?;
+        match body.first() {
+            Some(b'{') => serde_json::from_slice(body).map_err(|e| self.unread(expected, &e)),
+            Some(b'[') => {
+                let mut values: Vec<T> =
+                    serde_json::from_slice(body).map_err(|e| self.unread(expected, &e))?;
+                match (values.pop(), values.len()) {
+                    (Some(value), 0) => Ok(value),
+                    (Some(_), more) => {
+                        Err(self.misshapen(expected, &format!("{} values", more + 1)))
+                    }
+                    (None, _) => Err(self.broken("the array that should hold it is empty")),
+                }
+            }
+            _ => Err(self.neither(expected, body)),
+        }
+    }
+
+    /// The elements of the body: an array, or one inside `{"value": …}`. An element of the wrong
+    /// shape is left out, and said in the log: one odd offer must not hide all others.
+    pub(super) fn many<T: DeserializeOwned>(&self, expected: &str) -> Result<Vec<T>, Failure> {
+        #[derive(Deserialize)]
+        struct Page<T> {
+            value: Vec<T>,
+            #[serde(rename = "@odata.nextLink", alias = "nextLink", default)]
+            next: Value,
+        }
+        let body = self.json_text()?;
+        let read = |error| self.unread(expected, &error);
+        match body.first() {
+            Some(b'[') => serde_json::from_slice(body)
+                .or_else(|_| Ok(self.usable(serde_json::from_slice(body)?)))
+                .map_err(read),
+            Some(b'{') => {
+                let page: Page<Value> = serde_json::from_slice(body).map_err(read)?;
+                if !page.next.is_null() {
+                    tracing::warn!(
+                        request = self.request,
+                        "the list has more pages, which golive does not read"
+                    );
+                }
+                Ok(self.usable(page.value))
+            }
+            _ => Err(self.neither(expected, body)),
+        }
+    }
+
+    fn usable<T: DeserializeOwned>(&self, values: Vec<Value>) -> Vec<T> {
+        let usable = |(at, value)| match serde_json::from_value(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let why = self.cleaner.line(&serde_json::Error::to_string(&error), 200);
+                tracing::warn!(request = self.request, at, why, "an element of a list is skipped");
+                None
+            }
+        };
+        values.into_iter().enumerate().filter_map(usable).collect()
+    }
+
+    /// The body without a byte order mark and white space around it; an empty one is an error.
+    fn json_text(&self) -> Result<&[u8], Failure> {
+        let body = self.body.as_ref();
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+        if body.is_empty() { Err(self.broken("the body is empty")) } else { Ok(body) }
+    }
+
+    fn neither(&self, expected: &str, body: &[u8]) -> Failure {
+        match serde_json::from_slice::<Value>(body) {
+            Ok(_) => self.misshapen(expected, "it is neither an object nor an array"),
+            Err(error) => self.unread(expected, &error),
+        }
+    }
+
+    fn unread(&self, expected: &str, error: &serde_json::Error) -> Failure {
+        match error.classify() {
+            Category::Data => self.misshapen(expected, &error.to_string()),
+            Category::Syntax | Category::Eof | Category::Io => {
+                let begins = String::from_utf8_lossy(&self.body[..self.body.len().min(4_096)]);
+                let begins = self.cleaner.html(&begins, 100);
+                let what = format!("the body is not JSON ({error}); it reads {begins:?}");
+                self.broken(&self.cleaner.line(&what, MAX_MESSAGE))
+            }
+        }
+    }
+
+    /// JSON, but of another kind: it would come again.
+    pub(super) fn misshapen(&self, expected: &str, why: &str) -> Failure {
+        let why = self.cleaner.line(why, 200);
+        Failure::last(self.lost(&format!("the JSON is not {expected}: {why}")))
+    }
+
+    fn broken(&self, what: &str) -> Failure {
+        Failure::new(self.lost(what), Repeat::Broken)
+    }
+
+    fn lost(&self, what: &str) -> MarketplaceError {
+        let (request, what) = (self.request.clone(), what.to_owned());
+        MarketplaceError::Lost { request, what, source: None }
+    }
+
+    /// The entity tag of the header, else `in_body`; nothing where it could not be sent back.
+    pub(super) fn etag(&self, in_body: Option<String>) -> Option<ETag> {
+        let header = self.headers.get(ETAG).and_then(|value| value.to_str().ok());
+        let tag = header.map(|text| text.trim().to_owned()).or(in_body)?;
+        let sendable = !tag.is_empty()
+            && tag.len() <= MAX_ETAG
+            && tag.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+            && !self.cleaner.finds(&tag);
+        sendable.then_some(ETag(tag))
+    }
+
+    /// The values of a header, those that are text.
+    pub(super) fn texts(&self, name: &HeaderName) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// The error that an answer without success is.
+    pub(super) fn refusal(&self) -> Failure {
+        let (code, message) = if self.status.is_redirection() {
+            (None, Some(self.redirection()))
+        } else {
+            self.code_and_message()
+        };
+        let status = self.status.as_u16();
+        let request_id = REQUEST_ID_HEADERS
+            .iter()
+            .find_map(|name| self.texts(name).next())
+            .map(|id| self.cleaner.line(id, 100));
+        let error = MarketplaceError::Refused(Refusal {
+            request: self.request.clone(),
+            status,
+            code,
+            message,
+            retry_after: self.retry_after,
+            request_id,
+        });
+        let repeat = if retry::is_transient(status) { Repeat::Transient } else { Repeat::Never };
+        Failure::new(error, repeat)
+    }
+
+    fn redirection(&self) -> String {
+        let target = self.texts(&LOCATION).next().and_then(|text| Url::parse(text).ok());
+        let target = target.map_or("another place".to_owned(), |url| {
+            self.cleaner.line(&url.origin().ascii_serialization(), 200)
+        });
+        format!("it redirects to {target}, which golive does not follow")
+    }
+
+    /// `{"error": {"code", "message"}}`, or the same without `error` around it, or whatever text
+    /// the body is.
+    fn code_and_message(&self) -> (Option<String>, Option<String>) {
+        let body = &self.body[..self.body.len().min(MAX_ERROR_BODY)];
+        let shown = |text: &str, max| Some(self.cleaner.html(text, max)).filter(|t| !t.is_empty());
+        let Ok(Value::Object(outer)) = serde_json::from_slice::<Value>(body) else {
+            return (None, shown(&String::from_utf8_lossy(body), MAX_MESSAGE));
+        };
+        let inner = outer.get("error").unwrap_or(&Value::Null);
+        let field = |name: &str| {
+            let sought = |map: &serde_json::Map<String, Value>| {
+                let found = map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+                found.1.as_str().map(str::to_owned)
+            };
+            inner.as_object().and_then(sought).or_else(|| sought(&outer))
+        };
+        let message = field("message").or_else(|| inner.as_str().map(str::to_owned));
+        let code = field("code").and_then(|code| shown(&code, 100));
+        (code, message.and_then(|message| shown(&message, MAX_MESSAGE)))
+    }
+}

@@ -1,0 +1,208 @@
+//! The calls of the Cloud Partner Portal.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{HeaderName, LOCATION};
+use http::{HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::answer::Answer;
+use super::endpoint::Endpoint;
+use super::exchange::{Call, Exchange, Settings};
+use super::location::OperationUrl;
+use super::token::TokenSource;
+use super::translate;
+use super::transport::Transport;
+use super::wire::{PostMetadataWire, PostWire};
+use crate::clock::Clock;
+use crate::marketplace::{
+    Accepted, Action, Marketplace, MarketplaceError, Offer, OfferId, OfferSummary, OperationRef,
+    Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission, Version,
+};
+
+/// Where an answer says which operation it has started.
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+
+/// The Cloud Partner Portal.
+pub struct PortalClient {
+    exchange: Exchange,
+}
+
+impl PortalClient {
+    /// A client of the marketplace at `endpoint`. `clock` is asked only to read dates in
+    /// `Retry-After`; `rng` gives backoffs and the ids of reads.
+    #[must_use]
+    pub fn new(
+        endpoint: Endpoint,
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        rng: fastrand::Rng,
+    ) -> Self {
+        Self { exchange: Exchange::new(endpoint, transport, tokens, clock, settings, rng) }
+    }
+
+    /// Where its requests go.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.exchange.endpoint
+    }
+
+    /// The URL of a call on an offer.
+    fn url(&self, offer: &OfferId, rest: &[&str]) -> Url {
+        let head = ["publishers", offer.publisher().as_str(), "offers", offer.offer()];
+        self.exchange.endpoint.call(&[&head, rest].concat())
+    }
+
+    async fn held(&self, call: Call) -> Result<Option<Offer>, MarketplaceError> {
+        match self.exchange.read(&call, translate::offer).await {
+            Ok(offer) => Ok(Some(offer)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn if_match(&self, precondition: &Precondition) -> Result<HeaderValue, MarketplaceError> {
+        let tag = match precondition {
+            Precondition::Matches(tag) => tag.0.as_str(),
+            Precondition::Any => "*",
+        };
+        // Only a status file that was tampered with has such a tag.
+        HeaderValue::from_str(tag).map_err(|error| self.exchange.not_sent(error.into()))
+    }
+
+    /// The operation that an answer has started: `Operation-Location` before `Location`, and the
+    /// first of them that is ours.
+    fn located(&self, offer: &OfferId, answer: &Answer) -> Accepted {
+        let mut why = None;
+        for text in answer.texts(&OPERATION_LOCATION).chain(answer.texts(&LOCATION)) {
+            if answer.cleaner.finds(text) {
+                why.get_or_insert("ForeignOperationUrl: it has the token in it".to_owned());
+                continue;
+            }
+            match OperationUrl::resolve(&self.exchange.endpoint, offer, text) {
+                Ok(url) => {
+                    let (operation, retry_after) = (url.reference(), answer.retry_after);
+                    return Accepted::Started { operation, retry_after };
+                }
+                Err(error) => {
+                    why.get_or_insert(error.to_string());
+                }
+            }
+        }
+        let why = why.unwrap_or_else(|| "the answer names no operation".to_owned());
+        Accepted::Unlocated { why }
+    }
+
+    /// The URL of an operation, checked again: its location may come from a file.
+    fn operation_url(
+        &self,
+        offer: &OfferId,
+        operation: &OperationRef,
+    ) -> Result<OperationUrl, MarketplaceError> {
+        let endpoint = &self.exchange.endpoint;
+        match &operation.location {
+            Some(location) => OperationUrl::resolve(endpoint, offer, location),
+            None => OperationUrl::by_id(endpoint, offer, &operation.id).ok_or_else(|| {
+                let id = crate::marketplace::clean_line(&operation.id);
+                MarketplaceError::ForeignOperationUrl(format!("{id:?} is no operation's id"))
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Marketplace for PortalClient {
+    async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
+        let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
+        let call = Call::read("list offers", url);
+        self.exchange.read(&call, |answer| translate::offers(answer, publisher)).await
+    }
+
+    async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
+        let call = Call::read("get offer", self.url(offer, &[]));
+        self.exchange.read(&call, translate::offer).await
+    }
+
+    async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError> {
+        self.held(Call::read("get slot", self.url(offer, &["slot", slot.as_str()]))).await
+    }
+
+    async fn version(
+        &self,
+        offer: &OfferId,
+        version: Version,
+    ) -> Result<Option<Offer>, MarketplaceError> {
+        let url = self.url(offer, &["versions", &version.to_string()]);
+        self.held(Call::read("get version", url)).await
+    }
+
+    async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
+        let call = Call::read("offer status", self.url(offer, &["status"]));
+        self.exchange.read(&call, translate::status).await
+    }
+
+    async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
+        // The reference writes this path, and only this one, with a slash at its end.
+        let call = Call::read("list operations", self.url(offer, &["submissions", ""]));
+        self.exchange.read(&call, |answer| translate::submissions(answer, offer)).await
+    }
+
+    async fn operation(
+        &self,
+        offer: &OfferId,
+        operation: &OperationRef,
+    ) -> Result<Polled, MarketplaceError> {
+        let url = self.operation_url(offer, operation)?.into_url();
+        let call = Call::read("get operation", url);
+        self.exchange.read(&call, translate::operation).await
+    }
+
+    async fn put(
+        &self,
+        offer: &OfferId,
+        body: &serde_json::Value,
+        precondition: &Precondition,
+    ) -> Result<Offer, MarketplaceError> {
+        let call = Call {
+            name: "put offer",
+            method: Method::PUT,
+            url: self.url(offer, &[]),
+            body: Bytes::from(body.to_string()),
+            if_match: Some(self.if_match(precondition)?),
+            request_id: None,
+        };
+        let answer = self.exchange.change(&call).await?;
+        translate::offer(&answer).map_err(|failure| *failure.error)
+    }
+
+    async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {
+        let addresses = (!post.notify.is_empty()).then(|| post.notify.join(","));
+        let body = PostWire { metadata: PostMetadataWire { notification_emails: addresses } };
+        let body = serde_json::to_vec(&body).map_err(|e| self.exchange.not_sent(e.into()))?;
+        let call = Call {
+            name: post.action.as_str(),
+            method: Method::POST,
+            url: self.url(offer, &[post.action.as_str()]),
+            body: Bytes::from(body),
+            if_match: Some(self.if_match(&post.precondition)?),
+            request_id: Some(post.request_id.clone()),
+        };
+        let answer = self.exchange.change(&call).await?;
+        let at_once = matches!(answer.status, StatusCode::OK | StatusCode::NO_CONTENT);
+        match post.action {
+            Action::Cancel if at_once => Ok(Accepted::Done),
+            Action::Publish | Action::GoLive | Action::Cancel => Ok(self.located(offer, &answer)),
+        }
+    }
+}
+
+impl fmt::Debug for PortalClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortalClient").field("endpoint", self.endpoint()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,336 @@
+//! One request and its answer: permits, pauses, timeouts, tokens; and the repeating of reads.
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use url::Url;
+
+use super::answer::{Answer, Failure, Repeat};
+use super::endpoint::Endpoint;
+use super::pause::{HostPause, Paused};
+use super::redact::Cleaner;
+use super::retry::{RetryPolicy, full_jitter};
+use super::retry_after::retry_after;
+use super::token::{Token, TokenSource};
+use super::transport::{Transport, TransportError};
+use crate::clock::Clock;
+use crate::marketplace::{MarketplaceError, Refusal, RequestId};
+
+/// The id golive gives to a request.
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long one request may take, from its first byte to the last of its answer.
+    pub request_timeout: Duration,
+    /// The most requests in flight at once. One that waits, for its turn, for a pause to end or
+    /// before it is repeated, is not in flight.
+    pub concurrency: NonZeroUsize,
+    /// When reads are repeated.
+    pub retry: RetryPolicy,
+    /// The longest time a request waits because the marketplace says so. Where it says longer,
+    /// the request fails at once, with what the marketplace said, so that a CI job does not hang.
+    pub max_wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_mins(1),
+            concurrency: NonZeroUsize::MIN.saturating_add(7),
+            retry: RetryPolicy::default(),
+            max_wait: Duration::from_mins(2),
+        }
+    }
+}
+
+/// A request before it has a token.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it is called in the log.
+    pub(super) name: &'static str,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) body: Bytes,
+    pub(super) if_match: Option<HeaderValue>,
+    /// Where there is none, each attempt gets one of its own.
+    pub(super) request_id: Option<RequestId>,
+}
+
+impl Call {
+    pub(super) fn read(name: &'static str, url: Url) -> Self {
+        let (method, body) = (Method::GET, Bytes::new());
+        Self { name, method, url, body, if_match: None, request_id: None }
+    }
+
+    /// Method and path, for people.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.method, self.url.path())
+    }
+}
+
+/// Everything that requests share.
+pub(super) struct Exchange {
+    pub(super) endpoint: Endpoint,
+    transport: Arc<dyn Transport>,
+    tokens: Arc<dyn TokenSource>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    permits: Semaphore,
+    pause: HostPause,
+    rng: Mutex<fastrand::Rng>,
+    cleaner: Mutex<Cleaner>,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        rng: fastrand::Rng,
+    ) -> Self {
+        let permits = Semaphore::new(settings.concurrency.get().min(Semaphore::MAX_PERMITS));
+        let (rng, cleaner) = (Mutex::new(rng), Mutex::default());
+        let pause = HostPause::default();
+        Self { endpoint, transport, tokens, clock, settings, permits, pause, rng, cleaner }
+    }
+
+    /// Asks until there is an answer that `parse` takes, within the retry policy.
+    pub(super) async fn read<T>(
+        &self,
+        call: &Call,
+        parse: impl Fn(&Answer) -> Result<T, Failure>,
+    ) -> Result<T, MarketplaceError> {
+        let started = Instant::now();
+        let policy = self.settings.retry;
+        let (mut attempt, mut broken) = (0, 0);
+        loop {
+            attempt += 1;
+            let failure = match self.answer(call, attempt).await {
+                Ok(answer) => match parse(&answer) {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
+            };
+            let again = match failure.repeat {
+                Repeat::Never => false,
+                Repeat::Transient => attempt < policy.tries,
+                Repeat::Broken => {
+                    broken += 1;
+                    attempt < policy.tries && broken < policy.broken_tries
+                }
+            };
+            let wait = self.wait_after(&failure.error, attempt);
+            let in_time = wait <= self.settings.max_wait
+                && started.elapsed().saturating_add(wait) <= policy.budget;
+            if !again || !in_time {
+                return Err(*failure.error);
+            }
+            tracing::debug!(
+                call = call.name,
+                attempt,
+                wait_ms = millis(wait),
+                error = %failure.error,
+                "asking again"
+            );
+            sleep(wait).await;
+        }
+    }
+
+    /// Sends a request that changes something: once, and a second time only after a 401, which
+    /// says that nothing was done. Any answer without success is an error.
+    pub(super) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
+        self.answer(call, 1).await.map_err(|failure| *failure.error)
+    }
+
+    /// One attempt whose answer is a success, with one fresh token where it takes one.
+    async fn answer(&self, call: &Call, attempt: u32) -> Result<Answer, Failure> {
+        let token = self.token(None).await?;
+        let mut answer = self.send(call, attempt, &token).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let fresh = self.token(Some(&token)).await?;
+            if fresh != token {
+                answer = self.send(call, attempt, &fresh).await?;
+            }
+        }
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let failure = answer.refusal();
+        let status = answer.status.as_u16();
+        if matches!(status, 429 | 503) {
+            self.pause.extend(self.wait_after(&failure.error, attempt), status);
+        }
+        Err(failure)
+    }
+
+    async fn token(&self, rejected: Option<&Token>) -> Result<Token, Failure> {
+        let token = self.tokens.token(rejected).await.map_err(Failure::last)?;
+        self.cleaner.lock().unwrap_or_else(PoisonError::into_inner).learn(&token);
+        Ok(token)
+    }
+
+    /// One request on the wire, once the pause is over and it is its turn.
+    async fn send(&self, call: &Call, attempt: u32, token: &Token) -> Result<Answer, Failure> {
+        let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
+        let request = self.request(call, token, &request_id)?;
+        let mut allowance = self.settings.max_wait;
+        let permit = loop {
+            self.wait_for_pause(call, &mut allowance).await?;
+            let permit = self.permits.acquire().await;
+            // Somebody may have been told to wait while this one stood in line.
+            if self.pause.current().is_none() {
+                break permit;
+            }
+        };
+        let started = Instant::now();
+        let outcome = timeout(self.settings.request_timeout, self.transport.send(request)).await;
+        drop(permit);
+        let spent = millis(started.elapsed());
+        let status = match &outcome {
+            Ok(Ok(response)) => Some(response.status().as_u16()),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        tracing::debug!(
+            call = call.name,
+            method = %call.method,
+            path = call.url.path(),
+            status,
+            millis = spent,
+            request_id = request_id.as_str(),
+            attempt,
+            "request"
+        );
+        match outcome {
+            Ok(Ok(response)) => Ok(self.received(call, response)),
+            Ok(Err(error)) => Err(self.not_received(call, error)),
+            Err(_elapsed) => {
+                let what = format!("no answer within {}", seconds(self.settings.request_timeout));
+                let error = MarketplaceError::Lost { request: call.title(), what, source: None };
+                Err(Failure::new(error, Repeat::Transient))
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        token: &Token,
+        request_id: &RequestId,
+    ) -> Result<Request<Bytes>, Failure> {
+        let unsendable = |error: http::Error| Failure::last(self.not_sent(error.into()));
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(call.url.as_str())
+            .header(AUTHORIZATION, token.header())
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, JSON)
+            .header(CLIENT_REQUEST_ID, request_id.as_str());
+        if let Some(tag) = &call.if_match {
+            request = request.header(IF_MATCH, tag);
+        }
+        request.body(call.body.clone()).map_err(unsendable)
+    }
+
+    fn received(&self, call: &Call, response: Response<Bytes>) -> Answer {
+        let (parts, body) = response.into_parts();
+        let retry_after = retry_after(&parts.headers, self.clock.now());
+        let cleaner = self.cleaner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (status, headers) = (parts.status, parts.headers);
+        Answer { request: call.title(), status, headers, body, retry_after, cleaner }
+    }
+
+    fn not_received(&self, call: &Call, error: TransportError) -> Failure {
+        let request = call.title();
+        match error {
+            TransportError::NotSent { source } => {
+                Failure::new(self.not_sent(source), Repeat::Transient)
+            }
+            TransportError::Lost { what, source } => {
+                Failure::new(MarketplaceError::Lost { request, what, source }, Repeat::Transient)
+            }
+            TransportError::TooLong { limit } => {
+                let what = format!("the body is longer than {limit} bytes");
+                let error = MarketplaceError::Lost { request, what, source: None };
+                Failure::new(error, Repeat::Broken)
+            }
+        }
+    }
+
+    pub(super) fn not_sent(&self, source: Box<dyn Error + Send + Sync>) -> MarketplaceError {
+        MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
+    }
+
+    /// Waits while the host is paused, in all no longer than `allowance`. Standing in line for a
+    /// permit does not count.
+    async fn wait_for_pause(&self, call: &Call, allowance: &mut Duration) -> Result<(), Failure> {
+        while let Some(paused) = self.pause.current() {
+            let wait = paused.until.saturating_duration_since(Instant::now());
+            *allowance = allowance
+                .checked_sub(wait)
+                .ok_or_else(|| Failure::last(told_to_wait(call, paused)))?;
+            sleep_until(paused.until).await;
+        }
+        Ok(())
+    }
+
+    /// How long to wait after a failed attempt: as told, else as the policy says.
+    fn wait_after(&self, error: &MarketplaceError, attempt: u32) -> Duration {
+        let told = match error {
+            MarketplaceError::Refused(refusal) => refusal.retry_after,
+            MarketplaceError::NotSent { .. }
+            | MarketplaceError::Lost { .. }
+            | MarketplaceError::Token(_)
+            | MarketplaceError::ForeignOperationUrl(_) => None,
+        };
+        // "At once" would use up all tries within a moment.
+        told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            full_jitter(&self.settings.retry, attempt, &mut rng)
+        })
+    }
+
+    fn new_request_id(&self) -> RequestId {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        RequestId::from_random(rng.u128(..).to_be_bytes())
+    }
+}
+
+/// The request was not sent, because an earlier answer asked for a longer wait than is allowed.
+fn told_to_wait(call: &Call, paused: Paused) -> MarketplaceError {
+    let wait = paused.until - Instant::now();
+    let message = format!(
+        "not sent: an earlier answer asks to wait another {}, longer than golive waits",
+        seconds(wait)
+    );
+    MarketplaceError::Refused(Refusal {
+        request: call.title(),
+        status: paused.status,
+        code: None,
+        message: Some(message),
+        retry_after: Some(wait),
+        request_id: None,
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `60 s`, `1.5 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{} s", f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1_000.0)
+}

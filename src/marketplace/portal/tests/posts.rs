@@ -1,0 +1,136 @@
+//! How changes are sent: once.
+
+use super::*;
+use crate::marketplace::{Accepted, Marketplace, OperationRef};
+
+const GUID: &str = "0c1f7ee2-4a6b-4b3e-9d53-0a1c1f2e3d4c";
+
+fn started(location: &str, id: &str, wait: Option<u64>) -> Accepted {
+    let operation = OperationRef { id: id.to_owned(), location: Some(location.to_owned()) };
+    Accepted::Started { operation, retry_after: wait.map(Duration::from_secs) }
+}
+
+async fn posted(action: Action, response: Response<Body>) -> Accepted {
+    let script = Script::new([response]);
+    let accepted = script.client().post(&vm(), &post_of(action)).await.unwrap();
+    assert_eq!(script.count(), 1);
+    accepted
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_says_what_it_expects() {
+    let script = Script::new([answer(202, ""), answer(202, "")]);
+    let client = script.client();
+    let mut post = post_of(Action::GoLive);
+    client.post(&vm(), &post).await.unwrap();
+    post.precondition = Precondition::Any;
+    post.notify = vec!["a@contoso.com".to_owned(), "b@contoso.com".to_owned()];
+    client.post(&vm(), &post).await.unwrap();
+    let seen = script.seen();
+    assert_eq!(seen[0].method, Method::POST);
+    assert_eq!(seen[0].target, "/api/publishers/contoso/offers/vm/golive?api-version=2017-10-31");
+    assert_eq!(seen[0].headers["if-match"], "\"7\"");
+    assert_eq!(seen[0].headers["content-type"], "application/json");
+    assert_eq!(seen[0].headers["x-ms-client-request-id"], post.request_id.as_str());
+    assert_eq!(seen[0].body, r#"{"metadata":{}}"#);
+    assert_eq!(seen[1].headers["if-match"], "*");
+    let body = r#"{"metadata":{"notification-emails":"a@contoso.com,b@contoso.com"}}"#;
+    assert_eq!(seen[1].body, body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_operation_is_found_in_all_four_shapes() {
+    let path = format!("/api/publishers/contoso/offers/vm/operations/{GUID}");
+    let absolute = format!("https://cloudpartner.azure.com{path}");
+    let stored = format!("{path}?api-version=2017-10-31");
+    let ours = started(&stored, GUID, None);
+    let golive =
+        |status, headers: &[(&str, &str)]| posted(Action::GoLive, with(status, "", headers));
+    assert_eq!(golive(202, &[("operation-location", &absolute)]).await, ours);
+    assert_eq!(golive(202, &[("operation-location", &stored)]).await, ours);
+    assert_eq!(golive(202, &[("location", &stored)]).await, ours);
+    let old = "/api/operations/contoso$vm$2$preview?api-version=2017-10-31";
+    let unmigrated = started(old, "contoso$vm$2$preview", None);
+    assert_eq!(golive(202, &[("location", old)]).await, unmigrated);
+    let both = [("location", old), ("operation-location", &absolute)];
+    assert_eq!(golive(202, &both).await, ours);
+    let one_bad = [("operation-location", "//evil.example/"), ("location", old)];
+    assert_eq!(golive(202, &one_bad).await, unmigrated);
+    for status in [200, 201, 204] {
+        let answered = golive(status, &[("location", &stored), ("retry-after", "9")]).await;
+        assert_eq!(answered, started(&stored, GUID, Some(9)));
+    }
+    let Accepted::Unlocated { why } = golive(202, &[]).await else { panic!() };
+    assert_eq!(why, "the answer names no operation");
+    for bad in ["none", "https://evil.example/api/operations/contoso$vm$2$preview"] {
+        let Accepted::Unlocated { why } = golive(202, &[("location", bad)]).await else { panic!() };
+        assert!(why.starts_with("ForeignOperationUrl: "), "{why}");
+    }
+    let tainted = format!("{stored}&t={TOKEN}");
+    let Accepted::Unlocated { why } = golive(202, &[("location", &tainted)]).await else {
+        panic!()
+    };
+    assert!(!why.contains("eyJ0"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_may_be_done_at_once() {
+    assert_eq!(posted(Action::Cancel, answer(200, "")).await, Accepted::Done);
+    assert_eq!(posted(Action::Cancel, answer(204, "")).await, Accepted::Done);
+    let old = "/api/operations/contoso$vm$2$preview?api-version=2017-10-31";
+    assert_eq!(
+        posted(Action::Cancel, with(202, "", &[("location", old)])).await,
+        started(old, "contoso$vm$2$preview", None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_is_never_repeated() {
+    for status in [302, 307, 400, 403, 408, 409, 412, 422, 429, 500, 502, 503, 504] {
+        let script = Script::new([with(status, "", &[("location", "/elsewhere")])]);
+        let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+        assert_eq!((error.status(), script.count()), (Some(status), 1));
+    }
+    let script = Script::new([dropped()]);
+    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    assert!(is_lost(&error) && script.count() == 1, "{error}");
+    let script = Script { latency: Duration::from_mins(2), ..Script::default() };
+    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    assert!(is_lost(&error) && script.count() == 1, "{error}");
+    let put = script.client().put(&vm(), &serde_json::json!({}), &Precondition::Any).await;
+    assert!(put.is_err_and(|error| is_lost(&error)) && script.count() == 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_401_a_post_is_sent_once_more() {
+    let script = Script::new([answer(401, ""), answer(202, ""), answer(202, "")]);
+    let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));
+    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap();
+    let ids: Vec<_> = script
+        .seen()
+        .iter()
+        .map(|seen| seen.headers["x-ms-client-request-id"].to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(ids, [post_of(Action::GoLive).request_id.as_str(); 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_gives_the_new_tag() {
+    let script = Script::new([with(201, r#"{"id":"vm","version":1}"#, &[("etag", "W/\"8\"")])]);
+    let tag = Precondition::Matches(ETag("W/\"7\"".to_owned()));
+    let offer = script.client().put(&vm(), &serde_json::json!({"id": "vm"}), &tag).await.unwrap();
+    assert_eq!(offer.etag, Some(ETag("W/\"8\"".to_owned())));
+    let seen = &script.seen()[0];
+    assert_eq!((&seen.method, seen.body.as_str()), (&Method::PUT, r#"{"id":"vm"}"#));
+    assert_eq!(seen.headers["if-match"], "W/\"7\"");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_no_header_carries_is_not_sent() {
+    let script = Script::default();
+    let mut post = post_of(Action::GoLive);
+    post.precondition = Precondition::Matches(ETag("x\r\nX-Evil: 1".to_owned()));
+    let error = script.client().post(&vm(), &post).await.unwrap_err();
+    assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error}");
+    assert_eq!(script.count(), 0);
+}

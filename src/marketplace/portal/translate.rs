@@ -1,0 +1,252 @@
+//! From the wire to golive's own types. Every text is cleaned and bounded, every list is bounded;
+//! what is not understood is kept as text, and what is unusable is left out and said in the log.
+
+use url::Url;
+
+use super::answer::{Answer, Failure};
+use super::location::is_operation_id;
+use super::redact::Cleaner;
+use super::wire::{
+    LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
+};
+use crate::marketplace::{
+    ChangedTime, Level, Link, Message, Offer, OfferId, OfferStatus, OfferSummary, Operation,
+    OperationKind, OperationStatus, Polled, PublisherId, StatusReport, Step, StepStatus,
+    Submission, Version,
+};
+
+/// The most steps that are kept. Real offers have fewer than ten.
+const MAX_STEPS: usize = 200;
+
+/// The most messages that are kept of one step or operation.
+const MAX_MESSAGES: usize = 100;
+
+/// The most links that are kept.
+const MAX_LINKS: usize = 100;
+
+/// The longest text of a message, in characters.
+const MAX_TEXT: usize = 2_000;
+
+/// The longest word: a status, an id, a time, a kind.
+const MAX_WORD: usize = 100;
+
+/// The longest name for people.
+const MAX_NAME: usize = 200;
+
+/// The longest link, in bytes.
+const MAX_URI: usize = 2_048;
+
+/// What stands where the marketplace says no status.
+const ABSENT: &str = "(absent)";
+
+/// A publisher's list.
+pub(super) fn offers(
+    answer: &Answer,
+    publisher: &PublisherId,
+) -> Result<Vec<OfferSummary>, Failure> {
+    let wires: Vec<OfferWire> = answer.many("a list of offers")?;
+    let cleaner = &answer.cleaner;
+    let summaries = wires.into_iter().filter_map(|wire| match summary(wire, publisher, cleaner) {
+        Ok(summary) => Some(summary),
+        Err(why) => {
+            tracing::warn!(request = answer.request, why, "an offer of the list is skipped");
+            None
+        }
+    });
+    Ok(summaries.collect())
+}
+
+fn summary(
+    wire: OfferWire,
+    publisher: &PublisherId,
+    cleaner: &Cleaner,
+) -> Result<OfferSummary, String> {
+    let raw = wire.id.as_deref().ok_or("it has no id")?;
+    let shown = || cleaner.line(raw, MAX_WORD);
+    // Some lists name an offer in full.
+    let (owner, name) = raw.split_once('/').map_or((None, raw), |(p, o)| (Some(p), o));
+    let owners = [owner, wire.publisher_id.as_deref()];
+    if owners.into_iter().flatten().any(|owner| !owner.eq_ignore_ascii_case(publisher.as_str())) {
+        return Err(format!("{:?} belongs to another publisher", shown()));
+    }
+    if cleaner.finds(name) {
+        return Err("its id has the token in it".to_owned());
+    }
+    let id =
+        OfferId::new(publisher.clone(), name).map_err(|why| format!("{:?}: {why}", shown()))?;
+    let title = title(&wire, cleaner);
+    Ok(OfferSummary {
+        id,
+        status: OfferStatus::from(word(wire.status, cleaner).unwrap_or(ABSENT.to_owned())),
+        version: wire.version.map(Version),
+        changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
+        offer_type: word(wire.offer_type_id, cleaner),
+        title,
+    })
+}
+
+/// An offer, a slot or a version.
+pub(super) fn offer(answer: &Answer) -> Result<Offer, Failure> {
+    let mut wire: OfferWire = answer.one("an offer")?;
+    let cleaner = &answer.cleaner;
+    let title = title(&wire, cleaner);
+    Ok(Offer {
+        version: wire.version.map(Version),
+        status: word(wire.status.take(), cleaner).map(OfferStatus::from),
+        etag: answer.etag(wire.etag.take()),
+        changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
+        offer_type: word(wire.offer_type_id, cleaner),
+        title,
+    })
+}
+
+/// An offer's status.
+pub(super) fn status(answer: &Answer) -> Result<StatusReport, Failure> {
+    let expected = "an offer's status";
+    let wire: StatusWire = answer.one(expected)?;
+    let cleaner = &answer.cleaner;
+    let status = word(wire.status, cleaner)
+        .ok_or_else(|| answer.misshapen(expected, "the status is missing"))?;
+    let (steps, messages) = steps_and_messages(wire.steps, wire.messages, cleaner);
+    Ok(StatusReport { status: OfferStatus::from(status), steps, messages })
+}
+
+/// An operation's state.
+pub(super) fn operation(answer: &Answer) -> Result<Polled, Failure> {
+    let expected = "an operation";
+    let wire: OperationWire = answer.one(expected)?;
+    let cleaner = &answer.cleaner;
+    let status = word(wire.status, cleaner)
+        .ok_or_else(|| answer.misshapen(expected, "the status is missing"))?;
+    let (steps, messages) = steps_and_messages(wire.steps, wire.messages, cleaner);
+    let operation = Operation {
+        status: OperationStatus::from(status),
+        steps,
+        messages,
+        offer_version: wire.offer_version.map(Version),
+        publishing_version: wire.publishing_version.map(Version),
+        cancellation: word(wire.cancellation_request_state, cleaner),
+        preview_links: links(wire.preview_links, cleaner),
+        live_links: links(wire.live_links, cleaner),
+    };
+    Ok(Polled { operation, retry_after: answer.retry_after })
+}
+
+/// The operations of an offer.
+pub(super) fn submissions(answer: &Answer, offer: &OfferId) -> Result<Vec<Submission>, Failure> {
+    let wires: Vec<SubmissionWire> = answer.many("a list of operations")?;
+    let cleaner = &answer.cleaner;
+    let all = wires.into_iter().filter_map(|wire| match submission(wire, offer, cleaner) {
+        Ok(submission) => Some(submission),
+        Err(why) => {
+            tracing::warn!(request = answer.request, why, "an operation of the list is skipped");
+            None
+        }
+    });
+    Ok(all.collect())
+}
+
+fn submission(
+    wire: SubmissionWire,
+    offer: &OfferId,
+    cleaner: &Cleaner,
+) -> Result<Submission, String> {
+    let id = wire.id.filter(|id| is_operation_id(id) && !cleaner.finds(id));
+    let id = id.ok_or("it has no usable id")?;
+    let other = |said: &Option<String>, ours: &str| {
+        said.as_deref().is_some_and(|said| !said.eq_ignore_ascii_case(ours))
+    };
+    if other(&wire.publisher_id, offer.publisher().as_str()) || other(&wire.offer_id, offer.offer())
+    {
+        return Err(format!("{id} belongs to another offer"));
+    }
+    let or_absent = |text| word(text, cleaner).unwrap_or(ABSENT.to_owned());
+    Ok(Submission {
+        id,
+        kind: OperationKind::from(or_absent(wire.submission_type)),
+        state: OperationStatus::from(or_absent(wire.submission_state)),
+        slot: word(wire.slot, cleaner),
+        offer_version: wire.offer_version.map(Version),
+        publishing_version: wire.publishing_version.map(Version),
+        changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
+    })
+}
+
+fn steps_and_messages(
+    mut steps: Vec<StepWire>,
+    messages: Vec<MessageWire>,
+    cleaner: &Cleaner,
+) -> (Vec<Step>, Vec<Message>) {
+    let more = steps.len().saturating_sub(MAX_STEPS);
+    steps.truncate(MAX_STEPS);
+    let steps = steps.into_iter().enumerate().map(|(at, wire)| step(at, wire, cleaner)).collect();
+    let mut messages = self::messages(messages, cleaner);
+    if more > 0 {
+        messages.push(note(format!("{more} more steps are not shown")));
+    }
+    (steps, messages)
+}
+
+fn step(at: usize, wire: StepWire, cleaner: &Cleaner) -> Step {
+    let name = named(wire.step_name, cleaner);
+    let id = word(wire.id, cleaner).or_else(|| name.clone());
+    let id = id.unwrap_or_else(|| format!("step-{}", at + 1));
+    Step {
+        name: name.unwrap_or_else(|| id.clone()),
+        id,
+        status: StepStatus::from(word(wire.status, cleaner).unwrap_or(ABSENT.to_owned())),
+        progress: wire
+            .progress_percentage
+            .map(|percent| u8::try_from(percent.min(100)).unwrap_or(100)),
+        estimate: word(wire.estimated_time_frame, cleaner),
+        messages: messages(wire.messages, cleaner),
+    }
+}
+
+fn messages(mut wires: Vec<MessageWire>, cleaner: &Cleaner) -> Vec<Message> {
+    let more = wires.len().saturating_sub(MAX_MESSAGES);
+    wires.truncate(MAX_MESSAGES);
+    let message = |wire: MessageWire| {
+        let text = cleaner.html(wire.message_html.as_deref()?, MAX_TEXT);
+        let level = word(wire.level, cleaner).map_or(Level::Information, Level::from);
+        (!text.is_empty()).then(|| Message { level, text, at: word(wire.timestamp, cleaner) })
+    };
+    let mut messages: Vec<_> = wires.into_iter().filter_map(message).collect();
+    if more > 0 {
+        messages.push(note(format!("{more} more messages are not shown")));
+    }
+    messages
+}
+
+/// What golive itself has to say among the marketplace's messages.
+fn note(text: String) -> Message {
+    Message { level: Level::Warning, text, at: None }
+}
+
+fn links(wires: Vec<LinkWire>, cleaner: &Cleaner) -> Vec<Link> {
+    let link = |wire: LinkWire| {
+        let uri = Url::parse(wire.uri.as_deref()?.trim()).ok()?;
+        let usable = matches!(uri.scheme(), "http" | "https")
+            && uri.as_str().len() <= MAX_URI
+            && !cleaner.finds(uri.as_str());
+        let uri = usable.then(|| String::from(uri))?;
+        let text = named(wire.display_text, cleaner).unwrap_or_else(|| uri.clone());
+        Some(Link { text, uri })
+    };
+    wires.into_iter().take(MAX_LINKS).filter_map(link).collect()
+}
+
+fn title(wire: &OfferWire, cleaner: &Cleaner) -> Option<String> {
+    let text = wire.definition.as_ref()?.get("displayText")?.as_str()?;
+    Some(cleaner.html(text, MAX_NAME)).filter(|title| !title.is_empty())
+}
+
+/// A name for people.
+fn named(text: Option<String>, cleaner: &Cleaner) -> Option<String> {
+    text.map(|text| cleaner.html(&text, MAX_NAME)).filter(|name| !name.is_empty())
+}
+
+/// A short text for programs. Not HTML: an estimate is written `< 5 day`.
+fn word(text: Option<String>, cleaner: &Cleaner) -> Option<String> {
+    text.map(|text| cleaner.line(&text, MAX_WORD)).filter(|word| !word.is_empty())
+}
