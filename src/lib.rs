@@ -19,5 +19,6 @@
 
 pub mod clock;
 pub mod disk;
+pub mod emulator;
 pub mod manifest;
 pub mod marketplace;
