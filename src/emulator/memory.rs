@@ -85,12 +85,12 @@ pub(super) struct Keeper {
     path: PathBuf,
     /// The generation of the world that is on disk. Whoever holds it writes; those who waited
     /// meanwhile find their change written with it, so that many requests are few writes.
-    saved: tokio::sync::Mutex<u64>,
+    saved: Arc<tokio::sync::Mutex<u64>>,
 }
 
 impl Keeper {
     pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path, saved: tokio::sync::Mutex::new(0) }
+        Self { disk, path, saved: Arc::default() }
     }
 
     /// Writes the memory unless the generation is on disk already. `snapshot` is asked only if it
@@ -100,19 +100,20 @@ impl Keeper {
         generation: u64,
         snapshot: impl FnOnce() -> (u64, Memory),
     ) -> std::io::Result<()> {
-        let mut saved = self.saved.lock().await;
+        let mut saved = Arc::clone(&self.saved).lock_owned().await;
         if *saved >= generation {
             return Ok(());
         }
         let (generation, memory) = snapshot();
         let (disk, path) = (Arc::clone(&self.disk), self.path.clone());
+        // The lock goes with the write: a client that goes away ends this future, not the write.
         let write = move || {
             let mut bytes = serde_json::to_vec_pretty(&memory)?;
             bytes.push(b'\n');
-            disk::replace(disk.as_ref(), &path, &bytes)
+            disk::replace(disk.as_ref(), &path, &bytes)?;
+            *saved = generation;
+            Ok(())
         };
-        tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)??;
-        *saved = generation;
-        Ok(())
+        tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)?
     }
 }

@@ -172,8 +172,8 @@ impl Emulator {
         }
     }
 
-    /// Does something to an offer, `publisher/offer`, by another hand than golive's. Not
-    /// remembered on disk before the next request that changes something.
+    /// Does something to an offer, `publisher/offer`, by another hand than golive's. It reaches
+    /// the memory file with the next request, or with [`Emulator::save`].
     pub fn by_hand(&self, offer: &str, hand: Hand) -> Result<(), HandError> {
         let no_offer = || HandError::NoOffer(offer.to_owned());
         let (publisher, id) = offer.split_once('/').ok_or_else(no_offer)?;

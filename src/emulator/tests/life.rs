@@ -1,10 +1,13 @@
 //! The life of an offer: every state and every action, time, polls, cancels, other hands.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use pretty_assertions::assert_eq;
 
 use super::*;
+use crate::disk::{Disk, RealDisk};
 use crate::emulator::{Count, Hand, HandError, Memory};
 
 const VM: &str = "contoso/offers/vm";
@@ -273,6 +276,50 @@ async fn the_journal_counts_golives() {
     assert_eq!((entries[2].method.as_str(), entries[2].query.as_str()), ("POST", ""));
 }
 
+#[derive(Debug, Default)]
+struct CountingDisk(std::sync::atomic::AtomicUsize);
+
+impl Disk for CountingDisk {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        RealDisk.read(path)
+    }
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        RealDisk.write(path, bytes)
+    }
+    fn flush(&self, path: &Path) -> io::Result<()> {
+        RealDisk.flush(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn flush_folder(&self, path: &Path) -> io::Result<()> {
+        RealDisk.flush_folder(path)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_changes_at_once_are_few_writes_and_none_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.emulator.json");
+    let disk = Arc::new(CountingDisk::default());
+    let time = clock();
+    let open =
+        || Emulator::remembered(Seed::default(), time.clone(), disk.clone(), path.clone()).unwrap();
+    let first = open();
+    let offers: Vec<String> = (0..40).map(|number| format!("o{number}")).collect();
+    first.add_missing(offers.iter().map(|offer| ("contoso", offer, None)));
+    let paths: Vec<String> = offers.iter().map(|o| format!("contoso/offers/{o}/golive")).collect();
+    let answers = futures_util::future::join_all(paths.iter().map(|path| post(&first, path))).await;
+    assert!(answers.iter().all(|answer| answer.status == 202));
+    let writes = disk.0.load(std::sync::atomic::Ordering::Relaxed);
+    assert!((1..=3).contains(&writes), "{writes}");
+    assert_eq!(open().snapshot(), first.snapshot());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_second_run_finds_the_world_that_the_first_left() {
     let folder = tempfile::tempdir().unwrap();
@@ -280,7 +327,7 @@ async fn a_second_run_finds_the_world_that_the_first_left() {
     let seed = "offers: {contoso/vm: {}, contoso/still: {}}";
     let time = clock();
     let open = || {
-        let disk = Arc::new(crate::disk::RealDisk);
+        let disk = Arc::new(RealDisk);
         Emulator::remembered(seed_of(seed), time.clone(), disk, path.clone())
     };
     let first = open().unwrap();
@@ -313,7 +360,7 @@ async fn a_second_run_finds_the_world_that_the_first_left() {
         [("{", "EOF"), (r#"{"schema": 9, "x": 1}"#, "has schema 9"), (r#"{"schema": 1}"#, "offers")]
     {
         std::fs::File::create(&path).unwrap();
-        crate::disk::replace(&crate::disk::RealDisk, &path, content.as_bytes()).unwrap();
+        crate::disk::replace(&RealDisk, &path, content.as_bytes()).unwrap();
         let error = problem(&open().unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
