@@ -20,6 +20,7 @@
 pub mod changes;
 pub mod clock;
 pub mod disk;
+pub mod emulator;
 pub mod manifest;
 pub mod marketplace;
 pub mod operation;

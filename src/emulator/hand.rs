@@ -1,0 +1,103 @@
+//! The portal, by another hand: what people do to offers without golive.
+
+use jiff::Timestamp;
+
+use super::behaviour::OfferSeed;
+use super::model::{Offer, Refused};
+use super::operation::{Ending, Pace};
+
+/// Something done to an offer by another hand. Refused where the marketplace would refuse it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// Changes the draft: another `ETag`.
+    Edit,
+    /// Starts a publish.
+    StartPublish,
+    /// Publishes: a newer version is in preview, waiting for sign-off, at once.
+    Publish,
+    /// Starts a golive.
+    StartGoLive,
+    /// Goes live, at once.
+    GoLive,
+    /// Ends the running operation as canceled, at once.
+    Cancel,
+    /// Ends the running operation well, at once, also where a step blocks it.
+    Finish,
+    /// Ends the running operation as failed, at once, with this message (HTML).
+    Fail(String),
+    /// From now on, asking for any of the operations there are answers 404.
+    Expire,
+    /// From now on, shows this text as the offer's status; `None` shows the true one again.
+    ShowStatus(Option<String>),
+    /// Deletes the offer, for this run: a memory file does not remember that something is gone.
+    Delete,
+}
+
+/// Why a hand could not do something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandError {
+    /// There is no such offer.
+    #[error("there is no offer {0}")]
+    NoOffer(String),
+    /// The marketplace does not allow it now; why, in words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Does it. Deleting is the world's business, not the offer's.
+pub(super) fn act(
+    hand: Hand,
+    offer: &mut Offer,
+    behaviour: &OfferSeed,
+    pace: Pace,
+    now: Timestamp,
+) -> Result<(), Refused> {
+    match hand {
+        Hand::Edit => offer.put(None, now),
+        Hand::StartPublish => offer.publish(now, pace, behaviour)?,
+        Hand::StartGoLive => offer.golive(now, pace, behaviour)?,
+        Hand::Publish => {
+            offer.publish(now, pace, behaviour)?;
+            end(offer, Ending::Succeeded, behaviour, now)?;
+        }
+        Hand::GoLive => {
+            offer.golive(now, pace, behaviour)?;
+            end(offer, Ending::Succeeded, behaviour, now)?;
+        }
+        Hand::Cancel => offer.cancel(now, true, behaviour.after_cancel)?,
+        Hand::Finish => end(offer, Ending::Succeeded, behaviour, now)?,
+        Hand::Fail(html) => {
+            if let Some(operation) = offer.operations.last_mut().filter(|last| last.runs()) {
+                operation.fail_with(html, now);
+            }
+            end(offer, Ending::Failed, behaviour, now)?;
+        }
+        Hand::Expire => {
+            for operation in &mut offer.operations {
+                operation.expired = true;
+            }
+            offer.stamp += 1;
+        }
+        Hand::ShowStatus(text) => {
+            offer.shown = text;
+            offer.stamp += 1;
+        }
+        Hand::Delete => {}
+    }
+    Ok(())
+}
+
+fn end(
+    offer: &mut Offer,
+    ending: Ending,
+    behaviour: &OfferSeed,
+    now: Timestamp,
+) -> Result<(), Refused> {
+    let running = offer.running().ok_or(Refused::NothingRuns)?;
+    let done = match ending {
+        Ending::Succeeded => running.count,
+        Ending::Failed | Ending::Canceled => running.done(now),
+    };
+    offer.end(ending, now, done, behaviour.after_cancel);
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The emulator as an HTTP service: one router, in process and on a socket.
+//!
+//! The one handler does the same for every request, so that nothing is missed: it writes the
+//! request into the journal, asks the fault rules, reads the body, answers at one moment of the
+//! clock, and has the change remembered before the answer goes out.
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use futures_util::StreamExt as _;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::answer::Reply;
+use super::calls::{self, notification_emails};
+use super::ids::guid;
+use super::journal::Entry;
+use super::route::{Call, Of, Route, Verb, segments};
+use super::{Emulator, faulty};
+
+/// The longest body that is taken, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// The longest body that is read to its end before it is refused: a client that is still sending
+/// does not see the answer.
+const MAX_DRAINED: usize = 16 << 20;
+
+pub(super) fn router(emulator: Emulator) -> Router {
+    Router::new().fallback(handle).with_state(emulator)
+}
+
+/// A request's place in the journal.
+#[derive(Clone, Debug)]
+struct Ticket {
+    number: usize,
+    /// The offer that is asked to go live.
+    golive_of: Option<String>,
+    client_request_id: Option<HeaderValue>,
+}
+
+async fn handle(State(emulator): State<Emulator>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let ticket = begin(&emulator, &parts);
+    let action = emulator.state().faults.hit(parts.method.as_str(), parts.uri.path());
+    let answer = process(&emulator, &ticket, &parts, body);
+    let mut response = match action {
+        Some(action) => faulty::strike(action, answer).await,
+        None => answer.await,
+    };
+    let dropped = response.extensions().get::<faulty::Dropped>().is_some();
+    let status = (!dropped).then_some(response.status().as_u16());
+    emulator.state().journal.amend(ticket.number, |entry| entry.status = status);
+    let headers = response.headers_mut();
+    let request_id = guid(&format!("request {}", ticket.number));
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(HeaderName::from_static("x-ms-request-id"), value);
+    }
+    if let Some(value) = ticket.client_request_id {
+        headers.insert(HeaderName::from_static("x-ms-client-request-id"), value);
+    }
+    response
+}
+
+/// Writes a request down as soon as its head is there, so that it counts as received whatever
+/// becomes of it.
+fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
+    let header = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
+    let route = Route::parse(&segments(parts.uri.path()));
+    let golive = route.filter(|route| {
+        matches!(route, Route::Offer { of: Of::Verb(Verb::GoLive), .. })
+            && parts.method == Method::POST
+    });
+    let golive_of = golive.and_then(|route| route.offer()).map(|(_, name)| name);
+    let entry = Entry {
+        at: emulator.now(),
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        status: None,
+        if_match: header("if-match"),
+        request_id: header("x-ms-client-request-id"),
+        notify: None,
+        accepted: false,
+    };
+    let number = emulator.state().journal.begin(entry, golive_of.as_deref());
+    let client_request_id = parts.headers.get("x-ms-client-request-id").cloned();
+    Ticket { number, golive_of, client_request_id }
+}
+
+/// Does what the request asks for.
+async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body) -> Response {
+    let reply = match read(body).await {
+        Ok(body) => answer(emulator, ticket, &Call::new(parts, body)),
+        Err(refusal) => refusal,
+    };
+    emulator.remember_changes().await;
+    reply.into_response()
+}
+
+/// Answers at one moment: the world, the clock and the journal are held together.
+fn answer(emulator: &Emulator, ticket: &Ticket, call: &Call) -> Reply {
+    let mut guard = emulator.state();
+    let state = &mut *guard;
+    let now = emulator.now();
+    let reply = calls::respond(&mut state.world, emulator.seed(), call, now);
+    let notify = notification_emails(&call.body);
+    state.journal.amend(ticket.number, |entry| entry.notify = notify);
+    if reply.accepted {
+        state.journal.accepted(ticket.number, ticket.golive_of.as_deref());
+    }
+    reply
+}
+
+/// Reads a body whole.
+async fn read(body: Body) -> Result<Bytes, Reply> {
+    let mut stream = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| {
+            Reply::error(StatusCode::BAD_REQUEST, "BadRequest", "the body could not be read")
+        })?;
+        length += chunk.len();
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(&chunk);
+        } else if length > MAX_DRAINED {
+            break;
+        }
+    }
+    if length > MAX_BODY {
+        let message = format!("the body has more than {MAX_BODY} bytes");
+        return Err(Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message));
+    }
+    Ok(bytes.into())
+}

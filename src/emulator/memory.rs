@@ -1,0 +1,119 @@
+//! What the emulated marketplace remembers: the offers that are no longer as the seed says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::Offer;
+use crate::disk::{self, Disk};
+
+/// The format this program writes.
+const SCHEMA: u32 = 1;
+
+/// A snapshot: every offer that is not as the seed says. How offers behave, the tokens and the
+/// faults stay the seed's business, so that a seed can be changed between two runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    schema: u32,
+    pub(super) offers: Vec<Offer>,
+}
+
+impl Memory {
+    pub(super) fn new(offers: Vec<Offer>) -> Self {
+        Self { schema: SCHEMA, offers }
+    }
+}
+
+/// Why a memory file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// It is there and cannot be read.
+    #[error("cannot read the emulator's memory {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what the emulator writes. Deleting it begins anew.
+    #[error("the emulator's memory {path} is broken")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A later program wrote it.
+    #[error("the emulator's memory {path} has schema {schema}, this golive knows {SCHEMA}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        schema: u32,
+    },
+}
+
+/// Reads a memory file; `None` where there is none yet.
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Memory>, MemoryError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: u32,
+    }
+    let path = path.to_owned();
+    let bytes = match disk.read(&path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(source) => return Err(MemoryError::Read { path, source }),
+    };
+    // The schema comes first: a later one may have fields that this program does not know.
+    match serde_json::from_slice::<Head>(&bytes) {
+        Ok(Head { schema }) if schema > SCHEMA => return Err(MemoryError::Newer { path, schema }),
+        Ok(Head { .. }) => {}
+        Err(source) => return Err(MemoryError::Broken { path, source }),
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| MemoryError::Broken { path, source })
+}
+
+/// The file a memory is kept in.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    /// The generation of the world that is on disk. Whoever holds it writes; those who waited
+    /// meanwhile find their change written with it, so that many requests are few writes.
+    saved: Arc<tokio::sync::Mutex<u64>>,
+}
+
+impl Keeper {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path, saved: Arc::default() }
+    }
+
+    /// Writes the memory unless the generation is on disk already. `snapshot` is asked only if it
+    /// is needed, and tells the generation it shows.
+    pub(super) async fn keep(
+        &self,
+        generation: u64,
+        snapshot: impl FnOnce() -> (u64, Memory),
+    ) -> std::io::Result<()> {
+        let mut saved = Arc::clone(&self.saved).lock_owned().await;
+        if *saved >= generation {
+            return Ok(());
+        }
+        let (generation, memory) = snapshot();
+        let (disk, path) = (Arc::clone(&self.disk), self.path.clone());
+        // The lock goes with the write: a client that goes away ends this future, not the write.
+        let write = move || {
+            let mut bytes = serde_json::to_vec_pretty(&memory)?;
+            bytes.push(b'\n');
+            disk::replace(disk.as_ref(), &path, &bytes)?;
+            *saved = generation;
+            Ok(())
+        };
+        tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)?
+    }
+}

@@ -1,0 +1,229 @@
+//! An embedded Azure Marketplace: the Cloud Partner Portal API on a pure model of offers.
+//!
+//! It serves `golive emulator`, `golive apply --emulator` and the tests, through the same router
+//! in process and on a socket, and clients of the real API work against it unchanged. It knows
+//! only the wire types, the clock and the disk: nothing of what golive decides.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `model`, `operation` | pure: the life of one offer; one publish or golive |
+//! | `ids` | ids that follow from names |
+//! | `seed`, `behaviour`, `scalar` | the seed, as YAML |
+//! | `start` | an offer as the seed says it stands, with its history |
+//! | `world` | publishers and their offers |
+//! | `hand` | what people do to offers without golive |
+//! | `view` | pure: the model as the API writes it |
+//! | `route`, `calls`, `answer` | requests taken apart, done, answered |
+//! | `fault`, `faulty` | what goes wrong: the rules, and the harm |
+//! | `http`, `server` | the router; the router on a socket |
+//! | `journal` | what was asked |
+//! | `memory` | what outlives the process |
+//!
+//! It takes nothing from chance: ids and entity tags follow from the names of offers and from how
+//! often they changed, so that the same requests get the same answers in every run.
+
+mod answer;
+mod behaviour;
+mod calls;
+mod fault;
+mod faulty;
+mod hand;
+mod http;
+mod ids;
+mod journal;
+mod memory;
+mod model;
+mod operation;
+mod route;
+mod scalar;
+mod seed;
+mod server;
+mod start;
+#[cfg(test)]
+mod tests;
+mod view;
+mod world;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+pub use behaviour::{
+    AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
+    RefuseWith, StartStatus, StepMessage,
+};
+pub use fault::{Action, Fault, RetryAfter, Rule, When};
+pub use faulty::Dropped;
+pub use hand::{Hand, HandError};
+pub use journal::{Count, Entry, Journal};
+pub use memory::{Memory, MemoryError};
+pub use scalar::{Length, Times};
+pub use seed::{Offers, Seed, SeedError, Token, parse, schema};
+pub use server::serve;
+
+use crate::clock::Clock;
+use crate::disk::Disk;
+use fault::Faults;
+use memory::Keeper;
+use world::{Key, World};
+
+/// An emulated marketplace. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    seed: Seed,
+    clock: Arc<dyn Clock>,
+    state: Mutex<Changing>,
+    keeper: Option<Keeper>,
+}
+
+/// Everything that requests change.
+#[derive(Debug)]
+struct Changing {
+    world: World,
+    journal: Journal,
+    faults: Faults,
+}
+
+impl Emulator {
+    /// A marketplace as the seed says, whose time is the clock's.
+    #[must_use]
+    pub fn new(seed: Seed, clock: Arc<dyn Clock>) -> Self {
+        Self::build(seed, None, clock, None)
+    }
+
+    /// A marketplace as a snapshot left it. What runs by time has gone on meanwhile.
+    #[must_use]
+    pub fn restore(seed: Seed, memory: Memory, clock: Arc<dyn Clock>) -> Self {
+        Self::build(seed, Some(memory), clock, None)
+    }
+
+    /// A marketplace that remembers: it begins as the file left it, if there is one, and the file
+    /// is replaced after each request that changed something, before its answer goes out.
+    pub fn remembered(
+        seed: Seed,
+        clock: Arc<dyn Clock>,
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+    ) -> Result<Self, MemoryError> {
+        let memory = memory::read(disk.as_ref(), &path)?;
+        Ok(Self::build(seed, memory, clock, Some(Keeper::new(disk, path))))
+    }
+
+    fn build(
+        seed: Seed,
+        memory: Option<Memory>,
+        clock: Arc<dyn Clock>,
+        keeper: Option<Keeper>,
+    ) -> Self {
+        let mut world = World::new(&seed, clock.now());
+        for offer in memory.into_iter().flat_map(|memory| memory.offers) {
+            world.recall(offer);
+        }
+        let faults = Faults::new(seed.faults.iter().cloned());
+        let state = Mutex::new(Changing { world, journal: Journal::default(), faults });
+        Self { shared: Arc::new(Shared { seed, clock, state, keeper }) }
+    }
+
+    /// The API. The same router serves in process (`tower::ServiceExt::oneshot`) and on a socket
+    /// ([`serve`]).
+    ///
+    /// An absolute `Operation-Location` is made of the request's URI where that is absolute, else
+    /// of its `Host` header. In process, a response that has [`Dropped`] among its extensions
+    /// stands for a dropped connection.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.clone())
+    }
+
+    /// Everything that was asked so far.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        self.state().journal.clone()
+    }
+
+    /// What there is to remember now.
+    #[must_use]
+    pub fn snapshot(&self) -> Memory {
+        Memory::new(self.state().world.changed())
+    }
+
+    /// Adds the offers that are not there yet: in preview with this version (`None`: 1), waiting
+    /// for the publisher's sign-off. Those that are there stay as they are.
+    pub fn add_missing<P: AsRef<str>, O: AsRef<str>>(
+        &self,
+        offers: impl IntoIterator<Item = (P, O, Option<u64>)>,
+    ) {
+        let now = self.now();
+        let mut state = self.state();
+        for (publisher, offer, preview_version) in offers {
+            let (publisher, offer) = (publisher.as_ref(), offer.as_ref());
+            if state.world.contains(&Key::new(publisher, offer)) {
+                continue;
+            }
+            let behaviour = OfferSeed { preview_version, ..OfferSeed::default() };
+            let pace = self.seed().pace(&behaviour);
+            let new = start::offer(publisher, offer, &behaviour, pace, now);
+            state.world.add(new, Arc::new(behaviour));
+        }
+    }
+
+    /// Does something to an offer, `publisher/offer`, by another hand than golive's. It reaches
+    /// the memory file with the next request, or with [`Emulator::save`].
+    pub fn by_hand(&self, offer: &str, hand: Hand) -> Result<(), HandError> {
+        let no_offer = || HandError::NoOffer(offer.to_owned());
+        let (publisher, id) = offer.split_once('/').ok_or_else(no_offer)?;
+        let key = Key::new(publisher, id);
+        let now = self.now();
+        let mut state = self.state();
+        if hand == Hand::Delete {
+            return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
+        }
+        let acted = state.world.visit(&key, now, |offer, behaviour| {
+            hand::act(hand, offer, behaviour, self.seed().pace(behaviour), now)
+        });
+        acted.ok_or_else(no_offer)?.map_err(|refused| HandError::Refused(refused.to_string()))
+    }
+
+    /// Adds a fault rule, asked after those that are there. It counts requests from now on.
+    pub fn add_fault(&self, rule: Rule) {
+        self.state().faults.add(rule);
+    }
+
+    /// Writes the memory file, if there is one and it is behind.
+    pub async fn save(&self) -> std::io::Result<()> {
+        let Some(keeper) = &self.shared.keeper else {
+            return Ok(());
+        };
+        let generation = self.state().world.generation;
+        let snapshot = || {
+            let state = self.state();
+            (state.world.generation, Memory::new(state.world.changed()))
+        };
+        keeper.keep(generation, snapshot).await
+    }
+
+    /// Saves, and does no more than log where that fails: the request was done.
+    async fn remember_changes(&self) {
+        if let Err(error) = self.save().await {
+            tracing::error!(%error, "the emulator's memory could not be written");
+        }
+    }
+
+    fn seed(&self) -> &Seed {
+        &self.shared.seed
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// The state, held. A panic elsewhere cannot leave it half changed in a way that matters here.
+    fn state(&self) -> MutexGuard<'_, Changing> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,206 @@
+//! A request, taken apart: which call it is, and of what.
+
+use axum::body::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use super::world::Key;
+
+/// A request, read whole.
+pub(super) struct Call {
+    pub method: Method,
+    pub segments: Vec<String>,
+    pub query: Vec<(String, String)>,
+    pub headers: HeaderMap,
+    /// Scheme and host the client used, where it is known.
+    pub origin: Option<String>,
+    pub body: Bytes,
+}
+
+/// What a POST asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Publish,
+    GoLive,
+    Cancel,
+}
+
+/// A slot of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SlotName {
+    Draft,
+    Preview,
+    Production,
+}
+
+/// A resource below one offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Itself,
+    Slot(SlotName),
+    Version(u64),
+    Status,
+    Submissions,
+    Operation(String),
+    /// `…/operations/…$version$slot`: the newest operation on that version and slot.
+    Latest(u64, SlotName),
+    Verb(Verb),
+}
+
+/// A resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Publishers,
+    Offers(String),
+    Offer { publisher: String, id: String, of: Of },
+}
+
+impl Call {
+    /// Takes the head of a request apart.
+    pub(super) fn new(parts: &Parts, body: Bytes) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        let header = parts.headers.get(http::header::HOST);
+        let host = header.and_then(|host| host.to_str().ok());
+        let origin = match (parts.uri.scheme_str(), parts.uri.authority()) {
+            (Some(scheme), Some(authority)) => Some(format!("{scheme}://{authority}")),
+            (Some(_) | None, _) => host.map(|host| format!("http://{host}")),
+        };
+        Self {
+            method: parts.method.clone(),
+            segments: segments(parts.uri.path()),
+            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            headers: parts.headers.clone(),
+            origin,
+            body,
+        }
+    }
+
+    /// A query parameter, its name in any case.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    }
+}
+
+/// The segments of a path, decoded. One slash at the end is as none.
+pub(super) fn segments(path: &str) -> Vec<String> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let decode = |segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
+    path.split('/').map(|segment| decode(segment).into_owned()).collect()
+}
+
+impl Route {
+    /// The resource a path names, if it names one. The API's own words compare without case.
+    pub(super) fn parse(segments: &[String]) -> Option<Self> {
+        let folded: Vec<String> = segments.iter().map(|s| s.to_ascii_lowercase()).collect();
+        let words: Vec<&str> = folded.iter().map(String::as_str).collect();
+        let own = |index: usize| segments.get(index).filter(|own| !own.is_empty()).cloned();
+        let of = match words.as_slice() {
+            ["api", "publishers"] => return Some(Self::Publishers),
+            ["api", "publishers", _, "offers"] => return Some(Self::Offers(own(2)?)),
+            ["api", "operations", _] => return Self::dollar(&own(2)?),
+            ["api", "publishers", _, "offers", _, below @ ..] => match below {
+                [] => Of::Itself,
+                ["slot" | "slots", slot] => Of::Slot(slot_name(slot)?),
+                ["versions", version] => Of::Version(version.parse().ok()?),
+                ["status"] => Of::Status,
+                ["submissions"] => Of::Submissions,
+                ["operations", id] => Of::Operation((*id).to_owned()),
+                ["publish"] => Of::Verb(Verb::Publish),
+                ["golive"] => Of::Verb(Verb::GoLive),
+                ["cancel"] => Of::Verb(Verb::Cancel),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Self::Offer { publisher: own(2)?, id: own(4)?, of })
+    }
+
+    fn dollar(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('$').collect();
+        let [publisher, id, version, slot] = parts.as_slice() else {
+            return None;
+        };
+        let of = Of::Latest(version.parse().ok()?, slot_name(&slot.to_ascii_lowercase())?);
+        Some(Self::Offer { publisher: (*publisher).to_owned(), id: (*id).to_owned(), of })
+    }
+
+    /// The offer this is about, and its name.
+    pub(super) fn offer(&self) -> Option<(Key, String)> {
+        match self {
+            Self::Publishers | Self::Offers(_) => None,
+            Self::Offer { publisher, id, .. } => {
+                Some((Key::new(publisher, id), format!("{publisher}/{id}")))
+            }
+        }
+    }
+
+    /// The methods it answers.
+    pub(super) fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Offer { of: Of::Itself, .. } => &[Method::GET, Method::PUT],
+            Self::Offer { of: Of::Verb(_), .. } => &[Method::POST],
+            Self::Publishers
+            | Self::Offers(_)
+            | Self::Offer {
+                of:
+                    Of::Slot(_)
+                    | Of::Version(_)
+                    | Of::Status
+                    | Of::Submissions
+                    | Of::Operation(_)
+                    | Of::Latest(..),
+                ..
+            } => &[Method::GET],
+        }
+    }
+}
+
+fn slot_name(text: &str) -> Option<SlotName> {
+    match text {
+        "draft" => Some(SlotName::Draft),
+        "preview" | "staging" => Some(SlotName::Preview),
+        "production" | "live" => Some(SlotName::Production),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_decoded_and_one_slash_at_its_end_is_as_none() {
+        assert_eq!(segments("/api/publishers/"), ["api", "publishers"]);
+        assert_eq!(segments("/a%20b/c%2Fd"), ["a b", "c/d"]);
+        assert_eq!(segments("/a//"), ["a", ""]);
+    }
+
+    #[test]
+    fn what_is_no_resource_is_none() {
+        let parse = |path: &str| Route::parse(&segments(path));
+        for path in [
+            "/",
+            "/api",
+            "/api/publishers//offers",
+            "/api/publishers/p/offers/",
+            "/api/publishers/p/offers/o/slot/attic",
+            "/api/publishers/p/offers/o/versions/x",
+            "/api/operations/p$o$x$preview",
+            "/api/operations/p$o$1",
+        ] {
+            let none = parse(path).is_none();
+            assert!(none || path == "/api/publishers/p/offers/", "{path}");
+        }
+        assert_eq!(parse("/API/Publishers/P/offers/"), Some(Route::Offers("P".into())));
+        let dollar = parse("/api/operations/p%24o%242%24preview");
+        let of = Of::Latest(2, SlotName::Preview);
+        assert_eq!(dollar, Some(Route::Offer { publisher: "p".into(), id: "o".into(), of }));
+    }
+}

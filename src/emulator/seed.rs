@@ -1,0 +1,194 @@
+//! The seed: what the emulated marketplace is like at first, as a YAML document.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::behaviour::OfferSeed;
+use super::fault::Rule;
+use super::operation::Pace;
+use super::scalar::Length;
+use super::start;
+
+/// Why a seed is none: what is wrong, where, and what is allowed there.
+#[derive(Debug, thiserror::Error)]
+#[error("the seed is not valid")]
+pub struct SeedError(#[from] serde_yaml::Error);
+
+impl SeedError {
+    /// The line and the column, both from 1, where they are known.
+    #[must_use]
+    pub fn location(&self) -> Option<(usize, usize)> {
+        self.0.location().map(|at| (at.line(), at.column()))
+    }
+}
+
+/// A token that is never shown.
+#[derive(Clone, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    pub(super) fn is(&self, token: &str) -> bool {
+        self.0 == token
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// The emulated marketplace at first. Everything has a default; the empty document is a
+/// marketplace without offers.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Seed {
+    /// The only bearer token accepted. Without it, any is.
+    pub token: Option<Token>,
+    /// Publish, golive, cancel and PUT without `If-Match` are answered 400.
+    pub strict: bool,
+    /// Publishers whose every call is answered 403.
+    pub forbidden: Vec<String>,
+    /// Publishers that exist without offers.
+    pub publishers: Vec<String>,
+    /// How long each step of an operation takes, e.g. `90s`, `5m`, `2h`. Default: `1s`.
+    #[schemars(extend("default" = "1s"))]
+    pub step_time: Length,
+    /// Operations advance with polls instead: each ends with its n-th.
+    pub polls: Option<u32>,
+    /// The offers, by `publisher/offer`.
+    pub offers: Offers,
+    /// What goes wrong.
+    pub faults: Vec<Rule>,
+}
+
+impl Default for Seed {
+    fn default() -> Self {
+        Self {
+            token: None,
+            strict: false,
+            forbidden: Vec::new(),
+            publishers: Vec::new(),
+            step_time: Length(Duration::from_secs(1)),
+            polls: None,
+            offers: Offers::default(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Seed {
+    /// Adds or replaces an offer. A name that is not `publisher/offer`, or an entry that cannot
+    /// be, is told in words.
+    pub fn insert(&mut self, name: &str, offer: OfferSeed) -> Result<(), String> {
+        self.offers.0.remove(&name.to_ascii_lowercase());
+        self.offers.add(name, offer)
+    }
+
+    /// What moves operations of an offer on: its own word first, then the seed's.
+    pub(super) fn pace(&self, offer: &OfferSeed) -> Pace {
+        let time = |length: Length| Pace::Time(length.signed());
+        let own = offer.polls.map(Pace::Polls).or(offer.own_step_time().map(Pace::Time));
+        own.or(self.polls.map(Pace::Polls)).unwrap_or(time(self.step_time))
+    }
+}
+
+/// The offers of a seed. Names compare without case.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offers(pub(super) BTreeMap<String, Entry>);
+
+/// One offer of a seed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub publisher: String,
+    pub offer: String,
+    pub seed: Arc<OfferSeed>,
+}
+
+impl Offers {
+    fn add(&mut self, name: &str, seed: OfferSeed) -> Result<(), String> {
+        let (publisher, offer) = split(name)?;
+        if let Some(problem) = seed.problem().or_else(|| start::problem(&seed)) {
+            return Err(format!("{name}: {problem}"));
+        }
+        let entry = Entry { publisher, offer, seed: Arc::new(seed) };
+        match self.0.insert(name.to_ascii_lowercase(), entry) {
+            Some(_) => Err(format!("{name} is there twice (names compare without case)")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Splits `publisher/offer`.
+fn split(name: &str) -> Result<(String, String), String> {
+    let usable = |part: &str| !part.is_empty() && !part.contains(['/', '$']);
+    match name.split_once('/') {
+        Some((publisher, offer)) if usable(publisher) && usable(offer) => {
+            Ok((publisher.to_owned(), offer.to_owned()))
+        }
+        Some(_) | None => Err(format!("`{name}` is no offer, expected publisher/offer")),
+    }
+}
+
+impl<'de> Deserialize<'de> for Offers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Offers;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("offers by their names, publisher/offer")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Offers, E> {
+                Ok(Offers::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Offers, A::Error> {
+                let mut offers = Offers::default();
+                while let Some((name, seed)) = map.next_entry::<String, Option<OfferSeed>>()? {
+                    offers.add(&name, seed.unwrap_or_default()).map_err(de::Error::custom)?;
+                }
+                Ok(offers)
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
+}
+
+impl JsonSchema for Offers {
+    fn schema_name() -> Cow<'static, str> {
+        "Offers".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["object", "null"],
+            "description": "The offers, by publisher/offer.",
+            "propertyNames": {"pattern": "^[^/$]+/[^/$]+$"},
+            "additionalProperties": generator.subschema_for::<Option<OfferSeed>>()
+        })
+    }
+}
+
+/// Reads a seed. An empty document is the default one.
+pub fn parse(yaml: &str) -> Result<Seed, SeedError> {
+    // YAML's null has no fields to take defaults for.
+    let seed: Option<Seed> = serde_yaml::from_str(yaml)?;
+    Ok(seed.unwrap_or_default())
+}
+
+/// The JSON schema of a seed, for editors.
+#[must_use]
+pub fn schema() -> Schema {
+    schemars::schema_for!(Seed)
+}
