@@ -18,6 +18,7 @@
 //! | [`commands`] | one file a subcommand: wiring |
 
 pub mod changes;
+pub mod cli;
 pub mod clock;
 pub mod disk;
 pub mod emulator;

@@ -1,3 +1,7 @@
 //! Arguments → library → exit code; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    golive::commands::main()
+}

@@ -10,14 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::answer::Reply;
 use super::fault::{Action, Fault, RetryAfter, When};
-
-/// Marks a response that must never be seen: the connection was dropped in its place.
-///
-/// [`super::serve`] closes the connection without a byte when it finds this among the extensions
-/// of a response. A caller that uses [`super::Emulator::router`] in process must do likewise, and
-/// take it for a reset. One that does not look finds a body that fails at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dropped;
+use crate::marketplace::portal::wire::Dropped;
 
 /// Answers a request that a rule hits. `honest` is the true answer; it is not begun where the
 /// rule strikes before.

@@ -44,7 +44,7 @@ mod tests;
 mod view;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -54,7 +54,6 @@ pub use behaviour::{
     RefuseWith, StartStatus, StepMessage,
 };
 pub use fault::{Action, Fault, RetryAfter, Rule, When};
-pub use faulty::Dropped;
 pub use hand::{Hand, HandError};
 pub use journal::{Count, Entry, Journal};
 pub use memory::{Memory, MemoryError};
@@ -115,6 +114,17 @@ impl Emulator {
         Ok(Self::build(seed, memory, clock, Some(Keeper::new(disk, path))))
     }
 
+    /// A marketplace that begins as the file left it, if there is one, and writes nothing.
+    pub fn recalled(
+        seed: Seed,
+        clock: Arc<dyn Clock>,
+        disk: &dyn Disk,
+        path: &Path,
+    ) -> Result<Self, MemoryError> {
+        let memory = memory::read(disk, path)?;
+        Ok(Self::build(seed, memory, clock, None))
+    }
+
     fn build(
         seed: Seed,
         memory: Option<Memory>,
@@ -134,7 +144,8 @@ impl Emulator {
     /// ([`serve`]).
     ///
     /// An absolute `Operation-Location` is made of the request's URI where that is absolute, else
-    /// of its `Host` header. In process, a response that has [`Dropped`] among its extensions
+    /// of its `Host` header. In process, a response that has [`wire::Dropped`](crate::marketplace::portal::wire::Dropped)
+    /// among its extensions
     /// stands for a dropped connection.
     pub fn router(&self) -> axum::Router {
         http::router(self.clone())

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::Emulator;
-use super::faulty::Dropped;
+use crate::marketplace::portal::wire::Dropped;
 
 /// How long connections may take to end once the server is told to: an endless body would never.
 const GRACE: Duration = Duration::from_secs(2);

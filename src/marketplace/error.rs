@@ -108,17 +108,8 @@ impl MarketplaceError {
             _ => None,
         }
     }
-}
 
-impl MarketplaceError {
-    /// x
-    #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        None
-    }
-}
-impl MarketplaceError {
-    /// y
+    /// How long the marketplace asks us to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

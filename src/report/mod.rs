@@ -1,5 +1,16 @@
 //! One stream of events in; text, JSON and progress out.
 
 mod event;
+mod json;
+mod lines;
+mod progress;
+mod style;
+mod table;
+mod text;
 
 pub use event::{Event, Reporter, Silent};
+pub use json::{apply_json, plan_json, status_json};
+pub use lines::Lines;
+pub use progress::{Progress, ProgressLog};
+pub use table::{apply_text, status_text};
+pub use text::plan_text;

@@ -16,7 +16,8 @@ use http::{HeaderMap, Request};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{Dropped, Emulator, Seed, parse};
+use super::{Emulator, Seed, parse};
+use crate::marketplace::portal::wire::Dropped;
 use crate::clock::RuntimeClock;
 
 /// Where tests begin.

@@ -36,5 +36,5 @@ pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use token::{AnonymousToken, EnvToken, Token, TokenError, TokenSource};
 pub use transport::{
-    Dropped, HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError,
+    HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError,
 };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
+use super::wire::Dropped;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::HOST;
@@ -68,11 +69,6 @@ pub trait Transport: Send + Sync {
     /// Sends `request`, whose URI is absolute.
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError>;
 }
-
-/// Marks an answer in process (as an extension) that stands for a connection that was reset
-/// before the answer came.
-#[derive(Clone, Copy, Debug)]
-pub struct Dropped;
 
 /// Over HTTP/1.1 or HTTP/2, with keep-alive, gzip and TLS.
 #[derive(Clone, Debug)]

@@ -7,6 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// The API version golive speaks.
 pub const API_VERSION: &str = "2017-10-31";
 
+/// Marks an answer in process (as an extension of the response) that stands for a connection that
+/// was dropped before any answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped;
+
 /// An element of *list offers*, and the whole of *get offer*, of a slot and of a version: the
 /// full offer has more in `definition`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

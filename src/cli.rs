@@ -1,0 +1,363 @@
+//! The command line, as types. What the words mean is [`crate::commands`]'s business.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::marketplace::OfferId;
+
+/// A declarative GitOps reconciler for Azure Marketplace offers.
+///
+/// Commit YAML manifests that say `state: live`. golive compares them with the marketplace, sends
+/// golive only for the offers that differ, follows the long-running operation, and writes its
+/// progress to a status file.
+#[derive(Debug, Parser)]
+#[command(name = "golive", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What all commands share.
+    #[command(flatten)]
+    pub globals: Globals,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  golive validate offers/                     check manifests, no network
+  golive plan offers/                         what would be done, and why
+  golive apply offers/ --wait=2h              do it, and follow it for two hours
+  golive apply examples/quickstart --emulator --wait
+                                              try it all without an account
+
+The token is taken from the variable GOLIVE_TOKEN, never from a flag:
+  GOLIVE_TOKEN=$(az account get-access-token --resource https://cloudpartner.azure.com \\
+    --query accessToken --output tsv)
+
+Exit codes:
+  0   every offer is as desired, on its way, or held on purpose
+  1   an offer failed or is blocked, a manifest is invalid, the marketplace can't be reached,
+      or the lock is held
+  2   plan --detailed-exitcode: there are changes to make
+  3   operations still run: --wait ran out of time, or apply --detailed-exitcode
+  64  the command line is wrong";
+
+/// What golive can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check manifests. No network.
+    Validate(Validate),
+    /// Show what apply would do, and why. Changes nothing, writes nothing.
+    Plan(Plan),
+    /// Bring the offers where the manifests want them: one reconcile.
+    Apply(Apply),
+    /// Show what golive last knew.
+    Status(Status),
+    /// Print a JSON Schema.
+    Schema(SchemaArgs),
+    /// Run the embedded marketplace as a server.
+    Emulator(EmulatorArgs),
+}
+
+/// What all commands share.
+#[derive(Clone, Debug, Args)]
+pub struct Globals {
+    /// The status file [default: golive.status.json in the first PATH's folder]
+    #[arg(long, global = true, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
+    pub status: Option<PathBuf>,
+    /// The marketplace's URL: https, or http for loopback
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "GOLIVE_ENDPOINT",
+        hide_env_values = true
+    )]
+    #[arg(help_heading = "Marketplace", conflicts_with = "emulator")]
+    pub endpoint: Option<String>,
+    /// Use the embedded marketplace instead; its memory is a file beside the status file
+    #[arg(long, global = true, help_heading = "Marketplace")]
+    pub emulator: bool,
+    /// What the embedded marketplace begins with (YAML; see golive schema seed)
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Marketplace")]
+    pub seed: Option<PathBuf>,
+    /// How many requests may be under way at once
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        env = "GOLIVE_CONCURRENCY",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "8", help_heading = "Marketplace", value_parser = concurrency)]
+    pub concurrency: usize,
+    /// How long one request may take
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "GOLIVE_TIMEOUT",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "60s", help_heading = "Timing", value_parser = duration)]
+    pub timeout: Duration,
+    /// The first interval between two polls of an operation [default: 30s; 250ms with --emulator]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "GOLIVE_POLL",
+        hide_env_values = true
+    )]
+    #[arg(help_heading = "Timing", value_parser = duration)]
+    pub poll: Option<Duration>,
+    /// The longest interval; they grow [default: 5m; 2s with --emulator]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "GOLIVE_POLL_MAX",
+        hide_env_values = true
+    )]
+    #[arg(help_heading = "Timing", value_parser = duration)]
+    pub poll_max: Option<Duration>,
+    /// How long after a request without an answer the offer must be unchanged before the request
+    /// may be sent again
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "GOLIVE_SETTLE",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "30s", help_heading = "Timing", value_parser = duration)]
+    pub settle: Duration,
+    /// How long to wait for another golive that holds the lock
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        env = "GOLIVE_LOCK_TIMEOUT",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "10s", help_heading = "Timing", value_parser = duration)]
+    pub lock_timeout: Duration,
+    /// How the log on standard error looks
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "GOLIVE_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    #[arg(default_value = "text", help_heading = "Output")]
+    pub log_format: LogFormat,
+    /// Say more: requests (-v), the protocol (-vv), everything (-vvv)
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Whether to use color; NO_COLOR is obeyed
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    pub color: Color,
+}
+
+/// `golive validate`
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Files and folders of manifests
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// Which offers a command is about.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Selection {
+    /// Only this offer (publisher/offer); may be given more than once
+    #[arg(long, value_name = "OFFER")]
+    pub only: Vec<OfferId>,
+    /// Only offers with this label; may be given more than once, all must match
+    #[arg(long, value_name = "KEY=VALUE", value_parser = selector)]
+    pub selector: Vec<(String, String)>,
+    /// Try this failed, canceled or refused offer again
+    #[arg(long, value_name = "OFFER")]
+    pub retry: Vec<OfferId>,
+    /// Try all failed, canceled or refused offers again
+    #[arg(long)]
+    pub retry_failed: bool,
+}
+
+/// `golive plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Files and folders of manifests
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// Which offers.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Exit with 2 if there are changes to make
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// How the change set is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+/// `golive apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Files and folders of manifests
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub paths: Vec<PathBuf>,
+    /// Which offers.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Follow the operations to their end, for at most DURATION (e.g. --wait=2h)
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
+    #[arg(value_parser = duration)]
+    #[expect(clippy::option_option, reason = "clap's form of a flag with an optional value")]
+    pub wait: Option<Option<Duration>>,
+    /// Refuse unless the change set has this digest: the one that golive plan showed
+    #[arg(long, value_name = "DIGEST")]
+    pub expect: Option<String>,
+    /// Refuse to send more than N requests that change something
+    #[arg(long, value_name = "N")]
+    pub max_changes: Option<usize>,
+    /// Exit with 3 if operations still run
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// How the result is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+/// `golive status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The folder (or a file in it) where golive.status.json is
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
+    /// How it is printed
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+}
+
+/// `golive schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which schema
+    pub which: SchemaKind,
+}
+
+/// `golive emulator`
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The only token that is accepted; otherwise any is
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// How long each step of an operation takes
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub step_time: Option<Duration>,
+}
+
+/// The schemas there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaKind {
+    /// Of a manifest.
+    Manifest,
+    /// Of the status file.
+    Status,
+    /// Of what the emulator begins with.
+    Seed,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document and nothing else.
+    Json,
+}
+
+/// How the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// When to use color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a duration; write 90s, 5m, 2h or 1h30m");
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    let parsed: Option<usize> = text.parse().ok();
+    parsed
+        .filter(|count| (1..=1024).contains(count))
+        .ok_or_else(|| format!("{text:?} is not a number from 1 to 1024"))
+}
+
+fn selector(text: &str) -> Result<(String, String), String> {
+    let parsed = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parsed.ok_or_else(|| format!("{text:?} is not of the form key=value"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_written_with_units() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "90", "-5m", "soon", "1 fortnight", "99999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_selector_has_a_key() {
+        assert_eq!(selector("team=compute"), Ok(("team".to_owned(), "compute".to_owned())));
+        assert_eq!(selector("team="), Ok(("team".to_owned(), String::new())));
+        assert!(selector("team").is_err() && selector("=x").is_err());
+    }
+}

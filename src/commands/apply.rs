@@ -1,0 +1,99 @@
+//! `golive apply`
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::setting::{Memory, Setting};
+use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
+use crate::cli::{Apply, Globals, Output};
+use crate::disk::RealDisk;
+use crate::marketplace::OfferId;
+use crate::operation::Patience;
+use crate::reconcile::{Guard, Job, Outcome, Reconciler, Settings, Surroundings, Wait};
+use crate::report::{Reporter, apply_json, apply_text};
+use crate::status::{StatusLock, StatusStore};
+
+/// How often one trigger is sent in one run, where answers get lost.
+const ATTEMPTS: u32 = 3;
+
+/// How often an offer in doubt is looked at in one run.
+const LOOKS: u32 = 12;
+
+pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
+    let setting = Setting::new(&args.paths, globals)?;
+    let policy = setting.policy(&args.selection)?;
+    let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
+    let wait = args.wait.map_or(Wait::No, Wait::Until);
+    let reporter = output::reporter(globals, &setting.clock);
+    let outcome = setting.block_on(async {
+        let _lock = StatusLock::acquire(
+            &setting.status_path,
+            globals.lock_timeout,
+            "golive apply",
+            &*setting.clock,
+        )
+        .await
+        .map_err(CommandError::failed)?;
+        let store = StatusStore::open(
+            setting.status_path.clone(),
+            Arc::new(RealDisk),
+            Arc::clone(&setting.clock),
+        );
+        let store = Arc::new(store.map_err(CommandError::failed)?);
+        let gone = setting.gone(&store);
+        let stop = signal::stop_on_signal()?;
+        let reconciler = reconciler(&setting, globals, &store, &reporter, stop)?;
+        let desired = Arc::new(setting.manifests.offers.clone());
+        // A narrowed run touches nothing beyond its scope.
+        let gone = if policy.scope.is_some() { BTreeSet::<OfferId>::new() } else { gone };
+        let job = Job { desired, gone, policy, guard, wait };
+        reconciler.run(&job).await.map_err(CommandError::failed)
+    });
+    // Whatever is drawn on the terminal goes before the result is printed.
+    drop(reporter);
+    let outcome = outcome?;
+    let code = exit_code(&outcome, args);
+    output::print(&match args.output {
+        Output::Text => apply_text(&outcome, output::width()),
+        Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
+    })?;
+    Ok(code)
+}
+
+fn reconciler(
+    setting: &Setting,
+    globals: &Globals,
+    store: &Arc<StatusStore>,
+    reporter: &Arc<dyn Reporter>,
+    stop: CancellationToken,
+) -> Result<Reconciler, CommandError> {
+    let surroundings = Surroundings {
+        marketplace: setting.marketplace(globals, Memory::Kept)?,
+        store: Arc::clone(store),
+        clock: Arc::clone(&setting.clock),
+        random: fastrand::Rng::new(),
+        reporter: Arc::clone(reporter),
+        stop,
+    };
+    let patience = Patience {
+        settle: globals.settle,
+        attempts: ATTEMPTS,
+        looks: LOOKS,
+        pause: super::setting::MAX_PAUSE,
+    };
+    let intervals = Setting::intervals(globals);
+    let settings = Settings { concurrency: globals.concurrency, intervals, patience };
+    Ok(Reconciler::new(surroundings, settings))
+}
+
+fn exit_code(outcome: &Outcome, args: &Apply) -> u8 {
+    if outcome.problems() > 0 {
+        PROBLEM
+    } else if outcome.running() > 0 && (args.wait.is_some() || args.detailed_exitcode) {
+        RUNNING
+    } else {
+        OK
+    }
+}

@@ -1,0 +1,34 @@
+//! `golive emulator`
+
+use std::sync::Arc;
+
+use super::setting::{runtime, seed};
+use super::{CommandError, OK, output, signal};
+use crate::cli::{EmulatorArgs, Globals};
+use crate::clock::{Clock, SystemClock};
+use crate::emulator::{self, Emulator, Length, Token};
+
+pub(super) fn run(args: &EmulatorArgs, globals: &Globals) -> Result<u8, CommandError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    output::log_only(globals, &clock);
+    let mut seed = seed(globals.seed.as_deref())?;
+    if let Some(token) = &args.token {
+        seed.token = Some(Token::new(token));
+    }
+    if let Some(step_time) = args.step_time {
+        seed.step_time = Length(step_time);
+    }
+    let emulator = Emulator::new(seed, clock);
+    runtime()?.block_on(async {
+        let stop = signal::stop_on_signal()?;
+        let cannot = |error| CommandError::because(format!("cannot listen on {}", args.listen), error);
+        let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        output::print(&format!("listening on http://{address}\n"))?;
+        let stopped = async move { stop.cancelled().await };
+        emulator::serve(emulator, listener, stopped)
+            .await
+            .map_err(|error| CommandError::because("the emulator stopped", error))
+    })?;
+    Ok(OK)
+}

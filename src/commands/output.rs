@@ -1,0 +1,112 @@
+//! Standard output and standard error: what goes where, and whether in color.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+
+use anstream::ColorChoice;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use super::CommandError;
+use crate::cli::{Color, Globals, LogFormat};
+use crate::clock::Clock;
+use crate::report::{Lines, Progress, ProgressLog, Reporter};
+
+/// Decides once for the whole process. `NO_COLOR` and the terminal are looked at for `auto`.
+pub(super) fn choose_color(color: Color) {
+    let choice = match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    choice.write_global();
+}
+
+/// Whether standard error shows colors.
+pub(super) fn stderr_has_color() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never
+}
+
+/// Prints data. A reader that has gone away (`| head`) is no error.
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::because("cannot write to standard output", error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// The width of the terminal on standard output; `None` where it is none.
+pub(super) fn width() -> Option<u16> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    comfy_table::Table::new().width()
+}
+
+/// Sets up the log, and who is told of a run: progress on a terminal, lines elsewhere.
+pub(super) fn reporter(globals: &Globals, clock: &Arc<dyn Clock>) -> Arc<dyn Reporter> {
+    let live = io::stderr().is_terminal()
+        && globals.log_format == LogFormat::Text
+        && globals.verbose == 0
+        && !globals.quiet;
+    if live {
+        let progress = Progress::new(Arc::clone(clock));
+        let log = progress.log();
+        start_log(globals, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
+        return Arc::new(progress);
+    }
+    start_log(globals, LevelFilter::INFO, clock, io::stderr);
+    Arc::new(Lines::default())
+}
+
+/// Sets up the log alone.
+pub(super) fn log_only(globals: &Globals, clock: &Arc<dyn Clock>) {
+    start_log(globals, LevelFilter::WARN, clock, io::stderr);
+}
+
+fn start_log<W>(globals: &Globals, usual: LevelFilter, clock: &Arc<dyn Clock>, writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let level = match (globals.quiet, globals.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => usual,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
+    };
+    // golive's own words up to the level; its libraries' only where everything is asked for.
+    let libraries = if globals.verbose > 2 { LevelFilter::TRACE } else { LevelFilter::WARN };
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_target("golive", level)
+        .with_default(libraries.min(level));
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(writer)
+        .with_target(globals.verbose > 0)
+        .with_timer(Timer(Arc::clone(clock)));
+    // A second call in one process (a test's) leaves the first log in place.
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    match globals.log_format {
+        LogFormat::Text => {
+            drop(builder.with_ansi(stderr_has_color()).finish().with(filter).try_init());
+        }
+        LogFormat::Json => {
+            drop(builder.json().flatten_event(true).finish().with(filter).try_init());
+        }
+    }
+}
+
+/// Log lines carry the time in UTC, to the millisecond.
+struct Timer(Arc<dyn Clock>);
+
+impl FormatTime for Timer {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:.3}", self.0.now())
+    }
+}

@@ -1,0 +1,48 @@
+//! `golive plan`
+
+use super::setting::Setting;
+use super::{CHANGES, CommandError, OK, PROBLEM, output};
+use crate::changes::{Decision, Input, check};
+use crate::cli::{Globals, Output, Plan};
+use crate::disk::RealDisk;
+use crate::reconcile::{Observer, RunError, observe_and_plan};
+use crate::report::{plan_json, plan_text};
+use crate::status;
+
+pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
+    let setting = Setting::new(&args.paths, globals)?;
+    let policy = setting.policy(&args.selection)?;
+    output::log_only(globals, &setting.clock);
+    let recorded = status::read(&RealDisk, &setting.status_path).map_err(CommandError::failed)?;
+    let recorded = recorded.map(|file| file.offers).unwrap_or_default();
+    let now = setting.clock.now();
+    let (observed, set) = setting.block_on(async {
+        let marketplace = setting.marketplace(globals, super::setting::Memory::ReadOnly)?;
+        let observer = Observer::new(marketplace, globals.concurrency);
+        let desired = &setting.manifests.offers;
+        Ok(observe_and_plan(&observer, desired, &recorded, &policy, now).await)
+    })?;
+    let desired = &setting.manifests.offers;
+    let input = Input { desired, recorded: &recorded, observed: &observed, now, policy: &policy };
+    let violations = check(&set, input);
+    if !violations.is_empty() {
+        return Err(CommandError::failed(RunError::Unsound(violations)));
+    }
+    output::print(&match args.output {
+        Output::Text => plan_text(&set),
+        Output::Json => plan_json(&set).map_err(CommandError::failed)?,
+    })?;
+    let problem = set.changes.iter().any(|change| match change.decision {
+        Decision::Blocked(_) | Decision::Failed(_) => true,
+        Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Held(_) => false,
+    });
+    Ok(match (problem, args.detailed_exitcode && set.summary().has_changes()) {
+        (true, _) => PROBLEM,
+        (false, true) => CHANGES,
+        (false, false) => OK,
+    })
+}

@@ -1,0 +1,234 @@
+//! What `plan` and `apply` have in common: manifests, the status file's place, the marketplace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CommandError;
+use crate::changes::{Policy, Retry};
+use crate::cli::{Globals, Selection};
+use crate::clock::{Clock, SystemClock};
+use crate::disk::{self, RealDisk};
+use crate::emulator::{self, Emulator, Seed};
+use crate::manifest::{self, Loaded, ManifestSet};
+use crate::marketplace::portal::{
+    AnonymousToken, Endpoint, EnvToken, HttpTransport, InProcessTransport, PortalClient,
+    TokenSource, Transport,
+};
+use crate::marketplace::{Marketplace, OfferId};
+use crate::operation::Intervals;
+use crate::reconcile::file_seen_from;
+use crate::status::{OfferRecord, StatusStore};
+
+/// The longest pause the marketplace may ask for before a run gives up on an offer.
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(120);
+
+/// The name of the status file.
+const STATUS_FILE: &str = "golive.status.json";
+
+/// Where the embedded marketplace is, for the transport that stays in this process.
+const EMULATED: &str = "http://localhost/";
+
+/// What a command works with.
+pub(super) struct Setting {
+    pub(super) manifests: ManifestSet,
+    pub(super) status_path: PathBuf,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What becomes of the embedded marketplace's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// It is read, and nothing is written.
+    ReadOnly,
+    /// It is kept up to date.
+    Kept,
+}
+
+impl Setting {
+    /// Loads the manifests.
+    pub(super) fn new(paths: &[PathBuf], globals: &Globals) -> Result<Self, CommandError> {
+        if globals.seed.is_some() && !globals.emulator {
+            let what = "--seed says what the embedded marketplace begins with; give --emulator too";
+            return Err(CommandError::Usage(what.to_owned()));
+        }
+        let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
+        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let status_path = globals
+            .status
+            .clone()
+            .unwrap_or_else(|| default_status_path(&folder_of_path(first)));
+        Ok(Self { manifests, status_path, clock: Arc::new(SystemClock) })
+    }
+
+    /// What the selection means for these manifests.
+    pub(super) fn policy(&self, selection: &Selection) -> Result<Policy, CommandError> {
+        for offer in selection.only.iter().chain(&selection.retry) {
+            if !self.manifests.offers.contains_key(offer) {
+                return Err(CommandError::Usage(self.unknown(offer)));
+            }
+        }
+        let narrowed = !selection.only.is_empty() || !selection.selector.is_empty();
+        let chosen = |loaded: &&Loaded| {
+            let by_name = selection.only.is_empty() || selection.only.contains(&loaded.id);
+            let labels = &loaded.manifest.labels;
+            by_name && selection.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let scope = narrowed.then(|| {
+            let chosen = self.manifests.offers.values().filter(chosen);
+            chosen.map(|loaded| loaded.id.clone()).collect::<BTreeSet<_>>()
+        });
+        if scope.as_ref().is_some_and(BTreeSet::is_empty) {
+            let what = "no manifest has these labels, so that there is nothing to do";
+            return Err(CommandError::Usage(what.to_owned()));
+        }
+        let retry = if selection.retry_failed {
+            Retry::All
+        } else if selection.retry.is_empty() {
+            Retry::None
+        } else {
+            Retry::Offers(selection.retry.iter().cloned().collect())
+        };
+        Ok(Policy { retry, scope, attempted: BTreeSet::new() })
+    }
+
+    fn unknown(&self, offer: &OfferId) -> String {
+        let text = offer.to_string();
+        let near = self.manifests.offers.keys().map(|known| {
+            let known = known.to_string();
+            (strsim::normalized_damerau_levenshtein(&text, &known), known)
+        });
+        let nearest = near.max_by(|one, two| one.0.total_cmp(&two.0));
+        match nearest.filter(|(likeness, _)| *likeness > 0.6) {
+            Some((_, known)) => format!("no manifest names {offer}; did you mean {known}?"),
+            None => format!("no manifest names {offer}"),
+        }
+    }
+
+    /// The offers in the status file whose manifest is gone: it stood in a file that was read, or
+    /// that is no more.
+    pub(super) fn gone(&self, store: &StatusStore) -> BTreeSet<OfferId> {
+        let folder = disk::folder_of(store.path());
+        let seen_from = |path: &PathBuf| file_seen_from(store.path(), path);
+        let read: BTreeSet<String> = self.manifests.files.iter().map(seen_from).collect();
+        let is_gone = |record: &OfferRecord| {
+            let file = &record.manifest.file;
+            read.contains(file) || !folder.join(file).exists()
+        };
+        store.with(|status| {
+            let unnamed =
+                status.offers.iter().filter(|(offer, _)| !self.manifests.offers.contains_key(offer));
+            unnamed.filter(|(_, it)| is_gone(it)).map(|(offer, _)| offer.clone()).collect()
+        })
+    }
+
+    /// How long to wait between polls: hours at the real marketplace, moments at the embedded one.
+    pub(super) fn intervals(globals: &Globals) -> Intervals {
+        let (first, longest) = if globals.emulator {
+            (Duration::from_millis(250), Duration::from_secs(2))
+        } else {
+            (Duration::from_secs(30), Duration::from_secs(300))
+        };
+        let first = globals.poll.unwrap_or(first);
+        Intervals { first, longest: globals.poll_max.unwrap_or(longest.max(first)) }
+    }
+
+    /// The marketplace that the command line names.
+    pub(super) fn marketplace(
+        &self,
+        globals: &Globals,
+        memory: Memory,
+    ) -> Result<Arc<dyn Marketplace>, CommandError> {
+        let (endpoint, transport, tokens) = if globals.emulator {
+            self.emulated(globals, memory)?
+        } else {
+            real(globals)?
+        };
+        let settings = crate::marketplace::portal::Settings {
+            request_timeout: globals.timeout,
+            concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
+            max_wait: MAX_PAUSE,
+            ..crate::marketplace::portal::Settings::default()
+        };
+        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
+        Ok(Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random)))
+    }
+
+    fn emulated(&self, globals: &Globals, memory: Memory) -> Result<Connection, CommandError> {
+        let seed = seed(globals.seed.as_deref())?;
+        let path = self.status_path.with_extension("emulator.json");
+        let clock = Arc::clone(&self.clock);
+        let emulator = match memory {
+            Memory::ReadOnly => Emulator::recalled(seed, clock, &RealDisk, &path),
+            Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
+        };
+        let emulator = emulator.map_err(CommandError::failed)?;
+        emulator.add_missing(named(&self.manifests.offers));
+        let endpoint = EMULATED.parse().map_err(CommandError::failed)?;
+        let transport = InProcessTransport::new(emulator.router());
+        Ok((endpoint, Arc::new(transport), Arc::new(AnonymousToken)))
+    }
+
+    /// Runs a future to its end on a runtime of its own.
+    pub(super) fn block_on<T>(
+        &self,
+        future: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        runtime()?.block_on(future)
+    }
+}
+
+type Connection = (Endpoint, Arc<dyn Transport>, Arc<dyn TokenSource>);
+
+fn real(globals: &Globals) -> Result<Connection, CommandError> {
+    let text = globals.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
+    let endpoint: Endpoint =
+        text.parse().map_err(|error| CommandError::Usage(format!("--endpoint {text}: {error}")))?;
+    let token = std::env::var("GOLIVE_TOKEN").ok();
+    let tokens = EnvToken::new(token.as_deref()).map_err(CommandError::failed)?;
+    let transport = HttpTransport::new(&endpoint)
+        .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
+    Ok((endpoint, Arc::new(transport), Arc::new(tokens)))
+}
+
+/// Reads what the embedded marketplace begins with.
+pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
+    let Some(path) = path else { return Ok(Seed::default()) };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        CommandError::because(format!("cannot read the seed {}", path.display()), error)
+    })?;
+    emulator::parse(&text)
+        .map_err(|error| CommandError::because(format!("{}: not a seed", path.display()), error))
+}
+
+/// The offers that the embedded marketplace must have: those that a manifest names, in preview
+/// with the version it pins.
+fn named(
+    offers: &BTreeMap<OfferId, Loaded>,
+) -> impl Iterator<Item = (String, String, Option<u64>)> {
+    offers.iter().map(|(offer, loaded)| {
+        let version = loaded.manifest.version.map(|version| version.0);
+        (offer.publisher().to_string(), offer.offer().to_owned(), version)
+    })
+}
+
+/// A runtime with as many threads as there are cores.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandError::because("cannot start the runtime", error))
+}
+
+/// The folder that a path given on the command line stands for.
+pub(super) fn folder_of_path(path: &Path) -> PathBuf {
+    if path.is_dir() { path.to_owned() } else { disk::folder_of(path).to_owned() }
+}
+
+/// Where the status file is, unless it is named.
+pub(super) fn default_status_path(folder: &Path) -> PathBuf {
+    folder.join(STATUS_FILE)
+}

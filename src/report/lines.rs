@@ -1,0 +1,97 @@
+//! A line in the log for every change of state.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::event::{Event, Reporter};
+use crate::marketplace::OfferId;
+use crate::status::{OfferRecord, Phase, Reason};
+
+/// Writes to the log: one line when an offer's phase, reason or step changes.
+#[derive(Debug, Default)]
+pub struct Lines {
+    last: Mutex<HashMap<OfferId, Shown>>,
+}
+
+/// What of a record makes a new line.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    phase: Phase,
+    reason: Reason,
+    step: Option<String>,
+    error: Option<String>,
+}
+
+impl Shown {
+    fn of(record: &OfferRecord) -> Self {
+        let step = record.running().and_then(|operation| operation.current_step());
+        Self {
+            phase: record.phase,
+            reason: record.reason,
+            step: step.map(|step| step.id.clone()),
+            error: record.error.as_ref().map(|error| error.message.clone()),
+        }
+    }
+}
+
+impl Lines {
+    fn changed(&self, offer: &OfferId, record: &OfferRecord) {
+        let shown = Shown::of(record);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.get(offer) == Some(&shown) {
+            return;
+        }
+        let operation = record.operation.as_ref();
+        let id = operation.and_then(|operation| operation.id.as_deref());
+        let request = record.intent.as_ref().map(|intent| &intent.request_id);
+        let request = request.or(operation.and_then(|operation| operation.request_id.as_ref()));
+        let (phase, reason) = (record.phase.as_str(), record.reason);
+        // An error that the message repeats is told once.
+        let error = shown.error.as_deref().filter(|error| *error != record.message);
+        match record.phase {
+            Phase::Failed | Phase::Blocked => tracing::error!(
+                %offer, phase, ?reason, operation = id, request = request.map(tracing::field::display),
+                error, "{}", record.message
+            ),
+            Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress
+                if error.is_some() =>
+            {
+                tracing::warn!(
+                    %offer, phase, ?reason, operation = id,
+                    request = request.map(tracing::field::display), error, "{}", record.message
+                );
+            }
+            Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
+                tracing::info!(
+                    %offer, phase, ?reason, operation = id,
+                    request = request.map(tracing::field::display), "{}", record.message
+                );
+            }
+        }
+        last.insert(offer.clone(), shown);
+    }
+}
+
+impl Reporter for Lines {
+    fn report(&self, event: &Event<'_>) {
+        match event {
+            Event::Observing { publishers, offers } => {
+                tracing::debug!(publishers, offers, "looking at the marketplace");
+            }
+            Event::Planned(set) => {
+                tracing::info!(digest = set.digest(), "{}", set.summary());
+            }
+            Event::Changed { offer, record } => self.changed(offer, record),
+            Event::Forgotten(offer) => {
+                tracing::info!(%offer, "the manifest is gone, so that the offer leaves the status file");
+            }
+            Event::Doubt { offer, why } => {
+                tracing::warn!(%offer, "it is not known whether the request was accepted: {why}");
+            }
+            Event::Waiting { offer, pause, why } => {
+                tracing::info!(%offer, seconds = pause.as_secs_f64(), "waiting {why}");
+            }
+            Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
+        }
+    }
+}

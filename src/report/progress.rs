@@ -1,0 +1,128 @@
+//! Live progress on a terminal: one line an offer that is on its way.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::event::{Event, Reporter};
+use super::style::{of_phase, paint};
+use crate::clock::Clock;
+use crate::marketplace::OfferId;
+use crate::status::{OfferRecord, Phase};
+
+/// How many offers are shown at once; a terminal has only so many lines.
+const MAX_BARS: usize = 16;
+
+/// Draws to standard error.
+pub struct Progress {
+    all: MultiProgress,
+    bars: Mutex<HashMap<OfferId, ProgressBar>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Progress {
+    /// Progress on standard error, which must be a terminal.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Self { all, bars: Mutex::default(), clock }
+    }
+
+    /// Where the log goes, so that its lines and the progress don't write over each other.
+    #[must_use]
+    pub fn log(&self) -> ProgressLog {
+        ProgressLog { all: self.all.clone() }
+    }
+
+    fn changed(&self, offer: &OfferId, record: &OfferRecord) {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let moving = matches!(record.phase, Phase::Triggering | Phase::InProgress);
+        if !moving {
+            if let Some(bar) = bars.remove(offer) {
+                let phase = paint(of_phase(record.phase), record.phase.as_str());
+                bar.finish_and_clear();
+                // A line above the bars that stays.
+                let line = format!("{offer}  {phase}  {}", record.message);
+                drop(self.all.println(line));
+            }
+            return;
+        }
+        if !bars.contains_key(offer) && bars.len() >= MAX_BARS {
+            return;
+        }
+        let bar = bars.entry(offer.clone()).or_insert_with(|| self.begin(offer, record));
+        let operation = record.running();
+        let percent = operation.and_then(|operation| operation.progress).unwrap_or_default();
+        bar.set_position(u64::from(percent));
+        let step = operation.and_then(|operation| operation.current_step());
+        bar.set_message(
+            step.map_or_else(|| record.phase.as_str().to_owned(), |step| step.name.clone()),
+        );
+    }
+
+    fn begin(&self, offer: &OfferId, record: &OfferRecord) -> ProgressBar {
+        let started =
+            record.operation.as_ref().map_or(record.since, |operation| operation.started_at);
+        let so_far =
+            Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default();
+        let bar = self.all.add(ProgressBar::new(100).with_elapsed(so_far));
+        bar.set_style(style());
+        bar.set_prefix(offer.to_string());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+}
+
+fn style() -> ProgressStyle {
+    let template = "{spinner:.cyan} {prefix}  {bar:20.cyan/dim} {pos:>3} %  {elapsed}  {wide_msg}";
+    // The template is a constant; should it be wrong, a plain bar still shows the progress.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Reporter for Progress {
+    fn report(&self, event: &Event<'_>) {
+        match event {
+            Event::Changed { offer, record } => self.changed(offer, record),
+            Event::Doubt { offer, why } => {
+                let line =
+                    format!("{offer}  it is not known whether the request was accepted: {why}");
+                drop(self.all.println(line));
+            }
+            Event::Waiting { offer, pause, why } => {
+                let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(bar) = bars.get(offer) {
+                    bar.set_message(format!("waiting {:.0?} {why}", pause));
+                }
+            }
+            Event::Stopping => {
+                drop(self.all.println("stopping: nothing more is sent"));
+            }
+            Event::Observing { .. } | Event::Planned(_) | Event::Forgotten(_) => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        drop(self.all.clear());
+    }
+}
+
+/// Writes log lines above the progress.
+#[derive(Clone, Debug)]
+pub struct ProgressLog {
+    all: MultiProgress,
+}
+
+impl Write for ProgressLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.all.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,155 @@
+//! The last word of a run, and the status file, as a table for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+
+use super::json::count;
+use super::style::{BOLD, RED, paint};
+use crate::marketplace::{OfferId, OperationStatus};
+use crate::reconcile::Outcome;
+use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
+
+/// Beyond so many offers, those that are where they should be are counted, not listed.
+const MAX_ROWS: usize = 50;
+
+/// What came of a run: a table of offers, what went wrong in full, and a summary.
+#[must_use]
+pub fn apply_text(outcome: &Outcome, width: Option<u16>) -> String {
+    let mut text = table(&outcome.records, width);
+    text.push_str(&problems(&outcome.records));
+    let nothing = outcome.triggered == 0
+        && outcome.problems() == 0
+        && outcome.running() == 0
+        && !outcome.interrupted;
+    let held = outcome.records.values().any(|record| record.phase == Phase::Held);
+    let summary = summary(&outcome.records);
+    let line = match (nothing, held) {
+        (true, false) => format!("Nothing to do: every offer is as desired ({summary})."),
+        (true, true) => format!("Nothing to do for now ({summary})."),
+        (false, _) => {
+            let started = if outcome.triggered == 1 { "operation" } else { "operations" };
+            format!("{} {started} started; {summary}.", outcome.triggered)
+        }
+    };
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{}", paint(BOLD, &line));
+    if outcome.interrupted {
+        text.push_str("Stopped on request. What runs goes on; the next run follows it.\n");
+    }
+    text
+}
+
+/// The status file: a table of offers, what went wrong in full, and when it was written.
+#[must_use]
+pub fn status_text(file: &StatusFile, width: Option<u16>) -> String {
+    let mut text = table(&file.offers, width);
+    text.push_str(&problems(&file.offers));
+    let _ =
+        writeln!(text, "{} (as of {:.0})", paint(BOLD, &summary(&file.offers)), file.updated_at);
+    text
+}
+
+fn table(records: &BTreeMap<OfferId, OfferRecord>, width: Option<u16>) -> String {
+    let calm = |record: &OfferRecord| match record.phase {
+        Phase::Live | Phase::Preview => record.error.is_none(),
+        Phase::Triggering | Phase::InProgress | Phase::Held | Phase::Blocked | Phase::Failed => {
+            false
+        }
+    };
+    let many = records.len() > MAX_ROWS;
+    let rows: Vec<_> = records.iter().filter(|(_, record)| !(many && calm(record))).collect();
+    let mut text = String::new();
+    if !rows.is_empty() {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.enforce_styling(); // The stream strips colors where they don't belong.
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = width {
+            table.set_width(width);
+        } else {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+        table.set_header(["OFFER", "PHASE", "REASON", "MESSAGE"]);
+        for (offer, record) in &rows {
+            table.add_row([
+                Cell::new(offer),
+                Cell::new(record.phase.as_str()).fg(color(record.phase)),
+                Cell::new(format!("{:?}", record.reason)),
+                Cell::new(&record.message),
+            ]);
+        }
+        for line in table.lines() {
+            let _ = writeln!(text, "{}", line.trim());
+        }
+    }
+    let hidden = records.len() - rows.len();
+    if hidden > 0 {
+        let _ = writeln!(text, "… and {hidden} offers that are as desired");
+    }
+    text
+}
+
+fn color(phase: Phase) -> Color {
+    match phase {
+        Phase::Live | Phase::Preview => Color::DarkGreen,
+        Phase::Triggering | Phase::InProgress => Color::DarkCyan,
+        Phase::Held => Color::DarkYellow,
+        Phase::Blocked | Phase::Failed => Color::DarkRed,
+    }
+}
+
+/// What the marketplace said about each failed offer, and every other error, in full.
+fn problems(records: &BTreeMap<OfferId, OfferRecord>) -> String {
+    let mut text = String::new();
+    for (offer, record) in records {
+        if let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::Failed)
+        {
+            text.push_str(&failure(offer, operation));
+        }
+        // A blocked offer's error stands in the table already.
+        if let Some(error) = record.error.as_ref().filter(|error| error.message != record.message) {
+            let _ = writeln!(text, "{} {offer}: {}", paint(RED, "error:"), error.message);
+        }
+    }
+    text
+}
+
+fn failure(offer: &OfferId, operation: &OperationRecord) -> String {
+    let outcome = match operation.status {
+        OperationStatus::Canceled => "was canceled",
+        OperationStatus::Failed
+        | OperationStatus::NotStarted
+        | OperationStatus::Running
+        | OperationStatus::Succeeded
+        | OperationStatus::Unknown(_) => "failed",
+    };
+    let mut text = String::new();
+    let id = operation.id.as_deref().map(|id| format!(" (operation {id})")).unwrap_or_default();
+    let head = paint(RED, &format!("{offer} {outcome}"));
+    match stopped_step(&operation.steps) {
+        Some(step) => {
+            let _ = writeln!(text, "{head} at step {:?}{id}", step.name);
+        }
+        None => {
+            let _ = writeln!(text, "{head}{id}");
+        }
+    }
+    for message in operation.complaints() {
+        let _ = writeln!(text, "  {}: {}", message.level, message.text);
+    }
+    let _ = writeln!(text, "  to try again: golive apply --retry {offer}, or change the manifest");
+    text
+}
+
+fn summary(records: &BTreeMap<OfferId, OfferRecord>) -> String {
+    let counts = count(records.values().map(|record| record.phase));
+    let parts: Vec<_> = counts.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
+    let offers = if records.len() == 1 { "offer" } else { "offers" };
+    if parts.is_empty() {
+        "no offers".to_owned()
+    } else {
+        format!("{} {offers}: {}", records.len(), parts.join(", "))
+    }
+}

@@ -1,0 +1,72 @@
+//! A change set, for people.
+
+use std::fmt::Write as _;
+
+use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
+use crate::changes::{Change, ChangeSet, Decision, diff};
+use crate::marketplace::Version;
+
+/// A line an offer, its diff, a summary, the digest.
+#[must_use]
+pub fn plan_text(set: &ChangeSet) -> String {
+    let names = set.changes.iter().map(|change| change.offer.to_string().len());
+    let width = names.max().unwrap_or_default();
+    let mut text = String::new();
+    // Writing to a string can't fail.
+    for change in &set.changes {
+        let name = format!("{:width$}", change.offer);
+        let what = paint(of_decision(&change.decision), &format!("{:8}", label(&change.decision)));
+        let line = format!("{name}  {what}  {}", details(change));
+        let _ = writeln!(text, "{}", line.trim_end());
+        for line in diff(change).lines() {
+            let _ = writeln!(text, "  {}", paint(of_line(line), line));
+        }
+    }
+    if !set.changes.is_empty() {
+        text.push('\n');
+    }
+    let summary = set.summary();
+    let nothing = if summary.has_changes() { "" } else { " Nothing to do." };
+    let _ = writeln!(text, "{}{nothing}", paint(BOLD, &format!("{summary}.")));
+    let _ = writeln!(text, "{}", paint(DIM, &format!("digest {}", set.digest())));
+    text
+}
+
+fn of_line(line: &str) -> anstyle::Style {
+    match line.as_bytes().first() {
+        Some(b'+') => GREEN,
+        Some(b'-') => RED,
+        Some(b'@') => CYAN,
+        Some(_) | None => PLAIN,
+    }
+}
+
+fn label(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::GoLive { .. } => "go live",
+        Decision::Publish { .. } => "publish",
+        Decision::Track(_) => "track",
+        Decision::InSync(_) => "in sync",
+        Decision::Held(_) => "held",
+        Decision::Blocked(_) => "blocked",
+        Decision::Failed(_) => "failed",
+    }
+}
+
+fn details(change: &Change) -> String {
+    match &change.decision {
+        Decision::GoLive { version } => {
+            format!("preview {version} → live{}", now(change.from.live_version))
+        }
+        Decision::Publish { version } => format!("draft {version} → preview"),
+        Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Held(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => change.decision.message(),
+    }
+}
+
+fn now(version: Option<Version>) -> String {
+    version.map(|version| format!(" (now {version})")).unwrap_or_default()
+}
