@@ -55,19 +55,17 @@ impl Diagnostic {
 
     /// A path that cannot be read.
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
-        let hint = match error.kind() {
-            io::ErrorKind::NotFound if path.is_symlink() => {
-                return Self::whole(
-                    path,
-                    "this symbolic link leads nowhere",
-                    Some("remove the link, or restore what it points to".to_owned()),
-                );
-            }
-            io::ErrorKind::NotFound => "check the path; it is taken from the current folder",
-            io::ErrorKind::PermissionDenied => {
-                "give the user that golive runs as the permission to read it"
-            }
-            _ => "golive must read every manifest before it changes anything",
+        let kind = error.kind();
+        if kind == io::ErrorKind::NotFound && path.is_symlink() {
+            let hint = "remove the link, or restore what it points to".to_owned();
+            return Self::whole(path, "this symbolic link leads nowhere", Some(hint));
+        }
+        let hint = if kind == io::ErrorKind::NotFound {
+            "check the path; it is taken from the current folder"
+        } else if kind == io::ErrorKind::PermissionDenied {
+            "give the user that golive runs as the permission to read it"
+        } else {
+            "golive must read every manifest before it changes anything"
         };
         Self::whole(path, format!("cannot be read: {error}"), Some(hint.to_owned()))
     }

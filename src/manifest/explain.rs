@@ -126,6 +126,9 @@ impl<'t> Walk<'t, '_> {
             self.error(key, rules::merge_key());
             return None;
         }
+        if self.errors.len() >= MAX_ERRORS {
+            return None; // Nobody sees what would be looked for here.
+        }
         let what = format!("unknown field {}", quoted(name));
         self.error(key, rules::unknown(what, name, &names));
         rules::nearest(name, names)

@@ -39,13 +39,19 @@ pub struct Loaded {
 /// One document that is not blank.
 #[derive(Clone, Debug)]
 pub(super) enum Document {
-    Whole(Loaded),
+    Whole(Box<Loaded>),
     /// There is something wrong with it, and that is told already. Its name still counts, so
     /// that one error does not make others look unknown.
     Broken {
         id: OfferId,
         document: usize,
     },
+}
+
+impl Document {
+    fn whole(loaded: Loaded) -> Self {
+        Self::Whole(Box::new(loaded))
+    }
 }
 
 /// What one file holds, by itself: read without a look at any other.
@@ -77,7 +83,7 @@ impl FileManifests {
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
         let text = match decode(path, bytes) {
             Ok(text) => text,
-            Err(problem) => return Self::unreadable(path, problem),
+            Err(problem) => return Self::unreadable(path, *problem),
         };
         let Screened { forbidden, unusual } = screen(text);
         if let Some(byte) = forbidden {
@@ -92,7 +98,7 @@ impl FileManifests {
 
     fn whole(path: &Path, manifests: Vec<(usize, Manifest)>) -> Self {
         let load = |(document, manifest)| Loaded::new(path, document, manifest);
-        let documents = manifests.into_iter().filter_map(load).map(Document::Whole).collect();
+        let documents = manifests.into_iter().filter_map(load).map(Document::whole).collect();
         Self { path: path.to_owned(), documents, problems: Vec::new(), complete: true }
     }
 
@@ -130,11 +136,10 @@ impl FileManifests {
             (Err(rejected), None) if problems.is_empty() => {
                 problems.push(rejected.explain(&source));
             }
-            (Err(_), None) => {}
             (Ok(typed), None) if problems.is_empty() => {
                 problems.extend(ambiguous(&source, &tree, &typed, &explained));
             }
-            (Ok(_), None) => {}
+            (Ok(_) | Err(_), None) => {}
         }
         if problems.len() >= MAX_ERRORS {
             let what = format!("there are more errors; only the first {MAX_ERRORS} are told");
@@ -142,7 +147,7 @@ impl FileManifests {
         }
         let documents = explained.into_iter().enumerate();
         let documents = documents.filter_map(|(document, explained)| match explained.manifest {
-            Some(manifest) => Loaded::new(path, document, manifest).map(Document::Whole),
+            Some(manifest) => Loaded::new(path, document, manifest).map(Document::whole),
             None => explained.id.map(|id| Document::Broken { id, document }),
         });
         Self { path: path.to_owned(), documents: documents.collect(), problems, complete }
@@ -252,10 +257,10 @@ fn ambiguous(
     None
 }
 
-fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
+fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
     if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
         let hint = "save it as UTF-8".to_owned();
-        return Err(Diagnostic::whole(path, "this file is in UTF-16", Some(hint)));
+        return Err(Box::new(Diagnostic::whole(path, "this file is in UTF-16", Some(hint))));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -264,7 +269,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
         let at = source.character_at(error.valid_up_to());
         let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         let problem = Problem::new(format!("the byte 0x{bad:02x} is not UTF-8"));
-        source.diagnostic(at..at + 1, problem.hint("save the file as UTF-8"))
+        Box::new(source.diagnostic(at..at + 1, problem.hint("save the file as UTF-8")))
     })
 }
 
@@ -277,8 +282,8 @@ fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
 }
 
 /// Reads a file, but never more of it than is allowed.
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
-    let unreadable = |error: io::Error| Diagnostic::unreadable(path, &error);
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let unreadable = |error: io::Error| Box::new(Diagnostic::unreadable(path, &error));
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
@@ -290,7 +295,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
     if length.max(bytes.len() as u64) > MAX_FILE_BYTES {
         let hint = "split it: one manifest is a few hundred bytes".to_owned();
         let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(Diagnostic::whole(path, what, Some(hint)));
+        return Err(Box::new(Diagnostic::whole(path, what, Some(hint))));
     }
     Ok(bytes)
 }
@@ -300,7 +305,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Diagnostic> {
 pub fn load_file(path: &Path) -> FileManifests {
     match read_bounded(path) {
         Ok(bytes) => FileManifests::from_bytes(path, &bytes),
-        Err(problem) => FileManifests::unreadable(path, problem),
+        Err(problem) => FileManifests::unreadable(path, *problem),
     }
 }
 
@@ -374,4 +379,11 @@ pub(super) fn explained_only(path: &Path, text: &str) -> Result<Vec<Manifest>, S
 #[cfg(test)]
 pub(super) fn written(manifest: &Manifest) -> String {
     serde_yaml::to_string(manifest).unwrap()
+}
+
+/// The documents of a text as JSON, read by no type of golive's.
+#[cfg(test)]
+pub(super) fn values(text: &str) -> Vec<serde_json::Value> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents.map(|document| serde_json::Value::deserialize(document).unwrap()).collect()
 }

@@ -82,4 +82,27 @@ mod tests {
             assert_eq!(read.is_ok(), expected, "{manifest} {read:?}");
         }
     }
+
+    #[test]
+    fn the_examples_are_valid_and_follow_the_schema() {
+        let validator =
+            jsonschema::options().should_validate_formats(true).build(&schema()).unwrap();
+        let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+        for (name, offers) in [("quickstart", 2), ("launch-train", 3), ("monorepo", 6)] {
+            let set = crate::manifest::load(&[examples.join(name)]).unwrap();
+            assert_eq!(set.offers.len(), offers, "{name}");
+            for file in &set.files {
+                let text = std::fs::read_to_string(file).unwrap();
+                let first = text.lines().next().unwrap();
+                let link = first.strip_prefix("# yaml-language-server: $schema=").unwrap();
+                let depth = link.matches("../").count();
+                let root = file.ancestors().nth(depth + 1).unwrap();
+                assert_eq!(root, examples.parent().unwrap(), "{}", file.display());
+                for document in crate::manifest::load::values(&text) {
+                    let errors: Vec<_> = validator.iter_errors(&document).collect();
+                    assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+                }
+            }
+        }
+    }
 }

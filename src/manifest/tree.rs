@@ -308,6 +308,8 @@ fn is_float(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn stopped(text: &str) -> (usize, String) {
@@ -340,7 +342,7 @@ mod tests {
         let mut bomb = "a: &x0 [lol, lol]\n".to_owned();
         for level in 1..30 {
             let below = level - 1;
-            bomb.push_str(&format!("b{level}: &x{level} [*x{below}, *x{below}, *x{below}]\n"));
+            writeln!(bomb, "b{level}: &x{level} [*x{below}, *x{below}, *x{below}]").unwrap();
         }
         assert!(stopped(&bomb).1.contains("expand to more than 4 MiB"));
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 18), "*a , ".repeat(1 << 15));

@@ -51,7 +51,7 @@ pub fn assemble<'a>(
     }
     if problems.is_empty() {
         let offers = check.offers.into_values().filter_map(|document| match document {
-            Document::Whole(loaded) => Some((loaded.id.clone(), loaded.clone())),
+            Document::Whole(loaded) => Some((loaded.id.clone(), Loaded::clone(loaded))),
             // Not without a problem.
             Document::Broken { .. } => None,
         });
