@@ -140,7 +140,15 @@ impl<'t> Walk<'t, '_> {
             Kind::Scalar { text, .. } => Some(text.as_ref()),
             Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => {
                 let what = format!("a name must be a text, not {}", self.describe(key));
-                self.error(key, Problem::new(what));
+                let problem = Problem::new(what);
+                self.error(
+                    key,
+                    if self.source.from(self.tree.place(key).start).starts_with('{') {
+                        problem.hint("render templates before golive reads them")
+                    } else {
+                        problem
+                    },
+                );
                 None
             }
         }

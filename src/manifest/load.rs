@@ -114,6 +114,9 @@ impl FileManifests {
     /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
     fn explained(path: &Path, text: &str, typed: Option<Result<Typed, Rejected>>) -> Self {
         let source = Source::new(path, text);
+        if let Some(problem) = conflict(&source) {
+            return Self::unreadable(path, problem);
+        }
         let mut tree = Tree::parse(text);
         let stop = tree.stop.take();
         let mut problems = Vec::new();
@@ -232,6 +235,20 @@ fn syntax(source: &Source<'_>, Stop { at, problem }: Stop) -> Diagnostic {
         }
         None => source.diagnostic(at..at + 1, problem),
     }
+}
+
+/// What git leaves in a file where a merge stopped: one error, where a parser finds many.
+fn conflict(source: &Source<'_>) -> Option<Diagnostic> {
+    let is_marker = |line: &&str| line.starts_with("<<<<<<< ");
+    let byte =
+        source.text.split_inclusive('\n').take_while(|line| !is_marker(line)).map(str::len).sum();
+    if byte == source.text.len() {
+        return None;
+    }
+    let at = source.character_at(byte);
+    let problem = Problem::new("a merge conflict is not resolved")
+        .hint("choose one of the two, and remove the marks");
+    Some(source.diagnostic(at..at + 7, problem))
 }
 
 /// Where aliases are used, both readers must read the same: `serde_yaml` mistakes anchors after
@@ -363,15 +380,21 @@ pub(super) fn accepted(text: &str) -> Option<Vec<Manifest>> {
     Some(typed.manifests.into_iter().map(|(_, manifest)| manifest).collect())
 }
 
-/// What the tree reader alone makes of a text.
+/// What the tree reader alone makes of a text. `None` where the syntax stops one of the readers:
+/// the tree's grammar is YAML 1.2, and libyaml's is 1.1 (`{a: -}`).
 #[cfg(test)]
-pub(super) fn explained_only(path: &Path, text: &str) -> Result<Vec<Manifest>, String> {
+pub(super) fn explained_only(path: &Path, text: &str) -> Option<Result<Vec<Manifest>, String>> {
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    if documents.any(|document| serde::de::IgnoredAny::deserialize(document).is_err()) {
+        return None;
+    }
     let (source, tree, mut problems) = (Source::new(path, text), Tree::parse(text), Vec::new());
     let explained: Vec<Explained> =
         tree.documents.iter().map(|root| explain(&tree, &source, *root, &mut problems)).collect();
     match (problems.first(), tree.stop) {
-        (None, None) => Ok(explained.into_iter().filter_map(|one| one.manifest).collect()),
-        (problem, stop) => Err(format!("{problem:?} {stop:?}")),
+        (_, Some(_)) => None,
+        (Some(problem), None) => Some(Err(format!("{problem:?}"))),
+        (None, None) => Some(Ok(explained.into_iter().filter_map(|one| one.manifest).collect())),
     }
 }
 

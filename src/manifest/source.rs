@@ -96,12 +96,14 @@ impl<'a> Source<'a> {
     /// What is wrong at a place, as it will be shown.
     pub(super) fn diagnostic(&self, place: Range<usize>, problem: Problem) -> Diagnostic {
         let (line, column) = self.position(place.start);
+        // A parser's own message may repeat a part of the file as it is.
+        let clean = |text: String| text.chars().map(harmless).collect();
         Diagnostic {
             file: self.file.to_owned(),
             line,
             column,
-            what: problem.what,
-            hint: problem.hint,
+            what: clean(problem.what),
+            hint: problem.hint.map(clean),
             related: None,
             excerpt: Some(self.excerpt(place)),
         }

@@ -216,9 +216,30 @@ fn syntax(error: &ScanError) -> Stop {
     let problem = if info.contains("recursion limit") {
         Problem::new(format!("nested more than {MAX_DEPTH} levels deep"))
     } else {
-        Problem::new(format!("this is no YAML: {info}"))
+        let problem = Problem::new(format!("this is no YAML: {info}"));
+        match usual_cause(info) {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
     };
     Stop { at: error.marker().index(), problem }
+}
+
+/// What people mostly did where the parser says this.
+fn usual_cause(info: &str) -> Option<&'static str> {
+    const CAUSES: [(&str, &str); 7] = [
+        (
+            "mapping values are not allowed",
+            "check the indentation; a text with \": \" in it must be quoted",
+        ),
+        ("simple key expect", "the line before has no \":\" after its field's name"),
+        ("illegal placement of ':'", "a bracket or a quote before this may not be closed"),
+        ("did not find expected ','", "a bracket or a quote before this may not be closed"),
+        ("quoted scalar", "a quote may not be closed"),
+        ("unexpected character", "quote the text"),
+        ("unknown anchor", "an anchor is known only after it, and within its own document"),
+    ];
+    CAUSES.into_iter().find(|(said, _)| info.contains(said)).map(|(_, cause)| cause)
 }
 
 /// What a scalar stands for, by the rules `serde_yaml` has.
