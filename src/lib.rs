@@ -20,6 +20,7 @@
 pub mod changes;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod disk;
 pub mod emulator;
 pub mod manifest;

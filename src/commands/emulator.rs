@@ -21,7 +21,8 @@ pub(super) fn run(args: &EmulatorArgs, globals: &Globals) -> Result<u8, CommandE
     let emulator = Emulator::new(seed, clock);
     runtime()?.block_on(async {
         let stop = signal::stop_on_signal()?;
-        let cannot = |error| CommandError::because(format!("cannot listen on {}", args.listen), error);
+        let cannot =
+            |error| CommandError::because(format!("cannot listen on {}", args.listen), error);
         let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         output::print(&format!("listening on http://{address}\n"))?;

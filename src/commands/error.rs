@@ -34,9 +34,7 @@ fn count(diagnostics: &Diagnostics) -> String {
 
 impl CommandError {
     /// An error that speaks for itself.
-    pub(super) fn failed(
-        source: impl std::error::Error + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) fn failed(source: impl std::error::Error + Send + Sync + 'static) -> Self {
         // The source is told as it is: its own message first, then its causes.
         let what = source.to_string();
         Self::Failed { what, source: Some(Box::new(source)) }

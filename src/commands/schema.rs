@@ -12,7 +12,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<u8, CommandError> {
 /// The very bytes of the file in `schemas/`.
 fn text(which: SchemaKind) -> Result<String, CommandError> {
     let schema = match which {
-        SchemaKind::Manifest => manifest::schema(),
+        SchemaKind::Manifest => manifest::manifest_schema(),
         SchemaKind::Status => status::status_schema(),
         SchemaKind::Seed => emulator::schema(),
     };

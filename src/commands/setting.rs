@@ -57,10 +57,8 @@ impl Setting {
         }
         let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
         let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        let status_path = globals
-            .status
-            .clone()
-            .unwrap_or_else(|| default_status_path(&folder_of_path(first)));
+        let status_path =
+            globals.status.clone().unwrap_or_else(|| default_status_path(&folder_of_path(first)));
         Ok(Self { manifests, status_path, clock: Arc::new(SystemClock) })
     }
 
@@ -119,8 +117,10 @@ impl Setting {
             read.contains(file) || !folder.join(file).exists()
         };
         store.with(|status| {
-            let unnamed =
-                status.offers.iter().filter(|(offer, _)| !self.manifests.offers.contains_key(offer));
+            let unnamed = status
+                .offers
+                .iter()
+                .filter(|(offer, _)| !self.manifests.offers.contains_key(offer));
             unnamed.filter(|(_, it)| is_gone(it)).map(|(offer, _)| offer.clone()).collect()
         })
     }
@@ -142,11 +142,8 @@ impl Setting {
         globals: &Globals,
         memory: Memory,
     ) -> Result<Arc<dyn Marketplace>, CommandError> {
-        let (endpoint, transport, tokens) = if globals.emulator {
-            self.emulated(globals, memory)?
-        } else {
-            real(globals)?
-        };
+        let (endpoint, transport, tokens) =
+            if globals.emulator { self.emulated(globals, memory)? } else { real(globals)? };
         let settings = crate::marketplace::portal::Settings {
             request_timeout: globals.timeout,
             concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),

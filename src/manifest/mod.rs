@@ -1,18 +1,42 @@
-//! Manifests: what people commit.
+//! Manifests: what people commit, read, checked and explained.
+//!
+//! [`load`] is all that a command needs. `watch` keeps one [`FileManifests`] a file
+//! ([`load_file`]), reads again only what changed, and puts them together with [`assemble`].
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `offer` | the manifest's type |
+//! | `rules` | what each value must look like; the one place that says so |
+//! | `strict` | the rules, as serde sees them: the fast path |
+//! | `find` | from paths to the files below them |
+//! | `load` | from a file to manifests, by one parse where all is well |
+//! | `screen` | what is looked at before any parser runs |
+//! | `tree` | the slow path: a document with positions, within bounds |
+//! | `field`, `explain` | from a tree to every error in it |
+//! | `validate` | what only shows across files |
+//! | `source`, `diagnostic` | from a place in a text to what a person reads |
+//! | `schema` | the JSON Schema, for editors |
 
+mod diagnostic;
+mod explain;
+mod field;
+mod find;
+mod load;
 mod offer;
+mod rules;
+mod schema;
+mod screen;
+mod source;
+mod strict;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod validate;
 
+pub use diagnostic::{Diagnostic, Diagnostics, Related};
+pub use find::{Found, find};
+pub use load::{FileManifests, Loaded, MAX_FILE_BYTES, load, load_file};
 pub use offer::{DesiredState, Manifest};
-
-/// A manifest, read and checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
-    /// The offer.
-    pub id: crate::marketplace::OfferId,
-    /// What the document says.
-    pub manifest: Manifest,
-    /// A digest of what it says.
-    pub digest: String,
-    /// The file it stands in.
-    pub file: std::path::PathBuf,
-}
+pub use schema::manifest_schema;
+pub use tree::MAX_DEPTH;
+pub use validate::{ManifestSet, assemble};

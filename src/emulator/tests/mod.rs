@@ -17,8 +17,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Emulator, Seed, parse};
-use crate::marketplace::portal::wire::Dropped;
 use crate::clock::RuntimeClock;
+use crate::marketplace::portal::wire::Dropped;
 
 /// Where tests begin.
 fn clock() -> Arc<RuntimeClock> {

@@ -35,6 +35,4 @@ pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use token::{AnonymousToken, EnvToken, Token, TokenError, TokenSource};
-pub use transport::{
-    HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError,
-};
+pub use transport::{HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError};

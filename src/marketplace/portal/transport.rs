@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
+use super::wire::Dropped;
 use async_trait::async_trait;
 use axum::Router;
-use super::wire::Dropped;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::HOST;

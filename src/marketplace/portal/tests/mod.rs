@@ -19,6 +19,7 @@ use http::{HeaderMap, Method, Response};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::wire::Dropped;
 use super::*;
 use crate::clock::RuntimeClock;
 use crate::marketplace::{

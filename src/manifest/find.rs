@@ -1,0 +1,295 @@
+//! From the paths of a command line to the manifest files below them.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::diagnostic::Diagnostic;
+
+/// What the given paths hold.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The paths as they were given; `.` where none was.
+    pub roots: Vec<PathBuf>,
+    /// The manifest files, sorted, each real file once, without a leading `./`.
+    pub files: Vec<PathBuf>,
+    /// What could not be looked at. There is one, too, if there are no files at all.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Finds the manifests: a path that is a file is one, whatever its name; of a folder, every
+/// `*.yaml` and `*.yml` below it, hidden files and folders aside. Symbolic links are followed,
+/// but each real folder is entered once, so that links cannot make a walk endless.
+#[must_use]
+pub fn find(paths: &[PathBuf]) -> Found {
+    let roots = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths.to_vec() };
+    let mut walk = Walk::default();
+    // In sorted order, so that which of two ways to a file wins does not depend on the caller.
+    let mut sorted: Vec<&PathBuf> = roots.iter().collect();
+    sorted.sort();
+    for root in sorted {
+        walk.root(root);
+    }
+    let Walk { mut files, mut problems, .. } = walk;
+    files.sort();
+    if files.is_empty() && problems.is_empty() {
+        let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
+        let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
+        problems.push(Diagnostic::whole(
+            first,
+            format!("there is no manifest (*.yaml, *.yml) in {:?}", names.join(", ")),
+            Some("name a folder that holds manifests, or a manifest file".to_owned()),
+        ));
+    }
+    Found { roots, files, problems }
+}
+
+#[derive(Default)]
+struct Walk {
+    files: Vec<PathBuf>,
+    problems: Vec<Diagnostic>,
+    /// The real paths of folders entered and of files found.
+    seen: HashSet<PathBuf>,
+    /// The real path of the folder that is being looked at, to spare a look-up per file.
+    folder: Option<(PathBuf, PathBuf)>,
+}
+
+impl Walk {
+    fn root(&mut self, root: &Path) {
+        let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            match entry {
+                Ok(entry) if entry.depth() > 0 && is_hidden(entry.path()) => {
+                    if entry.file_type().is_dir() {
+                        entries.skip_current_dir();
+                    }
+                }
+                Ok(entry) => {
+                    if !self.entry(&entry) {
+                        entries.skip_current_dir();
+                    }
+                }
+                Err(error) => self.error(root, error),
+            }
+        }
+    }
+
+    /// Takes note of a file or a folder; `false` for a folder that is not to be entered.
+    fn entry(&mut self, entry: &DirEntry) -> bool {
+        let path = entry.path();
+        let is_folder = entry.file_type().is_dir();
+        if !is_folder && entry.depth() > 0 && !is_manifest(path) {
+            return true;
+        }
+        let real = match self.real_path(entry) {
+            Ok(real) => real,
+            Err(error) => {
+                self.problems.push(Diagnostic::unreadable(shown(path), &error));
+                return !is_folder;
+            }
+        };
+        let is_new = self.seen.insert(real);
+        if is_folder {
+            return is_new;
+        }
+        if is_new && entry.file_type().is_file() {
+            self.files.push(shown(path).to_owned());
+        } else if is_new {
+            // Reading a pipe could wait for ever.
+            let hint = "name a file, or a folder that holds manifests".to_owned();
+            self.problems.push(Diagnostic::whole(shown(path), "this is no file", Some(hint)));
+        }
+        true
+    }
+
+    fn real_path(&mut self, entry: &DirEntry) -> io::Result<PathBuf> {
+        let path = entry.path();
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return path.canonicalize();
+        };
+        if entry.depth() == 0 || entry.path_is_symlink() || entry.file_type().is_dir() {
+            return path.canonicalize();
+        }
+        if let Some((known, real)) = &self.folder
+            && known == folder
+        {
+            return Ok(real.join(name));
+        }
+        let real = folder.canonicalize()?;
+        let file = real.join(name);
+        self.folder = Some((folder.to_owned(), real));
+        Ok(file)
+    }
+
+    fn error(&mut self, root: &Path, error: walkdir::Error) {
+        if error.loop_ancestor().is_some() {
+            return; // A link to a folder above: all that is in there is found already.
+        }
+        let path = error.path().unwrap_or(root).to_owned();
+        if error.depth() > 0 && is_hidden(&path) {
+            return;
+        }
+        let error = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
+        self.problems.push(Diagnostic::unreadable(shown(&path), &error));
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let is =
+        |wanted: &str| path.extension().is_some_and(|e: &OsStr| e.eq_ignore_ascii_case(wanted));
+    is("yaml") || is("yml")
+}
+
+/// A path without a leading `./`.
+fn shown(path: &Path) -> &Path {
+    match path.strip_prefix(".") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest,
+        Ok(_) | Err(_) => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, create_dir, create_dir_all};
+    use tempfile::TempDir;
+
+    fn folder(files: &[&str]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            create_dir_all(path.parent().unwrap()).unwrap();
+            File::create(path).unwrap();
+        }
+        folder
+    }
+
+    fn names(found: &Found, folder: &TempDir) -> Vec<String> {
+        let name = |file: &PathBuf| {
+            file.strip_prefix(folder.path()).unwrap().display().to_string().replace('\\', "/")
+        };
+        found.files.iter().map(name).collect()
+    }
+
+    fn find_in(folder: &TempDir) -> Found {
+        find(&[folder.path().to_owned()])
+    }
+
+    #[test]
+    fn nothing_there_is_an_error() {
+        let found = find(&[PathBuf::from("no/such/path")]);
+        assert_eq!(found.problems.len(), 1);
+        assert_eq!(found.problems[0].file, Path::new("no/such/path"));
+        assert!(found.problems[0].what.contains("cannot be read"));
+        let empty = folder(&["a.json", ".hidden.yaml", ".git/b.yaml"]);
+        assert!(find_in(&empty).problems[0].what.contains("there is no manifest"));
+    }
+
+    #[test]
+    fn yaml_in_any_case_and_depth_sorted_and_nothing_hidden() {
+        let folder =
+            folder(&["b.yaml", "a/z.YML", "a/.x/y.yaml", "a.yaml", "c.yaml.orig", "D.Yaml"]);
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["D.Yaml", "a/z.YML", "a.yaml", "b.yaml"]);
+        assert!(found.problems.is_empty());
+    }
+
+    #[test]
+    fn a_root_may_be_hidden_and_a_named_file_may_have_any_name() {
+        let folder = folder(&[".offers/a.yaml", "b.txt"]);
+        let roots = [folder.path().join("b.txt"), folder.path().join(".offers")];
+        let found = find(&roots);
+        assert_eq!(names(&found, &folder), [".offers/a.yaml", "b.txt"]);
+        assert_eq!(found.roots, roots);
+    }
+
+    #[test]
+    fn a_file_reached_by_two_ways_is_found_once() {
+        let folder = folder(&["a/x.yaml", "a/y.yaml"]);
+        let roots =
+            [folder.path().join("a/x.yaml"), folder.path().to_owned(), folder.path().join("a")];
+        assert_eq!(names(&find(&roots), &folder), ["a/x.yaml", "a/y.yaml"]);
+    }
+
+    #[test]
+    fn a_leading_dot_is_not_shown() {
+        assert_eq!(shown(Path::new("./a/b.yaml")), Path::new("a/b.yaml"));
+        assert_eq!(shown(Path::new(".")), Path::new("."));
+        assert_eq!(shown(Path::new("../a")), Path::new("../a"));
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use super::*;
+        use std::fs::Permissions;
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        #[test]
+        fn a_dangling_link_is_an_error_a_hidden_one_is_not() {
+            let folder = folder(&["a.yaml"]);
+            symlink("nowhere", folder.path().join("b.yaml")).unwrap();
+            symlink("nowhere", folder.path().join(".#a.yaml")).unwrap();
+            let problems = find_in(&folder).problems;
+            assert_eq!(problems.len(), 1);
+            assert!(problems[0].file.ends_with("b.yaml"));
+            assert_eq!(problems[0].what, "this symbolic link leads nowhere");
+        }
+
+        #[test]
+        fn links_are_followed_and_loops_are_not_entered_again() {
+            let folder = folder(&["real/a.yaml", "real/deep/b.yaml"]);
+            symlink("..", folder.path().join("real/deep/up")).unwrap();
+            symlink("real", folder.path().join("link")).unwrap();
+            symlink("self", folder.path().join("real/self")).unwrap();
+            symlink("real/a.yaml", folder.path().join("z.yaml")).unwrap();
+            let found = find_in(&folder);
+            assert_eq!(names(&found, &folder), ["link/a.yaml", "link/deep/b.yaml"]);
+            // A link to itself leads nowhere, and says so once.
+            assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+        }
+
+        #[test]
+        fn links_between_many_folders_take_no_exponential_time() {
+            let folder = folder(&["d0/a.yaml"]);
+            for from in 0..12 {
+                let path = folder.path().join(format!("d{from}"));
+                if from > 0 {
+                    create_dir(&path).unwrap();
+                }
+                for to in 0..12 {
+                    symlink(format!("../d{to}"), path.join(format!("to{to}"))).unwrap();
+                }
+            }
+            assert_eq!(find_in(&folder).files.len(), 1);
+        }
+
+        #[test]
+        fn a_folder_without_permission_is_an_error() {
+            let folder = folder(&["a/b.yaml", "c.yaml"]);
+            let closed = folder.path().join("a");
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+            let found = find_in(&folder);
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+            // Root may read everything; for root this shows only that nothing breaks.
+            let as_root = found.files.len() == 2;
+            assert_eq!(found.problems.len(), usize::from(!as_root));
+        }
+
+        #[test]
+        fn what_is_no_file_is_an_error_and_is_not_opened() {
+            let folder = folder(&["a.yaml"]);
+            let path = folder.path().join("b.yaml");
+            let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            let found = find_in(&folder);
+            drop(socket);
+            assert_eq!(found.problems[0].what, "this is no file");
+        }
+    }
+}

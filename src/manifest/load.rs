@@ -1,0 +1,412 @@
+//! From a file to its manifests: by one parse where all is well. The only user of `serde_yaml`.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Deserialize as _;
+
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::explain::{Explained, MAX_ERRORS, explain};
+use super::find::find;
+use super::offer::Manifest;
+use super::rules::Problem;
+use super::screen::{Screened, screen};
+use super::source::Source;
+use super::tree::{Stop, Tree};
+use super::validate::{ManifestSet, assemble};
+use crate::marketplace::OfferId;
+
+/// The largest manifest file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// One manifest, and where it came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// The offer that it is about.
+    pub id: OfferId,
+    /// What it says.
+    pub manifest: Manifest,
+    /// `sha256:<hex>`, see [`Manifest::digest`].
+    pub digest: String,
+    /// The file, as it was found from the given paths.
+    pub file: PathBuf,
+    /// Which document of the file, from 0, blank ones counted.
+    pub(super) document: usize,
+}
+
+/// One document that is not blank.
+#[derive(Clone, Debug)]
+pub(super) enum Document {
+    Whole(Box<Loaded>),
+    /// There is something wrong with it, and that is told already. Its name still counts, so
+    /// that one error does not make others look unknown.
+    Broken {
+        id: OfferId,
+        document: usize,
+    },
+}
+
+impl Document {
+    fn whole(loaded: Loaded) -> Self {
+        Self::Whole(Box::new(loaded))
+    }
+}
+
+/// What one file holds, by itself: read without a look at any other.
+#[derive(Clone, Debug)]
+pub struct FileManifests {
+    path: PathBuf,
+    pub(super) documents: Vec<Document>,
+    pub(super) problems: Vec<Diagnostic>,
+    /// Whether every document could be named. Where not, nothing can be called unknown.
+    pub(super) complete: bool,
+}
+
+impl FileManifests {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is wrong in the file itself. With it, [`assemble`] fails.
+    #[must_use]
+    pub fn problems(&self) -> &[Diagnostic] {
+        &self.problems
+    }
+
+    /// Reads manifests from the content of a file. Never fails: what is wrong is told by
+    /// [`FileManifests::problems`].
+    #[must_use]
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
+        let text = match decode(path, bytes) {
+            Ok(text) => text,
+            Err(problem) => return Self::unreadable(path, *problem),
+        };
+        let Screened { forbidden, unusual } = screen(text);
+        if let Some(byte) = forbidden {
+            return Self::unreadable(path, forbidden_character(path, text, byte));
+        }
+        let typed = if unusual { None } else { Some(read_types(text)) };
+        match typed {
+            Some(Ok(Typed { manifests, blank: false })) => Self::whole(path, manifests),
+            typed => Self::explained(path, text, typed),
+        }
+    }
+
+    fn whole(path: &Path, manifests: Vec<(usize, Manifest)>) -> Self {
+        let load = |(document, manifest)| Loaded::new(path, document, manifest);
+        let documents = manifests.into_iter().filter_map(load).map(Document::whole).collect();
+        Self { path: path.to_owned(), documents, problems: Vec::new(), complete: true }
+    }
+
+    fn unreadable(path: &Path, problem: Diagnostic) -> Self {
+        Self {
+            path: path.to_owned(),
+            documents: Vec::new(),
+            problems: vec![problem],
+            complete: false,
+        }
+    }
+
+    /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
+    fn explained(path: &Path, text: &str, typed: Option<Result<Typed, Rejected>>) -> Self {
+        let source = Source::new(path, text);
+        if let Some(problem) = conflict(&source) {
+            return Self::unreadable(path, problem);
+        }
+        let mut tree = Tree::parse(text);
+        let stop = tree.stop.take();
+        let mut problems = Vec::new();
+        let explained: Vec<Explained> = tree
+            .documents
+            .iter()
+            .map(|root| explain(&tree, &source, *root, &mut problems))
+            .collect();
+        let complete = stop.is_none()
+            && explained.iter().all(|document| document.blank || document.id.is_some());
+        let verdict = match typed {
+            Some(verdict) => verdict,
+            // An unusual text goes to serde_yaml only after it was found to be within bounds.
+            None if stop.is_none() => read_types(text),
+            None => Ok(Typed::default()),
+        };
+        match (verdict, stop) {
+            (Ok(typed), Some(_)) if typed.blank => return Self::whole(path, typed.manifests),
+            (_, Some(stop)) => problems.push(syntax(&source, stop)),
+            (Err(rejected), None) if problems.is_empty() => {
+                problems.push(rejected.explain(&source));
+            }
+            (Ok(typed), None) if problems.is_empty() => {
+                problems.extend(ambiguous(&source, &tree, &typed, &explained));
+            }
+            (Ok(_) | Err(_), None) => {}
+        }
+        if problems.len() >= MAX_ERRORS {
+            let what = format!("there are more errors; only the first {MAX_ERRORS} are told");
+            problems.push(Diagnostic::whole(path, what, None));
+        }
+        let documents = explained.into_iter().enumerate();
+        let documents = documents.filter_map(|(document, explained)| match explained.manifest {
+            Some(manifest) => Loaded::new(path, document, manifest).map(Document::whole),
+            None => explained.id.map(|id| Document::Broken { id, document }),
+        });
+        Self { path: path.to_owned(), documents: documents.collect(), problems, complete }
+    }
+}
+
+impl Loaded {
+    fn new(path: &Path, document: usize, manifest: Manifest) -> Option<Self> {
+        // A manifest that was read has checked ids, so that none is lost here.
+        let id = manifest.id().ok()?;
+        let digest = manifest.digest();
+        Some(Self { id, manifest, digest, file: path.to_owned(), document })
+    }
+}
+
+/// What `serde_yaml` made of a file.
+#[derive(Default)]
+struct Typed {
+    /// By the number of their document.
+    manifests: Vec<(usize, Manifest)>,
+    /// Whether there was a document that is empty, or just says `null`.
+    blank: bool,
+}
+
+/// Why `serde_yaml` took a file for broken.
+struct Rejected(serde_yaml::Error);
+
+/// Reads all documents, up to the first that is wrong. Reading on after an error is not safe:
+/// behind an unknown anchor, `serde_yaml` panics.
+fn read_types(text: &str) -> Result<Typed, Rejected> {
+    let mut typed = Typed::default();
+    for (number, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
+        match Option::<Manifest>::deserialize(document).map_err(Rejected)? {
+            Some(manifest) => typed.manifests.push((number, manifest)),
+            None => typed.blank = true,
+        }
+    }
+    Ok(typed)
+}
+
+impl Rejected {
+    fn explain(&self, source: &Source<'_>) -> Diagnostic {
+        let at = self.0.location().map_or(0, |location| location.index());
+        let problem = Problem::new(without_places(&self.0.to_string()));
+        syntax(source, Stop { at, problem })
+    }
+}
+
+/// A message without its "at line 3 column 4": the place is told where golive tells it.
+fn without_places(message: &str) -> String {
+    let mut words: Vec<&str> = message.split(' ').collect();
+    while let Some(at) = words.windows(5).position(|words| {
+        matches!(words, ["at", "line", _, "column", column] if column.starts_with(|c: char| c.is_ascii_digit()))
+    }) {
+        let comma = words[at + 4].ends_with(',');
+        words.drain(at..at + 5);
+        if let Some(last) = at.checked_sub(1).filter(|_| comma) {
+            words.insert(last + 1, "–");
+        }
+    }
+    words.join(" ")
+}
+
+/// A text that is no YAML, with the usual cause told apart: tabs.
+fn syntax(source: &Source<'_>, Stop { at, problem }: Stop) -> Diagnostic {
+    let (line, _) = source.position(at);
+    let indents = |line: &usize| {
+        let text = source.line(*line);
+        let space = text.len() - text.trim_start().len();
+        text[..space].chars().position(|c| c == '\t').filter(|_| space < text.len())
+    };
+    // A parser may notice a line later.
+    let before = (1..line).rev().find(|line| !source.line(*line).trim().is_empty());
+    let tab =
+        [Some(line), before].into_iter().flatten().find_map(|line| Some((line, indents(&line)?)));
+    match tab {
+        Some((line, tab)) => {
+            let start = source.line_start(line) + tab;
+            let problem = Problem::new("a tab is used for indentation")
+                .hint("YAML allows spaces only: replace the tab by spaces");
+            source.diagnostic(start..start + 1, problem)
+        }
+        None => source.diagnostic(at..at + 1, problem),
+    }
+}
+
+/// What git leaves in a file where a merge stopped: one error, where a parser finds many.
+fn conflict(source: &Source<'_>) -> Option<Diagnostic> {
+    let is_marker = |line: &&str| line.starts_with("<<<<<<< ");
+    let byte =
+        source.text.split_inclusive('\n').take_while(|line| !is_marker(line)).map(str::len).sum();
+    if byte == source.text.len() {
+        return None;
+    }
+    let at = source.character_at(byte);
+    let problem = Problem::new("a merge conflict is not resolved")
+        .hint("choose one of the two, and remove the marks");
+    Some(source.diagnostic(at..at + 7, problem))
+}
+
+/// Where aliases are used, both readers must read the same: `serde_yaml` mistakes anchors after
+/// one that is defined twice.
+fn ambiguous(
+    source: &Source<'_>,
+    tree: &Tree<'_>,
+    typed: &Typed,
+    explained: &[Explained],
+) -> Option<Diagnostic> {
+    let read = explained.iter().enumerate().filter_map(|(number, explained)| {
+        explained.manifest.as_ref().map(|manifest| (number, manifest))
+    });
+    let mut typed = typed.manifests.iter().map(|(number, manifest)| (*number, manifest));
+    for (number, manifest) in read {
+        if typed.next() != Some((number, manifest)) {
+            let place = tree.place(*tree.documents.get(number)?);
+            let problem = Problem::new("the anchors of this document can be read in two ways")
+                .hint("give each anchor a name of its own, or write the values out");
+            return Some(source.diagnostic(place.start..place.start + 1, problem));
+        }
+    }
+    None
+}
+
+fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
+    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
+        let hint = "save it as UTF-8".to_owned();
+        return Err(Box::new(Diagnostic::whole(path, "this file is in UTF-16", Some(hint))));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let shown = String::from_utf8_lossy(bytes);
+        let source = Source::new(path, &shown);
+        let at = source.character_at(error.valid_up_to());
+        let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        let problem = Problem::new(format!("the byte 0x{bad:02x} is not UTF-8"));
+        Box::new(source.diagnostic(at..at + 1, problem.hint("save the file as UTF-8")))
+    })
+}
+
+fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
+    let source = Source::new(path, text);
+    let at = source.character_at(byte);
+    let code = text.get(byte..).and_then(|rest| rest.chars().next()).map_or(0, u32::from);
+    let problem = Problem::new(format!("the invisible character U+{code:04X} is not allowed"));
+    source.diagnostic(at..at + 1, problem.hint("remove it, or write it as an escape in quotes"))
+}
+
+/// Reads a file, but never more of it than is allowed.
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let unreadable = |error: io::Error| Box::new(Diagnostic::unreadable(path, &error));
+    let file = File::open(path).map_err(unreadable)?;
+    let length = file.metadata().map_err(unreadable)?.len();
+    let mut bytes = Vec::new();
+    if length <= MAX_FILE_BYTES {
+        // The file may have grown since: then the cap counts, not its length.
+        bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if length.max(bytes.len() as u64) > MAX_FILE_BYTES {
+        let hint = "split it: one manifest is a few hundred bytes".to_owned();
+        let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
+        return Err(Box::new(Diagnostic::whole(path, what, Some(hint))));
+    }
+    Ok(bytes)
+}
+
+/// Reads one file. Never fails: what is wrong is told by [`FileManifests::problems`].
+#[must_use]
+pub fn load_file(path: &Path) -> FileManifests {
+    match read_bounded(path) {
+        Ok(bytes) => FileManifests::from_bytes(path, &bytes),
+        Err(problem) => FileManifests::unreadable(path, *problem),
+    }
+}
+
+/// Loads all manifests in the given files and folders (`.` where none is given) and checks them,
+/// each by itself and all together.
+///
+/// # Errors
+/// Everything that is wrong in any of the files. Then no manifest is to be acted on.
+pub fn load(paths: &[PathBuf]) -> Result<ManifestSet, Diagnostics> {
+    let found = find(paths);
+    let files = load_files(&found.files);
+    assemble(&found, &files)
+}
+
+/// Reads files on all cores. Most of the time is spent in system calls and libyaml, file by file
+/// and independent of each other, so that a second core halves it; a thread takes a run of files
+/// at a time, since one file is less work than handing it over.
+fn load_files(paths: &[PathBuf]) -> Vec<FileManifests> {
+    const RUN: usize = 64;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(paths.len().div_ceil(RUN));
+    if threads <= 1 {
+        return paths.iter().map(|path| load_file(path)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut runs = Vec::new();
+        loop {
+            let start = next.fetch_add(RUN, Ordering::Relaxed);
+            let Some(rest) = paths.get(start..).filter(|rest| !rest.is_empty()) else { break };
+            let run = rest.iter().take(RUN).map(|path| load_file(path));
+            runs.push((start, run.collect::<Vec<_>>()));
+        }
+        runs
+    };
+    let mut runs = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut runs = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => runs.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        runs
+    });
+    runs.sort_by_key(|(start, _)| *start);
+    runs.into_iter().flat_map(|(_, run)| run).collect()
+}
+
+/// What `serde_yaml` alone makes of a text, for a comparison of both readers.
+#[cfg(test)]
+pub(super) fn accepted(text: &str) -> Option<Vec<Manifest>> {
+    let typed = read_types(text).ok()?;
+    Some(typed.manifests.into_iter().map(|(_, manifest)| manifest).collect())
+}
+
+/// What the tree reader alone makes of a text. `None` where the syntax stops one of the readers:
+/// the tree's grammar is YAML 1.2, and libyaml's is 1.1 (`{a: -}`).
+#[cfg(test)]
+pub(super) fn explained_only(path: &Path, text: &str) -> Option<Result<Vec<Manifest>, String>> {
+    let mut documents = serde_yaml::Deserializer::from_str(text);
+    if documents.any(|document| serde::de::IgnoredAny::deserialize(document).is_err()) {
+        return None;
+    }
+    let (source, tree, mut problems) = (Source::new(path, text), Tree::parse(text), Vec::new());
+    let explained: Vec<Explained> =
+        tree.documents.iter().map(|root| explain(&tree, &source, *root, &mut problems)).collect();
+    match (problems.first(), tree.stop) {
+        (_, Some(_)) => None,
+        (Some(problem), None) => Some(Err(format!("{problem:?}"))),
+        (None, None) => Some(Ok(explained.into_iter().filter_map(|one| one.manifest).collect())),
+    }
+}
+
+/// A manifest as YAML.
+#[cfg(test)]
+pub(super) fn written(manifest: &Manifest) -> String {
+    serde_yaml::to_string(manifest).unwrap()
+}
+
+/// The documents of a text as JSON, read by no type of golive's.
+#[cfg(test)]
+pub(super) fn values(text: &str) -> Vec<serde_json::Value> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents.map(|document| serde_json::Value::deserialize(document).unwrap()).collect()
+}

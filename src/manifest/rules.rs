@@ -1,0 +1,300 @@
+//! What each value of a manifest must look like: the one place that says so.
+//!
+//! Both readers use these functions: the fast one (`strict`) and the one that explains
+//! (`explain`). So they cannot disagree about a value.
+
+use jiff::Timestamp;
+
+use super::offer::DesiredState;
+use crate::marketplace::{IdError, OfferId, PublisherId, Version};
+
+/// What is wrong with a value, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Problem {
+    pub(super) what: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A text of the user's in a message: quoted, escaped, and not longer than a line.
+pub(super) fn quoted(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The candidate that is most like `text`, if one is like it.
+pub(super) fn nearest<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    /// Longer texts are no typing errors, and comparing takes the product of the lengths.
+    const LONGEST: usize = 101;
+    const LIKE: f64 = 0.6;
+    if text.len() > LONGEST {
+        return None;
+    }
+    let text = text.to_lowercase();
+    let scored = candidates.into_iter().map(|candidate| {
+        (strsim::normalized_damerau_levenshtein(&text, &candidate.to_lowercase()), candidate)
+    });
+    // The first of equals, so that the answer does not depend on the order of comparison.
+    let best = scored.fold(None, |best: Option<(f64, &str)>, (score, candidate)| match best {
+        Some((other, _)) if other >= score => best,
+        Some(_) | None => Some((score, candidate)),
+    });
+    best.filter(|(score, _)| *score >= LIKE).map(|(_, candidate)| candidate)
+}
+
+fn did_you_mean(text: &str) -> String {
+    format!("did you mean {text:?}?")
+}
+
+/// An unknown word where one of `known` is meant.
+pub(super) fn unknown(what: String, text: &str, known: &[&str]) -> Problem {
+    let problem = Problem::new(what);
+    match nearest(text, known.iter().copied()) {
+        Some(known) => problem.hint(did_you_mean(known)),
+        None => problem.hint(format!("use one of: {}", known.join(", "))),
+    }
+}
+
+pub(super) fn publisher(text: &str) -> Result<PublisherId, Problem> {
+    PublisherId::new(text).map_err(|error| bad_id("publisher", text, &error))
+}
+
+pub(super) fn offer(text: &str) -> Result<String, Problem> {
+    // The rules for both ids are the same.
+    let checked = PublisherId::new(text).map(|id| id.as_str().to_owned());
+    checked.map_err(|error| {
+        let problem = bad_id("offer", text, &error);
+        match text.split_once('/') {
+            Some((_, offer)) if PublisherId::new(offer).is_ok() => problem
+                .hint(format!("the publisher has a field of its own; here write only {offer:?}")),
+            Some(_) | None => problem,
+        }
+    })
+}
+
+fn bad_id(field: &str, text: &str, error: &IdError) -> Problem {
+    Problem::new(format!("{} is no {field} id: {error}", quoted(text)))
+}
+
+pub(super) fn state(text: &str) -> Result<DesiredState, Problem> {
+    let known = DesiredState::ALL.map(DesiredState::as_str);
+    let found = DesiredState::ALL.into_iter().find(|state| state.as_str() == text);
+    found.ok_or_else(|| unknown(format!("unknown state {}", quoted(text)), text, &known))
+}
+
+pub(super) fn version(number: u64) -> Result<Version, Problem> {
+    if number == 0 {
+        return Err(Problem::new("a version is at least 1"));
+    }
+    Ok(Version(number))
+}
+
+pub(super) fn not_before(text: &str) -> Result<Timestamp, Problem> {
+    const EXAMPLE: &str = "2030-01-31T09:00:00Z";
+    let problem = |hint: String| {
+        Problem::new(format!("{} is no RFC 3339 timestamp", quoted(text))).hint(hint)
+    };
+    if !looks_like_rfc_3339(text) {
+        let with_zone = format!("{text}Z");
+        let whole_day = format!("{text}T00:00:00Z");
+        return Err(if looks_like_rfc_3339(&with_zone) {
+            problem(format!("say which time zone: {with_zone} is UTC"))
+        } else if looks_like_rfc_3339(&whole_day) {
+            problem(format!("say at what time: {whole_day} is midnight UTC"))
+        } else {
+            problem(format!("write it like {EXAMPLE}"))
+        });
+    }
+    text.parse().map_err(|_| problem("there is no such date or time".to_owned()))
+}
+
+/// The shape only: jiff reads more forms than RFC 3339 has, and an editor's schema does not.
+fn looks_like_rfc_3339(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let fits = |bytes: &[u8], shape: &[u8]| {
+        bytes.len() == shape.len()
+            && bytes.iter().zip(shape).all(|(byte, shape)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => byte.eq_ignore_ascii_case(&b'T'),
+                b'+' => matches!(byte, b'+' | b'-'),
+                other => byte == other,
+            })
+    };
+    let Some((date_and_time, mut rest)) = bytes.split_at_checked(19) else { return false };
+    if !fits(date_and_time, b"0000-00-00T00:00:00") {
+        return false;
+    }
+    if let Some((b'.', fraction)) = rest.split_first() {
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(1..=9).contains(&digits) {
+            return false;
+        }
+        rest = &fraction[digits..];
+    }
+    matches!(rest, b"Z" | b"z") || fits(rest, b"+00:00")
+}
+
+pub(super) fn offer_id(text: &str) -> Result<OfferId, Problem> {
+    text.parse().map_err(|error| bad_id("offer", text, &error))
+}
+
+/// Whether a text can be an e-mail address. Addresses go into one field, with commas between
+/// them, so that a comma or a line break in one would be another recipient.
+pub(super) fn email(text: &str) -> Result<String, Problem> {
+    const LONGEST: usize = 254;
+    let problem = |why: &str| Problem::new(format!("{} is no e-mail address: {why}", quoted(text)));
+    if let Some(bad) =
+        text.chars().find(|c| c.is_whitespace() || c.is_control() || ",;<>\"".contains(*c))
+    {
+        let problem = problem(&format!("{bad:?} is not allowed"));
+        return Err(if ",; ".contains(bad) && text.matches('@').count() > 1 {
+            problem.hint("write each address as an item of its own: [a@example.com, b@example.com]")
+        } else {
+            problem
+        });
+    }
+    match text.split_once('@') {
+        None => Err(problem("it has no \"@\"")),
+        Some((_, domain)) if domain.contains('@') => Err(problem("it has more than one \"@\"")),
+        Some(("", _)) => Err(problem("nothing stands before the \"@\"")),
+        Some((_, "")) => Err(problem("nothing stands after the \"@\"")),
+        Some(_) if text.len() > LONGEST => Err(problem("it is too long")),
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn label_key(text: &str) -> Result<String, Problem> {
+    let problem = |why: &str| Problem::new(format!("{} is no label: {why}", quoted(text)));
+    if text == MERGE_KEY {
+        return Err(merge_key());
+    }
+    if text.is_empty() {
+        return Err(problem("a label must have a name"));
+    }
+    let bad = |c: &char| c.is_whitespace() || c.is_control() || "=,!".contains(*c);
+    match text.chars().find(bad) {
+        Some(bad) => Err(problem(&format!("{bad:?} is not allowed in its name"))
+            .hint("--selector is written name=value,name=value")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn label_value(text: &str) -> Result<String, Problem> {
+    match text.chars().find(|c| c.is_control() || *c == ',') {
+        Some(bad) => Err(Problem::new(format!(
+            "{} is no label's value: {bad:?} is not allowed",
+            quoted(text)
+        ))
+        .hint("--selector is written name=value,name=value")),
+        None if text.trim() != text => Err(Problem::new(format!(
+            "{} is no label's value: it begins or ends with a space",
+            quoted(text)
+        ))),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// YAML 1.1 merged mappings by this key; YAML 1.2 does not.
+pub(super) const MERGE_KEY: &str = "<<";
+
+pub(super) fn merge_key() -> Problem {
+    Problem::new(format!("unknown field {MERGE_KEY:?}"))
+        .hint("merge keys are not part of YAML 1.2: write the fields out, or alias single values")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_timestamp_says_how_to_write_one() {
+        let hint = |text: &str| not_before(text).unwrap_err().hint.unwrap();
+        assert!(hint("2030-01-01T09:00:00").contains("2030-01-01T09:00:00Z is UTC"));
+        assert!(hint("2030-01-01").contains("2030-01-01T00:00:00Z is midnight"));
+        assert!(hint("tomorrow").contains("write it like"));
+        assert!(hint("2030-02-30T09:00:00Z").contains("no such date"));
+        for no in [
+            "2030-01-01T09Z",
+            "2030-01-01 09:00:00Z",
+            "20300101T090000Z",
+            "+002030-01-01T09:00:00Z",
+            "2030-01-01T09:00:00Z[UTC]",
+            "2030-01-01T09:00:00.Z",
+            "2030-01-01T09:00:00+0100",
+            "",
+        ] {
+            assert!(not_before(no).is_err(), "{no}");
+        }
+        for yes in ["2030-01-01T09:00:00Z", "2030-01-01t09:00:00z", "2030-01-01T09:00:00.123+01:00"]
+        {
+            assert!(not_before(yes).is_ok(), "{yes}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_says_why() {
+        for no in [
+            "",
+            "a",
+            "@",
+            "a@",
+            "@b",
+            "a@b@c",
+            "a b@c",
+            "a@b,c@d",
+            "a@b\r\nBcc: c@d",
+            "<a@b>",
+            "a@b;",
+        ] {
+            assert!(email(no).is_err(), "{no:?}");
+        }
+        assert!(email(&format!("a@{}", "b".repeat(300))).is_err());
+        assert_eq!(email("release@example.com"), Ok("release@example.com".to_owned()));
+        assert!(email("a@b.c, d@e.f").unwrap_err().hint.is_some());
+    }
+
+    #[test]
+    fn labels_can_be_selected() {
+        for no in ["", "a=b", "a,b", "a b", "!a", "a\n", "<<"] {
+            assert!(label_key(no).is_err(), "{no:?}");
+        }
+        for no in ["a,b", "a\u{1b}", " a", "a\t"] {
+            assert!(label_value(no).is_err(), "{no:?}");
+        }
+        assert!(label_key("team.example/name").is_ok());
+        assert!(
+            label_value("").is_ok() && label_value("a=b").is_ok() && label_value("a b").is_ok()
+        );
+    }
+
+    #[test]
+    fn a_hostile_text_is_shown_escaped_and_short() {
+        assert_eq!(quoted("\u{1b}[31m\u{202e}"), "\"\\u{1b}[31m\\u{202e}\"");
+        assert!(quoted(&"x".repeat(1000)).len() < 70);
+    }
+
+    #[test]
+    fn the_nearest_is_near() {
+        assert_eq!(nearest("stat", ["state", "suspend"]), Some("state"));
+        assert_eq!(nearest("LIVE", ["live", "preview"]), Some("live"));
+        assert_eq!(nearest("zzz", ["live", "preview"]), None);
+        assert_eq!(nearest(&"live".repeat(100), ["live"]), None);
+    }
+}

@@ -1,0 +1,845 @@
+//! The module as a whole: what goes wrong, and how it is told.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+use tempfile::TempDir;
+
+const GOOD: &str = "publisher: contoso\noffer: vm\nstate: live\n";
+
+fn read(text: impl AsRef<[u8]>) -> FileManifests {
+    FileManifests::from_bytes(Path::new("a.yaml"), text.as_ref())
+}
+
+/// `line:column: what` of each error.
+fn errors(text: impl AsRef<[u8]>) -> Vec<String> {
+    let tell = |d: &Diagnostic| format!("{}:{}: {}", d.line, d.column, d.what);
+    read(text).problems().iter().map(tell).collect()
+}
+
+fn hint(text: &str) -> String {
+    let file = read(text);
+    assert_eq!(file.problems().len(), 1, "{:?}", file.problems());
+    file.problems()[0].hint.clone().unwrap_or_default()
+}
+
+fn with(line: &str) -> String {
+    format!("{GOOD}{line}\n")
+}
+
+/// The manifests of a text without errors.
+fn manifests(text: impl AsRef<[u8]>) -> Vec<Manifest> {
+    let folder = folder(&[]);
+    let path = folder.path().join("a.yaml");
+    put(&path, text.as_ref());
+    match load(&[path]) {
+        Ok(set) => set.offers.into_values().map(|loaded| loaded.manifest).collect(),
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
+fn put(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        put(&path, text.as_bytes());
+    }
+    folder
+}
+
+/// All errors as they are shown, with the folder's name taken out.
+fn shown(folder: &TempDir) -> String {
+    let errors = load(&[folder.path().to_owned()]).unwrap_err();
+    errors.to_string().replace(&format!("{}/", folder.path().display()), "")
+}
+
+fn offer(name: &str, more: &str) -> String {
+    format!("publisher: contoso\noffer: {name}\nstate: live\n{more}\n")
+}
+
+mod one_file {
+    use super::*;
+
+    #[test]
+    fn ten_errors_are_all_told_with_their_places() {
+        let text = "\
+publisher: con toso
+offer: 5
+state: liev
+version: 0
+notBefore: tomorrow
+suspend: yes
+after: [vm, contoso/base, 7]
+notify:
+  - a@b@example.com
+labels: {a=b: c, team: 1}
+colour: red
+offer: vm
+---
+publisher: contoso
+offer: other
+---
+- a
+";
+        assert_eq!(
+            errors(text),
+            [
+                "11:1: unknown field \"colour\"",
+                "12:1: \"offer\" is given twice",
+                "1:12: \"con toso\" is no publisher id: ' ' is not allowed in an id: use letters, digits, '-', '_' and '.'",
+                "2:8: \"offer\" must be a text, not the number 5",
+                "3:8: unknown state \"liev\"",
+                "4:10: a version is at least 1",
+                "5:12: \"tomorrow\" is no RFC 3339 timestamp",
+                "6:10: \"suspend\" must be true or false, not the text \"yes\"",
+                "7:9: \"vm\" is no offer id: an offer is named publisher/offer, with one slash",
+                "7:27: an item of \"after\" must be a text, not the number 7",
+                "9:5: \"a@b@example.com\" is no e-mail address: it has more than one \"@\"",
+                "10:10: \"a=b\" is no label: '=' is not allowed in its name",
+                "10:24: the label \"team\" must be a text, not the number 1",
+                "14:1: \"state\" is missing",
+                "17:1: a manifest is a mapping of fields, not a list",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_error_is_shown_as_a_person_reads_it() {
+        let folder =
+            folder(&[("a.yaml", "publisher: contoso\noffer: vm\nstat: live\nlabels:\n  é: 1\n")]);
+        assert_eq!(
+            shown(&folder),
+            "\
+a.yaml:3:1: unknown field \"stat\"
+3 | stat: live
+  | ^^^^
+  = hint: did you mean \"state\"?
+
+a.yaml:5:6: the label \"é\" must be a text, not the number 1
+5 |   é: 1
+  |      ^
+  = hint: quote it: \"1\""
+        );
+    }
+
+    #[test]
+    fn hints_say_what_to_write() {
+        for (line, expected) in [
+            ("labels: {a: true}", "quote it: \"true\""),
+            ("version: '5'", "remove the quotes: 5"),
+            ("suspend: off", "write false"),
+            ("after: contoso/base", "write it as a list, like: after: [contoso/base-image]"),
+            ("after: [base]", "did you mean \"contoso/base\"?"),
+            ("after:", "give it a value, or remove the line"),
+            ("notBefore: ~", "give it a value, or remove the line"),
+            ("labels: {a: }", "give it one, or write \"\""),
+            ("notbefore: 2030-01-01T00:00:00Z", "did you mean \"notBefore\"?"),
+            ("notBefore: 2030-01-01T00:00:00", "say which time zone: 2030-01-01T00:00:00Z is UTC"),
+            (
+                "<<: {state: live}",
+                "merge keys are not part of YAML 1.2: write the fields out, or alias single values",
+            ),
+            (
+                "labels: {<<: a}",
+                "merge keys are not part of YAML 1.2: write the fields out, or alias single values",
+            ),
+            ("labels: [a]", "write it as a mapping, like: labels: {team: compute}"),
+        ] {
+            assert_eq!(hint(&with(line)), expected, "{line}");
+        }
+        assert_eq!(
+            hint("publisher: contoso\noffer: contoso/vm\nstate: live\n"),
+            "the publisher has a field of its own; here write only \"vm\""
+        );
+        assert_eq!(hint("publisher: contoso\noffer: vm\nstate: Live\n"), "did you mean \"live\"?");
+    }
+
+    #[test]
+    fn wrong_types_of_all_kinds_are_told() {
+        for line in [
+            "version: -1",
+            "version: 1.5",
+            "version: 18446744073709551616",
+            "version: [1]",
+            "version: !x 5",
+            "suspend: {a: b}",
+            "suspend: 'true'",
+            "after: [[a/b]]",
+            "after: !x [a/b]",
+            "notify: {a: b}",
+            "notify: [~]",
+            "labels: {a: [b]}",
+            "labels: {a: !x b}",
+            "labels: {? [a] : b}",
+            "labels: {a: b, a: c}",
+            "? {a: b}\n: c",
+            "1: 2",
+        ] {
+            let found = errors(with(line));
+            assert_eq!(found.len(), 1, "{line}: {found:?}");
+            assert!(found[0].starts_with("4:"), "{line}: {found:?}");
+        }
+        for root in ["a", "5", "~", "null", "[]", "--- ''", "!x"] {
+            assert_eq!(errors(root).len(), 1, "{root}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_twice_names_both_places() {
+        let folder =
+            folder(&[("a.yaml", "publisher: contoso\noffer: vm\nstate: live\nstate: preview\n")]);
+        assert_eq!(
+            shown(&folder),
+            "\
+a.yaml:4:1: \"state\" is given twice
+4 | state: preview
+  | ^^^^^
+  = hint: remove one of the two
+  = first given at a.yaml:3:1"
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_is_told_once_beside_what_came_before() {
+        let text = format!(
+            "publisher: contoso\noffer: vm\nstate: x\n---\n{GOOD}labels: {{a: b\n---\n{GOOD}"
+        );
+        let found = errors(&text);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("3:8: unknown state"));
+        assert!(found[1].contains("no YAML"), "{found:?}");
+        assert_eq!(errors("publisher: 'contoso").len(), 1);
+        assert_eq!(errors("a: b: c").len(), 1);
+    }
+
+    #[test]
+    fn what_git_and_templates_leave_is_told_as_such() {
+        let text =
+            format!("publisher: a\n<<<<<<< HEAD\noffer: b\n=======\noffer: c\n>>>>>>> x\n{GOOD}");
+        assert_eq!(errors(text), ["2:1: a merge conflict is not resolved"]);
+        assert!(hint(&with("labels: {{ .Values.labels }}")).starts_with("render templates"));
+    }
+
+    #[test]
+    fn tabs_are_told_apart() {
+        for text in [
+            "publisher: contoso\noffer: vm\nstate: live\nlabels:\n\tteam: compute\n",
+            "publisher: contoso\r\noffer: vm\r\nstate: live\r\nlabels:\r\n\tteam: compute\r\n",
+        ] {
+            assert_eq!(errors(text), ["5:1: a tab is used for indentation"]);
+            assert!(hint(text).contains("spaces"));
+        }
+        assert_eq!(manifests("publisher:\tcontoso\noffer: vm\t\nstate: live # \t\n").len(), 1);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_told_with_their_place() {
+        let found = errors(b"publisher: contoso\r\noffer: \xc3\xa9\xff\n");
+        assert_eq!(found, ["2:9: the byte 0xff is not UTF-8"]);
+        assert_eq!(errors(b"\xef\xbb\xbf\xff"), ["1:1: the byte 0xff is not UTF-8"]);
+        let utf_16: Vec<u8> =
+            "\u{feff}publisher: contoso".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(errors(&utf_16), ["0:0: this file is in UTF-16"]);
+        assert_eq!(read(&utf_16).problems()[0].hint.as_deref(), Some("save it as UTF-8"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_crlf_are_fine_and_move_no_column() {
+        assert_eq!(
+            manifests("\u{feff}publisher: contoso\r\noffer: vm\r\nstate: live\r\n").len(),
+            1
+        );
+        let found = errors("\u{feff}publisher: contoso\r\noffer: vm\r\nstate: x\r\nversion: 0\r\n");
+        assert_eq!(found, ["3:8: unknown state \"x\"", "4:10: a version is at least 1"]);
+        assert_eq!(errors("\u{feff}x: 1\n")[0], "1:1: unknown field \"x\"");
+    }
+
+    #[test]
+    fn files_without_a_manifest_are_fine() {
+        for text in [
+            "",
+            "\n\n",
+            "# only\n# comments\n",
+            "---\n",
+            "---\n# a\n---\n...\n",
+            "\u{feff}",
+            "%YAML 1.2\n---\n",
+        ] {
+            assert_eq!(manifests(text), [], "{text:?}");
+        }
+        let blanks = format!("---\n---\n{GOOD}---\n\n---\n# none\n");
+        assert_eq!(manifests(blanks).len(), 1);
+    }
+
+    #[test]
+    fn hostile_characters_never_reach_the_terminal() {
+        for text in [
+            "a: \u{1b}[2J\u{7}",
+            "\"a\\e[2J\": b",
+            "publisher: \"\\e]0;x\\a\"\noffer: vm\nstate: live",
+            "publisher: \u{202e}x\noffer: vm\nstate: live",
+            "publisher: contoso\noffer: vm\nstate: live\u{2028}\n",
+            "publisher: contoso\noffer: vm\nstate: live\nlabels: {\"\\u009b2J\": \"\\u202E\"}",
+            "publisher: &\u{202e}x [\n",
+        ] {
+            let folder = folder(&[("a.yaml", text)]);
+            let shown = shown(&folder);
+            let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{2028}';
+            assert!(!shown.contains(bad), "{shown:?}");
+        }
+        assert_eq!(
+            errors("a: b\nc: \u{1b}"),
+            ["2:4: the invisible character U+001B is not allowed"]
+        );
+    }
+
+    #[test]
+    fn aliases_are_followed_within_a_document() {
+        let text = "publisher: &p contoso\noffer: vm\nstate: live\nafter: &l [contoso/base]\nlabels: {owner: *p }\n---\npublisher: contoso\noffer: base\nstate: live";
+        let read = manifests(text);
+        assert_eq!(read[1].labels["owner"], "contoso");
+        assert_eq!(
+            errors(format!("{GOOD}---\nstate: *p")),
+            ["5:8: this is no YAML: while parsing node, found unknown anchor"]
+        );
+        let found = errors("publisher: &a contoso\noffer: *a\nstate: *a\n");
+        assert_eq!(found, ["3:8: unknown state \"contoso\""]);
+    }
+
+    #[test]
+    fn anchors_that_would_be_mistaken_are_refused() {
+        // serde_yaml takes the second `a` and `b` for the same anchor.
+        let text = "publisher: &a contoso\noffer: &a vm\nstate: live\nlabels: {x: &b y, z: *a }\n";
+        assert_eq!(errors(text), ["1:1: the anchors of this document can be read in two ways"]);
+    }
+
+    #[test]
+    fn an_offer_has_a_digest_that_ignores_formatting() {
+        let digest = |text: &str| match &read(text).documents[0] {
+            load::Document::Whole(loaded) => loaded.digest.clone(),
+            load::Document::Broken { .. } => panic!("broken"),
+        };
+        let one = digest(
+            "publisher: contoso\noffer: vm\nstate: live\nlabels: {a: b, c: d}\nnotBefore: 2030-01-01T00:00:00Z",
+        );
+        let two = digest(
+            "# why\nstate: 'live'\r\nnotBefore: 2030-01-01T01:00:00+01:00\nlabels:\n  c: d\n  a: b\noffer: vm\npublisher: contoso\nsuspend: false\n",
+        );
+        assert_eq!(one, two);
+        assert!(one.starts_with("sha256:") && one.len() == 71);
+    }
+}
+
+mod bounds {
+    use super::*;
+
+    /// Reads on a thread of its own, so that a hang is a failure.
+    fn within_a_second(name: &str, bytes: Vec<u8>) -> Vec<String> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || sender.send(errors(bytes)));
+        // Ten times the bar: this runs unoptimised, beside other tests.
+        match receiver.recv_timeout(Duration::from_secs(10)) {
+            Ok(errors) => errors,
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_not_read() {
+        let folder = folder(&[("a.yaml", &"# comment\n".repeat(2 << 20 >> 3))]);
+        let text = shown(&folder);
+        assert!(
+            text.starts_with("a.yaml: larger than 1 MiB\n  = hint: ")
+                || text.starts_with("a.yaml: larger than 1 MiB\n = hint: "),
+            "{text}"
+        );
+        let just = format!("{GOOD}#{}", "x".repeat((1 << 20) - GOOD.len() - 1));
+        assert_eq!(manifests(just).len(), 1);
+    }
+
+    #[test]
+    fn every_repetition_ends() {
+        // Those that cost a parser the most, of some six hundred that were measured.
+        let size = usize::try_from(MAX_FILE_BYTES).unwrap();
+        let cases = [
+            ("", "["),
+            ("", "{a: "),
+            ("", "- "),
+            ("", "a:\n"),
+            ("", "? a\n"),
+            ("", "---\n"),
+            ("", "%TAG !a! b\n"),
+            ("- |\n  ", "[\n"),
+            ("a: [", "a: b, "),
+            ("notify: [\"", "a\n"),
+            ("publisher: contoso\nlabels: {", "a,"),
+        ];
+        for (prefix, unit) in cases {
+            let text = format!("{prefix}{}", unit.repeat((size - prefix.len()) / unit.len()));
+            within_a_second(unit, text.into_bytes());
+        }
+    }
+
+    #[test]
+    fn depth_is_told() {
+        let at_depth = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(errors(at_depth(100)), ["1:1: a manifest is a mapping of fields, not a list"]);
+        assert_eq!(errors(at_depth(101)), ["1:101: nested more than 100 levels deep"]);
+        let mut text = String::new();
+        for depth in 0..110 {
+            writeln!(text, "{}a:", " ".repeat(depth)).unwrap();
+        }
+        assert_eq!(errors(text), ["101:101: nested more than 100 levels deep"]);
+    }
+
+    #[test]
+    fn alias_bombs_are_refused() {
+        let long = format!(
+            "{GOOD}notify:\n  - &a {}@example.com\n{}",
+            "x".repeat(1 << 19),
+            "  - *a\n".repeat(60_000)
+        );
+        let found = within_a_second("notify", long.into_bytes());
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].ends_with("the aliases up to here expand to more than 4 MiB"),
+            "{found:?}"
+        );
+        let mut laughs = "a: &x0 [lol, lol]\n".to_owned();
+        for level in 1..30 {
+            writeln!(laughs, "b{level}: &x{level} [{}]", format!("*x{} ,", level - 1).repeat(9))
+                .unwrap();
+        }
+        let found = within_a_second("laughs", laughs.into_bytes());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("expand to more than"), "{found:?}");
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_errors_is_told_in_part() {
+        let found = errors("a: b\n".repeat(5000));
+        assert_eq!(found.len(), 1001);
+        assert!(found[1000].contains("only the first 1000"));
+    }
+}
+
+mod across_files {
+    use super::*;
+
+    #[test]
+    fn the_same_offer_twice_names_both_places() {
+        let folder = folder(&[
+            ("a.yaml", &format!("{}---\n{}", offer("one", ""), offer("VM", ""))),
+            ("b/c.yml", "# another\npublisher: Contoso\nstate: live\noffer: vm\n"),
+        ]);
+        assert_eq!(
+            shown(&folder),
+            "\
+b/c.yml:4:8: the offer Contoso/vm has more than one manifest
+4 | offer: vm
+  |        ^^
+  = hint: keep one of them
+  = first defined at a.yaml:7:8"
+        );
+    }
+
+    #[test]
+    fn an_unknown_offer_in_after_is_told_with_the_nearest() {
+        let folder = folder(&[
+            ("a.yaml", &offer("vm", "after: [contoso/base-imgae, fabrikam/zzz]")),
+            ("b.yaml", &offer("base-image", "")),
+        ]);
+        assert_eq!(
+            shown(&folder),
+            "\
+a.yaml:4:9: no manifest is about the offer \"contoso/base-imgae\"
+4 | after: [contoso/base-imgae, fabrikam/zzz]
+  |         ^^^^^^^^^^^^^^^^^^
+  = hint: did you mean \"contoso/base-image\"?
+
+a.yaml:4:29: no manifest is about the offer \"fabrikam/zzz\"
+4 | after: [contoso/base-imgae, fabrikam/zzz]
+  |                             ^^^^^^^^^^^^
+  = hint: add a manifest for it, or remove it here"
+        );
+    }
+
+    #[test]
+    fn an_offer_with_another_error_is_not_unknown() {
+        let folder = folder(&[
+            ("a.yaml", &offer("vm", "after: [contoso/base]")),
+            ("b.yaml", &offer("base", "version: 0")),
+        ]);
+        assert!(shown(&folder).starts_with("b.yaml:4:10: a version"));
+        put(&folder.path().join("b.yaml"), b"offer: [");
+        assert!(shown(&folder).starts_with("b.yaml:1:"));
+    }
+
+    #[test]
+    fn each_cycle_is_told_once() {
+        let folder = folder(&[
+            ("a.yaml", &offer("a", "after: [contoso/b]")),
+            ("b.yaml", &offer("b", "after:\n- contoso/c\n- contoso/d")),
+            ("c.yaml", &offer("c", "after: [contoso/A]")),
+            ("d.yaml", &offer("d", "after: [contoso/d]")),
+            ("e.yaml", &offer("e", "after: [contoso/a]")),
+        ]);
+        assert_eq!(
+            shown(&folder),
+            "\
+c.yaml:4:9: these offers wait for each other: contoso/a → contoso/b → contoso/c → contoso/a
+4 | after: [contoso/A]
+  |         ^^^^^^^^^
+  = hint: remove one of them from an \"after\"
+
+d.yaml:4:9: contoso/d cannot come after itself
+4 | after: [contoso/d]
+  |         ^^^^^^^^^
+  = hint: remove it from its own \"after\""
+        );
+    }
+
+    #[test]
+    fn a_chain_of_thousands_is_fine_and_a_ring_is_told_in_short() {
+        let chain = |last: &str| {
+            let mut text = String::new();
+            for index in 0..5000 {
+                let after =
+                    if index == 4999 { last.to_owned() } else { format!("contoso/o{}", index + 1) };
+                let after =
+                    if after.is_empty() { String::new() } else { format!("after: [{after}]") };
+                writeln!(text, "---\n{}", offer(&format!("o{index}"), &after)).unwrap();
+            }
+            text
+        };
+        assert_eq!(manifests(chain("")).len(), 5000);
+        let folder = folder(&[("a.yaml", &chain("contoso/o0"))]);
+        let shown = shown(&folder);
+        assert!(shown.contains("… (5000 offers) → contoso/o0"), "{shown}");
+    }
+
+    #[test]
+    fn all_errors_of_all_files_come_sorted() {
+        let folder = folder(&[
+            ("b.yaml", "x: 1\n"),
+            ("a.yaml", &offer("vm", "version: 0\nafter: [contoso/vm]")),
+        ]);
+        std::fs::create_dir(folder.path().join("c")).unwrap();
+        let errors = load(&[folder.path().to_owned(), folder.path().join("none")]).unwrap_err();
+        let places: Vec<String> = errors
+            .iter()
+            .map(|d| format!("{}:{}", d.file.file_name().unwrap().display(), d.line))
+            .collect();
+        assert_eq!(places, ["a.yaml:4", "b.yaml:1", "b.yaml:1", "b.yaml:1", "b.yaml:1", "none:0"]);
+    }
+
+    #[test]
+    fn a_set_knows_where_it_came_from() {
+        let folder = folder(&[("a.yaml", &offer("vm", "")), ("b.yaml", ""), ("c.txt", "")]);
+        let set = load(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(set.roots, [folder.path()]);
+        assert_eq!(set.files, [folder.path().join("a.yaml"), folder.path().join("b.yaml")]);
+        let loaded = &set.offers[&"CONTOSO/vm".parse().unwrap()];
+        assert_eq!(loaded.file, folder.path().join("a.yaml"));
+        assert_eq!(loaded.digest, loaded.manifest.digest());
+    }
+
+    #[test]
+    fn many_files_on_many_threads_come_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..300 {
+            put(
+                &folder.path().join(format!("{index:03}.yaml")),
+                offer(&format!("o{index}"), "").as_bytes(),
+            );
+        }
+        let set = load(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(set.offers.len(), 300);
+        assert!(set.files.is_sorted() && set.files.len() == 300);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_meanwhile_is_told_without_a_line() {
+        let gone = |name: &str| FileManifests::from_bytes(Path::new(name), GOOD.as_bytes());
+        let found = Found::default();
+        let errors = assemble(&found, &[gone("gone/a.yaml"), gone("gone/b.yaml")]).unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "gone/b.yaml: the offer contoso/vm has more than one manifest\n = hint: keep one of them\n = first defined at gone/a.yaml"
+        );
+    }
+
+    #[test]
+    fn a_file_without_permission_is_an_error() {
+        let path = PathBuf::from("a.yaml");
+        let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let problem = Diagnostic::unreadable(&path, &refused);
+        let found = Found { roots: vec![path.clone()], files: vec![path], problems: vec![problem] };
+        let errors = assemble(&found, &[]).unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "a.yaml: cannot be read: permission denied\n = hint: give the user that golive runs as the permission to read it"
+        );
+    }
+}
+
+mod any_input {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: &[&str] = &[
+        "publisher: contoso\n",
+        "offer: vm\n",
+        "state: live\n",
+        "state: preview\n",
+        "version: ",
+        "notBefore: ",
+        "suspend: ",
+        "after: ",
+        "notify: ",
+        "labels: ",
+        "after:\n",
+        "labels:\n",
+        "---\n",
+        "...\n",
+        "- ",
+        "  - ",
+        "  ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        ": ",
+        "a",
+        "a: b",
+        "contoso/vm",
+        "a@example.com",
+        "5",
+        "0",
+        "-1",
+        "1.5",
+        "0x1F",
+        "1e3",
+        ".inf",
+        "007",
+        "+5",
+        "true",
+        "no",
+        "~",
+        "null",
+        "''",
+        "\"x\"",
+        "'y'",
+        "&a ",
+        "*a ",
+        "!x ",
+        "!!str ",
+        "!!int ",
+        "!!null ",
+        "# c\n",
+        "\n",
+        "\r\n",
+        "\t",
+        "é",
+        "|\n",
+        ">-\n",
+        "? ",
+        "<<: ",
+        "%TAG ! b\n",
+        "\u{2028}",
+        "2030-01-01T00:00:00Z",
+    ];
+
+    const VALUES: &[&str] = &[
+        "contoso",
+        "vm",
+        "live",
+        "preview",
+        "5",
+        "0",
+        "-3",
+        "1.0",
+        "0o17",
+        "0b1",
+        "0xZ",
+        "+7",
+        "-0x1",
+        "++1",
+        "1_0",
+        "00",
+        "-01",
+        "1e999",
+        "99999999999999999999",
+        ".nan",
+        "-.inf",
+        "inf",
+        "NaN",
+        "True",
+        "yes",
+        "~",
+        "",
+        "\"5\"",
+        "[]",
+        "[contoso/vm]",
+        "[a@example.com, b@example.com]",
+        "{}",
+        "{a: b}",
+        "{a: 5}",
+        "{a: b, a: c}",
+        "{? a : b}",
+        "!!str 5",
+        "!!int \"5\"",
+        "!!int x",
+        "!!float 5",
+        "!!bool true",
+        "!!null ~",
+        "! 5",
+        "!x y",
+        "!!seq [a/b]",
+        "!x {a: b}",
+        "2030-01-01T00:00:00Z",
+        "2030-01-01",
+        "&a live",
+        "*a",
+        "|\n  live",
+        ">-\n  live",
+        "'x'",
+        "[[a]]",
+        "{a: {b: c}}",
+        "<<",
+        "a b",
+        "[a/b, 5]",
+        "null",
+        "Null",
+        "nUll",
+        "0.",
+        ".5",
+        "-",
+        "1:2",
+    ];
+
+    /// Lines of a manifest, with `@` for a value.
+    const SHAPES: &[&str] = &[
+        "version: @\n",
+        "notBefore: @\n",
+        "suspend: @\n",
+        "after: @\n",
+        "after: [@]\n",
+        "after:\n- @\n",
+        "notify: @\n",
+        "notify: [@]\n",
+        "labels: @\n",
+        "labels: {a: @}\n",
+        "labels:\n  a: @\n",
+        "labels:\n  @: a\n",
+        "@: live\n",
+        "other: @\n",
+        "!!str version: @\n",
+        "\"version\": @\n",
+    ];
+
+    /// Texts made of what a manifest is made of, so that both readers get far.
+    fn nearly_yaml() -> impl Strategy<Value = String> {
+        let piece = proptest::sample::select(PIECES);
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    /// A document that is good but for some values, so that each value decides.
+    fn nearly_manifest() -> impl Strategy<Value = String> {
+        let value = || proptest::sample::select(VALUES);
+        let required = (
+            prop_oneof![3 => Just("contoso"), 1 => value()],
+            prop_oneof![3 => Just("vm"), 1 => value()],
+            prop_oneof![6 => Just("live"), 1 => value()],
+        );
+        let shape = proptest::sample::select(SHAPES);
+        let line = (shape, value()).prop_map(|(shape, value)| shape.replace('@', value));
+        let lines = proptest::collection::vec(line, 0..3).prop_map(|lines| lines.concat());
+        let document = (required, lines).prop_map(|((publisher, offer, state), lines)| {
+            format!("publisher: {publisher}\noffer: {offer}\nstate: {state}\n{lines}")
+        });
+        proptest::collection::vec(document, 1..3).prop_map(|documents| documents.join("---\n"))
+    }
+
+    /// What `serde_yaml` alone makes of a text.
+    fn typed(text: &str) -> Option<Vec<Manifest>> {
+        load::accepted(text)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_end_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let file = read(&bytes);
+            prop_assert!(file.complete || !file.problems.is_empty());
+        }
+
+        #[test]
+        fn any_text_ends_without_a_panic(text in nearly_yaml()) {
+            let file = read(&text);
+            let shown = Diagnostics::new(file.problems().to_vec()).render(true);
+            prop_assert_eq!(shown.is_empty(), file.problems().is_empty());
+            if file.problems().is_empty() {
+                let documents = file.documents.iter().map(|document| match document {
+                    load::Document::Whole(loaded) => loaded.manifest.clone(),
+                    load::Document::Broken { .. } => panic!("broken without a word"),
+                });
+                prop_assert_eq!(typed(&text), Some(documents.collect::<Vec<_>>()));
+            }
+        }
+
+        /// The reader that explains finds an error exactly where the other one does, in words of
+        /// its own.
+        #[test]
+        fn both_readers_agree(text in nearly_manifest()) {
+            let accepted = typed(&text);
+            let Some(explained) = load::explained_only(Path::new("a.yaml"), &text) else {
+                return Ok(());
+            };
+            prop_assert_eq!(accepted.is_some(), explained.is_ok(), "{}\n{:?}", text, explained);
+            if let (Some(accepted), Ok(explained)) = (accepted, explained) {
+                prop_assert_eq!(accepted, explained);
+            }
+        }
+
+        #[test]
+        fn a_manifest_survives_being_written_and_read(
+            publisher in "[a-zA-Z0-9][a-zA-Z0-9._-]{0,49}",
+            offer in "[a-zA-Z0-9][a-zA-Z0-9._-]{0,49}",
+            live in any::<bool>(),
+            version in proptest::option::of(1..=u64::MAX),
+            not_before in proptest::option::of(0..4_102_444_800_i64),
+            suspend in any::<bool>(),
+            notify in proptest::collection::vec("[a-z0-9.+'é]{1,20}@[a-z0-9.-]{1,20}", 0..3),
+            labels in proptest::collection::btree_map("[a-zA-Z0-9é~&*#:?-]{1,9}", "([^\\s,\\p{C}]([^\\s,\\p{C}]| ){0,9}[^\\s,\\p{C}])?", 0..3),
+        ) {
+            let state = if live { DesiredState::Live } else { DesiredState::Preview };
+            let manifest = Manifest {
+                publisher: crate::marketplace::PublisherId::new(publisher).unwrap(),
+                offer,
+                state,
+                version: version.map(crate::marketplace::Version),
+                not_before: not_before.map(|second| jiff::Timestamp::from_second(second).unwrap()),
+                suspend,
+                after: vec!["fabrikam/x".parse().unwrap()],
+                notify,
+                labels,
+            };
+            let text = load::written(&manifest);
+            let read = typed(&text);
+            prop_assert_eq!(read, Some(vec![manifest.clone()]), "{}", text);
+            let json = serde_json::to_string(&manifest).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
+        }
+    }
+}
