@@ -93,6 +93,7 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
 }
 
 /// The offers in scope, and those they wait for.
+#[must_use]
 pub fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Loaded>,
     policy: &Policy,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Memory, Setting};
+use super::setting::{Memory, Setting, runtime};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     let reporter = output::reporter(globals, &setting.clock);
-    let outcome = setting.block_on(async {
+    let outcome = runtime()?.block_on(async {
         let _lock = StatusLock::acquire(
             &setting.status_path,
             globals.lock_timeout,

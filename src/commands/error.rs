@@ -1,5 +1,6 @@
 //! Errors for a person: what, why, what to do. The kind decides the exit code.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::{PROBLEM, USAGE, output};
@@ -66,13 +67,14 @@ impl CommandError {
         if let Self::Manifests(diagnostics) = self {
             text.push_str(&diagnostics.render(output::stderr_has_color()));
         }
-        text.push_str(&format!("{red}error:{red:#} {self}\n"));
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{red}error:{red:#} {self}");
         let mut told = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             let cause_text = cause.to_string();
             if !told.contains(&cause_text) {
-                text.push_str(&format!("  caused by: {cause_text}\n"));
+                let _ = writeln!(text, "  caused by: {cause_text}");
                 told.push_str(&cause_text);
             }
             source = cause.source();

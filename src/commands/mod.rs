@@ -43,7 +43,7 @@ pub fn main() -> ExitCode {
         }
     };
     output::choose_color(cli.globals.color);
-    match run(cli) {
+    match run(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             error.print();
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<u8, CommandError> {
+fn run(cli: &Cli) -> Result<u8, CommandError> {
     let globals = &cli.globals;
     match &cli.command {
         Command::Validate(args) => validate::run(args),

@@ -8,6 +8,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::CommandError;
 use crate::cli::{Color, Globals, LogFormat};
@@ -90,8 +92,6 @@ where
         .with_target(globals.verbose > 0)
         .with_timer(Timer(Arc::clone(clock)));
     // A second call in one process (a test's) leaves the first log in place.
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
     match globals.log_format {
         LogFormat::Text => {
             drop(builder.with_ansi(stderr_has_color()).finish().with(filter).try_init());

@@ -1,6 +1,6 @@
 //! `golive plan`
 
-use super::setting::Setting;
+use super::setting::{Memory, Setting, runtime};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, check};
 use crate::cli::{Globals, Output, Plan};
@@ -16,11 +16,11 @@ pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
     let recorded = status::read(&RealDisk, &setting.status_path).map_err(CommandError::failed)?;
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let now = setting.clock.now();
-    let (observed, set) = setting.block_on(async {
-        let marketplace = setting.marketplace(globals, super::setting::Memory::ReadOnly)?;
+    let (observed, set) = runtime()?.block_on(async {
+        let marketplace = setting.marketplace(globals, Memory::ReadOnly)?;
         let observer = Observer::new(marketplace, globals.concurrency);
         let desired = &setting.manifests.offers;
-        Ok(observe_and_plan(&observer, desired, &recorded, &policy, now).await)
+        Ok::<_, CommandError>(observe_and_plan(&observer, desired, &recorded, &policy, now).await)
     })?;
     let desired = &setting.manifests.offers;
     let input = Input { desired, recorded: &recorded, observed: &observed, now, policy: &policy };

@@ -1,7 +1,6 @@
 //! What `plan` and `apply` have in common: manifests, the status file's place, the marketplace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use crate::reconcile::file_seen_from;
 use crate::status::{OfferRecord, StatusStore};
 
 /// The longest pause the marketplace may ask for before a run gives up on an offer.
-pub(super) const MAX_PAUSE: Duration = Duration::from_secs(120);
+pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// The name of the status file.
 const STATUS_FILE: &str = "golive.status.json";
@@ -130,7 +129,7 @@ impl Setting {
         let (first, longest) = if globals.emulator {
             (Duration::from_millis(250), Duration::from_secs(2))
         } else {
-            (Duration::from_secs(30), Duration::from_secs(300))
+            (Duration::from_secs(30), Duration::from_mins(5))
         };
         let first = globals.poll.unwrap_or(first);
         Intervals { first, longest: globals.poll_max.unwrap_or(longest.max(first)) }
@@ -167,14 +166,6 @@ impl Setting {
         let endpoint = EMULATED.parse().map_err(CommandError::failed)?;
         let transport = InProcessTransport::new(emulator.router());
         Ok((endpoint, Arc::new(transport), Arc::new(AnonymousToken)))
-    }
-
-    /// Runs a future to its end on a runtime of its own.
-    pub(super) fn block_on<T>(
-        &self,
-        future: impl Future<Output = Result<T, CommandError>>,
-    ) -> Result<T, CommandError> {
-        runtime()?.block_on(future)
     }
 }
 

@@ -6,5 +6,6 @@ mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
 pub use trigger::{
-    After, Answer, Command, Event, Look, Obstacle, Patience, Sent, Standstill, State, Trigger, step,
+    After, Answer, Command, Event, Look, Next, Obstacle, Patience, Sent, Standstill, State,
+    Trigger, step,
 };

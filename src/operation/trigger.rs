@@ -201,9 +201,16 @@ pub enum Command {
     DropIntent,
     /// Wait, then say [`Event::Elapsed`].
     Wait(Duration),
-    /// An operation runs, or has run.
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Something is to be done, and the event that comes of it to be told.
+    Do(Command),
+    /// The end: an operation runs, or has run.
     Follow(Sent),
-    /// It ends without one.
+    /// The end, without an operation.
     Stop(Standstill),
 }
 
@@ -213,25 +220,26 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 impl Trigger {
     /// A trigger that was just decided.
     #[must_use]
-    pub fn fresh() -> (Self, Command) {
-        (Self { state: State::Checking, sent: 0, looks: 0 }, Command::Check)
+    pub fn fresh() -> (Self, Next) {
+        (Self { state: State::Checking, sent: 0, looks: 0 }, Next::Do(Command::Check))
     }
 
     /// A trigger of which an intent was found on disk, without an operation.
     #[must_use]
-    pub fn in_doubt(intent: Intent) -> (Self, Command) {
+    pub fn in_doubt(intent: Intent) -> (Self, Next) {
         let since = intent.at;
-        (Self { state: State::Doubting(intent, since), sent: 1, looks: 0 }, Command::Look)
+        (Self { state: State::Doubting(intent, since), sent: 1, looks: 0 }, Next::Do(Command::Look))
     }
 }
 
 /// One step of the protocol. An event that does not belong to the state ends it in doubt: that
 /// sends nothing and forgets nothing.
 #[must_use]
-pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Command) {
+pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Next) {
     let Trigger { state, sent, looks } = trigger;
-    let to = |state, command| (Trigger { state, sent, looks }, command);
-    let stop = |end| to(State::Ended, Command::Stop(end));
+    let to = |state, command| (Trigger { state, sent, looks }, Next::Do(command));
+    let end = |next| (Trigger { state: State::Ended, sent, looks }, next);
+    let stop = |why| end(Next::Stop(why));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
             to(State::Intending(intent.clone()), Command::WriteIntent(intent))
@@ -254,19 +262,17 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Com
         (State::Recording(done), Event::Written | Event::NotWritten) => {
             // A failed write loses nothing: the operation is followed in memory, and the intent
             // on disk finds it again.
-            to(State::Ended, Command::Follow(done))
+            end(Next::Follow(done))
         }
         // A failed write leaves an intent that the next run finds to be without effect.
         (State::Dropping(After::Retry(pause)), Event::Written | Event::NotWritten) => {
             to(State::Pausing, Command::Wait(pause))
         }
-        (State::Dropping(After::End(end)), Event::Written | Event::NotWritten) => {
-            to(State::Ended, Command::Stop(end))
-        }
+        (State::Dropping(After::End(why)), Event::Written | Event::NotWritten) => stop(why),
         (State::Pausing, Event::Elapsed) => to(State::Checking, Command::Check),
         (state, event) => {
             let why = format!("{event:?} makes no sense in {state:?}");
-            to(State::Ended, Command::Stop(Standstill::InDoubt(why)))
+            stop(Standstill::InDoubt(why))
         }
     }
 }
@@ -279,15 +285,20 @@ struct Tally {
 }
 
 impl Tally {
-    fn to(self, state: State, command: Command) -> (Trigger, Command) {
-        (Trigger { state, sent: self.sent, looks: self.looks }, command)
+    fn to(self, state: State, command: Command) -> (Trigger, Next) {
+        (Trigger { state, sent: self.sent, looks: self.looks }, Next::Do(command))
     }
 
-    fn record(self, done: Sent) -> (Trigger, Command) {
+    fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
+        let trigger = Trigger { state: State::Ended, sent: self.sent, looks: self.looks };
+        (trigger, Next::Stop(Standstill::InDoubt(why)))
+    }
+
+    fn record(self, done: Sent) -> (Trigger, Next) {
         self.to(State::Recording(done.clone()), Command::WriteOperation(done))
     }
 
-    fn drop(self, after: After) -> (Trigger, Command) {
+    fn drop(self, after: After) -> (Trigger, Next) {
         self.to(State::Dropping(after), Command::DropIntent)
     }
 }
@@ -298,7 +309,7 @@ fn answered(
     answer: Answer,
     at: Timestamp,
     patience: Patience,
-) -> (Trigger, Command) {
+) -> (Trigger, Next) {
     let tired = tally.sent >= patience.attempts;
     let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
     match answer {
@@ -329,7 +340,7 @@ fn looked(
     look: Look,
     (at, fresh): (Timestamp, RequestId),
     patience: Patience,
-) -> (Trigger, Command) {
+) -> (Trigger, Next) {
     let remaining = until_settled(intent.at.max(since), at, patience.settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
@@ -337,9 +348,7 @@ fn looked(
             tally.record(Sent { intent, operation, status: Some(status) })
         }
         Look::Live => tally.drop(After::End(Standstill::Live)),
-        Look::Failed(why) if tally.looks >= patience.looks => {
-            tally.to(State::Ended, Command::Stop(Standstill::InDoubt(why)))
-        }
+        Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
         Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
         // What was sent may show late: nothing is given up or sent again before it has settled.
         Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
@@ -348,7 +357,7 @@ fn looked(
         Look::StillWaiting { etag } if etag == intent.etag => {
             if tally.sent >= patience.attempts {
                 let why = format!("sent {} times, and the offer still waits", tally.sent);
-                return tally.to(State::Ended, Command::Stop(Standstill::InDoubt(why)));
+                return tally.stop_in_doubt(why);
             }
             let again = Intent { at, request_id: fresh, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))

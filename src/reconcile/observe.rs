@@ -35,8 +35,8 @@ pub async fn observe_and_plan(
     policy: &Policy,
     now: Timestamp,
 ) -> (Observed, ChangeSet) {
-    let observed = observer.list(desired, recorded, policy).await;
-    observer.settle(observed, desired, recorded, policy, now).await
+    let listed = observer.list(desired, recorded, policy).await;
+    observer.settle(listed, desired, recorded, policy, now).await
 }
 
 impl Observer {
@@ -141,7 +141,10 @@ impl Observer {
             },
             Question::Slot(slot) => {
                 let held = self.marketplace.slot(offer, *slot).await?;
-                Ok(Answer::Slot(held.map(|held| held.version)))
+                Ok(Answer::Slot(match held {
+                    None => Some(SlotSeen::Empty),
+                    Some(offer) => offer.version.map(SlotSeen::Holds),
+                }))
             }
             Question::Operation(reference) => {
                 match self.marketplace.operation(offer, reference).await {
@@ -167,8 +170,8 @@ pub(super) fn is_expired(error: &MarketplaceError) -> bool {
 enum Answer {
     Status(crate::marketplace::StatusReport),
     Submissions(Vec<crate::marketplace::Submission>),
-    /// `None`: empty. `Some(None)`: full, of a version that is not told.
-    Slot(Option<Option<crate::marketplace::Version>>),
+    /// `None` where the slot holds a version that is not told.
+    Slot(Option<SlotSeen>),
     Operation(OperationSeen),
 }
 
@@ -206,9 +209,8 @@ pub(super) fn failed(error: &MarketplaceError) -> Seen {
         Some(401) => Seen::Unauthorized(said),
         Some(403) => Seen::Forbidden(said),
         Some(404) => Seen::NotFound(said),
-        Some(_) => Seen::Unreachable(said),
         None if matches!(error, MarketplaceError::Token(_)) => Seen::Unauthorized(said),
-        None => Seen::Unreachable(said),
+        Some(_) | None => Seen::Unreachable(said),
     }
 }
 
@@ -249,13 +251,8 @@ fn note(
         (Answer::Operation(seen), Question::Operation(reference)) => {
             observation.operations.insert(reference.id.clone(), seen);
         }
+        (Answer::Slot(Some(held)), Question::Slot(slot)) => *slot_of(observation, *slot) = held,
         (Answer::Slot(None), Question::Slot(slot)) => {
-            *slot_of(observation, *slot) = SlotSeen::Empty
-        }
-        (Answer::Slot(Some(Some(version))), Question::Slot(slot)) => {
-            *slot_of(observation, *slot) = SlotSeen::Holds(version);
-        }
-        (Answer::Slot(Some(None)), Question::Slot(slot)) => {
             let what = format!("the {} slot does not tell its version", slot.as_str());
             observed.insert(offer, Seen::Unreachable(what));
         }

@@ -13,7 +13,7 @@ use crate::marketplace::{
     OperationStatus, Post, Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Look, Obstacle, Sent, Standstill, Trigger, step,
+    Answer, Command, Event as Step, Look, Next, Obstacle, Sent, Standstill, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::{Intent, Reason};
@@ -66,24 +66,22 @@ impl Reconciler {
         let Some(desired) = job.desired.get(&change.offer) else { return Triggered::Stopped };
         let target = Target { job, policy, change, desired, observed, action, kind, version };
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
-        let (mut trigger, mut command) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
+        let (mut trigger, mut next) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
         let mut attempt = None;
         loop {
-            let event = match command {
-                Command::Follow(sent) => return self.follow_sent(&target, &sent).await,
-                Command::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
-                command => {
-                    if let Command::Send(intent) = &command {
-                        attempt = Some(intent.clone());
-                    }
-                    match self.carry_out(&target, command).await {
-                        Some(event) => event,
-                        None => return Triggered::Stopped,
-                    }
-                }
+            let command = match next {
+                Next::Follow(sent) => return self.follow_sent(&target, &sent).await,
+                Next::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
+                Next::Do(command) => command,
             };
-            tracing::debug!(offer = %change.offer, ?event, "trigger protocol");
-            (trigger, command) = step(trigger, event, self.settings.patience);
+            if let Command::Send(intent) = &command {
+                attempt = Some(intent.clone());
+            }
+            let Some(event) = self.carry_out(&target, command).await else {
+                return Triggered::Stopped;
+            };
+            tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
+            (trigger, next) = step(trigger, event, self.settings.patience);
         }
     }
 
@@ -92,8 +90,7 @@ impl Reconciler {
     async fn carry_out(&self, target: &Target<'_>, command: Command) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
-            Command::Check if self.stop.is_cancelled() => None,
-            Command::WriteIntent(_) if self.stop.is_cancelled() => None,
+            Command::Check | Command::WriteIntent(_) if self.stop.is_cancelled() => None,
             Command::Check => Some(self.check_again(target).await),
             Command::WriteIntent(intent) => {
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
@@ -135,8 +132,6 @@ impl Reconciler {
                     () = tokio::time::sleep(pause) => Some(Step::Elapsed),
                 }
             }
-            // The caller ends with these.
-            Command::Follow(_) | Command::Stop(_) => None,
         }
     }
 

@@ -51,20 +51,20 @@ impl Lines {
         match record.phase {
             Phase::Failed | Phase::Blocked => tracing::error!(
                 %offer, phase, ?reason, operation = id, request = request.map(tracing::field::display),
-                error, "{}", record.message
+                error, "{offer}: {}", record.message
             ),
             Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress
                 if error.is_some() =>
             {
                 tracing::warn!(
                     %offer, phase, ?reason, operation = id,
-                    request = request.map(tracing::field::display), error, "{}", record.message
+                    request = request.map(tracing::field::display), error, "{offer}: {}", record.message
                 );
             }
             Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
                 tracing::info!(
                     %offer, phase, ?reason, operation = id,
-                    request = request.map(tracing::field::display), "{}", record.message
+                    request = request.map(tracing::field::display), "{offer}: {}", record.message
                 );
             }
         }

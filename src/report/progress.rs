@@ -94,7 +94,7 @@ impl Reporter for Progress {
             Event::Waiting { offer, pause, why } => {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(bar) = bars.get(offer) {
-                    bar.set_message(format!("waiting {:.0?} {why}", pause));
+                    bar.set_message(format!("waiting {pause:.0?} {why}"));
                 }
             }
             Event::Stopping => {
