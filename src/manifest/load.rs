@@ -52,6 +52,14 @@ impl Document {
     fn whole(loaded: Loaded) -> Self {
         Self::Whole(Box::new(loaded))
     }
+
+    /// The offers that it comes after.
+    pub(super) fn after(&self) -> &[OfferId] {
+        match self {
+            Self::Whole(loaded) => &loaded.manifest.after,
+            Self::Broken { .. } => &[],
+        }
+    }
 }
 
 /// What one file holds, by itself: read without a look at any other.

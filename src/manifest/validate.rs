@@ -1,6 +1,7 @@
 //! What only shows across files: an offer given twice, an unknown one in `after`, cycles.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Related};
@@ -50,11 +51,12 @@ pub fn assemble<'a>(
         problems.extend(place(check.pending));
     }
     if problems.is_empty() {
-        let offers = check.offers.into_values().filter_map(|document| match document {
-            Document::Whole(loaded) => Some((loaded.id.clone(), Loaded::clone(loaded))),
-            // Not without a problem.
-            Document::Broken { .. } => None,
-        });
+        let offers =
+            files.iter().flat_map(|file| &file.documents).filter_map(|document| match document {
+                Document::Whole(loaded) => Some((loaded.id.clone(), Loaded::clone(loaded))),
+                // Not without a problem.
+                Document::Broken { .. } => None,
+            });
         Ok(ManifestSet {
             offers: offers.collect(),
             files: files.iter().map(|file| file.path().to_owned()).collect(),
@@ -90,17 +92,18 @@ struct Pending<'a> {
 }
 
 struct Check<'a> {
-    /// Each offer's first document, in the order of the files.
-    offers: BTreeMap<&'a OfferId, &'a Document>,
-    files: HashMap<&'a OfferId, Spot<'a>>,
+    /// Each offer's first document, by hash: a watcher does all this on every save, and ordering
+    /// ten thousand names several times over is what would take the time.
+    offers: HashMap<&'a OfferId, (Spot<'a>, &'a Document)>,
+    /// The offers that come after others, in order.
+    waiting: Vec<&'a OfferId>,
     pending: Vec<Pending<'a>>,
 }
 
 impl<'a> Check<'a> {
     /// Takes in all documents; an offer that is given twice is told here.
     fn new(files: &[&'a FileManifests]) -> Self {
-        let mut check =
-            Self { offers: BTreeMap::new(), files: HashMap::new(), pending: Vec::new() };
+        let mut check = Self { offers: HashMap::new(), waiting: Vec::new(), pending: Vec::new() };
         for file in files {
             for document in &file.documents {
                 let (id, number) = match document {
@@ -108,72 +111,68 @@ impl<'a> Check<'a> {
                     Document::Broken { id, document } => (id, *document),
                 };
                 let spot = Spot { file: file.path(), document: number };
-                if let Some(first) = check.files.get(id).copied() {
-                    let what = format!("the offer {id} has more than one manifest");
-                    let problem = Problem::new(what).hint("keep one of them");
-                    check.pending.push(Pending {
-                        spot,
-                        part: Part::Offer,
-                        problem,
-                        first: Some(first),
-                    });
-                } else {
-                    check.files.insert(id, spot);
-                    check.offers.insert(id, document);
+                match check.offers.entry(id) {
+                    Entry::Vacant(entry) => {
+                        entry.insert((spot, document));
+                        if !document.after().is_empty() {
+                            check.waiting.push(id);
+                        }
+                    }
+                    Entry::Occupied(entry) => {
+                        let what = format!("the offer {id} has more than one manifest");
+                        let problem = Problem::new(what).hint("keep one of them");
+                        let first = Some(entry.get().0);
+                        check.pending.push(Pending { spot, part: Part::Offer, problem, first });
+                    }
                 }
             }
         }
+        check.waiting.sort_unstable();
         check
     }
 
     fn after(&self, id: &OfferId) -> &'a [OfferId] {
-        match self.offers.get(id) {
-            Some(Document::Whole(loaded)) => &loaded.manifest.after,
-            Some(Document::Broken { .. }) | None => &[],
-        }
+        self.offers.get(id).map_or(&[], |(_, document)| document.after())
     }
 
     fn tell(&mut self, id: &OfferId, part: Part, problem: Problem) {
-        if let Some(spot) = self.files.get(id).copied() {
+        if let Some((spot, _)) = self.offers.get(id).copied() {
             self.pending.push(Pending { spot, part, problem, first: None });
         }
     }
 
     fn unknown(&mut self) {
-        let names: Vec<String> = self.offers.keys().map(ToString::to_string).collect();
-        let mut suggestions = MAX_SUGGESTIONS;
-        let ids: Vec<&OfferId> = self.offers.keys().copied().collect();
-        for id in ids {
-            for (index, after) in self.after(id).iter().enumerate() {
-                if self.offers.contains_key(after) {
-                    continue;
-                }
-                let text = after.to_string();
-                // Names of quite another length are not near.
-                let similar =
-                    names.iter().filter(|name| name.len().abs_diff(text.len()) <= text.len() / 2);
-                let near = if suggestions == 0 {
-                    None
-                } else {
-                    nearest(&text, similar.map(String::as_str))
-                };
-                suggestions = suggestions.saturating_sub(1);
-                let problem = Problem::new(format!("no manifest is about the offer \"{after}\""));
-                let problem = match near {
-                    Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
-                    None => problem.hint("add a manifest for it, or remove it here"),
-                };
-                self.tell(id, Part::After(index), problem);
-            }
+        let mut missing: Vec<(&'a OfferId, usize, &'a OfferId)> = Vec::new();
+        for id in &self.waiting {
+            let after = self.after(id).iter().enumerate();
+            let unknown = after.filter(|(_, after)| !self.offers.contains_key(after));
+            missing.extend(unknown.map(|(index, after)| (*id, index, after)));
+        }
+        if missing.is_empty() {
+            return;
+        }
+        let mut names: Vec<String> = self.offers.keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        for (number, (id, index, after)) in missing.into_iter().enumerate() {
+            let text = after.to_string();
+            // Names of quite another length are not near.
+            let is_near = |name: &&String| name.len().abs_diff(text.len()) <= text.len() / 2;
+            let similar = names.iter().filter(is_near).map(String::as_str);
+            let near = if number < MAX_SUGGESTIONS { nearest(&text, similar) } else { None };
+            let problem = Problem::new(format!("no manifest is about the offer \"{after}\""));
+            let problem = match near {
+                Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
+                None => problem.hint("add a manifest for it, or remove it here"),
+            };
+            self.tell(id, Part::After(index), problem);
         }
     }
 
     /// Finds cycles by a walk in depth, without recursion: a chain may be as long as there are
     /// offers. Each way back onto the current path is one cycle.
     fn cycles(&mut self) {
-        let mut done: BTreeSet<&'a OfferId> = BTreeSet::new();
-        let ids: Vec<&'a OfferId> = self.offers.keys().copied().collect();
-        for start in ids {
+        let mut done: HashSet<&'a OfferId> = HashSet::new();
+        for start in self.waiting.clone() {
             if done.contains(start) {
                 continue;
             }
