@@ -161,7 +161,7 @@ pub struct Globals {
     /// Say only what went wrong
     #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Whether to use color; NO_COLOR is obeyed
+    /// Whether to use color; `NO_COLOR` is obeyed
     #[arg(
         long,
         global = true,
@@ -226,7 +226,6 @@ pub struct Apply {
     /// Follow the operations to their end, for at most DURATION (e.g. --wait=2h)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = duration)]
-    #[expect(clippy::option_option, reason = "clap's form of a flag with an optional value")]
     pub wait: Option<Option<Duration>>,
     /// Refuse unless the change set has this digest: the one that golive plan showed
     #[arg(long, value_name = "DIGEST")]
@@ -347,7 +346,7 @@ mod tests {
     #[test]
     fn durations_are_written_with_units() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["", "90", "-5m", "soon", "1 fortnight", "99999999999999999999h"] {
             assert!(duration(wrong).is_err(), "{wrong}");

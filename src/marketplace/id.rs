@@ -18,7 +18,7 @@ pub enum IdError {
     /// Nothing was given.
     #[error("an id must not be empty")]
     Empty,
-    /// More than [`MAX_ID_LENGTH`] characters.
+    /// More than 50 characters, Partner Center's limit.
     #[error("an id has at most {MAX_ID_LENGTH} characters, this one has {0}")]
     TooLong(usize),
     /// A character that no id has.

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     const INTERVALS: Intervals =
-        Intervals { first: Duration::from_secs(30), longest: Duration::from_secs(300) };
+        Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
 
     #[test]
     fn intervals_grow_and_stay_within_their_bounds() {
@@ -150,6 +150,6 @@ mod tests {
             Follow::default().step(&FollowEvent::Failed { retry_after }, INTERVALS).1
         };
         assert_eq!(next(1), FollowCommand::PollAfter(Duration::from_secs(30)));
-        assert_eq!(next(900), FollowCommand::PollAfter(Duration::from_secs(900)));
+        assert_eq!(next(900), FollowCommand::PollAfter(Duration::from_mins(15)));
     }
 }
