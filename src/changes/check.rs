@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{ChangeSet, Decision};
+use super::change::ChangeSet;
+use super::decision::{Decision, Place};
 use super::observation::Seen;
 use super::planner::Input;
 use crate::manifest::DesiredState;
@@ -78,9 +79,11 @@ fn check_trigger(
     }
     for dependency in &manifest.after {
         let change = set.get(dependency);
-        let in_sync = change.is_none_or(|change| matches!(change.decision, Decision::InSync(_)));
-        let asked = input.policy.scope.is_none();
-        if !in_sync || (asked && change.is_none()) {
+        let live = change.map(|change| {
+            matches!(change.decision, Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)))
+        });
+        // A change set narrowed to a scope has no word on offers outside of it.
+        if !live.unwrap_or(input.policy.scope.is_some()) {
             violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));
         }
     }

@@ -1,17 +1,21 @@
 //! Pure: manifests, status and observations in, a change set out. No clock, no I/O, no chance.
 
+mod attempts;
 mod change;
 mod check;
+mod decision;
 mod diff;
+mod facts;
 mod observation;
 mod planner;
 mod rules;
+#[cfg(test)]
+mod tests;
 
-pub use change::{
-    Block, Change, ChangeSet, Decision, Failure, Hold, Outcome, Place, Standing, Summary, Tracked,
-};
+pub use change::{Change, ChangeSet, Standing, Summary};
 pub use check::{Violation, check};
+pub use decision::{Block, Decision, Failure, Hold, Outcome, Place, Tracked};
 pub use diff::diff;
+pub(crate) use facts::ended;
 pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen};
 pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};
-pub(crate) use rules::ended;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
-use super::change::{Block, Change, ChangeSet, Decision, Place};
+use super::change::{Change, ChangeSet};
+use super::decision::{Block, Decision, Place};
+use super::facts;
 use super::observation::{Observation, Question, Seen};
 use super::rules::Case;
 use crate::manifest::Loaded;
@@ -198,8 +200,8 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = observation.map(|seen| Case::standing(seen, recorded)).unwrap_or_default();
-    let to = Case::target(&decision, &from, loaded);
+    let from = observation.map(|seen| facts::standing(seen, recorded)).unwrap_or_default();
+    let to = facts::target(&decision, &from, loaded);
     let etag = observation.and_then(|seen: &Observation| seen.etag.clone());
     Ok(Change { offer: loaded.id.clone(), decision, from, to, etag })
 }

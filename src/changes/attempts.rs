@@ -1,0 +1,149 @@
+//! Row 5: attempts that ended badly are shown, not repeated.
+
+use super::decision::{Failure, Outcome};
+use super::facts::ended;
+use super::observation::{OperationSeen, Question};
+use super::rules::{Case, Position};
+use crate::manifest::DesiredState;
+use crate::marketplace::{OfferStatus, OperationKind, Submission, Version};
+use crate::status::{Intent, OperationRecord};
+
+impl Case<'_> {
+    /// Row 5: the last attempt to bring this very version here ended badly, and nothing changed.
+    pub(super) fn failed(&self, position: &Position) -> Result<Option<Failure>, Question> {
+        let version = match (position, self.desired.manifest.state) {
+            (Position::InPreview(version), DesiredState::Live) => *version,
+            (Position::NeverInPreview, DesiredState::Preview) => {
+                let Some(version) = self.observed.version else { return Ok(None) };
+                version
+            }
+            // Golive was not tried, publish not asked for, or the status not understood.
+            (Position::InPreview(_) | Position::Unclear(_), _)
+            | (Position::NeverInPreview, DesiredState::Live) => return Ok(None),
+        };
+        if self.other_version_pinned(version) {
+            return Ok(None);
+        }
+        if let Some(intent) = self.intent_for(version) {
+            // Whether a retry was asked for matters no more: this is the retry.
+            let newest = self.observed.newest_submission(&intent.kind, version);
+            let of_intent = newest.filter(|it| Some(&it.id) != intent.last_submission.as_ref());
+            return of_intent.map_or(Ok(None), |it| self.failure_in(it, version));
+        }
+        if self.retry {
+            return Ok(None);
+        }
+        if let Some(operation) = self.last_recorded(version) {
+            let unchanged = operation.manifest_digest == self.desired.digest;
+            return Ok(unchanged.then(|| self.failure_of(operation)).flatten());
+        }
+        match self.observed.status() {
+            OfferStatus::WaitingForPublisherReview
+            | OfferStatus::Canceled
+            | OfferStatus::Failed
+            | OfferStatus::NotStarted => self.failed_elsewhere(version),
+            // What last ended, ended well; or nothing was ever tried.
+            OfferStatus::NeverPublished
+            | OfferStatus::Running
+            | OfferStatus::Succeeded
+            | OfferStatus::Published
+            | OfferStatus::Unknown(_) => Ok(None),
+        }
+    }
+
+    /// The attempt of another hand, as the submissions tell; or, where they say nothing, as the
+    /// offer's own status does.
+    fn failed_elsewhere(&self, version: Version) -> Result<Option<Failure>, Question> {
+        let submissions = self.submissions()?;
+        if let Some(last) = self.observed.newest_submission(&self.wanted_kind(), version) {
+            let Some(outcome) = Outcome::of(&last.state) else { return Ok(None) };
+            let (steps, messages) = match self.observed.operations.get(&last.id) {
+                None => return Err(Question::Operation(last.reference())),
+                Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),
+                Some(OperationSeen::Expired) => (Vec::new(), Vec::new()),
+            };
+            let (kind, id) = (last.kind.clone(), Some(last.id.clone()));
+            return Ok(Some(Failure {
+                outcome,
+                kind,
+                id,
+                version: Some(version),
+                steps,
+                messages,
+            }));
+        }
+        let outcome = match self.observed.status() {
+            OfferStatus::Failed => Outcome::Failed,
+            OfferStatus::Canceled => Outcome::Canceled,
+            OfferStatus::NeverPublished
+            | OfferStatus::NotStarted
+            | OfferStatus::WaitingForPublisherReview
+            | OfferStatus::Running
+            | OfferStatus::Succeeded
+            | OfferStatus::Published
+            | OfferStatus::Unknown(_) => return Ok(None),
+        };
+        if submissions.iter().any(|submission| Outcome::of(&submission.state) == Some(outcome)) {
+            return Ok(None); // Another attempt explains the status.
+        }
+        let Some(report) = &self.observed.report else { return Err(Question::Status) };
+        Ok(Some(Failure {
+            outcome,
+            kind: OperationKind::Unknown(String::new()),
+            id: None,
+            version: Some(version),
+            steps: report.steps.clone(),
+            messages: report.messages.clone(),
+        }))
+    }
+
+    /// The failure a submission tells of, with what the marketplace said about it.
+    fn failure_in(
+        &self,
+        submission: &Submission,
+        version: Version,
+    ) -> Result<Option<Failure>, Question> {
+        let Some(outcome) = Outcome::of(&submission.state) else { return Ok(None) };
+        let (steps, messages) = match self.observed.operations.get(&submission.id) {
+            None => return Err(Question::Operation(submission.reference())),
+            Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),
+            Some(OperationSeen::Expired) => (Vec::new(), Vec::new()),
+        };
+        let (kind, id) = (submission.kind.clone(), Some(submission.id.clone()));
+        Ok(Some(Failure { outcome, kind, id, version: Some(version), steps, messages }))
+    }
+
+    /// The request for a version that may have been sent.
+    fn intent_for(&self, version: Version) -> Option<&Intent> {
+        let intent = self.recorded?.intent.as_ref()?;
+        (intent.kind == self.wanted_kind() && intent.version == version).then_some(intent)
+    }
+
+    /// The recorded attempt at the wanted operation for a version, once it has ended.
+    fn last_recorded(&self, version: Version) -> Option<&OperationRecord> {
+        let operation = self.recorded?.operation.as_ref()?;
+        let about_this = operation.version.is_none_or(|it| it == version);
+        let of_this_kind = operation.kind == self.wanted_kind()
+            || matches!(operation.kind, OperationKind::Unknown(_));
+        let ended_badly =
+            ended(operation, self.observed).is_some_and(|status| Outcome::of(&status).is_some());
+        (about_this && of_this_kind && ended_badly).then_some(operation)
+    }
+
+    pub(super) fn recorded_failure(&self) -> Option<&OperationRecord> {
+        self.last_recorded(self.observed.version?)
+    }
+
+    fn failure_of(&self, operation: &OperationRecord) -> Option<Failure> {
+        let outcome = Outcome::of(&ended(operation, self.observed)?)?;
+        let known = operation.id.as_ref().and_then(|id| self.observed.operations.get(id));
+        let (steps, messages) = match known {
+            Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),
+            Some(OperationSeen::Expired) | None => {
+                (operation.steps.clone(), operation.messages.clone())
+            }
+        };
+        let (kind, id) = (operation.kind.clone(), operation.id.clone());
+        Some(Failure { outcome, kind, id, version: operation.version, steps, messages })
+    }
+}

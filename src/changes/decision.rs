@@ -1,0 +1,336 @@
+//! What is to be done about one offer, and why.
+
+use jiff::Timestamp;
+
+use crate::marketplace::{Message, OfferId, OperationKind, OperationStatus, Step, Version};
+use crate::status::{Phase, Reason};
+
+/// What is to be done about one offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Send golive.
+    GoLive {
+        /// The version in preview.
+        version: Version,
+    },
+    /// Send publish.
+    Publish {
+        /// The version of the draft.
+        version: Version,
+    },
+    /// Follow the operation that runs.
+    Track(Tracked),
+    /// Nothing: the offer is where it should be.
+    InSync(Place),
+    /// Nothing for now, on purpose.
+    Held(Hold),
+    /// Nothing: a person must mend something.
+    Blocked(Block),
+    /// Nothing: the last attempt ended badly, and nothing changed since.
+    Failed(Failure),
+}
+
+/// An operation that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// What it does.
+    pub kind: OperationKind,
+    /// Its id, where the marketplace tells.
+    pub id: Option<String>,
+    /// The version it works on, where that is known.
+    pub version: Option<Version>,
+    /// Whether the record knows it already; otherwise it is adopted.
+    pub recorded: bool,
+    /// Where it is, in words, e.g. `Live, 42 %`.
+    pub at: Option<String>,
+}
+
+/// Where an offer is that is in sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In production, as desired.
+    Live(Version),
+    /// In production although preview is desired.
+    AlreadyLive(Version),
+    /// In preview, as desired.
+    Preview(Option<Version>),
+}
+
+/// Why an offer is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// `suspend: true`
+    Suspended,
+    /// `notBefore` is ahead.
+    Scheduled(Timestamp),
+    /// These offers are not live yet.
+    WaitingForDependency(Vec<OfferId>),
+}
+
+/// Why an offer is blocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// 401.
+    Unauthorized(String),
+    /// 403.
+    Forbidden(String),
+    /// 404.
+    NotFound(String),
+    /// The pinned version is not the one in preview.
+    VersionMismatch {
+        /// What the manifest pins.
+        pinned: Version,
+        /// What is in preview.
+        found: Version,
+    },
+    /// Nothing was ever published to preview.
+    NotInPreview,
+    /// The raw text of a status this golive does not know.
+    UnknownStatus(String),
+    /// The same request was refused before, and nothing changed since.
+    Refused(String),
+    /// The marketplace could not be asked.
+    Unreachable(String),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It failed.
+    Failed,
+    /// Somebody canceled it.
+    Canceled,
+}
+
+impl Outcome {
+    /// The outcome an operation's status stands for, if it ended without success.
+    #[must_use]
+    pub fn of(status: &OperationStatus) -> Option<Self> {
+        match status {
+            OperationStatus::Failed => Some(Self::Failed),
+            OperationStatus::Canceled => Some(Self::Canceled),
+            OperationStatus::NotStarted
+            | OperationStatus::Running
+            | OperationStatus::Succeeded
+            | OperationStatus::Unknown(_) => None,
+        }
+    }
+}
+
+/// The attempt that ended badly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// How.
+    pub outcome: Outcome,
+    /// What it was to do.
+    pub kind: OperationKind,
+    /// Its id, where it is known.
+    pub id: Option<String>,
+    /// The version it was for, where that is known.
+    pub version: Option<Version>,
+    /// Its steps, with their messages.
+    pub steps: Vec<Step>,
+    /// Messages about the whole.
+    pub messages: Vec<Message>,
+}
+
+impl Decision {
+    /// The stable word for what is to be done.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::GoLive { .. } => "GoLive",
+            Self::Publish { .. } => "Publish",
+            Self::Track(_) => "Track",
+            Self::InSync(_) => "InSync",
+            Self::Held(_) => "Held",
+            Self::Blocked(_) => "Blocked",
+            Self::Failed(_) => "Failed",
+        }
+    }
+
+    /// Whether a request that changes something would be sent.
+    #[must_use]
+    pub fn is_trigger(&self) -> bool {
+        match self {
+            Self::GoLive { .. } | Self::Publish { .. } => true,
+            Self::Track(_)
+            | Self::InSync(_)
+            | Self::Held(_)
+            | Self::Blocked(_)
+            | Self::Failed(_) => false,
+        }
+    }
+
+    /// The phase of an offer about which this was decided.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::GoLive { .. } | Self::Publish { .. } => Phase::Triggering,
+            Self::Track(_) => Phase::InProgress,
+            Self::InSync(Place::Live(_) | Place::AlreadyLive(_)) => Phase::Live,
+            Self::InSync(Place::Preview(_)) => Phase::Preview,
+            Self::Held(_) => Phase::Held,
+            Self::Blocked(_) => Phase::Blocked,
+            Self::Failed(_) => Phase::Failed,
+        }
+    }
+
+    /// The stable word for why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::GoLive { .. } => Reason::GoLivePending,
+            Self::Publish { .. } => Reason::PublishPending,
+            Self::Track(tracked) => running_reason(&tracked.kind),
+            Self::InSync(Place::Live(_)) => Reason::InProduction,
+            Self::InSync(Place::AlreadyLive(_)) => Reason::AlreadyLive,
+            Self::InSync(Place::Preview(_)) => Reason::InPreview,
+            Self::Held(Hold::Suspended) => Reason::Suspended,
+            Self::Held(Hold::Scheduled(_)) => Reason::Scheduled,
+            Self::Held(Hold::WaitingForDependency(_)) => Reason::WaitingForDependency,
+            Self::Blocked(block) => block.reason(),
+            Self::Failed(failure) => match failure.outcome {
+                Outcome::Failed => Reason::OperationFailed,
+                Outcome::Canceled => Reason::OperationCanceled,
+            },
+        }
+    }
+
+    /// Why, as a sentence for people.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::GoLive { version } => {
+                format!("version {version} is in preview and is to go live")
+            }
+            Self::Publish { version } => {
+                format!("version {version} was never published and is to go to preview")
+            }
+            Self::Track(tracked) => tracked.message(),
+            Self::InSync(place) => place.message(),
+            Self::Held(hold) => hold.message(),
+            Self::Blocked(block) => block.message(),
+            Self::Failed(failure) => failure.message(),
+        }
+    }
+}
+
+/// The reason of an offer on which an operation of this kind runs.
+fn running_reason(kind: &OperationKind) -> Reason {
+    match kind {
+        OperationKind::GoLive => Reason::GoLiveRunning,
+        OperationKind::Publish => Reason::PublishRunning,
+        OperationKind::Cancel | OperationKind::Unknown(_) => Reason::OperationRunning,
+    }
+}
+
+impl Tracked {
+    fn message(&self) -> String {
+        let nameless = self.kind.as_str().is_empty();
+        let mut text =
+            format!("{} runs", if nameless { "an operation" } else { self.kind.as_str() });
+        if let Some(at) = &self.at {
+            text = format!("{text}: {at}");
+        }
+        if !self.recorded {
+            text.push_str(" (started elsewhere; golive follows it)");
+        }
+        text
+    }
+}
+
+impl Place {
+    fn message(self) -> String {
+        match self {
+            Self::Live(version) => format!("version {version} is live"),
+            Self::AlreadyLive(version) => format!(
+                "version {version} is live already; the manifest asks for preview, but a live offer can't be taken back"
+            ),
+            Self::Preview(Some(version)) => format!("version {version} is in preview"),
+            Self::Preview(None) => "the offer is in preview".to_owned(),
+        }
+    }
+}
+
+impl Hold {
+    fn message(&self) -> String {
+        match self {
+            Self::Suspended => "the manifest says suspend: true".to_owned(),
+            Self::Scheduled(until) => format!("the manifest says notBefore: {until}"),
+            Self::WaitingForDependency(offers) => {
+                let names: Vec<_> = offers.iter().map(ToString::to_string).collect();
+                format!(
+                    "waits until {} {} live",
+                    names.join(", "),
+                    if names.len() == 1 { "is" } else { "are" }
+                )
+            }
+        }
+    }
+}
+
+impl Block {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Unauthorized(_) => Reason::Unauthorized,
+            Self::Forbidden(_) => Reason::Forbidden,
+            Self::NotFound(_) => Reason::NotFound,
+            Self::VersionMismatch { .. } => Reason::VersionMismatch,
+            Self::NotInPreview => Reason::NotInPreview,
+            Self::UnknownStatus(_) => Reason::UnknownStatus,
+            Self::Refused(_) => Reason::Refused,
+            Self::Unreachable(_) => Reason::Unreachable,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Unauthorized(said)
+            | Self::Forbidden(said)
+            | Self::NotFound(said)
+            | Self::Unreachable(said) => said.clone(),
+            Self::VersionMismatch { pinned, found } => format!(
+                "the manifest pins version {pinned}, but version {found} is in preview; \
+                 publish version {pinned}, or pin {found}"
+            ),
+            Self::NotInPreview => {
+                "the offer is not in preview; publish it to preview first (state: preview does that)".to_owned()
+            }
+            Self::UnknownStatus(text) => format!(
+                "the marketplace gives the status {text:?}, which this golive does not know; nothing is sent"
+            ),
+            Self::Refused(message) => format!(
+                "{message}; not repeated until the manifest or the offer changes, or --retry is given"
+            ),
+        }
+    }
+}
+
+impl Failure {
+    /// The step that ended it, where one shows.
+    #[must_use]
+    pub fn step(&self) -> Option<&Step> {
+        crate::status::stopped_step(&self.steps)
+    }
+
+    fn message(&self) -> String {
+        let nameless = self.kind.as_str().is_empty();
+        let what = format!("the last {}", if nameless { "operation" } else { self.kind.as_str() });
+        let version =
+            self.version.map(|version| format!(" of version {version}")).unwrap_or_default();
+        let outcome = match self.outcome {
+            Outcome::Failed => "failed",
+            Outcome::Canceled => "was canceled",
+        };
+        let mut text = format!("{what}{version} {outcome}");
+        if let Some(step) = self.step() {
+            text = format!("{text} at {}", step.name);
+        }
+        let said = self.step().map(|step| step.messages.as_slice()).unwrap_or_default();
+        if let Some(message) = said.iter().chain(&self.messages).next() {
+            text = format!("{text}: {}", message.text);
+        }
+        text
+    }
+}

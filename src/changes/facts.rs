@@ -1,0 +1,140 @@
+//! What follows from what was seen and recorded: where an offer stands, what is in production,
+//! how an operation ended.
+
+use super::change::Standing;
+use super::decision::Decision;
+use super::observation::{Observation, OperationSeen};
+use crate::manifest::{DesiredState, Loaded};
+use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
+use crate::status::{OfferRecord, OperationRecord};
+
+/// The version known to be in production without asking: what the marketplace said, or a golive
+/// that golive itself followed to a good end. The latter keeps a marketplace whose slots lag
+/// behind from being sent a second one.
+pub(super) fn known_live(
+    observed: &Observation,
+    recorded: Option<&OfferRecord>,
+) -> Option<Version> {
+    let followed = recorded.and_then(|record| record.operation.as_ref()).filter(|operation| {
+        operation.kind == OperationKind::GoLive
+            && ended(operation, observed) == Some(OperationStatus::Succeeded)
+    });
+    let followed = followed.and_then(|operation| operation.version);
+    observed.known_live().max(followed)
+}
+
+/// How a recorded operation ended: by the record, by the answer to a poll, or, where its URL has
+/// expired, by what the offer says. `None` while it runs as far as is known.
+pub(crate) fn ended(
+    operation: &OperationRecord,
+    observed: &Observation,
+) -> Option<OperationStatus> {
+    if operation.status.is_finished() {
+        return Some(operation.status.clone());
+    }
+    let seen = operation.id.as_ref().and_then(|id| observed.operations.get(id));
+    match (seen, operation.id.as_ref()) {
+        (Some(OperationSeen::Known(known)), _) => {
+            Some(known.standing(&operation.kind)).filter(OperationStatus::is_finished)
+        }
+        (Some(OperationSeen::Expired), Some(id)) => {
+            Some(ended_unseen(operation, observed, Some(id)))
+        }
+        (None, Some(_)) => None,
+        (Some(OperationSeen::Expired) | None, None) => {
+            let runs = *observed.status() == OfferStatus::Running;
+            (!runs).then(|| ended_unseen(operation, observed, None))
+        }
+    }
+}
+
+/// How an operation ended that can no longer be asked for. One that left no trace counts as
+/// canceled: that is shown to a person and not repeated.
+fn ended_unseen(
+    operation: &OperationRecord,
+    observed: &Observation,
+    id: Option<&String>,
+) -> OperationStatus {
+    let mut submissions = observed.submissions.iter().flatten();
+    if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
+        return submission.state.clone();
+    }
+    let in_place = match operation.kind {
+        OperationKind::Publish => {
+            *observed.status() == OfferStatus::WaitingForPublisherReview
+                || observed.preview.version().is_some()
+        }
+        OperationKind::GoLive | OperationKind::Cancel | OperationKind::Unknown(_) => {
+            let live = observed.known_live();
+            live.is_some() && live >= operation.version
+        }
+    };
+    if in_place {
+        OperationStatus::Succeeded
+    } else if *observed.status() == OfferStatus::Failed {
+        OperationStatus::Failed
+    } else {
+        OperationStatus::Canceled
+    }
+}
+
+/// Where the offer stands.
+pub(super) fn standing(observed: &Observation, recorded: Option<&OfferRecord>) -> Standing {
+    let live_version = known_live(observed, recorded);
+    let (state, preview_version) = match observed.status() {
+        OfferStatus::NeverPublished => (Some("draft"), None),
+        OfferStatus::WaitingForPublisherReview => (Some("preview"), observed.version),
+        OfferStatus::Succeeded | OfferStatus::Published => {
+            let preview = observed.preview.version().or(observed.version);
+            (
+                Some(if live_version.is_some() && live_version >= preview {
+                    "live"
+                } else {
+                    "preview"
+                }),
+                preview,
+            )
+        }
+        OfferStatus::NotStarted
+        | OfferStatus::Running
+        | OfferStatus::Canceled
+        | OfferStatus::Failed
+        | OfferStatus::Unknown(_) => {
+            let preview = observed.preview.version();
+            let state = match (preview, live_version) {
+                (Some(preview), live) if live < Some(preview) => Some("preview"),
+                (_, Some(_)) => Some("live"),
+                (Some(_) | None, None) => None,
+            };
+            (state, preview)
+        }
+    };
+    Standing { state, preview_version, live_version }
+}
+
+/// Where the offer should stand.
+pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> Standing {
+    let pinned = desired.manifest.version;
+    match decision {
+        Decision::GoLive { version } => Standing {
+            state: Some("live"),
+            preview_version: Some(*version),
+            live_version: Some(*version),
+        },
+        Decision::Publish { version } => Standing {
+            state: Some("preview"),
+            preview_version: Some(*version),
+            live_version: from.live_version,
+        },
+        Decision::InSync(_) => from.clone(),
+        Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
+            let live = desired.manifest.state == DesiredState::Live;
+            let live_version = pinned.or(from.preview_version).filter(|_| live);
+            Standing {
+                state: Some(desired.manifest.state.as_str()),
+                preview_version: pinned.filter(|_| live).or(from.preview_version),
+                live_version: live_version.or(from.live_version),
+            }
+        }
+    }
+}
