@@ -51,20 +51,16 @@ impl Scene {
             problems: Vec::new(),
         };
         // `after` may name offers that this one file does not have.
-        let set = match assemble(&found, [&file]) {
-            Ok(set) => set,
-            Err(_) => {
-                let without =
-                    text.lines().filter(|line| !line.starts_with("after")).collect::<Vec<_>>();
-                let bytes = without.join("\n");
-                let file = FileManifests::from_bytes(Path::new("vm.yaml"), bytes.as_bytes());
-                let mut set = assemble(&found, [&file]).unwrap();
-                let after = text.lines().find_map(|line| line.strip_prefix("after: ")).unwrap();
-                let after = after.trim_matches(['[', ']']).split(", ").map(offer).collect();
-                set.offers.values_mut().next().unwrap().manifest.after = after;
-                set
-            }
-        };
+        let set = assemble(&found, [&file]).unwrap_or_else(|_| {
+            let without: Vec<_> = text.lines().filter(|line| !line.starts_with("after")).collect();
+            let bytes = without.join("\n");
+            let file = FileManifests::from_bytes(Path::new("vm.yaml"), bytes.as_bytes());
+            let mut set = assemble(&found, [&file]).unwrap();
+            let after = text.lines().find_map(|line| line.strip_prefix("after: ")).unwrap();
+            let after = after.trim_matches(['[', ']']).split(", ").map(offer).collect();
+            set.offers.values_mut().next().unwrap().manifest.after = after;
+            set
+        });
         self.desired.extend(set.offers);
         self
     }

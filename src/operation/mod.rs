@@ -2,6 +2,8 @@
 //! `(state, command)`. What is done with a command is [`crate::reconcile`]'s business.
 
 mod follow;
+#[cfg(test)]
+mod tests;
 mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
