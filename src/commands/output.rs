@@ -63,7 +63,7 @@ pub(super) fn reporter(globals: &Globals, clock: &Arc<dyn Clock>) -> Arc<dyn Rep
         return Arc::new(progress);
     }
     start_log(globals, LevelFilter::INFO, clock, io::stderr);
-    Arc::new(Lines::default())
+    Arc::new(Lines)
 }
 
 /// Sets up the log alone.

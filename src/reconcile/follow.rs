@@ -52,7 +52,7 @@ impl Reconciler {
             }
         };
         let now = self.clock.now();
-        let record = self.store.edit(
+        let edited = self.store.edit(
             offer,
             || record.clone(),
             |record| match &heard {
@@ -61,7 +61,7 @@ impl Reconciler {
                 Err(None) => {}
             },
         );
-        self.reporter.report(&Event::Changed { offer, record: &record });
+        self.tell(offer, &edited);
         let command = self.advance(offer, operation.id.clone(), &event, heard.ok());
         if let Err(error) = self.store.commit().await {
             tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");

@@ -13,7 +13,7 @@ use crate::changes::{
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::report::Event;
-use crate::status::{OfferRecord, Phase};
+use crate::status::{Edited, OfferRecord, Phase};
 
 /// How often an offer may change under golive's hands in one run.
 const MAX_CONFLICTS: u32 = 3;
@@ -106,15 +106,21 @@ impl Reconciler {
         offer: &OfferId,
         desired: &Loaded,
         change: impl FnOnce(&mut OfferRecord),
-    ) -> OfferRecord {
-        let now = self.clock.now();
+    ) {
         let fresh = || {
             let file = file_seen_from(self.store.path(), &desired.file);
-            record::fresh(desired, file, now)
+            record::fresh(desired, file, self.clock.now())
         };
-        let record = self.store.edit(offer, fresh, change);
-        self.reporter.report(&Event::Changed { offer, record: &record });
-        record
+        self.tell(offer, &self.store.edit(offer, fresh, change));
+    }
+
+    /// Tells of a change, if there is one.
+    pub(super) fn tell(&self, offer: &OfferId, edited: &Edited) {
+        let Edited { before, after } = edited;
+        if before.as_ref() != Some(after) {
+            let event = Event::Changed { offer, before: before.as_ref(), record: after };
+            self.reporter.report(&event);
+        }
     }
 
     async fn trigger_all(

@@ -22,6 +22,8 @@ pub enum Event<'a> {
     Changed {
         /// The offer.
         offer: &'a OfferId,
+        /// What it was; `None` where the offer was not known.
+        before: Option<&'a OfferRecord>,
         /// What it is now.
         record: &'a OfferRecord,
     },

@@ -1,17 +1,12 @@
 //! A line in the log for every change of state.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use super::event::{Event, Reporter};
 use crate::marketplace::OfferId;
 use crate::status::{OfferRecord, Phase, Reason};
 
-/// Writes to the log: one line when an offer's phase, reason or step changes.
-#[derive(Debug, Default)]
-pub struct Lines {
-    last: Mutex<HashMap<OfferId, Shown>>,
-}
+/// Writes to the log: one line when an offer's phase, reason, step or error changes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines;
 
 /// What of a record makes a new line.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,10 +30,9 @@ impl Shown {
 }
 
 impl Lines {
-    fn changed(&self, offer: &OfferId, record: &OfferRecord) {
+    fn changed(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
         let shown = Shown::of(record);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.get(offer) == Some(&shown) {
+        if before.is_some_and(|before| Shown::of(before) == shown) {
             return;
         }
         let operation = record.operation.as_ref();
@@ -68,7 +62,6 @@ impl Lines {
                 );
             }
         }
-        last.insert(offer.clone(), shown);
     }
 }
 
@@ -81,7 +74,7 @@ impl Reporter for Lines {
             Event::Planned(set) => {
                 tracing::info!(digest = set.digest(), "{}", set.summary());
             }
-            Event::Changed { offer, record } => self.changed(offer, record),
+            Event::Changed { offer, before, record } => Self::changed(offer, *before, record),
             Event::Forgotten(offer) => {
                 tracing::info!(%offer, "the manifest is gone, so that the offer leaves the status file");
             }

@@ -85,7 +85,7 @@ fn style() -> ProgressStyle {
 impl Reporter for Progress {
     fn report(&self, event: &Event<'_>) {
         match event {
-            Event::Changed { offer, record } => self.changed(offer, record),
+            Event::Changed { offer, record, .. } => self.changed(offer, record),
             Event::Doubt { offer, why } => {
                 let line =
                     format!("{offer}  it is not known whether the request was accepted: {why}");

@@ -17,7 +17,9 @@ const MAX_ROWS: usize = 50;
 /// What came of a run: a table of offers, what went wrong in full, and a summary.
 #[must_use]
 pub fn apply_text(outcome: &Outcome, width: Option<u16>) -> String {
-    let mut text = table(&outcome.records, width);
+    // On a terminal, an empty line sets the result off from the progress above it.
+    let mut text = String::from(if width.is_some() { "\n" } else { "" });
+    text.push_str(&table(&outcome.records, width));
     text.push_str(&problems(&outcome.records));
     let nothing = outcome.triggered == 0
         && outcome.problems() == 0
@@ -80,8 +82,11 @@ fn table(records: &BTreeMap<OfferId, OfferRecord>, width: Option<u16>) -> String
                 Cell::new(&record.message),
             ]);
         }
+        if let Some(first) = table.column_mut(0) {
+            first.set_padding((0, 1));
+        }
         for line in table.lines() {
-            let _ = writeln!(text, "{}", line.trim());
+            let _ = writeln!(text, "{}", line.trim_end());
         }
     }
     let hidden = records.len() - rows.len();

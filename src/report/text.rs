@@ -26,7 +26,8 @@ pub fn plan_text(set: &ChangeSet) -> String {
         text.push('\n');
     }
     let summary = set.summary();
-    let nothing = if summary.has_changes() { "" } else { " Nothing to do." };
+    let calm = !summary.has_changes() && summary.blocked + summary.failed == 0;
+    let nothing = if calm { " Nothing to do." } else { "" };
     let _ = writeln!(text, "{}{nothing}", paint(BOLD, &format!("{summary}.")));
     let _ = writeln!(text, "{}", paint(DIM, &format!("digest {}", set.digest())));
     text

@@ -12,4 +12,4 @@ pub use record::{
     stopped_step,
 };
 pub use schema::status_schema;
-pub use store::{StatusStore, StoreError, parse, read};
+pub use store::{Edited, StatusStore, StoreError, parse, read};

@@ -105,6 +105,15 @@ pub struct StatusStore {
     writer: tokio::sync::Mutex<()>,
 }
 
+/// What an edit made of an offer's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The record before; `None` where there was none.
+    pub before: Option<OfferRecord>,
+    /// The record now.
+    pub after: OfferRecord,
+}
+
 #[derive(Debug)]
 struct Model {
     file: StatusFile,
@@ -156,16 +165,16 @@ impl StatusStore {
         offer: &OfferId,
         fresh: impl FnOnce() -> OfferRecord,
         change: impl FnOnce(&mut OfferRecord),
-    ) -> OfferRecord {
+    ) -> Edited {
         let mut model = self.model();
-        let known = model.file.offers.get(offer);
-        let mut record = known.cloned().unwrap_or_else(fresh);
-        change(&mut record);
-        if known != Some(&record) {
-            model.file.offers.insert(offer.clone(), record.clone());
+        let before = model.file.offers.get(offer).cloned();
+        let mut after = before.clone().unwrap_or_else(fresh);
+        change(&mut after);
+        if before.as_ref() != Some(&after) {
+            model.file.offers.insert(offer.clone(), after.clone());
             model.generation += 1;
         }
-        record
+        Edited { before, after }
     }
 
     /// Forgets an offer, in memory.
