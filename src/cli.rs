@@ -103,7 +103,7 @@ pub struct Globals {
         env = "GOLIVE_TIMEOUT",
         hide_env_values = true
     )]
-    #[arg(default_value = "60s", help_heading = "Timing", value_parser = duration)]
+    #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
     pub timeout: Duration,
     /// The first interval between two polls of an operation [default: 30s; 250ms with --emulator]
     #[arg(
@@ -113,7 +113,7 @@ pub struct Globals {
         env = "GOLIVE_POLL",
         hide_env_values = true
     )]
-    #[arg(help_heading = "Timing", value_parser = duration)]
+    #[arg(help_heading = "Timing", value_parser = positive_duration)]
     pub poll: Option<Duration>,
     /// The longest interval; they grow [default: 5m; 2s with --emulator]
     #[arg(
@@ -123,7 +123,7 @@ pub struct Globals {
         env = "GOLIVE_POLL_MAX",
         hide_env_values = true
     )]
-    #[arg(help_heading = "Timing", value_parser = duration)]
+    #[arg(help_heading = "Timing", value_parser = positive_duration)]
     pub poll_max: Option<Duration>,
     /// How long after a request without an answer the offer must be unchanged before the request
     /// may be sent again
@@ -318,6 +318,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write 90s, 5m, 2h or 1h30m");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed.is_zero() {
+        Err(format!("{text:?} is too short; give at least 1ms"))
+    } else {
+        Ok(parsed)
+    }
 }
 
 fn concurrency(text: &str) -> Result<usize, String> {

@@ -9,6 +9,17 @@ use crate::marketplace::{OfferStatus, OperationKind, Submission, Version};
 use crate::status::{Intent, OperationRecord};
 
 impl Case<'_> {
+    /// Row 5, where the record alone tells: nothing need be asked about an offer that failed and
+    /// did not change.
+    pub(super) fn failed_before(&self) -> Option<Failure> {
+        let version = self.observed.version?;
+        if self.retry || self.intent_for(version).is_some() || self.other_version_pinned(version) {
+            return None;
+        }
+        let operation = self.last_recorded(version)?;
+        (operation.manifest_digest == self.desired.digest).then(|| self.failure_of(operation))?
+    }
+
     /// Row 5: the last attempt to bring this very version here ended badly, and nothing changed.
     pub(super) fn failed(&self, position: &Position) -> Result<Option<Failure>, Question> {
         let version = match (position, self.desired.manifest.state) {

@@ -6,9 +6,13 @@ use similar::TextDiff;
 
 use super::change::{Change, Standing};
 
-/// A unified diff from where the offer stands to where it should; empty where nothing differs.
+/// A unified diff from where the offer stands to where it should; empty where nothing differs, or
+/// where it is not known where the offer stands.
 #[must_use]
 pub fn diff(change: &Change) -> String {
+    if change.from.state.is_none() {
+        return String::new();
+    }
     let (from, to) = (yaml(change, &change.from), yaml(change, &change.to));
     if from == to {
         return String::new();

@@ -2,7 +2,7 @@
 //! how an operation ended.
 
 use super::change::Standing;
-use super::decision::Decision;
+use super::decision::{Block, Decision, Place};
 use super::observation::{Observation, OperationSeen};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
@@ -78,38 +78,47 @@ fn ended_unseen(
     }
 }
 
-/// Where the offer stands.
-pub(super) fn standing(observed: &Observation, recorded: Option<&OfferRecord>) -> Standing {
+/// Where the offer stands, as far as it is known once it was decided about.
+pub(super) fn standing(
+    observed: &Observation,
+    recorded: Option<&OfferRecord>,
+    decision: &Decision,
+) -> Standing {
     let live_version = known_live(observed, recorded);
-    let (state, preview_version) = match observed.status() {
-        OfferStatus::NeverPublished => (Some("draft"), None),
-        OfferStatus::WaitingForPublisherReview => (Some("preview"), observed.version),
-        OfferStatus::Succeeded | OfferStatus::Published => {
-            let preview = observed.preview.version().or(observed.version);
-            (
-                Some(if live_version.is_some() && live_version >= preview {
-                    "live"
-                } else {
-                    "preview"
-                }),
-                preview,
-            )
+    let preview = observed.preview.version();
+    match decision {
+        Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => Standing {
+            state: Some("live"),
+            preview_version: preview.or_else(|| newer_preview(observed, *live)).or(Some(*live)),
+            live_version: Some(*live),
+        },
+        Decision::InSync(Place::Preview(version)) => {
+            Standing { state: Some("preview"), preview_version: preview.or(*version), live_version }
         }
-        OfferStatus::NotStarted
-        | OfferStatus::Running
-        | OfferStatus::Canceled
-        | OfferStatus::Failed
-        | OfferStatus::Unknown(_) => {
-            let preview = observed.preview.version();
-            let state = match (preview, live_version) {
+        Decision::GoLive { version }
+        | Decision::Blocked(Block::VersionMismatch { found: version, .. }) => {
+            Standing { state: Some("preview"), preview_version: Some(*version), live_version }
+        }
+        Decision::Publish { .. } | Decision::Blocked(Block::NotInPreview) => {
+            Standing { state: Some("draft"), preview_version: None, live_version }
+        }
+        Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
+            let waiting = *observed.status() == OfferStatus::WaitingForPublisherReview;
+            let preview_version = preview.or(observed.version.filter(|_| waiting));
+            let state = match (preview_version, live_version) {
                 (Some(preview), live) if live < Some(preview) => Some("preview"),
                 (_, Some(_)) => Some("live"),
                 (Some(_) | None, None) => None,
             };
-            (state, preview)
+            Standing { state, preview_version, live_version }
         }
-    };
-    Standing { state, preview_version, live_version }
+    }
+}
+
+/// The version that waits in preview beside an older one in production.
+fn newer_preview(observed: &Observation, live: Version) -> Option<Version> {
+    let waiting = *observed.status() == OfferStatus::WaitingForPublisherReview;
+    observed.version.filter(|version| waiting && *version > live)
 }
 
 /// Where the offer should stand.

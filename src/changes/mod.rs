@@ -17,5 +17,5 @@ pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Outcome, Place, Tracked};
 pub use diff::diff;
 pub(crate) use facts::ended;
-pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen};
+pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, newest};
 pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};

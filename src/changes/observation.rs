@@ -91,13 +91,13 @@ pub enum Question {
 }
 
 impl Observation {
-    /// What a publisher's list says.
+    /// Nothing but a status.
     #[must_use]
-    pub fn listed(summary: &OfferSummary) -> Self {
+    pub fn of(status: OfferStatus) -> Self {
         Self {
-            listed_status: summary.status.clone(),
-            version: summary.version,
-            changed_time: summary.changed_time.clone(),
+            listed_status: status,
+            version: None,
+            changed_time: None,
             etag: None,
             report: None,
             preview: SlotSeen::Unasked,
@@ -107,20 +107,26 @@ impl Observation {
         }
     }
 
+    /// What a publisher's list says.
+    #[must_use]
+    pub fn listed(summary: &OfferSummary) -> Self {
+        Self {
+            version: summary.version,
+            changed_time: summary.changed_time.clone(),
+            ..Self::of(summary.status.clone())
+        }
+    }
+
     /// The newest word on the offer's status.
     #[must_use]
     pub fn status(&self) -> &OfferStatus {
         self.report.as_ref().map_or(&self.listed_status, |report| &report.status)
     }
 
-    /// The newest operation of a kind for a version, by the time it changed; where times are
-    /// missing or equal, the one listed later.
+    /// The newest operation of a kind for a version among those the marketplace listed.
     #[must_use]
     pub fn newest_submission(&self, kind: &OperationKind, version: Version) -> Option<&Submission> {
-        let all = self.submissions.iter().flatten();
-        all.filter(|submission| submission.kind == *kind && submission.is_for(version)).max_by_key(
-            |submission| submission.changed_time.as_ref().and_then(ChangedTime::timestamp),
-        )
+        newest(self.submissions.as_deref().unwrap_or_default(), kind, version)
     }
 
     /// The version in production, as far as it shows without asking: from its slot, or from the
@@ -133,6 +139,18 @@ impl Observation {
         });
         self.production.version().max(gone_live.filter_map(Submission::version).max())
     }
+}
+
+/// The newest operation of a kind for a version, by the time it changed; where times are missing
+/// or equal, the one listed later.
+#[must_use]
+pub fn newest<'a>(
+    submissions: &'a [Submission],
+    kind: &OperationKind,
+    version: Version,
+) -> Option<&'a Submission> {
+    let of_kind = submissions.iter().filter(|it| it.kind == *kind && it.is_for(version));
+    of_kind.max_by_key(|it| it.changed_time.as_ref().and_then(ChangedTime::timestamp))
 }
 
 impl Submission {

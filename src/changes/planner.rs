@@ -200,7 +200,8 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = observation.map(|seen| facts::standing(seen, recorded)).unwrap_or_default();
+    let from = observation.map(|seen| facts::standing(seen, recorded, &decision));
+    let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
     let etag = observation.and_then(|seen: &Observation| seen.etag.clone());
     Ok(Change { offer: loaded.id.clone(), decision, from, to, etag })

@@ -3,12 +3,13 @@
 
 use jiff::Timestamp;
 
-use super::decision::{Block, Decision, Hold, Place, Tracked};
+use super::decision::{Block, Decision, Hold, Outcome, Place, Tracked};
 use super::facts;
 use super::observation::{Observation, OperationSeen, Question, SlotSeen};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
-    OfferId, OfferStatus, OperationKind, OperationRef, Slot, Submission, Version,
+    OfferId, OfferStatus, OperationKind, OperationRef, Slot, StatusReport, StepStatus, Submission,
+    Version,
 };
 use crate::status::{OfferRecord, OperationRecord, place};
 
@@ -44,7 +45,13 @@ impl Case<'_> {
         if let Some(hold) = self.held() {
             return Ok(Decision::Held(hold));
         }
+        if let Some(failure) = self.failed_before() {
+            return Ok(Decision::Failed(failure));
+        }
         let position = self.position()?;
+        if let Some(place) = self.in_place(&position) {
+            return Ok(Decision::InSync(place));
+        }
         if let Some(failure) = self.failed(&position)? {
             return Ok(Decision::Failed(failure));
         }
@@ -59,15 +66,8 @@ impl Case<'_> {
         {
             return Ok(Some(tracked));
         }
-        let status = self.observed.status();
-        let says_running = match status {
-            OfferStatus::Running => {
-                // A list older than the end of our operation says so too.
-                if recorded.is_some() && self.observed.report.is_none() {
-                    return Err(Question::Status);
-                }
-                true
-            }
+        let says_running = match self.observed.status() {
+            OfferStatus::Running => true,
             OfferStatus::NotStarted => {
                 self.submissions()?;
                 false
@@ -80,29 +80,37 @@ impl Case<'_> {
             | OfferStatus::Failed
             | OfferStatus::Unknown(_) => false,
         };
+        // A list older than the end of our operation says that it runs.
+        if says_running && recorded.is_some() {
+            self.report()?;
+        }
         // An intent without an operation may have been accepted without showing in the status.
         let in_doubt = self.recorded.is_some_and(|record| record.intent.is_some());
         if says_running || in_doubt {
             self.submissions()?;
         }
         let unfinished = self.observed.submissions.iter().flatten().find(|it| self.is_running(it));
-        Ok(match unfinished {
-            Some(submission) => Some(Tracked {
+        if let Some(submission) = unfinished {
+            return Ok(Some(Tracked {
                 kind: submission.kind.clone(),
                 id: Some(submission.id.clone()),
                 version: submission.version(),
                 recorded: false,
                 at: None,
-            }),
-            None if says_running => Some(Tracked {
-                kind: OperationKind::Unknown(String::new()),
-                id: None,
-                version: self.observed.version,
-                recorded: false,
-                at: None,
-            }),
-            None => None,
-        })
+            }));
+        }
+        if !says_running {
+            return Ok(None);
+        }
+        // Nothing shows but the word of a list that may lag behind.
+        self.report()?;
+        Ok(Some(Tracked {
+            kind: OperationKind::Unknown(String::new()),
+            id: None,
+            version: self.observed.version,
+            recorded: false,
+            at: None,
+        }))
     }
 
     fn recorded_running(&self, operation: &OperationRecord) -> Result<Option<Tracked>, Question> {
@@ -165,7 +173,7 @@ impl Case<'_> {
             }
             OfferStatus::NeverPublished | OfferStatus::Unknown(_) => Ok(None),
             OfferStatus::Succeeded | OfferStatus::Published => {
-                let live = self.production()?.map(Place::AlreadyLive);
+                let live = self.newest_is_live()?.or(self.known_live()).map(Place::AlreadyLive);
                 Ok(Some(live.unwrap_or(Place::Preview(self.observed.version))))
             }
             OfferStatus::NotStarted
@@ -208,22 +216,42 @@ impl Case<'_> {
             OfferStatus::NeverPublished
             | OfferStatus::WaitingForPublisherReview
             | OfferStatus::Unknown(_) => Ok(None),
-            OfferStatus::Succeeded | OfferStatus::Published if newest.is_some() => {
-                Ok(self.production()?.filter(|live| newest <= Some(*live)))
-            }
+            OfferStatus::Succeeded | OfferStatus::Published => self.newest_is_live(),
             OfferStatus::Failed | OfferStatus::Canceled if self.recorded_failure().is_some() => {
                 Ok(None) // The version that failed to go live is not there.
             }
-            OfferStatus::Succeeded
-            | OfferStatus::Published
-            | OfferStatus::NotStarted
+            OfferStatus::NotStarted
             | OfferStatus::Running
             | OfferStatus::Canceled
-            | OfferStatus::Failed => {
-                let Some(live) = self.production()? else { return Ok(None) };
-                Ok(self.preview()?.is_none_or(|preview| preview <= live).then_some(live))
-            }
+            | OfferStatus::Failed => self.slots_are_level(),
         }
+    }
+
+    /// The version in production, if nothing newer is in preview, of an offer whose last operation
+    /// succeeded. The `live` step of *offer status* tells that in one request; where there is no
+    /// such step, the slots do.
+    fn newest_is_live(&self) -> Result<Option<Version>, Question> {
+        let slots = (self.observed.preview, self.observed.production);
+        if let (SlotSeen::Holds(_) | SlotSeen::Empty, SlotSeen::Holds(_) | SlotSeen::Empty) = slots
+        {
+            return self.slots_are_level();
+        }
+        let report = self.report()?;
+        match report.steps.iter().find(|step| step.id.eq_ignore_ascii_case("live")) {
+            Some(step) if step.status == StepStatus::Complete => {
+                match self.known_live().or(self.observed.version) {
+                    Some(version) => Ok(Some(version)),
+                    None => self.production(),
+                }
+            }
+            Some(_) => Ok(None),
+            None => self.slots_are_level(),
+        }
+    }
+
+    fn slots_are_level(&self) -> Result<Option<Version>, Question> {
+        let Some(live) = self.production()? else { return Ok(None) };
+        Ok(self.preview()?.is_none_or(|preview| preview <= live).then_some(live))
     }
 
     /// Row 4: held on purpose.
@@ -287,32 +315,67 @@ impl Case<'_> {
     }
 
     fn position(&self) -> Result<Position, Question> {
-        Ok(match (self.observed.status(), self.observed.version) {
-            (OfferStatus::NeverPublished, _) => Position::NeverInPreview,
-            (OfferStatus::Unknown(text), _) => Position::Unclear(text.clone()),
-            (
-                OfferStatus::WaitingForPublisherReview
-                | OfferStatus::Succeeded
-                | OfferStatus::Published,
-                Some(version),
-            ) => Position::InPreview(version),
-            (
-                status @ (OfferStatus::WaitingForPublisherReview
-                | OfferStatus::Succeeded
-                | OfferStatus::Published),
-                None,
-            ) => match self.preview()? {
+        Ok(match self.observed.status() {
+            OfferStatus::NeverPublished => Position::NeverInPreview,
+            OfferStatus::Unknown(text) => Position::Unclear(text.clone()),
+            status @ (OfferStatus::WaitingForPublisherReview
+            | OfferStatus::Succeeded
+            | OfferStatus::Published) => match self.previewed(status)? {
                 Some(version) => Position::InPreview(version),
                 None => Position::Unclear(format!("{status}, but nothing is in preview")),
             },
-            (
-                OfferStatus::NotStarted
-                | OfferStatus::Running
-                | OfferStatus::Canceled
-                | OfferStatus::Failed,
-                _,
-            ) => self.preview()?.map_or(Position::NeverInPreview, Position::InPreview),
+            OfferStatus::NotStarted
+            | OfferStatus::Running
+            | OfferStatus::Canceled
+            | OfferStatus::Failed => {
+                self.preview()?.map_or(Position::NeverInPreview, Position::InPreview)
+            }
         })
+    }
+
+    /// The version in preview, of an offer that has one. The list's version is that of the last
+    /// publish, which may have failed or been canceled on its way: it counts only where nothing
+    /// speaks against it, and never where a version is pinned.
+    fn previewed(&self, status: &OfferStatus) -> Result<Option<Version>, Question> {
+        if self.observed.preview != SlotSeen::Unasked {
+            return self.preview();
+        }
+        let listed = self.observed.version;
+        if *status == OfferStatus::WaitingForPublisherReview {
+            let mut publishes = self.submissions()?.iter().filter(|submission| {
+                submission.kind == OperationKind::Publish && submission.version().is_some()
+            });
+            let reached = |submission: &Submission| {
+                submission.version() == listed && Outcome::of(&submission.state).is_none()
+            };
+            if publishes.clone().any(reached) {
+                return Ok(listed);
+            }
+            if publishes.next().is_some() {
+                return self.preview();
+            }
+        }
+        match listed {
+            Some(version) if self.desired.manifest.version.is_none() => Ok(Some(version)),
+            Some(_) | None => self.preview(),
+        }
+    }
+
+    /// Row 3, seen from what is in preview: production holds just that.
+    fn in_place(&self, position: &Position) -> Option<Place> {
+        let live = self.known_live()?;
+        match (position, self.desired.manifest.state, self.desired.manifest.version) {
+            (Position::InPreview(preview), DesiredState::Live, None) if *preview <= live => {
+                Some(Place::Live(live))
+            }
+            (Position::InPreview(_) | Position::NeverInPreview | Position::Unclear(_), _, _) => {
+                None
+            }
+        }
+    }
+
+    fn report(&self) -> Result<&StatusReport, Question> {
+        self.observed.report.as_ref().ok_or(Question::Status)
     }
 
     pub(super) fn wanted_kind(&self) -> OperationKind {

@@ -216,6 +216,11 @@ fn an_operation_of_another_hand_is_adopted() {
     assert_eq!((tracked.id.as_deref(), tracked.recorded), (Some("sub"), false));
     // Where no submission shows it, the status is enough to leave the offer alone.
     let unlisted = scene.with(|seen| seen.submissions = Some(Vec::new()));
+    // The list may lag behind, though.
+    assert_eq!(unlisted.question(), Question::Status);
+    let ended = unlisted.clone().with(|seen| seen.report = Some(report("NeverPublished")));
+    assert_eq!(ended.decision().reason(), Reason::NotInPreview);
+    let unlisted = unlisted.with(|seen| seen.report = Some(report("Running")));
     let Decision::Track(tracked) = unlisted.decision() else { panic!() };
     assert_eq!((tracked.id, tracked.kind.as_str()), (None, ""));
 }
@@ -288,16 +293,83 @@ fn what_may_not_or_can_not_be_asked_about_is_blocked() {
 
 // Row 3.
 
+fn with_live_step(status: &str, step: StepStatus) -> StatusReport {
+    let live = Step {
+        estimate: None,
+        id: "live".to_owned(),
+        messages: Vec::new(),
+        name: "Live".to_owned(),
+        progress: None,
+        status: step,
+    };
+    StatusReport { steps: vec![live], ..report(status) }
+}
+
 #[test]
 fn succeeded_alone_does_not_say_what_succeeded() {
     for status in ["Succeeded", "published"] {
         let scene = Scene::of(LIVE).sees("vm", status, Some(2));
+        assert_eq!(scene.question(), Question::Status);
+        // The live step tells in one request.
+        let told = |step| {
+            scene.clone().with(|seen| seen.report = Some(with_live_step(status, step))).decision()
+        };
+        assert_eq!(told(StepStatus::Complete), Decision::InSync(Place::Live(Version(2))));
+        assert_eq!(told(StepStatus::NotStarted), Decision::GoLive { version: Version(2) });
+        // Where there is no such step, the slots do.
+        let scene = scene.with(|seen| seen.report = Some(report(status)));
         assert_eq!(scene.question(), Question::Slot(Slot::Production));
-        let with = |production| scene.clone().with(|seen| seen.production = production).decision();
-        assert_eq!(with(SlotSeen::Holds(Version(2))), Decision::InSync(Place::Live(Version(2))));
-        assert_eq!(with(SlotSeen::Holds(Version(1))), Decision::GoLive { version: Version(2) });
-        assert_eq!(with(SlotSeen::Empty), Decision::GoLive { version: Version(2) });
+        let slots = |production, preview| {
+            let scene = scene.clone().with(|seen| {
+                seen.production = production;
+                seen.preview = preview;
+            });
+            scene.decision()
+        };
+        let two = SlotSeen::Holds(Version(2));
+        assert_eq!(slots(two, two), Decision::InSync(Place::Live(Version(2))));
+        let newer = Decision::GoLive { version: Version(2) };
+        assert_eq!(slots(SlotSeen::Holds(Version(1)), two), newer);
+        assert_eq!(slots(SlotSeen::Empty, two), newer);
     }
+}
+
+#[test]
+fn the_lists_version_is_not_that_of_the_preview_after_a_publish_that_came_to_nothing() {
+    // Version 2 is in preview, and the publish of version 3 was canceled.
+    let submissions = vec![
+        submission("p3", "publish", "canceled", 3, "2026-11-03T00:00:00Z"),
+        submission("p2", "publish", "completed", 2, "2026-11-02T00:00:00Z"),
+    ];
+    for (pin, status) in [("", WAITING), ("\nversion: 2", WAITING), ("\nversion: 3", WAITING)] {
+        let scene = Scene::of(&format!("{LIVE}{pin}")).sees("vm", status, Some(3)).with(|seen| {
+            seen.submissions = Some(submissions.clone());
+            seen.production = SlotSeen::Empty;
+        });
+        assert_eq!(scene.question(), Question::Slot(Slot::Preview), "{pin}");
+        let scene = scene.with(|seen| seen.preview = SlotSeen::Holds(Version(2)));
+        if pin.ends_with('3') {
+            assert_eq!(scene.decision().reason(), Reason::VersionMismatch);
+        } else {
+            assert_eq!(scene.decision(), Decision::GoLive { version: Version(2) }, "{pin}");
+        }
+        // Once version 2 is in production, there is nothing left to do.
+        let live = scene.with(|seen| seen.production = SlotSeen::Holds(Version(2)));
+        if pin.is_empty() {
+            assert_eq!(live.decision(), Decision::InSync(Place::Live(Version(2))));
+        }
+    }
+}
+
+#[test]
+fn a_pinned_version_is_never_taken_from_the_list_alone() {
+    let scene =
+        Scene::of("state: live\nversion: 7").sees("vm", "Succeeded", Some(7)).with(|seen| {
+            seen.production = SlotSeen::Holds(Version(5));
+        });
+    assert_eq!(scene.question(), Question::Slot(Slot::Preview));
+    let scene = scene.with(|seen| seen.preview = SlotSeen::Holds(Version(5)));
+    assert_eq!(scene.decision().reason(), Reason::VersionMismatch);
 }
 
 #[test]
@@ -328,7 +400,9 @@ fn preview_is_enough_where_preview_is_desired() {
     let waiting = Scene::of(PREVIEW).sees("vm", WAITING, Some(2));
     assert_eq!(waiting.decision(), Decision::InSync(Place::Preview(Some(Version(2)))));
     let live = Scene::of(PREVIEW).sees("vm", "Succeeded", Some(2));
-    let live = live.with(|seen| seen.production = SlotSeen::Holds(Version(2)));
+    let live = live.with(|seen| {
+        seen.report = Some(with_live_step("Succeeded", StepStatus::Complete));
+    });
     assert_eq!(live.decision(), Decision::InSync(Place::AlreadyLive(Version(2))));
     assert!(live.decision().message().contains("can't be taken back"));
 }
@@ -363,13 +437,16 @@ fn an_offer_waits_for_those_it_comes_after() {
     assert_eq!(released, Decision::GoLive { version: Version(2) });
     // As long as it is not known, nothing is decided, and only the other one is asked about.
     let open = plan(base(SlotSeen::Unasked).input()).unwrap_err();
-    assert_eq!(open, [(offer("contoso/base"), Question::Slot(Slot::Production))]);
+    assert_eq!(open, [(offer("contoso/base"), Question::Status)]);
 }
 
 impl Scene {
     fn base(mut self, production: SlotSeen) -> Self {
         match self.observed.get_mut(&offer("contoso/base")) {
-            Some(Seen::Offer(observation)) => observation.production = production,
+            Some(Seen::Offer(observation)) => {
+                observation.production = production;
+                observation.preview = SlotSeen::Holds(Version(1));
+            }
             other => panic!("{other:?}"),
         }
         self
@@ -459,18 +536,7 @@ fn a_failed_status_that_nothing_explains_is_a_failure() {
         seen.submissions = Some(Vec::new());
     });
     assert_eq!(scene.question(), Question::Status);
-    let scene = scene.with(|seen| {
-        let mut report = report("Failed");
-        report.steps.push(Step {
-            estimate: None,
-            id: "live".to_owned(),
-            messages: Vec::new(),
-            name: "Live".to_owned(),
-            progress: None,
-            status: StepStatus::Failed,
-        });
-        seen.report = Some(report);
-    });
+    let scene = scene.with(|seen| seen.report = Some(with_live_step("Failed", StepStatus::Failed)));
     assert!(
         scene.decision().message().contains("failed at Live"),
         "{}",
@@ -542,10 +608,14 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
 fn a_pinned_version_that_is_not_in_preview_blocks() {
     let scene = Scene::of("state: live\nversion: 5").sees("vm", WAITING, Some(4)).with(|seen| {
         seen.production = SlotSeen::Holds(Version(3));
+        seen.preview = SlotSeen::Holds(Version(4));
     });
     assert_eq!(scene.decision().reason(), Reason::VersionMismatch);
     let matching = Scene::of("state: live\nversion: 4").sees("vm", WAITING, Some(4));
-    let matching = matching.with(|seen| seen.submissions = Some(Vec::new()));
+    let matching = matching.with(|seen| {
+        seen.submissions =
+            Some(vec![submission("p", "publish", "completed", 4, "2026-11-01T00:00:00Z")]);
+    });
     assert_eq!(matching.decision(), Decision::GoLive { version: Version(4) });
 }
 

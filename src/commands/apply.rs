@@ -1,6 +1,5 @@
 //! `golive apply`
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use super::setting::{MAX_PAUSE, Memory, Setting, runtime};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
-use crate::marketplace::OfferId;
 use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Patience;
 use crate::reconcile::{Guard, Job, Outcome, Reconciler, Settings, Surroundings, Wait};
@@ -31,7 +29,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     // Who waits for operations that take days waits for a throttled marketplace too.
     let pause = if args.wait.is_some() { MAX_RETRY_AFTER } else { MAX_PAUSE };
     let reporter = output::reporter(globals, &setting.clock);
-    let outcome = runtime()?.block_on(async {
+    let (outcome, result) = runtime()?.block_on(async {
         let _lock = StatusLock::acquire(
             &setting.status_path,
             globals.lock_timeout,
@@ -50,19 +48,19 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         let stop = signal::stop_on_signal()?;
         let reconciler = reconciler(&setting, globals, &store, &reporter, stop, pause)?;
         let desired = Arc::new(setting.manifests.offers.clone());
-        // A narrowed run touches nothing beyond its scope.
-        let gone = if policy.scope.is_some() { BTreeSet::<OfferId>::new() } else { gone };
         let job = Job { desired, gone, policy, guard, wait };
-        reconciler.run(&job).await.map_err(CommandError::failed)
-    });
+        Ok::<_, CommandError>(reconciler.run(&job).await)
+    })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);
-    let outcome = outcome?;
-    let code = exit_code(&outcome, args);
-    output::print(&match args.output {
-        Output::Text => apply_text(&outcome, output::width()),
-        Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
-    })?;
+    let code = if result.is_err() { PROBLEM } else { exit_code(&outcome, args) };
+    if result.is_ok() || outcome.triggered > 0 {
+        output::print(&match args.output {
+            Output::Text => apply_text(&outcome, output::width()),
+            Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
+        })?;
+    }
+    result.map_err(CommandError::failed)?;
     Ok(code)
 }
 

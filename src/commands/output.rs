@@ -89,6 +89,8 @@ where
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::TRACE)
         .with_writer(writer)
+        // Where standard error is closed or full, there is nobody to tell that the log is lost.
+        .log_internal_errors(false)
         .with_target(globals.verbose > 0)
         .with_timer(Timer(Arc::clone(clock)));
     // A second call in one process (a test's) leaves the first log in place.

@@ -55,6 +55,13 @@ impl Setting {
             let what = "--seed says what the embedded marketplace begins with; give --emulator too";
             return Err(CommandError::Usage(what.to_owned()));
         }
+        for path in paths.iter().filter(|path| !path.exists()) {
+            let text = path.to_string_lossy();
+            if text.parse::<jiff::SignedDuration>().is_ok() {
+                let what = format!("there is no file {text}; did you mean --wait={text}?");
+                return Err(CommandError::Usage(what));
+            }
+        }
         let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
         let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
         let status_path =
@@ -175,8 +182,9 @@ type Connection = (Endpoint, Arc<dyn Transport>, Arc<dyn TokenSource>);
 
 fn real(globals: &Globals) -> Result<Connection, CommandError> {
     let text = globals.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
+    // The text is not shown: it may hold credentials, which is one of the errors.
     let endpoint: Endpoint =
-        text.parse().map_err(|error| CommandError::Usage(format!("--endpoint {text}: {error}")))?;
+        text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))?;
     let token = std::env::var("GOLIVE_TOKEN").ok();
     let tokens = EnvToken::new(token.as_deref()).map_err(CommandError::failed)?;
     let transport = HttpTransport::new(&endpoint)

@@ -29,8 +29,11 @@ use crate::status::{StatusStore, StoreError};
 pub use observe::{Observed, Observer, observe_and_plan};
 pub use pass::Outcome;
 
-/// How many passes may follow each other without a pause.
-const MAX_HURRIED_PASSES: u32 = 4;
+/// How many passes may follow each other without an operation to wait for.
+const MAX_HURRIED_PASSES: u32 = 6;
+
+/// The unit of the pauses between them.
+const BREATH: Duration = Duration::from_secs(2);
 
 /// How the reconciler goes about its work.
 #[derive(Clone, Debug)]
@@ -149,24 +152,38 @@ impl Reconciler {
         Self { observer, store, clock, random, reporter, settings, stop, following }
     }
 
-    /// Makes one pass, or follows all operations to their end.
-    pub async fn run(&self, job: &Job) -> Result<Outcome, RunError> {
+    /// Makes one pass, or follows all operations to their end. What was done until then is told
+    /// also where the run comes to an early end.
+    pub async fn run(&self, job: &Job) -> (Outcome, Result<(), RunError>) {
+        let mut run = pass::Run::default();
+        let result = self.run_to_end(job, &mut run).await;
+        // What is known goes to the disk even so; the first error is the one that is told.
+        let committed = self.store.commit().await.map_err(RunError::from);
+        (self.outcome(job, run), result.and(committed))
+    }
+
+    async fn run_to_end(&self, job: &Job, run: &mut pass::Run) -> Result<(), RunError> {
         let deadline = match job.wait {
             Wait::No | Wait::Until(None) => None,
             Wait::Until(Some(duration)) => Instant::now().checked_add(duration),
         };
         let mut policy = job.policy.clone();
-        let mut run = pass::Run::default();
-        self.forget(&job.gone).await;
+        if policy.scope.is_none() {
+            // A narrowed run touches nothing beyond its scope.
+            self.forget(&job.gone).await;
+        }
         let mut hurried = 0;
         loop {
-            let again = self.pass(job, &mut policy, &mut run).await?;
+            let again = self.pass(job, &mut policy, run).await?;
             if self.stop.is_cancelled() {
-                break;
+                return Ok(());
             }
             // A marketplace that contradicts itself must not keep golive busy without a pause.
             hurried = if again { hurried + 1 } else { 0 };
             if again && hurried <= MAX_HURRIED_PASSES {
+                if !self.breathe(hurried, deadline).await {
+                    return Ok(());
+                }
                 continue;
             }
             let more = match job.wait {
@@ -174,11 +191,25 @@ impl Reconciler {
                 Wait::Until(_) => self.follow_until_one_ends(job, &policy, deadline).await?,
             };
             if !more {
-                break;
+                return Ok(());
             }
         }
-        self.store.commit().await?;
-        Ok(self.outcome(job, run))
+    }
+
+    /// Pauses before another pass, longer each time, but not before the first: an operation that
+    /// ended at once is no contradiction. False where time is up or the user stops.
+    async fn breathe(&self, hurried: u32, deadline: Option<Instant>) -> bool {
+        if hurried <= 1 {
+            return true;
+        }
+        let pause = self.settings.intervals.first.min(BREATH) * hurried;
+        let until = Instant::now() + pause;
+        let in_time = deadline.is_none_or(|deadline| until < deadline);
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep_until(deadline.map_or(until, |it| it.min(until))) => in_time,
+        }
     }
 
     fn request_id(&self) -> RequestId {

@@ -10,7 +10,9 @@ use crate::changes::{
     ChangeSet, Input, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
 };
 use crate::manifest::Loaded;
-use crate::marketplace::{Marketplace, MarketplaceError, OfferId, OfferSummary, PublisherId, Slot};
+use crate::marketplace::{
+    Marketplace, MarketplaceError, OfferId, OfferSummary, PublisherId, Slot, Submission,
+};
 use crate::status::{OfferRecord, Phase};
 
 /// How many questions an offer may raise before it counts as unanswerable. The rules ask each of
@@ -113,32 +115,32 @@ impl Observer {
         }
     }
 
+    /// The operations of an offer, as the marketplace lists them now.
+    pub async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
+        match self.marketplace.submissions(offer).await {
+            // The offer is in the list, so that this can only mean that there are none.
+            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+            answer => answer,
+        }
+    }
+
     /// Asks about one offer afresh, without the publisher's list.
     pub async fn look(&self, offer: &OfferId) -> Result<Observation, Seen> {
         let answer = self.marketplace.offer(offer).await.map_err(|error| failed(&error))?;
         let report = self.marketplace.status(offer).await.map_err(|error| failed(&error))?;
         Ok(Observation {
-            listed_status: report.status.clone(),
             version: answer.version,
             changed_time: answer.changed_time,
             etag: answer.etag,
-            report: Some(report),
-            preview: SlotSeen::Unasked,
-            production: SlotSeen::Unasked,
-            submissions: None,
-            operations: BTreeMap::new(),
+            report: Some(report.clone()),
+            ..Observation::of(report.status)
         })
     }
 
     async fn ask(&self, offer: &OfferId, question: &Question) -> Result<Answer, MarketplaceError> {
         match question {
             Question::Status => Ok(Answer::Status(self.marketplace.status(offer).await?)),
-            Question::Submissions => match self.marketplace.submissions(offer).await {
-                Ok(submissions) => Ok(Answer::Submissions(submissions)),
-                // The offer is in the list, so that this can only mean that there are none.
-                Err(error) if error.status() == Some(404) => Ok(Answer::Submissions(Vec::new())),
-                Err(error) => Err(error),
-            },
+            Question::Submissions => Ok(Answer::Submissions(self.submissions(offer).await?)),
             Question::Slot(slot) => {
                 let held = self.marketplace.slot(offer, *slot).await?;
                 Ok(Answer::Slot(match held {
@@ -169,7 +171,7 @@ pub(super) fn is_expired(error: &MarketplaceError) -> bool {
 
 enum Answer {
     Status(crate::marketplace::StatusReport),
-    Submissions(Vec<crate::marketplace::Submission>),
+    Submissions(Vec<Submission>),
     /// `None` where the slot holds a version that is not told.
     Slot(Option<SlotSeen>),
     Operation(OperationSeen),
@@ -196,7 +198,10 @@ fn listed(offer: &OfferId, summary: Option<&OfferSummary>, record: Option<&Offer
         && known.changed_time == summary.changed_time
         && (summary.changed_time.is_some() || matches!(record.phase, Phase::Live | Phase::Preview))
     {
-        observation.production = known.live_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+        // An offer that was found to be in preview alone has nothing in production.
+        let alone = record.phase == Phase::Preview && known.live_version.is_none();
+        let otherwise = if alone { SlotSeen::Empty } else { SlotSeen::Unasked };
+        observation.production = known.live_version.map_or(otherwise, SlotSeen::Holds);
         observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
     }
     Seen::Offer(Box::new(observation))

@@ -89,7 +89,7 @@ impl Reconciler {
     }
 
     /// Records what was decided about an offer, and tells.
-    fn write_down(&self, job: &Job, change: &Change, seen: Option<&Seen>) {
+    pub(super) fn write_down(&self, job: &Job, change: &Change, seen: Option<&Seen>) {
         let Some(desired) = job.desired.get(&change.offer) else { return };
         let moment = Moment { now: self.clock.now(), settle: self.settings.patience.settle };
         let file = file_seen_from(self.store.path(), &desired.file);
@@ -148,6 +148,7 @@ impl Reconciler {
                     again = true;
                 }
                 Triggered::Refused => again = true,
+                Triggered::Revised { ended } => again |= ended,
                 Triggered::Changed(why) => {
                     // Nothing was accepted, so that a retry is still owed.
                     if !before.attempted.contains(offer) {
@@ -246,7 +247,7 @@ fn allowed<'a>(job: &Job, run: &Run, changes: &'a ChangeSet) -> impl Iterator<It
     let foreseen = move |change: &&Change| {
         let Some(reviewed) = &reviewed else { return true };
         reviewed.get(&change.offer).is_some_and(|known| match &known.decision {
-            Decision::GoLive { .. } | Decision::Publish { .. } => true,
+            Decision::GoLive { .. } | Decision::Publish { .. } => known.decision == change.decision,
             Decision::Held(Hold::WaitingForDependency(_)) => known.to == change.to,
             Decision::Held(_)
             | Decision::Track(_)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, record};
 use crate::changes::{
-    Change, Decision, Failure, Observation, Outcome, Policy, Seen, SlotSeen, with_dependencies,
+    Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{
@@ -29,6 +29,12 @@ pub(super) enum Triggered {
     Refused,
     /// The offer is not what it was: observe and decide again.
     Changed(Option<String>),
+    /// The offer is not what it was, and what is to be done about it now needs no request of the
+    /// kind. Tells whether an operation that was found ended at once.
+    Revised {
+        /// Whether it did.
+        ended: bool,
+    },
     /// Nothing more can be done in this run.
     Stopped,
 }
@@ -43,6 +49,12 @@ struct Target<'a> {
     action: Action,
     kind: OperationKind,
     version: Version,
+}
+
+/// What is to be done about an offer that is not what it was.
+struct Revised {
+    change: Change,
+    observation: Observation,
 }
 
 impl Reconciler {
@@ -68,16 +80,20 @@ impl Reconciler {
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
         let (mut trigger, mut next) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
         let mut attempt = None;
+        let mut revised = None;
         loop {
             let command = match next {
                 Next::Follow(sent) => return self.follow_sent(&target, &sent).await,
+                Next::Stop(Standstill::ObserveAgain(_)) if revised.is_some() => {
+                    return self.revise(&target, revised).await;
+                }
                 Next::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
                 Next::Do(command) => command,
             };
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
             }
-            let Some(event) = self.carry_out(&target, command).await else {
+            let Some(event) = self.carry_out(&target, command, &mut revised).await else {
                 return Triggered::Stopped;
             };
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
@@ -87,20 +103,25 @@ impl Reconciler {
 
     /// Carries out one command; `None` where the user stopped golive instead. A request that is
     /// under way is never given up for that: its answer is what must not be lost.
-    async fn carry_out(&self, target: &Target<'_>, command: Command) -> Option<Step> {
+    async fn carry_out(
+        &self,
+        target: &Target<'_>,
+        command: Command,
+        revised: &mut Option<Revised>,
+    ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
             Command::Check | Command::WriteIntent(_) if self.stop.is_cancelled() => None,
-            Command::Check => Some(self.check_again(target).await),
+            Command::Check => {
+                *revised = None;
+                Some(self.check_again(target, revised).await)
+            }
             Command::WriteIntent(intent) => {
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
                 Some(self.flush(offer).await)
             }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent).await;
-                if let Answer::Unclear(why) = &answer {
-                    self.reporter.report(&Event::Doubt { offer, why });
-                }
                 Some(Step::Answered(answer, self.clock.now()))
             }
             Command::Look => {
@@ -146,7 +167,7 @@ impl Reconciler {
     }
 
     /// Asks for the offer's `ETag` and decides again on what it says.
-    async fn check_again(&self, target: &Target<'_>) -> Step {
+    async fn check_again(&self, target: &Target<'_>, revised: &mut Option<Revised>) -> Step {
         let offer = &target.change.offer;
         let answer = match self.observer.marketplace.offer(offer).await {
             Ok(answer) => answer,
@@ -154,8 +175,12 @@ impl Reconciler {
         };
         let Some(Seen::Offer(before)) = target.observed.get(offer) else { return Step::Changed };
         let observation = refreshed(before, answer);
-        let (observation, decision) = self.decide_alone(target, observation).await;
-        if decision.as_ref() != Some(&target.change.decision) {
+        let (observation, change) = self.decide_alone(target, observation).await;
+        let Some(change) = change else { return Step::Changed };
+        if change.decision != target.change.decision {
+            if !change.decision.is_trigger() {
+                *revised = Some(Revised { change, observation });
+            }
             return Step::Changed;
         }
         let newest = observation.newest_submission(&target.kind, target.version);
@@ -183,14 +208,25 @@ impl Reconciler {
         match self.observer.marketplace.post(&target.change.offer, &post).await {
             Ok(Accepted::Started { operation, .. }) => Answer::Accepted(operation),
             Ok(Accepted::Done) => Answer::Unclear("accepted without an operation".to_owned()),
+            // To give no usable URL is one of the marketplace's ways.
             Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
-            Err(error) => answer(&error),
+            Err(error) => {
+                let answer = answer(&error);
+                if let Answer::Unclear(why) = &answer {
+                    let offer = &target.change.offer;
+                    self.reporter.report(&Event::Doubt { offer, why });
+                }
+                answer
+            }
         }
     }
 
     /// Looks at an offer of which it is not known whether the request was accepted.
     async fn look_at(&self, target: &Target<'_>) -> Look {
         let offer = &target.change.offer;
+        if let Some(look) = self.look_for_operation(target).await {
+            return look;
+        }
         let observation = match self.observer.look(offer).await {
             Ok(observation) => observation,
             Err(
@@ -203,7 +239,8 @@ impl Reconciler {
             }
             Err(Seen::Offer(observation)) => *observation,
         };
-        let (observation, decision) = self.decide_alone(target, observation).await;
+        let (observation, change) = self.decide_alone(target, observation).await;
+        let decision = change.map(|change| change.decision);
         let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
         match decision {
             Some(Decision::Track(tracked))
@@ -234,13 +271,26 @@ impl Reconciler {
         }
     }
 
+    /// The operation that came of an intent, where the list of operations shows it: the cheapest
+    /// look, and all that is needed after a 202 without a usable URL.
+    async fn look_for_operation(&self, target: &Target<'_>) -> Option<Look> {
+        let offer = &target.change.offer;
+        let intent = self.store.get(offer)?.intent?;
+        let submissions = self.observer.submissions(offer).await.ok()?;
+        let newest = newest(&submissions, &intent.kind, intent.version)?;
+        let is_news = Some(&newest.id) != intent.last_submission.as_ref();
+        let runs = !newest.state.is_finished();
+        let operation = Some(newest.reference());
+        (is_news && runs).then(|| Look::Operation { operation, status: newest.state.clone() })
+    }
+
     /// Decides about one offer, with what was just seen of it and what the pass saw of the offers
     /// it waits for.
     async fn decide_alone(
         &self,
         target: &Target<'_>,
         observation: Observation,
-    ) -> (Observation, Option<Decision>) {
+    ) -> (Observation, Option<Change>) {
         let offer = &target.change.offer;
         let scope = Some(BTreeSet::from([offer.clone()]));
         let policy = Policy { scope, ..target.policy.clone() };
@@ -260,17 +310,36 @@ impl Reconciler {
         let now = self.clock.now();
         let (mut observed, changes) =
             self.observer.settle(observed, &desired, &recorded, &policy, now).await;
-        let decision = changes.get(offer).map(|change| change.decision.clone());
+        let change = changes.get(offer).cloned();
         match observed.remove(offer) {
-            Some(Seen::Offer(observation)) => (*observation, decision),
+            Some(Seen::Offer(observation)) => (*observation, change),
             Some(
                 Seen::Unauthorized(_)
                 | Seen::Forbidden(_)
                 | Seen::NotFound(_)
                 | Seen::Unreachable(_),
             )
-            | None => (observation, decision),
+            | None => (observation, change),
         }
+    }
+
+    /// Writes down what the offer turned out to be, instead of asking a list that lags behind.
+    async fn revise(&self, target: &Target<'_>, revised: Option<Revised>) -> Triggered {
+        let Some(Revised { change, observation }) = revised else {
+            return Triggered::Changed(None);
+        };
+        self.write_down(target.job, &change, Some(&Seen::Offer(Box::new(observation))));
+        self.flush(&change.offer).await;
+        let ended = match &change.decision {
+            Decision::Track(_) => self.poll_once(&change.offer).await,
+            Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => false,
+        };
+        Triggered::Revised { ended }
     }
 
     async fn follow_sent(&self, target: &Target<'_>, sent: &Sent) -> Triggered {
@@ -326,15 +395,10 @@ fn refreshed(before: &Observation, answer: Offer) -> Observation {
         return Observation { etag: answer.etag, ..before.clone() };
     }
     Observation {
-        listed_status: answer.status.unwrap_or_else(|| before.status().clone()),
         version: answer.version.or(before.version),
         changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
         etag: answer.etag,
-        report: None,
-        preview: SlotSeen::Unasked,
-        production: SlotSeen::Unasked,
-        submissions: None,
-        operations: BTreeMap::new(),
+        ..Observation::of(answer.status.unwrap_or_else(|| before.status().clone()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Live progress on a terminal: one line an offer that is on its way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,10 +16,23 @@ use crate::status::{OfferRecord, Phase};
 /// How many offers are shown at once; a terminal has only so many lines.
 const MAX_BARS: usize = 16;
 
+/// How much of an offer's name is shown, in characters.
+const MAX_NAME: usize = 36;
+
+/// The lines on the terminal.
+#[derive(Default)]
+struct Bars {
+    shown: HashMap<OfferId, ProgressBar>,
+    /// Offers on their way for which there is no line.
+    hidden: HashSet<OfferId>,
+    /// How many those are, in a line of its own.
+    rest: Option<ProgressBar>,
+}
+
 /// Draws to standard error.
 pub struct Progress {
     all: MultiProgress,
-    bars: Mutex<HashMap<OfferId, ProgressBar>>,
+    bars: Mutex<Bars>,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,21 +52,27 @@ impl Progress {
 
     fn changed(&self, offer: &OfferId, record: &OfferRecord) {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let moving = matches!(record.phase, Phase::Triggering | Phase::InProgress);
-        if !moving {
-            if let Some(bar) = bars.remove(offer) {
-                let phase = paint(of_phase(record.phase), record.phase.as_str());
+        if !matches!(record.phase, Phase::Triggering | Phase::InProgress) {
+            let was_hidden = bars.hidden.remove(offer);
+            let bar = bars.shown.remove(offer);
+            if let Some(bar) = &bar {
                 bar.finish_and_clear();
-                // A line above the bars that stays.
-                let line = format!("{offer}  {phase}  {}", record.message);
-                drop(self.all.println(line));
             }
+            if bar.is_some() || was_hidden {
+                let phase = paint(of_phase(record.phase), record.phase.as_str());
+                // A line above the bars that stays.
+                drop(self.all.println(format!("{offer}  {phase}  {}", record.message)));
+            }
+            self.count_hidden(&mut bars);
             return;
         }
-        if !bars.contains_key(offer) && bars.len() >= MAX_BARS {
+        if !bars.shown.contains_key(offer) && bars.shown.len() >= MAX_BARS {
+            bars.hidden.insert(offer.clone());
+            self.count_hidden(&mut bars);
             return;
         }
-        let bar = bars.entry(offer.clone()).or_insert_with(|| self.begin(offer, record));
+        bars.hidden.remove(offer);
+        let bar = bars.shown.entry(offer.clone()).or_insert_with(|| self.begin(offer, record));
         let operation = record.running();
         let percent = operation.and_then(|operation| operation.progress).unwrap_or_default();
         bar.set_position(u64::from(percent));
@@ -63,22 +82,50 @@ impl Progress {
         );
     }
 
+    fn count_hidden(&self, bars: &mut Bars) {
+        let hidden = bars.hidden.len();
+        if hidden == 0 {
+            if let Some(rest) = bars.rest.take() {
+                rest.finish_and_clear();
+            }
+            return;
+        }
+        let rest = bars.rest.get_or_insert_with(|| {
+            let rest = self.all.add(ProgressBar::no_length());
+            rest.set_style(plain_style("  {wide_msg}"));
+            rest
+        });
+        rest.set_message(format!("… and {hidden} more on their way"));
+    }
+
     fn begin(&self, offer: &OfferId, record: &OfferRecord) -> ProgressBar {
         let started =
             record.operation.as_ref().map_or(record.since, |operation| operation.started_at);
         let so_far =
             Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default();
-        let bar = self.all.add(ProgressBar::new(100).with_elapsed(so_far));
+        let bar = self.all.insert(0, ProgressBar::new(100).with_elapsed(so_far));
         bar.set_style(style());
-        bar.set_prefix(offer.to_string());
+        bar.set_prefix(shortened(&offer.to_string()));
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
 }
 
+/// A name that leaves room for the rest of the line on a narrow terminal.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(MAX_NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 fn style() -> ProgressStyle {
-    let template = "{spinner:.cyan} {prefix}  {bar:20.cyan/dim} {pos:>3} %  {elapsed}  {wide_msg}";
-    // The template is a constant; should it be wrong, a plain bar still shows the progress.
+    let template = "{spinner:.cyan} {prefix}  {bar:16.cyan/dim} {pos:>3} %  {elapsed}  {wide_msg}";
+    plain_style(template)
+}
+
+fn plain_style(template: &str) -> ProgressStyle {
+    // The templates are constants; should one be wrong, a plain bar still shows the progress.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
@@ -93,7 +140,7 @@ impl Reporter for Progress {
             }
             Event::Waiting { offer, pause, why } => {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(bar) = bars.get(offer) {
+                if let Some(bar) = bars.shown.get(offer) {
                     bar.set_message(format!("waiting {pause:.0?} {why}"));
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::json::count;
 use super::style::{BOLD, RED, paint};
@@ -84,6 +84,10 @@ fn table(records: &BTreeMap<OfferId, OfferRecord>, width: Option<u16>) -> String
         }
         if let Some(first) = table.column_mut(0) {
             first.set_padding((0, 1));
+        }
+        // Names are copied and searched for, so that only the message is wrapped.
+        for column in table.column_iter_mut().take(3) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
         for line in table.lines() {
             let _ = writeln!(text, "{}", line.trim_end());

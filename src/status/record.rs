@@ -279,7 +279,11 @@ impl OperationRecord {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.id, &other.id) {
-            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            // Offers that were not migrated give the same id to each attempt at a version.
+            (Some(one), Some(two)) => {
+                one.eq_ignore_ascii_case(two)
+                    && (self.status.is_finished() || !other.status.is_finished())
+            }
             // Before an adopted operation was identified it had no id.
             (Some(_) | None, None) => {
                 let kind_unknown = matches!(other.kind, OperationKind::Unknown(_));
