@@ -76,9 +76,10 @@ pub struct Globals {
         env = "GOLIVE_ENDPOINT",
         hide_env_values = true
     )]
-    #[arg(help_heading = "Marketplace", conflicts_with = "emulator")]
+    #[arg(help_heading = "Marketplace")]
     pub endpoint: Option<String>,
-    /// Use the embedded marketplace instead; its memory is a file beside the status file
+    /// Use the embedded marketplace, whatever the endpoint; its memory is a file beside the status
+    /// file
     #[arg(long, global = true, help_heading = "Marketplace")]
     pub emulator: bool,
     /// What the embedded marketplace begins with (YAML; see golive schema seed)

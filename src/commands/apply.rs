@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Memory, Setting, runtime};
+use super::setting::{MAX_PAUSE, Memory, Setting, runtime};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
 use crate::marketplace::OfferId;
+use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Patience;
 use crate::reconcile::{Guard, Job, Outcome, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Reporter, apply_json, apply_text};
@@ -26,6 +28,8 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let policy = setting.policy(&args.selection)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
+    // Who waits for operations that take days waits for a throttled marketplace too.
+    let pause = if args.wait.is_some() { MAX_RETRY_AFTER } else { MAX_PAUSE };
     let reporter = output::reporter(globals, &setting.clock);
     let outcome = runtime()?.block_on(async {
         let _lock = StatusLock::acquire(
@@ -44,7 +48,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         let store = Arc::new(store.map_err(CommandError::failed)?);
         let gone = setting.gone(&store);
         let stop = signal::stop_on_signal()?;
-        let reconciler = reconciler(&setting, globals, &store, &reporter, stop)?;
+        let reconciler = reconciler(&setting, globals, &store, &reporter, stop, pause)?;
         let desired = Arc::new(setting.manifests.offers.clone());
         // A narrowed run touches nothing beyond its scope.
         let gone = if policy.scope.is_some() { BTreeSet::<OfferId>::new() } else { gone };
@@ -68,21 +72,17 @@ fn reconciler(
     store: &Arc<StatusStore>,
     reporter: &Arc<dyn Reporter>,
     stop: CancellationToken,
+    pause: Duration,
 ) -> Result<Reconciler, CommandError> {
     let surroundings = Surroundings {
-        marketplace: setting.marketplace(globals, Memory::Kept)?,
+        marketplace: setting.marketplace(globals, Memory::Kept, pause)?,
         store: Arc::clone(store),
         clock: Arc::clone(&setting.clock),
         random: fastrand::Rng::new(),
         reporter: Arc::clone(reporter),
         stop,
     };
-    let patience = Patience {
-        settle: globals.settle,
-        attempts: ATTEMPTS,
-        looks: LOOKS,
-        pause: super::setting::MAX_PAUSE,
-    };
+    let patience = Patience { settle: globals.settle, attempts: ATTEMPTS, looks: LOOKS, pause };
     let intervals = Setting::intervals(globals);
     let settings = Settings { concurrency: globals.concurrency, intervals, patience };
     Ok(Reconciler::new(surroundings, settings))

@@ -1,6 +1,6 @@
 //! `golive plan`
 
-use super::setting::{Memory, Setting, runtime};
+use super::setting::{MAX_PAUSE, Memory, Setting, runtime};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, check};
 use crate::cli::{Globals, Output, Plan};
@@ -17,7 +17,7 @@ pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let now = setting.clock.now();
     let (observed, set) = runtime()?.block_on(async {
-        let marketplace = setting.marketplace(globals, Memory::ReadOnly)?;
+        let marketplace = setting.marketplace(globals, Memory::ReadOnly, MAX_PAUSE)?;
         let observer = Observer::new(marketplace, globals.concurrency);
         let desired = &setting.manifests.offers;
         Ok::<_, CommandError>(observe_and_plan(&observer, desired, &recorded, &policy, now).await)

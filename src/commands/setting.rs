@@ -22,7 +22,8 @@ use crate::operation::Intervals;
 use crate::reconcile::file_seen_from;
 use crate::status::{OfferRecord, StatusStore};
 
-/// The longest pause the marketplace may ask for before a run gives up on an offer.
+/// The longest pause the marketplace may ask for before a run gives up on an offer, unless it is
+/// to wait for the operations anyway.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// The name of the status file.
@@ -140,13 +141,14 @@ impl Setting {
         &self,
         globals: &Globals,
         memory: Memory,
+        max_wait: Duration,
     ) -> Result<Arc<dyn Marketplace>, CommandError> {
         let (endpoint, transport, tokens) =
             if globals.emulator { self.emulated(globals, memory)? } else { real(globals)? };
         let settings = crate::marketplace::portal::Settings {
             request_timeout: globals.timeout,
             concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
-            max_wait: MAX_PAUSE,
+            max_wait,
             ..crate::marketplace::portal::Settings::default()
         };
         let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());

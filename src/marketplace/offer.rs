@@ -56,7 +56,23 @@ pub struct ETag(pub String);
 #[serde(transparent)]
 pub struct ChangedTime(pub String);
 
+impl OfferStatus {
+    /// Whether two calls may mean the same by these: only the list says `published`.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let succeeded = |status: &Self| matches!(status, Self::Succeeded | Self::Published);
+        self == other || (succeeded(self) && succeeded(other))
+    }
+}
+
 impl ChangedTime {
+    /// Whether two texts mean the same moment, however many digits they have.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let moments = self.timestamp().zip(other.timestamp());
+        self == other || moments.is_some_and(|(one, two)| one == two)
+    }
+
     /// The moment, where the text is a timestamp. A text without an offset is taken as UTC.
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {

@@ -35,7 +35,6 @@ pub struct Outcome {
 #[derive(Debug, Default)]
 pub(super) struct Run {
     planned: Option<ChangeSet>,
-    sent: usize,
     triggered: usize,
     conflicts: BTreeMap<OfferId, u32>,
 }
@@ -131,7 +130,6 @@ impl Reconciler {
         triggers: &[&Change],
         observed: &BTreeMap<OfferId, Seen>,
     ) -> bool {
-        run.sent += triggers.len();
         let before = policy.clone();
         policy.attempted.extend(triggers.iter().map(|change| change.offer.clone()));
         let results = futures_util::stream::iter(triggers)
@@ -234,7 +232,7 @@ fn guard(job: &Job, run: &Run, changes: &ChangeSet) -> Result<(), RunError> {
             return Err(RunError::Unexpected { expected: expected.clone(), found });
         }
     }
-    let found = run.sent + allowed(job, run, changes).count();
+    let found = run.triggered + allowed(job, run, changes).count();
     match job.guard.max_changes {
         Some(allowed) if found > allowed => Err(RunError::TooMany { found, allowed }),
         Some(_) | None => Ok(()),

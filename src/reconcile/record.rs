@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::changes::{
-    Block, Change, Decision, Failure, Observation, OperationSeen, Outcome, Seen, ended,
+    Block, Change, Decision, Failure, Hold, Observation, OperationSeen, Outcome, Seen, ended,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Operation, OperationKind, OperationStatus};
@@ -87,7 +87,16 @@ pub(super) fn decided(
     } else if !matches!(change.decision, Decision::Blocked(Block::Refused(_))) {
         record.error = None;
     }
-    record.next_check_at = None;
+    record.next_check_at = match &change.decision {
+        Decision::Held(Hold::Scheduled(until)) => Some(*until),
+        Decision::Held(_)
+        | Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => None,
+    };
     // "Could not ask" is no state of the offer: what was known of it stands.
     if could_not_ask.is_none() || !known_before {
         let decision = &change.decision;

@@ -312,9 +312,16 @@ impl Reconciler {
 
 /// What was observed before, as far as the offer itself does not say otherwise.
 fn refreshed(before: &Observation, answer: Offer) -> Observation {
-    let changed = answer.version != before.version
-        || answer.status.as_ref().is_some_and(|status| status != before.status())
-        || answer.changed_time.is_some() && answer.changed_time != before.changed_time;
+    let news = |is_new: Option<bool>| is_new.unwrap_or(false);
+    let changed = news(answer.version.map(|version| Some(version) != before.version))
+        || news(answer.status.as_ref().map(|status| !status.is_like(before.status())))
+        || news(
+            answer
+                .changed_time
+                .as_ref()
+                .zip(before.changed_time.as_ref())
+                .map(|(new, old)| !new.is_like(old)),
+        );
     if !changed {
         return Observation { etag: answer.etag, ..before.clone() };
     }

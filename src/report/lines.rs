@@ -55,6 +55,10 @@ impl Lines {
                     request = request.map(tracing::field::display), error, "{offer}: {}", record.message
                 );
             }
+            // That an offer turns out to be where it should be is no news.
+            Phase::Live | Phase::Preview if before.is_none() => {
+                tracing::debug!(%offer, phase, ?reason, "{offer}: {}", record.message);
+            }
             Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
                 tracing::info!(
                     %offer, phase, ?reason, operation = id,
