@@ -29,7 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   golive validate offers/                     check manifests, no network
   golive plan offers/                         what would be done, and why
-  golive apply offers/ --wait=2h              do it, and follow it for two hours
+  golive apply offers/ --wait=30m             do it, and follow it for half an hour
   golive apply examples/quickstart --emulator --wait
                                               try it all without an account
 
@@ -224,7 +224,7 @@ pub struct Apply {
     /// Which offers.
     #[command(flatten)]
     pub selection: Selection,
-    /// Follow the operations to their end, for at most DURATION (e.g. --wait=2h)
+    /// Follow the operations to their end, for at most DURATION (e.g. --wait=30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = duration)]
     pub wait: Option<Option<Duration>>,
