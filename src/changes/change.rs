@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::decision::Decision;
-use crate::marketplace::{ETag, OfferId, Version};
+use crate::marketplace::{OfferId, Version};
 
 /// Where an offer stands, or should: what a diff is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -31,8 +31,9 @@ pub struct Change {
     pub from: Standing,
     /// Where it should stand.
     pub to: Standing,
-    /// The entity tag that was seen, if any was.
-    pub etag: Option<ETag>,
+    /// Whether such a request may have been sent already: an intent without an operation is on
+    /// disk, and is looked into before anything is sent.
+    pub in_doubt: bool,
 }
 
 /// All changes, in the order of the offers' names.
@@ -62,6 +63,20 @@ pub struct Summary {
     pub blocked: usize,
     /// Whose last attempt ended badly.
     pub failed: usize,
+}
+
+impl Change {
+    /// Why, as a sentence for people.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut message = self.decision.message();
+        if self.in_doubt && self.decision.is_trigger() {
+            message.push_str(
+                "; a request may have been sent already, which is looked into before another one",
+            );
+        }
+        message
+    }
 }
 
 impl ChangeSet {

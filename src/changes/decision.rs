@@ -39,10 +39,21 @@ pub struct Tracked {
     pub id: Option<String>,
     /// The version it works on, where that is known.
     pub version: Option<Version>,
-    /// Whether the record knows it already; otherwise it is adopted.
-    pub recorded: bool,
+    /// Whose it is.
+    pub origin: Origin,
     /// Where it is, in words, e.g. `Live, 42 %`.
     pub at: Option<String>,
+}
+
+/// Whose a running operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The record knows it.
+    Recorded,
+    /// It came of a request whose answer was lost: the record has the intent.
+    Found,
+    /// Somebody else started it.
+    Elsewhere,
 }
 
 /// Where an offer is that is in sync.
@@ -89,6 +100,8 @@ pub enum Block {
     UnknownStatus(String),
     /// The same request was refused before, and nothing changed since.
     Refused(String),
+    /// The marketplace asks not to be asked for a while.
+    Throttled(String),
     /// The marketplace could not be asked.
     Unreachable(String),
 }
@@ -233,9 +246,11 @@ impl Tracked {
         if let Some(at) = &self.at {
             text = format!("{text}: {at}");
         }
-        if !self.recorded {
-            text.push_str(" (started elsewhere; golive follows it)");
-        }
+        text.push_str(match self.origin {
+            Origin::Recorded => "",
+            Origin::Found => " (found again: the answer to the request was lost)",
+            Origin::Elsewhere => " (started elsewhere; golive follows it)",
+        });
         text
     }
 }
@@ -280,6 +295,7 @@ impl Block {
             Self::NotInPreview => Reason::NotInPreview,
             Self::UnknownStatus(_) => Reason::UnknownStatus,
             Self::Refused(_) => Reason::Refused,
+            Self::Throttled(_) => Reason::Throttled,
             Self::Unreachable(_) => Reason::Unreachable,
         }
     }
@@ -289,6 +305,7 @@ impl Block {
             Self::Unauthorized(said)
             | Self::Forbidden(said)
             | Self::NotFound(said)
+            | Self::Throttled(said)
             | Self::Unreachable(said) => said.clone(),
             Self::VersionMismatch { pinned, found } => format!(
                 "the manifest pins version {pinned}, but version {found} is in preview; \
@@ -301,7 +318,8 @@ impl Block {
                 "the marketplace gives the status {text:?}, which this golive does not know; nothing is sent"
             ),
             Self::Refused(message) => format!(
-                "{message}; not repeated until the manifest or the offer changes, or --retry is given"
+                "{}; not repeated until the manifest or the offer changes, or --retry is given",
+                message.trim_end_matches('.')
             ),
         }
     }

@@ -14,7 +14,7 @@ mod tests;
 
 pub use change::{Change, ChangeSet, Standing, Summary};
 pub use check::{Violation, check};
-pub use decision::{Block, Decision, Failure, Hold, Outcome, Place, Tracked};
+pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 pub use diff::diff;
 pub(crate) use facts::ended;
 pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, newest};

@@ -18,6 +18,8 @@ pub enum Seen {
     Forbidden(String),
     /// 404 for the publisher or the offer, or it is not in the publisher's list.
     NotFound(String),
+    /// The marketplace asks not to be asked for a while. That is no state of the offer.
+    Throttled(String),
     /// The marketplace could not be asked. That is no state of the offer.
     Unreachable(String),
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision, Place};
 use super::facts;
-use super::observation::{Observation, Question, Seen};
+use super::observation::{Question, Seen};
 use super::rules::Case;
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
@@ -197,12 +197,13 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
         Some(Seen::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
         Some(Seen::NotFound(said)) => absent(Block::NotFound(said.clone())),
+        Some(Seen::Throttled(said)) => absent(Block::Throttled(said.clone())),
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
     let from = observation.map(|seen| facts::standing(seen, recorded, &decision));
     let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
-    let etag = observation.and_then(|seen: &Observation| seen.etag.clone());
-    Ok(Change { offer: loaded.id.clone(), decision, from, to, etag })
+    let in_doubt = recorded.is_some_and(|record| record.intent.is_some());
+    Ok(Change { offer: loaded.id.clone(), decision, from, to, in_doubt })
 }

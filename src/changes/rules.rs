@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::decision::{Block, Decision, Hold, Outcome, Place, Tracked};
+use super::decision::{Block, Decision, Hold, Origin, Outcome, Place, Tracked};
 use super::facts;
 use super::observation::{Observation, OperationSeen, Question, SlotSeen};
 use crate::manifest::{DesiredState, Loaded};
@@ -95,7 +95,7 @@ impl Case<'_> {
                 kind: submission.kind.clone(),
                 id: Some(submission.id.clone()),
                 version: submission.version(),
-                recorded: false,
+                origin: self.origin_of(submission),
                 at: None,
             }));
         }
@@ -108,7 +108,7 @@ impl Case<'_> {
             kind: OperationKind::Unknown(String::new()),
             id: None,
             version: self.observed.version,
-            recorded: false,
+            origin: Origin::Elsewhere,
             at: None,
         }))
     }
@@ -129,7 +129,7 @@ impl Case<'_> {
                     kind: operation.kind.clone(),
                     id: Some(id.clone()),
                     version: operation.version,
-                    recorded: true,
+                    origin: Origin::Recorded,
                     at: place(&known.steps),
                 })
             }
@@ -139,6 +139,15 @@ impl Case<'_> {
                 None
             }
         })
+    }
+
+    /// An operation of the kind and version that an intent on disk names is that request's.
+    fn origin_of(&self, submission: &Submission) -> Origin {
+        let intent = self.recorded.and_then(|record| record.intent.as_ref());
+        let found = intent.is_some_and(|intent| {
+            intent.kind == submission.kind && submission.is_for(intent.version)
+        });
+        if found { Origin::Found } else { Origin::Elsewhere }
     }
 
     /// Whether a submission runs. A publish that waits for the publisher's sign-off is listed as

@@ -213,7 +213,7 @@ fn an_operation_of_another_hand_is_adopted() {
     assert_eq!(scene.question(), Question::Submissions);
     let found = scene.clone().with(|seen| seen.submissions = Some(golive("running", 2)));
     let Decision::Track(tracked) = found.decision() else { panic!() };
-    assert_eq!((tracked.id.as_deref(), tracked.recorded), (Some("sub"), false));
+    assert_eq!((tracked.id.as_deref(), tracked.origin), (Some("sub"), Origin::Elsewhere));
     // Where no submission shows it, the status is enough to leave the offer alone.
     let unlisted = scene.with(|seen| seen.submissions = Some(Vec::new()));
     // The list may lag behind, though.
@@ -242,7 +242,7 @@ fn a_recorded_operation_is_asked_for_and_tracked_whatever_the_list_says() {
                 seen.operations.insert("op".to_owned(), answer(running));
             });
             let Decision::Track(tracked) = scene.decision() else { panic!("{listed} {running}") };
-            assert!(tracked.recorded);
+            assert_eq!(tracked.origin, Origin::Recorded);
         }
     }
 }
@@ -281,6 +281,7 @@ fn what_may_not_or_can_not_be_asked_about_is_blocked() {
         (Seen::Forbidden("no".to_owned()), Reason::Forbidden),
         (Seen::NotFound("no".to_owned()), Reason::NotFound),
         (Seen::Unauthorized("no".to_owned()), Reason::Unauthorized),
+        (Seen::Throttled("no".to_owned()), Reason::Throttled),
         (Seen::Unreachable("no".to_owned()), Reason::Unreachable),
     ];
     for (seen, reason) in cases {

@@ -11,8 +11,8 @@ use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
 use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Patience;
-use crate::reconcile::{Guard, Job, Outcome, Reconciler, Settings, Surroundings, Wait};
-use crate::report::{Reporter, apply_json, apply_text};
+use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
+use crate::report::{Outcome, Reporter, apply_json, apply_text};
 use crate::status::{StatusLock, StatusStore};
 
 /// How often one trigger is sent in one run, where answers get lost.
@@ -27,7 +27,11 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     // Who waits for operations that take days waits for a throttled marketplace too.
-    let pause = if args.wait.is_some() { MAX_RETRY_AFTER } else { MAX_PAUSE };
+    let pause = match wait {
+        Wait::No => MAX_PAUSE,
+        Wait::Until(None) => MAX_RETRY_AFTER,
+        Wait::Until(Some(duration)) => duration.min(MAX_RETRY_AFTER),
+    };
     let reporter = output::reporter(globals, &setting.clock);
     let (outcome, result) = runtime()?.block_on(async {
         let _lock = StatusLock::acquire(

@@ -13,7 +13,7 @@ pub enum CommandError {
     #[error("{0}")]
     Usage(String),
     /// Manifests are invalid.
-    #[error("{} in the manifests; nothing was sent", count(.0))]
+    #[error("{}; nothing was sent", count(.0))]
     Manifests(Diagnostics),
     /// Anything else.
     #[error("{what}")]

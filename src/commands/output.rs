@@ -42,12 +42,16 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
     }
 }
 
+/// The narrowest terminal for which a table is arranged.
+const NARROWEST: u16 = 40;
+
 /// The width of the terminal on standard output; `None` where it is none.
 pub(super) fn width() -> Option<u16> {
     if !io::stdout().is_terminal() {
         return None;
     }
-    comfy_table::Table::new().width()
+    // A terminal that claims next to no width (a pipe in disguise) is one that has none.
+    comfy_table::Table::new().width().filter(|width| *width >= NARROWEST)
 }
 
 /// Sets up the log, and who is told of a run: progress on a terminal, lines elsewhere.

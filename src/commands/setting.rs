@@ -57,7 +57,8 @@ impl Setting {
         }
         for path in paths.iter().filter(|path| !path.exists()) {
             let text = path.to_string_lossy();
-            if text.parse::<jiff::SignedDuration>().is_ok() {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number || text.parse::<jiff::SignedDuration>().is_ok() {
                 let what = format!("there is no file {text}; did you mean --wait={text}?");
                 return Err(CommandError::Usage(what));
             }
@@ -199,7 +200,7 @@ pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
         CommandError::because(format!("cannot read the seed {}", path.display()), error)
     })?;
     emulator::parse(&text)
-        .map_err(|error| CommandError::because(format!("{}: not a seed", path.display()), error))
+        .map_err(|error| CommandError::because(format!("{}: {error}", path.display()), error))
 }
 
 /// The offers that the embedded marketplace must have: those that a manifest names, in preview

@@ -39,7 +39,7 @@ pub enum MemoryError {
         source: std::io::Error,
     },
     /// It is not what the emulator writes. Deleting it begins anew.
-    #[error("the emulator's memory {path} is broken")]
+    #[error("the emulator's memory {path} is broken; remove the file to begin anew")]
     Broken {
         /// The file.
         path: PathBuf,
@@ -48,7 +48,9 @@ pub enum MemoryError {
         source: serde_json::Error,
     },
     /// A later program wrote it.
-    #[error("the emulator's memory {path} has schema {schema}, this golive knows {SCHEMA}")]
+    #[error(
+        "the emulator's memory {path} has schema {schema}, this golive knows {SCHEMA}; use a newer golive, or remove the file to begin anew"
+    )]
     Newer {
         /// The file.
         path: PathBuf,

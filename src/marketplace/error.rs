@@ -59,14 +59,20 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} was answered {}", self.request, self.status)?;
-        if let Some(reason) = http::StatusCode::from_u16(self.status)
-            .ok()
-            .and_then(|status| status.canonical_reason())
-        {
-            write!(f, " {reason}")?;
+        // A gateway's page begins with the status itself.
+        let status = self.status.to_string();
+        if let Some(message) = self.message.as_ref().filter(|text| text.starts_with(&status)) {
+            return write!(f, "{} was answered {message}", self.request);
         }
-        match (&self.code, &self.message) {
+        let reason = http::StatusCode::from_u16(self.status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
+        write!(f, "{} was answered {} {reason}", self.request, self.status)?;
+        // A code that only repeats the status says nothing more.
+        let code = self.code.as_ref().filter(|code| {
+            let letters = |text: &str| text.replace(' ', "");
+            !letters(code).eq_ignore_ascii_case(&letters(reason))
+        });
+        match (code, &self.message) {
             (Some(code), Some(message)) => write!(f, ": {code}: {message}"),
             (Some(text), None) | (None, Some(text)) => write!(f, ": {text}"),
             (None, None) => Ok(()),

@@ -23,11 +23,10 @@ use crate::clock::Clock;
 use crate::manifest::Loaded;
 use crate::marketplace::{Marketplace, OfferId, RequestId};
 use crate::operation::{Intervals, Patience};
-use crate::report::Reporter;
+use crate::report::{Outcome, Reporter};
 use crate::status::{StatusStore, StoreError};
 
 pub use observe::{Observed, Observer, observe_and_plan};
-pub use pass::Outcome;
 
 /// How many passes may follow each other without an operation to wait for.
 const MAX_HURRIED_PASSES: u32 = 6;
@@ -174,7 +173,7 @@ impl Reconciler {
         }
         let mut hurried = 0;
         loop {
-            let again = self.pass(job, &mut policy, run).await?;
+            let again = self.pass(job, &mut policy, run, deadline).await?;
             if self.stop.is_cancelled() {
                 return Ok(());
             }

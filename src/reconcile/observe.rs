@@ -214,6 +214,8 @@ pub(super) fn failed(error: &MarketplaceError) -> Seen {
         Some(401) => Seen::Unauthorized(said),
         Some(403) => Seen::Forbidden(said),
         Some(404) => Seen::NotFound(said),
+        Some(429) => Seen::Throttled(said),
+        Some(503) if error.retry_after().is_some() => Seen::Throttled(said),
         None if matches!(error, MarketplaceError::Token(_)) => Seen::Unauthorized(said),
         Some(_) | None => Seen::Unreachable(said),
     }
@@ -222,16 +224,15 @@ pub(super) fn failed(error: &MarketplaceError) -> Seen {
 /// The error, its causes, and what to do about it, in one line.
 pub(super) fn describe(error: &MarketplaceError) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
+    // What lies between says only which layer failed; the first cause says why.
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    if let Some(first) = causes.last().map(ToString::to_string)
+        && !text.contains(&first)
+    {
+        text = format!("{text}: {first}");
     }
     if let Some(advice) = error.advice() {
-        text = format!("{text}; {advice}");
+        text = format!("{}; {advice}", text.trim_end_matches('.'));
     }
     text
 }

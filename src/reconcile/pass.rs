@@ -3,33 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use super::record::{self, Moment};
 use super::trigger::Triggered;
 use super::{Job, Reconciler, RunError, file_seen_from};
 use crate::changes::{
-    Change, ChangeSet, Decision, Hold, Input, Policy, Seen, check, with_dependencies,
+    Change, ChangeSet, Decision, Hold, Input, Origin, Policy, Seen, check, with_dependencies,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
-use crate::report::Event;
-use crate::status::{Edited, OfferRecord, Phase};
+use crate::report::{Event, Outcome};
+use crate::status::{Edited, OfferRecord};
 
 /// How often an offer may change under golive's hands in one run.
 const MAX_CONFLICTS: u32 = 3;
-
-/// What came of a run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The change set of the first pass.
-    pub planned: ChangeSet,
-    /// Every offer in scope, as it is now.
-    pub records: BTreeMap<OfferId, OfferRecord>,
-    /// How many requests were accepted.
-    pub triggered: usize,
-    /// Whether the user stopped it.
-    pub interrupted: bool,
-}
 
 /// What a run has done so far.
 #[derive(Debug, Default)]
@@ -47,6 +35,7 @@ impl Reconciler {
         job: &Job,
         policy: &mut Policy,
         run: &mut Run,
+        deadline: Option<Instant>,
     ) -> Result<bool, RunError> {
         let recorded = self.store.snapshot().offers;
         let wanted = with_dependencies(&job.desired, policy);
@@ -82,7 +71,7 @@ impl Reconciler {
         self.store.commit().await?;
         let triggers: Vec<&Change> = allowed(job, run, &changes).collect();
         run.planned.get_or_insert_with(|| changes.clone());
-        let mut again = self.trigger_all(job, policy, run, &triggers, &observed).await;
+        let mut again = self.trigger_all(job, policy, run, &triggers, &observed, deadline).await;
         again |= self.poll_adopted(&changes).await;
         self.store.commit().await?;
         Ok(again)
@@ -129,12 +118,13 @@ impl Reconciler {
         run: &mut Run,
         triggers: &[&Change],
         observed: &BTreeMap<OfferId, Seen>,
+        deadline: Option<Instant>,
     ) -> bool {
         let before = policy.clone();
         policy.attempted.extend(triggers.iter().map(|change| change.offer.clone()));
         let results = futures_util::stream::iter(triggers)
             .map(|change| async {
-                (&change.offer, self.trigger(job, &before, change, observed).await)
+                (&change.offer, self.trigger(job, &before, change, observed, deadline).await)
             })
             .buffer_unordered(self.settings.concurrency.max(1))
             .collect::<Vec<_>>()
@@ -179,7 +169,7 @@ impl Reconciler {
     /// Polls the operations that were adopted just now, once.
     async fn poll_adopted(&self, changes: &ChangeSet) -> bool {
         let adopted = changes.changes.iter().filter(|change| match &change.decision {
-            Decision::Track(tracked) => !tracked.recorded,
+            Decision::Track(tracked) => tracked.origin != Origin::Recorded,
             Decision::GoLive { .. }
             | Decision::Publish { .. }
             | Decision::InSync(_)
@@ -257,25 +247,4 @@ fn allowed<'a>(job: &Job, run: &Run, changes: &'a ChangeSet) -> impl Iterator<It
         })
     };
     changes.changes.iter().filter(|change| change.decision.is_trigger()).filter(foreseen)
-}
-
-impl Outcome {
-    /// How many offers need a person: failed, blocked, in doubt, or not to be asked about.
-    #[must_use]
-    pub fn problems(&self) -> usize {
-        self.records.values().filter(|record| is_problem(record)).count()
-    }
-
-    /// How many operations still run.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.records.values().filter(|record| record.phase == Phase::InProgress).count()
-    }
-}
-
-fn is_problem(record: &OfferRecord) -> bool {
-    match record.phase {
-        Phase::Failed | Phase::Blocked | Phase::Triggering => true,
-        Phase::Live | Phase::Preview | Phase::InProgress | Phase::Held => record.error.is_some(),
-    }
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::changes::{
-    Block, Change, Decision, Failure, Hold, Observation, OperationSeen, Outcome, Seen, ended,
+    Block, Change, Decision, Failure, Hold, Observation, OperationSeen, Origin, Outcome, Seen,
+    ended,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Operation, OperationKind, OperationStatus};
@@ -58,7 +59,7 @@ pub(super) fn decided(
         observe(record, change, observation, moment.now);
         end_operation(record, observation, moment.now);
         match &change.decision {
-            Decision::Track(tracked) if !tracked.recorded => {
+            Decision::Track(tracked) if tracked.origin != Origin::Recorded => {
                 adopt(record, tracked, observation, desired, moment.now);
             }
             Decision::Failed(failure) => adopt_failure(record, failure, desired, moment.now),
@@ -72,7 +73,9 @@ pub(super) fn decided(
         settle_intent(record, &change.decision, moment);
     }
     let could_not_ask = match &change.decision {
-        Decision::Blocked(Block::Unreachable(why) | Block::Unauthorized(why)) => Some(why),
+        Decision::Blocked(
+            Block::Unreachable(why) | Block::Unauthorized(why) | Block::Throttled(why),
+        ) => Some(why),
         Decision::Blocked(_)
         | Decision::GoLive { .. }
         | Decision::Publish { .. }
@@ -158,7 +161,7 @@ fn set_running(record: &mut OfferRecord, now: Timestamp) {
         kind: operation.kind.clone(),
         id: operation.id.clone(),
         version: operation.version,
-        recorded: true,
+        origin: Origin::Recorded,
         at: operation.place(),
     };
     let decision = Decision::Track(tracked);
@@ -238,11 +241,7 @@ fn adopt(
     desired: &Loaded,
     now: Timestamp,
 ) {
-    // An operation of the kind and version that an intent on disk names is that request's.
-    let intent = record.intent.as_ref().filter(|intent| {
-        intent.kind == tracked.kind
-            && tracked.version.is_none_or(|version| version == intent.version)
-    });
+    let intent = record.intent.as_ref().filter(|_| tracked.origin == Origin::Found);
     let report = seen.report.as_ref();
     record.begin(OperationRecord {
         adopted: intent.is_none(),
@@ -326,9 +325,10 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     set_pending(record, intent.at);
 }
 
-/// The request was not accepted.
-pub(super) fn dropped(record: &mut OfferRecord) {
+/// The request was not accepted: what was decided stands, and nothing was done about it.
+pub(super) fn dropped(record: &mut OfferRecord, decision: &Decision, now: Timestamp) {
     record.intent = None;
+    set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
 /// An operation came of the request.
@@ -370,7 +370,10 @@ pub(super) fn stopped(
         Standstill::Unsent(obstacle) => (Phase::Blocked, obstacle.reason, obstacle.why.clone()),
         Standstill::Throttled(pause) => {
             record.next_check_at = now.checked_add(*pause).ok();
-            let why = format!("the marketplace asks to wait for {} s", pause.as_secs());
+            let why = format!(
+                "the marketplace asks to wait for {}; run golive again then",
+                spell(*pause)
+            );
             (Phase::Blocked, Reason::Throttled, why)
         }
         Standstill::InDoubt(why) => {
@@ -390,6 +393,12 @@ pub(super) fn stopped(
         });
     set_error(record, why.clone(), refused, now);
     set_phase(record, phase, reason, why, now);
+}
+
+/// A duration as people write it, to the second.
+fn spell(duration: std::time::Duration) -> String {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    format!("{:#}", jiff::SignedDuration::from_secs(seconds))
 }
 
 /// The offer changed under every try.

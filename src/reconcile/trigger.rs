@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::time::Instant;
+
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, record};
 use crate::changes::{
-    Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
+    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{
@@ -13,7 +15,7 @@ use crate::marketplace::{
     OperationStatus, Post, Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Look, Next, Obstacle, Sent, Standstill, Trigger, step,
+    Answer, Command, Event as Step, Look, Next, Obstacle, Patience, Sent, Standstill, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::{Intent, Reason};
@@ -65,6 +67,7 @@ impl Reconciler {
         policy: &Policy,
         change: &Change,
         observed: &BTreeMap<OfferId, Seen>,
+        deadline: Option<Instant>,
     ) -> Triggered {
         let (action, kind, version) = match &change.decision {
             Decision::GoLive { version } => (Action::GoLive, OperationKind::GoLive, *version),
@@ -97,8 +100,21 @@ impl Reconciler {
                 return Triggered::Stopped;
             };
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
-            (trigger, next) = step(trigger, event, self.settings.patience);
+            (trigger, next) = step(trigger, event, self.patience_until(deadline));
+            // There is no time for a pause that outlasts the run: what is on disk finds it again.
+            if let Next::Do(Command::Wait(pause)) = next
+                && deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
+            {
+                return Triggered::Stopped;
+            }
         }
+    }
+
+    /// The patience that is left: no pause is longer than the run.
+    fn patience_until(&self, deadline: Option<Instant>) -> Patience {
+        let patience = self.settings.patience;
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        Patience { pause: left.map_or(patience.pause, |left| patience.pause.min(left)), ..patience }
     }
 
     /// Carries out one command; `None` where the user stopped golive instead. A request that is
@@ -141,7 +157,8 @@ impl Reconciler {
                 Some(self.flush(offer).await)
             }
             Command::DropIntent => {
-                self.edit(offer, target.desired, record::dropped);
+                let (decision, now) = (&target.change.decision, self.clock.now());
+                self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
                 Some(self.flush(offer).await)
             }
             Command::Wait(pause) => {
@@ -233,6 +250,7 @@ impl Reconciler {
                 Seen::NotFound(why)
                 | Seen::Forbidden(why)
                 | Seen::Unauthorized(why)
+                | Seen::Throttled(why)
                 | Seen::Unreachable(why),
             ) => {
                 return Look::Failed(why);
@@ -259,7 +277,9 @@ impl Reconciler {
             Some(decision) if decision == target.change.decision => {
                 Look::StillWaiting { etag: observation.etag }
             }
-            Some(Decision::Blocked(crate::changes::Block::Unreachable(why))) => Look::Failed(why),
+            Some(Decision::Blocked(Block::Unreachable(why) | Block::Throttled(why))) => {
+                Look::Failed(why)
+            }
             Some(
                 Decision::Track(_)
                 | Decision::GoLive { .. }
@@ -317,6 +337,7 @@ impl Reconciler {
                 Seen::Unauthorized(_)
                 | Seen::Forbidden(_)
                 | Seen::NotFound(_)
+                | Seen::Throttled(_)
                 | Seen::Unreachable(_),
             )
             | None => (observation, change),
@@ -425,6 +446,7 @@ fn obstacle(error: &MarketplaceError) -> Obstacle {
         Seen::Unauthorized(why) => (Reason::Unauthorized, why),
         Seen::Forbidden(why) => (Reason::Forbidden, why),
         Seen::NotFound(why) => (Reason::NotFound, why),
+        Seen::Throttled(why) => (Reason::Throttled, why),
         Seen::Unreachable(why) => (Reason::Unreachable, why),
         Seen::Offer(_) => (Reason::Unreachable, describe(error)),
     };

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::outcome::Outcome;
 use crate::changes::{ChangeSet, Standing, Summary};
 use crate::marketplace::OfferId;
-use crate::reconcile::Outcome;
 use crate::status::{OfferRecord, Phase, Reason, StatusFile};
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ pub fn plan_json(set: &ChangeSet) -> serde_json::Result<String> {
         offer: &change.offer,
         action: change.decision.action(),
         reason: change.decision.reason(),
-        message: change.decision.message(),
+        message: change.message(),
         from: &change.from,
         to: &change.to,
     });

@@ -80,13 +80,13 @@ impl Reporter for Lines {
             }
             Event::Changed { offer, before, record } => Self::changed(offer, *before, record),
             Event::Forgotten(offer) => {
-                tracing::info!(%offer, "the manifest is gone, so that the offer leaves the status file");
+                tracing::info!(%offer, "{offer}: the manifest is gone, so that the offer leaves the status file");
             }
             Event::Doubt { offer, why } => {
-                tracing::warn!(%offer, "it is not known whether the request was accepted: {why}");
+                tracing::warn!(%offer, "{offer}: it is not known whether the request was accepted: {why}");
             }
             Event::Waiting { offer, pause, why } => {
-                tracing::info!(%offer, seconds = pause.as_secs_f64(), "waiting {why}");
+                tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
         }

@@ -3,6 +3,7 @@
 mod event;
 mod json;
 mod lines;
+mod outcome;
 mod progress;
 mod style;
 mod table;
@@ -11,6 +12,7 @@ mod text;
 pub use event::{Event, Reporter, Silent};
 pub use json::{apply_json, plan_json, status_json};
 pub use lines::Lines;
+pub use outcome::Outcome;
 pub use progress::{Progress, ProgressLog};
 pub use table::{apply_text, status_text};
 pub use text::plan_text;

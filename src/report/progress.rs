@@ -73,7 +73,7 @@ impl Progress {
         }
         bars.hidden.remove(offer);
         let bar = bars.shown.entry(offer.clone()).or_insert_with(|| self.begin(offer, record));
-        let operation = record.running();
+        let operation = record.operation.as_ref().filter(|_| record.intent.is_none());
         let percent = operation.and_then(|operation| operation.progress).unwrap_or_default();
         bar.set_position(u64::from(percent));
         let step = operation.and_then(|operation| operation.current_step());

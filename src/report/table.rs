@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::json::count;
+use super::outcome::Outcome;
 use super::style::{BOLD, RED, paint};
 use crate::marketplace::{OfferId, OperationStatus};
-use crate::reconcile::Outcome;
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
 
 /// Beyond so many offers, those that are where they should be are counted, not listed.
@@ -118,7 +118,8 @@ fn problems(records: &BTreeMap<OfferId, OfferRecord>) -> String {
             text.push_str(&failure(offer, operation));
         }
         // A blocked offer's error stands in the table already.
-        if let Some(error) = record.error.as_ref().filter(|error| error.message != record.message) {
+        let in_table = |message: &str| record.message.contains(message.trim_end_matches('.'));
+        if let Some(error) = record.error.as_ref().filter(|error| !in_table(&error.message)) {
             let _ = writeln!(text, "{} {offer}: {}", paint(RED, "error:"), error.message);
         }
     }
@@ -148,7 +149,10 @@ fn failure(offer: &OfferId, operation: &OperationRecord) -> String {
     for message in operation.complaints() {
         let _ = writeln!(text, "  {}: {}", message.level, message.text);
     }
-    let _ = writeln!(text, "  to try again: golive apply --retry {offer}, or change the manifest");
+    let _ = writeln!(
+        text,
+        "  to try again, add --retry {offer} to golive apply, or change the manifest"
+    );
     text
 }
 

@@ -57,14 +57,15 @@ fn label(decision: &Decision) -> &'static str {
 fn details(change: &Change) -> String {
     match &change.decision {
         Decision::GoLive { version } => {
-            format!("preview {version} → live{}", now(change.from.live_version))
+            let doubt = if change.in_doubt { "; may have been sent already" } else { "" };
+            format!("preview {version} → live{}{doubt}", now(change.from.live_version))
         }
         Decision::Publish { version } => format!("draft {version} → preview"),
         Decision::Track(_)
         | Decision::InSync(_)
         | Decision::Held(_)
         | Decision::Blocked(_)
-        | Decision::Failed(_) => change.decision.message(),
+        | Decision::Failed(_) => change.message(),
     }
 }
 

@@ -324,9 +324,15 @@ impl OperationRecord {
 /// Where an operation is, in words, e.g. `Live, 42 %`.
 #[must_use]
 pub fn place(steps: &[Step]) -> Option<String> {
-    current_step(steps).map(|step| match step.progress {
-        Some(percent) => format!("{}, {percent} %", step.name),
-        None => step.name.clone(),
+    let step = current_step(steps)?;
+    let said = || step.messages.first().map(|message| format!(": {}", message.text));
+    let stalled = |what: &str| format!("{} {what}{}", step.name, said().unwrap_or_default());
+    Some(match (&step.status, step.progress) {
+        (StepStatus::WaitingForApproval, _) => stalled("waits for approval"),
+        (StepStatus::Blocked, _) => stalled("is blocked"),
+        (StepStatus::Rejected, _) => stalled("was rejected"),
+        (_, Some(percent)) => format!("{}, {percent} %", step.name),
+        (_, None) => step.name.clone(),
     })
 }
 
