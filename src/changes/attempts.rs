@@ -3,7 +3,8 @@
 use super::decision::{Failure, Outcome};
 use super::facts::ended;
 use super::observation::{OperationSeen, Question};
-use super::rules::{Case, Position};
+use super::position::Position;
+use super::rules::Case;
 use crate::manifest::DesiredState;
 use crate::marketplace::{OfferStatus, OperationKind, Submission, Version};
 use crate::status::{Intent, OperationRecord};

@@ -8,6 +8,7 @@ mod diff;
 mod facts;
 mod observation;
 mod planner;
+mod position;
 mod rules;
 #[cfg(test)]
 mod tests;

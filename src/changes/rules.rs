@@ -3,13 +3,13 @@
 
 use jiff::Timestamp;
 
-use super::decision::{Block, Decision, Hold, Origin, Outcome, Place, Tracked};
+use super::decision::{Block, Decision, Hold, Origin, Place, Tracked};
 use super::facts;
-use super::observation::{Observation, OperationSeen, Question, SlotSeen};
+use super::observation::{Observation, OperationSeen, Question};
+use super::position::Position;
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
-    OfferId, OfferStatus, OperationKind, OperationRef, Slot, StatusReport, StepStatus, Submission,
-    Version,
+    OfferId, OfferStatus, OperationKind, OperationRef, StatusReport, Submission, Version,
 };
 use crate::status::{OfferRecord, OperationRecord, place};
 
@@ -21,13 +21,6 @@ pub(super) struct Case<'a> {
     pub(super) waiting_on: &'a [OfferId],
     pub(super) now: Timestamp,
     pub(super) retry: bool,
-}
-
-/// What is in preview.
-pub(super) enum Position {
-    InPreview(Version),
-    NeverInPreview,
-    Unclear(String),
 }
 
 impl Case<'_> {
@@ -236,33 +229,6 @@ impl Case<'_> {
         }
     }
 
-    /// The version in production, if nothing newer is in preview, of an offer whose last operation
-    /// succeeded. The `live` step of *offer status* tells that in one request; where there is no
-    /// such step, the slots do.
-    fn newest_is_live(&self) -> Result<Option<Version>, Question> {
-        let slots = (self.observed.preview, self.observed.production);
-        if let (SlotSeen::Holds(_) | SlotSeen::Empty, SlotSeen::Holds(_) | SlotSeen::Empty) = slots
-        {
-            return self.slots_are_level();
-        }
-        let report = self.report()?;
-        match report.steps.iter().find(|step| step.id.eq_ignore_ascii_case("live")) {
-            Some(step) if step.status == StepStatus::Complete => {
-                match self.known_live().or(self.observed.version) {
-                    Some(version) => Ok(Some(version)),
-                    None => self.production(),
-                }
-            }
-            Some(_) => Ok(None),
-            None => self.slots_are_level(),
-        }
-    }
-
-    fn slots_are_level(&self) -> Result<Option<Version>, Question> {
-        let Some(live) = self.production()? else { return Ok(None) };
-        Ok(self.preview()?.is_none_or(|preview| preview <= live).then_some(live))
-    }
-
     /// Row 4: held on purpose.
     fn held(&self) -> Option<Hold> {
         let manifest = &self.desired.manifest;
@@ -323,67 +289,7 @@ impl Case<'_> {
         (same && !self.retry).then(|| Block::Refused(error.message.clone()))
     }
 
-    fn position(&self) -> Result<Position, Question> {
-        Ok(match self.observed.status() {
-            OfferStatus::NeverPublished => Position::NeverInPreview,
-            OfferStatus::Unknown(text) => Position::Unclear(text.clone()),
-            status @ (OfferStatus::WaitingForPublisherReview
-            | OfferStatus::Succeeded
-            | OfferStatus::Published) => match self.previewed(status)? {
-                Some(version) => Position::InPreview(version),
-                None => Position::Unclear(format!("{status}, but nothing is in preview")),
-            },
-            OfferStatus::NotStarted
-            | OfferStatus::Running
-            | OfferStatus::Canceled
-            | OfferStatus::Failed => {
-                self.preview()?.map_or(Position::NeverInPreview, Position::InPreview)
-            }
-        })
-    }
-
-    /// The version in preview, of an offer that has one. The list's version is that of the last
-    /// publish, which may have failed or been canceled on its way: it counts only where nothing
-    /// speaks against it, and never where a version is pinned.
-    fn previewed(&self, status: &OfferStatus) -> Result<Option<Version>, Question> {
-        if self.observed.preview != SlotSeen::Unasked {
-            return self.preview();
-        }
-        let listed = self.observed.version;
-        if *status == OfferStatus::WaitingForPublisherReview {
-            let mut publishes = self.submissions()?.iter().filter(|submission| {
-                submission.kind == OperationKind::Publish && submission.version().is_some()
-            });
-            let reached = |submission: &Submission| {
-                submission.version() == listed && Outcome::of(&submission.state).is_none()
-            };
-            if publishes.clone().any(reached) {
-                return Ok(listed);
-            }
-            if publishes.next().is_some() {
-                return self.preview();
-            }
-        }
-        match listed {
-            Some(version) if self.desired.manifest.version.is_none() => Ok(Some(version)),
-            Some(_) | None => self.preview(),
-        }
-    }
-
-    /// Row 3, seen from what is in preview: production holds just that.
-    fn in_place(&self, position: &Position) -> Option<Place> {
-        let live = self.known_live()?;
-        match (position, self.desired.manifest.state, self.desired.manifest.version) {
-            (Position::InPreview(preview), DesiredState::Live, None) if *preview <= live => {
-                Some(Place::Live(live))
-            }
-            (Position::InPreview(_) | Position::NeverInPreview | Position::Unclear(_), _, _) => {
-                None
-            }
-        }
-    }
-
-    fn report(&self) -> Result<&StatusReport, Question> {
+    pub(super) fn report(&self) -> Result<&StatusReport, Question> {
         self.observed.report.as_ref().ok_or(Question::Status)
     }
 
@@ -403,23 +309,7 @@ impl Case<'_> {
         self.observed.submissions.as_deref().ok_or(Question::Submissions)
     }
 
-    fn production(&self) -> Result<Option<Version>, Question> {
-        match self.observed.production {
-            SlotSeen::Unasked => Err(Question::Slot(Slot::Production)),
-            SlotSeen::Empty => Ok(self.known_live()),
-            SlotSeen::Holds(version) => Ok(Some(version).max(self.known_live())),
-        }
-    }
-
-    fn preview(&self) -> Result<Option<Version>, Question> {
-        match self.observed.preview {
-            SlotSeen::Unasked => Err(Question::Slot(Slot::Preview)),
-            SlotSeen::Empty => Ok(None),
-            SlotSeen::Holds(version) => Ok(Some(version)),
-        }
-    }
-
-    fn known_live(&self) -> Option<Version> {
+    pub(super) fn known_live(&self) -> Option<Version> {
         facts::known_live(self.observed, self.recorded)
     }
 }

@@ -1,21 +1,19 @@
 //! Carries out the commands of the trigger protocol ([`crate::operation::step`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, record};
-use crate::changes::{
-    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
-};
+use crate::changes::{Change, Decision, Observation, Policy, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationRef,
-    OperationStatus, Post, Precondition, Version,
+    Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationStatus, Post,
+    Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Look, Next, Obstacle, Patience, Sent, Standstill, Trigger, step,
+    Answer, Command, Event as Step, Next, Obstacle, Patience, Sent, Standstill, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::{Intent, Reason};
@@ -42,15 +40,15 @@ pub(super) enum Triggered {
 }
 
 /// What a trigger works with.
-struct Target<'a> {
-    job: &'a Job,
-    policy: &'a Policy,
-    change: &'a Change,
-    desired: &'a Loaded,
-    observed: &'a BTreeMap<OfferId, Seen>,
-    action: Action,
-    kind: OperationKind,
-    version: Version,
+pub(super) struct Target<'a> {
+    pub(super) job: &'a Job,
+    pub(super) policy: &'a Policy,
+    pub(super) change: &'a Change,
+    pub(super) desired: &'a Loaded,
+    pub(super) observed: &'a BTreeMap<OfferId, Seen>,
+    pub(super) action: Action,
+    pub(super) kind: OperationKind,
+    pub(super) version: Version,
 }
 
 /// What is to be done about an offer that is not what it was.
@@ -235,112 +233,6 @@ impl Reconciler {
                 }
                 answer
             }
-        }
-    }
-
-    /// Looks at an offer of which it is not known whether the request was accepted.
-    async fn look_at(&self, target: &Target<'_>) -> Look {
-        let offer = &target.change.offer;
-        if let Some(look) = self.look_for_operation(target).await {
-            return look;
-        }
-        let observation = match self.observer.look(offer).await {
-            Ok(observation) => observation,
-            Err(
-                Seen::NotFound(why)
-                | Seen::Forbidden(why)
-                | Seen::Unauthorized(why)
-                | Seen::Throttled(why)
-                | Seen::Unreachable(why),
-            ) => {
-                return Look::Failed(why);
-            }
-            Err(Seen::Offer(observation)) => *observation,
-        };
-        let (observation, change) = self.decide_alone(target, observation).await;
-        let decision = change.map(|change| change.decision);
-        let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
-        match decision {
-            Some(Decision::Track(tracked))
-                if tracked.kind == target.kind || tracked.kind.as_str().is_empty() =>
-            {
-                Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
-            }
-            Some(Decision::InSync(_)) => Look::Live,
-            Some(Decision::Failed(Failure { outcome, id, .. })) => {
-                let status = match outcome {
-                    Outcome::Failed => OperationStatus::Failed,
-                    Outcome::Canceled => OperationStatus::Canceled,
-                };
-                Look::Operation { operation: by_id(id), status }
-            }
-            Some(decision) if decision == target.change.decision => {
-                Look::StillWaiting { etag: observation.etag }
-            }
-            Some(Decision::Blocked(Block::Unreachable(why) | Block::Throttled(why))) => {
-                Look::Failed(why)
-            }
-            Some(
-                Decision::Track(_)
-                | Decision::GoLive { .. }
-                | Decision::Publish { .. }
-                | Decision::Held(_)
-                | Decision::Blocked(_),
-            ) => Look::Elsewhere,
-            None => Look::Failed("the offer is out of scope".to_owned()),
-        }
-    }
-
-    /// The operation that came of an intent, where the list of operations shows it: the cheapest
-    /// look, and all that is needed after a 202 without a usable URL.
-    async fn look_for_operation(&self, target: &Target<'_>) -> Option<Look> {
-        let offer = &target.change.offer;
-        let intent = self.store.get(offer)?.intent?;
-        let submissions = self.observer.submissions(offer).await.ok()?;
-        let newest = newest(&submissions, &intent.kind, intent.version)?;
-        let is_news = Some(&newest.id) != intent.last_submission.as_ref();
-        let runs = !newest.state.is_finished();
-        let operation = Some(newest.reference());
-        (is_news && runs).then(|| Look::Operation { operation, status: newest.state.clone() })
-    }
-
-    /// Decides about one offer, with what was just seen of it and what the pass saw of the offers
-    /// it waits for.
-    async fn decide_alone(
-        &self,
-        target: &Target<'_>,
-        observation: Observation,
-    ) -> (Observation, Option<Change>) {
-        let offer = &target.change.offer;
-        let scope = Some(BTreeSet::from([offer.clone()]));
-        let policy = Policy { scope, ..target.policy.clone() };
-        let wanted = with_dependencies(&target.job.desired, &policy);
-        let pick =
-            |offer: &&OfferId| Some(((*offer).clone(), target.job.desired.get(offer)?.clone()));
-        let desired: BTreeMap<_, _> = wanted.iter().filter_map(pick).collect();
-        let recorded = wanted
-            .iter()
-            .filter_map(|offer| Some(((*offer).clone(), self.store.get(offer)?)))
-            .collect();
-        let mut observed: BTreeMap<OfferId, Seen> = wanted
-            .iter()
-            .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
-            .collect();
-        observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
-        let now = self.clock.now();
-        let (mut observed, changes) =
-            self.observer.settle(observed, &desired, &recorded, &policy, now).await;
-        let change = changes.get(offer).cloned();
-        match observed.remove(offer) {
-            Some(Seen::Offer(observation)) => (*observation, change),
-            Some(
-                Seen::Unauthorized(_)
-                | Seen::Forbidden(_)
-                | Seen::NotFound(_)
-                | Seen::Throttled(_)
-                | Seen::Unreachable(_),
-            )
-            | None => (observation, change),
         }
     }
 

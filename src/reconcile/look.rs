@@ -1,0 +1,119 @@
+//! Looking at one offer apart from the others: before a request, and in doubt about one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Reconciler;
+use super::trigger::Target;
+use crate::changes::{
+    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
+};
+use crate::marketplace::{OfferId, OperationRef, OperationStatus};
+use crate::operation::Look;
+
+impl Reconciler {
+    /// Looks at an offer of which it is not known whether the request was accepted.
+    pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
+        let offer = &target.change.offer;
+        if let Some(look) = self.look_for_operation(target).await {
+            return look;
+        }
+        let observation = match self.observer.look(offer).await {
+            Ok(observation) => observation,
+            Err(
+                Seen::NotFound(why)
+                | Seen::Forbidden(why)
+                | Seen::Unauthorized(why)
+                | Seen::Throttled(why)
+                | Seen::Unreachable(why),
+            ) => {
+                return Look::Failed(why);
+            }
+            Err(Seen::Offer(observation)) => *observation,
+        };
+        let (observation, change) = self.decide_alone(target, observation).await;
+        let decision = change.map(|change| change.decision);
+        let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
+        match decision {
+            Some(Decision::Track(tracked))
+                if tracked.kind == target.kind || tracked.kind.as_str().is_empty() =>
+            {
+                Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
+            }
+            Some(Decision::InSync(_)) => Look::Live,
+            Some(Decision::Failed(Failure { outcome, id, .. })) => {
+                let status = match outcome {
+                    Outcome::Failed => OperationStatus::Failed,
+                    Outcome::Canceled => OperationStatus::Canceled,
+                };
+                Look::Operation { operation: by_id(id), status }
+            }
+            Some(decision) if decision == target.change.decision => {
+                Look::StillWaiting { etag: observation.etag }
+            }
+            Some(Decision::Blocked(Block::Unreachable(why) | Block::Throttled(why))) => {
+                Look::Failed(why)
+            }
+            Some(
+                Decision::Track(_)
+                | Decision::GoLive { .. }
+                | Decision::Publish { .. }
+                | Decision::Held(_)
+                | Decision::Blocked(_),
+            ) => Look::Elsewhere,
+            None => Look::Failed("the offer is out of scope".to_owned()),
+        }
+    }
+
+    /// The operation that came of an intent, where the list of operations shows it: the cheapest
+    /// look, and all that is needed after a 202 without a usable URL.
+    async fn look_for_operation(&self, target: &Target<'_>) -> Option<Look> {
+        let offer = &target.change.offer;
+        let intent = self.store.get(offer)?.intent?;
+        let submissions = self.observer.submissions(offer).await.ok()?;
+        let newest = newest(&submissions, &intent.kind, intent.version)?;
+        let is_news = Some(&newest.id) != intent.last_submission.as_ref();
+        let runs = !newest.state.is_finished();
+        let operation = Some(newest.reference());
+        (is_news && runs).then(|| Look::Operation { operation, status: newest.state.clone() })
+    }
+
+    /// Decides about one offer, with what was just seen of it and what the pass saw of the offers
+    /// it waits for.
+    pub(super) async fn decide_alone(
+        &self,
+        target: &Target<'_>,
+        observation: Observation,
+    ) -> (Observation, Option<Change>) {
+        let offer = &target.change.offer;
+        let scope = Some(BTreeSet::from([offer.clone()]));
+        let policy = Policy { scope, ..target.policy.clone() };
+        let wanted = with_dependencies(&target.job.desired, &policy);
+        let pick =
+            |offer: &&OfferId| Some(((*offer).clone(), target.job.desired.get(offer)?.clone()));
+        let desired: BTreeMap<_, _> = wanted.iter().filter_map(pick).collect();
+        let recorded = wanted
+            .iter()
+            .filter_map(|offer| Some(((*offer).clone(), self.store.get(offer)?)))
+            .collect();
+        let mut observed: BTreeMap<OfferId, Seen> = wanted
+            .iter()
+            .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
+            .collect();
+        observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
+        let now = self.clock.now();
+        let (mut observed, changes) =
+            self.observer.settle(observed, &desired, &recorded, &policy, now).await;
+        let change = changes.get(offer).cloned();
+        match observed.remove(offer) {
+            Some(Seen::Offer(observation)) => (*observation, change),
+            Some(
+                Seen::Unauthorized(_)
+                | Seen::Forbidden(_)
+                | Seen::NotFound(_)
+                | Seen::Throttled(_)
+                | Seen::Unreachable(_),
+            )
+            | None => (observation, change),
+        }
+    }
+}
