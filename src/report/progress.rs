@@ -111,12 +111,17 @@ impl Progress {
     }
 }
 
-/// A name that leaves room for the rest of the line on a narrow terminal.
+/// A name that leaves room for the rest of the line on a narrow terminal: its beginning and its
+/// end, where names differ.
 fn shortened(name: &str) -> String {
-    match name.char_indices().nth(MAX_NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
+    let length = name.chars().count();
+    if length <= MAX_NAME {
+        return name.to_owned();
     }
+    let (head, tail) = (MAX_NAME / 3, MAX_NAME - MAX_NAME / 3 - 1);
+    let start: String = name.chars().take(head).collect();
+    let end: String = name.chars().skip(length - tail).collect();
+    format!("{start}…{end}")
 }
 
 fn style() -> ProgressStyle {

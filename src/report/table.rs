@@ -14,6 +14,9 @@ use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_ste
 /// Beyond so many offers, those that are where they should be are counted, not listed.
 const MAX_ROWS: usize = 50;
 
+/// The least room for phase, reason and message, in columns.
+const LEAST_BESIDE_NAME: usize = 64;
+
 /// What came of a run: a table of offers, what went wrong in full, and a summary.
 #[must_use]
 pub fn apply_text(outcome: &Outcome, width: Option<u16>) -> String {
@@ -69,7 +72,10 @@ fn table(records: &BTreeMap<OfferId, OfferRecord>, width: Option<u16>) -> String
         table.enforce_styling(); // The stream strips colors where they don't belong.
         table.set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(width) = width {
-            table.set_width(width);
+            // Names are never wrapped, so that a narrow terminal wraps the rest by itself.
+            let name = rows.iter().map(|(offer, _)| offer.to_string().len()).max();
+            let least = name.unwrap_or_default() + LEAST_BESIDE_NAME;
+            table.set_width(width.max(u16::try_from(least).unwrap_or(u16::MAX)));
         } else {
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
