@@ -2,20 +2,30 @@
 //! how an operation ended.
 
 use super::change::Standing;
+use jiff::{SignedDuration, Timestamp};
+
 use super::decision::{Block, Decision, Place};
 use super::observation::{Observation, OperationSeen};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
 use crate::status::{OfferRecord, OperationRecord};
 
+/// How long the marketplace's list and slots may lag behind the end of an operation.
+const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
+
 /// The version known to be in production without asking: what the marketplace said, or a golive
-/// that golive itself followed to a good end. The latter keeps a marketplace whose slots lag
-/// behind from being sent a second one.
+/// that golive itself followed to a good end just now. The latter keeps a marketplace whose slots
+/// lag behind from being sent a second one; after a while, the marketplace's word is what counts.
 pub(super) fn known_live(
     observed: &Observation,
     recorded: Option<&OfferRecord>,
+    now: Timestamp,
 ) -> Option<Version> {
-    let followed = recorded.and_then(|record| record.operation.as_ref()).filter(|operation| {
+    let is_recent = |operation: &&OperationRecord| {
+        operation.finished_at.is_none_or(|end| now.duration_since(end) < LONGEST_LAG)
+    };
+    let followed = recorded.and_then(|record| record.operation.as_ref()).filter(is_recent);
+    let followed = followed.filter(|operation| {
         operation.kind == OperationKind::GoLive
             && ended(operation, observed) == Some(OperationStatus::Succeeded)
     });
@@ -83,8 +93,9 @@ pub(super) fn standing(
     observed: &Observation,
     recorded: Option<&OfferRecord>,
     decision: &Decision,
+    now: Timestamp,
 ) -> Standing {
-    let live_version = known_live(observed, recorded);
+    let live_version = known_live(observed, recorded, now);
     let preview = observed.preview.version();
     match decision {
         Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => Standing {

@@ -201,7 +201,7 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = observation.map(|seen| facts::standing(seen, recorded, &decision));
+    let from = observation.map(|seen| facts::standing(seen, recorded, &decision, input.now));
     let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());

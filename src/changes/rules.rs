@@ -310,6 +310,6 @@ impl Case<'_> {
     }
 
     pub(super) fn known_live(&self) -> Option<Version> {
-        facts::known_live(self.observed, self.recorded)
+        facts::known_live(self.observed, self.recorded, self.now)
     }
 }

@@ -384,6 +384,13 @@ fn a_golive_followed_to_its_end_counts_even_where_the_slots_lag_behind() {
         });
         assert_eq!(seen.decision(), Decision::InSync(Place::Live(Version(2))), "{status}");
     }
+    // After a while, the marketplace's word is what counts.
+    let old = scene.clone().recorded(|record| {
+        let operation = operation(OperationKind::GoLive, 2, "succeeded", "d");
+        let finished_at = Some("2026-11-22T11:00:00Z".parse().unwrap());
+        record.operation = Some(OperationRecord { finished_at, ..operation });
+    });
+    assert_eq!(old.sees("vm", "Succeeded", Some(2)).question(), Question::Status);
     let newer = scene.sees("vm", WAITING, Some(3)).with(|seen| seen.submissions = Some(vec![]));
     assert_eq!(newer.decision(), Decision::GoLive { version: Version(3) });
 }

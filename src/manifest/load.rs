@@ -68,7 +68,7 @@ pub struct FileManifests {
     path: PathBuf,
     pub(super) documents: Vec<Document>,
     pub(super) problems: Vec<Diagnostic>,
-    /// Whether every document could be named. Where not, nothing can be called unknown.
+    /// Whether every document could be named. Where not, an unknown offer may be among the others.
     pub(super) complete: bool,
 }
 

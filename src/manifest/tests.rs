@@ -479,8 +479,11 @@ a.yaml:4:29: no manifest is about the offer \"fabrikam/zzz\"
             ("b.yaml", &offer("base", "version: 0")),
         ]);
         assert!(shown(&folder).starts_with("b.yaml:4:10: a version"));
+        // One that cannot even be named may be it, but all errors are told.
         put(&folder.path().join("b.yaml"), b"offer: [");
-        assert!(shown(&folder).starts_with("b.yaml:1:"));
+        let shown = shown(&folder);
+        assert!(shown.starts_with("a.yaml:4:9: no manifest is about"), "{shown}");
+        assert!(shown.contains("\nb.yaml:1:"), "{shown}");
     }
 
     #[test]

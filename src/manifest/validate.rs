@@ -43,9 +43,7 @@ pub fn assemble<'a>(
 
     let mut check = Check::new(&files);
     let is_complete = found.problems.is_empty() && files.iter().all(|file| file.complete);
-    if is_complete {
-        check.unknown();
-    }
+    check.unknown(is_complete);
     check.cycles();
     if !check.pending.is_empty() {
         problems.extend(place(check.pending));
@@ -141,7 +139,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn unknown(&mut self) {
+    /// Offers that nothing is about. Where not every document could be named, the missing one may
+    /// be among those; it is told all the same, as all errors are, and the hint says so.
+    fn unknown(&mut self, is_complete: bool) {
         let mut missing: Vec<(&'a OfferId, usize, &'a OfferId)> = Vec::new();
         for id in &self.waiting {
             let after = self.after(id).iter().enumerate();
@@ -162,7 +162,11 @@ impl<'a> Check<'a> {
             let problem = Problem::new(format!("no manifest is about the offer \"{after}\""));
             let problem = match near {
                 Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
-                None => problem.hint("add a manifest for it, or remove it here"),
+                None if is_complete => problem.hint("add a manifest for it, or remove it here"),
+                None => problem.hint(
+                    "add a manifest for it, or remove it here; \
+                     or it is in what could not be read: mend the other errors first",
+                ),
             };
             self.tell(id, Part::After(index), problem);
         }

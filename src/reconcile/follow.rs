@@ -120,6 +120,14 @@ impl Reconciler {
         let due = match command {
             FollowCommand::PollAfter(pause) => Some(Instant::now() + pause),
             FollowCommand::GiveUp => None,
+            // The offer may say that it still runs: then it is not asked for again at once, and
+            // again, for as long as it does.
+            FollowCommand::AskOffer if *event == FollowEvent::Expired => {
+                let pause = self.settings.intervals.after(follow.polls);
+                let due = Some(Instant::now() + pause);
+                following.insert(offer.clone(), Following { id, follow, due, heard: None });
+                return command;
+            }
             FollowCommand::AskOffer => {
                 following.remove(offer);
                 return command;
@@ -127,6 +135,13 @@ impl Reconciler {
         };
         following.insert(offer.clone(), Following { id, follow, due, heard });
         command
+    }
+
+    /// Whether an operation was asked for a while ago, and is not to be asked for again yet.
+    pub(super) fn is_waiting(&self, offer: &OfferId, id: Option<&str>) -> bool {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = following.get(offer).filter(|known| known.id.as_deref() == id);
+        known.is_some_and(|known| known.due.is_none_or(|due| due > Instant::now()))
     }
 
     /// Gives the answers of polls that are not due again to an observation, so that a pass does

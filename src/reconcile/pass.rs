@@ -169,7 +169,10 @@ impl Reconciler {
     /// Polls the operations that were adopted just now, once.
     async fn poll_adopted(&self, changes: &ChangeSet) -> bool {
         let adopted = changes.changes.iter().filter(|change| match &change.decision {
-            Decision::Track(tracked) => tracked.origin != Origin::Recorded,
+            Decision::Track(tracked) => {
+                tracked.origin != Origin::Recorded
+                    && !self.is_waiting(&change.offer, tracked.id.as_deref())
+            }
             Decision::GoLive { .. }
             | Decision::Publish { .. }
             | Decision::InSync(_)

@@ -1,1 +1,41 @@
-//! One integration binary: a builder harness; cases as files.
+//! One integration binary. Two harnesses, and cases as files.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `place` | runs the real program in a folder of its own, against an emulator on a socket |
+//! | `lab` | runs the library's reconciler against an emulator, in virtual time |
+//! | `shape` | takes out of outputs what differs from run to run |
+//! | `rows` | every state that an offer can be in, at once |
+//!
+//! A changed snapshot under `snapshots/` is accepted with `INSTA_UPDATE=always cargo test`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod lab;
+mod place;
+mod rows;
+mod shape;
+
+mod adopt;
+mod apply;
+mod command_line;
+mod crash;
+mod emulator;
+mod examples;
+mod failed;
+mod lost;
+mod plan;
+mod protocol;
+mod requests;
+mod schema;
+mod secrets;
+#[cfg(unix)]
+mod signals;
+mod status;
+mod status_file;
+mod validate;
+mod wait;

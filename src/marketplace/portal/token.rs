@@ -11,7 +11,7 @@ use super::redact::Redactor;
 use crate::marketplace::MarketplaceError;
 
 /// What to do where no token is to be had.
-const HOW_TO_GET_ONE: &str = "set GOLIVE_TOKEN, for example to the output of \
+const HOW_TO_GET_ONE: &str = "set it, for example to the output of \
      `az account get-access-token --resource https://cloudpartner.azure.com \
      --query accessToken --output tsv`";
 
@@ -118,9 +118,9 @@ impl EnvToken {
 #[async_trait]
 impl TokenSource for EnvToken {
     async fn token(&self, _rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
-        self.0
-            .clone()
-            .ok_or_else(|| MarketplaceError::Token(format!("there is none; {HOW_TO_GET_ONE}")))
+        self.0.clone().ok_or_else(|| {
+            MarketplaceError::Token(format!("GOLIVE_TOKEN is not set; {HOW_TO_GET_ONE}"))
+        })
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
             assert!(!error.contains("s3cr3t"), "{error}");
         }
         let absent = EnvToken::new(None).unwrap().token(None).await.unwrap_err().to_string();
-        assert!(absent.contains("set GOLIVE_TOKEN"), "{absent}");
+        assert!(absent.contains("GOLIVE_TOKEN is not set"), "{absent}");
         assert!(AnonymousToken.token(None).await.is_ok());
     }
 }

@@ -1,0 +1,110 @@
+//! Operations that golive did not start, or no longer knows, or cannot find again.
+
+use std::time::Duration;
+
+use golive::emulator::Hand;
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::Lab;
+use crate::place::{Place, STATUS, live};
+
+#[test]
+fn a_deleted_status_file_costs_requests_and_no_second_golive() {
+    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.golive("apply").code(0);
+    place.remove(STATUS);
+    place.golive("apply").code(0).stdout(
+        "\
+OFFER       PHASE       REASON         MESSAGE
+contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
+0 operations started; 1 offer: 1 InProgress.
+",
+    );
+    assert!(place.record("contoso/vm").operation.unwrap().adopted);
+    place.remove(STATUS);
+    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.golive("apply --wait").code(0).stdout_has("contoso/vm  Live   InProduction");
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_file_may_vanish_before_every_run() {
+    let lab = Lab::vm("{previewVersion: 2, liveVersion: 1, stepTime: 10m}");
+    for _ in 0..20 {
+        lab.once().await;
+        lab.forget_status();
+        tokio::time::advance(Duration::from_secs(45)).await;
+    }
+    lab.once().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_whose_url_has_expired_is_asked_for_by_the_offer() {
+    for expire in ["{polls: 2}", "{finished: true}", "{finished: true, polls: 1}"] {
+        let lab = Lab::vm(&format!("{{stepTime: 10m, expire: {expire}}}"));
+        let outcome = lab.to_the_end().await;
+        assert_eq!(outcome.problems(), 0, "{expire}");
+        let requests = lab.requests();
+        assert!(requests.len() < 60, "{expire}: {} requests in ten minutes", requests.len());
+        assert_eq!(
+            (lab.golives("contoso/vm"), lab.phase("contoso/vm")),
+            ((1, 1), Phase::Live),
+            "{expire}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_golive_that_another_hand_cancels_has_failed_and_is_not_repeated() {
+    for after in ["WaitingForPublisherReview", "Canceled"] {
+        let lab = Lab::vm(&format!("{{stepTime: 10m, afterCancel: {after}}}"));
+        lab.once().await;
+        lab.emulator.by_hand("contoso/vm", Hand::Cancel).unwrap();
+        for _ in 0..3 {
+            let outcome = lab.to_the_end().await;
+            assert_eq!(outcome.problems(), 1, "{after}");
+            let record = lab.record("contoso/vm");
+            assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationCanceled));
+        }
+        // Not even when golive forgets that it was there.
+        lab.forget_status();
+        lab.to_the_end().await;
+        assert_eq!(lab.record("contoso/vm").reason, Reason::OperationCanceled, "{after}");
+        assert_eq!(lab.golives("contoso/vm"), (1, 1), "{after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_step_is_still_running() {
+    for halt in ["blocked", "waitingForApproval", "rejected"] {
+        let lab = Lab::vm(&format!("{{block: {{step: live, as: {halt}, message: Call us}}}}"));
+        lab.once().await;
+        tokio::time::advance(Duration::from_hours(24)).await;
+        let outcome = lab.once().await;
+        assert_eq!((outcome.running(), lab.golives("contoso/vm")), (1, (1, 1)), "{halt}");
+        lab.emulator.by_hand("contoso/vm", Hand::Finish).unwrap();
+        lab.to_the_end().await;
+        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{halt}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
+    let lab = Lab::vm("{}");
+    lab.to_the_end().await;
+    lab.emulator.by_hand("contoso/vm", Hand::Edit).unwrap();
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 1), "a draft is no preview");
+    for version in 2..5 {
+        lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+        lab.to_the_end().await;
+        lab.to_the_end().await;
+        assert_eq!(lab.golives("contoso/vm"), (version, version));
+        let live = lab.record("contoso/vm").observed.unwrap().live_version.unwrap().0;
+        assert_eq!((live, lab.phase("contoso/vm")), (version, Phase::Live));
+    }
+    assert_eq!(lab.record("contoso/vm").history.len(), 3);
+}

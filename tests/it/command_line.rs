@@ -1,0 +1,113 @@
+//! What the command line takes, and what comes out where.
+
+use crate::place::{Place, live};
+
+#[test]
+fn a_wrong_command_line_exits_with_64_and_says_so_on_standard_error() {
+    let place = Place::in_preview(&["vm"]);
+    for line in [
+        "--nonsense",
+        "frobnicate",
+        "apply --wait 5m --nonsense",
+        "apply --wait=soon",
+        "apply --poll 10",
+        "apply --concurrency 0",
+        "apply --max-changes many",
+        "apply --only vm",
+        "apply --selector team",
+        "apply -o yaml",
+        "apply -q -v",
+        "apply --seed x.yml",
+        "plan --expect x",
+        "plan --endpoint http://contoso.example",
+        "plan --endpoint nonsense",
+        "plan --color sometimes",
+        "schema",
+    ] {
+        let ran = place.golive(line).code(64).stdout("");
+        assert!(ran.stderr.starts_with("error: "), "{line}: {}", ran.stderr);
+    }
+    assert_eq!(place.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let place = Place::new();
+    place
+        .golive("--version")
+        .code(0)
+        .stdout(&format!("golive {}\n", env!("CARGO_PKG_VERSION")))
+        .stderr("");
+    for command in ["", "validate", "plan", "apply", "status", "schema", "emulator"] {
+        for flag in ["--help", "-h"] {
+            let ran = place.golive(&format!("{command} {flag}")).code(0).stderr("");
+            assert!(ran.stdout.contains("Usage: golive"), "{}", ran.stdout);
+        }
+    }
+    place
+        .golive("--help")
+        .stdout_has("Exit codes:\n")
+        .stdout_has("  64  the command line is wrong\n");
+}
+
+#[test]
+fn json_output_is_one_document_or_nothing() {
+    let place = crate::rows::place();
+    for line in [
+        "plan -o json",
+        "apply -o json --wait=50ms --poll 10ms",
+        "status -o json",
+        "apply -o json -vv",
+    ] {
+        assert!(place.golive(line).json().is_object(), "{line}");
+    }
+    place.write("contoso/first.yaml", "broken");
+    for line in ["plan -o json", "apply -o json"] {
+        place.golive(line).code(1).stdout("");
+    }
+}
+
+#[test]
+fn colors_are_for_terminals_unless_asked_for() {
+    let mut place = Place::in_preview(&["vm"]);
+    let plain = place.golive("plan").stdout;
+    assert!(!plain.contains('\u{1b}'));
+    assert!(place.golive("plan --color always").stdout.contains("\u{1b}[32m"));
+    place.env("NO_COLOR", "1");
+    assert_eq!(place.golive("plan").stdout, plain);
+    assert_eq!(place.golive("plan --color never").stdout, plain);
+}
+
+#[test]
+fn variables_stand_for_flags_and_flags_come_first() {
+    let mut place = Place::in_preview(&["vm"]);
+    place.env("GOLIVE_STATUS", "other.json");
+    place.env("GOLIVE_POLL", "10ms");
+    place.env("GOLIVE_LOG_FORMAT", "json");
+    let ran = place.golive("apply --wait").code(0);
+    assert!(ran.stderr.starts_with('{') && place.exists("other.json"), "{}", ran.stderr);
+    place.golive("apply --status third.json --log-format text").code(0);
+    assert!(place.exists("third.json"));
+    place.env("GOLIVE_POLL", "fast");
+    place.golive("apply").code(64).stdout("");
+}
+
+#[test]
+fn quiet_runs_say_nothing_but_the_result() {
+    let place = Place::in_preview(&["vm"]);
+    place.golive("apply --wait --poll 10ms -q").code(0).stderr("").stdout(
+        "\
+OFFER       PHASE  REASON        MESSAGE
+contoso/vm  Live   InProduction  version 1 is live
+1 operation started; 1 offer: 1 Live.
+",
+    );
+}
+
+#[test]
+fn the_outcome_does_not_depend_on_where_it_runs_from() {
+    let place = Place::with_seed("offers: {contoso/vm: {}}");
+    place.write("a b/ü.yaml", live("contoso/vm", ""));
+    place.golive("apply --wait --poll 10ms").code(0);
+    assert_eq!(place.record("contoso/vm").manifest.file, "a b/ü.yaml");
+}

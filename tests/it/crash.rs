@@ -1,0 +1,176 @@
+//! golive dies at the worst moments. The next run finds what it left on disk, and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::emulator::Hand;
+use golive::marketplace::portal::{Transport, TransportError};
+use golive::status::Phase;
+use http::{Request, Response};
+use pretty_assertions::assert_eq;
+use tokio::sync::Notify;
+
+use crate::lab::Lab;
+
+/// A run that dies while its golive is under way: `when` it is done, or before.
+async fn dies_while_sending(behaviour: &str, when: &str) -> Lab {
+    let lab = Lab::vm(behaviour);
+    lab.faults(&format!(
+        "[{{method: POST, path: '*/golive', action: {{delay: 50s, when: {when}}}}}]"
+    ));
+    let run = tokio::time::timeout(Duration::from_secs(5), lab.once());
+    assert!(run.await.is_err(), "it dies");
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.operation), (Phase::Triggering, None));
+    let sent = lab.golive_entries()[0].request_id.clone();
+    assert_eq!(record.intent.map(|intent| intent.request_id.as_str().to_owned()), sent);
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_whose_request_was_accepted_finds_its_operation() {
+    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
+    let id = lab.record("contoso/vm").intent.unwrap().request_id;
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.intent), (Phase::InProgress, None));
+    let operation = record.operation.unwrap();
+    assert_eq!((operation.adopted, operation.request_id), (false, Some(id)));
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
+    let lab = dies_while_sending("{}", "after").await;
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.intent), (Phase::Live, None));
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_whose_operation_has_failed_meanwhile_is_shown_and_not_repeated() {
+    let lab = dies_while_sending("{fail: {message: <b>no</b>}}", "after").await;
+    tokio::time::advance(Duration::from_hours(1)).await;
+    for _ in 0..2 {
+        let outcome = lab.to_the_end().await;
+        assert_eq!(outcome.problems(), 1);
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.intent), (Phase::Failed, None));
+        assert!(record.message.ends_with("failed at Live: no"), "{}", record.message);
+    }
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
+    let lab = dies_while_sending("{}", "before").await;
+    let intent = lab.record("contoso/vm").intent.unwrap();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let again = &lab.golive_entries()[1];
+    let apart = again.at.duration_since(intent.at);
+    assert!(apart.as_secs() >= 30, "{apart:?}");
+    assert_ne!(again.request_id.as_deref(), Some(intent.request_id.as_str()));
+    assert_eq!(again.if_match, intent.etag.map(|etag| etag.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
+    let lab = dies_while_sending("{}", "before").await;
+    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live_version.unwrap().0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
+    let lab = dies_while_sending("{}", "before").await;
+    lab.emulator.by_hand("contoso/vm", Hand::GoLive).unwrap();
+    lab.to_the_end().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.intent), (Phase::Live, None));
+    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_status_file_what_runs_is_adopted() {
+    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
+    lab.forget_status();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+}
+
+/// Lets so many requests pass; with the next one, before it arrives or after, the process dies.
+struct Deadly {
+    inner: Arc<dyn Transport>,
+    passing: AtomicUsize,
+    arrives: bool,
+    dead: Arc<Notify>,
+}
+
+#[async_trait]
+impl Transport for Deadly {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let fewer = |left: usize| left.checked_sub(1);
+        if self.passing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            return self.inner.send(request).await;
+        }
+        if self.arrives {
+            drop(self.inner.send(request).await);
+        }
+        self.dead.notify_one();
+        std::future::pending().await
+    }
+}
+
+impl std::fmt::Debug for Deadly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Deadly")
+    }
+}
+
+/// Runs to the end, unless it dies at the request with this number. Tells whether it did.
+async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Lab, bool) {
+    let dead = Arc::new(Notify::new());
+    let mut kept = None;
+    let lab = Lab::vm(behaviour).with_transport(|inner| {
+        kept = Some(Arc::clone(&inner));
+        let (passing, dead) = (AtomicUsize::new(number), Arc::clone(&dead));
+        Arc::new(Deadly { inner, passing, arrives, dead })
+    });
+    let died = tokio::select! {
+        _ = lab.to_the_end() => false,
+        () = dead.notified() => true,
+    };
+    (lab.with_transport(|_| kept.unwrap()), died)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive() {
+    for behaviour in ["{previewVersion: 2, liveVersion: 1}", "{stepTime: 10m}", "{header: none}"] {
+        for arrives in [false, true] {
+            let mut number = 0;
+            loop {
+                let at = format!("{behaviour}, request {number}, arrives: {arrives}");
+                let (lab, died) = dies_at(number, arrives, behaviour).await;
+                lab.to_the_end().await;
+                let (received, accepted) = lab.golives("contoso/vm");
+                assert!(accepted == 1 && received == 1, "{at}: {received} {accepted}");
+                let record = lab.record("contoso/vm");
+                assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}");
+                if !died {
+                    break;
+                }
+                number += 1;
+            }
+            assert!(number > 5, "it never died: {behaviour}");
+        }
+    }
+}

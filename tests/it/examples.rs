@@ -1,0 +1,127 @@
+//! The examples: valid, and planned as their texts say.
+
+use std::path::{Path, PathBuf};
+
+use pretty_assertions::assert_eq;
+
+use crate::place::Place;
+use crate::plan::text;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+/// A place with a copy of the example, so that nothing is left in the repository.
+fn example(name: &str) -> Place {
+    let mut place = Place::new();
+    place.no_env("GOLIVE_TOKEN");
+    copy(&folder().join(name), Path::new(""), &place);
+    place
+}
+
+fn copy(from: &Path, to: &Path, place: &Place) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &name, place);
+        } else if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
+            place.write(name.to_str().unwrap(), std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// What is planned on a marketplace where every offer is in preview.
+#[track_caller]
+fn planned(place: &Place, code: i32) -> Vec<(String, String)> {
+    let document = place.golive("plan --emulator -o json").code(code).stderr("").json();
+    let offers = document["offers"].as_array().unwrap();
+    let decided = |it: &serde_json::Value| {
+        (text(&it["offer"]).to_owned(), format!("{} {}", text(&it["action"]), text(&it["reason"])))
+    };
+    offers.iter().map(decided).collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(offer, what)| ((*offer).to_owned(), (*what).to_owned())).collect()
+}
+
+#[test]
+fn quickstart_has_something_to_do_and_then_nothing() {
+    let place = example("quickstart");
+    place.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n").stderr("");
+    let expected = pairs(&[
+        ("contoso/contoso-backup", "InSync InPreview"),
+        ("contoso/contoso-virtualmachineoffer", "GoLive GoLivePending"),
+    ]);
+    assert_eq!(planned(&place, 0), expected);
+    place.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
+        "\
+OFFER                                PHASE    REASON        MESSAGE
+contoso/contoso-backup               Preview  InPreview     version 1 is in preview
+contoso/contoso-virtualmachineoffer  Live     InProduction  version 1 is live
+1 operation started; 2 offers: 1 Live, 1 Preview.
+",
+    );
+    place
+        .golive("apply --emulator --wait")
+        .code(0)
+        .stdout_has("Nothing to do: every offer is as desired");
+}
+
+#[test]
+fn launch_train_waits_for_its_day() {
+    let place = example("launch-train");
+    let expected = pairs(&[
+        ("contoso/base-image", "Held Scheduled"),
+        ("contoso/database", "Held WaitingForDependency"),
+        ("fabrikam/analytics", "Held Suspended"),
+    ]);
+    assert_eq!(planned(&place, 0), expected);
+    place
+        .golive("apply --emulator --wait")
+        .code(0)
+        .stdout_has("Nothing to do for now (3 offers: 3 Held).");
+}
+
+#[test]
+fn monorepo_goes_in_waves() {
+    let place = example("monorepo");
+    place.golive("validate").code(0).stdout("6 offers in 3 files: all valid\n");
+    let expected = pairs(&[
+        ("contoso/firewall", "GoLive GoLivePending"),
+        ("contoso/load-balancer", "Held WaitingForDependency"),
+        ("contoso/vpn-gateway", "InSync InPreview"),
+        ("fabrikam/archive", "GoLive GoLivePending"),
+        ("fabrikam/object-store", "GoLive GoLivePending"),
+        ("fabrikam/web-shop", "Held WaitingForDependency"),
+    ]);
+    assert_eq!(planned(&place, 0), expected);
+    place.write("seed.yml.txt", "stepTime: 10ms");
+    place
+        .golive("apply --emulator --seed seed.yml.txt --wait --poll 10ms")
+        .code(0)
+        .stdout_has("5 operations started; 6 offers: 5 Live, 1 Preview.\n");
+}
+
+#[test]
+fn every_example_has_a_test_and_fits_the_schema() {
+    let schema = include_str!("../../schemas/manifest.schema.json");
+    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let mut names: Vec<_> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["launch-train", "monorepo", "quickstart"]);
+    for name in names {
+        for (file, bytes) in example(&name).files() {
+            for document in serde_yaml::Deserializer::from_slice(&bytes) {
+                let value: serde_json::Value = serde::Deserialize::deserialize(document).unwrap();
+                let errors: Vec<_> =
+                    validator.iter_errors(&value).map(|it| it.to_string()).collect();
+                assert_eq!(errors, Vec::<String>::new(), "{name}/{file}");
+            }
+        }
+    }
+}

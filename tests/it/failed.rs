@@ -1,0 +1,165 @@
+//! Operations that fail, requests that are refused, and what hostile words become of.
+
+use golive::emulator::Hand;
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::{Ask, Lab};
+use crate::place::{Place, STATUS, live};
+
+const HOSTILE: &str = r#""<p>Certification <b>failed</b>: see <a href='https://contoso.example'>this</a></p><script>alert(1)</script>\e[31m\e]0;owned\a&lt;i&gt; \u202eevil\u202c \r\n<br>line two\u0000""#;
+
+/// A place whose golive fails with hostile words.
+fn hostile() -> Place {
+    let place = Place::with_seed(&format!(
+        "offers: {{contoso/vm: {{fail: {{step: live, message: {HOSTILE}}}}}}}"
+    ));
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place
+}
+
+#[test]
+fn a_failed_step_is_named_with_what_was_said_about_it_as_plain_text() {
+    let place = hostile();
+    let ran = place.golive("apply --wait --poll 10ms --quiet").code(1);
+    insta::assert_snapshot!(ran.shown());
+    insta::assert_snapshot!("status_of_a_failed_offer", place.golive("status").code(0).shown());
+}
+
+#[test]
+fn hostile_words_are_harmless_everywhere() {
+    let place = hostile();
+    let mut all = Vec::new();
+    for line in [
+        "apply --wait --poll 10ms -vv",
+        "apply --wait --poll 10ms --color always",
+        "apply -o json --log-format json -vv",
+        "plan",
+        "plan -o json",
+        "status",
+        "status -o json",
+    ] {
+        let ran = place.golive(line);
+        all.push(format!("{line}\n{}\n{}", ran.stdout, ran.stderr));
+    }
+    all.push(place.read(STATUS));
+    for text in all {
+        // Colors are golive's own: `ESC [ … m`, and nothing else.
+        let own = text.replace("\u{1b}[0m", "").replace("\\u001b", "\u{1b}");
+        for bad in [
+            "<script",
+            "alert(1)",
+            "<b>",
+            "<i>",
+            "\u{1b}]",
+            "owned\u{7}",
+            "\u{202e}",
+            "\\u202e",
+            "\u{0}",
+        ] {
+            assert!(!own.contains(bad), "{bad:?} in {text}");
+        }
+        assert!(text.contains("Certification failed"), "{text}");
+    }
+    let message = place.record("contoso/vm").message;
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+}
+
+#[test]
+fn a_failed_golive_is_not_repeated_without_retry_and_once_with_it() {
+    let place = Place::with_seed("offers: {contoso/vm: {fail: {times: 2}}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.golive("apply --wait --poll 10ms").code(1);
+    for line in ["apply", "apply --wait"] {
+        place.golive(line).code(1).stdout_has("contoso/vm  Failed  OperationFailed");
+    }
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    place.golive("apply --wait --poll 10ms --retry contoso/vm").code(1);
+    assert_eq!(place.golives("contoso/vm"), (2, 2), "once, although it waited");
+    place.golive("apply --retry contoso/other").code(64).stdout("");
+    place.golive("apply --wait --poll 10ms --retry-failed").code(0);
+    assert_eq!(place.golives("contoso/vm"), (3, 3));
+    assert_eq!(place.record("contoso/vm").history.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_manifest_or_offer_is_tried_again() {
+    let lab = Lab::vm("{fail: {times: 2}}");
+    lab.to_the_end().await;
+    lab.manifest("vm.yaml", &live("contoso/vm", "# A comment is no change.\n"));
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    lab.manifest("vm.yaml", &live("contoso/vm", "labels: {try: again}"));
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (2, 2));
+    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 3), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_remembered_by_the_marketplace_too() {
+    let lab = Lab::vm("{fail: {message: Bad image}}");
+    lab.to_the_end().await;
+    lab.forget_status();
+    lab.to_the_end().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationFailed));
+    assert!(record.message.contains("failed at Live: Bad image"), "{}", record.message);
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!(lab.golives("contoso/vm"), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_good_is_not_repeated() {
+    for status in [400, 422] {
+        let refuse = format!(
+            "{{golive: {{status: {status}, code: Bad, message: 'Not <b>this</b> one', times: 1}}}}"
+        );
+        let lab = Lab::vm(&refuse);
+        for _ in 0..3 {
+            let outcome = lab.to_the_end().await;
+            assert_eq!(outcome.problems(), 1);
+            let record = lab.record("contoso/vm");
+            assert_eq!(
+                (record.phase, record.reason, record.intent),
+                (Phase::Blocked, Reason::Refused, None)
+            );
+            assert!(record.message.contains("Not this one"), "{}", record.message);
+            assert_eq!(lab.golives("contoso/vm"), (1, 0), "{status}");
+        }
+        lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+        assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_from_outside_the_offer_is_tried_again_by_the_next_run() {
+    for (status, reason) in
+        [(401, Reason::Unauthorized), (403, Reason::Forbidden), (404, Reason::NotFound)]
+    {
+        let lab = Lab::vm(&format!("{{golive: {{status: {status}, times: 1}}}}"));
+        let outcome = lab.to_the_end().await;
+        assert_eq!(outcome.problems(), 1, "{status}");
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.reason, record.intent), (Phase::Blocked, reason, None));
+        assert_eq!(lab.golives("contoso/vm"), (1, 0), "{status}");
+        lab.to_the_end().await;
+        assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_fails_does_not_stop_the_others() {
+    let lab = Lab::new(
+        "offers: {contoso/a: {fail: {}}, contoso/b: {}, contoso/c: {golive: {status: 422}}}",
+    );
+    for offer in ["a", "b", "c"] {
+        lab.manifest(&format!("{offer}.yaml"), &live(&format!("contoso/{offer}"), ""));
+    }
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 2);
+    let phases = ["a", "b", "c"].map(|offer| lab.phase(&format!("contoso/{offer}")));
+    assert_eq!(phases, [Phase::Failed, Phase::Live, Phase::Blocked]);
+}

@@ -1,0 +1,256 @@
+//! Runs the library's reconciler against an emulator, in one process and in virtual time: hours
+//! pass in a moment, and every moment is the same in every run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::changes::{Policy, Retry};
+use golive::clock::{Clock as _, RuntimeClock};
+use golive::disk::RealDisk;
+use golive::emulator::{Count, Emulator, Entry, Rule};
+use golive::manifest::{self, Loaded};
+use golive::marketplace::OfferId;
+use golive::marketplace::portal::{
+    EnvToken, InProcessTransport, PortalClient, Settings as PortalSettings, Transport,
+    TransportError,
+};
+use golive::operation::{Intervals, Patience};
+use golive::reconcile::{Guard, Job, Reconciler, RunError, Settings, Surroundings, Wait};
+use golive::report::{Outcome, Silent};
+use golive::status::{OfferRecord, Phase, StatusFile, StatusStore};
+use http::{Request, Response};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::place::{STATUS, TOKEN, live, parse};
+
+/// Where the marketplace is said to be.
+const ENDPOINT: &str = "http://localhost:8080";
+
+/// A marketplace, a folder and a time of their own. To be made inside a paused runtime.
+pub(crate) struct Lab {
+    pub(crate) emulator: Emulator,
+    pub(crate) stop: CancellationToken,
+    pub(crate) settle: Duration,
+    folder: TempDir,
+    clock: Arc<RuntimeClock>,
+    transport: Arc<dyn Transport>,
+}
+
+/// What a run is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) policy: Policy,
+    pub(crate) guard: Guard,
+    pub(crate) wait: Wait,
+}
+
+impl Ask {
+    /// One pass.
+    pub(crate) fn once() -> Self {
+        let policy = Policy { retry: Retry::None, scope: None, attempted: BTreeSet::new() };
+        Self { policy, guard: Guard::default(), wait: Wait::No }
+    }
+
+    /// To the end of everything.
+    pub(crate) fn to_the_end() -> Self {
+        Self { wait: Wait::Until(None), ..Self::once() }
+    }
+
+    /// The same, with failed offers tried again.
+    pub(crate) fn with_retry(mut self) -> Self {
+        self.policy.retry = Retry::All;
+        self
+    }
+}
+
+impl Lab {
+    /// A marketplace as the seed says, and no manifests.
+    #[track_caller]
+    pub(crate) fn new(seed: &str) -> Self {
+        let start: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
+        let clock = Arc::new(RuntimeClock::starting_at(start));
+        let emulator = Emulator::new(parse(seed), Arc::clone(&clock) as _);
+        let transport = Arc::new(InProcessTransport::new(emulator.router()));
+        let folder = tempfile::tempdir().unwrap();
+        let settle = Duration::from_secs(30);
+        Self { emulator, stop: CancellationToken::new(), settle, folder, clock, transport }
+    }
+
+    /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
+    /// wants it live.
+    #[track_caller]
+    pub(crate) fn vm(behaviour: &str) -> Self {
+        let lab = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        lab.manifest("vm.yaml", &live("contoso/vm", ""));
+        lab
+    }
+
+    /// The same, and faults (a YAML list).
+    #[track_caller]
+    pub(crate) fn faulty_vm(behaviour: &str, faults: &str) -> Self {
+        let lab = Self::vm(behaviour);
+        lab.faults(faults);
+        lab
+    }
+
+    /// Adds faults (a YAML list).
+    #[track_caller]
+    pub(crate) fn faults(&self, faults: &str) {
+        let rules: Vec<Rule> = serde_yaml::from_str(faults).unwrap();
+        for rule in rules {
+            self.emulator.add_fault(rule);
+        }
+    }
+
+    /// Puts something between client and marketplace.
+    pub(crate) fn with_transport(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>,
+    ) -> Self {
+        self.transport = wrap(self.transport);
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
+    pub(crate) fn manifest(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    pub(crate) fn forget_status(&self) {
+        std::fs::remove_file(self.path(STATUS)).unwrap();
+    }
+
+    /// Writes a status file as a crash may have left it.
+    #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
+    pub(crate) fn leave_status(&self, change: impl FnOnce(&mut StatusFile)) {
+        let mut file = self.status();
+        change(&mut file);
+        std::fs::write(self.path(STATUS), serde_json::to_vec(&file).unwrap()).unwrap();
+    }
+
+    pub(crate) fn status(&self) -> StatusFile {
+        let path = self.path(STATUS);
+        golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
+    }
+
+    /// An offer's record, as it is on disk.
+    pub(crate) fn record(&self, offer: &str) -> OfferRecord {
+        let id: OfferId = offer.parse().unwrap();
+        self.status().offers.remove(&id).unwrap_or_else(|| panic!("{offer} is not in the status"))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// One run, by a process of its own as it were: everything but the disk is new.
+    pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
+        let desired: BTreeMap<OfferId, Loaded> =
+            manifest::load(&[self.folder.path().to_owned()]).unwrap().offers;
+        let clock = Arc::clone(&self.clock) as Arc<dyn golive::clock::Clock>;
+        let portal =
+            PortalSettings { max_wait: Duration::from_mins(2), ..PortalSettings::default() };
+        // Nothing may depend on the dice: the seed is another one in each run.
+        let random = fastrand::Rng::with_seed(
+            u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
+        );
+        let marketplace = PortalClient::new(
+            ENDPOINT.parse().unwrap(),
+            Arc::clone(&self.transport),
+            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
+            Arc::clone(&clock),
+            portal,
+            random.clone(),
+        );
+        let store =
+            StatusStore::open(self.path(STATUS), Arc::new(RealDisk), Arc::clone(&clock)).unwrap();
+        let surroundings = Surroundings {
+            marketplace: Arc::new(marketplace),
+            store: Arc::new(store),
+            clock,
+            random,
+            reporter: Arc::new(Silent),
+            stop: self.stop.clone(),
+        };
+        let intervals =
+            Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
+        let pause = Duration::from_mins(2);
+        let patience = Patience { settle: self.settle, attempts: 3, looks: 12, pause };
+        let settings = Settings { concurrency: 8, intervals, patience };
+        let job = Job {
+            desired: Arc::new(desired),
+            gone: BTreeSet::new(),
+            policy: ask.policy.clone(),
+            guard: ask.guard.clone(),
+            wait: ask.wait,
+        };
+        let (outcome, result) = Reconciler::new(surroundings, settings).run(&job).await;
+        result.map(|()| outcome)
+    }
+
+    /// One pass.
+    pub(crate) async fn once(&self) -> Outcome {
+        self.run(&Ask::once()).await.unwrap()
+    }
+
+    /// To the end of everything.
+    pub(crate) async fn to_the_end(&self) -> Outcome {
+        self.run(&Ask::to_the_end()).await.unwrap()
+    }
+
+    pub(crate) fn phase(&self, offer: &str) -> Phase {
+        self.record(offer).phase
+    }
+
+    /// How often golive was received and accepted.
+    pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
+        let Count { received, accepted } = self.emulator.journal().golives(offer);
+        (received, accepted)
+    }
+
+    /// Every request so far, as `METHOD /path`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
+        self.emulator.journal().entries().map(line).collect()
+    }
+
+    /// The golive requests, in order.
+    pub(crate) fn golive_entries(&self) -> Vec<Entry> {
+        let journal = self.emulator.journal();
+        journal.entries().filter(|entry| is_golive(entry)).cloned().collect()
+    }
+}
+
+pub(crate) fn is_golive(entry: &Entry) -> bool {
+    entry.method == "POST" && entry.path.trim_end_matches('/').ends_with("/golive")
+}
+
+/// Looks at every request before it passes.
+pub(crate) struct Spy<F> {
+    pub(crate) inner: Arc<dyn Transport>,
+    pub(crate) look: F,
+}
+
+impl<F> std::fmt::Debug for Spy<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Spy")
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        (self.look)(&request);
+        self.inner.send(request).await
+    }
+}

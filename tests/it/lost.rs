@@ -1,0 +1,244 @@
+//! Answers that get lost or lie: golive is accepted exactly once, and followed to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use golive::emulator::Hand;
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::{Ask, Lab, Spy};
+
+/// What happens to the first golive request, and how often golive is received for it in all.
+const FAULTS: [(&str, u64); 30] = [
+    ("{reset: before}", 2),
+    ("{reset: after}", 1),
+    ("{status: 500}", 2),
+    ("{status: 500, when: after}", 1),
+    ("{status: 502}", 2),
+    ("{status: 502, when: after}", 1),
+    ("{status: 504, when: after}", 1),
+    ("{html: 502}", 2),
+    ("{html: 502, when: after}", 1),
+    // A page in the place of the answer, with a code that says that all is well.
+    ("{html: 200}", 2),
+    ("{html: 200, when: after}", 1),
+    ("{html: 202, when: after}", 1),
+    // Accepted, it says, and says no more.
+    ("{status: 202}", 2),
+    ("{status: 202, when: after}", 1),
+    ("{status: 200, when: after, body: '[['}", 1),
+    ("{status: 408, when: after}", 1),
+    ("{status: 418, when: after}", 1),
+    ("{cutBody: 0}", 1),
+    ("{cutBody: 3}", 1),
+    ("{redirect: 'https://fabrikam.example/api'}", 2),
+    ("{redirect: 'https://fabrikam.example/api', when: after}", 1),
+    ("{endlessBody: true}", 2),
+    ("{endlessBody: true, when: after}", 1),
+    // Longer than a request may take.
+    ("{delay: 2m}", 2),
+    ("{delay: 2m, when: after}", 1),
+    // Not accepted, and said so.
+    ("{status: 503, retryAfter: 5}", 2),
+    ("{status: 503}", 2),
+    ("{status: 429, retryAfter: 7}", 2),
+    ("{status: 409}", 2),
+    ("{status: 412}", 2),
+];
+
+fn once(action: &str) -> String {
+    format!("[{{method: POST, path: '*/golive', action: {action}}}]")
+}
+
+#[tokio::test(start_paused = true)]
+async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
+    for (action, received) in FAULTS {
+        let lab = Lab::faulty_vm("{previewVersion: 3, liveVersion: 2}", &once(action));
+        let outcome = lab.to_the_end().await;
+        assert_eq!(outcome.problems(), 0, "{action}: {:?}", outcome.records);
+        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{action}");
+        let record = lab.record("contoso/vm");
+        assert_eq!(
+            (record.phase, record.intent, record.error),
+            (Phase::Live, None, None),
+            "{action}"
+        );
+        assert_eq!(record.observed.unwrap().live_version.unwrap().0, 3, "{action}");
+        let ids: std::collections::BTreeSet<_> =
+            lab.golive_entries().into_iter().map(|entry| entry.request_id.unwrap()).collect();
+        assert_eq!(ids.len() as u64, received, "{action}: every attempt has an id of its own");
+
+        let before = lab.requests().len();
+        lab.once().await;
+        assert_eq!(lab.requests()[before..], ["GET /api/publishers/contoso/offers"], "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_holds_where_nobody_waits_and_each_run_is_a_new_one() {
+    for (action, received) in FAULTS {
+        let lab = Lab::faulty_vm("{stepTime: 1m}", &once(action));
+        for _ in 0..6 {
+            lab.once().await;
+            tokio::time::advance(Duration::from_secs(50)).await;
+        }
+        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{action}");
+        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_holds_for_publish() {
+    for (action, _) in FAULTS {
+        let lab = Lab::new("offers: {contoso/vm: {status: NeverPublished}}");
+        lab.manifest("vm.yaml", &crate::place::manifest("contoso/vm", "preview", ""));
+        lab.faults(&format!("[{{method: POST, path: '*/publish', action: {action}}}]"));
+        lab.to_the_end().await;
+        let accepted = lab.emulator.journal().entries().filter(|entry| entry.accepted).count();
+        assert_eq!((accepted, lab.phase("contoso/vm")), (1, Phase::Preview), "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_second_request_before_the_offer_has_settled() {
+    for settle in [1, 30, 90] {
+        let mut lab = Lab::faulty_vm("{}", &once("{reset: before}"));
+        lab.settle = Duration::from_secs(settle);
+        lab.to_the_end().await;
+        let entries = lab.golive_entries();
+        let [first, second] = entries.as_slice() else { panic!("{entries:?}") };
+        let apart = second.at.duration_since(first.at);
+        assert!(apart.as_secs() >= settle.cast_signed(), "{settle}: {apart:?}");
+        assert_ne!(first.request_id, second.request_id);
+        assert_eq!(first.if_match, second.if_match, "the offer did not change");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_kept_that_the_marketplace_asks_for() {
+    for (action, seconds) in [
+        ("{status: 503, retryAfter: 40}", 40),
+        ("{status: 429, retryAfter: 100}", 100),
+        ("{status: 429, retryAfter: 'Tue, 01 Dec 2026 09:01:30 GMT'}", 90),
+    ] {
+        let lab = Lab::faulty_vm("{}", &once(action));
+        lab.to_the_end().await;
+        let entries = lab.golive_entries();
+        let apart = entries[1].at.duration_since(entries[0].at);
+        assert_eq!(apart.as_secs(), seconds, "{action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_too_long_is_left_to_another_run() {
+    let lab = Lab::faulty_vm("{}", &once("{status: 503, retryAfter: 3600}"));
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 1);
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
+    assert_eq!(record.intent, None);
+    assert!(record.next_check_at.unwrap() > lab.now());
+    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_outage_ends_in_doubt_and_the_next_run_goes_on() {
+    let lab = Lab::vm("{}");
+    lab.faults("[{method: POST, path: '*/golive', count: 3, action: {reset: before}}]");
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 1);
+    let record = lab.record("contoso/vm");
+    assert!(record.intent.is_some(), "nobody knows, so that it must not be forgotten");
+    assert_eq!((lab.golives("contoso/vm"), record.phase), ((3, 0), Phase::Triggering));
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((4, 1), Phase::Live));
+}
+
+/// Does something by another hand at the moment the first golive passes.
+fn meanwhile(behaviour: &str, hand: Hand) -> Lab {
+    let lab = Lab::vm(behaviour);
+    let (emulator, hand) = (lab.emulator.clone(), std::sync::Mutex::new(Some(hand)));
+    lab.with_transport(|inner| {
+        let look = move |request: &http::Request<bytes::Bytes>| {
+            if request.method() == http::Method::POST
+                && let Some(hand) = hand.lock().unwrap().take()
+            {
+                emulator.by_hand("contoso/vm", hand).unwrap();
+            }
+        };
+        Arc::new(Spy { inner, look })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_hand_that_is_faster_is_followed() {
+    for busy in [400, 409] {
+        let lab = meanwhile(&format!("{{busy: {busy}}}"), Hand::StartGoLive);
+        lab.to_the_end().await;
+        assert_eq!(lab.golives("contoso/vm"), (1, 0), "{busy}");
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.intent), (Phase::Live, None), "{busy}");
+        assert!(record.operation.unwrap().adopted, "{busy}");
+    }
+    let lab = meanwhile("{}", Hand::GoLive);
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 0), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
+    let lab = meanwhile("{}", Hand::Edit);
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let entries = lab.golive_entries();
+    assert_ne!(entries[0].if_match, entries[1].if_match);
+
+    let lab = meanwhile("{}", Hand::Publish);
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live_version.unwrap().0, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_conflict_blocks_and_sends_no_more() {
+    let lab = Lab::vm("{}");
+    lab.faults("[{method: POST, path: '*/golive', count: always, action: {status: 409}}]");
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 1);
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Conflict));
+    assert_eq!(lab.golives("contoso/vm"), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_that_fail_for_a_while_are_asked_again() {
+    for (path, action) in [
+        ("*/offers", "{status: 503, retryAfter: 1}"),
+        ("*/offers", "{reset: before}"),
+        ("*/offers", "{html: 502}"),
+        ("*/offers", "{cutBody: 9}"),
+        ("*/offers/vm", "{status: 500}"),
+        ("*/submissions", "{status: 429}"),
+        ("*/operations/*", "{status: 504}"),
+        ("*/operations/*", "{status: 200, body: '{'}"),
+        ("*/slot/*", "{reset: after}"),
+    ] {
+        let lab = Lab::vm("{previewVersion: 2, liveVersion: 1}");
+        lab.faults(&format!("[{{method: GET, path: '{path}', count: 2, action: {action}}}]"));
+        lab.to_the_end().await;
+        assert_eq!(lab.golives("contoso/vm"), (1, 1), "{path} {action}");
+        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{path} {action}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_poll_is_no_state() {
+    let lab = Lab::vm("{stepTime: 1h}");
+    lab.faults("[{path: '*/operations/*', nth: 2, count: 30, action: {status: 500}}]");
+    let outcome = lab.run(&Ask::to_the_end()).await.unwrap();
+    assert_eq!((outcome.problems(), lab.golives("contoso/vm")), (0, (1, 1)));
+    assert_eq!(lab.phase("contoso/vm"), Phase::Live);
+}

@@ -1,0 +1,165 @@
+//! `golive plan`
+
+use std::collections::BTreeMap;
+
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use crate::place::{Place, live, manifest};
+use crate::rows::{self, ROWS};
+
+#[test]
+fn every_row_of_the_table_at_once() {
+    let place = rows::place();
+    let files = place.files();
+    let ran = place.golive("plan -o json").code(1).stderr("");
+    let document = ran.json();
+    let decided: BTreeMap<&str, (&str, &str)> = document["offers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (text(&it["offer"]), (text(&it["action"]), text(&it["reason"]))))
+        .collect();
+    let expected: BTreeMap<_, _> =
+        ROWS.iter().map(|row| (row.offer, (row.action, row.reason))).collect();
+    assert_eq!(decided, expected);
+    assert_eq!(
+        document["summary"],
+        json!({"offers": 23, "goLive": 3, "publish": 1, "track": 2, "inSync": 5, "held": 3, "blocked": 6, "failed": 3})
+    );
+    assert_eq!(place.files(), files, "a plan writes nothing");
+    assert!(place.requests().iter().all(|request| request.starts_with("GET ")));
+}
+
+#[test]
+fn every_row_as_text() {
+    let place = rows::place();
+    let ran = place.golive("plan");
+    insta::assert_snapshot!(ran.shown());
+}
+
+#[test]
+fn the_json_document_has_exactly_these_fields() {
+    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let document = place.golive("plan -o json").code(0).stderr("").json();
+    let digest = text(&document["digest"]);
+    let hex = digest.strip_prefix("sha256:").unwrap();
+    assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
+    assert_eq!(
+        document,
+        json!({
+            "digest": digest,
+            "summary": {"offers": 1, "goLive": 1, "publish": 0, "track": 0, "inSync": 0, "held": 0, "blocked": 0, "failed": 0},
+            "offers": [{
+                "offer": "contoso/vm",
+                "action": "GoLive",
+                "reason": "GoLivePending",
+                "message": "version 3 is in preview and is to go live",
+                "from": {"state": "preview", "previewVersion": 3, "liveVersion": 2},
+                "to": {"state": "live", "previewVersion": 3, "liveVersion": 3},
+            }],
+        })
+    );
+}
+
+#[test]
+fn the_text_shows_a_diff_and_the_digest() {
+    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let digest = place.golive("plan -o json").json()["digest"].clone();
+    place.golive("plan").code(0).stderr("").stdout(&format!(
+        "contoso/vm  go live   preview 3 → live (now 2)
+  --- observed
+  +++ desired
+  @@ -1,5 +1,5 @@
+   publisher: contoso
+   offer: vm
+  -state: preview
+  +state: live
+   previewVersion: 3
+  -liveVersion: 2
+  +liveVersion: 3
+
+1 offer: 1 to go live.
+digest {}
+",
+        text(&digest)
+    ));
+}
+
+#[test]
+fn the_exit_code_tells_changes_only_where_it_is_asked_for() {
+    let place = Place::in_preview(&["vm"]);
+    place.golive("plan").code(0);
+    place.golive("plan --detailed-exitcode").code(2);
+    place.golive("plan --detailed-exitcode -o json").code(2);
+    place.golive("apply --wait --poll 10ms").code(0);
+    place.golive("plan --detailed-exitcode").code(0).stdout_has("Nothing to do.");
+    // A problem outweighs changes.
+    place.write("draft.yaml", live("contoso/nothing", ""));
+    place.write("vm.yaml", live("contoso/vm", "version: 7"));
+    place.golive("plan --detailed-exitcode").code(1);
+}
+
+#[test]
+fn the_digest_does_not_depend_on_time_order_or_layout() {
+    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
+    place.write("one.yaml", [live("contoso/a", ""), live("contoso/b", "")].join("---\n"));
+    place.write("two.yaml", live("fabrikam/c", ""));
+    let digest = |line: &str| place.golive(line).json()["digest"].clone();
+    let first = digest("plan -o json");
+    assert_eq!(digest("plan -o json"), first);
+    assert_eq!(digest("plan two.yaml one.yaml -o json"), first);
+    place.remove("one.yaml");
+    place.remove("two.yaml");
+    place.write("x/2.yml", format!("# moved\n{}", live("contoso/b", "labels: {team: x}")));
+    place.write("x/1.yml", [live("fabrikam/c", ""), live("contoso/a", "")].join("---\n"));
+    assert_eq!(digest("plan -o json"), first);
+    // Another change is another digest.
+    place.write("x/2.yml", manifest("contoso/b", "preview", ""));
+    assert_ne!(digest("plan -o json"), first);
+}
+
+#[test]
+fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
+    let mut place = Place::new();
+    place.no_env("GOLIVE_TOKEN");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let files = place.files();
+    place.golive("plan --emulator").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
+    assert_eq!(place.files(), files);
+    place.golive("apply --emulator --wait --poll 10ms").code(0);
+    let files = place.files();
+    place.golive("plan --emulator").code(0).stdout_has("1 offer: 1 in sync. Nothing to do.\n");
+    assert_eq!(place.files(), files);
+}
+
+#[test]
+fn a_plan_can_be_narrowed() {
+    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    place.write("a.yaml", live("contoso/a", "labels: {team: red}"));
+    place.write("b.yaml", live("contoso/b", "labels: {team: blue}"));
+    let offers = |line: &str| -> Vec<String> {
+        let document = place.golive(line).code(0).json();
+        let offers = document["offers"].as_array().unwrap();
+        offers.iter().map(|it| text(&it["offer"]).to_owned()).collect()
+    };
+    assert_eq!(offers("plan -o json --only contoso/b"), ["contoso/b"]);
+    assert_eq!(offers("plan -o json --only Contoso/B"), ["contoso/b"]);
+    assert_eq!(offers("plan -o json --selector team=red"), ["contoso/a"]);
+    assert_eq!(
+        offers("plan -o json --only contoso/a --only contoso/b"),
+        ["contoso/a", "contoso/b"]
+    );
+    place
+        .golive("plan --only contoso/c")
+        .code(64)
+        .stdout("")
+        .stderr_has("no manifest names contoso/c");
+    place.golive("plan --selector team=green").code(64).stdout("");
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}

@@ -1,0 +1,88 @@
+//! The token is nowhere but in the `Authorization` header. Every run of [`Place`] looks for it in
+//! its outputs and in the status file; here the marketplace does its worst to get it there.
+
+use crate::place::{Place, TOKEN, live};
+
+/// A marketplace that repeats the token wherever it can.
+fn echoing(faults: &str) -> Place {
+    let place = Place::with_seed(&format!(
+        "offers: {{contoso/vm: {{fail: {{message: 'your token {TOKEN} <b>{TOKEN}</b>'}}}}}}\nfaults: {faults}"
+    ));
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place
+}
+
+/// Runs everything, as loud as it gets, and looks into every file.
+fn loud(place: &Place) {
+    for line in [
+        "plan -vvv",
+        "apply -vvv --wait=300ms --poll 10ms --settle 50ms",
+        "apply -vvv --wait=300ms --poll 10ms --settle 50ms --log-format json -o json",
+        "plan -vvv --log-format json -o json",
+        "status",
+        "status -o json",
+        "validate -vvv",
+    ] {
+        let _ran = place.golive(line);
+    }
+    for (name, bytes) in place.files() {
+        assert!(!String::from_utf8_lossy(&bytes).contains(TOKEN), "{name}");
+    }
+    let asked = place.emulator().journal().entries().len();
+    assert!(asked > 0, "the marketplace was never asked");
+}
+
+#[test]
+fn a_failure_that_repeats_the_token_does_not_show_it() {
+    let place = echoing("[]");
+    loud(&place);
+    let record = place.record("contoso/vm");
+    assert!(record.message.contains("your token"), "{}", record.message);
+}
+
+#[test]
+fn errors_that_repeat_the_token_do_not_show_it() {
+    for (path, status) in
+        [("*/golive", 422), ("*/golive", 401), ("*/offers", 403), ("*/offers/vm", 400)]
+    {
+        let place = echoing(&format!(
+            "[{{path: '{path}', count: always, action: {{status: {status}, body: '{{\"error\": {{\"code\": \"{TOKEN}\", \"message\": \"Bearer {TOKEN} is bad\"}}}}'}}}}]"
+        ));
+        loud(&place);
+    }
+}
+
+#[test]
+fn half_an_answer_and_a_redirect_with_the_token_do_not_show_it() {
+    for action in [
+        format!("{{status: 200, body: '{{\"{TOKEN}'}}"),
+        format!("{{redirect: 'http://127.0.0.1:9/{TOKEN}'}}"),
+        format!("{{status: 202, when: after, body: '{TOKEN}'}}"),
+    ] {
+        loud(&echoing(&format!(
+            "[{{method: POST, path: '*/golive', count: always, action: {action}}}]"
+        )));
+    }
+}
+
+#[test]
+fn a_token_that_is_none_is_not_shown_either() {
+    let mut place = Place::in_preview(&["vm"]);
+    place.env("GOLIVE_TOKEN", &format!("{TOKEN} with spaces"));
+    place
+        .golive("apply -vvv")
+        .code(1)
+        .stdout("")
+        .stderr_has("GOLIVE_TOKEN: the token has white space");
+    place.env("GOLIVE_TOKEN", "");
+    place.golive("apply -vvv").code(1).stdout("").stderr_has("GOLIVE_TOKEN: the token is empty");
+    place.no_env("GOLIVE_TOKEN");
+    place.golive("apply").code(1).stdout_has("GOLIVE_TOKEN is not set");
+    assert_eq!(place.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_token_is_never_a_flag() {
+    let place = Place::in_preview(&["vm"]);
+    place.golive("apply --token x").code(64).stdout("");
+}

@@ -1,0 +1,172 @@
+//! The status file and its lock.
+
+use std::time::Duration;
+
+use golive::clock::SystemClock;
+use golive::status::StatusLock;
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+use crate::place::{Place, STATUS, live};
+
+/// A place whose offer is live, with a status file that says so.
+fn lived_in() -> Place {
+    let place = Place::in_preview(&["vm"]);
+    place.golive("apply --wait --poll 10ms").code(0);
+    place
+}
+
+/// Nothing is sent, and the file stays as it is.
+#[track_caller]
+fn refused(place: &Place, content: &[u8], told: &str) {
+    place.write(STATUS, content);
+    for line in ["apply", "apply --wait", "plan", "plan -o json", "status"] {
+        let (ran, requests) = place.requests_during(|| place.golive(line));
+        ran.code(1).stdout("").stderr(told);
+        assert_eq!(requests, Vec::<String>::new(), "{line}");
+        assert_eq!(place.files()[STATUS], content, "{line}");
+    }
+}
+
+#[test]
+fn a_newer_file_is_refused_and_left_as_it_is() {
+    let place = lived_in();
+    let newer = place.read(STATUS).replace("\"schema\": 1", "\"schema\": 2, \"new\": []");
+    refused(
+        &place,
+        newer.as_bytes(),
+        "error: golive.status.json: the status file has schema 2, this golive knows up to 1; use a newer golive\n"
+            .replace("golive.status.json", "./golive.status.json")
+            .as_str(),
+    );
+}
+
+#[test]
+fn broken_files_are_told_with_their_line_and_left_as_they_are() {
+    let place = lived_in();
+    let good = place.read(STATUS);
+    let cut = &good[..good.find("\"manifest\"").unwrap()];
+    let cases: [(Vec<u8>, &str); 6] = [
+        (Vec::new(), "1:1: the status file is broken: EOF while parsing a value"),
+        (b"<<<<<<< HEAD\n".to_vec(), "1:1: the status file is broken: expected value"),
+        (cut.as_bytes().to_vec(), "8:6: the status file is broken: EOF while parsing"),
+        (
+            good.replace("\"phase\": \"Live\"", "\"phase\": \"Alive\"").into_bytes(),
+            "the status file is broken: unknown variant `Alive`",
+        ),
+        (
+            good.replace("\"attempts\"", "\"atempts\"").into_bytes(),
+            "the status file is broken: unknown field `atempts`",
+        ),
+        (b"{\"schema\": 1,\n \"offers\": {\"\xff\": 1}}".to_vec(), "2:"),
+    ];
+    for (content, told) in cases {
+        place.write(STATUS, &content);
+        for line in ["apply --wait", "plan"] {
+            let (ran, requests) = place.requests_during(|| place.golive(line));
+            let ran = ran.code(1).stdout("").stderr_has(told);
+            assert!(ran.stderr.starts_with("error: ./golive.status.json:"), "{}", ran.stderr);
+            assert!(ran.stderr.contains("mend it or move it away"), "{}", ran.stderr);
+            assert_eq!(requests, Vec::<String>::new());
+            assert_eq!(place.files()[STATUS], content);
+        }
+    }
+    // Moved away, it costs requests and no second golive.
+    place.remove(STATUS);
+    place.golive("apply --wait").code(0);
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
+
+#[test]
+fn a_place_where_nothing_can_be_written_sends_nothing() {
+    let mut place = Place::in_preview(&["vm"]);
+    place.write("file", "not a folder");
+    place.env("GOLIVE_STATUS", "file/golive.status.json");
+    place
+        .golive("apply --wait")
+        .code(1)
+        .stdout("")
+        .stderr_has("golive needs to write in this folder");
+    place.env("GOLIVE_STATUS", "no/such/folder/golive.status.json");
+    place.golive("apply --wait").code(1).stdout("");
+    assert_eq!(place.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
+    let place = Place::in_preview(&["vm"]);
+    let path = place.path(STATUS);
+    let held = StatusLock::acquire(&path, Duration::ZERO, "golive watch", &SystemClock);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let held = runtime.block_on(held).unwrap();
+    let own = std::process::id();
+    place.golive("apply --lock-timeout 50ms").code(1).stdout("").stderr(&format!(
+        "error: another golive holds the lock ./golive.status.json.lock: golive watch, process {own}, \
+         since [TIME]; wait for it to end, or give --lock-timeout a longer time\n"
+    ));
+    assert_eq!(place.requests(), Vec::<String>::new());
+    // Reading needs no lock.
+    place.golive("plan").code(0);
+
+    let waiting = place.start("apply --lock-timeout 20s --wait --poll 10ms");
+    drop(held);
+    place.ran(waiting).code(0);
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
+
+#[test]
+fn what_a_dead_holder_left_blocks_nobody() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("golive.status.json.lock", "golive apply, process 1, since 2020-01-01T00:00:00Z\n");
+    place.write(".golive.status.json.new", "{\"half");
+    place.golive("apply --wait --poll 10ms --lock-timeout 0s").code(0);
+    assert!(!place.exists(".golive.status.json.new"));
+}
+
+#[test]
+fn runs_at_the_same_time_send_one_golive() {
+    let place = Place::in_preview(&["a", "b", "c"]);
+    let children: Vec<_> =
+        (0..4).map(|_| place.start("apply --wait --poll 10ms --lock-timeout 30s")).collect();
+    for child in children {
+        place.ran(child).code(0);
+    }
+    for offer in ["contoso/a", "contoso/b", "contoso/c"] {
+        assert_eq!(place.golives(offer), (1, 1), "{offer}");
+    }
+}
+
+#[test]
+fn it_is_as_its_schema_says_sorted_and_ends_with_a_newline() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../schemas/status.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let place = crate::rows::place();
+    for line in ["apply --poll 10ms", "apply --wait=1s --poll 10ms --retry-failed"] {
+        let _ran = place.golive(line);
+        let text = place.read(STATUS);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+        // `Value` keeps its keys sorted.
+        assert_eq!(text, format!("{}\n", serde_json::to_string_pretty(&value).unwrap()));
+        assert!(!place.exists(".golive.status.json.new"));
+    }
+}
+
+#[test]
+fn it_stands_beside_the_first_path_unless_it_is_named() {
+    let mut place = Place::in_preview(&[]);
+    place.serve("offers: {contoso/vm: {}}");
+    place.write("a/b/vm.yaml", live("contoso/vm", ""));
+    place.golive("apply a/b/vm.yaml").code(0);
+    assert!(place.exists("a/b/golive.status.json"));
+    place.golive("apply a").code(0);
+    assert!(place.exists("a/golive.status.json"));
+    place.golive("apply a --status s/x.json").code(1);
+    place.write("s/.keep", "");
+    place.golive("apply a --status s/x.json").code(0);
+    let value: Value = serde_json::from_str(&place.read("s/x.json")).unwrap();
+    assert_eq!(value["offers"]["contoso/vm"]["manifest"]["file"], "../a/b/vm.yaml");
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
