@@ -50,6 +50,7 @@ impl Case<'_> {
             return Ok(unchanged.then(|| self.failure_of(operation)).flatten());
         }
         match self.observed.status() {
+            OfferStatus::WaitingForPublisherReview if self.steps_say_waiting() => Ok(None),
             OfferStatus::WaitingForPublisherReview
             | OfferStatus::Canceled
             | OfferStatus::Failed

@@ -36,6 +36,16 @@ impl Case<'_> {
         }
     }
 
+    /// The same, for an offer whose manifest pins no version.
+    pub(super) fn in_slots(&self) -> Result<Option<Version>, Question> {
+        let manifest = &self.desired.manifest;
+        if manifest.state == DesiredState::Live && manifest.version.is_none() {
+            self.slots_are_level()
+        } else {
+            Ok(None)
+        }
+    }
+
     pub(super) fn slots_are_level(&self) -> Result<Option<Version>, Question> {
         let Some(live) = self.production()? else { return Ok(None) };
         Ok(self.preview()?.is_none_or(|preview| preview <= live).then_some(live))
@@ -68,7 +78,7 @@ impl Case<'_> {
             return self.preview();
         }
         let listed = self.observed.version;
-        if *status == OfferStatus::WaitingForPublisherReview {
+        if *status == OfferStatus::WaitingForPublisherReview && !self.steps_say_waiting() {
             let mut publishes = self.submissions()?.iter().filter(|submission| {
                 submission.kind == OperationKind::Publish && submission.version().is_some()
             });
@@ -86,6 +96,15 @@ impl Case<'_> {
             Some(version) if self.desired.manifest.version.is_none() => Ok(Some(version)),
             Some(_) | None => self.preview(),
         }
+    }
+
+    /// Whether the steps of *offer status*, where that was asked, show an offer that has come as
+    /// far as the sign-off and was not sent further. Then the list of operations adds nothing.
+    pub(super) fn steps_say_waiting(&self) -> bool {
+        let steps = self.observed.report.iter().flat_map(|report| &report.steps);
+        let live = steps.clone().find(|step| step.id.eq_ignore_ascii_case("live"));
+        let untouched = live.is_some_and(|step| step.status == StepStatus::NotStarted);
+        untouched && steps.into_iter().any(|it| it.status == StepStatus::WaitingForPublisherReview)
     }
 
     /// Row 3, seen from what is in preview: production holds just that.

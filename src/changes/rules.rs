@@ -48,7 +48,15 @@ impl Case<'_> {
         if let Some(failure) = self.failed(&position)? {
             return Ok(Decision::Failed(failure));
         }
-        Ok(self.proceed(position))
+        let decision = self.proceed(position);
+        match self.refused_before(&decision) {
+            None => Ok(decision),
+            // What the marketplace refused may have been done already: the slots tell.
+            Some(block) => Ok(match self.in_slots()? {
+                Some(live) => Decision::InSync(Place::Live(live)),
+                None => Decision::Blocked(block),
+            }),
+        }
     }
 
     /// Row 1: an operation runs, ours or not.
@@ -244,7 +252,7 @@ impl Case<'_> {
 
     /// Rows 6 to 9.
     fn proceed(&self, position: Position) -> Decision {
-        let decision = match (position, self.desired.manifest.state) {
+        match (position, self.desired.manifest.state) {
             (Position::InPreview(found), DesiredState::Live) => {
                 match self.desired.manifest.version.filter(|pinned| *pinned != found) {
                     Some(pinned) => Decision::Blocked(Block::VersionMismatch { pinned, found }),
@@ -265,8 +273,7 @@ impl Case<'_> {
                 self.observed.version.map_or_else(unclear, |version| Decision::Publish { version })
             }
             (Position::Unclear(text), _) => Decision::Blocked(Block::UnknownStatus(text)),
-        };
-        self.refused_before(&decision).map_or(decision, Decision::Blocked)
+        }
     }
 
     /// The same request was refused, and neither manifest nor offer changed since.

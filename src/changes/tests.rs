@@ -650,8 +650,11 @@ fn an_unknown_status_blocks_with_its_text() {
 
 #[test]
 fn a_refused_request_is_not_repeated_until_something_changes() {
-    let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2));
-    let scene = scene.with(|seen| seen.submissions = Some(Vec::new()));
+    let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).with(|seen| {
+        seen.submissions = Some(Vec::new());
+        seen.preview = SlotSeen::Holds(Version(2));
+        seen.production = SlotSeen::Empty;
+    });
     let digest = scene.desired[&offer("contoso/vm")].digest.clone();
     let refused = |digest: &str, changed: &str| {
         let refused = RefusedRecord {
@@ -666,6 +669,9 @@ fn a_refused_request_is_not_repeated_until_something_changes() {
     let same = "2026-11-01T00:00:00.0000000Z";
     let again = Decision::GoLive { version: Version(2) };
     assert_eq!(refused(&digest, same).decision().reason(), Reason::Refused);
+    // It may have been refused because it was done already.
+    let live = refused(&digest, same).with(|seen| seen.production = SlotSeen::Holds(Version(2)));
+    assert_eq!(live.decision(), Decision::InSync(Place::Live(Version(2))));
     assert_eq!(refused("another", same).decision(), again);
     assert_eq!(refused(&digest, "2026-10-01T00:00:00Z").decision(), again);
     assert_eq!(refused(&digest, same).retry().decision(), again);

@@ -94,7 +94,7 @@ pub enum RunError {
     },
     /// More would be sent than allowed. Nothing more was sent.
     #[error(
-        "{found} changes are to be made, but --max-changes allows {allowed}; nothing more was sent"
+        "--max-changes allows {allowed}, but this would make it {found}; nothing more was sent"
     )]
     TooMany {
         /// How many there are.
