@@ -50,8 +50,8 @@ impl Case<'_> {
             return Ok(unchanged.then(|| self.failure_of(operation)).flatten());
         }
         match self.observed.status() {
-            OfferStatus::WaitingForPublisherReview if self.steps_say_waiting() => Ok(None),
             OfferStatus::WaitingForPublisherReview
+            | OfferStatus::Published
             | OfferStatus::Canceled
             | OfferStatus::Failed
             | OfferStatus::NotStarted => self.failed_elsewhere(version),
@@ -59,7 +59,6 @@ impl Case<'_> {
             OfferStatus::NeverPublished
             | OfferStatus::Running
             | OfferStatus::Succeeded
-            | OfferStatus::Published
             | OfferStatus::Unknown(_) => Ok(None),
         }
     }

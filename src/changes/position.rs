@@ -13,6 +13,17 @@ pub(super) enum Position {
     Unclear(String),
 }
 
+/// What the list of operations says of a version's publish.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Published {
+    /// It came to preview.
+    Reached,
+    /// Other versions were published, or this one in vain.
+    Other,
+    /// There is no word of any publish.
+    Untold,
+}
+
 impl Case<'_> {
     /// The version in production, if nothing newer is in preview, of an offer whose last operation
     /// succeeded. The `live` step of *offer status* tells that in one request; where there is no
@@ -22,6 +33,12 @@ impl Case<'_> {
         if let (SlotSeen::Holds(_) | SlotSeen::Empty, SlotSeen::Holds(_) | SlotSeen::Empty) = slots
         {
             return self.slots_are_level();
+        }
+        // `published` says no more than that; the list of operations tells what else was done.
+        if *self.observed.status() == OfferStatus::Published
+            && self.publish_of(self.observed.version)? == Published::Reached
+        {
+            return Ok(None); // Had it gone live, the list of operations would have told.
         }
         let report = self.report()?;
         match report.steps.iter().find(|step| step.id.eq_ignore_ascii_case("live")) {
@@ -78,18 +95,12 @@ impl Case<'_> {
             return self.preview();
         }
         let listed = self.observed.version;
-        if *status == OfferStatus::WaitingForPublisherReview && !self.steps_say_waiting() {
-            let mut publishes = self.submissions()?.iter().filter(|submission| {
-                submission.kind == OperationKind::Publish && submission.version().is_some()
-            });
-            let reached = |submission: &Submission| {
-                submission.version() == listed && Outcome::of(&submission.state).is_none()
-            };
-            if publishes.clone().any(reached) {
-                return Ok(listed);
-            }
-            if publishes.next().is_some() {
-                return self.preview();
+        // For an offer in preview, the list of operations is asked for anyway.
+        if matches!(status, OfferStatus::WaitingForPublisherReview | OfferStatus::Published) {
+            match self.publish_of(listed)? {
+                Published::Reached => return Ok(listed),
+                Published::Other => return self.preview(),
+                Published::Untold => {}
             }
         }
         match listed {
@@ -98,13 +109,21 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the steps of *offer status*, where that was asked, show an offer that has come as
-    /// far as the sign-off and was not sent further. Then the list of operations adds nothing.
-    pub(super) fn steps_say_waiting(&self) -> bool {
-        let steps = self.observed.report.iter().flat_map(|report| &report.steps);
-        let live = steps.clone().find(|step| step.id.eq_ignore_ascii_case("live"));
-        let untouched = live.is_some_and(|step| step.status == StepStatus::NotStarted);
-        untouched && steps.into_iter().any(|it| it.status == StepStatus::WaitingForPublisherReview)
+    /// What the list of operations says of how a version came to preview.
+    fn publish_of(&self, version: Option<Version>) -> Result<Published, Question> {
+        let mut publishes = self.submissions()?.iter().filter(|submission| {
+            submission.kind == OperationKind::Publish && submission.version().is_some()
+        });
+        let reached = |submission: &Submission| {
+            submission.version() == version && Outcome::of(&submission.state).is_none()
+        };
+        Ok(if publishes.clone().any(reached) {
+            Published::Reached
+        } else if publishes.next().is_some() {
+            Published::Other
+        } else {
+            Published::Untold
+        })
     }
 
     /// Row 3, seen from what is in preview: production holds just that.

@@ -154,8 +154,11 @@ impl Case<'_> {
     /// Whether a submission runs. A publish that waits for the publisher's sign-off is listed as
     /// running too, but has done what it can.
     fn is_running(&self, submission: &Submission) -> bool {
-        let waits = *self.observed.status() == OfferStatus::WaitingForPublisherReview
-            && submission.kind != OperationKind::GoLive;
+        let in_preview = matches!(
+            self.observed.status(),
+            OfferStatus::WaitingForPublisherReview | OfferStatus::Published
+        );
+        let waits = in_preview && submission.kind != OperationKind::GoLive;
         // The operation itself knows better than a list that lags behind.
         let recorded = self.recorded.and_then(|record| record.operation.as_ref());
         let ended_before = recorded.is_some_and(|operation| {

@@ -309,7 +309,19 @@ fn with_live_step(status: &str, step: StepStatus) -> StatusReport {
 #[test]
 fn succeeded_alone_does_not_say_what_succeeded() {
     for status in ["Succeeded", "published"] {
-        let scene = Scene::of(LIVE).sees("vm", status, Some(2));
+        let mut scene = Scene::of(LIVE).sees("vm", status, Some(2));
+        if status == "published" {
+            assert_eq!(scene.question(), Question::Submissions);
+            let told = |submissions| {
+                scene.clone().with(|seen| seen.submissions = Some(submissions)).decision()
+            };
+            let publish = submission("p", "publish", "completed", 2, "2026-11-01T00:00:00Z");
+            let in_preview = told(vec![publish.clone()]);
+            assert_eq!(in_preview, Decision::GoLive { version: Version(2) });
+            let live = told([golive("succeeded", 2), vec![publish]].concat());
+            assert_eq!(live, Decision::InSync(Place::Live(Version(2))));
+            scene = scene.with(|seen| seen.submissions = Some(Vec::new()));
+        }
         assert_eq!(scene.question(), Question::Status);
         // The live step tells in one request.
         let told = |step| {

@@ -23,6 +23,7 @@ mod shape;
 mod adopt;
 mod apply;
 mod command_line;
+mod converge;
 mod crash;
 mod emulator;
 mod examples;
