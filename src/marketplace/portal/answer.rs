@@ -107,9 +107,10 @@ impl Answer {
         let body = self.json_text()?;
         let read = |error| self.unread(expected, &error);
         match body.first() {
-            Some(b'[') => serde_json::from_slice(body)
-                .or_else(|_| Ok(self.usable(serde_json::from_slice(body)?)))
-                .map_err(read),
+            Some(b'[') => match serde_json::from_slice(body) {
+                Ok(values) => Ok(values),
+                Err(_) => self.usable(expected, serde_json::from_slice(body).map_err(read)?),
+            },
             Some(b'{') => {
                 let page: Page<Value> = serde_json::from_slice(body).map_err(read)?;
                 if !page.next.is_null() {
@@ -118,13 +119,19 @@ impl Answer {
                         "the list has more pages, which golive does not read"
                     );
                 }
-                Ok(self.usable(page.value))
+                self.usable(expected, page.value)
             }
             _ => Err(self.neither(expected, body)),
         }
     }
 
-    fn usable<T: DeserializeOwned>(&self, values: Vec<Value>) -> Vec<T> {
+    /// Those elements that can be read. A list of which none can is no such list.
+    fn usable<T: DeserializeOwned>(
+        &self,
+        expected: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<T>, Failure> {
+        let count = values.len();
         let usable = |(at, value)| match serde_json::from_value(value) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -133,7 +140,11 @@ impl Answer {
                 None
             }
         };
-        values.into_iter().enumerate().filter_map(usable).collect()
+        let values: Vec<T> = values.into_iter().enumerate().filter_map(usable).collect();
+        if values.is_empty() && count > 0 {
+            return Err(self.misshapen(expected, "none of its elements can be read"));
+        }
+        Ok(values)
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error.
