@@ -86,12 +86,19 @@ impl ChangeSet {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for change in &self.changes {
+            // Of what is not sent, how much is known depends on what the record still knows.
+            let is_to_be_sent = match change.decision {
+                Decision::GoLive { .. } | Decision::Publish { .. } | Decision::Held(_) => true,
+                Decision::Track(_)
+                | Decision::InSync(_)
+                | Decision::Blocked(_)
+                | Decision::Failed(_) => false,
+            };
             let item = (
                 change.offer.to_string().to_ascii_lowercase(),
                 change.decision.action(),
                 change.decision.reason(),
-                &change.from,
-                &change.to,
+                is_to_be_sent.then_some(&change.to),
             );
             // Writing plain data to a string can't fail; an empty text would only make the
             // digest differ, which refuses.

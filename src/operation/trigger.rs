@@ -319,6 +319,10 @@ fn answered(
         Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
         Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
         Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
+        Answer::NotNow(None) if tired => tally.drop(After::End(Standstill::Unsent(Obstacle {
+            reason: Reason::Throttled,
+            why: "the marketplace takes no requests now, and does not say for how long".to_owned(),
+        }))),
         Answer::NotNow(asked) => {
             let pause = asked.unwrap_or(backoff).max(SHORTEST_PAUSE);
             let too_long = tired || pause > patience.pause;

@@ -94,7 +94,7 @@ pub enum RunError {
     },
     /// More would be sent than allowed. Nothing more was sent.
     #[error(
-        "--max-changes allows {allowed}, but this would make it {found}; nothing more was sent"
+        "--max-changes allows {allowed}, but this would make it {found}; none of these was sent"
     )]
     TooMany {
         /// How many there are.

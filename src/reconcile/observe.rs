@@ -231,6 +231,10 @@ pub(super) fn describe(error: &MarketplaceError) -> String {
     {
         text = format!("{text}: {first}");
     }
+    if let Some(pause) = error.retry_after() {
+        let pause = super::record::spell(pause);
+        text = format!("{}; it asks to wait for {pause}", text.trim_end_matches('.'));
+    }
     if let Some(advice) = error.advice() {
         text = format!("{}; {advice}", text.trim_end_matches('.'));
     }

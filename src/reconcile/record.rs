@@ -396,7 +396,7 @@ pub(super) fn stopped(
 }
 
 /// A duration as people write it, to the second.
-fn spell(duration: std::time::Duration) -> String {
+pub(super) fn spell(duration: std::time::Duration) -> String {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     format!("{:#}", jiff::SignedDuration::from_secs(seconds))
 }

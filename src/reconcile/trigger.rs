@@ -13,7 +13,8 @@ use crate::marketplace::{
     Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Next, Obstacle, Patience, Sent, Standstill, Trigger, step,
+    Answer, Command, Event as Step, Next, Obstacle, Patience, Sent, Standstill, State, Trigger,
+    step,
 };
 use crate::report::Event;
 use crate::status::{Intent, Reason};
@@ -99,11 +100,11 @@ impl Reconciler {
             };
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
             (trigger, next) = step(trigger, event, self.patience_until(deadline));
-            // There is no time for a pause that outlasts the run: what is on disk finds it again.
             if let Next::Do(Command::Wait(pause)) = next
                 && deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
-                return Triggered::Stopped;
+                // What is on disk lets the next run go on from here.
+                next = Next::Stop(out_of_time(&trigger.state));
             }
         }
     }
@@ -288,6 +289,24 @@ impl Reconciler {
             | Standstill::Throttled(_)
             | Standstill::Unwritten
             | Standstill::InDoubt(_) => Triggered::Stopped,
+        }
+    }
+}
+
+/// How a run ends whose time is up before a pause is over.
+fn out_of_time(state: &State) -> Standstill {
+    let why = "the time to wait was up".to_owned();
+    match state {
+        State::Doubting(..) => Standstill::InDoubt(why),
+        State::Checking
+        | State::Intending(_)
+        | State::Sending(_)
+        | State::Recording(_)
+        | State::Dropping(_)
+        | State::Pausing
+        | State::Ended => {
+            let why = format!("the request could not be sent yet, and {why}");
+            Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
         }
     }
 }

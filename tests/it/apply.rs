@@ -165,11 +165,9 @@ fn a_world_that_moved_on_since_the_review_is_refused() {
 #[test]
 fn more_changes_than_allowed_are_none() {
     let place = Place::in_preview(&["a", "b", "c"]);
-    place
-        .golive("apply --wait --max-changes 2")
-        .code(1)
-        .stdout("")
-        .stderr("error: --max-changes allows 2, but this would make it 3; nothing more was sent\n");
+    place.golive("apply --wait --max-changes 2").code(1).stdout("").stderr(
+        "error: --max-changes allows 2, but this would make it 3; none of these was sent\n",
+    );
     place.golive("apply --wait --max-changes 0").code(1);
     assert_eq!(place.emulator().journal().all_golives().received, 0);
     place.golive("apply --wait --poll 10ms --max-changes 3").code(0);
