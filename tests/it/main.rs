@@ -24,6 +24,7 @@ mod adopt;
 mod apply;
 mod command_line;
 mod crash;
+mod doubt;
 mod emulator;
 mod examples;
 mod failed;

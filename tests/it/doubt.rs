@@ -1,0 +1,36 @@
+//! What is left in doubt stays in doubt until the marketplace has said how it stands.
+
+use std::time::Duration;
+
+use golive::marketplace::OperationKind;
+use golive::status::Phase;
+use pretty_assertions::assert_eq;
+
+use crate::crash::dies_while_sending;
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_refused_says_nothing_about_the_request() {
+    for status in [401, 403, 500] {
+        let lab = dies_while_sending("{}", "before").await;
+        tokio::time::advance(Duration::from_hours(1)).await;
+        // The pass itself may ask; whoever looks closer may not.
+        lab.faults(&format!(
+            "[{{path: '*/submissions', nth: 2, count: 200, action: {{status: {status}}}}}]"
+        ));
+        lab.once().await;
+        assert_eq!(lab.golives("contoso/vm"), (1, 0), "{status}");
+        assert!(lab.record("contoso/vm").intent.is_some(), "{status}: dropped without a look");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
+    let lab = dies_while_sending("{}", "before").await;
+    lab.leave_status(|file| {
+        let record = file.offers.values_mut().next().unwrap();
+        record.intent.as_mut().unwrap().kind = OperationKind::Publish;
+    });
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(lab.record("contoso/vm").operation.unwrap().kind, OperationKind::GoLive);
+}
