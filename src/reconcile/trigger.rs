@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, record};
-use crate::changes::{Change, Decision, Observation, Policy, Seen};
+use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationStatus, Post,
@@ -198,14 +198,24 @@ impl Reconciler {
             }
             return Step::Changed;
         }
-        let newest = observation.newest_submission(&target.kind, target.version);
+        // Whoever tries again must be able to tell the new attempt from the old ones.
+        let asked = if target.policy.retries(offer) && observation.submissions.is_none() {
+            match self.observer.submissions(offer).await {
+                Ok(submissions) => Some(submissions),
+                Err(error) => return Step::CheckFailed(obstacle(&error)),
+            }
+        } else {
+            None
+        };
+        let submissions = asked.or(observation.submissions).unwrap_or_default();
+        let newest = newest(&submissions, &target.kind, target.version);
         let recorded = self.store.get(offer).and_then(|record| record.operation);
         let recorded = recorded.filter(|operation| {
             operation.kind == target.kind && operation.version == Some(target.version)
         });
         Step::Confirmed(Intent {
             at: self.clock.now(),
-            etag: observation.etag.clone(),
+            etag: observation.etag,
             kind: target.kind.clone(),
             last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
             request_id: self.request_id(),

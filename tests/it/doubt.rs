@@ -7,6 +7,7 @@ use golive::status::Phase;
 use pretty_assertions::assert_eq;
 
 use crate::crash::dies_while_sending;
+use crate::lab::{Ask, Lab};
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_refused_says_nothing_about_the_request() {
@@ -33,4 +34,15 @@ async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
     assert_eq!(lab.record("contoso/vm").operation.unwrap().kind, OperationKind::GoLive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_without_an_answer_does_not_take_the_old_failure_for_its_own() {
+    let lab = Lab::vm("{fail: {times: 1}}");
+    lab.to_the_end().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
+    lab.forget_status();
+    lab.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 2), Phase::Live));
 }
