@@ -86,7 +86,10 @@ pub(super) fn decided(
     };
     let known_before = record.observed.is_some();
     if let Some(why) = could_not_ask {
-        set_error(record, why.clone(), None, moment.now);
+        // What the marketplace refused stays refused while it can't be asked.
+        if record.error.as_ref().is_none_or(|error| error.refused.is_none()) {
+            set_error(record, why.clone(), None, moment.now);
+        }
     } else if !matches!(change.decision, Decision::Blocked(Block::Refused(_))) {
         record.error = None;
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use golive::marketplace::OperationKind;
-use golive::status::Phase;
+use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
 use crate::crash::dies_while_sending;
@@ -45,4 +45,16 @@ async fn a_retry_without_an_answer_does_not_take_the_old_failure_for_its_own() {
     lab.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
     lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 2), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
+    let lab = Lab::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
+    lab.to_the_end().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    lab.faults("[{path: '*/offers', count: 5, action: {status: 500}}]");
+    lab.once().await;
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
 }
