@@ -1,5 +1,6 @@
 //! What is left in doubt stays in doubt until the marketplace has said how it stands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use golive::marketplace::OperationKind;
@@ -8,6 +9,7 @@ use pretty_assertions::assert_eq;
 
 use crate::crash::dies_while_sending;
 use crate::lab::{Ask, Lab};
+use crate::place::live;
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_refused_says_nothing_about_the_request() {
@@ -57,4 +59,31 @@ async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
     lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
     assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_without_a_manifest_leaves_the_file_when_its_operation_has_expired() {
+    let lab = Lab::vm("{stepTime: 10m, expire: {finished: true}}");
+    lab.once().await;
+    lab.manifest("vm.yaml", &live("contoso/other", ""));
+    let gone = BTreeSet::from(["contoso/vm".parse().unwrap()]);
+    let ask = Ask { gone, ..Ask::once() };
+    lab.run(&ask).await.unwrap();
+    assert!(lab.status().offers.contains_key(&"contoso/vm".parse().unwrap()), "it runs");
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.run(&ask).await.unwrap();
+    assert!(!lab.status().offers.contains_key(&"contoso/vm".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_without_a_manifest_leaves_the_file_when_its_intent_has_settled() {
+    for (when, expected) in [("before", false), ("after", true)] {
+        let lab = dies_while_sending("{stepTime: 10h}", when).await;
+        lab.manifest("vm.yaml", &live("contoso/other", ""));
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let gone = BTreeSet::from(["contoso/vm".parse().unwrap()]);
+        lab.run(&Ask { gone, ..Ask::once() }).await.unwrap();
+        let stays = lab.status().offers.contains_key(&"contoso/vm".parse().unwrap());
+        assert_eq!(stays, expected, "{when}");
+    }
 }
