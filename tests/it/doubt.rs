@@ -9,7 +9,7 @@ use pretty_assertions::assert_eq;
 
 use crate::crash::dies_while_sending;
 use crate::lab::{Ask, Lab};
-use crate::place::live;
+use crate::place::{live, manifest};
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_is_refused_says_nothing_about_the_request() {
@@ -86,4 +86,16 @@ async fn an_offer_without_a_manifest_leaves_the_file_when_its_intent_has_settled
         let stays = lab.status().offers.contains_key(&"contoso/vm".parse().unwrap());
         assert_eq!(stays, expected, "{when}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() {
+    let lab = Lab::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
+    lab.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
+    lab.once().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Preview);
+    lab.manifest("vm.yaml", &live("contoso/vm", "version: 1"));
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
 }
