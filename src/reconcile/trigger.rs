@@ -125,10 +125,14 @@ impl Reconciler {
     ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
-            Command::Check | Command::WriteIntent(_) if self.stop.is_cancelled() => None,
+            Command::WriteIntent(_) if self.stop.is_cancelled() => None,
             Command::Check => {
                 *revised = None;
-                Some(self.check_again(target, revised).await)
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => None,
+                    checked = self.check_again(target, revised) => Some(checked),
+                }
             }
             Command::WriteIntent(intent) => {
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
@@ -269,9 +273,6 @@ impl Reconciler {
         let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
         if over {
             return Triggered::Over;
-        }
-        if self.stop.is_cancelled() {
-            return Triggered::Running;
         }
         if self.poll_once(&target.change.offer).await {
             Triggered::Over

@@ -1,14 +1,16 @@
 //! What is left in doubt stays in doubt until the marketplace has said how it stands.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use golive::marketplace::OperationKind;
 use golive::status::{Phase, Reason};
+use http::Method;
 use pretty_assertions::assert_eq;
 
 use crate::crash::dies_while_sending;
-use crate::lab::{Ask, Lab};
+use crate::lab::{Ask, Lab, Spy};
 use crate::place::{live, manifest};
 
 #[tokio::test(start_paused = true)]
@@ -98,4 +100,28 @@ async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() 
     lab.once().await;
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_the_marketplace_to_end_a_pause() {
+    let lab = Lab::vm("{}");
+    let stop = lab.stop.clone();
+    lab.faults("[{path: '*/offers/vm', action: {status: 503, retryAfter: 100}}]");
+    let lab = lab.with_transport(|inner| {
+        let look = move |request: &http::Request<bytes::Bytes>| {
+            if request.method() == Method::GET && request.uri().path().ends_with("/vm") {
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    stop.cancel();
+                });
+            }
+        };
+        Arc::new(Spy { inner, look })
+    });
+    let began = lab.now();
+    lab.run(&Ask::to_the_end()).await.unwrap();
+    let took = lab.now().duration_since(began).as_secs();
+    assert!(took < 5, "it took {took} s");
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
 }
