@@ -38,7 +38,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    fn retries(&self, offer: &OfferId) -> bool {
+    /// Whether a failed offer is to be tried again.
+    #[must_use]
+    pub fn retries(&self, offer: &OfferId) -> bool {
         let asked = match &self.retry {
             Retry::None => false,
             Retry::Offers(offers) => offers.contains(offer),

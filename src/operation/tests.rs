@@ -225,6 +225,32 @@ fn a_clock_that_was_set_back_makes_golive_wait_longer_not_shorter() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_from_now() {
+    let (mut trigger, mut next) = Trigger::in_doubt(intent(start()));
+    let mut now = start() - Duration::from_hours(5);
+    let mut waited = Duration::ZERO;
+    loop {
+        let event = match next {
+            Next::Do(Command::Look) => Event::Looked {
+                look: Look::StillWaiting { etag: Some(etag("one")) },
+                at: now,
+                fresh: RequestId::from_random([9; 16]),
+            },
+            Next::Do(Command::Wait(pause)) => {
+                now += pause;
+                waited += pause;
+                Event::Elapsed
+            }
+            Next::Do(_) | Next::Follow(_) | Next::Stop(_) => break,
+        };
+        (trigger, next) = step(trigger, event, PATIENCE);
+        assert!(waited <= PATIENCE.settle, "waited for {waited:?}");
+    }
+    assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
+    assert_eq!(waited, PATIENCE.settle);
+}
+
+#[test]
 fn an_event_out_of_place_sends_nothing() {
     let (trigger, _) = Trigger::fresh();
     let (trigger, next) = step(trigger, Event::Written, PATIENCE);

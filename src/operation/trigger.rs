@@ -345,7 +345,9 @@ fn looked(
     (at, fresh): (Timestamp, RequestId),
     patience: Patience,
 ) -> (Trigger, Next) {
-    let remaining = until_settled(intent.at.max(since), at, patience.settle);
+    // A clock that was set back would otherwise be waited for.
+    let since = since.min(at);
+    let remaining = until_settled(since, at, patience.settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
         Look::Operation { operation, status } => {
@@ -372,8 +374,7 @@ fn looked(
     }
 }
 
-/// How long it is until a request that left no trace may be sent again. A clock that was set back
-/// makes it longer, up to the whole settling time from now.
+/// How long it is until a request that left no trace may be sent again.
 fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
     let passed = now.duration_since(since).max(SignedDuration::ZERO);
     settle.saturating_sub(Duration::try_from(passed).unwrap_or_default())

@@ -35,11 +35,16 @@ pub(super) struct Following {
 
 impl Reconciler {
     /// Polls the running operation of an offer once and writes down what it says. Tells whether
-    /// the offer must be decided about anew.
+    /// the offer must be decided about anew; not so where the user stops before an answer comes.
     pub(super) async fn poll_once(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return false };
         let Some(operation) = record.running() else { return true };
-        let (event, heard) = match self.ask_for(offer, operation).await {
+        let answer = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return false,
+            answer = self.ask_for(offer, operation) => answer,
+        };
+        let (event, heard) = match answer {
             Ok(polled) => {
                 let status = polled.operation.standing(&operation.kind);
                 let event = FollowEvent::Polled { status, retry_after: polled.retry_after };

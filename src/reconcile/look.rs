@@ -7,14 +7,18 @@ use super::trigger::Target;
 use crate::changes::{
     Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
 };
-use crate::marketplace::{OfferId, OperationRef, OperationStatus};
+use crate::marketplace::{OfferId, OperationKind, OperationRef, OperationStatus};
 use crate::operation::Look;
+use crate::status::Intent;
 
 impl Reconciler {
     /// Looks at an offer of which it is not known whether the request was accepted.
     pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
         let offer = &target.change.offer;
-        if let Some(look) = self.look_for_operation(target).await {
+        let Some(intent) = self.store.get(offer).and_then(|record| record.intent) else {
+            return Look::Failed("the request is not on record".to_owned());
+        };
+        if let Some(look) = self.look_for_operation(offer, &intent).await {
             return look;
         }
         let observation = match self.observer.look(offer).await {
@@ -32,33 +36,40 @@ impl Reconciler {
         };
         let (observation, change) = self.decide_alone(target, observation).await;
         let decision = change.map(|change| change.decision);
+        // A manifest may have come to ask for something else since the request.
+        let is_same_request = intent.kind == target.kind && intent.version == target.version;
+        let may_be = |kind: &OperationKind| *kind == intent.kind || kind.as_str().is_empty();
         let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
         match decision {
-            Some(Decision::Track(tracked))
-                if tracked.kind == target.kind || tracked.kind.as_str().is_empty() =>
-            {
+            Some(Decision::Track(tracked)) if may_be(&tracked.kind) => {
                 Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
             }
             Some(Decision::InSync(_)) => Look::Live,
-            Some(Decision::Failed(Failure { outcome, id, .. })) => {
+            Some(Decision::Failed(Failure { outcome, kind, id, .. })) if may_be(&kind) => {
                 let status = match outcome {
                     Outcome::Failed => OperationStatus::Failed,
                     Outcome::Canceled => OperationStatus::Canceled,
                 };
                 Look::Operation { operation: by_id(id), status }
             }
-            Some(decision) if decision == target.change.decision => {
+            Some(decision) if decision == target.change.decision && is_same_request => {
                 Look::StillWaiting { etag: observation.etag }
             }
-            Some(Decision::Blocked(Block::Unreachable(why) | Block::Throttled(why))) => {
-                Look::Failed(why)
-            }
+            // An offer that could not be asked about says nothing of the request.
+            Some(Decision::Blocked(
+                Block::Unauthorized(why)
+                | Block::Forbidden(why)
+                | Block::NotFound(why)
+                | Block::Throttled(why)
+                | Block::Unreachable(why),
+            )) => Look::Failed(why),
             Some(
                 Decision::Track(_)
                 | Decision::GoLive { .. }
                 | Decision::Publish { .. }
                 | Decision::Held(_)
-                | Decision::Blocked(_),
+                | Decision::Blocked(_)
+                | Decision::Failed(_),
             ) => Look::Elsewhere,
             None => Look::Failed("the offer is out of scope".to_owned()),
         }
@@ -66,9 +77,7 @@ impl Reconciler {
 
     /// The operation that came of an intent, where the list of operations shows it: the cheapest
     /// look, and all that is needed after a 202 without a usable URL.
-    async fn look_for_operation(&self, target: &Target<'_>) -> Option<Look> {
-        let offer = &target.change.offer;
-        let intent = self.store.get(offer)?.intent?;
+    async fn look_for_operation(&self, offer: &OfferId, intent: &Intent) -> Option<Look> {
         let submissions = self.observer.submissions(offer).await.ok()?;
         let newest = newest(&submissions, &intent.kind, intent.version)?;
         let is_news = Some(&newest.id) != intent.last_submission.as_ref();

@@ -5,6 +5,7 @@
 //! end with a pass whenever one has ended, so that offers that waited for it are released.
 
 mod follow;
+mod forget;
 mod look;
 mod observe;
 mod pass;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::changes::{
     ChangeSet, Input, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
 };
-use crate::manifest::Loaded;
+use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Marketplace, MarketplaceError, OfferId, OfferSummary, PublisherId, Slot, Submission,
 };
@@ -66,7 +66,9 @@ impl Observer {
         let lists: HashMap<_, _> = lists.buffer_unordered(self.concurrency).collect().await;
         let seen = wanted.into_iter().map(|offer| {
             let seen = match lists.get(offer.publisher()) {
-                Some(Ok(list)) => listed(offer, list.get(offer), recorded.get(offer)),
+                Some(Ok(list)) => {
+                    listed(offer, list.get(offer), recorded.get(offer), desired.get(offer))
+                }
                 Some(Err(error)) => failed(error),
                 None => Seen::Unreachable("the publisher was not listed".to_owned()),
             };
@@ -182,7 +184,12 @@ fn by_offer(list: Vec<OfferSummary>) -> HashMap<OfferId, OfferSummary> {
 }
 
 /// What the list says, and what the record still knows where nothing changed since.
-fn listed(offer: &OfferId, summary: Option<&OfferSummary>, record: Option<&OfferRecord>) -> Seen {
+fn listed(
+    offer: &OfferId,
+    summary: Option<&OfferSummary>,
+    record: Option<&OfferRecord>,
+    desired: Option<&Loaded>,
+) -> Seen {
     let Some(summary) = summary else {
         return Seen::NotFound(format!(
             "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
@@ -198,8 +205,10 @@ fn listed(offer: &OfferId, summary: Option<&OfferSummary>, record: Option<&Offer
         && known.changed_time == summary.changed_time
         && (summary.changed_time.is_some() || matches!(record.phase, Phase::Live | Phase::Preview))
     {
-        // An offer that was found to be in preview alone has nothing in production.
-        let alone = record.phase == Phase::Preview && known.live_version.is_none();
+        // Of an offer that was found in preview, production was not always asked: to a manifest
+        // that wants no more, that makes no difference.
+        let wants_preview = desired.is_some_and(|it| it.manifest.state == DesiredState::Preview);
+        let alone = wants_preview && record.phase == Phase::Preview && known.live_version.is_none();
         let otherwise = if alone { SlotSeen::Empty } else { SlotSeen::Unasked };
         observation.production = known.live_version.map_or(otherwise, SlotSeen::Holds);
         observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);

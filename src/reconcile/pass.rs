@@ -80,12 +80,16 @@ impl Reconciler {
     /// Records what was decided about an offer, and tells.
     pub(super) fn write_down(&self, job: &Job, change: &Change, seen: Option<&Seen>) {
         let Some(desired) = job.desired.get(&change.offer) else { return };
-        let moment = Moment { now: self.clock.now(), settle: self.settings.patience.settle };
+        let moment = self.moment();
         let file = file_seen_from(self.store.path(), &desired.file);
         self.edit(&change.offer, desired, |record| {
             record.manifest.file = file;
             record::decided(record, change, seen, desired, moment);
         });
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment { now: self.clock.now(), settle: self.settings.patience.settle }
     }
 
     /// Changes an offer's record and tells, if it shows.
@@ -200,20 +204,6 @@ impl Reconciler {
             records,
             triggered: run.triggered,
             interrupted: self.stop.is_cancelled(),
-        }
-    }
-
-    /// Removes the offers whose manifest is gone, once nothing of theirs runs.
-    pub(super) async fn forget(&self, gone: &BTreeSet<OfferId>) {
-        for offer in gone {
-            if self.store.get(offer).is_some_and(|record| record.running().is_some()) {
-                self.poll_once(offer).await;
-            }
-            let busy = |record: &OfferRecord| record.running().is_some() || record.intent.is_some();
-            if self.store.get(offer).is_some_and(|record| !busy(&record)) {
-                self.store.remove(offer);
-                self.reporter.report(&Event::Forgotten(offer));
-            }
         }
     }
 }

@@ -23,6 +23,14 @@ pub(super) struct Moment {
     pub(super) settle: std::time::Duration,
 }
 
+impl Moment {
+    /// Whether what came of an intent's request would show by now.
+    pub(super) fn has_settled(&self, intent: &Intent) -> bool {
+        let age = self.now.duration_since(intent.at);
+        std::time::Duration::try_from(age).is_ok_and(|age| age >= self.settle)
+    }
+}
+
 /// A record about which nothing is known yet.
 pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferRecord {
     OfferRecord {
@@ -86,7 +94,10 @@ pub(super) fn decided(
     };
     let known_before = record.observed.is_some();
     if let Some(why) = could_not_ask {
-        set_error(record, why.clone(), None, moment.now);
+        // What the marketplace refused stays refused while it can't be asked.
+        if record.error.as_ref().is_none_or(|error| error.refused.is_none()) {
+            set_error(record, why.clone(), None, moment.now);
+        }
     } else if !matches!(change.decision, Decision::Blocked(Block::Refused(_))) {
         record.error = None;
     }
@@ -307,9 +318,7 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
         Decision::GoLive { .. } | Decision::Publish { .. } => return,
         Decision::Held(_) | Decision::Blocked(_) => false,
     };
-    let age = moment.now.duration_since(intent.at);
-    let settled = std::time::Duration::try_from(age).is_ok_and(|age| age >= moment.settle);
-    if found || settled {
+    if found || moment.has_settled(intent) {
         record.intent = None;
     }
 }

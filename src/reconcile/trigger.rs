@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, record};
-use crate::changes::{Change, Decision, Observation, Policy, Seen};
+use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationStatus, Post,
@@ -126,10 +126,14 @@ impl Reconciler {
     ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
-            Command::Check | Command::WriteIntent(_) if self.stop.is_cancelled() => None,
+            Command::WriteIntent(_) if self.stop.is_cancelled() => None,
             Command::Check => {
                 *revised = None;
-                Some(self.check_again(target, revised).await)
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => None,
+                    checked = self.check_again(target, revised) => Some(checked),
+                }
             }
             Command::WriteIntent(intent) => {
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
@@ -199,14 +203,24 @@ impl Reconciler {
             }
             return Step::Changed;
         }
-        let newest = observation.newest_submission(&target.kind, target.version);
+        // Whoever tries again must be able to tell the new attempt from the old ones.
+        let asked = if target.policy.retries(offer) && observation.submissions.is_none() {
+            match self.observer.submissions(offer).await {
+                Ok(submissions) => Some(submissions),
+                Err(error) => return Step::CheckFailed(obstacle(&error)),
+            }
+        } else {
+            None
+        };
+        let submissions = asked.or(observation.submissions).unwrap_or_default();
+        let newest = newest(&submissions, &target.kind, target.version);
         let recorded = self.store.get(offer).and_then(|record| record.operation);
         let recorded = recorded.filter(|operation| {
             operation.kind == target.kind && operation.version == Some(target.version)
         });
         Step::Confirmed(Intent {
             at: self.clock.now(),
-            etag: observation.etag.clone(),
+            etag: observation.etag,
             kind: target.kind.clone(),
             last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
             request_id: self.request_id(),
@@ -260,9 +274,6 @@ impl Reconciler {
         let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
         if over {
             return Triggered::Over;
-        }
-        if self.stop.is_cancelled() {
-            return Triggered::Running;
         }
         if self.poll_once(&target.change.offer).await {
             Triggered::Over

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::lab::Lab;
 
 /// A run that dies while its golive is under way: `when` it is done, or before.
-async fn dies_while_sending(behaviour: &str, when: &str) -> Lab {
+pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Lab {
     let lab = Lab::vm(behaviour);
     lab.faults(&format!(
         "[{{method: POST, path: '*/golive', action: {{delay: 50s, when: {when}}}}}]"

@@ -48,13 +48,15 @@ pub(crate) struct Ask {
     pub(crate) policy: Policy,
     pub(crate) guard: Guard,
     pub(crate) wait: Wait,
+    /// The offers whose manifest is gone.
+    pub(crate) gone: BTreeSet<OfferId>,
 }
 
 impl Ask {
     /// One pass.
     pub(crate) fn once() -> Self {
         let policy = Policy { retry: Retry::None, scope: None, attempted: BTreeSet::new() };
-        Self { policy, guard: Guard::default(), wait: Wait::No }
+        Self { policy, guard: Guard::default(), wait: Wait::No, gone: BTreeSet::new() }
     }
 
     /// To the end of everything.
@@ -189,7 +191,7 @@ impl Lab {
         let settings = Settings { concurrency: 8, intervals, patience };
         let job = Job {
             desired: Arc::new(desired),
-            gone: BTreeSet::new(),
+            gone: ask.gone.clone(),
             policy: ask.policy.clone(),
             guard: ask.guard.clone(),
             wait: ask.wait,

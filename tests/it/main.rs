@@ -25,6 +25,7 @@ mod apply;
 mod command_line;
 mod converge;
 mod crash;
+mod doubt;
 mod emulator;
 mod examples;
 mod failed;

@@ -1,0 +1,127 @@
+//! What is left in doubt stays in doubt until the marketplace has said how it stands.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use golive::marketplace::OperationKind;
+use golive::status::{Phase, Reason};
+use http::Method;
+use pretty_assertions::assert_eq;
+
+use crate::crash::dies_while_sending;
+use crate::lab::{Ask, Lab, Spy};
+use crate::place::{live, manifest};
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_refused_says_nothing_about_the_request() {
+    for status in [401, 403, 500] {
+        let lab = dies_while_sending("{}", "before").await;
+        tokio::time::advance(Duration::from_hours(1)).await;
+        // The pass itself may ask; whoever looks closer may not.
+        lab.faults(&format!(
+            "[{{path: '*/submissions', nth: 2, count: 200, action: {{status: {status}}}}}]"
+        ));
+        lab.once().await;
+        assert_eq!(lab.golives("contoso/vm"), (1, 0), "{status}");
+        assert!(lab.record("contoso/vm").intent.is_some(), "{status}: dropped without a look");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
+    let lab = dies_while_sending("{}", "before").await;
+    lab.leave_status(|file| {
+        let record = file.offers.values_mut().next().unwrap();
+        record.intent.as_mut().unwrap().kind = OperationKind::Publish;
+    });
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(lab.record("contoso/vm").operation.unwrap().kind, OperationKind::GoLive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_without_an_answer_does_not_take_the_old_failure_for_its_own() {
+    let lab = Lab::vm("{fail: {times: 1}}");
+    lab.to_the_end().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
+    lab.forget_status();
+    lab.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 2), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
+    let lab = Lab::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
+    lab.to_the_end().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    lab.faults("[{path: '*/offers', count: 5, action: {status: 500}}]");
+    lab.once().await;
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_without_a_manifest_leaves_the_file_when_its_operation_has_expired() {
+    let lab = Lab::vm("{stepTime: 10m, expire: {finished: true}}");
+    lab.once().await;
+    lab.manifest("vm.yaml", &live("contoso/other", ""));
+    let gone = BTreeSet::from(["contoso/vm".parse().unwrap()]);
+    let ask = Ask { gone, ..Ask::once() };
+    lab.run(&ask).await.unwrap();
+    assert!(lab.status().offers.contains_key(&"contoso/vm".parse().unwrap()), "it runs");
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.run(&ask).await.unwrap();
+    assert!(!lab.status().offers.contains_key(&"contoso/vm".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_without_a_manifest_leaves_the_file_when_its_intent_has_settled() {
+    for (when, expected) in [("before", false), ("after", true)] {
+        let lab = dies_while_sending("{stepTime: 10h}", when).await;
+        lab.manifest("vm.yaml", &live("contoso/other", ""));
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let gone = BTreeSet::from(["contoso/vm".parse().unwrap()]);
+        lab.run(&Ask { gone, ..Ask::once() }).await.unwrap();
+        let stays = lab.status().offers.contains_key(&"contoso/vm".parse().unwrap());
+        assert_eq!(stays, expected, "{when}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() {
+    let lab = Lab::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
+    lab.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
+    lab.once().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Preview);
+    lab.manifest("vm.yaml", &live("contoso/vm", "version: 1"));
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_the_marketplace_to_end_a_pause() {
+    let lab = Lab::vm("{}");
+    let stop = lab.stop.clone();
+    lab.faults("[{path: '*/offers/vm', action: {status: 503, retryAfter: 100}}]");
+    let lab = lab.with_transport(|inner| {
+        let look = move |request: &http::Request<bytes::Bytes>| {
+            if request.method() == Method::GET && request.uri().path().ends_with("/vm") {
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    stop.cancel();
+                });
+            }
+        };
+        Arc::new(Spy { inner, look })
+    });
+    let began = lab.now();
+    lab.run(&Ask::to_the_end()).await.unwrap();
+    let took = lab.now().duration_since(began).as_secs();
+    assert!(took < 5, "it took {took} s");
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
+}
