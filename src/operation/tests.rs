@@ -251,6 +251,17 @@ fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_
 }
 
 #[test]
+fn without_a_tag_nothing_is_sent_again() {
+    let found = Intent { etag: None, ..intent(start()) };
+    let (trigger, _) = Trigger::in_doubt(found);
+    let look = Look::StillWaiting { etag: None };
+    let at = start() + PATIENCE.settle;
+    let event = Event::Looked { look, at, fresh: RequestId::from_random([9; 16]) };
+    let (_, next) = step(trigger, event, PATIENCE);
+    assert!(matches!(next, Next::Stop(Standstill::InDoubt(_))), "{next:?}");
+}
+
+#[test]
 fn an_event_out_of_place_sends_nothing() {
     let (trigger, _) = Trigger::fresh();
     let (trigger, next) = step(trigger, Event::Written, PATIENCE);

@@ -360,6 +360,10 @@ fn looked(
         Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
             tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
         }
+        // Without a tag there is no telling whether this is still the offer that was seen.
+        Look::StillWaiting { .. } if intent.etag.is_none() => {
+            tally.stop_in_doubt("the marketplace gives the offer no ETag".to_owned())
+        }
         Look::StillWaiting { etag } if etag == intent.etag => {
             if tally.sent >= patience.attempts {
                 let why = format!("sent {} times, and the offer still waits", tally.sent);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
-use super::{Job, Reconciler, RunError, record};
+use super::{Job, Reconciler, RunError, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationRef, OperationStatus, Polled,
@@ -61,7 +61,7 @@ impl Reconciler {
             offer,
             || record.clone(),
             |record| match &heard {
-                Ok(operation) => record::polled(record, operation, now),
+                Ok(operation) => heard::polled(record, operation, now),
                 Err(Some(why)) => record::poll_failed(record, why.clone(), now),
                 Err(None) => {}
             },

@@ -6,6 +6,7 @@
 
 mod follow;
 mod forget;
+mod heard;
 mod look;
 mod observe;
 mod pass;

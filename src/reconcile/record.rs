@@ -2,16 +2,13 @@
 
 use jiff::Timestamp;
 
-use crate::changes::{
-    Block, Change, Decision, Failure, Hold, Observation, OperationSeen, Origin, Outcome, Seen,
-    ended,
-};
+use super::heard::{adopt, adopt_failure, end_operation};
+use crate::changes::{Block, Change, Decision, Hold, Observation, Origin, Place, Seen};
 use crate::manifest::Loaded;
-use crate::marketplace::{Operation, OperationKind, OperationStatus};
-use crate::operation::{Sent, Standstill};
+use crate::marketplace::OperationKind;
+use crate::operation::Standstill;
 use crate::status::{
-    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,
-    Reason, RefusedRecord,
+    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
 };
 
 /// What the records of one moment have in common.
@@ -166,7 +163,7 @@ fn set_pending(record: &mut OfferRecord, now: Timestamp) {
 }
 
 /// The phase of an offer whose operation was heard of.
-fn set_running(record: &mut OfferRecord, now: Timestamp) {
+pub(super) fn set_running(record: &mut OfferRecord, now: Timestamp) {
     let Some(operation) = &record.operation else { return };
     let tracked = crate::changes::Tracked {
         kind: operation.kind.clone(),
@@ -201,111 +198,9 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Observation, now: T
     record.observed = Some(ObservedRecord { at, ..new });
 }
 
-/// Writes the last word on the recorded operation, if it was heard.
-fn end_operation(record: &mut OfferRecord, seen: &Observation, now: Timestamp) {
-    let Some(operation) = &mut record.operation else { return };
-    if operation.status.is_finished() {
-        return;
-    }
-    let status = ended(operation, seen);
-    let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
-    if let Some(OperationSeen::Known(known)) = known {
-        hear(operation, known, now);
-    }
-    if let Some(status) = status {
-        operation.status = status;
-        operation.finished_at = Some(now);
-    }
-}
-
-/// Takes over what the marketplace says of an operation.
-fn hear(operation: &mut OperationRecord, known: &Operation, now: Timestamp) {
-    operation.status = known.standing(&operation.kind);
-    operation.steps.clone_from(&known.steps);
-    operation.messages.clone_from(&known.messages);
-    operation.progress = operation.percent();
-    operation.polled_at = Some(now);
-    operation.version = operation.version.or(known.offer_version);
-    if operation.status.is_finished() {
-        operation.finished_at = Some(now);
-    }
-}
-
-/// A poll was answered.
-pub(super) fn polled(record: &mut OfferRecord, known: &Operation, now: Timestamp) {
-    if let Some(operation) = &mut record.operation {
-        hear(operation, known, now);
-    }
-    record.error = None;
-    set_running(record, now);
-}
-
 /// A poll was not answered. That is no state of the operation.
 pub(super) fn poll_failed(record: &mut OfferRecord, why: String, now: Timestamp) {
     set_error(record, why, None, now);
-}
-
-fn adopt(
-    record: &mut OfferRecord,
-    tracked: &crate::changes::Tracked,
-    seen: &Observation,
-    desired: &Loaded,
-    now: Timestamp,
-) {
-    let intent = record.intent.as_ref().filter(|_| tracked.origin == Origin::Found);
-    let report = seen.report.as_ref();
-    record.begin(OperationRecord {
-        adopted: intent.is_none(),
-        finished_at: None,
-        id: tracked.id.clone(),
-        kind: tracked.kind.clone(),
-        location: None,
-        manifest_digest: desired.digest.clone(),
-        messages: report.map(|report| report.messages.clone()).unwrap_or_default(),
-        polled_at: None,
-        progress: None,
-        request_id: intent.map(|intent| intent.request_id.clone()),
-        started_at: intent.map_or(now, |intent| intent.at),
-        status: OperationStatus::Running,
-        steps: report.map(|report| report.steps.clone()).unwrap_or_default(),
-        version: tracked.version.or(intent.map(|intent| intent.version)),
-    });
-}
-
-/// Writes down an attempt that ended badly and that the record did not know.
-fn adopt_failure(record: &mut OfferRecord, failure: &Failure, desired: &Loaded, now: Timestamp) {
-    let known = record.operation.as_ref().is_some_and(|operation| {
-        operation.id == failure.id
-            && operation.status.is_finished()
-            && operation.version == failure.version
-    });
-    if known {
-        return;
-    }
-    let intent = record
-        .intent
-        .as_ref()
-        .filter(|intent| intent.kind == failure.kind && Some(intent.version) == failure.version);
-    let status = match failure.outcome {
-        Outcome::Failed => OperationStatus::Failed,
-        Outcome::Canceled => OperationStatus::Canceled,
-    };
-    record.begin(OperationRecord {
-        adopted: intent.is_none(),
-        finished_at: Some(now),
-        id: failure.id.clone(),
-        kind: failure.kind.clone(),
-        location: None,
-        manifest_digest: desired.digest.clone(),
-        messages: failure.messages.clone(),
-        polled_at: Some(now),
-        progress: None,
-        request_id: intent.map(|intent| intent.request_id.clone()),
-        started_at: intent.map_or(now, |intent| intent.at),
-        status,
-        steps: failure.steps.clone(),
-        version: failure.version,
-    });
 }
 
 /// Drops an intent once what was seen settles it.
@@ -313,7 +208,11 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
     let Some(intent) = &record.intent else { return };
     let found = match decision {
         Decision::Track(tracked) => tracked.kind == intent.kind,
-        Decision::InSync(_) | Decision::Failed(_) => true,
+        Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
+        Decision::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
+        Decision::Failed(failure) => {
+            failure.kind == intent.kind && failure.version == Some(intent.version)
+        }
         // The trigger protocol itself settles it.
         Decision::GoLive { .. } | Decision::Publish { .. } => return,
         Decision::Held(_) | Decision::Blocked(_) => false,
@@ -338,31 +237,6 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
 pub(super) fn dropped(record: &mut OfferRecord, decision: &Decision, now: Timestamp) {
     record.intent = None;
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
-}
-
-/// An operation came of the request.
-pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, now: Timestamp) {
-    let operation = sent.operation.as_ref();
-    let status = sent.status.clone().unwrap_or(OperationStatus::Running);
-    record.intent = None;
-    record.error = None;
-    record.begin(OperationRecord {
-        adopted: false,
-        finished_at: status.is_finished().then_some(now),
-        id: operation.map(|operation| operation.id.clone()),
-        kind: sent.intent.kind.clone(),
-        location: operation.and_then(|operation| operation.location.clone()),
-        manifest_digest: desired.digest.clone(),
-        messages: Vec::new(),
-        polled_at: None,
-        progress: None,
-        request_id: Some(sent.intent.request_id.clone()),
-        started_at: sent.intent.at,
-        status,
-        steps: Vec::new(),
-        version: Some(sent.intent.version),
-    });
-    set_running(record, now);
 }
 
 /// The protocol came to an end without an operation.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::observe::{describe, failed};
-use super::{Job, Reconciler, record};
+use super::{Job, Reconciler, heard, record};
 use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
@@ -155,7 +155,7 @@ impl Reconciler {
             Command::WriteOperation(sent) => {
                 let now = self.clock.now();
                 self.edit(offer, target.desired, |record| {
-                    record::accepted(record, &sent, target.desired, now);
+                    heard::accepted(record, &sent, target.desired, now);
                 });
                 Some(self.flush(offer).await)
             }

@@ -1,0 +1,149 @@
+//! What is written down about an operation: heard of, adopted, accepted, ended.
+
+use jiff::Timestamp;
+
+use super::record::set_running;
+use crate::changes::{Failure, Observation, OperationSeen, Origin, Outcome, Tracked, ended};
+use crate::manifest::Loaded;
+use crate::marketplace::{Operation, OperationStatus};
+use crate::operation::Sent;
+use crate::status::{OfferRecord, OperationRecord};
+
+/// Writes the last word on the recorded operation, if it was heard.
+pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, now: Timestamp) {
+    let Some(operation) = &mut record.operation else { return };
+    if operation.status.is_finished() {
+        return;
+    }
+    let status = ended(operation, seen);
+    let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
+    if let Some(OperationSeen::Known(known)) = known {
+        hear(operation, known, now);
+    }
+    if let Some(status) = status {
+        operation.status = status;
+        operation.finished_at = Some(now);
+    }
+}
+
+/// Takes over what the marketplace says of an operation.
+fn hear(operation: &mut OperationRecord, known: &Operation, now: Timestamp) {
+    operation.status = known.standing(&operation.kind);
+    operation.steps.clone_from(&known.steps);
+    operation.messages.clone_from(&known.messages);
+    operation.progress = operation.percent();
+    operation.polled_at = Some(now);
+    operation.version = operation.version.or(known.offer_version);
+    if operation.status.is_finished() {
+        operation.finished_at = Some(now);
+    }
+}
+
+/// A poll was answered.
+pub(super) fn polled(record: &mut OfferRecord, known: &Operation, now: Timestamp) {
+    if let Some(operation) = &mut record.operation {
+        hear(operation, known, now);
+    }
+    record.error = None;
+    set_running(record, now);
+}
+
+pub(super) fn adopt(
+    record: &mut OfferRecord,
+    tracked: &Tracked,
+    seen: &Observation,
+    desired: &Loaded,
+    now: Timestamp,
+) {
+    let intent = record.intent.as_ref().filter(|_| tracked.origin == Origin::Found);
+    let report = seen.report.as_ref();
+    record.begin(OperationRecord {
+        adopted: intent.is_none(),
+        finished_at: None,
+        id: tracked.id.clone(),
+        kind: tracked.kind.clone(),
+        location: None,
+        manifest_digest: desired.digest.clone(),
+        messages: report.map(|report| report.messages.clone()).unwrap_or_default(),
+        polled_at: None,
+        progress: None,
+        request_id: intent.map(|intent| intent.request_id.clone()),
+        started_at: intent.map_or(now, |intent| intent.at),
+        status: OperationStatus::Running,
+        steps: report.map(|report| report.steps.clone()).unwrap_or_default(),
+        version: tracked.version.or(intent.map(|intent| intent.version)),
+    });
+    // A URL that has expired is not asked again; its operation is asked for by its id.
+    if let Some(operation) = &mut record.operation {
+        let seen = operation.id.as_ref().and_then(|id| seen.operations.get(id));
+        if matches!(seen, Some(OperationSeen::Expired)) {
+            operation.location = None;
+        }
+    }
+}
+
+/// Writes down an attempt that ended badly and that the record did not know.
+pub(super) fn adopt_failure(
+    record: &mut OfferRecord,
+    failure: &Failure,
+    desired: &Loaded,
+    now: Timestamp,
+) {
+    let known = record.operation.as_ref().is_some_and(|operation| {
+        operation.id == failure.id
+            && operation.status.is_finished()
+            && operation.version == failure.version
+    });
+    if known {
+        return;
+    }
+    let intent = record
+        .intent
+        .as_ref()
+        .filter(|intent| intent.kind == failure.kind && Some(intent.version) == failure.version);
+    let status = match failure.outcome {
+        Outcome::Failed => OperationStatus::Failed,
+        Outcome::Canceled => OperationStatus::Canceled,
+    };
+    record.begin(OperationRecord {
+        adopted: intent.is_none(),
+        finished_at: Some(now),
+        id: failure.id.clone(),
+        kind: failure.kind.clone(),
+        location: None,
+        manifest_digest: desired.digest.clone(),
+        messages: failure.messages.clone(),
+        polled_at: Some(now),
+        progress: None,
+        request_id: intent.map(|intent| intent.request_id.clone()),
+        started_at: intent.map_or(now, |intent| intent.at),
+        status,
+        steps: failure.steps.clone(),
+        version: failure.version,
+    });
+}
+
+/// An operation came of the request.
+pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, now: Timestamp) {
+    let operation = sent.operation.as_ref();
+    let status = sent.status.clone().unwrap_or(OperationStatus::Running);
+    record.intent = None;
+    record.error = None;
+    record.begin(OperationRecord {
+        adopted: false,
+        finished_at: status.is_finished().then_some(now),
+        id: operation.map(|operation| operation.id.clone()),
+        kind: sent.intent.kind.clone(),
+        location: operation.and_then(|operation| operation.location.clone()),
+        manifest_digest: desired.digest.clone(),
+        messages: Vec::new(),
+        polled_at: None,
+        progress: None,
+        request_id: Some(sent.intent.request_id.clone()),
+        started_at: sent.intent.at,
+        status,
+        steps: Vec::new(),
+        version: Some(sent.intent.version),
+    });
+    set_running(record, now);
+}
