@@ -47,8 +47,7 @@ pub fn check(set: &ChangeSet, input: Input<'_>) -> Vec<Violation> {
             violations.push(Violation::Twice(offer.clone()));
         }
         last = Some(offer);
-        let scope = input.policy.scope.as_ref();
-        if !input.desired.contains_key(offer) || scope.is_some_and(|it| !it.contains(offer)) {
+        if !input.desired.contains_key(offer) || !input.policy.covers(offer) {
             violations.push(Violation::NotAskedFor(offer.clone()));
         }
         violations.extend(check_trigger(offer, &change.decision, set, &input));

@@ -38,6 +38,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether the run is about this offer.
+    #[must_use]
+    pub fn covers(&self, offer: &OfferId) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.contains(offer))
+    }
+
     /// Whether a failed offer is to be tried again.
     #[must_use]
     pub fn retries(&self, offer: &OfferId) -> bool {
@@ -90,9 +96,7 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
     if !questions.is_empty() {
         return Err(questions);
     }
-    let scope = input.policy.scope.as_ref();
-    let in_scope = |offer: &OfferId| scope.is_none_or(|scope| scope.contains(offer));
-    let changes = decided.into_iter().filter(|(offer, _)| in_scope(offer));
+    let changes = decided.into_iter().filter(|(offer, _)| input.policy.covers(offer));
     Ok(ChangeSet { changes: changes.filter_map(|(_, change)| change).collect() })
 }
 
@@ -102,9 +106,8 @@ pub fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Loaded>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {
-    let in_scope =
-        |offer: &&OfferId| policy.scope.as_ref().is_none_or(|scope| scope.contains(*offer));
-    let mut wanted: BTreeSet<&OfferId> = desired.keys().filter(in_scope).collect();
+    let mut wanted: BTreeSet<&OfferId> =
+        desired.keys().filter(|offer| policy.covers(offer)).collect();
     let mut open: Vec<&OfferId> = wanted.iter().copied().collect();
     while let Some(offer) = open.pop() {
         for dependency in desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after) {

@@ -22,7 +22,7 @@ const ATTEMPTS: u32 = 3;
 const LOOKS: u32 = 12;
 
 pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
-    let setting = Setting::new(&args.paths, globals)?;
+    let mut setting = Setting::new(&args.paths, globals)?;
     let policy = setting.policy(&args.selection)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     };
     let reporter = output::reporter(globals, &setting.clock);
     let (outcome, result) = runtime()?.block_on(async {
-        let _lock = StatusLock::acquire(
+        let lock = StatusLock::acquire(
             &setting.status_path,
             globals.lock_timeout,
             "golive apply",
@@ -42,6 +42,10 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         )
         .await
         .map_err(CommandError::failed)?;
+        if lock.waited {
+            // What was committed meanwhile counts: an offer may have been suspended.
+            setting = Setting::new(&args.paths, globals)?;
+        }
         let store = StatusStore::open(
             setting.status_path.clone(),
             Arc::new(RealDisk),

@@ -221,10 +221,7 @@ impl Reconciler {
     }
 
     fn running(&self, job: &Job, policy: &Policy) -> Vec<OfferId> {
-        let in_scope = |offer: &OfferId| {
-            let scope = policy.scope.as_ref();
-            job.desired.contains_key(offer) && scope.is_none_or(|scope| scope.contains(offer))
-        };
+        let in_scope = |offer: &OfferId| job.desired.contains_key(offer) && policy.covers(offer);
         self.store.with(|file| {
             let running = file.offers.iter().filter(|(_, record)| record.running().is_some());
             running.map(|(offer, _)| offer.clone()).filter(in_scope).collect()

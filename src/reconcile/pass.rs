@@ -191,10 +191,8 @@ impl Reconciler {
     }
 
     pub(super) fn outcome(&self, job: &Job, run: Run) -> Outcome {
-        let in_scope = |offer: &OfferId| {
-            let scope = job.policy.scope.as_ref();
-            job.desired.contains_key(offer) && scope.is_none_or(|scope| scope.contains(offer))
-        };
+        let in_scope =
+            |offer: &OfferId| job.desired.contains_key(offer) && job.policy.covers(offer);
         let records = self.store.with(|file| {
             let records = file.offers.iter().filter(|(offer, _)| in_scope(offer));
             records.map(|(offer, record)| (offer.clone(), record.clone())).collect()

@@ -43,6 +43,8 @@ pub enum LockError {
 /// The right to write the status file, for as long as it lives.
 #[derive(Debug)]
 pub struct StatusLock {
+    /// Whether another process held it first.
+    pub waited: bool,
     // Closing the file releases the lock. The file itself stays: to remove it would let two
     // processes lock two files of one name.
     _file: File,
@@ -67,11 +69,13 @@ impl StatusLock {
             .open(&path)
             .map_err(failed)?;
         let deadline = Instant::now() + timeout;
+        let mut waited = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::Error(source)) => return Err(failed(source)),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    waited = true;
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 Err(TryLockError::WouldBlock) => {
@@ -87,7 +91,7 @@ impl StatusLock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(holder.as_bytes()));
         written.map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { waited, _file: file })
     }
 }
 
