@@ -13,7 +13,7 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Marketplace, MarketplaceError, OfferId, OfferSummary, PublisherId, Slot, Submission,
 };
-use crate::status::{OfferRecord, Phase};
+use crate::status::{OfferRecord, Phase, Reason};
 
 /// How many questions an offer may raise before it counts as unanswerable. The rules ask each of
 /// their five kinds of question at most once or twice.
@@ -211,7 +211,12 @@ fn listed(
         let alone = wants_preview && record.phase == Phase::Preview && known.live_version.is_none();
         let otherwise = if alone { SlotSeen::Empty } else { SlotSeen::Unasked };
         observation.production = known.live_version.map_or(otherwise, SlotSeen::Holds);
-        observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+        // What a decision was made of is sure; elsewhere the record has what is likely.
+        let is_sure = matches!(record.phase, Phase::Live | Phase::Preview)
+            || record.reason == Reason::VersionMismatch;
+        if is_sure {
+            observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+        }
     }
     Seen::Offer(Box::new(observation))
 }
