@@ -257,8 +257,12 @@ impl Case<'_> {
     fn proceed(&self, position: Position) -> Decision {
         match (position, self.desired.manifest.state) {
             (Position::InPreview(found), DesiredState::Live) => {
-                match self.desired.manifest.version.filter(|pinned| *pinned != found) {
-                    Some(pinned) => Decision::Blocked(Block::VersionMismatch { pinned, found }),
+                // What is in production is never taken back to an older version.
+                let newest = self.known_live().filter(|live| *live >= found).unwrap_or(found);
+                match self.desired.manifest.version.filter(|pinned| *pinned != newest) {
+                    Some(pinned) => {
+                        Decision::Blocked(Block::VersionMismatch { pinned, found: newest })
+                    }
                     None => Decision::GoLive { version: found },
                 }
             }
