@@ -40,4 +40,5 @@ mod signals;
 mod status;
 mod status_file;
 mod validate;
+mod versions;
 mod wait;

@@ -1,0 +1,50 @@
+//! Which version goes live.
+
+use golive::emulator::Hand;
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::Lab;
+use crate::place::live;
+
+/// Version 2 is in preview; the publish of version 3 was canceled, and the list has its number.
+fn canceled_publish() -> Lab {
+    let lab = Lab::vm("{previewVersion: 2, stepTime: 1h}");
+    let hands = [
+        Hand::StartPublish,
+        Hand::Cancel,
+        Hand::Finish,
+        Hand::ShowStatus(Some("WaitingForPublisherReview".to_owned())),
+    ];
+    for hand in hands {
+        // A cancel may be over at once, so that there is nothing left to finish.
+        drop(lab.emulator.by_hand("contoso/vm", hand));
+    }
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_version_that_was_published_in_vain_does_not_take_another_one_live() {
+    let lab = canceled_publish();
+    // What a held offer's record says of the preview is no more than likely.
+    lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
+    lab.once().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Held);
+    lab.manifest("vm.yaml", &live("contoso/vm", "version: 3"));
+    lab.to_the_end().await;
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
+    assert_eq!(lab.phase("contoso/vm"), Phase::Blocked);
+    assert!(matches!(
+        lab.record("contoso/vm").reason,
+        Reason::VersionMismatch | Reason::UnknownStatus
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_version_that_is_in_preview_goes_live_beside_a_number_of_the_list() {
+    let lab = Lab::vm("{previewVersion: 2, liveVersion: 1}");
+    lab.manifest("vm.yaml", &live("contoso/vm", "version: 2"));
+    lab.to_the_end().await;
+    let observed = lab.record("contoso/vm").observed.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), observed.live_version.unwrap().0), ((1, 1), 2));
+}
