@@ -290,3 +290,59 @@ fn slot_of(observation: &mut Observation, slot: Slot) -> &mut SlotSeen {
         Slot::Preview | Slot::Draft => &mut observation.preview,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::manifest::{FileManifests, Found, assemble};
+    use crate::marketplace::{ChangedTime, OfferStatus, Version};
+    use crate::status::ObservedRecord;
+
+    fn loaded() -> Loaded {
+        let text = b"publisher: contoso\noffer: vm\nstate: live\n";
+        let file = FileManifests::from_bytes(Path::new("vm.yaml"), text);
+        let files = vec![PathBuf::from("vm.yaml")];
+        let found = Found { roots: vec![PathBuf::from(".")], files, problems: Vec::new() };
+        assemble(&found, [&file]).unwrap().offers.into_values().next().unwrap()
+    }
+
+    /// The slots that are taken over from a record of this phase, while the list is unchanged.
+    fn slots(phase: Phase) -> (SlotSeen, SlotSeen) {
+        let (loaded, now) = (loaded(), "2026-11-22T12:00:00Z".parse().unwrap());
+        let changed_time = Some(ChangedTime("2026-11-01T00:00:00Z".to_owned()));
+        let mut record = super::super::record::fresh(&loaded, String::new(), now);
+        record.phase = phase;
+        record.observed = Some(ObservedRecord {
+            at: now,
+            changed_time: changed_time.clone(),
+            etag: None,
+            live_version: Some(Version(1)),
+            preview_version: Some(Version(3)),
+            status: OfferStatus::WaitingForPublisherReview,
+            version: Some(Version(3)),
+        });
+        let summary = OfferSummary {
+            id: loaded.id.clone(),
+            status: OfferStatus::WaitingForPublisherReview,
+            version: Some(Version(3)),
+            changed_time,
+            offer_type: None,
+            title: None,
+        };
+        match listed(&loaded.id, Some(&summary), Some(&record), Some(&loaded)) {
+            Seen::Offer(seen) => (seen.preview, seen.production),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_only_likely_to_be_in_preview_is_asked_for_again() {
+        let (one, three) = (SlotSeen::Holds(Version(1)), SlotSeen::Holds(Version(3)));
+        assert_eq!(slots(Phase::Live), (three, one));
+        for phase in [Phase::Held, Phase::Triggering, Phase::InProgress, Phase::Failed] {
+            assert_eq!(slots(phase), (SlotSeen::Unasked, one), "{phase:?}");
+        }
+    }
+}

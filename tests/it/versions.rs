@@ -7,7 +7,7 @@ use pretty_assertions::assert_eq;
 use crate::lab::Lab;
 use crate::place::live;
 
-/// Version 2 is in preview; the publish of version 3 was canceled, and the list has its number.
+/// Version 2 is in preview; the publish of version 3 was canceled.
 fn canceled_publish() -> Lab {
     let lab = Lab::vm("{previewVersion: 2, stepTime: 1h}");
     let hands = [
@@ -26,7 +26,7 @@ fn canceled_publish() -> Lab {
 #[tokio::test(start_paused = true)]
 async fn a_pinned_version_that_was_published_in_vain_does_not_take_another_one_live() {
     let lab = canceled_publish();
-    // What a held offer's record says of the preview is no more than likely.
+    // The record of a held offer is no word on what is in preview.
     lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
     lab.once().await;
     assert_eq!(lab.phase("contoso/vm"), Phase::Held);
@@ -41,7 +41,7 @@ async fn a_pinned_version_that_was_published_in_vain_does_not_take_another_one_l
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pinned_version_that_is_in_preview_goes_live_beside_a_number_of_the_list() {
+async fn a_pinned_version_that_is_in_preview_goes_live() {
     let lab = Lab::vm("{previewVersion: 2, liveVersion: 1}");
     lab.manifest("vm.yaml", &live("contoso/vm", "version: 2"));
     lab.to_the_end().await;
