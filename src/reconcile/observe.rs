@@ -331,10 +331,9 @@ mod tests {
             offer_type: None,
             title: None,
         };
-        match listed(&loaded.id, Some(&summary), Some(&record), Some(&loaded)) {
-            Seen::Offer(seen) => (seen.preview, seen.production),
-            other => panic!("{other:?}"),
-        }
+        let seen = listed(&loaded.id, Some(&summary), Some(&record), Some(&loaded));
+        let Seen::Offer(seen) = seen else { panic!("{seen:?}") };
+        (seen.preview, seen.production)
     }
 
     #[test]
