@@ -3,13 +3,14 @@
 mod lock;
 mod record;
 mod schema;
+mod steps;
 mod store;
 
 pub use lock::{LockError, StatusLock};
 pub use record::{
     ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
-    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile, current_step, place,
-    stopped_step,
+    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile,
 };
 pub use schema::status_schema;
+pub use steps::{current_step, place, stopped_step};
 pub use store::{Edited, StatusStore, StoreError, parse, read};
