@@ -175,6 +175,20 @@ impl Decision {
         }
     }
 
+    /// The operation to follow, if that is what is to be done.
+    #[must_use]
+    pub fn tracked(&self) -> Option<&Tracked> {
+        match self {
+            Self::Track(tracked) => Some(tracked),
+            Self::GoLive { .. }
+            | Self::Publish { .. }
+            | Self::InSync(_)
+            | Self::Held(_)
+            | Self::Blocked(_)
+            | Self::Failed(_) => None,
+        }
+    }
+
     /// The phase of an offer about which this was decided.
     #[must_use]
     pub fn phase(&self) -> Phase {

@@ -67,15 +67,9 @@ impl Scene {
 
     fn sees(mut self, name: &str, status: &str, version: Option<u64>) -> Self {
         let observation = Observation {
-            listed_status: status.into(),
             version: version.map(Version),
             changed_time: Some(ChangedTime("2026-11-01T00:00:00.0000000Z".to_owned())),
-            etag: None,
-            report: None,
-            preview: SlotSeen::Unasked,
-            production: SlotSeen::Unasked,
-            submissions: None,
-            operations: BTreeMap::new(),
+            ..Observation::of(status.into())
         };
         self.observed.insert(offer(&format!("contoso/{name}")), Seen::Offer(Box::new(observation)));
         self

@@ -172,17 +172,11 @@ impl Reconciler {
 
     /// Polls the operations that were adopted just now, once.
     async fn poll_adopted(&self, changes: &ChangeSet) -> bool {
-        let adopted = changes.changes.iter().filter(|change| match &change.decision {
-            Decision::Track(tracked) => {
+        let adopted = changes.changes.iter().filter(|change| {
+            change.decision.tracked().is_some_and(|tracked| {
                 tracked.origin != Origin::Recorded
                     && !self.is_waiting(&change.offer, tracked.id.as_deref())
-            }
-            Decision::GoLive { .. }
-            | Decision::Publish { .. }
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => false,
+            })
         });
         let polls = futures_util::stream::iter(adopted)
             .map(|change| self.poll_once(&change.offer))

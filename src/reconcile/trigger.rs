@@ -258,15 +258,8 @@ impl Reconciler {
         };
         self.write_down(target.job, &change, Some(&Seen::Offer(Box::new(observation))));
         self.flush(&change.offer).await;
-        let ended = match &change.decision {
-            Decision::Track(_) => self.poll_once(&change.offer).await,
-            Decision::GoLive { .. }
-            | Decision::Publish { .. }
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => false,
-        };
+        let runs = change.decision.tracked().is_some();
+        let ended = runs && self.poll_once(&change.offer).await;
         Triggered::Revised { ended }
     }
 
