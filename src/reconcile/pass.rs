@@ -181,7 +181,8 @@ impl Reconciler {
         let polls = futures_util::stream::iter(adopted)
             .map(|change| self.poll_once(&change.offer))
             .buffer_unordered(self.settings.concurrency.max(1));
-        polls.any(|ended| async move { ended }).await
+        // All of them, also after one has ended.
+        polls.fold(false, |any, ended| async move { any | ended }).await
     }
 
     pub(super) fn outcome(&self, job: &Job, run: Run) -> Outcome {
