@@ -1,8 +1,8 @@
-//! The one place that replaces files: whole, flushed, or not at all.
+//! The one place that replaces files, whole, flushed, or not at all, and that locks them.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The effects on files that a crash can fall between. Each is a method of its own, so that a
@@ -20,6 +20,19 @@ pub trait Disk: std::fmt::Debug + Send + Sync {
     fn flush_folder(&self, path: &Path) -> io::Result<()>;
     /// Removes a file, if it is there.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Opens a file that processes exclude each other with, creating it where it is not there.
+    fn open_lock(&self, path: &Path) -> io::Result<Box<dyn LockFile>>;
+}
+
+/// A file that at most one process has locked at a time. The lock ends with the value, and with
+/// the process, however that ends.
+pub trait LockFile: std::fmt::Debug + Send + Sync {
+    /// Takes the lock, if nobody has it. Tells whether it was to be had.
+    fn try_lock(&mut self) -> io::Result<bool>;
+    /// The first so many bytes of the file.
+    fn read(&mut self, at_most: u64) -> io::Result<Vec<u8>>;
+    /// Replaces what is in the file. No flush: it speaks of a process, and ends with it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// Replaces `path` whole: a temporary file in the same folder, flush, rename, flush the folder.
@@ -95,6 +108,39 @@ impl Disk for RealDisk {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn open_lock(&self, path: &Path) -> io::Result<Box<dyn LockFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+        Ok(Box::new(OsLock(file)))
+    }
+}
+
+/// A lock of the operating system's. Closing the file releases it.
+#[derive(Debug)]
+struct OsLock(File);
+
+impl LockFile for OsLock {
+    fn try_lock(&mut self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn read(&mut self, at_most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.seek(SeekFrom::Start(0))?;
+        (&self.0).take(at_most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.set_len(0)?;
+        self.0.seek(SeekFrom::Start(0))?;
+        self.0.write_all(bytes)
     }
 }
 

@@ -5,7 +5,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`clock`] | the one place that reads the time |
-//! | [`disk`] | the one place that replaces files: whole, flushed, or not at all |
+//! | [`disk`] | the one place that replaces files, whole, flushed, or not at all, and that locks them |
 //! | [`marketplace`] | what the marketplace is to golive, and the Cloud Partner Portal behind it |
 //! | [`manifest`] | what people commit: read, checked, explained |
 //! | [`status`] | what golive last knew: the status file and its lock |

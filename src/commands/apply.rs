@@ -35,6 +35,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let reporter = output::reporter(globals, &setting.clock);
     let (outcome, result) = runtime()?.block_on(async {
         let lock = StatusLock::acquire(
+            &RealDisk,
             &setting.status_path,
             globals.lock_timeout,
             "golive apply",

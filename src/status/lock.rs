@@ -1,13 +1,12 @@
 //! The lock beside the status file: an OS lock, so that a dead holder never blocks.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::disk::{Disk, LockFile};
 
 /// How often a held lock is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,13 +46,14 @@ pub struct StatusLock {
     pub waited: bool,
     // Closing the file releases the lock. The file itself stays: to remove it would let two
     // processes lock two files of one name.
-    _file: File,
+    _file: Box<dyn LockFile>,
 }
 
 impl StatusLock {
     /// Takes the lock of the status file at `status_path`, waiting for a holder for at most
     /// `timeout`. `command` tells others what this process does.
     pub async fn acquire(
+        disk: &dyn Disk,
         status_path: &Path,
         timeout: Duration,
         command: &str,
@@ -61,51 +61,29 @@ impl StatusLock {
     ) -> Result<Self, LockError> {
         let path = lock_path(status_path);
         let failed = |source| LockError::Io { path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file = disk.open_lock(&path).map_err(failed)?;
         let deadline = Instant::now() + timeout;
         let mut waited = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    waited = true;
-                    tokio::time::sleep(RETRY_INTERVAL).await;
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let holder = read_holder(&mut file);
-                    return Err(LockError::Held { path, holder });
-                }
+        while !file.try_lock().map_err(failed)? {
+            if Instant::now() >= deadline {
+                let holder = read_holder(&mut *file);
+                return Err(LockError::Held { path, holder });
             }
+            waited = true;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         let holder =
             format!("{command}, process {}, since {:.0}\n", std::process::id(), clock.now());
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(holder.as_bytes()));
-        written.map_err(failed)?;
+        file.write(holder.as_bytes()).map_err(failed)?;
         Ok(Self { waited, _file: file })
     }
 }
 
-fn read_holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file
-        .seek(SeekFrom::Start(0))
-        .and_then(|_| (&*file).take(MAX_HOLDER_LENGTH).read_to_string(&mut text));
-    let line = crate::marketplace::clean_line(text.trim());
-    if read.is_err() || line.is_empty() {
-        "a process that did not say which".to_owned()
-    } else {
-        line
-    }
+fn read_holder(file: &mut dyn LockFile) -> String {
+    let text = file.read(MAX_HOLDER_LENGTH).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let line = text.map(|text| crate::marketplace::clean_line(text.trim()));
+    line.filter(|line| !line.is_empty())
+        .unwrap_or_else(|| "a process that did not say which".to_owned())
 }
 
 fn lock_path(status_path: &Path) -> PathBuf {
@@ -118,6 +96,7 @@ fn lock_path(status_path: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::disk::RealDisk;
 
     #[tokio::test(start_paused = true)]
     async fn a_held_lock_names_its_holder_and_a_released_one_is_free() {
@@ -126,7 +105,8 @@ mod tests {
         let take = |command: &'static str| {
             let path = path.clone();
             async move {
-                StatusLock::acquire(&path, Duration::from_secs(5), command, &SystemClock).await
+                StatusLock::acquire(&RealDisk, &path, Duration::from_secs(5), command, &SystemClock)
+                    .await
             }
         };
         let first = take("golive apply").await.unwrap();
@@ -139,7 +119,9 @@ mod tests {
     #[tokio::test]
     async fn a_folder_that_is_not_there_is_an_error() {
         let path = Path::new("/no/such/folder/golive.status.json");
-        let error = StatusLock::acquire(path, Duration::ZERO, "golive apply", &SystemClock).await;
+        let error =
+            StatusLock::acquire(&RealDisk, path, Duration::ZERO, "golive apply", &SystemClock)
+                .await;
         assert!(matches!(error, Err(LockError::Io { .. })));
     }
 }

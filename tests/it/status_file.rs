@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use golive::clock::SystemClock;
+use golive::disk::RealDisk;
 use golive::status::StatusLock;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -96,7 +97,7 @@ fn a_place_where_nothing_can_be_written_sends_nothing() {
 fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
     let place = Place::in_preview(&["vm"]);
     let path = place.path(STATUS);
-    let held = StatusLock::acquire(&path, Duration::ZERO, "golive watch", &SystemClock);
+    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let held = runtime.block_on(held).unwrap();
     let own = std::process::id();

@@ -299,6 +299,9 @@ impl Disk for CountingDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove(path)
     }
+    fn open_lock(&self, path: &Path) -> io::Result<Box<dyn crate::disk::LockFile>> {
+        RealDisk.open_lock(path)
+    }
 }
 
 #[tokio::test(start_paused = true)]
