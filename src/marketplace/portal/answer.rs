@@ -179,6 +179,15 @@ impl Answer {
         Failure::last(self.lost(&format!("the JSON is not {expected}: {why}")))
     }
 
+    /// Whether it can be the answer to a read: 200. Another success is the answer to something
+    /// else, whatever its body says.
+    pub(super) fn answers_a_read(&self) -> Result<(), Failure> {
+        if self.status == StatusCode::OK {
+            return Ok(());
+        }
+        Err(self.broken(&format!("it was answered {}, not 200", self.status.as_u16())))
+    }
+
     fn broken(&self, what: &str) -> Failure {
         Failure::new(self.lost(what), Repeat::Broken)
     }

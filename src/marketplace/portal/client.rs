@@ -58,8 +58,8 @@ impl PortalClient {
         self.exchange.endpoint.call(&[&head, rest].concat())
     }
 
-    async fn held(&self, call: Call) -> Result<Option<Offer>, MarketplaceError> {
-        match self.exchange.read(&call, translate::offer).await {
+    async fn held(&self, offer: &OfferId, call: Call) -> Result<Option<Offer>, MarketplaceError> {
+        match self.exchange.read(&call, |answer| translate::offer(answer, offer)).await {
             Ok(offer) => Ok(Some(offer)),
             Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error),
@@ -125,11 +125,12 @@ impl Marketplace for PortalClient {
 
     async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
         let call = Call::read("get offer", self.url(offer, &[]));
-        self.exchange.read(&call, translate::offer).await
+        self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
     async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError> {
-        self.held(Call::read("get slot", self.url(offer, &["slot", slot.as_str()]))).await
+        let url = self.url(offer, &["slot", slot.as_str()]);
+        self.held(offer, Call::read("get slot", url)).await
     }
 
     async fn version(
@@ -138,7 +139,7 @@ impl Marketplace for PortalClient {
         version: Version,
     ) -> Result<Option<Offer>, MarketplaceError> {
         let url = self.url(offer, &["versions", &version.to_string()]);
-        self.held(Call::read("get version", url)).await
+        self.held(offer, Call::read("get version", url)).await
     }
 
     async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
@@ -177,7 +178,7 @@ impl Marketplace for PortalClient {
             request_id: None,
         };
         let answer = self.exchange.change(&call).await?;
-        translate::offer(&answer).map_err(|failure| *failure.error)
+        translate::offer(&answer, offer).map_err(|failure| *failure.error)
     }
 
     async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {

@@ -119,7 +119,7 @@ impl Exchange {
         loop {
             attempt += 1;
             let failure = match self.answer(call, attempt).await {
-                Ok(answer) => match parse(&answer) {
+                Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
                 },

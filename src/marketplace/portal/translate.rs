@@ -85,10 +85,22 @@ fn summary(
     })
 }
 
-/// An offer, a slot or a version.
-pub(super) fn offer(answer: &Answer) -> Result<Offer, Failure> {
-    let mut wire: OfferWire = answer.one("an offer")?;
+/// An offer, a slot or a version. What says nothing of an offer, or speaks of another one, is
+/// none: golive would go by an entity tag that is missing or somebody else's.
+pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> {
+    let expected = "an offer";
+    let mut wire: OfferWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
+    if wire.id.is_none() && wire.version.is_none() && wire.definition.is_none() {
+        return Err(answer.misshapen(expected, "it has no id, no version and no definition"));
+    }
+    if let Some(raw) = &wire.id {
+        let name = raw.split_once('/').map_or(raw.as_str(), |(_, name)| name);
+        if !name.eq_ignore_ascii_case(offer.offer()) {
+            let shown = cleaner.line(raw, MAX_WORD);
+            return Err(answer.misshapen(expected, &format!("it is about {shown:?}")));
+        }
+    }
     let title = title(&wire, cleaner);
     Ok(Offer {
         version: wire.version.map(Version),

@@ -178,10 +178,13 @@ async fn an_echoed_token_is_shown_nowhere() {
         "steps": [{"id": TOKEN, "stepName": TOKEN, "status": TOKEN, "estimatedTimeFrame": TOKEN}],
         "liveLinks": [{"displayText": "x", "uri": format!("https://contoso.com/?{TOKEN}")}],
     });
-    let script = Script::new((0..4).map(|at| {
-        answer(200, &if at == 3 { json!([offer]).to_string() } else { offer.to_string() })
-    }));
+    let mut named = offer.clone();
+    named["id"] = json!("VM");
+    let list = json!([offer]);
+    let script =
+        Script::new([&offer, &named, &offer, &offer, &list].map(|it| answer(200, &it.to_string())));
     let client = script.client();
+    shown.push(format!("{:?}", client.offer(&vm()).await.unwrap_err()));
     shown.push(format!("{:?}", client.offer(&vm()).await.unwrap()));
     shown.push(format!("{:?}", client.status(&vm()).await.unwrap()));
     shown.push(format!("{:?}", client.operation(&vm(), &known()).await.unwrap()));
@@ -193,6 +196,22 @@ async fn an_echoed_token_is_shown_nowhere() {
             .find(|part| text.contains(std::str::from_utf8(part).unwrap()));
         assert_eq!(part, None, "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_of_the_offer_is_no_offer() {
+    for body in
+        ["{}", r#"{"value": [1]}"#, r#"{"id": "other", "version": 2}"#, r#"[{"eTag": "x"}]"#]
+    {
+        let error = Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap_err();
+        assert!(error.to_string().contains("the JSON is not an offer"), "{error}");
+    }
+    for body in [r#"{"id": "contoso/VM"}"#, r#"{"version": 2}"#, r#"{"definition": {}}"#] {
+        Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap();
+    }
+    let script = Script::new((0..5).map(|_| answer(202, r#"{"id": "vm", "version": 2}"#)));
+    let error = script.client().offer(&vm()).await.unwrap_err();
+    assert!(error.to_string().contains("it was answered 202, not 200"), "{error}");
 }
 
 /// Any JSON, made of the words that golive knows.
