@@ -10,6 +10,7 @@
 //! | `ids` | ids that follow from names |
 //! | `seed`, `behaviour`, `scalar` | the seed, as YAML |
 //! | `start` | an offer as the seed says it stands, with its history |
+//! | `truth` | what is true of an offer, whatever the API shows |
 //! | `world` | publishers and their offers |
 //! | `hand` | what people do to offers without golive |
 //! | `view` | pure: the model as the API writes it |
@@ -41,6 +42,7 @@ mod server;
 mod start;
 #[cfg(test)]
 mod tests;
+mod truth;
 mod view;
 mod world;
 
@@ -57,9 +59,11 @@ pub use fault::{Action, Fault, RetryAfter, Rule, When};
 pub use hand::{Hand, HandError};
 pub use journal::{Count, Entry, Journal};
 pub use memory::{Memory, MemoryError};
+pub use operation::Ending;
 pub use scalar::{Length, Times};
 pub use seed::{Offers, Seed, SeedError, Token, parse, schema};
 pub use server::serve;
+pub use truth::{Run, Truth};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -198,6 +202,14 @@ impl Emulator {
             hand::act(hand, offer, behaviour, self.seed().pace(behaviour), now)
         });
         acted.ok_or_else(no_offer)?.map_err(|refused| HandError::Refused(refused.to_string()))
+    }
+
+    /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.
+    #[must_use]
+    pub fn truth(&self, offer: &str) -> Option<Truth> {
+        let (publisher, id) = offer.split_once('/')?;
+        let (key, now) = (Key::new(publisher, id), self.now());
+        self.state().world.visit(&key, now, |offer, _| Truth::of(offer))
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.

@@ -186,6 +186,13 @@ impl Offer {
         pace: Pace,
         behaviour: &OfferSeed,
     ) -> Result<(), Refused> {
+        let version = self.may_go_live()?;
+        self.start(Kind::GoLive, version, now, pace, behaviour);
+        Ok(())
+    }
+
+    /// The version that a golive would push to production, were it asked for now.
+    pub(super) fn may_go_live(&self) -> Result<u64, Refused> {
         if self.running().is_some() {
             return Err(Refused::Busy);
         }
@@ -199,10 +206,7 @@ impl Offer {
                 Err(Refused::NotSignedOff)
             }
             (Resting::Failed | Resting::Canceled, Some(Kind::GoLive))
-            | (Resting::WaitingForPublisherReview | Resting::Succeeded, _) => {
-                self.start(Kind::GoLive, version, now, pace, behaviour);
-                Ok(())
-            }
+            | (Resting::WaitingForPublisherReview | Resting::Succeeded, _) => Ok(version),
         }
     }
 

@@ -35,9 +35,12 @@ pub(super) enum Fate {
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Ending {
+pub enum Ending {
+    /// What it was to bring about is so.
     Succeeded,
+    /// A step failed.
     Failed,
+    /// Somebody asked for its end.
     Canceled,
 }
 

@@ -1,0 +1,67 @@
+//! What is true of an offer, apart from how the API words it and from what it shows when. For
+//! tests, which judge a client by what it brought about.
+
+use super::behaviour::Kind;
+use super::model::Offer;
+use super::operation::{Ending, Operation, State};
+
+/// An offer's slots, and everything that was ever started on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truth {
+    /// The version in preview.
+    pub preview: Option<u64>,
+    /// The version in production.
+    pub production: Option<u64>,
+    /// Whether *golive* would be taken now: a newer version is in preview, signed off or to be
+    /// tried again, and nothing runs.
+    pub ready: bool,
+    /// Publishes and golives, the oldest first, those of the seed included.
+    pub runs: Vec<Run>,
+}
+
+/// A publish or a golive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The operation's id.
+    pub id: String,
+    /// What it does.
+    pub kind: Kind,
+    /// The version of the offer it brings to its slot.
+    pub version: u64,
+    /// How it ended; `None` while it runs.
+    pub ending: Option<Ending>,
+}
+
+impl Truth {
+    pub(super) fn of(offer: &Offer) -> Self {
+        Self {
+            preview: offer.preview,
+            production: offer.production,
+            ready: offer.may_go_live().is_ok(),
+            runs: offer.operations.iter().map(Run::of).collect(),
+        }
+    }
+
+    /// What runs now, or ran last.
+    #[must_use]
+    pub fn last_run(&self) -> Option<&Run> {
+        self.runs.last()
+    }
+
+    /// The last golive of a version, whoever started it.
+    #[must_use]
+    pub fn last_golive(&self, version: u64) -> Option<&Run> {
+        self.runs.iter().rev().find(|run| run.kind == Kind::GoLive && run.version == version)
+    }
+}
+
+impl Run {
+    fn of(operation: &Operation) -> Self {
+        let ending = match operation.state {
+            State::Running | State::Canceling { .. } => None,
+            State::Ended { ending, .. } => Some(ending),
+        };
+        let (id, kind, version) = (operation.id.clone(), operation.kind, operation.version);
+        Self { id, kind, version, ending }
+    }
+}
