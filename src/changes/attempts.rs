@@ -38,9 +38,10 @@ impl Case<'_> {
         }
         if let Some(intent) = self.intent_for(version) {
             // Whether a retry was asked for matters no more: this is the retry.
-            let newest = self.observed.newest_submission(&intent.kind, version);
-            let of_intent = newest.filter(|it| Some(&it.id) != intent.last_submission.as_ref());
-            return of_intent.map_or(Ok(None), |it| self.failure_in(it, version));
+            return self
+                .observed
+                .came_of(intent)
+                .map_or(Ok(None), |it| self.failure_in(it, version));
         }
         if self.retry {
             return Ok(None);
@@ -137,8 +138,8 @@ impl Case<'_> {
         let about_this = operation.version.is_none_or(|it| it == version);
         let of_this_kind = operation.kind == self.wanted_kind()
             || matches!(operation.kind, OperationKind::Unknown(_));
-        let ended_badly =
-            ended(operation, self.observed).is_some_and(|status| Outcome::of(&status).is_some());
+        let ended_badly = ended(operation, self.observed, self.now)
+            .is_some_and(|status| Outcome::of(&status).is_some());
         (about_this && of_this_kind && ended_badly).then_some(operation)
     }
 
@@ -147,7 +148,7 @@ impl Case<'_> {
     }
 
     fn failure_of(&self, operation: &OperationRecord) -> Option<Failure> {
-        let outcome = Outcome::of(&ended(operation, self.observed)?)?;
+        let outcome = Outcome::of(&ended(operation, self.observed, self.now)?)?;
         let known = operation.id.as_ref().and_then(|id| self.observed.operations.get(id));
         let (steps, messages) = match known {
             Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),

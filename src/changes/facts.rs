@@ -10,7 +10,7 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
 use crate::status::{OfferRecord, OperationRecord};
 
-/// How long the marketplace's list and slots may lag behind the end of an operation.
+/// How long what the marketplace shows may lag behind the start and the end of an operation.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
 
 /// The version known to be in production without asking: what the marketplace said, or a golive
@@ -27,7 +27,7 @@ pub(super) fn known_live(
     let followed = recorded.and_then(|record| record.operation.as_ref()).filter(is_recent);
     let followed = followed.filter(|operation| {
         operation.kind == OperationKind::GoLive
-            && ended(operation, observed) == Some(OperationStatus::Succeeded)
+            && ended(operation, observed, now) == Some(OperationStatus::Succeeded)
     });
     let followed = followed.and_then(|operation| operation.version);
     observed.known_live().max(followed)
@@ -38,6 +38,7 @@ pub(super) fn known_live(
 pub(crate) fn ended(
     operation: &OperationRecord,
     observed: &Observation,
+    now: Timestamp,
 ) -> Option<OperationStatus> {
     if operation.status.is_finished() {
         return Some(operation.status.clone());
@@ -48,26 +49,33 @@ pub(crate) fn ended(
             Some(known.standing(&operation.kind)).filter(OperationStatus::is_finished)
         }
         (Some(OperationSeen::Expired), Some(id)) => {
-            Some(ended_unseen(operation, observed, Some(id)))
+            ended_unseen(operation, observed, Some(id), now)
         }
         (None, Some(_)) => None,
         (Some(OperationSeen::Expired) | None, None) => {
             let runs = *observed.status() == OfferStatus::Running;
-            (!runs).then(|| ended_unseen(operation, observed, None))
+            if runs { None } else { ended_unseen(operation, observed, None, now) }
         }
     }
 }
 
-/// How an operation ended that can no longer be asked for. One that left no trace counts as
-/// canceled: that is shown to a person and not repeated.
+/// Whether golive started an operation so short a while ago that the marketplace need not show it
+/// yet: then its absence says nothing.
+pub(crate) fn may_not_show_yet(operation: &OperationRecord, now: Timestamp) -> bool {
+    !operation.adopted && now.duration_since(operation.started_at) < LONGEST_LAG
+}
+
+/// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in
+/// due time: that is shown to a person and not repeated.
 fn ended_unseen(
     operation: &OperationRecord,
     observed: &Observation,
     id: Option<&String>,
-) -> OperationStatus {
+    now: Timestamp,
+) -> Option<OperationStatus> {
     let mut submissions = observed.submissions.iter().flatten();
     if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
-        return submission.state.clone();
+        return Some(submission.state.clone());
     }
     let in_place = match operation.kind {
         OperationKind::Publish => {
@@ -80,11 +88,13 @@ fn ended_unseen(
         }
     };
     if in_place {
-        OperationStatus::Succeeded
+        Some(OperationStatus::Succeeded)
+    } else if may_not_show_yet(operation, now) {
+        None
     } else if *observed.status() == OfferStatus::Failed {
-        OperationStatus::Failed
+        Some(OperationStatus::Failed)
     } else {
-        OperationStatus::Canceled
+        Some(OperationStatus::Canceled)
     }
 }
 

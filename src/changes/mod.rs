@@ -17,6 +17,6 @@ pub use change::{Change, ChangeSet, Standing, Summary};
 pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 pub use diff::diff;
-pub(crate) use facts::ended;
-pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, newest};
+pub(crate) use facts::{ended, may_not_show_yet};
+pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, came_of, newest};
 pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};

@@ -6,6 +6,7 @@ use crate::marketplace::{
     ChangedTime, ETag, OfferStatus, OfferSummary, Operation, OperationKind, OperationRef,
     OperationStatus, Slot, StatusReport, StepStatus, Submission, Version,
 };
+use crate::status::Intent;
 
 /// What came of looking for an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +132,12 @@ impl Observation {
         newest(self.submissions.as_deref().unwrap_or_default(), kind, version)
     }
 
+    /// The operation that came of a request, among those the marketplace listed.
+    #[must_use]
+    pub fn came_of(&self, intent: &Intent) -> Option<&Submission> {
+        came_of(self.submissions.as_deref().unwrap_or_default(), intent)
+    }
+
     /// The version in production, as far as it shows without asking: from its slot, or from the
     /// golives that succeeded.
     #[must_use]
@@ -153,6 +160,14 @@ pub fn newest<'a>(
 ) -> Option<&'a Submission> {
     let of_kind = submissions.iter().filter(|it| it.kind == *kind && it.is_for(version));
     of_kind.max_by_key(|it| it.changed_time.as_ref().and_then(ChangedTime::timestamp))
+}
+
+/// The operation that came of a request that may have been accepted: the newest of its kind for its
+/// version, unless that was there before.
+#[must_use]
+pub fn came_of<'a>(submissions: &'a [Submission], intent: &Intent) -> Option<&'a Submission> {
+    let newest = newest(submissions, &intent.kind, intent.version);
+    newest.filter(|newest| Some(&newest.id) != intent.last_submission.as_ref())
 }
 
 impl Submission {

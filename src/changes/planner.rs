@@ -33,7 +33,8 @@ pub struct Policy {
     /// The offers this run is about; `None` for all. Others are looked at where one of these
     /// waits for them, and never touched.
     pub scope: Option<BTreeSet<OfferId>>,
-    /// The offers this run has triggered already: a retry is asked for once.
+    /// The offers this run has triggered already, or found an operation running on: a retry is
+    /// asked for once, and of what had failed before.
     pub attempted: BTreeSet<OfferId>,
 }
 

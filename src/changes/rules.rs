@@ -101,7 +101,14 @@ impl Case<'_> {
             }));
         }
         if !says_running {
-            return Ok(None);
+            let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.now).is_none());
+            return Ok(hidden.map(|operation| Tracked {
+                kind: operation.kind.clone(),
+                id: operation.id.clone(),
+                version: operation.version,
+                origin: Origin::Recorded,
+                at: operation.place(),
+            }));
         }
         // Nothing shows but the word of a list that may lag behind.
         self.report()?;

@@ -581,6 +581,13 @@ fn an_operation_that_left_no_trace_counts_as_canceled() {
     });
     assert_eq!(expired.question(), Question::Submissions);
     let lost = expired.clone().with(|seen| seen.submissions = Some(Vec::new()));
+    // It was started just now, and need not show yet.
+    assert_eq!(lost.decision().reason(), Reason::GoLiveRunning);
+    let lost = lost.recorded(|record| {
+        let mut old = operation(OperationKind::GoLive, 2, "running", &digest);
+        old.started_at = now() - jiff::SignedDuration::from_mins(15);
+        record.operation = Some(old);
+    });
     assert_eq!(lost.decision().reason(), Reason::OperationCanceled);
     let listed = expired.with(|seen| {
         seen.submissions =

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
 use super::{Job, Reconciler, RunError, heard, record};
-use crate::changes::{OperationSeen, Policy, Seen};
+use crate::changes::{OperationSeen, Policy, Seen, may_not_show_yet};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationRef, OperationStatus, Polled,
 };
@@ -91,6 +91,14 @@ impl Reconciler {
                 OperationStatus::Running
             }
             OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
+            OfferStatus::Failed
+            | OfferStatus::Canceled
+            | OfferStatus::NeverPublished
+            | OfferStatus::WaitingForPublisherReview
+                if may_not_show_yet(operation, self.clock.now()) =>
+            {
+                OperationStatus::Running
+            }
             OfferStatus::Failed => OperationStatus::Failed,
             OfferStatus::Canceled
             | OfferStatus::NeverPublished

@@ -15,7 +15,7 @@ pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, now: T
     if operation.status.is_finished() {
         return;
     }
-    let status = ended(operation, seen);
+    let status = ended(operation, seen, now);
     let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
     if let Some(OperationSeen::Known(known)) = known {
         hear(operation, known, now);
@@ -123,13 +123,34 @@ pub(super) fn adopt_failure(
     });
 }
 
+/// Writes down that the request of an intent did its work before anybody looked.
+pub(super) fn adopt_success(
+    record: &mut OfferRecord,
+    seen: &Observation,
+    desired: &Loaded,
+    now: Timestamp,
+) {
+    let Some(intent) = record.intent.clone() else { return };
+    let came_of_it = seen.came_of(&intent);
+    if let Some(submission) = came_of_it.filter(|it| it.state == OperationStatus::Succeeded) {
+        let (operation, status) = (Some(submission.reference()), Some(submission.state.clone()));
+        record.begin(started(&Sent { intent, operation, status }, desired, now));
+    }
+}
+
 /// An operation came of the request.
 pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, now: Timestamp) {
-    let operation = sent.operation.as_ref();
-    let status = sent.status.clone().unwrap_or(OperationStatus::Running);
     record.intent = None;
     record.error = None;
-    record.begin(OperationRecord {
+    record.begin(started(sent, desired, now));
+    set_running(record, now);
+}
+
+/// The record of an operation that a request of golive's has started.
+fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
+    let operation = sent.operation.as_ref();
+    let status = sent.status.clone().unwrap_or(OperationStatus::Running);
+    OperationRecord {
         adopted: false,
         finished_at: status.is_finished().then_some(now),
         id: operation.map(|operation| operation.id.clone()),
@@ -144,6 +165,5 @@ pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, 
         status,
         steps: Vec::new(),
         version: Some(sent.intent.version),
-    });
-    set_running(record, now);
+    }
 }

@@ -5,11 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::trigger::Target;
 use crate::changes::{
-    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, newest, with_dependencies,
+    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, came_of,
+    with_dependencies,
 };
-use crate::marketplace::{OfferId, OperationKind, OperationRef, OperationStatus};
+use crate::marketplace::{OfferId, OperationKind, OperationRef, OperationStatus, Submission};
 use crate::operation::Look;
 use crate::status::Intent;
+
+/// An operation as the list of operations shows it.
+fn found(submission: &Submission) -> Look {
+    Look::Operation { operation: Some(submission.reference()), status: submission.state.clone() }
+}
 
 impl Reconciler {
     /// Looks at an offer of which it is not known whether the request was accepted.
@@ -44,7 +50,7 @@ impl Reconciler {
             Some(Decision::Track(tracked)) if may_be(&tracked.kind) => {
                 Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
             }
-            Some(Decision::InSync(_)) => Look::Live,
+            Some(Decision::InSync(_)) => observation.came_of(&intent).map_or(Look::Live, found),
             Some(Decision::Failed(Failure { outcome, kind, id, .. })) if may_be(&kind) => {
                 let status = match outcome {
                     Outcome::Failed => OperationStatus::Failed,
@@ -79,11 +85,11 @@ impl Reconciler {
     /// look, and all that is needed after a 202 without a usable URL.
     async fn look_for_operation(&self, offer: &OfferId, intent: &Intent) -> Option<Look> {
         let submissions = self.observer.submissions(offer).await.ok()?;
-        let newest = newest(&submissions, &intent.kind, intent.version)?;
-        let is_news = Some(&newest.id) != intent.last_submission.as_ref();
-        let runs = !newest.state.is_finished();
-        let operation = Some(newest.reference());
-        (is_news && runs).then(|| Look::Operation { operation, status: newest.state.clone() })
+        let submission = came_of(&submissions, intent)?;
+        // How one failed is for the whole look to tell.
+        let is_over = submission.state.is_finished();
+        let is_well = !is_over || submission.state == OperationStatus::Succeeded;
+        is_well.then(|| found(submission))
     }
 
     /// Decides about one offer, with what was just seen of it and what the pass saw of the offers

@@ -71,6 +71,9 @@ impl Reconciler {
         self.store.commit().await?;
         let triggers: Vec<&Change> = allowed(job, run, &changes).collect();
         run.planned.get_or_insert_with(|| changes.clone());
+        // Who asked for a retry asked for it of what had failed by then, not of what runs now.
+        let running = changes.changes.iter().filter(|it| it.decision.tracked().is_some());
+        policy.attempted.extend(running.map(|change| change.offer.clone()));
         let mut again = self.trigger_all(job, policy, run, &triggers, &observed, deadline).await;
         again |= self.poll_adopted(&changes).await;
         self.store.commit().await?;

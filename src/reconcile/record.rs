@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::heard::{adopt, adopt_failure, end_operation};
+use super::heard::{adopt, adopt_failure, adopt_success, end_operation};
 use crate::changes::{Block, Change, Decision, Hold, Observation, Origin, Place, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::OperationKind;
@@ -68,10 +68,10 @@ pub(super) fn decided(
                 adopt(record, tracked, observation, desired, moment.now);
             }
             Decision::Failed(failure) => adopt_failure(record, failure, desired, moment.now),
+            Decision::InSync(_) => adopt_success(record, observation, desired, moment.now),
             Decision::Track(_)
             | Decision::GoLive { .. }
             | Decision::Publish { .. }
-            | Decision::InSync(_)
             | Decision::Held(_)
             | Decision::Blocked(_) => {}
         }
