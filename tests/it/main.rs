@@ -37,6 +37,7 @@ mod schema;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+mod simulation;
 mod status;
 mod status_file;
 mod validate;

@@ -1,0 +1,234 @@
+//! What must hold after every event, whatever goes wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use golive::emulator::{Ending, Kind, Truth};
+use golive::marketplace::OfferId;
+use golive::status::{self, Intent, Phase, StatusFile};
+use http::Request;
+use jiff::Timestamp;
+
+use super::sim::Process;
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Law {
+    /// A version of an offer is launched once, unless a retry is asked for.
+    NeverTwice,
+    /// Golive is sent only where it is wanted and the offer is in preview.
+    OnlyWhatIsWanted,
+    /// The status file is whole, and says nothing that is not so.
+    TrueStatus,
+    /// What was accepted is found again, and what is wanted is launched.
+    NeverLost,
+    /// No request goes elsewhere than to the marketplace.
+    OneOrigin,
+    /// golive comes to an end, and to rest.
+    Rest,
+}
+
+/// A broken law, and how it was.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) law: Law,
+    pub(crate) what: String,
+}
+
+/// A golive that was accepted, or that another hand has started.
+#[derive(Clone, Debug)]
+struct Attempt {
+    /// How many effects there had been.
+    at: u64,
+    /// What the manifest said, where golive sent it.
+    digest: Option<String>,
+}
+
+/// What has happened so far, as far as it is judged.
+#[derive(Debug, Default)]
+pub(crate) struct Laws {
+    pub(crate) violation: Option<Violation>,
+    /// Golives, by the operation's id.
+    attempts: BTreeMap<String, Attempt>,
+    /// The ids of the operations that were accepted from golive, by offer.
+    pub(crate) accepted: BTreeMap<String, Vec<String>>,
+    /// What the offer was when a process last asked for it.
+    checked: BTreeMap<(u32, String), Truth>,
+    /// The version each request was sent for, by the request's id.
+    sent: BTreeMap<String, u64>,
+    /// When a process that was asked to retry began, by offer.
+    retried: BTreeMap<String, u64>,
+    /// The status file, as processes see it.
+    pub(crate) status: Option<StatusFile>,
+    /// The bytes it was read from.
+    parsed: Option<Arc<Vec<u8>>>,
+    /// Whether somebody has deleted the status file.
+    pub(crate) forgotten: bool,
+}
+
+impl Laws {
+    /// No request goes anywhere else than to the marketplace's own calls.
+    pub(crate) fn leaves(&self, request: &Request<Bytes>, origin: &str) -> Result<(), String> {
+        let uri = request.uri().to_string();
+        let path = uri.strip_prefix(origin).ok_or(format!("a request leaves for {uri}"))?;
+        let ours = ["/api/publishers/contoso/offers", "/api/operations/contoso$vm-"];
+        if ours.iter().any(|prefix| path.starts_with(prefix)) && !path.contains("..") {
+            Ok(())
+        } else {
+            Err(format!("a request leaves for {uri}"))
+        }
+    }
+
+    pub(crate) fn started_by_others(&mut self, _: &str, truth: &Truth, at: u64) {
+        for run in truth.runs.iter().filter(|run| run.kind == Kind::GoLive) {
+            self.attempts.entry(run.id.clone()).or_insert(Attempt { at, digest: None });
+        }
+    }
+
+    /// A process begins.
+    pub(crate) fn begins(&mut self, process: &Process, offers: impl Iterator<Item = String>) {
+        for offer in offers {
+            let id: OfferId = offer.parse().unwrap();
+            if process.policy.retries(&id) && process.policy.covers(&id) {
+                self.retried.insert(offer, process.began);
+            }
+        }
+    }
+
+    /// An offer was asked for, and the answer delivered.
+    pub(crate) fn checked(&mut self, process: u32, offer: &str, truth: Truth) {
+        self.checked.insert((process, offer.to_owned()), truth);
+    }
+
+    fn intent(&self, offer: &str) -> Option<&Intent> {
+        let id: OfferId = offer.parse().unwrap();
+        self.status.as_ref()?.offers.get(&id)?.intent.as_ref()
+    }
+
+    /// A golive is about to leave: it is wanted, and the offer was ready when it was looked at.
+    pub(crate) fn sends(
+        &mut self,
+        process: &Process,
+        offer: &str,
+        request_id: &str,
+        now: Timestamp,
+        truth: impl Fn(&str) -> Option<Truth>,
+    ) -> Result<(), String> {
+        if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
+            let version = intent.version.0;
+            self.sent.insert(request_id.to_owned(), version);
+        }
+        let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
+        let id: OfferId = offer.parse().unwrap();
+        let desired = process.desired();
+        let Some(loaded) = desired.get(&id) else { return wrong("no manifest names it") };
+        let manifest = &loaded.manifest;
+        if manifest.suspend {
+            return wrong("it is suspended");
+        }
+        if manifest.state != golive::manifest::DesiredState::Live {
+            return wrong("it is to stay in preview");
+        }
+        if manifest.not_before.is_some_and(|until| until > now) {
+            return wrong("it is held until later");
+        }
+        if !process.policy.covers(&id) {
+            return wrong("it is outside of --only");
+        }
+        for dependency in &manifest.after {
+            if truth(&dependency.to_string()).is_none_or(|truth| truth.production.is_none()) {
+                return wrong("what it waits for is not live");
+            }
+        }
+        match self.checked.get(&(process.number, offer.to_owned())) {
+            None => wrong("it was not looked at before"),
+            Some(truth) if truth.preview <= truth.production => {
+                wrong("nothing newer was in preview")
+            }
+            Some(truth) if truth.last_run().is_some_and(|last| last.ending.is_none()) => {
+                wrong("an operation was running")
+            }
+            Some(truth) if manifest.version.is_some_and(|pin| Some(pin.0) != truth.preview) => {
+                wrong("another version is in preview")
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// A golive was accepted: it is the first for the version, or it was asked for.
+    pub(crate) fn accepted(
+        &mut self,
+        process: &Process,
+        offer: &str,
+        request_id: &str,
+        before: &Truth,
+        after: &Truth,
+        at: u64,
+    ) -> Result<(), String> {
+        let id: OfferId = offer.parse().unwrap();
+        let run = after.last_run().ok_or("nothing runs after a golive was accepted")?.clone();
+        let digest = process.desired().get(&id).map(|loaded| loaded.digest.clone());
+        let attempt = Attempt { at, digest: digest.clone() };
+        self.attempts.insert(run.id.clone(), attempt);
+        self.accepted.entry(offer.to_owned()).or_default().push(run.id.clone());
+        if let Some(previous) = before.last_golive(run.version) {
+            let attempt = &self.attempts[&previous.id];
+            let again = format!("{offer}: a second golive of version {} is accepted", run.version);
+            if !matches!(previous.ending, Some(Ending::Failed | Ending::Canceled)) {
+                return Err(format!("{again}, and the first one is {:?}", previous.ending));
+            }
+            let asked = self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
+            let changed = attempt.digest != digest;
+            if !asked && !changed {
+                return Err(format!("{again}, and nobody asked for it"));
+            }
+        }
+        match self.sent.get(request_id) {
+            Some(decided) if *decided != run.version => Err(format!(
+                "{offer}: version {} goes live, and version {decided} was decided",
+                run.version
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The status file is whole, now and after any power loss; and what it calls live is.
+    pub(crate) fn files(
+        &mut self,
+        seen: Option<&Arc<Vec<u8>>>,
+        futures: &[Result<Arc<Vec<u8>>, ()>],
+        truth: impl Fn(&str) -> Option<Truth>,
+    ) -> Result<(), String> {
+        let path = Path::new("golive.status.json");
+        for future in futures {
+            let Ok(bytes) = future else {
+                return Err("a power loss now may leave a torn status file".to_owned());
+            };
+            let known = self.parsed.as_ref().is_some_and(|parsed| Arc::ptr_eq(parsed, bytes));
+            if !known {
+                status::parse(path, bytes).map_err(|error| error.to_string())?;
+            }
+        }
+        let Some(seen) = seen else {
+            (self.status, self.parsed) = (None, None);
+            return Ok(());
+        };
+        if self.parsed.as_ref().is_some_and(|parsed| Arc::ptr_eq(parsed, seen)) {
+            return Ok(());
+        }
+        let file = status::parse(path, seen).map_err(|error| error.to_string())?;
+        for (offer, record) in file.offers.iter().filter(|(_, it)| it.phase == Phase::Live) {
+            let production = truth(&offer.to_string()).and_then(|truth| truth.production);
+            let said = record.observed.as_ref().and_then(|seen| seen.live_version);
+            if production.is_none() || production < said.map(|version| version.0) {
+                return Err(format!(
+                    "{offer} is called Live with version {said:?}, and production has {production:?}"
+                ));
+            }
+        }
+        (self.status, self.parsed) = (Some(file), Some(Arc::clone(seen)));
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! golive in a world where everything goes wrong, from one seed.
+//!
+//! The reconciler, the planner, the trigger protocol, the client and the status store are the real
+//! ones; the marketplace is the emulator's router; time is virtual. Every effect (a request, a
+//! write, a flush, a rename, the lock) may fail, be done without an answer, be late, or be the last
+//! thing the process does. What must hold is in `laws`; after the last round everything is calm,
+//! and the world must come to rest where the manifests want it.
+//!
+//! `GOLIVE_SEEDS=N` plays so many seeds, `GOLIVE_SEED=S` plays one and shows every line of it.
+
+mod dice;
+mod files;
+mod laws;
+mod mutants;
+mod network;
+mod play;
+mod scenario;
+mod schedule;
+mod shrink;
+mod sim;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use laws::Violation;
+use mutants::Mutant;
+use play::{Played, play};
+use scenario::Scenario;
+use schedule::Source;
+use shrink::Failure;
+
+/// How many seeds are played where nothing else is said.
+const SEEDS: u64 = 2_000;
+
+/// After how many seeds a mutant must be found.
+const MUTANT_SEEDS: u64 = 1_000;
+
+fn from_env(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
+}
+
+fn play_seed(seed: u64, mutant: Option<Mutant>) -> Played {
+    play(&Scenario::from_seed(seed), Source::Dice, mutant, false)
+}
+
+/// What is to be known about a failing seed: the law, and the smallest schedule that breaks it.
+fn report(seed: u64, mutant: Option<Mutant>) -> String {
+    let scenario = Scenario::from_seed(seed);
+    let faults = play_seed(seed, mutant).fired;
+    let failure = Failure { scenario, faults }.shrunk(mutant);
+    let played = failure.play(mutant);
+    let mut text =
+        format!("seed {seed} breaks {:?}\n\n{}\nfaults:\n", played.violation, failure.scenario);
+    for (point, fault) in &failure.faults {
+        writeln!(text, "  {point}: {fault:?}").unwrap();
+    }
+    write!(text, "\nwhat happens:\n{}\n", played.trace.join("\n")).unwrap();
+    write!(text, "\nagain, and whole: GOLIVE_SEED={seed} cargo test --test it simulation::")
+        .unwrap();
+    text
+}
+
+/// Plays seeds on all cores until enough have failed; the first that did, in order, with what each
+/// has broken, and how many effects there were.
+fn failures(
+    seeds: std::ops::Range<u64>,
+    mutant: Option<Mutant>,
+    enough: usize,
+) -> (BTreeMap<u64, Violation>, u64) {
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(BTreeMap::new());
+    let effects = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    // A seed that was begun is played to its end, so that the first is the first.
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || failed.lock().unwrap().len() >= enough {
+                        return;
+                    }
+                    let played = play_seed(seed, mutant);
+                    effects.fetch_add(played.effects, Ordering::Relaxed);
+                    if let Some(what) = played.violation {
+                        failed.lock().unwrap().insert(seed, what);
+                    }
+                }
+            });
+        }
+    });
+    (failed.into_inner().unwrap(), effects.into_inner())
+}
+
+#[test]
+fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
+    if let Some(seed) = from_env("GOLIVE_SEED") {
+        let scenario = Scenario::from_seed(seed);
+        let played = play(&scenario, Source::Dice, None, true);
+        println!("{scenario}\n{}", played.trace.join("\n"));
+        assert!(played.violation.is_none(), "{}", report(seed, None));
+        return;
+    }
+    let seeds = from_env("GOLIVE_SEEDS").unwrap_or(SEEDS);
+    let first = from_env("GOLIVE_FIRST_SEED").unwrap_or(0);
+    let (failed, effects) = failures(first..first + seeds, None, 40);
+    if let Some((seed, _)) = failed.first_key_value() {
+        let line = |(seed, broken): (&u64, &Violation)| {
+            let Violation { law, what } = broken;
+            format!("seed {seed}: {law:?}: {what:.150}\n")
+        };
+        let lines: String = failed.iter().map(line).collect();
+        panic!("{}\n\nfailing seeds, as far as they were played:\n{lines}", report(*seed, None));
+    }
+    println!("{seeds} seeds, {effects} effects");
+}
+
+#[test]
+fn the_same_seed_is_the_same_play() {
+    for seed in 0..60 {
+        let (one, two) = (play_seed(seed, None), play_seed(seed, None));
+        assert_eq!((one.digest, one.effects), (two.digest, two.effects), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_mistake_is_found() {
+    let mut missed = Vec::new();
+    for mutant in Mutant::ALL {
+        match failures(0..MUTANT_SEEDS, Some(mutant), 1).0.pop_first() {
+            Some((seed, Violation { law, what })) => {
+                println!("{mutant:?}: seed {seed}: {law:?}: {what}");
+            }
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {MUTANT_SEEDS} seeds: {missed:?}");
+}

@@ -1,0 +1,322 @@
+//! Everything between a process and the marketplace.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::emulator::Emulator;
+use golive::marketplace::MarketplaceError;
+use golive::marketplace::portal::{
+    InProcessTransport, Token, TokenSource, Transport, TransportError,
+};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+
+use super::laws::Law;
+use super::schedule::{Effect, Fault, Point, When};
+use super::sim::{Process, Sim};
+
+/// Where the marketplace is said to be.
+pub(crate) const ORIGIN: &str = "http://localhost:8080";
+
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+
+/// The network as one process sees it.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) sim: Arc<Sim>,
+    pub(crate) process: Arc<Process>,
+}
+
+/// A request, as far as it matters here.
+#[derive(Clone, Debug)]
+struct Call {
+    method: Method,
+    /// Below the publisher: `offers/vm-0/golive`.
+    rest: String,
+    /// `contoso/vm-0`
+    offer: Option<String>,
+}
+
+impl Call {
+    fn of(request: &Request<Bytes>) -> Self {
+        let path = request.uri().path();
+        let rest = path.strip_prefix("/api/publishers/contoso/").unwrap_or(path).to_owned();
+        let rest = rest.trim_end_matches('/').to_owned();
+        let mut parts = rest.split(['/', '$']);
+        let id = parts.find(|part| part.starts_with("vm-"));
+        let offer = id.map(|id| format!("contoso/{id}"));
+        Self { method: request.method().clone(), rest, offer }
+    }
+
+    fn golive_of(&self) -> Option<&str> {
+        let is_golive = self.method == Method::POST && self.rest.ends_with("/golive");
+        self.offer.as_deref().filter(|_| is_golive)
+    }
+
+    fn is_check(&self) -> bool {
+        self.method == Method::GET && self.rest.matches('/').count() == 1
+    }
+
+    fn effect(&self) -> Effect {
+        if self.method == Method::POST {
+            Effect::Post
+        } else if self.rest == "offers" {
+            Effect::List
+        } else {
+            Effect::Read
+        }
+    }
+}
+
+fn request_id(request: &Request<Bytes>) -> String {
+    let id = request.headers().get("x-ms-client-request-id");
+    id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn lost(what: &str) -> TransportError {
+    TransportError::Lost { what: what.to_owned(), source: None }
+}
+
+#[async_trait]
+impl Transport for Wire {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let call = Call::of(&request);
+        let leaves = self.sim.laws().leaves(&request, ORIGIN);
+        if let Err(what) = leaves {
+            self.sim.violation(Law::OneOrigin, what);
+        }
+        if let Some(offer) = call.golive_of()
+            && let Err(what) = self.may_send(offer, &request_id(&request))
+        {
+            self.sim.violation(Law::OnlyWhatIsWanted, what);
+        }
+        let what = format!("{} {}", call.method, call.rest);
+        let Some((point, fault)) = self.sim.effect(&self.process, &what, call.effect()) else {
+            return std::future::pending().await;
+        };
+        if let Some(fault) = fault {
+            return self.strike(fault, &point, &call, request).await;
+        }
+        self.travel(&point, "there").await;
+        let response = self.deliver(&point, &call, request, false).await?;
+        self.travel(&point, "back").await;
+        Ok(response)
+    }
+}
+
+impl Wire {
+    /// A part of the way takes its time.
+    async fn travel(&self, point: &Point, way: &str) {
+        let latency = self.sim.scenario.weather.latency;
+        if !latency.is_zero() {
+            let pause = self.sim.dice.of((point, way)).time(latency);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn strike(
+        &self,
+        fault: Fault,
+        point: &Point,
+        call: &Call,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let arrives = match fault {
+            Fault::NoConnection => {
+                let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+                return Err(TransportError::NotSent { source: source.into() });
+            }
+            Fault::Late(delay) => {
+                self.arrive_later(delay, point.clone(), call.clone(), request);
+                return std::future::pending().await;
+            }
+            Fault::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                return self.deliver(point, call, request, false).await;
+            }
+            Fault::Crash(_, when)
+            | Fault::Reset(when)
+            | Fault::Silence(when)
+            | Fault::Answer(_, _, when)
+            | Fault::Html(_, when) => when == When::After,
+            _ => true,
+        };
+        let old = fault == Fault::Old;
+        let honest = match arrives {
+            true => self.deliver(point, call, request, old).await?,
+            false => Response::new(Bytes::new()),
+        };
+        match fault {
+            Fault::Crash(crash, _) => {
+                self.sim.crash(&self.process, crash);
+                std::future::pending().await
+            }
+            Fault::Silence(_) => std::future::pending().await,
+            Fault::Reset(_) => Err(lost("reset")),
+            Fault::SlowAnswer(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(honest)
+            }
+            _ => Ok(spoiled(fault, honest)),
+        }
+    }
+
+    /// What a process has sent goes its way, whatever becomes of the process.
+    fn arrive_later(
+        &self,
+        delay: std::time::Duration,
+        point: Point,
+        call: Call,
+        request: Request<Bytes>,
+    ) {
+        let wire = self.clone();
+        // A queue that hides what it took is only promised to be quick.
+        let delay = match self.sim.scenario.lag {
+            Some(_) => delay.min(std::time::Duration::from_secs(8)),
+            None => delay,
+        };
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            wire.sim.say(|| format!("{point} arrives"));
+            drop(wire.deliver(&point, &call, request, false).await);
+        });
+    }
+
+    /// A golive is about to be sent: whether it should be.
+    fn may_send(&self, offer: &str, request_id: &str) -> Result<(), String> {
+        let now = self.sim.now();
+        let truth = |offer: &str| self.sim.emulator.truth(offer);
+        self.sim.laws().sends(&self.process, offer, request_id, now, truth)
+    }
+
+    /// The request arrives, and is answered.
+    async fn deliver(
+        &self,
+        point: &Point,
+        call: &Call,
+        request: Request<Bytes>,
+        old: bool,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let sim = &self.sim;
+        let token = format!("Bearer token-number-{}", sim.token.lock().unwrap());
+        if request.headers().get(header::AUTHORIZATION).is_none_or(|it| it != token.as_str()) {
+            return Ok(answer(StatusCode::UNAUTHORIZED, "{}"));
+        }
+        let reads = call.method == Method::GET;
+        let queued = sim.in_the_queue(call.offer.as_deref());
+        let hidden = queued.filter(|_| sim.dice.of((point, "old")).one_in(2));
+        let list = sim.old_list().filter(|_| old);
+        let shown = hidden.or(list).filter(|_| reads);
+        let emulator = shown.as_ref().map_or(&sim.emulator, |shown| &shown.emulator);
+        if shown.is_some() {
+            sim.say(|| "   … is shown what was before".to_owned());
+        }
+        if call.is_check()
+            && let Some(truth) = call.offer.as_ref().and_then(|offer| emulator.truth(offer))
+        {
+            sim.laws().checked(self.process.number, call.offer.as_deref().unwrap(), truth);
+        }
+        if let Some(offer) = call.golive_of() {
+            return self.golive(offer, request).await;
+        }
+        if !reads {
+            sim.changed(sim.today(), None);
+        }
+        direct(emulator).send(request).await
+    }
+
+    async fn golive(
+        &self,
+        offer: &str,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let sim = &self.sim;
+        let before = sim.emulator.truth(offer);
+        if sim.in_the_queue(Some(offer)).is_some() {
+            let what = format!("{offer}: golive was sent again while one was in the queue");
+            sim.violation(Law::NeverTwice, what);
+        }
+        let id = request_id(&request);
+        let yesterday = sim.today();
+        let response = direct(&sim.emulator).send(request).await?;
+        sim.say(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
+        if response.status() == StatusCode::ACCEPTED {
+            let at = sim.schedule().effects;
+            let (before, after) = (before.unwrap(), sim.emulator.truth(offer).unwrap());
+            sim.changed(yesterday, Some(offer));
+            let accepted = sim.laws().accepted(&self.process, offer, &id, &before, &after, at);
+            if let Err(what) = accepted {
+                sim.violation(Law::NeverTwice, what);
+            }
+        }
+        Ok(response)
+    }
+}
+
+fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(body.as_bytes()));
+    *response.status_mut() = status;
+    response
+}
+
+fn spoiled(fault: Fault, honest: Response<Bytes>) -> Response<Bytes> {
+    match fault {
+        Fault::Answer(status, wait, _) => {
+            let mut response = answer(StatusCode::from_u16(status).unwrap(), "{}");
+            if let Some(wait) = wait {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+            }
+            response
+        }
+        Fault::Html(status, _) => {
+            answer(StatusCode::from_u16(status).unwrap(), "<html><body>Gateway</body></html>")
+        }
+        Fault::OtherJson => honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#)),
+        Fault::CutBody => honest.map(|body| body.slice(..body.len() / 2)),
+        Fault::ForeignHeader => with_location(honest, Some("http://evil.example/api/operations/1")),
+        Fault::NoHeader => with_location(honest, None),
+        _ => honest,
+    }
+}
+
+fn with_location(mut honest: Response<Bytes>, location: Option<&'static str>) -> Response<Bytes> {
+    for name in [header::LOCATION, OPERATION_LOCATION] {
+        if honest.headers_mut().remove(&name).is_some()
+            && let Some(location) = location
+        {
+            honest.headers_mut().insert(name, HeaderValue::from_static(location));
+        }
+    }
+    honest
+}
+
+/// Tokens that are good until they are rotated.
+#[derive(Debug)]
+pub(crate) struct SimTokens {
+    pub(crate) sim: Arc<Sim>,
+    kept: std::sync::Mutex<Option<Token>>,
+}
+
+impl SimTokens {
+    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+        Self { sim, kept: std::sync::Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl TokenSource for SimTokens {
+    async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
+        let mut kept = self.kept.lock().unwrap();
+        if rejected.is_some() && kept.as_ref() == rejected {
+            *kept = None;
+        }
+        let number = *self.sim.token.lock().unwrap();
+        let token = || Token::new(&format!("token-number-{number}")).unwrap();
+        Ok(kept.get_or_insert_with(token).clone())
+    }
+}
+
+/// The marketplace as a process sees it if nothing stands between.
+fn direct(emulator: &Emulator) -> InProcessTransport {
+    InProcessTransport::new(emulator.router())
+}

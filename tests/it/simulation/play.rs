@@ -1,0 +1,343 @@
+//! Plays one scenario: its rounds with everything that goes wrong, then calm, and then the world
+//! must be as the manifests want it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use golive::changes::{Policy, Retry};
+use golive::disk::Disk;
+use golive::emulator::{Ending, Kind};
+use golive::manifest::{FileManifests, Found, assemble};
+use golive::marketplace::Marketplace;
+use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
+use golive::operation::{Intervals, Patience};
+use golive::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
+use golive::report::Silent;
+use golive::status::{OfferRecord, Phase, Reason, StatusFile, StatusLock, StatusStore};
+use tokio_util::sync::CancellationToken;
+
+use super::dice::Dice;
+use super::files::SimDisk;
+use super::laws::{Law, Violation};
+use super::mutants::{Armed, Mutant};
+use super::network::{ORIGIN, SimTokens, Wire};
+use super::scenario::{Run, SETTLE, Scenario, Waiting, name};
+use super::schedule::{Fault, Point, Schedule, Source};
+use super::sim::{Process, Sim};
+
+/// How many undisturbed runs it may take until nothing is left to do.
+const MOST_PASSES: u32 = 5;
+
+/// No run lasts longer: every operation here ends within hours.
+const LONGEST_RUN: Duration = Duration::from_hours(24 * 20);
+
+/// What came of a play.
+pub(crate) struct Played {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) fired: BTreeMap<Point, Fault>,
+    pub(crate) effects: u64,
+    pub(crate) digest: u64,
+    pub(crate) trace: Vec<String>,
+}
+
+/// Plays a scenario in virtual time, in a world of its own.
+pub(crate) fn play(
+    scenario: &Scenario,
+    source: Source,
+    mutant: Option<Mutant>,
+    trace: bool,
+) -> Played {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let dice = Dice::new(scenario.seed);
+        let schedule = Schedule::new(dice, scenario.weather.clone(), source, trace);
+        let sim = Arc::new(Sim::new(scenario.clone(), schedule));
+        let player = Player { sim: Arc::clone(&sim), mutant };
+        tokio::select! {
+            biased;
+            () = sim.broken.notified() => {}
+            () = player.whole() => {}
+        }
+        let violation = sim.laws().violation.clone();
+        let mut schedule = sim.schedule();
+        Played {
+            violation,
+            fired: std::mem::take(&mut schedule.fired),
+            effects: schedule.effects,
+            digest: schedule.digest,
+            trace: schedule.trace.take().unwrap_or_default(),
+        }
+    })
+}
+
+struct Player {
+    sim: Arc<Sim>,
+    mutant: Option<Mutant>,
+}
+
+impl Player {
+    async fn whole(&self) {
+        let mut number = 0;
+        for round in &self.sim.scenario.rounds {
+            tokio::time::sleep(round.pause).await;
+            for (after, event) in &round.events {
+                let (sim, after, event) = (Arc::clone(&self.sim), *after, event.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    if !sim.schedule().calm {
+                        sim.happen(&event);
+                    }
+                });
+            }
+            let runs = round.runs.iter().map(|run| {
+                number += 1;
+                self.after(run, number)
+            });
+            futures_util::future::join_all(runs).await;
+        }
+        self.sim.say(|| "-- from here on all is calm".to_owned());
+        self.sim.schedule().calm = true;
+        // What is still under way arrives, what still hides is shown.
+        tokio::time::sleep(Duration::from_mins(16)).await;
+        self.comes_to_rest(number + 1).await;
+    }
+
+    async fn after(&self, run: &Run, number: u32) {
+        tokio::time::sleep(run.after).await;
+        self.process(number, run).await;
+    }
+
+    /// Undisturbed runs, until one changes nothing.
+    async fn comes_to_rest(&self, first: u32) {
+        let calm = Run {
+            after: Duration::ZERO,
+            retry: false,
+            only: None,
+            wait: Waiting::ToTheEnd,
+            lock_timeout: Duration::from_secs(1),
+        };
+        let mut before: Option<Option<_>> = None;
+        for number in first..first + MOST_PASSES {
+            if !self.process(number, &calm).await {
+                self.sim.violation(Law::Rest, format!("the undisturbed run {number} fails"));
+                return;
+            }
+            let now = self.sim.laws().status.clone().map(outline);
+            if before.as_ref() == Some(&now) {
+                if let Err(what) = self.is_at_rest() {
+                    self.sim.violation(Law::NeverLost, format!("at rest, {what}"));
+                }
+                return;
+            }
+            before = Some(now);
+            tokio::time::sleep(Duration::from_mins(6)).await;
+        }
+        self.sim.violation(Law::Rest, format!("not at rest after {MOST_PASSES} undisturbed runs"));
+    }
+
+    /// Everything is where the manifests want it, or it is said why not.
+    fn is_at_rest(&self) -> Result<(), String> {
+        let laws = self.sim.laws();
+        let status = laws.status.clone().unwrap_or_else(|| StatusFile::empty(self.sim.now()));
+        for number in 0..self.sim.scenario.offers.len() {
+            let offer = name(number);
+            let truth = self.sim.emulator.truth(&offer).ok_or("the offer is gone")?;
+            let Some(manifest) = self.sim.manifest(number) else { continue };
+            let record = status.offers.get(&offer.parse().unwrap());
+            let record = record.ok_or(format!("{offer} has no record"))?;
+            if let Some(run) = truth.last_run().filter(|run| run.ending.is_none()) {
+                return Err(format!("{offer} has an operation that runs: {run:?}"));
+            }
+            if record.intent.is_some() || record.running().is_some() {
+                return Err(format!("{offer} is not done: {}", brief(record)));
+            }
+            let last = truth.last_run().filter(|last| {
+                laws.accepted.get(&offer).is_some_and(|accepted| accepted.contains(&last.id))
+            });
+            if let Some(last) = last
+                && !laws.forgotten
+                && !matches!(record.phase, Phase::Held | Phase::Blocked)
+                && !is_on_record(record, &last.id, last.version)
+            {
+                return Err(format!(
+                    "{offer}: the accepted {} was lost: {}",
+                    last.id,
+                    brief(record)
+                ));
+            }
+            let version = truth.preview.filter(|_| truth.ready);
+            let tried = version.and_then(|version| truth.last_golive(version)).is_some();
+            let publish_failed = truth.last_run().is_some_and(|last| {
+                last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
+            });
+            let wanted = manifest.live
+                && !manifest.suspend
+                && manifest
+                    .not_before
+                    .is_none_or(|after| super::sim::start() + after <= self.sim.now())
+                && manifest.pin.is_none_or(|pin| Some(pin) == version)
+                && (!manifest.waits || number == 0 || self.sim.manifest(number - 1).is_none());
+            if let Some(version) = version
+                && wanted
+                && !tried
+                && !publish_failed
+                && record.reason != Reason::Refused
+            {
+                return Err(format!(
+                    "{offer}: the launch of version {version} is lost: {}",
+                    brief(record)
+                ));
+            }
+            let there = truth.production.is_some() && manifest.pin.is_none() && version.is_none();
+            if manifest.live
+                && there
+                && truth.preview == truth.production
+                && record.phase != Phase::Live
+            {
+                return Err(format!("{offer} is live, and called {}", brief(record)));
+            }
+        }
+        Ok(())
+    }
+
+    /// One `golive apply`, as the command does it. Tells whether it came to its own end.
+    async fn process(&self, number: u32, run: &Run) -> bool {
+        let sim = &self.sim;
+        let scope = run.only.map(|only| BTreeSet::from([name(only).parse().unwrap()]));
+        let retry = if run.retry { Retry::All } else { Retry::None };
+        let policy = Policy { retry, scope, attempted: BTreeSet::new() };
+        let began = sim.schedule().effects;
+        let process = Arc::new(Process::new(number, began, policy));
+        sim.say(|| format!("-- process {number}: {run:?}"));
+        sim.spawned(&process);
+        sim.laws().begins(&process, (0..sim.scenario.offers.len()).map(name));
+        let ended = tokio::select! {
+            biased;
+            () = process.bell.notified() => Err("it was killed".to_owned()),
+            ended = tokio::time::timeout(LONGEST_RUN, self.apply(&process, run)) => match ended {
+                Ok(ended) => ended,
+                Err(_) => {
+                    sim.violation(Law::Rest, format!("process {number} does not end"));
+                    Err("it does not end".to_owned())
+                }
+            },
+        };
+        sim.say(|| format!("-- process {number} ends: {ended:?}"));
+        ended.is_ok()
+    }
+
+    async fn apply(&self, process: &Arc<Process>, run: &Run) -> Result<(), String> {
+        let sim = &self.sim;
+        let disk = SimDisk { sim: Arc::clone(sim), process: Arc::clone(process) };
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        let armed = self.mutant.map(|mutant| Armed::new(mutant, Arc::clone(&disk)));
+        let disk = armed.as_ref().map_or(disk, Armed::disk);
+        let clock = Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>;
+        let path = Sim::status_path();
+        let words = "golive apply";
+        let lock = StatusLock::acquire(&*disk, &path, run.lock_timeout, words, &*clock);
+        let _lock = lock.await.map_err(|error| error.to_string())?;
+        let file =
+            FileManifests::from_bytes(Path::new("/work/all.yaml"), sim.manifests().as_bytes());
+        let roots = vec![PathBuf::from("/work")];
+        let files = vec![PathBuf::from("/work/all.yaml")];
+        let found = Found { roots, files, problems: Vec::new() };
+        let desired = Arc::new(assemble(&found, [&file]).map_err(|it| format!("{it:?}"))?.offers);
+        *process.desired.lock().unwrap() = Arc::clone(&desired);
+        let store = StatusStore::open(path, Arc::clone(&disk), Arc::clone(&clock));
+        let store = Arc::new(store.map_err(|error| error.to_string())?);
+        let recorded = store.snapshot().offers;
+        let gone = recorded.into_keys().filter(|offer| !desired.contains_key(offer)).collect();
+        let wait = match run.wait {
+            Waiting::Once => Wait::No,
+            Waiting::For(duration) => Wait::Until(Some(duration)),
+            Waiting::ToTheEnd => Wait::Until(None),
+        };
+        let reconciler = self.reconciler(process, store, clock, run.wait, armed.as_ref());
+        let policy = process.policy.clone();
+        let job = Job { desired, gone, policy, guard: Guard::default(), wait };
+        let (_, result) = reconciler.run(&job).await;
+        result.map_err(|error| error.to_string())
+    }
+
+    fn reconciler(
+        &self,
+        process: &Arc<Process>,
+        store: Arc<StatusStore>,
+        clock: Arc<dyn golive::clock::Clock>,
+        wait: Waiting,
+        armed: Option<&Armed>,
+    ) -> Reconciler {
+        let sim = &self.sim;
+        let max_wait = match wait {
+            Waiting::Once => Duration::from_mins(2),
+            Waiting::For(duration) => duration,
+            Waiting::ToTheEnd => Duration::from_hours(1),
+        };
+        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
+        let random = sim.dice.of(("golive", process.number)).0;
+        let client = PortalClient::new(
+            ORIGIN.parse().unwrap(),
+            Arc::new(Wire { sim: Arc::clone(sim), process: Arc::clone(process) }),
+            Arc::new(SimTokens::new(Arc::clone(sim))),
+            Arc::clone(&clock),
+            portal,
+            random.clone(),
+        );
+        let marketplace: Arc<dyn Marketplace> = Arc::new(client);
+        let marketplace = match armed {
+            Some(armed) => armed.marketplace(marketplace),
+            None => marketplace,
+        };
+        let surroundings = Surroundings {
+            marketplace,
+            store,
+            clock,
+            random,
+            reporter: Arc::new(Silent),
+            stop: CancellationToken::new(),
+        };
+        let intervals =
+            Intervals { first: Duration::from_mins(2), longest: Duration::from_mins(20) };
+        let patience = Patience { settle: SETTLE, attempts: 3, looks: 12, pause: max_wait };
+        let patience = self.mutant.map_or(patience, |mutant| mutant.patience(patience));
+        let settings = Settings { concurrency: 4, intervals, patience };
+        Reconciler::new(surroundings, settings)
+    }
+}
+
+/// A record in a line.
+fn brief(record: &OfferRecord) -> String {
+    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.version, it.status.clone());
+    let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
+    let operation = operation.as_ref().map(id);
+    let history: Vec<_> = history.iter().map(id).collect();
+    format!(
+        "{phase:?} {reason:?} ({message}), intent {intent:?}, {operation:?}, before {history:?}"
+    )
+}
+
+/// What of a status file must not change once all is at rest.
+fn outline(file: StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
+    let of = |record: OfferRecord| record.operation.and_then(|operation| operation.id);
+    file.offers
+        .into_iter()
+        .map(|(offer, record)| (offer.to_string(), record.phase, record.attempts, of(record)))
+        .map(|(offer, phase, attempts, id)| (offer, phase, id, attempts))
+        .collect()
+}
+
+/// Whether an operation is in the record, by its id or, where the marketplace gives another one
+/// with each look, by its version.
+fn is_on_record(record: &OfferRecord, id: &str, version: u64) -> bool {
+    record.history.iter().chain(&record.operation).any(|operation| {
+        operation.id.as_deref().is_none_or(|known| known == id || known.contains('$'))
+            && operation.version.is_none_or(|known| known.0 == version)
+    })
+}

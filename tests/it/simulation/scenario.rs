@@ -1,0 +1,303 @@
+//! What happens in one play: offers, what their manifests say, and rounds of runs, while other
+//! hands work at the marketplace.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use golive::emulator::Hand;
+
+use super::dice::{Dice, Throws};
+
+/// How long after a request was accepted it may stay invisible; golive counts on its settling.
+pub(crate) const SETTLE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scenario {
+    pub(crate) seed: u64,
+    pub(crate) offers: Vec<Offer>,
+    pub(crate) rounds: Vec<Round>,
+    /// A marketplace that takes golives into a queue: one that was accepted shows only so much
+    /// later, and until then another one would be taken as well.
+    pub(crate) lag: Option<Duration>,
+    pub(crate) weather: Weather,
+}
+
+/// An offer at the marketplace, and its manifest at first.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// What the seed says of it, without braces.
+    pub(crate) behaviour: String,
+    pub(crate) manifest: Option<Manifest>,
+}
+
+/// What a manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    pub(crate) live: bool,
+    pub(crate) pin: Option<u64>,
+    pub(crate) suspend: bool,
+    /// Not before this long after the start of the play.
+    pub(crate) not_before: Option<Duration>,
+    /// Waits for the offer before it.
+    pub(crate) waits: bool,
+    /// A label: another one is another manifest, and nothing else.
+    pub(crate) label: u32,
+}
+
+/// Runs of golive, side by side where there are several, with what goes before.
+#[derive(Clone, Debug)]
+pub(crate) struct Round {
+    pub(crate) pause: Duration,
+    pub(crate) events: Vec<(Duration, Event)>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// Something that is not golive's doing, so long after the round's start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Another hand in the portal.
+    Hand(usize, Hand),
+    /// A commit.
+    Edit(usize, Option<Manifest>),
+    /// The token that was good so far is not any more.
+    RotateToken,
+    /// Somebody deletes the status file.
+    ForgetStatus,
+}
+
+/// One `golive apply`.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// So long after the round's start.
+    pub(crate) after: Duration,
+    pub(crate) retry: bool,
+    /// Only this offer.
+    pub(crate) only: Option<usize>,
+    pub(crate) wait: Waiting,
+    pub(crate) lock_timeout: Duration,
+}
+
+/// How long a run lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Once,
+    For(Duration),
+    ToTheEnd,
+}
+
+/// How bad things get.
+#[derive(Clone, Debug)]
+pub(crate) struct Weather {
+    /// How many of a thousand requests something happens to, of this marketplace's kinds.
+    pub(crate) requests: u32,
+    /// The same for effects on files.
+    pub(crate) files: u32,
+    /// How many of a thousand effects the process dies at.
+    pub(crate) crashes: u32,
+    /// The longest an ordinary answer takes.
+    pub(crate) latency: Duration,
+    /// Which kinds of fault there are in this play: one bit each.
+    pub(crate) kinds: u32,
+}
+
+pub(crate) fn name(offer: usize) -> String {
+    format!("contoso/vm-{offer}")
+}
+
+impl Manifest {
+    fn plain() -> Self {
+        Self { live: true, pin: None, suspend: false, not_before: None, waits: false, label: 0 }
+    }
+
+    /// The YAML text; `start` is when the play began.
+    pub(crate) fn text(&self, offer: usize, start: jiff::Timestamp) -> String {
+        let state = if self.live { "live" } else { "preview" };
+        let mut text = format!("publisher: contoso\noffer: vm-{offer}\nstate: {state}\n");
+        if let Some(pin) = self.pin {
+            writeln!(text, "version: {pin}").unwrap();
+        }
+        if self.suspend {
+            text.push_str("suspend: true\n");
+        }
+        if let Some(after) = self.not_before {
+            writeln!(text, "notBefore: {:.0}", start + after).unwrap();
+        }
+        if self.waits && offer > 0 {
+            writeln!(text, "after: [{}]", name(offer - 1)).unwrap();
+        }
+        if self.label > 0 {
+            writeln!(text, "labels: {{rev: r{}}}", self.label).unwrap();
+        }
+        text
+    }
+}
+
+const STARTS: [&str; 13] = [
+    "",
+    "",
+    "previewVersion: 2",
+    "previewVersion: 2, liveVersion: 1",
+    "previewVersion: 2, liveVersion: 1",
+    "previewVersion: 2, liveVersion: 1",
+    "previewVersion: 2, liveVersion: 2, status: Succeeded",
+    "status: NeverPublished",
+    "status: Running, operation: golive, previewVersion: 2, liveVersion: 1",
+    "status: Running, operation: publish, previewVersion: 2",
+    "status: Failed, operation: golive, previewVersion: 2",
+    "status: Failed, operation: publish, previewVersion: 2, liveVersion: 2",
+    "status: Canceled, operation: golive, previewVersion: 2",
+];
+
+const WAYS: [&str; 14] = [
+    "",
+    "",
+    "header: absolute",
+    "header: relative",
+    "header: dollar",
+    "header: none",
+    "header: foreign",
+    "casing: pascal",
+    "arrayForm: true",
+    "succeededAs: complete",
+    "expire: {finished: true}",
+    "expire: {polls: 1}",
+    "retryAfter: 90",
+    "busy: 400",
+];
+
+const ENDS: [&str; 8] = [
+    "",
+    "",
+    "",
+    "",
+    "cancel: true",
+    "cancel: true, afterCancel: Canceled",
+    "fail: {step: live, message: no, times: 1}",
+    "fail: {step: live, message: no}",
+];
+
+impl Scenario {
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        let dice = Dice::new(seed);
+        let mut throws = dice.of("scenario");
+        let count = *throws.pick(&[1, 1, 1, 2, 2, 3]);
+        let offers = (0..count).map(|number| offer(number, &mut dice.of(("offer", number))));
+        let offers: Vec<_> = offers.collect();
+        let lag = throws.one_in(2).then(|| throws.time(Duration::from_secs(18)));
+        let rounds = 1 + throws.number(4);
+        let round = |number| round(count, lag, &mut dice.of(("round", number)));
+        Self { seed, offers, rounds: (0..rounds).map(round).collect(), lag, weather: weather(dice) }
+    }
+
+    /// The emulator's seed.
+    pub(crate) fn marketplace(&self) -> String {
+        let mut text = String::from("stepTime: 7m\nstrict: true\noffers:\n");
+        for (number, offer) in self.offers.iter().enumerate() {
+            writeln!(text, "  {}: {{{}}}", name(number), offer.behaviour).unwrap();
+        }
+        text
+    }
+}
+
+fn offer(number: usize, throws: &mut Throws) -> Offer {
+    let parts = [*throws.pick(&STARTS), *throws.pick(&WAYS), *throws.pick(&ENDS)];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let mut manifest = Manifest::plain();
+    if throws.one_in(3) {
+        manifest = edited(&manifest, number, throws);
+    }
+    Offer { behaviour: parts.join(", "), manifest: Some(manifest) }
+}
+
+/// A manifest in which one thing is another.
+fn edited(manifest: &Manifest, number: usize, throws: &mut Throws) -> Manifest {
+    let mut new = manifest.clone();
+    match throws.number(7) {
+        0 => new.live = !new.live,
+        1 => new.pin = *throws.pick(&[None, Some(1), Some(2), Some(3)]),
+        2 => new.suspend = !new.suspend,
+        3 => new.not_before = Some(throws.time(Duration::from_hours(4))),
+        4 => new.waits = number > 0,
+        _ => new.label += 1,
+    }
+    new
+}
+
+fn round(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Round {
+    let longest = *throws.pick(&[Duration::from_secs(2), Duration::from_hours(1)]);
+    let events =
+        (0..throws.number(3)).map(|_| (throws.time(longest), event(offers, lag, throws))).collect();
+    let side_by_side = if throws.one_in(5) { 2 } else { 1 };
+    let runs = (0..side_by_side)
+        .map(|_| Run {
+            after: throws.time(Duration::from_secs(3)),
+            retry: throws.one_in(6),
+            only: throws.one_in(8).then(|| throws.number(offers)),
+            wait: *throws.pick(&[
+                Waiting::Once,
+                Waiting::Once,
+                Waiting::For(Duration::from_secs(20)),
+                Waiting::For(Duration::from_mins(30)),
+                Waiting::ToTheEnd,
+            ]),
+            lock_timeout: throws.time(Duration::from_mins(10)),
+        })
+        .collect();
+    let pauses = [Duration::ZERO, Duration::from_secs(5), Duration::from_mins(40)];
+    let longest = *throws.pick(&pauses);
+    Round { pause: throws.time(longest), events, runs }
+}
+
+fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
+    let offer = throws.number(offers);
+    match throws.number(12) {
+        0 => Event::Hand(offer, Hand::Publish),
+        1 => Event::Hand(offer, Hand::StartPublish),
+        2 => Event::Hand(offer, Hand::StartGoLive),
+        3 => Event::Hand(offer, Hand::GoLive),
+        4 => Event::Hand(offer, Hand::Cancel),
+        5 => Event::Hand(offer, Hand::Fail("broken".to_owned())),
+        6 => Event::Hand(offer, Hand::Finish),
+        7 => Event::Hand(offer, Hand::Expire),
+        8 => Event::Hand(offer, Hand::Edit),
+        9 => Event::RotateToken,
+        // What golive may not know from anywhere else it must be left: the intent.
+        10 if lag.is_none() => Event::ForgetStatus,
+        _ if throws.one_in(6) => Event::Edit(offer, None),
+        _ => Event::Edit(offer, Some(edited(&Manifest::plain(), offer, throws))),
+    }
+}
+
+fn weather(dice: Dice) -> Weather {
+    let mut throws = dice.of("weather");
+    Weather {
+        requests: *throws.pick(&[0, 20, 60, 200, 500]),
+        files: *throws.pick(&[0, 0, 0, 10, 60]),
+        crashes: *throws.pick(&[0, 5, 20, 20, 60]),
+        latency: *throws.pick(&[Duration::ZERO, Duration::from_millis(60), Duration::from_secs(4)]),
+        kinds: throws.0.u32(..) | throws.0.u32(..),
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { offers, rounds, lag, weather, .. } = self;
+        writeln!(f, "weather: {weather:?}")?;
+        if let Some(lag) = lag {
+            writeln!(f, "an accepted golive shows after {lag:?}")?;
+        }
+        for (number, Offer { behaviour, manifest }) in offers.iter().enumerate() {
+            writeln!(f, "offer {}: {{{behaviour}}}, {manifest:?}", name(number))?;
+        }
+        for (number, Round { pause, events, runs }) in rounds.iter().enumerate() {
+            writeln!(f, "round {number}, after {pause:?}:")?;
+            for (after, event) in events {
+                writeln!(f, "  +{after:?} {event:?}")?;
+            }
+            for run in runs {
+                writeln!(f, "  {run:?}")?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,314 @@
+//! One play's world: the marketplace, the files, the schedule, the laws; and its processes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use golive::changes::Policy;
+use golive::clock::{Clock as _, RuntimeClock};
+use golive::emulator::{Emulator, Hand, Seed};
+use golive::manifest::Loaded;
+use golive::marketplace::OfferId;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::dice::Dice;
+use super::files::Files;
+use super::laws::{Law, Laws, Violation};
+use super::scenario::{Event, Manifest, Scenario, name};
+use super::schedule::{Crash, Effect, Fault, Point, Schedule};
+use crate::place::STATUS;
+
+/// No play has so many effects, unless golive goes round in circles.
+const MOST_EFFECTS: u64 = 20_000;
+
+/// How long the publisher's list may show what was before a change.
+const OLDEST_LIST: Duration = Duration::from_mins(10);
+
+/// When every play begins.
+pub(crate) fn start() -> Timestamp {
+    "2026-12-01T09:00:00Z".parse().unwrap()
+}
+
+/// One run of golive, as the world sees it.
+pub(crate) struct Process {
+    pub(crate) number: u32,
+    /// How many effects there had been before it began.
+    pub(crate) began: u64,
+    pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Loaded>>>,
+    pub(crate) policy: Policy,
+    dead: AtomicBool,
+    /// Rings when it dies.
+    pub(crate) bell: Notify,
+}
+
+impl Process {
+    pub(crate) fn new(number: u32, began: u64, policy: Policy) -> Self {
+        let (desired, dead, bell) = (Mutex::default(), AtomicBool::new(false), Notify::new());
+        Self { number, began, desired, policy, dead, bell }
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        self.bell.notify_one();
+    }
+
+    pub(crate) fn desired(&self) -> Arc<BTreeMap<OfferId, Loaded>> {
+        Arc::clone(&self.desired.lock().unwrap())
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.number)
+    }
+}
+
+/// The marketplace as it was before a change.
+pub(crate) struct Yesterday {
+    pub(crate) emulator: Emulator,
+    changed_at: Timestamp,
+}
+
+impl Yesterday {
+    fn age(&self, now: Timestamp) -> Duration {
+        Duration::try_from(now.duration_since(self.changed_at)).unwrap_or_default()
+    }
+}
+
+pub(crate) struct Sim {
+    pub(crate) dice: Dice,
+    pub(crate) scenario: Scenario,
+    pub(crate) clock: Arc<RuntimeClock>,
+    pub(crate) emulator: Emulator,
+    seed: Seed,
+    schedule: Mutex<Schedule>,
+    files: Mutex<Files>,
+    laws: Mutex<Laws>,
+    manifests: Mutex<Vec<Option<Manifest>>>,
+    /// Before the last change.
+    yesterday: Mutex<Option<Arc<Yesterday>>>,
+    /// Before the last golive that was accepted for an offer.
+    queue: Mutex<BTreeMap<String, Arc<Yesterday>>>,
+    /// The token that is good now: its number.
+    pub(crate) token: Mutex<u32>,
+    processes: Mutex<Vec<Arc<Process>>>,
+    /// Rings when a law is broken.
+    pub(crate) broken: Notify,
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sim")
+    }
+}
+
+impl Sim {
+    /// To be made inside a paused runtime.
+    pub(crate) fn new(scenario: Scenario, schedule: Schedule) -> Self {
+        let clock = Arc::new(RuntimeClock::starting_at(start()));
+        let seed = crate::place::parse(&scenario.marketplace());
+        let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
+        let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
+        let sim = Self {
+            dice: Dice::new(scenario.seed),
+            scenario,
+            clock,
+            emulator,
+            seed,
+            schedule: Mutex::new(schedule),
+            files: Mutex::default(),
+            laws: Mutex::default(),
+            manifests: Mutex::new(manifests),
+            yesterday: Mutex::default(),
+            queue: Mutex::default(),
+            token: Mutex::new(1),
+            processes: Mutex::default(),
+            broken: Notify::new(),
+        };
+        for offer in 0..sim.scenario.offers.len() {
+            sim.note_started(offer);
+        }
+        sim
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap()
+    }
+
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap()
+    }
+
+    pub(crate) fn laws(&self) -> MutexGuard<'_, Laws> {
+        self.laws.lock().unwrap()
+    }
+
+    pub(crate) fn status_path() -> PathBuf {
+        Path::new("/work").join(STATUS)
+    }
+
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        let elapsed = self.now().duration_since(start());
+        self.schedule().say(|| format!("{:>10}ms  {}", elapsed.as_millis(), line()));
+    }
+
+    /// A law is broken: everything stops.
+    pub(crate) fn violation(&self, law: Law, what: String) {
+        self.say(|| format!("BROKEN: {law:?}: {what}"));
+        self.laws().violation.get_or_insert(Violation { law, what });
+        for process in &*self.processes.lock().unwrap() {
+            process.die();
+        }
+        self.broken.notify_one();
+    }
+
+    /// Announces an effect; `None` where the process is no more.
+    pub(crate) fn effect(
+        &self,
+        process: &Process,
+        what: &str,
+        effect: Effect,
+    ) -> Option<(Point, Option<Fault>)> {
+        if process.is_dead() {
+            return None;
+        }
+        let (point, fault) = self.schedule().next(process.number, what, effect);
+        self.say(|| match fault {
+            Some(fault) => format!("{point}: {fault:?}"),
+            None => point.to_string(),
+        });
+        if self.schedule().effects > MOST_EFFECTS {
+            let what = format!("more than {MOST_EFFECTS} effects");
+            self.violation(Law::Rest, what);
+            return None;
+        }
+        Some((point, fault))
+    }
+
+    pub(crate) fn spawned(&self, process: &Arc<Process>) {
+        self.processes.lock().unwrap().push(Arc::clone(process));
+    }
+
+    pub(crate) fn crash(&self, process: &Process, crash: Crash) {
+        match crash {
+            Crash::Kill => process.die(),
+            Crash::PowerLoss => {
+                let mut throws = self.dice.of(("power", process.number));
+                self.files().lose_power(&mut throws);
+                for process in &*self.processes.lock().unwrap() {
+                    process.die();
+                }
+                self.look_at_files();
+            }
+        }
+    }
+
+    /// Holds what is on the disk, and what would be left of it, to the laws.
+    pub(crate) fn look_at_files(&self) {
+        let path = Self::status_path();
+        let (seen, futures) = {
+            let files = self.files();
+            (files.read(&path), files.futures(&path))
+        };
+        let checked =
+            self.laws().files(seen.as_ref(), &futures, |offer| self.emulator.truth(offer));
+        if let Err(what) = checked {
+            self.violation(Law::TrueStatus, what);
+        }
+    }
+
+    /// The manifests as they are committed now, in one file.
+    pub(crate) fn manifests(&self) -> String {
+        let manifests = self.manifests.lock().unwrap();
+        let texts = manifests.iter().enumerate().filter_map(|(offer, manifest)| {
+            // What waits for an offer without a manifest would be an error.
+            let orphan = offer > 0 && manifests[offer - 1].is_none();
+            let mut manifest = manifest.clone()?;
+            manifest.waits &= !orphan;
+            Some(manifest.text(offer, start()))
+        });
+        texts.collect::<Vec<_>>().join("---\n")
+    }
+
+    pub(crate) fn manifest(&self, offer: usize) -> Option<Manifest> {
+        self.manifests.lock().unwrap()[offer].clone()
+    }
+
+    /// Something happens that is not golive's doing.
+    pub(crate) fn happen(&self, event: &Event) {
+        self.say(|| format!("-- {event:?}"));
+        match event {
+            Event::Hand(offer, hand) => {
+                self.changed(self.today(), None);
+                // What the marketplace does not allow now does not happen.
+                drop(self.emulator.by_hand(&name(*offer), hand.clone()));
+                if matches!(hand, Hand::StartGoLive | Hand::GoLive) {
+                    self.note_started(*offer);
+                }
+                // Whoever ends it has seen it.
+                if matches!(hand, Hand::Cancel | Hand::Finish | Hand::Fail(_)) {
+                    self.queue.lock().unwrap().remove(&name(*offer));
+                }
+            }
+            Event::Edit(offer, manifest) => {
+                self.manifests.lock().unwrap()[*offer].clone_from(manifest);
+            }
+            Event::RotateToken => *self.token.lock().unwrap() += 1,
+            Event::ForgetStatus => {
+                let mut files = self.files();
+                files.remove(&Self::status_path());
+                drop(files);
+                self.laws().forgotten = true;
+            }
+        }
+    }
+
+    /// Takes note of golives that others have started.
+    fn note_started(&self, offer: usize) {
+        let Some(truth) = self.emulator.truth(&name(offer)) else { return };
+        let at = self.schedule().effects;
+        self.laws().started_by_others(&name(offer), &truth, at);
+    }
+
+    /// The marketplace as it is now, to be shown once it has changed.
+    pub(crate) fn today(&self) -> Yesterday {
+        let memory = self.emulator.snapshot();
+        let emulator = Emulator::restore(self.seed.clone(), memory, Arc::clone(&self.clock) as _);
+        Yesterday { emulator, changed_at: self.now() }
+    }
+
+    /// The marketplace has changed: by a golive for an offer, or otherwise.
+    pub(crate) fn changed(&self, yesterday: Yesterday, golive_of: Option<&str>) {
+        let yesterday = Arc::new(yesterday);
+        if let Some(offer) = golive_of {
+            self.queue.lock().unwrap().insert(offer.to_owned(), Arc::clone(&yesterday));
+        }
+        *self.yesterday.lock().unwrap() = Some(yesterday);
+    }
+
+    /// The marketplace before a golive for an offer, or for any, that need not show yet.
+    pub(crate) fn in_the_queue(&self, offer: Option<&str>) -> Option<Arc<Yesterday>> {
+        let lag = self.scenario.lag?;
+        let queue = self.queue.lock().unwrap();
+        let mut queued = queue.iter().filter(|(name, _)| offer.is_none_or(|it| it == *name));
+        queued.find(|(_, it)| it.age(self.now()) < lag).map(|(_, it)| Arc::clone(it))
+    }
+
+    /// The marketplace as an old list shows it.
+    pub(crate) fn old_list(&self) -> Option<Arc<Yesterday>> {
+        let kept = self.yesterday.lock().unwrap().clone();
+        kept.filter(|kept| kept.age(self.now()) < OLDEST_LIST)
+    }
+}
