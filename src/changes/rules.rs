@@ -294,13 +294,12 @@ impl Case<'_> {
             | Decision::Blocked(_)
             | Decision::Failed(_) => return None,
         };
-        let error = self.recorded?.error.as_ref()?;
-        let refused = error.refused.as_ref()?;
+        let refused = self.recorded?.refused.as_ref()?;
         let same = refused.kind == kind
             && refused.version == version
             && refused.manifest_digest == self.desired.digest
             && refused.changed_time == self.observed.changed_time;
-        (same && !self.retry).then(|| Block::Refused(error.message.clone()))
+        (same && !self.retry).then(|| Block::Refused(refused.message.clone()))
     }
 
     pub(super) fn report(&self) -> Result<&StatusReport, Question> {

@@ -13,8 +13,8 @@ use crate::marketplace::{
     StatusReport, Step, StepStatus, Submission, Version,
 };
 use crate::status::{
-    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,
-    Reason, RefusedRecord,
+    Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason,
+    RefusedRecord,
 };
 
 const NOW: &str = "2026-11-22T12:00:00Z";
@@ -143,6 +143,7 @@ fn record(desired: &Loaded) -> OfferRecord {
         operation: None,
         phase: Phase::InProgress,
         reason: Reason::GoLiveRunning,
+        refused: None,
         since: now(),
     }
 }
@@ -667,10 +668,10 @@ fn a_refused_request_is_not_repeated_until_something_changes() {
             changed_time: Some(ChangedTime(changed.to_owned())),
             kind: OperationKind::GoLive,
             manifest_digest: digest.to_owned(),
+            message: "no".to_owned(),
             version: Version(2),
         };
-        let error = ErrorRecord { at: now(), message: "no".to_owned(), refused: Some(refused) };
-        scene.clone().recorded(|record| record.error = Some(error))
+        scene.clone().recorded(|record| record.refused = Some(refused))
     };
     let same = "2026-11-01T00:00:00.0000000Z";
     let again = Decision::GoLive { version: Version(2) };

@@ -157,6 +157,9 @@ pub struct OfferRecord {
     pub phase: Phase,
     /// Why.
     pub reason: Reason,
+    /// The request that was refused for good, while neither manifest nor offer has changed since.
+    #[serde(default)]
+    pub refused: Option<RefusedRecord>,
     /// Since when phase and reason are what they are (UTC).
     pub since: Timestamp,
 }
@@ -166,6 +169,15 @@ impl OfferRecord {
     #[must_use]
     pub fn running(&self) -> Option<&OperationRecord> {
         self.operation.as_ref().filter(|operation| !operation.status.is_finished())
+    }
+
+    /// Brings what an early file has in another place to where it belongs.
+    pub(super) fn move_refusal(&mut self) {
+        let Some(error) = &mut self.error else { return };
+        if let Some(refused) = error.refused.take() {
+            let message = error.message.clone();
+            self.refused.get_or_insert(RefusedRecord { message, ..refused });
+        }
     }
 
     /// Puts a new operation in the place of the present one, which goes to the history. The same
@@ -330,8 +342,18 @@ pub struct ErrorRecord {
     pub at: Timestamp,
     /// What, as a sentence; then what to do about it, where golive knows.
     pub message: String,
-    /// The request that was refused for good, where that is what went wrong.
-    pub refused: Option<RefusedRecord>,
+    /// Where early files have it; [`OfferRecord::refused`] is its place.
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    pub(super) refused: Option<RefusedRecord>,
+}
+
+impl ErrorRecord {
+    /// What went wrong, and when (UTC).
+    #[must_use]
+    pub fn new(at: Timestamp, message: String) -> Self {
+        Self { at, message, refused: None }
+    }
 }
 
 /// A request that the marketplace refused (400 or 422). It is not repeated for the same version
@@ -345,6 +367,9 @@ pub struct RefusedRecord {
     pub kind: OperationKind,
     /// The digest of the manifest for which it was sent.
     pub manifest_digest: String,
+    /// What the marketplace said, as a sentence.
+    #[serde(default)]
+    pub message: String,
     /// The version it was for.
     pub version: Version,
 }
@@ -369,16 +394,7 @@ pub(super) mod tests {
         };
         OfferRecord {
             attempts: 1,
-            error: Some(ErrorRecord {
-                at,
-                message: "no".to_owned(),
-                refused: Some(RefusedRecord {
-                    changed_time: None,
-                    kind: OperationKind::GoLive,
-                    manifest_digest: "sha256:00".to_owned(),
-                    version: Version(2),
-                }),
-            }),
+            error: Some(ErrorRecord::new(at, "no".to_owned())),
             history: Vec::new(),
             intent: Some(Intent {
                 at,
@@ -407,6 +423,13 @@ pub(super) mod tests {
             operation: Some(operation("a")),
             phase: Phase::InProgress,
             reason: Reason::GoLiveRunning,
+            refused: Some(RefusedRecord {
+                changed_time: None,
+                kind: OperationKind::GoLive,
+                manifest_digest: "sha256:00".to_owned(),
+                message: "no".to_owned(),
+                version: Version(2),
+            }),
             since: at,
         }
         .with_step(step)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use golive::emulator::Hand;
 use golive::marketplace::OperationKind;
 use golive::status::{Phase, Reason};
 use http::Method;
@@ -61,6 +62,41 @@ async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
     lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
     assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_what_else_is_in_the_way() {
+    for (path, status) in [("*/offers", 403), ("*/offers", 404), ("*/slot/*", 403)] {
+        let lab = Lab::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
+        lab.to_the_end().await;
+        lab.faults(&format!("[{{path: '{path}', action: {{status: {status}}}}}]"));
+        lab.once().await;
+        let record = lab.record("contoso/vm");
+        assert!(matches!(record.reason, Reason::Forbidden | Reason::NotFound), "{record:?}");
+        for _ in 0..2 {
+            lab.to_the_end().await;
+            assert_eq!(lab.golives("contoso/vm"), (1, 0), "{path} {status}");
+            let record = lab.record("contoso/vm");
+            assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Refused));
+            assert!(record.error.unwrap().message.contains("422"), "the refusal is what is told");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_a_wait_for_another_offer() {
+    let lab = Lab::new("offers: {contoso/base: {}, contoso/vm: {golive: {status: 422, times: 1}}}");
+    lab.manifest("base.yaml", &live("contoso/base", ""));
+    lab.manifest("vm.yaml", &live("contoso/vm", "after: [contoso/base]"));
+    lab.to_the_end().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    lab.emulator.by_hand("contoso/base", Hand::Publish).unwrap();
+    lab.once().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::WaitingForDependency);
+    lab.to_the_end().await;
+    assert_eq!(lab.phase("contoso/base"), Phase::Live);
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
 }
 
 #[tokio::test(start_paused = true)]
