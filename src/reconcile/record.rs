@@ -275,7 +275,12 @@ pub(super) fn stopped(
     now: Timestamp,
 ) {
     let (phase, reason, why) = match end {
-        Standstill::ObserveAgain(_) | Standstill::Live | Standstill::Unwritten => return,
+        Standstill::ObserveAgain(_) | Standstill::Live => return,
+        Standstill::Unwritten => {
+            let why = "the status file could not be written, so that nothing was sent";
+            set_error(record, why.to_owned(), now);
+            return;
+        }
         Standstill::Refused(why) => (Phase::Blocked, Reason::Refused, why.clone()),
         Standstill::Unsent(obstacle) => (Phase::Blocked, obstacle.reason, obstacle.why.clone()),
         Standstill::Throttled(pause) => {

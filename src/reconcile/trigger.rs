@@ -136,8 +136,14 @@ impl Reconciler {
                 }
             }
             Command::WriteIntent(intent) => {
+                let before = self.store.get(offer);
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
-                Some(self.flush(offer).await)
+                let written = self.flush(offer).await;
+                if let (Step::NotWritten, Some(before)) = (&written, before) {
+                    // Nothing is sent, so that what was known before stands, a doubt included.
+                    self.edit(offer, target.desired, |record| *record = before);
+                }
+                Some(written)
             }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent).await;

@@ -39,6 +39,7 @@ mod secrets;
 mod signals;
 mod status;
 mod status_file;
+mod unwritten;
 mod validate;
 mod versions;
 mod wait;
