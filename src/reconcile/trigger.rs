@@ -40,6 +40,14 @@ pub(super) enum Triggered {
     Stopped,
 }
 
+/// A trigger that was carried out.
+pub(super) struct Tried {
+    /// What came of it.
+    pub(super) outcome: Triggered,
+    /// Whether a request was sent that may have been accepted.
+    pub(super) sent: bool,
+}
+
 /// What a trigger works with.
 pub(super) struct Target<'a> {
     pub(super) job: &'a Job,
@@ -67,7 +75,8 @@ impl Reconciler {
         change: &Change,
         observed: &BTreeMap<OfferId, Seen>,
         deadline: Option<Instant>,
-    ) -> Triggered {
+    ) -> Tried {
+        let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
         let (action, kind, version) = match &change.decision {
             Decision::GoLive { version } => (Action::GoLive, OperationKind::GoLive, *version),
             Decision::Publish { version } => (Action::Publish, OperationKind::Publish, *version),
@@ -75,29 +84,44 @@ impl Reconciler {
             | Decision::InSync(_)
             | Decision::Held(_)
             | Decision::Blocked(_)
-            | Decision::Failed(_) => return Triggered::Stopped,
+            | Decision::Failed(_) => return not_tried,
         };
-        let Some(desired) = job.desired.get(&change.offer) else { return Triggered::Stopped };
+        let Some(desired) = job.desired.get(&change.offer) else { return not_tried };
         let target = Target { job, policy, change, desired, observed, action, kind, version };
+        let mut sent = false;
+        let outcome = self.carry_through(&target, deadline, &mut sent).await;
+        Tried { outcome, sent }
+    }
+
+    /// Steps through the protocol to its end. `sent` becomes true where a request was sent that may
+    /// have been accepted.
+    async fn carry_through(
+        &self,
+        target: &Target<'_>,
+        deadline: Option<Instant>,
+        sent: &mut bool,
+    ) -> Triggered {
+        let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
         let (mut trigger, mut next) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
         let mut attempt = None;
         let mut revised = None;
         loop {
             let command = match next {
-                Next::Follow(sent) => return self.follow_sent(&target, &sent).await,
+                Next::Follow(sent) => return self.follow_sent(target, &sent).await,
                 Next::Stop(Standstill::ObserveAgain(_)) if revised.is_some() => {
-                    return self.revise(&target, revised).await;
+                    return self.revise(target, revised).await;
                 }
-                Next::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
+                Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
                 Next::Do(command) => command,
             };
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
             }
-            let Some(event) = self.carry_out(&target, command, &mut revised).await else {
+            let Some(event) = self.carry_out(target, command, &mut revised).await else {
                 return Triggered::Stopped;
             };
+            *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_), _));
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
             (trigger, next) = step(trigger, event, self.patience_until(deadline));
             if let Next::Do(Command::Wait(pause)) = next
