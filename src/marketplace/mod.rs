@@ -65,6 +65,8 @@ pub trait Marketplace: Send + Sync {
         precondition: &Precondition,
     ) -> Result<Offer, MarketplaceError>;
 
-    /// Starts publish, golive or cancel.
+    /// Starts publish, golive or cancel. It does not wait where the marketplace has asked to: then
+    /// nothing is sent, and the error is the [`MarketplaceError::Refused`] that asked, with the
+    /// time that is left.
     async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError>;
 }

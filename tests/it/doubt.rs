@@ -138,6 +138,47 @@ async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() 
     assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
 }
 
+/// Two offers: while `b` is asked for, the golive of `a` is answered with a pause for the whole
+/// host.
+fn paused_between_question_and_request() -> Lab {
+    let lab = Lab::new(
+        "{offers: {contoso/a: {}, contoso/b: {}}, faults: [
+            {method: POST, path: '*/a/golive', action: {status: 429, retryAfter: 100}},
+            {method: GET, path: '*/offers/b', action: {delay: 1s}}]}",
+    );
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_pause_that_keeps_a_request_back() {
+    let lab = paused_between_question_and_request();
+    let began = lab.now();
+    let stopper = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        lab.stop.cancel();
+    };
+    tokio::join!(lab.to_the_end(), stopper);
+    let took = lab.now().duration_since(began).as_secs();
+    assert!(took < 10, "it took {took} s");
+    for offer in ["contoso/a", "contoso/b"] {
+        assert_eq!(lab.record(offer).intent, None, "{offer}: nothing is in doubt");
+    }
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 0), (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_pause_keeps_back_is_sent_after_it() {
+    let lab = paused_between_question_and_request();
+    let began = lab.now();
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 0);
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((2, 1), (1, 1)));
+    let sent = lab.golive_entries().into_iter().find(|it| it.path.contains("/b/")).unwrap();
+    assert_eq!(sent.at.duration_since(began).as_secs(), 100);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_the_marketplace_to_end_a_pause() {
     let lab = Lab::vm("{}");
