@@ -106,7 +106,11 @@ impl Reconciler {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment { now: self.clock.now(), settle: self.settings.patience.settle }
+        Moment {
+            now: self.clock.now(),
+            longest_request: self.observer.marketplace.longest_request(),
+            settle: self.settings.patience.settle,
+        }
     }
 
     /// Changes an offer's record and tells, if it shows.

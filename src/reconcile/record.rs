@@ -1,5 +1,7 @@
 //! What is written down about an offer: computed in one place, from data.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, end_operation};
@@ -16,15 +18,22 @@ use crate::status::{
 pub(super) struct Moment {
     /// The time.
     pub(super) now: Timestamp,
-    /// How long an intent that left no trace is kept.
-    pub(super) settle: std::time::Duration,
+    /// How long a request may be under way.
+    pub(super) longest_request: Duration,
+    /// How long after that an intent that left no trace is kept.
+    pub(super) settle: Duration,
 }
 
 impl Moment {
+    /// Until when an intent's request may have been under way, as far as that has passed.
+    pub(super) fn latest_end(&self, intent: &Intent) -> Timestamp {
+        intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
+    }
+
     /// Whether what came of an intent's request would show by now.
     pub(super) fn has_settled(&self, intent: &Intent) -> bool {
-        let age = self.now.duration_since(intent.at);
-        std::time::Duration::try_from(age).is_ok_and(|age| age >= self.settle)
+        let since = self.now.duration_since(self.latest_end(intent));
+        Duration::try_from(since).is_ok_and(|since| since >= self.settle)
     }
 }
 
@@ -313,7 +322,7 @@ pub(super) fn stopped(
 }
 
 /// A duration as people write it, to the second.
-pub(super) fn spell(duration: std::time::Duration) -> String {
+pub(super) fn spell(duration: Duration) -> String {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     format!("{:#}", jiff::SignedDuration::from_secs(seconds))
 }

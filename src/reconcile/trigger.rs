@@ -103,7 +103,14 @@ impl Reconciler {
     ) -> Triggered {
         let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
-        let (mut trigger, mut next) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
+        let (mut trigger, mut next) = match pending {
+            None => Trigger::fresh(),
+            Some(intent) => {
+                // Whoever sent it may have been killed just now.
+                let since = self.moment().latest_end(&intent);
+                Trigger::in_doubt(intent, since)
+            }
+        };
         let mut attempt = None;
         let mut revised = None;
         loop {

@@ -86,7 +86,7 @@ pub(super) struct Exchange {
     transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
-    settings: Settings,
+    pub(super) settings: Settings,
     permits: Semaphore,
     pause: HostPause,
     rng: Mutex<fastrand::Rng>,
