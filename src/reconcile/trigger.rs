@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use super::look::refreshed;
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, heard, record};
 use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationStatus, Post,
+    Accepted, Action, MarketplaceError, OfferId, OperationKind, OperationStatus, Post,
     Precondition, Version,
 };
 use crate::operation::{
@@ -349,29 +350,6 @@ fn out_of_time(state: &State) -> Standstill {
             let why = format!("the request could not be sent yet, and {why}");
             Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
         }
-    }
-}
-
-/// What was observed before, as far as the offer itself does not say otherwise.
-fn refreshed(before: &Observation, answer: Offer) -> Observation {
-    let news = |is_new: Option<bool>| is_new.unwrap_or(false);
-    let changed = news(answer.version.map(|version| Some(version) != before.version))
-        || news(answer.status.as_ref().map(|status| !status.is_like(before.status())))
-        || news(
-            answer
-                .changed_time
-                .as_ref()
-                .zip(before.changed_time.as_ref())
-                .map(|(new, old)| !new.is_like(old)),
-        );
-    if !changed {
-        return Observation { etag: answer.etag, ..before.clone() };
-    }
-    Observation {
-        version: answer.version.or(before.version),
-        changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
-        etag: answer.etag,
-        ..Observation::of(answer.status.unwrap_or_else(|| before.status().clone()))
     }
 }
 
