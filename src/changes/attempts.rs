@@ -39,7 +39,7 @@ impl Case<'_> {
         if let Some(intent) = self.intent_for(version) {
             // Whether a retry was asked for matters no more: this is the retry.
             let newest = self.observed.newest_submission(&intent.kind, version);
-            let of_intent = newest.filter(|it| Some(&it.id) != intent.last_submission.as_ref());
+            let of_intent = newest.filter(|it| intent.is_older_than(it));
             return of_intent.map_or(Ok(None), |it| self.failure_in(it, version));
         }
         if self.retry {

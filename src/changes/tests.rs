@@ -598,6 +598,7 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
         at: now(),
         etag: None,
         kind: OperationKind::GoLive,
+        last_changed: None,
         last_submission: last.map(str::to_owned),
         request_id: crate::marketplace::RequestId::from_random([1; 16]),
         version: Version(2),
@@ -615,6 +616,34 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
     assert_eq!(failed(None).decision().reason(), Reason::OperationFailed);
     // It is the end of the attempt before.
     assert_eq!(failed(Some("sub")).decision(), Decision::GoLive { version: Version(2) });
+}
+
+#[test]
+fn attempts_that_share_an_id_are_told_apart_by_their_time() {
+    let id = "contoso$vm$2$preview";
+    let decided = |id: &str, last_changed: &str| {
+        let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).recorded(|record| {
+            record.intent = Some(Intent {
+                at: now(),
+                etag: None,
+                kind: OperationKind::GoLive,
+                last_changed: Some(ChangedTime(last_changed.to_owned())),
+                last_submission: Some(id.to_owned()),
+                request_id: crate::marketplace::RequestId::from_random([1; 16]),
+                version: Version(2),
+            });
+        });
+        let failed = submission(id, "golive", "failed", 2, "2026-11-02T00:00:00.0000000Z");
+        let scene = scene.with(|seen| {
+            seen.submissions = Some(vec![failed]);
+            seen.operations.insert(id.to_owned(), answer("failed"));
+        });
+        scene.decision()
+    };
+    let again = Decision::GoLive { version: Version(2) };
+    assert_eq!(decided(id, "2026-11-02T00:00:00Z"), again);
+    assert_eq!(decided(id, "2026-11-01T00:00:00Z").reason(), Reason::OperationFailed);
+    assert_eq!(decided("a-guid", "2026-11-01T00:00:00Z"), again);
 }
 
 // Rows 6 to 9.

@@ -30,6 +30,7 @@ fn intent(at: Timestamp) -> Intent {
         at,
         etag: Some(etag("one")),
         kind: OperationKind::GoLive,
+        last_changed: None,
         last_submission: None,
         request_id: RequestId::from_random([1; 16]),
         version: Version(2),

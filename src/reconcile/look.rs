@@ -80,10 +80,10 @@ impl Reconciler {
     async fn look_for_operation(&self, offer: &OfferId, intent: &Intent) -> Option<Look> {
         let submissions = self.observer.submissions(offer).await.ok()?;
         let newest = newest(&submissions, &intent.kind, intent.version)?;
-        let is_news = Some(&newest.id) != intent.last_submission.as_ref();
         let runs = !newest.state.is_finished();
         let operation = Some(newest.reference());
-        (is_news && runs).then(|| Look::Operation { operation, status: newest.state.clone() })
+        (intent.is_older_than(newest) && runs)
+            .then(|| Look::Operation { operation, status: newest.state.clone() })
     }
 
     /// Decides about one offer, with what was just seen of it and what the pass saw of the offers

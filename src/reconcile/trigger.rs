@@ -260,6 +260,7 @@ impl Reconciler {
             at: self.clock.now(),
             etag: observation.etag,
             kind: target.kind.clone(),
+            last_changed: newest.and_then(|it| it.changed_time.clone()),
             last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
             request_id: self.request_id(),
             version: target.version,

@@ -11,7 +11,7 @@ use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
 use crate::marketplace::{
     ChangedTime, ETag, Message, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId,
-    Step, Version,
+    Step, Submission, Version,
 };
 
 /// The version of the file's format that this golive reads and writes.
@@ -244,6 +244,9 @@ pub struct Intent {
     pub etag: Option<ETag>,
     /// What is to be started.
     pub kind: OperationKind,
+    /// When the operation in `lastSubmission` had last changed, in the marketplace's words.
+    #[serde(default)]
+    pub last_changed: Option<ChangedTime>,
     /// The newest operation of this kind that was known before the request: a newer one is the
     /// request's.
     pub last_submission: Option<String>,
@@ -251,6 +254,20 @@ pub struct Intent {
     pub request_id: RequestId,
     /// The version it is for.
     pub version: Version,
+}
+
+impl Intent {
+    /// Whether a submission was not known before the request.
+    #[must_use]
+    pub fn is_older_than(&self, submission: &Submission) -> bool {
+        if self.last_submission.as_ref() != Some(&submission.id) {
+            return true;
+        }
+        // Offers that were not migrated give the same id, `publisher$offer$version$slot`, to each
+        // attempt at a version.
+        let times = self.last_changed.as_ref().zip(submission.changed_time.as_ref());
+        submission.id.contains('$') && times.is_some_and(|(known, seen)| !seen.is_like(known))
+    }
 }
 
 /// An operation, running or finished.
@@ -400,6 +417,7 @@ pub(super) mod tests {
                 at,
                 etag: Some(ETag("\"1\"".to_owned())),
                 kind: OperationKind::GoLive,
+                last_changed: Some(ChangedTime("2026-10-30T00:00:00Z".to_owned())),
                 last_submission: None,
                 request_id: RequestId::from_random([7; 16]),
                 version: Version(2),
