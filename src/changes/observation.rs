@@ -167,7 +167,7 @@ pub fn newest<'a>(
 #[must_use]
 pub fn came_of<'a>(submissions: &'a [Submission], intent: &Intent) -> Option<&'a Submission> {
     let newest = newest(submissions, &intent.kind, intent.version);
-    newest.filter(|newest| Some(&newest.id) != intent.last_submission.as_ref())
+    newest.filter(|newest| intent.is_older_than(newest))
 }
 
 impl Submission {

@@ -11,7 +11,7 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     OfferId, OfferStatus, OperationKind, OperationRef, StatusReport, Submission, Version,
 };
-use crate::status::{OfferRecord, OperationRecord, place};
+use crate::status::{Intent, OfferRecord, OperationRecord, place};
 
 /// All that is known of one offer.
 pub(super) struct Case<'a> {
@@ -96,7 +96,8 @@ impl Case<'_> {
                 kind: submission.kind.clone(),
                 id: Some(submission.id.clone()),
                 version: submission.version(),
-                origin: self.origin_of(submission),
+                origin: self
+                    .origin_of(&submission.kind, |intent| submission.is_for(intent.version)),
                 at: None,
             }));
         }
@@ -111,14 +112,9 @@ impl Case<'_> {
             }));
         }
         // Nothing shows but the word of a list that may lag behind.
-        self.report()?;
-        Ok(Some(Tracked {
-            kind: OperationKind::Unknown(String::new()),
-            id: None,
-            version: self.observed.version,
-            origin: Origin::Elsewhere,
-            at: None,
-        }))
+        let kind = self.report()?.running_kind();
+        let origin = self.origin_of(&kind, |_| true);
+        Ok(Some(Tracked { kind, id: None, version: self.observed.version, origin, at: None }))
     }
 
     fn recorded_running(&self, operation: &OperationRecord) -> Result<Option<Tracked>, Question> {
@@ -150,11 +146,9 @@ impl Case<'_> {
     }
 
     /// An operation of the kind and version that an intent on disk names is that request's.
-    fn origin_of(&self, submission: &Submission) -> Origin {
+    fn origin_of(&self, kind: &OperationKind, is_for: impl FnOnce(&Intent) -> bool) -> Origin {
         let intent = self.recorded.and_then(|record| record.intent.as_ref());
-        let found = intent.is_some_and(|intent| {
-            intent.kind == submission.kind && submission.is_for(intent.version)
-        });
+        let found = intent.is_some_and(|intent| intent.kind == *kind && is_for(intent));
         if found { Origin::Found } else { Origin::Elsewhere }
     }
 
@@ -301,13 +295,12 @@ impl Case<'_> {
             | Decision::Blocked(_)
             | Decision::Failed(_) => return None,
         };
-        let error = self.recorded?.error.as_ref()?;
-        let refused = error.refused.as_ref()?;
+        let refused = self.recorded?.refused.as_ref()?;
         let same = refused.kind == kind
             && refused.version == version
             && refused.manifest_digest == self.desired.digest
             && refused.changed_time == self.observed.changed_time;
-        (same && !self.retry).then(|| Block::Refused(error.message.clone()))
+        (same && !self.retry).then(|| Block::Refused(refused.message.clone()))
     }
 
     pub(super) fn report(&self) -> Result<&StatusReport, Question> {

@@ -13,8 +13,8 @@ use crate::marketplace::{
     StatusReport, Step, StepStatus, Submission, Version,
 };
 use crate::status::{
-    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,
-    Reason, RefusedRecord,
+    Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason,
+    RefusedRecord,
 };
 
 const NOW: &str = "2026-11-22T12:00:00Z";
@@ -143,6 +143,7 @@ fn record(desired: &Loaded) -> OfferRecord {
         operation: None,
         phase: Phase::InProgress,
         reason: Reason::GoLiveRunning,
+        refused: None,
         since: now(),
     }
 }
@@ -604,6 +605,7 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
         at: now(),
         etag: None,
         kind: OperationKind::GoLive,
+        last_changed: None,
         last_submission: last.map(str::to_owned),
         request_id: crate::marketplace::RequestId::from_random([1; 16]),
         version: Version(2),
@@ -621,6 +623,34 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
     assert_eq!(failed(None).decision().reason(), Reason::OperationFailed);
     // It is the end of the attempt before.
     assert_eq!(failed(Some("sub")).decision(), Decision::GoLive { version: Version(2) });
+}
+
+#[test]
+fn attempts_that_share_an_id_are_told_apart_by_their_time() {
+    let id = "contoso$vm$2$preview";
+    let decided = |id: &str, last_changed: &str| {
+        let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).recorded(|record| {
+            record.intent = Some(Intent {
+                at: now(),
+                etag: None,
+                kind: OperationKind::GoLive,
+                last_changed: Some(ChangedTime(last_changed.to_owned())),
+                last_submission: Some(id.to_owned()),
+                request_id: crate::marketplace::RequestId::from_random([1; 16]),
+                version: Version(2),
+            });
+        });
+        let failed = submission(id, "golive", "failed", 2, "2026-11-02T00:00:00.0000000Z");
+        let scene = scene.with(|seen| {
+            seen.submissions = Some(vec![failed]);
+            seen.operations.insert(id.to_owned(), answer("failed"));
+        });
+        scene.decision()
+    };
+    let again = Decision::GoLive { version: Version(2) };
+    assert_eq!(decided(id, "2026-11-02T00:00:00Z"), again);
+    assert_eq!(decided(id, "2026-11-01T00:00:00Z").reason(), Reason::OperationFailed);
+    assert_eq!(decided("a-guid", "2026-11-01T00:00:00Z"), again);
 }
 
 // Rows 6 to 9.
@@ -674,10 +704,10 @@ fn a_refused_request_is_not_repeated_until_something_changes() {
             changed_time: Some(ChangedTime(changed.to_owned())),
             kind: OperationKind::GoLive,
             manifest_digest: digest.to_owned(),
+            message: "no".to_owned(),
             version: Version(2),
         };
-        let error = ErrorRecord { at: now(), message: "no".to_owned(), refused: Some(refused) };
-        scene.clone().recorded(|record| record.error = Some(error))
+        scene.clone().recorded(|record| record.refused = Some(refused))
     };
     let same = "2026-11-01T00:00:00.0000000Z";
     let again = Decision::GoLive { version: Version(2) };

@@ -11,6 +11,8 @@ pub mod portal;
 mod text;
 mod text_enum;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use error::{MarketplaceError, Refusal};
@@ -27,6 +29,11 @@ pub use text::{clean_line, plain_text};
 /// acceptance).
 #[async_trait]
 pub trait Marketplace: Send + Sync {
+    /// How long a request may be under way at most, from when it is handed over.
+    fn longest_request(&self) -> Duration {
+        Duration::from_mins(2)
+    }
+
     /// All offers of a publisher, in one request.
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError>;
 
@@ -65,6 +72,8 @@ pub trait Marketplace: Send + Sync {
         precondition: &Precondition,
     ) -> Result<Offer, MarketplaceError>;
 
-    /// Starts publish, golive or cancel.
+    /// Starts publish, golive or cancel. It does not wait where the marketplace has asked to: then
+    /// nothing is sent, and the error is the [`MarketplaceError::Refused`] that asked, with the
+    /// time that is left.
     async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError>;
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Message, Step};
+use super::operation::{Message, OperationKind, Step, StepStatus};
 use super::text_enum::text_enum;
 use super::{OfferId, PublisherId};
 
@@ -150,6 +150,21 @@ pub struct StatusReport {
     pub steps: Vec<Step>,
     /// What the marketplace says about the operation as a whole.
     pub messages: Vec<Message>,
+}
+
+impl StatusReport {
+    /// What runs, as far as the steps tell: while the publisher's sign-off is yet to come, it is a
+    /// publish. Where it is past, or where there is no such step, they tell too little.
+    #[must_use]
+    pub fn running_kind(&self) -> OperationKind {
+        let mut steps = self.steps.iter();
+        let sign_off = steps.find(|step| step.id.eq_ignore_ascii_case("publisher-signoff"));
+        if sign_off.is_some_and(|step| step.status == StepStatus::NotStarted) {
+            OperationKind::Publish
+        } else {
+            OperationKind::Unknown(String::new())
+        }
+    }
 }
 
 impl OfferSummary {

@@ -30,6 +30,7 @@ fn intent(at: Timestamp) -> Intent {
         at,
         etag: Some(etag("one")),
         kind: OperationKind::GoLive,
+        last_changed: None,
         last_submission: None,
         request_id: RequestId::from_random([1; 16]),
         version: Version(2),
@@ -197,14 +198,14 @@ fn every_way_through_the_protocol_ends_and_none_sends_twice_in_doubt() {
 fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
     let found = intent(start());
     let walk = Walk { on_disk: Some(found.clone()), doubt: Some(start()), ..Walk::default() };
-    let (trigger, next) = Trigger::in_doubt(found);
+    let (trigger, next) = Trigger::in_doubt(found, start());
     assert_eq!(next, Next::Do(Command::Look));
     explore(&trigger, next, start(), &walk, 40, &mut BTreeMap::new());
 }
 
 #[test]
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
-    let (trigger, _) = Trigger::in_doubt(intent(start()));
+    let (trigger, _) = Trigger::in_doubt(intent(start()), start());
     let at = start() + PATIENCE.settle;
     let fresh = RequestId::from_random([9; 16]);
     let look = Look::StillWaiting { etag: Some(etag("one")) };
@@ -216,7 +217,7 @@ fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
 
 #[test]
 fn a_clock_that_was_set_back_makes_golive_wait_longer_not_shorter() {
-    let (trigger, _) = Trigger::in_doubt(intent(start()));
+    let (trigger, _) = Trigger::in_doubt(intent(start()), start());
     let look = Look::StillWaiting { etag: Some(etag("one")) };
     let at = start() - Duration::from_hours(5);
     let event = Event::Looked { look, at, fresh: RequestId::from_random([9; 16]) };
@@ -226,7 +227,7 @@ fn a_clock_that_was_set_back_makes_golive_wait_longer_not_shorter() {
 
 #[test]
 fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_from_now() {
-    let (mut trigger, mut next) = Trigger::in_doubt(intent(start()));
+    let (mut trigger, mut next) = Trigger::in_doubt(intent(start()), start());
     let mut now = start() - Duration::from_hours(5);
     let mut waited = Duration::ZERO;
     loop {
@@ -253,7 +254,7 @@ fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_
 #[test]
 fn without_a_tag_nothing_is_sent_again() {
     let found = Intent { etag: None, ..intent(start()) };
-    let (trigger, _) = Trigger::in_doubt(found);
+    let (trigger, _) = Trigger::in_doubt(found, start());
     let look = Look::StillWaiting { etag: None };
     let at = start() + PATIENCE.settle;
     let event = Event::Looked { look, at, fresh: RequestId::from_random([9; 16]) };

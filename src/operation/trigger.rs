@@ -22,7 +22,7 @@ use crate::status::{Intent, Reason};
 /// How often, and for how long, one trigger is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long after the intent a request that left no trace may be sent again (`--settle`).
+    /// How long after its end a request that left no trace may be sent again (`--settle`).
     pub settle: Duration,
     /// How often the request is sent at most.
     pub attempts: u32,
@@ -42,7 +42,7 @@ pub enum State {
     /// The request is under way.
     Sending(Intent),
     /// The request may have been accepted. The doubt began at the time: when no answer came, or,
-    /// where a run begins with it, when the intent was written.
+    /// where a run begins with it, when the request can't have been under way any more.
     Doubting(Intent, Timestamp),
     /// The operation is being written in the place of the intent.
     Recording(Sent),
@@ -224,10 +224,10 @@ impl Trigger {
         (Self { state: State::Checking, sent: 0, looks: 0 }, Next::Do(Command::Check))
     }
 
-    /// A trigger of which an intent was found on disk, without an operation.
+    /// A trigger of which an intent was found on disk, without an operation. Its request may have
+    /// been under way until `since` (UTC).
     #[must_use]
-    pub fn in_doubt(intent: Intent) -> (Self, Next) {
-        let since = intent.at;
+    pub fn in_doubt(intent: Intent, since: Timestamp) -> (Self, Next) {
         (Self { state: State::Doubting(intent, since), sent: 1, looks: 0 }, Next::Do(Command::Look))
     }
 }

@@ -12,7 +12,8 @@ use super::observe::{describe, is_expired};
 use super::{Job, Reconciler, RunError, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen, may_not_show_yet};
 use crate::marketplace::{
-    MarketplaceError, OfferId, OfferStatus, Operation, OperationRef, OperationStatus, Polled,
+    MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
+    OperationStatus, Polled,
 };
 use crate::operation::{Follow, FollowCommand, FollowEvent};
 use crate::report::Event;
@@ -100,6 +101,10 @@ impl Reconciler {
                 OperationStatus::Running
             }
             OfferStatus::Failed => OperationStatus::Failed,
+            // What a publish can do is done.
+            OfferStatus::WaitingForPublisherReview if operation.kind == OperationKind::Publish => {
+                OperationStatus::Succeeded
+            }
             OfferStatus::Canceled
             | OfferStatus::NeverPublished
             | OfferStatus::WaitingForPublisherReview => OperationStatus::Canceled,

@@ -8,7 +8,9 @@ use crate::changes::{
     Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, came_of,
     with_dependencies,
 };
-use crate::marketplace::{OfferId, OperationKind, OperationRef, OperationStatus, Submission};
+use crate::marketplace::{
+    Offer, OfferId, OperationKind, OperationRef, OperationStatus, Submission,
+};
 use crate::operation::Look;
 use crate::status::Intent;
 
@@ -130,5 +132,28 @@ impl Reconciler {
             )
             | None => (observation, change),
         }
+    }
+}
+
+/// What was observed before, as far as the offer itself does not say otherwise.
+pub(super) fn refreshed(before: &Observation, answer: Offer) -> Observation {
+    let news = |is_new: Option<bool>| is_new.unwrap_or(false);
+    let changed = news(answer.version.map(|version| Some(version) != before.version))
+        || news(answer.status.as_ref().map(|status| !status.is_like(before.status())))
+        || news(
+            answer
+                .changed_time
+                .as_ref()
+                .zip(before.changed_time.as_ref())
+                .map(|(new, old)| !new.is_like(old)),
+        );
+    if !changed {
+        return Observation { etag: answer.etag, ..before.clone() };
+    }
+    Observation {
+        version: answer.version.or(before.version),
+        changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
+        etag: answer.etag,
+        ..Observation::of(answer.status.unwrap_or_else(|| before.status().clone()))
     }
 }

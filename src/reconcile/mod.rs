@@ -53,7 +53,8 @@ pub struct Settings {
 pub struct Guard {
     /// The digest of the reviewed change set (`--expect`).
     pub expect: Option<String>,
-    /// How many requests may be sent in all (`--max-changes`).
+    /// How many requests may be sent in all (`--max-changes`), those counted that were accepted or
+    /// may have been.
     pub max_changes: Option<usize>,
 }
 

@@ -24,7 +24,22 @@ const MAX_CONFLICTS: u32 = 3;
 pub(super) struct Run {
     planned: Option<ChangeSet>,
     triggered: usize,
+    /// The changes whose requests may have been accepted.
+    sent: usize,
+    /// The offers among them of which that is not known yet.
+    in_doubt: BTreeSet<OfferId>,
     conflicts: BTreeMap<OfferId, u32>,
+}
+
+impl Run {
+    /// Counts what was sent for an offer. What is sent again, an answer being lost, is one change.
+    fn count(&mut self, offer: &OfferId, sent: bool, in_doubt: bool) {
+        let counted = self.in_doubt.remove(offer);
+        self.sent += usize::from(sent && !counted);
+        if in_doubt && (sent || counted) {
+            self.in_doubt.insert(offer.clone());
+        }
+    }
 }
 
 impl Reconciler {
@@ -63,6 +78,8 @@ impl Reconciler {
         if !violations.is_empty() {
             return Err(RunError::Unsound(violations));
         }
+        // What was found, or found to be over, is in doubt no more.
+        run.in_doubt.retain(|offer| recorded.get(offer).is_some_and(|it| it.intent.is_some()));
         guard(job, run, &changes)?;
         self.reporter.report(&Event::Planned(&changes));
         for change in &changes.changes {
@@ -92,7 +109,11 @@ impl Reconciler {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment { now: self.clock.now(), settle: self.settings.patience.settle }
+        Moment {
+            now: self.clock.now(),
+            longest_request: self.observer.marketplace.longest_request(),
+            settle: self.settings.patience.settle,
+        }
     }
 
     /// Changes an offer's record and tells, if it shows.
@@ -137,8 +158,10 @@ impl Reconciler {
             .collect::<Vec<_>>()
             .await;
         let mut again = false;
-        for (offer, result) in results {
-            match result {
+        for (offer, tried) in results {
+            let in_doubt = self.store.get(offer).is_some_and(|record| record.intent.is_some());
+            run.count(offer, tried.sent, in_doubt);
+            match tried.outcome {
                 Triggered::Running => run.triggered += 1,
                 Triggered::Over => {
                     run.triggered += 1;
@@ -212,7 +235,8 @@ fn guard(job: &Job, run: &Run, changes: &ChangeSet) -> Result<(), RunError> {
             return Err(RunError::Unexpected { expected: expected.clone(), found });
         }
     }
-    let found = run.triggered + allowed(job, run, changes).count();
+    let new = allowed(job, run, changes).filter(|change| !run.in_doubt.contains(&change.offer));
+    let found = run.sent + new.count();
     match job.guard.max_changes {
         Some(allowed) if found > allowed => Err(RunError::TooMany { found, allowed }),
         Some(_) | None => Ok(()),

@@ -1,5 +1,7 @@
 //! What is written down about an offer: computed in one place, from data.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_success, end_operation};
@@ -16,15 +18,22 @@ use crate::status::{
 pub(super) struct Moment {
     /// The time.
     pub(super) now: Timestamp,
-    /// How long an intent that left no trace is kept.
-    pub(super) settle: std::time::Duration,
+    /// How long a request may be under way.
+    pub(super) longest_request: Duration,
+    /// How long after that an intent that left no trace is kept.
+    pub(super) settle: Duration,
 }
 
 impl Moment {
+    /// Until when an intent's request may have been under way, as far as that has passed.
+    pub(super) fn latest_end(&self, intent: &Intent) -> Timestamp {
+        intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
+    }
+
     /// Whether what came of an intent's request would show by now.
     pub(super) fn has_settled(&self, intent: &Intent) -> bool {
-        let age = self.now.duration_since(intent.at);
-        std::time::Duration::try_from(age).is_ok_and(|age| age >= self.settle)
+        let since = self.now.duration_since(self.latest_end(intent));
+        Duration::try_from(since).is_ok_and(|since| since >= self.settle)
     }
 }
 
@@ -46,6 +55,7 @@ pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferReco
         operation: None,
         phase: Phase::Blocked,
         reason: Reason::Unreachable,
+        refused: None,
         since: now,
     }
 }
@@ -76,6 +86,7 @@ pub(super) fn decided(
             | Decision::Blocked(_) => {}
         }
         settle_intent(record, &change.decision, moment);
+        settle_refusal(record, &change.decision, observation, desired);
     }
     let could_not_ask = match &change.decision {
         Decision::Blocked(
@@ -90,13 +101,20 @@ pub(super) fn decided(
         | Decision::Failed(_) => None,
     };
     let known_before = record.observed.is_some();
-    if let Some(why) = could_not_ask {
-        // What the marketplace refused stays refused while it can't be asked.
-        if record.error.as_ref().is_none_or(|error| error.refused.is_none()) {
-            set_error(record, why.clone(), None, moment.now);
+    match (could_not_ask, &change.decision) {
+        (Some(why), _) | (None, Decision::Blocked(Block::Refused(why))) => {
+            set_error(record, why.clone(), moment.now);
         }
-    } else if !matches!(change.decision, Decision::Blocked(Block::Refused(_))) {
-        record.error = None;
+        (
+            None,
+            Decision::Blocked(_)
+            | Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Failed(_),
+        ) => record.error = None,
     }
     record.next_check_at = match &change.decision {
         Decision::Held(Hold::Scheduled(until)) => Some(*until),
@@ -133,16 +151,9 @@ fn set_phase(
     record.message = message;
 }
 
-fn set_error(
-    record: &mut OfferRecord,
-    message: String,
-    refused: Option<RefusedRecord>,
-    now: Timestamp,
-) {
-    let same =
-        record.error.as_ref().is_some_and(|it| it.message == message && it.refused == refused);
-    if !same {
-        record.error = Some(ErrorRecord { at: now, message, refused });
+fn set_error(record: &mut OfferRecord, message: String, now: Timestamp) {
+    if record.error.as_ref().is_none_or(|error| error.message != message) {
+        record.error = Some(ErrorRecord::new(now, message));
     }
 }
 
@@ -200,7 +211,31 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Observation, now: T
 
 /// A poll was not answered. That is no state of the operation.
 pub(super) fn poll_failed(record: &mut OfferRecord, why: String, now: Timestamp) {
-    set_error(record, why, None, now);
+    set_error(record, why, now);
+}
+
+/// Forgets a refusal once what was refused is done, something else was done, or manifest or offer
+/// have changed.
+fn settle_refusal(
+    record: &mut OfferRecord,
+    decision: &Decision,
+    seen: &Observation,
+    desired: &Loaded,
+) {
+    let Some(refused) = &record.refused else { return };
+    let changed =
+        refused.manifest_digest != desired.digest || refused.changed_time != seen.changed_time;
+    let overcome = match decision {
+        Decision::InSync(_) | Decision::Track(_) => true,
+        Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Held(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => false,
+    };
+    if changed || overcome {
+        record.refused = None;
+    }
 }
 
 /// Drops an intent once what was seen settles it.
@@ -227,6 +262,7 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     record.intent = Some(intent.clone());
     record.attempts = record.attempts.saturating_add(1);
     record.error = None;
+    record.refused = None;
     if let (Some(observed), Some(etag)) = (&mut record.observed, &intent.etag) {
         observed.etag = Some(etag.clone());
     }
@@ -248,7 +284,12 @@ pub(super) fn stopped(
     now: Timestamp,
 ) {
     let (phase, reason, why) = match end {
-        Standstill::ObserveAgain(_) | Standstill::Live | Standstill::Unwritten => return,
+        Standstill::ObserveAgain(_) | Standstill::Live => return,
+        Standstill::Unwritten => {
+            let why = "the status file could not be written, so that nothing was sent";
+            set_error(record, why.to_owned(), now);
+            return;
+        }
         Standstill::Refused(why) => (Phase::Blocked, Reason::Refused, why.clone()),
         Standstill::Unsent(obstacle) => (Phase::Blocked, obstacle.reason, obstacle.why.clone()),
         Standstill::Throttled(pause) => {
@@ -263,23 +304,25 @@ pub(super) fn stopped(
             let why = format!(
                 "it is not known whether the request was accepted: {why}; the next run looks again"
             );
-            set_error(record, why, None, now);
+            set_error(record, why, now);
             return;
         }
     };
-    let refused =
-        attempt.filter(|_| matches!(end, Standstill::Refused(_))).map(|intent| RefusedRecord {
+    if let (Standstill::Refused(_), Some(intent)) = (end, attempt) {
+        record.refused = Some(RefusedRecord {
             changed_time: record.observed.as_ref().and_then(|it| it.changed_time.clone()),
             kind: intent.kind.clone(),
             manifest_digest: desired.digest.clone(),
+            message: why.clone(),
             version: intent.version,
         });
-    set_error(record, why.clone(), refused, now);
+    }
+    set_error(record, why.clone(), now);
     set_phase(record, phase, reason, why, now);
 }
 
 /// A duration as people write it, to the second.
-pub(super) fn spell(duration: std::time::Duration) -> String {
+pub(super) fn spell(duration: Duration) -> String {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     format!("{:#}", jiff::SignedDuration::from_secs(seconds))
 }
@@ -287,6 +330,6 @@ pub(super) fn spell(duration: std::time::Duration) -> String {
 /// The offer changed under every try.
 pub(super) fn conflicted(record: &mut OfferRecord, why: &str, now: Timestamp) {
     let why = format!("the offer changed whenever the request was to be sent: {why}");
-    set_error(record, why.clone(), None, now);
+    set_error(record, why.clone(), now);
     set_phase(record, Phase::Blocked, Reason::Conflict, why, now);
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
+use super::look::refreshed;
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, heard, record};
 use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Action, MarketplaceError, Offer, OfferId, OperationKind, OperationStatus, Post,
+    Accepted, Action, MarketplaceError, OfferId, OperationKind, OperationStatus, Post,
     Precondition, Version,
 };
 use crate::operation::{
@@ -40,6 +41,14 @@ pub(super) enum Triggered {
     Stopped,
 }
 
+/// A trigger that was carried out.
+pub(super) struct Tried {
+    /// What came of it.
+    pub(super) outcome: Triggered,
+    /// Whether a request was sent that may have been accepted.
+    pub(super) sent: bool,
+}
+
 /// What a trigger works with.
 pub(super) struct Target<'a> {
     pub(super) job: &'a Job,
@@ -67,7 +76,8 @@ impl Reconciler {
         change: &Change,
         observed: &BTreeMap<OfferId, Seen>,
         deadline: Option<Instant>,
-    ) -> Triggered {
+    ) -> Tried {
+        let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
         let (action, kind, version) = match &change.decision {
             Decision::GoLive { version } => (Action::GoLive, OperationKind::GoLive, *version),
             Decision::Publish { version } => (Action::Publish, OperationKind::Publish, *version),
@@ -75,29 +85,51 @@ impl Reconciler {
             | Decision::InSync(_)
             | Decision::Held(_)
             | Decision::Blocked(_)
-            | Decision::Failed(_) => return Triggered::Stopped,
+            | Decision::Failed(_) => return not_tried,
         };
-        let Some(desired) = job.desired.get(&change.offer) else { return Triggered::Stopped };
+        let Some(desired) = job.desired.get(&change.offer) else { return not_tried };
         let target = Target { job, policy, change, desired, observed, action, kind, version };
+        let mut sent = false;
+        let outcome = self.carry_through(&target, deadline, &mut sent).await;
+        Tried { outcome, sent }
+    }
+
+    /// Steps through the protocol to its end. `sent` becomes true where a request was sent that may
+    /// have been accepted.
+    async fn carry_through(
+        &self,
+        target: &Target<'_>,
+        deadline: Option<Instant>,
+        sent: &mut bool,
+    ) -> Triggered {
+        let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
-        let (mut trigger, mut next) = pending.map_or_else(Trigger::fresh, Trigger::in_doubt);
+        let (mut trigger, mut next) = match pending {
+            None => Trigger::fresh(),
+            Some(intent) => {
+                // Whoever sent it may have been killed just now.
+                let since = self.moment().latest_end(&intent);
+                Trigger::in_doubt(intent, since)
+            }
+        };
         let mut attempt = None;
         let mut revised = None;
         loop {
             let command = match next {
-                Next::Follow(sent) => return self.follow_sent(&target, &sent).await,
+                Next::Follow(sent) => return self.follow_sent(target, &sent).await,
                 Next::Stop(Standstill::ObserveAgain(_)) if revised.is_some() => {
-                    return self.revise(&target, revised).await;
+                    return self.revise(target, revised).await;
                 }
-                Next::Stop(end) => return self.stop_at(&target, end, attempt.as_ref()).await,
+                Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
                 Next::Do(command) => command,
             };
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
             }
-            let Some(event) = self.carry_out(&target, command, &mut revised).await else {
+            let Some(event) = self.carry_out(target, command, &mut revised).await else {
                 return Triggered::Stopped;
             };
+            *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_), _));
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
             (trigger, next) = step(trigger, event, self.patience_until(deadline));
             if let Next::Do(Command::Wait(pause)) = next
@@ -136,8 +168,14 @@ impl Reconciler {
                 }
             }
             Command::WriteIntent(intent) => {
+                let before = self.store.get(offer);
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
-                Some(self.flush(offer).await)
+                let written = self.flush(offer).await;
+                if let (Step::NotWritten, Some(before)) = (&written, before) {
+                    // Nothing is sent, so that what was known before stands, a doubt included.
+                    self.edit(offer, target.desired, |record| *record = before);
+                }
+                Some(written)
             }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent).await;
@@ -222,6 +260,7 @@ impl Reconciler {
             at: self.clock.now(),
             etag: observation.etag,
             kind: target.kind.clone(),
+            last_changed: newest.and_then(|it| it.changed_time.clone()),
             last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
             request_id: self.request_id(),
             version: target.version,
@@ -312,29 +351,6 @@ fn out_of_time(state: &State) -> Standstill {
             let why = format!("the request could not be sent yet, and {why}");
             Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
         }
-    }
-}
-
-/// What was observed before, as far as the offer itself does not say otherwise.
-fn refreshed(before: &Observation, answer: Offer) -> Observation {
-    let news = |is_new: Option<bool>| is_new.unwrap_or(false);
-    let changed = news(answer.version.map(|version| Some(version) != before.version))
-        || news(answer.status.as_ref().map(|status| !status.is_like(before.status())))
-        || news(
-            answer
-                .changed_time
-                .as_ref()
-                .zip(before.changed_time.as_ref())
-                .map(|(new, old)| !new.is_like(old)),
-        );
-    if !changed {
-        return Observation { etag: answer.etag, ..before.clone() };
-    }
-    Observation {
-        version: answer.version.or(before.version),
-        changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
-        etag: answer.etag,
-        ..Observation::of(answer.status.unwrap_or_else(|| before.status().clone()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
 use crate::marketplace::{
     ChangedTime, ETag, Message, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId,
-    Step, Version,
+    Step, Submission, Version,
 };
 
 /// The version of the file's format that this golive reads and writes.
@@ -157,6 +157,9 @@ pub struct OfferRecord {
     pub phase: Phase,
     /// Why.
     pub reason: Reason,
+    /// The request that was refused for good, while neither manifest nor offer has changed since.
+    #[serde(default)]
+    pub refused: Option<RefusedRecord>,
     /// Since when phase and reason are what they are (UTC).
     pub since: Timestamp,
 }
@@ -166,6 +169,15 @@ impl OfferRecord {
     #[must_use]
     pub fn running(&self) -> Option<&OperationRecord> {
         self.operation.as_ref().filter(|operation| !operation.status.is_finished())
+    }
+
+    /// Brings what an early file has in another place to where it belongs.
+    pub(super) fn move_refusal(&mut self) {
+        let Some(error) = &mut self.error else { return };
+        if let Some(refused) = error.refused.take() {
+            let message = error.message.clone();
+            self.refused.get_or_insert(RefusedRecord { message, ..refused });
+        }
     }
 
     /// Puts a new operation in the place of the present one, which goes to the history. The same
@@ -232,6 +244,9 @@ pub struct Intent {
     pub etag: Option<ETag>,
     /// What is to be started.
     pub kind: OperationKind,
+    /// When the operation in `lastSubmission` had last changed, in the marketplace's words.
+    #[serde(default)]
+    pub last_changed: Option<ChangedTime>,
     /// The newest operation of this kind that was known before the request: a newer one is the
     /// request's.
     pub last_submission: Option<String>,
@@ -239,6 +254,20 @@ pub struct Intent {
     pub request_id: RequestId,
     /// The version it is for.
     pub version: Version,
+}
+
+impl Intent {
+    /// Whether a submission was not known before the request.
+    #[must_use]
+    pub fn is_older_than(&self, submission: &Submission) -> bool {
+        if self.last_submission.as_ref() != Some(&submission.id) {
+            return true;
+        }
+        // Offers that were not migrated give the same id, `publisher$offer$version$slot`, to each
+        // attempt at a version.
+        let times = self.last_changed.as_ref().zip(submission.changed_time.as_ref());
+        submission.id.contains('$') && times.is_some_and(|(known, seen)| !seen.is_like(known))
+    }
 }
 
 /// An operation, running or finished.
@@ -330,8 +359,18 @@ pub struct ErrorRecord {
     pub at: Timestamp,
     /// What, as a sentence; then what to do about it, where golive knows.
     pub message: String,
-    /// The request that was refused for good, where that is what went wrong.
-    pub refused: Option<RefusedRecord>,
+    /// Where early files have it; [`OfferRecord::refused`] is its place.
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    pub(super) refused: Option<RefusedRecord>,
+}
+
+impl ErrorRecord {
+    /// What went wrong, and when (UTC).
+    #[must_use]
+    pub fn new(at: Timestamp, message: String) -> Self {
+        Self { at, message, refused: None }
+    }
 }
 
 /// A request that the marketplace refused (400 or 422). It is not repeated for the same version
@@ -345,6 +384,9 @@ pub struct RefusedRecord {
     pub kind: OperationKind,
     /// The digest of the manifest for which it was sent.
     pub manifest_digest: String,
+    /// What the marketplace said, as a sentence.
+    #[serde(default)]
+    pub message: String,
     /// The version it was for.
     pub version: Version,
 }
@@ -369,21 +411,13 @@ pub(super) mod tests {
         };
         OfferRecord {
             attempts: 1,
-            error: Some(ErrorRecord {
-                at,
-                message: "no".to_owned(),
-                refused: Some(RefusedRecord {
-                    changed_time: None,
-                    kind: OperationKind::GoLive,
-                    manifest_digest: "sha256:00".to_owned(),
-                    version: Version(2),
-                }),
-            }),
+            error: Some(ErrorRecord::new(at, "no".to_owned())),
             history: Vec::new(),
             intent: Some(Intent {
                 at,
                 etag: Some(ETag("\"1\"".to_owned())),
                 kind: OperationKind::GoLive,
+                last_changed: Some(ChangedTime("2026-10-30T00:00:00Z".to_owned())),
                 last_submission: None,
                 request_id: RequestId::from_random([7; 16]),
                 version: Version(2),
@@ -407,6 +441,13 @@ pub(super) mod tests {
             operation: Some(operation("a")),
             phase: Phase::InProgress,
             reason: Reason::GoLiveRunning,
+            refused: Some(RefusedRecord {
+                changed_time: None,
+                kind: OperationKind::GoLive,
+                manifest_digest: "sha256:00".to_owned(),
+                message: "no".to_owned(),
+                version: Version(2),
+            }),
             since: at,
         }
         .with_step(step)

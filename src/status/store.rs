@@ -81,7 +81,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     }
     let broken =
         |line, column, what| StoreError::Broken { path: path.to_owned(), line, column, what };
-    let file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
+    let mut file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
         let what = error.to_string();
         // serde_json ends its message with the position, which stands in front here.
         let what = what.split(" at line ").next().unwrap_or(&what);
@@ -91,6 +91,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     if file.schema != SCHEMA_VERSION {
         return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
     }
+    file.offers.values_mut().for_each(OfferRecord::move_refusal);
     Ok(file)
 }
 
@@ -262,6 +263,23 @@ mod tests {
         store.edit(&offer, record, |_| ());
         store.commit().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn an_early_file_that_has_the_refusal_with_the_error_is_read() {
+        let mut file = StatusFile::empty(SystemClock.now());
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        file.offers.insert(offer.clone(), record());
+        let mut early = serde_json::to_value(&file).unwrap();
+        let entry = &mut early["offers"]["contoso/vm"];
+        let mut refused = entry.as_object_mut().unwrap().remove("refused").unwrap();
+        refused.as_object_mut().unwrap().remove("message");
+        entry["error"]["refused"] = refused;
+        let read = parse(Path::new("x"), early.to_string().as_bytes()).unwrap();
+        assert_eq!(read, file);
+        early["offers"]["contoso/vm"]["error"]["refused"] = serde_json::Value::Null;
+        let read = parse(Path::new("x"), early.to_string().as_bytes()).unwrap();
+        assert_eq!(read.offers[&offer].refused, None);
     }
 
     #[test]

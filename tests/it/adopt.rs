@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use golive::emulator::Hand;
+use golive::marketplace::{OperationKind, OperationStatus};
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
 use crate::lab::Lab;
-use crate::place::{Place, STATUS, live};
+use crate::place::{Place, STATUS, live, manifest};
 
 #[test]
 fn a_deleted_status_file_costs_requests_and_no_second_golive() {
@@ -107,4 +108,50 @@ async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
         assert_eq!((live, lab.phase("contoso/vm")), (version, Phase::Live));
     }
     assert_eq!(lab.record("contoso/vm").history.len(), 3);
+}
+
+/// What runs shows in the offer's status alone: the marketplace lists no operations.
+fn unlisted(behaviour: &str) -> Lab {
+    let faults = "[{path: '*/submissions', count: always, action: {status: 200, body: '[]'}}]";
+    Lab::faulty_vm(behaviour, faults)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_that_no_list_names_ends_in_preview_and_the_golive_follows() {
+    for versions in ["previewVersion: 1", "previewVersion: 2, liveVersion: 1"] {
+        let lab =
+            unlisted(&format!("{{{versions}, status: Running, operation: publish, stepTime: 5m}}"));
+        let outcome = lab.to_the_end().await;
+        assert_eq!(outcome.problems(), 0, "{versions}: {:?}", outcome.records);
+        assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+        let publish = &lab.record("contoso/vm").history[0];
+        assert_eq!(publish.kind, OperationKind::Publish);
+        assert_eq!(publish.status, OperationStatus::Succeeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end() {
+    let lab = unlisted("{status: NeverPublished, header: none, stepTime: 5m}");
+    lab.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
+    let outcome = lab.to_the_end().await;
+    assert_eq!((outcome.problems(), lab.phase("contoso/vm")), (0, Phase::Preview));
+    let publish = lab.record("contoso/vm").operation.unwrap();
+    assert_eq!(
+        (publish.kind, publish.status),
+        (OperationKind::Publish, OperationStatus::Succeeded)
+    );
+    assert!(!publish.adopted && publish.request_id.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_golive_that_no_list_names_and_another_hand_cancels_is_not_repeated() {
+    let lab = unlisted("{status: Running, operation: golive, stepTime: 10m}");
+    lab.once().await;
+    lab.emulator.by_hand("contoso/vm", Hand::Cancel).unwrap();
+    for _ in 0..3 {
+        lab.to_the_end().await;
+        assert_eq!(lab.record("contoso/vm").reason, Reason::OperationCanceled);
+    }
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
 }

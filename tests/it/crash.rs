@@ -80,6 +80,45 @@ async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
     assert_eq!(again.if_match, intent.etag.map(|etag| etag.0));
 }
 
+/// A way on which the first golive takes 55 seconds to arrive, whatever becomes of its sender.
+struct Slow {
+    inner: Arc<dyn Transport>,
+    sent: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Slow {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let is_golive = request.uri().path().ends_with("/golive");
+        if !is_golive || self.sent.fetch_add(1, Ordering::SeqCst) > 0 {
+            return self.inner.send(request).await;
+        }
+        let inner = Arc::clone(&self.inner);
+        let arrives = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(55)).await;
+            inner.send(request).await
+        });
+        arrives.await.unwrap()
+    }
+}
+
+impl std::fmt::Debug for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Slow")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
+    let lab = Lab::vm("{stepTime: 1h}");
+    let lab = lab.with_transport(|inner| Arc::new(Slow { inner, sent: AtomicUsize::new(0) }));
+    let dies = tokio::time::timeout(Duration::from_secs(40), lab.once());
+    assert!(dies.await.is_err(), "it dies, longer after the intent than it takes to settle");
+    lab.once().await;
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::InProgress));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
     let lab = dies_while_sending("{}", "before").await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use golive::emulator::Hand;
 use golive::marketplace::OperationKind;
 use golive::status::{Phase, Reason};
 use http::Method;
@@ -64,6 +65,41 @@ async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_what_else_is_in_the_way() {
+    for (path, status) in [("*/offers", 403), ("*/offers", 404), ("*/slot/*", 403)] {
+        let lab = Lab::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
+        lab.to_the_end().await;
+        lab.faults(&format!("[{{path: '{path}', action: {{status: {status}}}}}]"));
+        lab.once().await;
+        let record = lab.record("contoso/vm");
+        assert!(matches!(record.reason, Reason::Forbidden | Reason::NotFound), "{record:?}");
+        for _ in 0..2 {
+            lab.to_the_end().await;
+            assert_eq!(lab.golives("contoso/vm"), (1, 0), "{path} {status}");
+            let record = lab.record("contoso/vm");
+            assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Refused));
+            assert!(record.error.unwrap().message.contains("422"), "the refusal is what is told");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_outlasts_a_wait_for_another_offer() {
+    let lab = Lab::new("offers: {contoso/base: {}, contoso/vm: {golive: {status: 422, times: 1}}}");
+    lab.manifest("base.yaml", &live("contoso/base", ""));
+    lab.manifest("vm.yaml", &live("contoso/vm", "after: [contoso/base]"));
+    lab.to_the_end().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    lab.emulator.by_hand("contoso/base", Hand::Publish).unwrap();
+    lab.once().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::WaitingForDependency);
+    lab.to_the_end().await;
+    assert_eq!(lab.phase("contoso/base"), Phase::Live);
+    assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
+    assert_eq!(lab.golives("contoso/vm"), (1, 0), "it is not repeated");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_offer_without_a_manifest_leaves_the_file_when_its_operation_has_expired() {
     let lab = Lab::vm("{stepTime: 10m, expire: {finished: true}}");
     lab.once().await;
@@ -100,6 +136,47 @@ async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() 
     lab.once().await;
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
+}
+
+/// Two offers: while `b` is asked for, the golive of `a` is answered with a pause for the whole
+/// host.
+fn paused_between_question_and_request() -> Lab {
+    let lab = Lab::new(
+        "{offers: {contoso/a: {}, contoso/b: {}}, faults: [
+            {method: POST, path: '*/a/golive', action: {status: 429, retryAfter: 100}},
+            {method: GET, path: '*/offers/b', action: {delay: 1s}}]}",
+    );
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_pause_that_keeps_a_request_back() {
+    let lab = paused_between_question_and_request();
+    let began = lab.now();
+    let stopper = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        lab.stop.cancel();
+    };
+    tokio::join!(lab.to_the_end(), stopper);
+    let took = lab.now().duration_since(began).as_secs();
+    assert!(took < 10, "it took {took} s");
+    for offer in ["contoso/a", "contoso/b"] {
+        assert_eq!(lab.record(offer).intent, None, "{offer}: nothing is in doubt");
+    }
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 0), (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_a_pause_keeps_back_is_sent_after_it() {
+    let lab = paused_between_question_and_request();
+    let began = lab.now();
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 0);
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((2, 1), (1, 1)));
+    let sent = lab.golive_entries().into_iter().find(|it| it.path.contains("/b/")).unwrap();
+    assert_eq!(sent.at.duration_since(began).as_secs(), 100);
 }
 
 #[tokio::test(start_paused = true)]

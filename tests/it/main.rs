@@ -40,6 +40,7 @@ mod signals;
 mod simulation;
 mod status;
 mod status_file;
+mod unwritten;
 mod validate;
 mod versions;
 mod wait;

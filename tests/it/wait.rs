@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use golive::emulator::Hand;
-use golive::reconcile::Wait;
+use golive::reconcile::{Guard, RunError, Wait};
 use golive::status::{Phase, Reason};
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;
@@ -167,4 +167,35 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
     tokio::join!(lab.to_the_end(), hand);
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
     assert_eq!(lab.record("contoso/vm").observed.unwrap().live_version.unwrap().0, 2);
+}
+
+/// A run that may send two golives, `x` and `a`. The answer to `a` is lost, and nobody can look at
+/// it until `x` has ended. The connection is reset `when` the marketplace has done it, or before.
+async fn with_one_in_doubt(when: &str) -> (Lab, Result<golive::report::Outcome, RunError>) {
+    let lab = Lab::new(&format!(
+        "{{offers: {{contoso/a: {{}}, contoso/b: {{}}, contoso/x: {{stepTime: 10m}}}}, faults: [
+            {{method: POST, path: '*/a/golive', action: {{reset: {when}}}}},
+            {{path: '*/a/submissions', nth: 2, count: 12, action: {{status: 403}}}},
+            {{method: GET, path: '*/offers/a', nth: 2, count: 12, action: {{status: 403}}}}]}}"
+    ));
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    lab.manifest("x.yaml", &live("contoso/x", ""));
+    let guard = Guard { max_changes: Some(2), expect: None };
+    let result = lab.run(&Ask { guard, ..Ask::to_the_end() }).await;
+    (lab, result)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_accepted_counts_as_sent() {
+    let (lab, result) = with_one_in_doubt("after").await;
+    let Err(RunError::TooMany { found: 3, allowed: 2 }) = result else { panic!("{result:?}") };
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 1), (0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_doubt_that_is_sent_again_counts_once() {
+    let (lab, result) = with_one_in_doubt("before").await;
+    let Err(RunError::TooMany { found: 3, allowed: 2 }) = result else { panic!("{result:?}") };
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((2, 1), (0, 0)));
 }

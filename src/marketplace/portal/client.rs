@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -117,6 +118,11 @@ impl PortalClient {
 
 #[async_trait]
 impl Marketplace for PortalClient {
+    fn longest_request(&self) -> Duration {
+        // After a 401 it is sent once more.
+        self.exchange.settings.request_timeout.saturating_mul(2)
+    }
+
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
         let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
         let call = Call::read("list offers", url);

@@ -38,8 +38,9 @@ pub struct Settings {
     pub concurrency: NonZeroUsize,
     /// When reads are repeated.
     pub retry: RetryPolicy,
-    /// The longest time a request waits because the marketplace says so. Where it says longer,
-    /// the request fails at once, with what the marketplace said, so that a CI job does not hang.
+    /// The longest time a read waits because the marketplace says so. Where it says longer, the
+    /// read fails at once, with what the marketplace said, so that a CI job does not hang. What
+    /// changes something does not wait at all.
     pub max_wait: Duration,
 }
 
@@ -85,7 +86,7 @@ pub(super) struct Exchange {
     transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
-    settings: Settings,
+    pub(super) settings: Settings,
     permits: Semaphore,
     pause: HostPause,
     rng: Mutex<fastrand::Rng>,
@@ -118,7 +119,7 @@ impl Exchange {
         let (mut attempt, mut broken) = (0, 0);
         loop {
             attempt += 1;
-            let failure = match self.answer(call, attempt).await {
+            let failure = match self.answer(call, attempt, self.settings.max_wait).await {
                 Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
@@ -151,19 +152,27 @@ impl Exchange {
     }
 
     /// Sends a request that changes something: once, and a second time only after a 401, which
-    /// says that nothing was done. Any answer without success is an error.
+    /// says that nothing was done. Any answer without success is an error. While the host is
+    /// paused it is not sent: what waits here can't be called back, and what its caller knows of
+    /// the offer grows old.
     pub(super) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
-        self.answer(call, 1).await.map_err(|failure| *failure.error)
+        self.answer(call, 1, Duration::ZERO).await.map_err(|failure| *failure.error)
     }
 
-    /// One attempt whose answer is a success, with one fresh token where it takes one.
-    async fn answer(&self, call: &Call, attempt: u32) -> Result<Answer, Failure> {
+    /// One attempt whose answer is a success, with one fresh token where it takes one. It waits
+    /// for at most `max_wait` because the host is paused.
+    async fn answer(
+        &self,
+        call: &Call,
+        attempt: u32,
+        max_wait: Duration,
+    ) -> Result<Answer, Failure> {
         let token = self.token(None).await?;
-        let mut answer = self.send(call, attempt, &token).await?;
+        let mut answer = self.send(call, attempt, &token, max_wait).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             let fresh = self.token(Some(&token)).await?;
             if fresh != token {
-                answer = self.send(call, attempt, &fresh).await?;
+                answer = self.send(call, attempt, &fresh, max_wait).await?;
             }
         }
         if answer.status.is_success() {
@@ -184,10 +193,16 @@ impl Exchange {
     }
 
     /// One request on the wire, once the pause is over and it is its turn.
-    async fn send(&self, call: &Call, attempt: u32, token: &Token) -> Result<Answer, Failure> {
+    async fn send(
+        &self,
+        call: &Call,
+        attempt: u32,
+        token: &Token,
+        max_wait: Duration,
+    ) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = self.request(call, token, &request_id)?;
-        let mut allowance = self.settings.max_wait;
+        let mut allowance = max_wait;
         let permit = loop {
             self.wait_for_pause(call, &mut allowance).await?;
             let permit = self.permits.acquire().await;
@@ -313,7 +328,7 @@ impl Exchange {
 fn told_to_wait(call: &Call, paused: Paused) -> MarketplaceError {
     let wait = paused.until - Instant::now();
     let message = format!(
-        "not sent: an earlier answer asks to wait another {}, longer than golive waits",
+        "not sent: an earlier answer asks to wait another {}, longer than this request waits",
         seconds(wait)
     );
     MarketplaceError::Refused(Refusal {

@@ -102,6 +102,21 @@ async fn a_post_is_never_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_post_is_not_kept_waiting_by_a_pause() {
+    let script = Script::new([with(503, "", &[("retry-after", "60")]), answer(202, "")]);
+    let client = script.client();
+    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let began = Instant::now();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let error = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    assert_eq!((began.elapsed().as_secs(), script.count()), (20, 1), "{error}");
+    assert_eq!((refusal(&error).status, error.retry_after()), (503, Some(Duration::from_secs(40))));
+    assert!(error.to_string().contains("not sent: an earlier answer asks to wait"), "{error}");
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_401_a_post_is_sent_once_more() {
     let script = Script::new([answer(401, ""), answer(202, ""), answer(202, "")]);
     let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));

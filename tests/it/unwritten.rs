@@ -1,0 +1,75 @@
+//! An intent that can't be written: nothing is sent, and what was known before stands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use golive::status::Phase;
+use http::Method;
+use pretty_assertions::assert_eq;
+
+use crate::crash::dies_while_sending;
+use crate::lab::{Ask, Lab, Spy};
+use crate::place::{STATUS, live};
+
+/// From the first time that `contoso/vm` itself is asked for, the status file can't be replaced, a
+/// folder being in its place; `after` some time it can again.
+fn unwritable(lab: Lab, after: Duration) -> Lab {
+    let (path, aside): (PathBuf, PathBuf) = (lab.path(STATUS), lab.path("aside"));
+    let begun = AtomicBool::new(false);
+    lab.with_transport(|inner| {
+        let look = move |request: &http::Request<bytes::Bytes>| {
+            let asked = request.method() == Method::GET && request.uri().path().ends_with("/vm");
+            if asked && !begun.swap(true, Ordering::SeqCst) {
+                std::fs::copy(&path, &aside).unwrap();
+                std::fs::remove_file(&path).unwrap();
+                std::fs::create_dir(&path).unwrap();
+                let path = path.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    std::fs::remove_dir(path).unwrap();
+                });
+            }
+        };
+        Arc::new(Spy { inner, look })
+    })
+}
+
+/// The other offer is asked for so late that the file can be written again.
+fn with_a_late_one(lab: Lab) -> Lab {
+    lab.manifest("late.yaml", &live("contoso/late", ""));
+    lab.faults("[{method: GET, path: '*/offers/late', action: {delay: 50s}}]");
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_intent_that_could_not_be_written_is_not_written_later() {
+    let lab = Lab::new("offers: {contoso/vm: {}, contoso/late: {}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", ""));
+    let lab = unwritable(with_a_late_one(lab), Duration::from_secs(20));
+    let outcome = lab.run(&Ask::once()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((0, 0), (1, 1)));
+    assert_eq!(outcome.problems(), 1);
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.intent, record.attempts), (Phase::Triggering, None, 0));
+    let error = record.error.unwrap().message;
+    assert!(error.contains("could not be written"), "{error}");
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_outlasts_a_new_attempt_that_could_not_be_written() {
+    let lab = dies_while_sending("{}", "before").await;
+    let intent = lab.record("contoso/vm").intent.unwrap();
+    lab.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
+    let lab = unwritable(with_a_late_one(lab), Duration::from_secs(40));
+    lab.run(&Ask::once()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((1, 0), (1, 1)));
+    assert_eq!(
+        lab.record("contoso/vm").intent,
+        Some(intent),
+        "the first request is still in doubt"
+    );
+}
