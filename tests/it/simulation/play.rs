@@ -38,7 +38,7 @@ pub(crate) struct Played {
     pub(crate) violation: Option<Violation>,
     pub(crate) fired: BTreeMap<Point, Fault>,
     pub(crate) effects: u64,
-    pub(crate) digest: u64,
+    pub(crate) points: Vec<Point>,
     pub(crate) trace: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn play(
             violation,
             fired: std::mem::take(&mut schedule.fired),
             effects: schedule.effects,
-            digest: schedule.digest,
+            points: schedule.points.take().unwrap_or_default(),
             trace: schedule.trace.take().unwrap_or_default(),
         }
     })

@@ -19,6 +19,8 @@ pub(crate) struct Scenario {
     /// A marketplace that takes golives into a queue: one that was accepted shows only so much
     /// later, and until then another one would be taken as well.
     pub(crate) lag: Option<Duration>,
+    /// How many minutes a step of an operation takes.
+    pub(crate) step_minutes: u32,
     pub(crate) weather: Weather,
 }
 
@@ -105,7 +107,7 @@ pub(crate) fn name(offer: usize) -> String {
 }
 
 impl Manifest {
-    fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self { live: true, pin: None, suspend: false, not_before: None, waits: false, label: 0 }
     }
 
@@ -186,12 +188,13 @@ impl Scenario {
         let lag = throws.one_in(2).then(|| throws.time(Duration::from_secs(18)));
         let rounds = 1 + throws.number(4);
         let round = |number| round(count, lag, &mut dice.of(("round", number)));
-        Self { seed, offers, rounds: (0..rounds).map(round).collect(), lag, weather: weather(dice) }
+        let rounds = (0..rounds).map(round).collect();
+        Self { seed, offers, rounds, lag, step_minutes: 7, weather: weather(dice) }
     }
 
     /// The emulator's seed.
     pub(crate) fn marketplace(&self) -> String {
-        let mut text = String::from("stepTime: 7m\nstrict: true\noffers:\n");
+        let mut text = format!("stepTime: {}m\nstrict: true\noffers:\n", self.step_minutes);
         for (number, offer) in self.offers.iter().enumerate() {
             writeln!(text, "  {}: {{{}}}", name(number), offer.behaviour).unwrap();
         }
@@ -266,6 +269,12 @@ fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
         _ if throws.one_in(6) => Event::Edit(offer, None),
         _ => Event::Edit(offer, Some(edited(&Manifest::plain(), offer, throws))),
     }
+}
+
+impl Weather {
+    /// Nothing goes wrong by itself.
+    pub(crate) const FAIR: Self =
+        Self { requests: 0, files: 0, crashes: 0, latency: Duration::ZERO, kinds: 0 };
 }
 
 fn weather(dice: Dice) -> Weather {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use super::dice::{Dice, Throws};
@@ -94,8 +93,9 @@ pub(crate) struct Schedule {
     pub(crate) calm: bool,
     pub(crate) fired: BTreeMap<Point, Fault>,
     pub(crate) effects: u64,
-    /// Every line that was traced, and if asked for, the lines.
-    pub(crate) digest: u64,
+    /// Every effect, in order, if asked for.
+    pub(crate) points: Option<Vec<Point>>,
+    /// What happened, line by line, if asked for.
     pub(crate) trace: Option<Vec<String>>,
 }
 
@@ -116,7 +116,7 @@ impl Schedule {
             calm: false,
             fired: BTreeMap::new(),
             effects: 0,
-            digest: 0,
+            points: trace.then(Vec::new),
             trace: trace.then(Vec::new),
         }
     }
@@ -132,6 +132,9 @@ impl Schedule {
         let nth = self.seen.entry((process, what.to_owned())).or_default();
         *nth += 1;
         let point = Point { process, what: what.to_owned(), nth: *nth };
+        if let Some(points) = &mut self.points {
+            points.push(point.clone());
+        }
         let fault = match &self.source {
             _ if self.calm => None,
             Source::Dice => drawn(&mut self.dice.of(&point), &self.weather, effect),
@@ -145,12 +148,8 @@ impl Schedule {
 
     /// Writes a line of what happened; `line` is called only where somebody will read it.
     pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
-        let line = line();
-        let mut hasher = DefaultHasher::new();
-        (self.digest, &line).hash(&mut hasher);
-        self.digest = hasher.finish();
         if let Some(trace) = &mut self.trace {
-            trace.push(line);
+            trace.push(line());
         }
     }
 }

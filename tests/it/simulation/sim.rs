@@ -160,8 +160,8 @@ impl Sim {
     }
 
     pub(crate) fn say(&self, line: impl FnOnce() -> String) {
-        let elapsed = self.now().duration_since(start());
-        self.schedule().say(|| format!("{:>10}ms  {}", elapsed.as_millis(), line()));
+        let elapsed = || self.now().duration_since(start());
+        self.schedule().say(|| format!("{:>10}ms  {}", elapsed().as_millis(), line()));
     }
 
     /// A law is broken: everything stops.

@@ -1,0 +1,95 @@
+//! A crash at every point, and at every pair of points: not by chance, but one after the other.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::play::{Played, play};
+use super::scenario::{Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
+use super::schedule::{Crash, Fault, Point, Source, When};
+use super::threads;
+
+/// Three offers that go live: one that names its operation, one that does not, and one that waits
+/// for the other two. Two runs may crash; what is left to do after them is done in peace.
+fn script() -> Scenario {
+    let offer = |behaviour: &str, waits| Offer {
+        behaviour: behaviour.to_owned(),
+        manifest: Some(Manifest { waits, ..Manifest::plain() }),
+    };
+    let run = Run {
+        after: Duration::ZERO,
+        retry: false,
+        only: None,
+        wait: Waiting::ToTheEnd,
+        lock_timeout: Duration::ZERO,
+    };
+    let round = Round { pause: Duration::from_secs(1), events: Vec::new(), runs: vec![run] };
+    Scenario {
+        seed: 0,
+        offers: vec![
+            offer("previewVersion: 2, liveVersion: 1, polls: 1", false),
+            offer("header: none, polls: 2", false),
+            offer("header: relative, polls: 1", true),
+        ],
+        rounds: vec![round.clone(), round],
+        lag: None,
+        step_minutes: 1,
+        weather: Weather::FAIR,
+    }
+}
+
+fn played(crashes: &BTreeMap<Point, Fault>) -> Played {
+    let played = play(&script(), Source::These(crashes.clone()), None, true);
+    if let Some(broken) = &played.violation {
+        panic!("{crashes:?} break {broken:?}\n{}", played.trace.join("\n"));
+    }
+    assert_eq!(played.fired.len(), crashes.len(), "{crashes:?}: a crash did not come about");
+    played
+}
+
+fn points(played: &Played, process: u32) -> Vec<Point> {
+    played.points.iter().filter(|point| point.process == process).cloned().collect()
+}
+
+/// The ways to crash at a point that make a difference there. A kill loses nothing that a file
+/// already has, and a power loss no request that is under way.
+fn crashes_at(point: &Point) -> [Fault; 2] {
+    let is_request = point.what.starts_with("GET") || point.what.starts_with("POST");
+    let crash = if is_request { Crash::Kill } else { Crash::PowerLoss };
+    [Fault::Crash(crash, When::Before), Fault::Crash(crash, When::After)]
+}
+
+/// Does something with each, on all cores.
+fn each<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads() {
+            scope.spawn(|| {
+                while let Some(it) = of.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    act(it);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_crash_at_any_point_and_at_any_later_point_launches_nothing_twice_and_loses_nothing() {
+    let first = points(&played(&BTreeMap::new()), 1);
+    assert!(first.len() > 50, "{first:?}");
+    let crashes: Vec<_> =
+        first.iter().flat_map(|point| crashes_at(point).map(|crash| (point, crash))).collect();
+    let pairs = AtomicUsize::new(0);
+    each(&crashes, |(point, crash)| {
+        let one = BTreeMap::from([((*point).clone(), *crash)]);
+        for later in points(&played(&one), 2) {
+            for crash in crashes_at(&later) {
+                let mut two = one.clone();
+                two.insert(later.clone(), crash);
+                played(&two);
+                pairs.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    println!("{} crashes, {} pairs of crashes", crashes.len(), pairs.into_inner());
+}
