@@ -101,15 +101,21 @@ impl Case<'_> {
                 at: None,
             }));
         }
-        if !says_running {
-            let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.now).is_none());
-            return Ok(hidden.map(|operation| Tracked {
+        // What was sent just now need not show yet; and what runs without a name is likely to be it.
+        let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.now).is_none());
+        if let Some(operation) = hidden
+            && (!says_running || operation.id.is_some())
+        {
+            return Ok(Some(Tracked {
                 kind: operation.kind.clone(),
                 id: operation.id.clone(),
                 version: operation.version,
                 origin: Origin::Recorded,
                 at: operation.place(),
             }));
+        }
+        if !says_running {
+            return Ok(None);
         }
         // Nothing shows but the word of a list that may lag behind.
         let kind = self.report()?.running_kind();

@@ -606,6 +606,7 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
         etag: None,
         kind: OperationKind::GoLive,
         last_changed: None,
+        manifest_digest: String::new(),
         last_submission: last.map(str::to_owned),
         request_id: crate::marketplace::RequestId::from_random([1; 16]),
         version: Version(2),
@@ -636,6 +637,7 @@ fn attempts_that_share_an_id_are_told_apart_by_their_time() {
                 kind: OperationKind::GoLive,
                 last_changed: Some(ChangedTime(last_changed.to_owned())),
                 last_submission: Some(id.to_owned()),
+                manifest_digest: String::new(),
                 request_id: crate::marketplace::RequestId::from_random([1; 16]),
                 version: Version(2),
             });

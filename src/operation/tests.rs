@@ -31,6 +31,7 @@ fn intent(at: Timestamp) -> Intent {
         etag: Some(etag("one")),
         kind: OperationKind::GoLive,
         last_changed: None,
+        manifest_digest: String::new(),
         last_submission: None,
         request_id: RequestId::from_random([1; 16]),
         version: Version(2),

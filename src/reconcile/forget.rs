@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Reconciler;
+use crate::changes::may_not_show_yet;
 use crate::marketplace::{OfferId, OfferStatus};
 use crate::report::Event;
 
@@ -19,8 +20,12 @@ impl Reconciler {
 
     /// Whether an operation runs on an offer, or one may yet show.
     async fn may_be_busy(&self, offer: &OfferId) -> bool {
-        let runs = || self.store.get(offer).is_some_and(|record| record.running().is_some());
-        if runs() && !self.poll_once(offer).await {
+        let running = || self.store.get(offer)?.running().cloned();
+        if running().is_some() && !self.poll_once(offer).await {
+            return true;
+        }
+        let running = running();
+        if running.as_ref().is_some_and(|operation| may_not_show_yet(operation, self.clock.now())) {
             return true;
         }
         let intent = self.store.get(offer).and_then(|record| record.intent);
@@ -29,7 +34,7 @@ impl Reconciler {
         }
         // An operation that can't be asked for any more, or a request that may have been sent: the
         // offer tells.
-        (runs() || intent.is_some()) && self.says_running(offer).await
+        (running.is_some() || intent.is_some()) && self.says_running(offer).await
     }
 
     /// Whether the offer says that something runs. Where it can't be asked, it may.

@@ -7,7 +7,7 @@ use crate::changes::{Failure, Observation, OperationSeen, Origin, Outcome, Track
 use crate::manifest::Loaded;
 use crate::marketplace::{Operation, OperationStatus};
 use crate::operation::Sent;
-use crate::status::{OfferRecord, OperationRecord};
+use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// Writes the last word on the recorded operation, if it was heard.
 pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, now: Timestamp) {
@@ -63,7 +63,7 @@ pub(super) fn adopt(
         id: tracked.id.clone(),
         kind: tracked.kind.clone(),
         location: None,
-        manifest_digest: desired.digest.clone(),
+        manifest_digest: digest_of(intent, desired),
         messages: report.map(|report| report.messages.clone()).unwrap_or_default(),
         polled_at: None,
         progress: None,
@@ -111,7 +111,7 @@ pub(super) fn adopt_failure(
         id: failure.id.clone(),
         kind: failure.kind.clone(),
         location: None,
-        manifest_digest: desired.digest.clone(),
+        manifest_digest: digest_of(intent, desired),
         messages: failure.messages.clone(),
         polled_at: Some(now),
         progress: None,
@@ -123,19 +123,26 @@ pub(super) fn adopt_failure(
     });
 }
 
-/// Writes down that the request of an intent did its work before anybody looked.
-pub(super) fn adopt_success(
+/// Writes down what became of the request of an intent before anybody looked, where something else
+/// is decided about the offer now.
+pub(super) fn adopt_outcome(
     record: &mut OfferRecord,
     seen: &Observation,
     desired: &Loaded,
     now: Timestamp,
 ) {
     let Some(intent) = record.intent.clone() else { return };
-    let came_of_it = seen.came_of(&intent);
-    if let Some(submission) = came_of_it.filter(|it| it.state == OperationStatus::Succeeded) {
+    if let Some(submission) = seen.came_of(&intent).filter(|it| it.state.is_finished()) {
         let (operation, status) = (Some(submission.reference()), Some(submission.state.clone()));
         record.begin(started(&Sent { intent, operation, status }, desired, now));
     }
+}
+
+/// The digest of the manifest that an operation was started for: the present one, where golive did
+/// not start it.
+fn digest_of(intent: Option<&Intent>, desired: &Loaded) -> String {
+    let known = intent.map(|intent| &intent.manifest_digest).filter(|digest| !digest.is_empty());
+    known.unwrap_or(&desired.digest).clone()
 }
 
 /// An operation came of the request.
@@ -148,7 +155,10 @@ pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, 
 
 /// The record of an operation that a request of golive's has started.
 fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
-    let operation = sent.operation.as_ref();
+    // An id that was there before the request names a former attempt as well.
+    let is_new = |id: &String| sent.intent.last_submission.as_ref() != Some(id);
+    let is_over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
+    let operation = sent.operation.as_ref().filter(|it| is_new(&it.id) || is_over);
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
     OperationRecord {
         adopted: false,
@@ -156,7 +166,7 @@ fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
         id: operation.map(|operation| operation.id.clone()),
         kind: sent.intent.kind.clone(),
         location: operation.and_then(|operation| operation.location.clone()),
-        manifest_digest: desired.digest.clone(),
+        manifest_digest: digest_of(Some(&sent.intent), desired),
         messages: Vec::new(),
         polled_at: None,
         progress: None,

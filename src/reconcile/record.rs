@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::heard::{adopt, adopt_failure, adopt_success, end_operation};
+use super::heard::{adopt, adopt_failure, adopt_outcome, end_operation};
 use crate::changes::{Block, Change, Decision, Hold, Observation, Origin, Place, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::OperationKind;
@@ -78,12 +78,10 @@ pub(super) fn decided(
                 adopt(record, tracked, observation, desired, moment.now);
             }
             Decision::Failed(failure) => adopt_failure(record, failure, desired, moment.now),
-            Decision::InSync(_) => adopt_success(record, observation, desired, moment.now),
-            Decision::Track(_)
-            | Decision::GoLive { .. }
-            | Decision::Publish { .. }
-            | Decision::Held(_)
-            | Decision::Blocked(_) => {}
+            Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => {
+                adopt_outcome(record, observation, desired, moment.now);
+            }
+            Decision::Track(_) | Decision::GoLive { .. } | Decision::Publish { .. } => {}
         }
         settle_intent(record, &change.decision, moment);
         settle_refusal(record, &change.decision, observation, desired);

@@ -262,6 +262,7 @@ impl Reconciler {
             kind: target.kind.clone(),
             last_changed: newest.and_then(|it| it.changed_time.clone()),
             last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
+            manifest_digest: target.desired.digest.clone(),
             request_id: self.request_id(),
             version: target.version,
         })

@@ -181,7 +181,8 @@ impl OfferRecord {
     }
 
     /// Puts a new operation in the place of the present one, which goes to the history. The same
-    /// operation, seen anew or named at last, keeps its beginnings.
+    /// operation, seen anew or named at last, keeps its beginnings. An id that a former attempt had
+    /// names nothing: to ask for it may be to hear of that one.
     pub fn begin(&mut self, mut operation: OperationRecord) {
         let Some(previous) = self.operation.take() else {
             self.operation = Some(operation);
@@ -192,10 +193,17 @@ impl OfferRecord {
             operation.location = operation.location.or(previous.location);
             operation.request_id = previous.request_id.or(operation.request_id);
             operation.started_at = previous.started_at;
+            if previous.id.is_none() && operation.has_shared_id() {
+                operation.forget_id();
+            }
         } else {
             self.history.push(previous);
             let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
             self.history.drain(..surplus);
+        }
+        let runs = !operation.status.is_finished();
+        if runs && self.history.iter().any(|it| it.id.is_some() && it.id == operation.id) {
+            operation.forget_id();
         }
         self.operation = Some(operation);
     }
@@ -250,6 +258,9 @@ pub struct Intent {
     /// The newest operation of this kind that was known before the request: a newer one is the
     /// request's.
     pub last_submission: Option<String>,
+    /// The digest of the manifest that asked for it.
+    #[serde(default)]
+    pub manifest_digest: String,
     /// The id the request carries.
     pub request_id: RequestId,
     /// The version it is for.
@@ -321,6 +332,18 @@ impl OperationRecord {
             }
             (None, Some(_)) => false,
         }
+    }
+
+    /// Whether other attempts at the version have the same id, as they do for offers that were not
+    /// migrated: `publisher$offer$version$slot`.
+    #[must_use]
+    pub fn has_shared_id(&self) -> bool {
+        self.id.as_ref().is_some_and(|id| id.contains('$'))
+    }
+
+    /// Leaves the operation to be followed by the offer's status.
+    pub fn forget_id(&mut self) {
+        (self.id, self.location) = (None, None);
     }
 
     /// The step that is under way, or the one that ended the operation.
@@ -419,6 +442,7 @@ pub(super) mod tests {
                 kind: OperationKind::GoLive,
                 last_changed: Some(ChangedTime("2026-10-30T00:00:00Z".to_owned())),
                 last_submission: None,
+                manifest_digest: "sha256:00".to_owned(),
                 request_id: RequestId::from_random([7; 16]),
                 version: Version(2),
             }),

@@ -87,12 +87,17 @@ impl Laws {
         }
     }
 
-    /// A process begins.
-    pub(crate) fn begins(&mut self, process: &Process, offers: impl Iterator<Item = String>) {
+    /// A process has the lock, and begins to look.
+    pub(crate) fn begins(
+        &mut self,
+        process: &Process,
+        now: u64,
+        offers: impl Iterator<Item = String>,
+    ) {
         for offer in offers {
             let id: OfferId = offer.parse().unwrap();
             if process.policy.retries(&id) && process.policy.covers(&id) {
-                self.retried.insert(offer, process.began);
+                self.retried.insert(offer, now);
             }
         }
     }

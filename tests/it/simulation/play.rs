@@ -212,11 +212,9 @@ impl Player {
         let scope = run.only.map(|only| BTreeSet::from([name(only).parse().unwrap()]));
         let retry = if run.retry { Retry::All } else { Retry::None };
         let policy = Policy { retry, scope, attempted: BTreeSet::new() };
-        let began = sim.schedule().effects;
-        let process = Arc::new(Process::new(number, began, policy));
+        let process = Arc::new(Process::new(number, policy));
         sim.say(|| format!("-- process {number}: {run:?}"));
         sim.spawned(&process);
-        sim.laws().begins(&process, (0..sim.scenario.offers.len()).map(name));
         let ended = tokio::select! {
             biased;
             () = process.bell.notified() => Err("it was killed".to_owned()),
@@ -243,6 +241,8 @@ impl Player {
         let words = "golive apply";
         let lock = StatusLock::acquire(&*disk, &path, run.lock_timeout, words, &*clock);
         let _lock = lock.await.map_err(|error| error.to_string())?;
+        let now = sim.schedule().effects;
+        sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
         let file =
             FileManifests::from_bytes(Path::new("/work/all.yaml"), sim.manifests().as_bytes());
         let roots = vec![PathBuf::from("/work")];

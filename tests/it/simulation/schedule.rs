@@ -175,8 +175,15 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
         Effect::Post => &POSTS,
     };
     let kind = *throws.pick(kinds);
+    let statuses: &[u16] = match effect {
+        Effect::Post => &[500, 502, 504, 408, 400, 401, 403, 404, 409, 412, 422, 301, 200, 202],
+        // Who says that a slot is empty that is not has lied: nothing guards against that.
+        Effect::Read | Effect::List | Effect::File => {
+            &[500, 502, 504, 408, 400, 401, 403, 301, 202]
+        }
+    };
     // Each play has kinds of fault of its own: what all kinds together hide, some of them show.
-    (weather.kinds & (1 << (kind as u32)) != 0).then(|| fault(kind, throws))
+    (weather.kinds & (1 << (kind as u32)) != 0).then(|| fault(kind, statuses, throws))
 }
 
 /// A kind of fault of requests, before its details are drawn.
@@ -245,9 +252,8 @@ const POSTS: [Kind; 18] = [
     Kind::NoHeader,
 ];
 
-fn fault(kind: Kind, throws: &mut Throws) -> Fault {
+fn fault(kind: Kind, statuses: &[u16], throws: &mut Throws) -> Fault {
     let when = *throws.pick(&[When::Before, When::After, When::After]);
-    let statuses = [500, 502, 504, 408, 400, 401, 403, 404, 409, 412, 422, 301, 200, 202];
     let wait = *throws.pick(&[None, Some(0), Some(3), Some(40), Some(600)]);
     match kind {
         Kind::NoConnection => Fault::NoConnection,
@@ -259,7 +265,7 @@ fn fault(kind: Kind, throws: &mut Throws) -> Fault {
         // Who says "not now" has done nothing: the protocol relies on it.
         Kind::NotNow => Fault::Answer(*throws.pick(&[429, 503]), wait, When::Before),
         Kind::Gateway => Fault::Answer(*throws.pick(&[500, 502, 504, 408]), wait, when),
-        Kind::Status => Fault::Answer(*throws.pick(&statuses), None, When::Before),
+        Kind::Status => Fault::Answer(*throws.pick(statuses), None, When::Before),
         Kind::Html => Fault::Html(*throws.pick(&[200, 500, 502]), when),
         Kind::OtherJson => Fault::OtherJson,
         Kind::CutBody => Fault::CutBody,

@@ -36,8 +36,6 @@ pub(crate) fn start() -> Timestamp {
 /// One run of golive, as the world sees it.
 pub(crate) struct Process {
     pub(crate) number: u32,
-    /// How many effects there had been before it began.
-    pub(crate) began: u64,
     pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Loaded>>>,
     pub(crate) policy: Policy,
     dead: AtomicBool,
@@ -46,9 +44,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(number: u32, began: u64, policy: Policy) -> Self {
+    pub(crate) fn new(number: u32, policy: Policy) -> Self {
         let (desired, dead, bell) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        Self { number, began, desired, policy, dead, bell }
+        Self { number, desired, policy, dead, bell }
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -263,6 +261,10 @@ impl Sim {
                 }
             }
             Event::Edit(offer, manifest) => {
+                if manifest.is_none() {
+                    // What golive manages no longer, it may forget.
+                    self.laws().accepted.remove(&name(*offer));
+                }
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
             }
             Event::RotateToken => *self.token.lock().unwrap() += 1,
