@@ -155,12 +155,9 @@ pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, 
 
 /// The record of an operation that a request of golive's has started.
 fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
-    // An id that was there before the request names a former attempt as well.
-    let is_new = |id: &String| sent.intent.last_submission.as_ref() != Some(id);
-    let is_over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
-    let operation = sent.operation.as_ref().filter(|it| is_new(&it.id) || is_over);
+    let operation = sent.operation.as_ref();
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
-    OperationRecord {
+    let mut started = OperationRecord {
         adopted: false,
         finished_at: status.is_finished().then_some(now),
         id: operation.map(|operation| operation.id.clone()),
@@ -175,5 +172,10 @@ fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
         status,
         steps: Vec::new(),
         version: Some(sent.intent.version),
+    };
+    // To ask for an id that a former attempt has as well may be to hear of that one.
+    if started.has_shared_id() && sent.intent.last_submission.is_some() {
+        started.forget_id();
     }
+    started
 }

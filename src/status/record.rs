@@ -190,7 +190,9 @@ impl OfferRecord {
         };
         if operation.is_same(&previous) {
             operation.adopted = previous.adopted;
-            operation.location = operation.location.or(previous.location);
+            if operation.id == previous.id || previous.id.is_none() {
+                operation.location = operation.location.or(previous.location);
+            }
             operation.request_id = previous.request_id.or(operation.request_id);
             operation.started_at = previous.started_at;
             if previous.id.is_none() && operation.has_shared_id() {
@@ -320,10 +322,15 @@ impl OperationRecord {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.id, &other.id) {
-            // Offers that were not migrated give the same id to each attempt at a version.
+            // Offers that were not migrated give the same id to each attempt at a version, and
+            // another one in the list of operations.
             (Some(one), Some(two)) => {
-                one.eq_ignore_ascii_case(two)
-                    && (self.status.is_finished() || !other.status.is_finished())
+                let both_run = !self.status.is_finished() && !other.status.is_finished();
+                let one_job = (&self.kind, self.version) == (&other.kind, other.version);
+                let two_names = self.has_shared_id() != other.has_shared_id();
+                let same_name = one.eq_ignore_ascii_case(two)
+                    && (self.status.is_finished() || !other.status.is_finished());
+                same_name || (two_names && both_run && one_job)
             }
             // Before an adopted operation was identified it had no id.
             (Some(_) | None, None) => {
