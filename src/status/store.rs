@@ -49,8 +49,22 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody marked it read-only.
+    #[error(
+        "the status file {} is read-only, and nothing is sent without it; make it writable, or \
+         name another one with --status",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refused to write it.
-    #[error("cannot write the status file {}", path.display())]
+    #[error(
+        "cannot write the status file {}, and nothing is sent without it; make room for it and \
+         let golive write there",
+        path.display()
+    )]
     Write {
         /// The file.
         path: PathBuf,
@@ -65,6 +79,18 @@ pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreErr
     let bytes =
         disk.read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     bytes.map(|bytes| parse(path, &bytes)).transpose()
+}
+
+/// Refuses a file that is marked read-only. It is replaced by renaming another one, which asks no
+/// permission of the file itself; but whoever marked it does not want it changed.
+pub fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.permissions().readonly() => {
+            Err(StoreError::ReadOnly { path: path.to_owned() })
+        }
+        // What can't be looked at is told when it is read.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Parses a status file's content; `path` is for the error.

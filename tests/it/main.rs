@@ -40,6 +40,8 @@ mod secrets;
 mod signals;
 mod status;
 mod status_file;
+#[cfg(unix)]
+mod unwritable;
 mod validate;
 mod versions;
 mod wait;

@@ -120,7 +120,7 @@ impl Place {
     }
 
     /// Prepares a run of the program; `line` is split at white space.
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_golive"));
         command.args(line.split_whitespace()).current_dir(self.path("")).env_clear();
         let home = self.folder.path().join("home");
