@@ -29,6 +29,7 @@ mod doubt;
 mod emulator;
 mod examples;
 mod failed;
+mod hostile;
 mod kill;
 mod lost;
 mod plan;

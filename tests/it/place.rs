@@ -78,6 +78,11 @@ impl Place {
         &self.server.as_ref().unwrap().emulator
     }
 
+    /// Where the marketplace listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address
+    }
+
     /// Sets a variable of every run from now on.
     pub(crate) fn env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
