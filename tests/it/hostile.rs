@@ -6,6 +6,7 @@ mod bodies;
 mod gateway;
 mod memory;
 mod texts;
+mod urls;
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
