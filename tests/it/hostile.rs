@@ -5,6 +5,7 @@
 mod bodies;
 mod gateway;
 mod memory;
+mod shapes;
 mod texts;
 mod urls;
 
@@ -27,8 +28,11 @@ const HASTY: &str = "apply --wait=1s --timeout 300ms --settle 50ms --poll 20ms -
 /// read, and a loaded machine, make it more.
 const SECONDS: u64 = 30;
 
-/// How many cases run at the same time. Most of them wait most of the time.
-const SIDE_BY_SIDE: usize = 24;
+/// How many cases run at the same time that wait most of the time.
+const MANY: usize = 24;
+
+/// How many run at the same time that keep a core busy.
+const FEW: usize = 4;
 
 /// An offer in preview that is to go live, and its marketplace behind a gateway.
 struct Hostile {
@@ -123,10 +127,14 @@ impl Case {
 }
 
 /// Does something about every item, several at a time.
-fn side_by_side<T: Send>(items: impl IntoIterator<Item = T>, act: impl Fn(T) + Sync) {
+fn side_by_side<T: Send>(
+    threads: usize,
+    items: impl IntoIterator<Item = T>,
+    act: impl Fn(T) + Sync,
+) {
     let items = Mutex::new(items.into_iter().collect::<Vec<_>>());
     std::thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
+        for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let item = items.lock().unwrap().pop();

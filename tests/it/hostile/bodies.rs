@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::gateway::{Arrives, Reply, Rule};
-use super::{BRIEF, Case, HASTY, PATIENT, answer, json, side_by_side};
+use super::{BRIEF, Case, HASTY, MANY, PATIENT, answer, json, side_by_side};
 
 /// Something that is no answer, and how golive calls it.
 type Harm = (&'static str, Reply, &'static str);
@@ -179,7 +179,7 @@ fn a_list_that_is_none_is_told_and_nothing_is_sent() {
         accepted: false,
         told: told.to_owned(),
     });
-    side_by_side(cases, |case| case.run());
+    side_by_side(MANY, cases, |case| case.run());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_golive_that_was_accepted_is_found_whatever_its_answer() {
         accepted: true,
         told: "1 operation started; 1 offer: 1 Live.".to_owned(),
     });
-    side_by_side(cases, |case| case.run());
+    side_by_side(MANY, cases, |case| case.run());
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn a_golive_that_never_arrives_is_sent_three_times_and_then_left_in_doubt() {
         accepted: false,
         told: "it is not known whether the request was accepted".to_owned(),
     });
-    side_by_side(cases, |case| case.run());
+    side_by_side(MANY, cases, |case| case.run());
 }
 
 #[test]
@@ -224,5 +224,5 @@ fn a_poll_that_is_not_answered_is_no_end_of_the_operation() {
         accepted: true,
         told: "1 operation started; 1 offer: 1 Live.".to_owned(),
     });
-    side_by_side(cases, |case| case.run());
+    side_by_side(MANY, cases, |case| case.run());
 }

@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::gateway::{Reply, Rule};
-use super::{Hostile, PATIENT, answer, bodies, json, side_by_side};
+use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
 use crate::place::Ran;
 
 /// How long the bodies are, in bytes: golive reads up to 32 MiB.
 const SIZE: usize = 31 << 20;
 
-/// The most memory that the program may have, in MiB: four times the longest body. It has about 20
-/// before it is sent anything, and a body that grows is copied.
-const BOUND: u64 = 128;
+/// The most memory that the program may have, in MiB: six times the longest body. It has about 20
+/// before it is sent anything, and a body that grows is copied; 85 is what is seen.
+const BOUND: u64 = 192;
 
 /// Runs the program to its end, and tells its largest resident set in MiB.
 fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
@@ -77,12 +77,12 @@ fn floods() -> Vec<(&'static str, &'static str, Reply)> {
 }
 
 #[test]
-fn no_answer_takes_more_memory_than_four_times_the_longest_body() {
+fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
     if !cfg!(target_os = "linux") {
         println!("skipped: the memory of a process is read from /proc");
         return;
     }
-    side_by_side(floods(), |(name, path, reply)| {
+    side_by_side(FEW, floods(), |(name, path, reply)| {
         // Without a URL in its answer, the operation is sought in the list.
         let header = if path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{header: {header}, stepTime: 300ms}}"));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::bodies::ok;
 use super::gateway::{Reply, Rule};
-use super::{Hostile, answer, json, side_by_side};
+use super::{FEW, Hostile, answer, json, side_by_side};
 use crate::place::{Ran, STATUS};
 
 /// Whatever harms a reader of a text: controls (C0, DEL, C1), line separators, and characters that
@@ -173,7 +173,7 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
 
 #[test]
 fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
-    side_by_side(harms(), |(name, rule, told)| {
+    side_by_side(FEW, harms(), |(name, rule, told)| {
         // Without a URL in its answer, the operation is sought in the list.
         let header = if rule.path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{stepTime: 100ms, header: {header}}}"));

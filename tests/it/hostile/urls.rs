@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::gateway::{Reply, Rule};
-use super::{Case, Hostile, PATIENT, answer, side_by_side};
+use super::{Case, FEW, Hostile, PATIENT, answer, side_by_side};
 use crate::place::STATUS;
 
 const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
@@ -68,7 +68,7 @@ fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
             told: "1 operation started; 1 offer: 1 Live.".to_owned(),
         }
     });
-    side_by_side(cases, |case| case.run());
+    side_by_side(FEW, cases, |case| case.run());
 }
 
 /// A status file that shows a running operation, which was changed since.
@@ -90,7 +90,7 @@ fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
 fn a_place_from_the_status_file_is_checked_like_one_from_an_answer() {
     // What no header can carry, a file can.
     let more = ["http://TRAP/\r\nx: y", "http://TRAP/\u{202e}", "\u{0}", "", " "];
-    side_by_side(urls().chain(more.map(str::to_owned)), |url| {
+    side_by_side(FEW, urls().chain(more.map(str::to_owned)), |url| {
         poisoned(|operation, hostile| operation["location"] = json!(hostile.addressed(&url)));
     });
 }
@@ -111,7 +111,7 @@ fn an_id_from_the_status_file_stays_in_its_place() {
         "\u{1b}[2J",
         "",
     ];
-    side_by_side(ids, |id| {
+    side_by_side(FEW, ids, |id| {
         poisoned(|operation, hostile| {
             operation["id"] = json!(hostile.addressed(id));
             operation["location"] = Value::Null;
