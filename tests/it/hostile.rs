@@ -9,6 +9,7 @@ mod shapes;
 mod texts;
 mod urls;
 
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -132,12 +133,12 @@ fn side_by_side<T: Send>(
     items: impl IntoIterator<Item = T>,
     act: impl Fn(T) + Sync,
 ) {
-    let items = Mutex::new(items.into_iter().collect::<Vec<_>>());
+    let items = Mutex::new(items.into_iter().collect::<VecDeque<_>>());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
-                    let item = items.lock().unwrap().pop();
+                    let item = items.lock().unwrap().pop_front();
                     let Some(item) = item else { return };
                     act(item);
                 }

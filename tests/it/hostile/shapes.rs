@@ -84,3 +84,24 @@ fn json_of_another_shape_is_told() {
     });
     side_by_side(FEW, cases, |case| case.run());
 }
+
+#[test]
+fn numbers_beyond_all_bounds_are_no_end_of_an_operation() {
+    let numbers = ["18446744073709551616", "-1", "1e300", "1e400", "\"x\"", "[[1]]", "{\"a\": 1}"];
+    let cases = numbers.into_iter().map(|number| {
+        let body = format!(
+            r#"{{"status": "running", "offerVersion": {number}, "publishingVersion": {number},
+                 "steps": [{{"id": "live", "status": "inProgress", "progressPercentage": {number}}}]}}"#
+        );
+        let reply = Reply::Bytes(json(body));
+        Case {
+            name: format!("number: {number}"),
+            rule: Rule { times: 1, ..Rule::new("GET", "/operations/*", reply) },
+            line: PATIENT,
+            code: 0,
+            accepted: true,
+            told: "version 3 is live".to_owned(),
+        }
+    });
+    side_by_side(FEW, cases, |case| case.run());
+}
