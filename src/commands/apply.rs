@@ -13,7 +13,7 @@ use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Patience;
 use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Outcome, Reporter, apply_json, apply_text};
-use crate::status::{StatusLock, StatusStore};
+use crate::status::{self, StatusLock, StatusStore};
 
 /// How often one trigger is sent in one run, where answers get lost.
 const ATTEMPTS: u32 = 3;
@@ -47,6 +47,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
             // What was committed meanwhile counts: an offer may have been suspended.
             setting = Setting::new(&args.paths, globals)?;
         }
+        status::refuse_read_only(&setting.status_path).map_err(CommandError::failed)?;
         let store = StatusStore::open(
             setting.status_path.clone(),
             Arc::new(RealDisk),

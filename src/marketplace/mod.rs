@@ -22,7 +22,7 @@ pub use operation::{
     Accepted, Action, Level, Link, Message, Operation, OperationKind, OperationRef,
     OperationStatus, Polled, Post, Precondition, Step, StepStatus, Submission,
 };
-pub use text::{clean_line, plain_text};
+pub use text::{clean_line, is_harmful, plain_text};
 
 /// The calls golive makes. Reads may be repeated by the implementation; [`Marketplace::post`] is
 /// sent at most once per call (a 401 answered with a fresh token aside: a refusal is not an

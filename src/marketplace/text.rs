@@ -18,6 +18,13 @@ pub fn clean_line(text: &str) -> String {
     cut(cleaned(text), MAX_LINE)
 }
 
+/// Whether a text has a character that [`clean_line`] takes out or folds; a plain space is none.
+#[must_use]
+pub fn is_harmful(text: &str) -> bool {
+    let harms = |c: char| c.is_control() || is_invisible(c) || (c.is_whitespace() && c != ' ');
+    text.chars().any(harms)
+}
+
 /// HTML as one such line: tags, comments, scripts and styles dropped, entities decoded once. The
 /// items of a list are set apart by `•`, other blocks by a space. A `<` that would still begin a
 /// tag (it was written as an entity) is shown as `‹`, so that the text is safe even where it is
@@ -335,6 +342,7 @@ mod tests {
             prop_assert!(is_safe(&line), "{line:?}");
             prop_assert!(is_safe(&plain), "{plain:?}");
             prop_assert_eq!(clean_line(&line), line.clone());
+            prop_assert!(!is_harmful(&line), "{line:?}");
             let markup = plain.as_bytes().windows(2).any(|pair| {
                 pair[0] == b'<' && (pair[1].is_ascii_alphabetic() || b"/!?".contains(&pair[1]))
             });

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{OfferRecord, SCHEMA_VERSION, StatusFile};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, clean_line, is_harmful};
 
 /// Why the status file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +50,22 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody marked it read-only.
+    #[error(
+        "the status file {} is read-only, and nothing is sent without it; make it writable, or \
+         name another one with --status",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refused to write it.
-    #[error("cannot write the status file {}", path.display())]
+    #[error(
+        "cannot write the status file {}, and nothing is sent without it; make room for it and \
+         let golive write there",
+        path.display()
+    )]
     Write {
         /// The file.
         path: PathBuf,
@@ -65,6 +80,18 @@ pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreErr
     let bytes =
         disk.read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     bytes.map(|bytes| parse(path, &bytes)).transpose()
+}
+
+/// Refuses a file that is marked read-only. It is replaced by renaming another one, which asks no
+/// permission of the file itself; but whoever marked it does not want it changed.
+pub fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(file) if file.permissions().readonly() => {
+            Err(StoreError::ReadOnly { path: path.to_owned() })
+        }
+        // What can't be looked at is told when it is read.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Parses a status file's content; `path` is for the error.
@@ -85,14 +112,46 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
         let what = error.to_string();
         // serde_json ends its message with the position, which stands in front here.
         let what = what.split(" at line ").next().unwrap_or(&what);
-        let what = crate::marketplace::clean_line(what);
+        let what = clean_line(what);
         broken(error.line().max(1), error.column().max(1), what)
     })?;
     if file.schema != SCHEMA_VERSION {
         return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
     }
+    if may_be_harmful(bytes) {
+        file = cleaned(bytes).map_err(|error| broken(1, 1, clean_line(&error.to_string())))?;
+    }
     file.offers.values_mut().for_each(OfferRecord::move_refusal);
     Ok(file)
+}
+
+/// Whether a string in the JSON may hold a control character or another one that does harm where
+/// it is shown. golive writes none, so that only a file that was tampered with is read twice.
+fn may_be_harmful(json: &[u8]) -> bool {
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        // An escape of anything but a quote, a backslash or a slash.
+        if *byte == b'\\' && !matches!(bytes.next(), Some(b'"' | b'\\' | b'/')) {
+            return true;
+        }
+    }
+    std::str::from_utf8(json).is_ok_and(|text| text.lines().any(is_harmful))
+}
+
+/// The file with every text made safe to show. A status file may come from a repository, so that
+/// its texts are no more to be trusted than the marketplace's.
+fn cleaned(json: &[u8]) -> serde_json::Result<StatusFile> {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) if is_harmful(text) => *text = clean_line(text),
+            Value::Array(values) => values.iter_mut().for_each(clean),
+            Value::Object(map) => map.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut value: Value = serde_json::from_slice(json)?;
+    clean(&mut value);
+    serde_json::from_value(value)
 }
 
 /// The status file, in the possession of the process that holds the lock.
@@ -298,5 +357,28 @@ mod tests {
                 .contains("never in use")
         );
         assert!(error("\u{1b}[31m").contains("broken"));
+    }
+
+    #[test]
+    fn texts_that_would_do_harm_are_cleaned() {
+        let path = Path::new("golive.status.json");
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let message = |text: &str| {
+            let mut file = StatusFile::empty("2026-01-01T00:00:00Z".parse().unwrap());
+            file.offers.insert(offer.clone(), record());
+            let mut file = serde_json::to_value(file).unwrap();
+            file["offers"]["contoso/vm"]["message"] = text.into();
+            let mut file = parse(path, file.to_string().as_bytes()).unwrap();
+            file.offers.remove(&offer).unwrap().message
+        };
+        for (written, read) in [
+            ("\u{1b}[2Jrun\nFORGED", "run FORGED"),
+            ("\u{9b}31mred \u{202e}exe\u{7f}", "red exe"),
+            ("a\u{2028}b", "a b"),
+            // What golive itself writes stays as it is.
+            ("it said \"no\" at C:\\new …  twice", "it said \"no\" at C:\\new …  twice"),
+        ] {
+            assert_eq!(message(written), read);
+        }
     }
 }

@@ -29,6 +29,8 @@ mod doubt;
 mod emulator;
 mod examples;
 mod failed;
+mod hostile;
+mod kill;
 mod lost;
 mod plan;
 mod protocol;
@@ -40,6 +42,8 @@ mod signals;
 mod simulation;
 mod status;
 mod status_file;
+#[cfg(unix)]
+mod unwritable;
 mod unwritten;
 mod validate;
 mod versions;

@@ -78,6 +78,11 @@ impl Place {
         &self.server.as_ref().unwrap().emulator
     }
 
+    /// Where the marketplace listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address
+    }
+
     /// Sets a variable of every run from now on.
     pub(crate) fn env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -120,7 +125,7 @@ impl Place {
     }
 
     /// Prepares a run of the program; `line` is split at white space.
-    fn command(&self, line: &str) -> Command {
+    pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_golive"));
         command.args(line.split_whitespace()).current_dir(self.path("")).env_clear();
         let home = self.folder.path().join("home");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use golive::clock::SystemClock;
 use golive::disk::RealDisk;
+use golive::emulator::Hand;
 use golive::status::StatusLock;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -47,8 +48,25 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
     let place = lived_in();
     let good = place.read(STATUS);
     let cut = &good[..good.find("\"manifest\"").unwrap()];
-    let cases: [(Vec<u8>, &str); 6] = [
+    let mut open = "{\"schema\": 1, \"offers\": ".to_owned();
+    open.push_str(&"[".repeat(100_000));
+    let cases: [(Vec<u8>, &str); 16] = [
         (Vec::new(), "1:1: the status file is broken: EOF while parsing a value"),
+        // What a file system may leave of a file that was not flushed.
+        (vec![0; good.len()], "1:1: the status file is broken: expected value"),
+        (good.trim_end().trim_end_matches('}').into(), "the status file is broken: EOF while"),
+        (format!("{good}{good}").into_bytes(), "the status file is broken: trailing characters"),
+        // JSON, but something else.
+        (b"[]".to_vec(), "1:2: the status file is broken: invalid length 0"),
+        (b"\"Live\"".to_vec(), "1:6: the status file is broken: invalid type: string"),
+        (b"{}".to_vec(), "1:2: the status file is broken: missing field `offers`"),
+        (b"{\"schema\": -1, \"offers\": {}}".to_vec(), "1:13: the status file is broken: invalid"),
+        (open.into_bytes(), "the status file is broken: invalid type: sequence"),
+        (good.replacen("contoso/vm", "../vm", 1).into_bytes(), "the status file is broken: "),
+        (
+            good.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            "1:2: the status file is broken",
+        ),
         (b"<<<<<<< HEAD\n".to_vec(), "1:1: the status file is broken: expected value"),
         (cut.as_bytes().to_vec(), "8:6: the status file is broken: EOF while parsing"),
         (
@@ -63,7 +81,7 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
     ];
     for (content, told) in cases {
         place.write(STATUS, &content);
-        for line in ["apply --wait", "plan"] {
+        for line in ["apply --wait", "plan", "status"] {
             let (ran, requests) = place.requests_during(|| place.golive(line));
             let ran = ran.code(1).stdout("").stderr_has(told);
             assert!(ran.stderr.starts_with("error: ./golive.status.json:"), "{}", ran.stderr);
@@ -129,12 +147,41 @@ fn runs_at_the_same_time_send_one_golive() {
     let place = Place::in_preview(&["a", "b", "c"]);
     let children: Vec<_> =
         (0..4).map(|_| place.start("apply --wait --poll 10ms --lock-timeout 30s")).collect();
-    for child in children {
-        place.ran(child).code(0);
-    }
+    let ran: Vec<_> = children.into_iter().map(|child| place.ran(child).code(0)).collect();
+    // One does the work; the others wait for it without a word, and find nothing to do.
+    let idle = ran.iter().filter(|ran| ran.stdout.contains("Nothing to do")).count();
+    assert_eq!(idle, 3);
+    assert!(ran.iter().all(|ran| !ran.stderr.contains("lock")));
     for offer in ["contoso/a", "contoso/b", "contoso/c"] {
         assert_eq!(place.golives(offer), (1, 1), "{offer}");
     }
+}
+
+#[test]
+fn whoever_will_not_wait_is_told_who_holds_the_lock_and_sends_nothing() {
+    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let start = |_| place.start("apply --wait --poll 10ms --poll-max 10ms --lock-timeout 500ms");
+    let mut running: Vec<_> = (0..3).map(start).collect();
+    let mut gone = Vec::new();
+    place.until("two have given up", |_| {
+        let over = |child: &mut std::process::Child| child.try_wait().unwrap().is_some();
+        gone.extend(running.extract_if(.., over));
+        gone.len() == 2
+    });
+    let holder = running.pop().unwrap();
+    for child in gone {
+        place.ran(child).code(1).stdout("").stderr(&format!(
+            "error: another golive holds the lock ./golive.status.json.lock: golive apply, process {}, \
+             since [TIME]; wait for it to end, or give --lock-timeout a longer time\n",
+            holder.id()
+        ));
+    }
+    place.until("it runs", |place| place.golives("contoso/vm").1 == 1);
+    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.ran(holder).code(0);
+    let lists = place.requests().into_iter().filter(|request| request.ends_with("/offers"));
+    assert_eq!((place.golives("contoso/vm"), lists.count()), ((1, 1), 2), "one run asked");
 }
 
 #[test]

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use http::header::{ETAG, HeaderName, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use url::Url;
 
+use super::lenient;
 use super::redact::Cleaner;
 use super::retry;
 use crate::marketplace::{ETag, MarketplaceError, Refusal};
@@ -20,6 +22,12 @@ const MAX_MESSAGE: usize = 1_000;
 
 /// The longest body of a refusal that is searched for a message, in bytes.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// The most elements that a list has. The largest publishers have some thousand offers.
+const MAX_ELEMENTS: usize = 100_000;
+
+/// How many elements of one list are told of, each in a line, that they are skipped.
+const MAX_SKIPS_TOLD: usize = 5;
 
 /// The longest entity tag, in bytes.
 const MAX_ETAG: usize = 512;
@@ -78,17 +86,19 @@ impl Answer {
     /// The one value of the body; the reference prints some inside an array.
     pub(super) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;
+        let read = |error: serde_json::Error| self.unread(expected, &error);
         match body.first() {
-            Some(b'{') => serde_json::from_slice(body).map_err(|e| self.unread(expected, &e)),
+            Some(b'{') => serde_json::from_slice(body).map_err(read),
             Some(b'[') => {
-                let mut values: Vec<T> =
-                    serde_json::from_slice(body).map_err(|e| self.unread(expected, &e))?;
-                match (values.pop(), values.len()) {
-                    (Some(value), 0) => Ok(value),
-                    (Some(_), more) => {
-                        Err(self.misshapen(expected, &format!("{} values", more + 1)))
-                    }
+                let mut first = None;
+                let count = lenient::each(body, |_, element| {
+                    first.get_or_insert(element);
+                    Ok(())
+                });
+                match (first, count.map_err(read)?) {
                     (None, _) => Err(self.broken("the array that should hold it is empty")),
+                    (Some(element), 1) => serde_json::from_str(element).map_err(read),
+                    (Some(_), more) => Err(self.misshapen(expected, &format!("{more} values"))),
                 }
             }
             _ => Err(self.neither(expected, body)),
@@ -96,55 +106,68 @@ impl Answer {
     }
 
     /// The elements of the body: an array, or one inside `{"value": …}`. An element of the wrong
-    /// shape is left out, and said in the log: one odd offer must not hide all others.
-    pub(super) fn many<T: DeserializeOwned>(&self, expected: &str) -> Result<Vec<T>, Failure> {
-        #[derive(Deserialize)]
-        struct Page<T> {
-            value: Vec<T>,
-            #[serde(rename = "@odata.nextLink", alias = "nextLink", default)]
-            next: Value,
-        }
-        let body = self.json_text()?;
-        let read = |error| self.unread(expected, &error);
-        match body.first() {
-            Some(b'[') => match serde_json::from_slice(body) {
-                Ok(values) => Ok(values),
-                Err(_) => self.usable(expected, serde_json::from_slice(body).map_err(read)?),
-            },
-            Some(b'{') => {
-                let page: Page<Value> = serde_json::from_slice(body).map_err(read)?;
-                if !page.next.is_null() {
-                    tracing::warn!(
-                        request = self.request,
-                        "the list has more pages, which golive does not read"
-                    );
-                }
-                self.usable(expected, page.value)
-            }
-            _ => Err(self.neither(expected, body)),
-        }
-    }
-
-    /// Those elements that can be read. A list of which none can is no such list.
-    fn usable<T: DeserializeOwned>(
+    /// shape, or that `keep` does not take, is left out, and said in the log: one odd offer must
+    /// not hide all others. A list of which none has the right shape is no such list.
+    pub(super) fn many<W: DeserializeOwned, T>(
         &self,
         expected: &str,
-        values: Vec<Value>,
+        keep: impl Fn(W) -> Result<T, String>,
     ) -> Result<Vec<T>, Failure> {
-        let count = values.len();
-        let usable = |(at, value)| match serde_json::from_value(value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let why = self.cleaner.line(&serde_json::Error::to_string(&error), 200);
-                tracing::warn!(request = self.request, at, why, "an element of a list is skipped");
-                None
-            }
+        let body = self.json_text()?;
+        let list = match body.first() {
+            Some(b'[') => body,
+            Some(b'{') => self.page(expected, body)?,
+            _ => return Err(self.neither(expected, body)),
         };
-        let values: Vec<T> = values.into_iter().enumerate().filter_map(usable).collect();
-        if values.is_empty() && count > 0 {
+        let (mut kept, mut readable, mut skipped) = (Vec::new(), 0_usize, 0_usize);
+        let count = lenient::each(list, |at, element| {
+            if at == MAX_ELEMENTS {
+                return Err("it is too long to be one");
+            }
+            let value = serde_json::from_str(element)
+                .map_err(|error| self.cleaner.line(&serde_json::Error::to_string(&error), 200));
+            readable += usize::from(value.is_ok());
+            match value.and_then(&keep) {
+                Ok(value) => kept.push(value),
+                Err(why) => {
+                    skipped += 1;
+                    if skipped <= MAX_SKIPS_TOLD {
+                        let request = self.request.as_str();
+                        tracing::warn!(request, at, why, "an element of a list is skipped");
+                    }
+                }
+            }
+            Ok(())
+        });
+        let count = count.map_err(|error| self.unread(expected, &error))?;
+        if skipped > MAX_SKIPS_TOLD {
+            let more = skipped - MAX_SKIPS_TOLD;
+            tracing::warn!(request = self.request, more, "more elements of the list are skipped");
+        }
+        if readable == 0 && count > 0 {
             return Err(self.misshapen(expected, "none of its elements can be read"));
         }
-        Ok(values)
+        Ok(kept)
+    }
+
+    /// The list in a page of one.
+    fn page<'a>(&self, expected: &str, body: &'a [u8]) -> Result<&'a [u8], Failure> {
+        #[derive(Deserialize)]
+        struct Page<'a> {
+            #[serde(borrow)]
+            value: &'a RawValue,
+            #[serde(rename = "@odata.nextLink", alias = "nextLink", default)]
+            next: Option<IgnoredAny>,
+        }
+        let page: Page<'_> =
+            serde_json::from_slice(body).map_err(|error| self.unread(expected, &error))?;
+        if page.next.is_some() {
+            tracing::warn!(
+                request = self.request,
+                "the list has more pages, which golive does not read"
+            );
+        }
+        Ok(page.value.get().as_bytes())
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error.
@@ -155,7 +178,7 @@ impl Answer {
     }
 
     fn neither(&self, expected: &str, body: &[u8]) -> Failure {
-        match serde_json::from_slice::<Value>(body) {
+        match serde_json::from_slice::<IgnoredAny>(body) {
             Ok(_) => self.misshapen(expected, "it is neither an object nor an array"),
             Err(error) => self.unread(expected, &error),
         }

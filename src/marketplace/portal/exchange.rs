@@ -217,6 +217,7 @@ impl Exchange {
         let spent = millis(started.elapsed());
         let status = match &outcome {
             Ok(Ok(response)) => Some(response.status().as_u16()),
+            Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
             Ok(Err(_)) | Err(_) => None,
         };
         tracing::debug!(
@@ -231,6 +232,11 @@ impl Exchange {
         );
         match outcome {
             Ok(Ok(response)) => Ok(self.received(call, response)),
+            // What a POST has come to stands in the head of its answer: an accepted one is not to
+            // be sought for because its body is cut.
+            Ok(Err(TransportError::Cut { head, .. })) if call.method == Method::POST => {
+                Ok(self.received(call, Response::from_parts(*head, Bytes::new())))
+            }
             Ok(Err(error)) => Err(self.not_received(call, error)),
             Err(_elapsed) => {
                 let what = format!("no answer within {}", seconds(self.settings.request_timeout));
@@ -276,6 +282,11 @@ impl Exchange {
             }
             TransportError::Lost { what, source } => {
                 Failure::new(MarketplaceError::Lost { request, what, source }, Repeat::Transient)
+            }
+            TransportError::Cut { source, .. } => {
+                let what = "the connection broke inside the answer".to_owned();
+                let error = MarketplaceError::Lost { request, what, source: Some(source) };
+                Failure::new(error, Repeat::Transient)
             }
             TransportError::TooLong { limit } => {
                 let what = format!("the body is longer than {limit} bytes");

@@ -5,6 +5,7 @@
 //! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
 //! | `exchange` | one request and its answer: permits, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
+//! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
 //! | `transport` | HTTP over a socket, or a router in this process |
 //! | `endpoint`, `location` | where requests may go, and nowhere else |
@@ -15,6 +16,7 @@ mod answer;
 mod client;
 mod endpoint;
 mod exchange;
+mod lenient;
 mod location;
 mod pause;
 mod redact;

@@ -7,22 +7,14 @@ use super::answer::{Answer, Failure};
 use super::location::is_operation_id;
 use super::redact::Cleaner;
 use super::wire::{
-    LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
+    LinkWire, MAX_LINKS, MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire,
+    StatusWire, StepWire, SubmissionWire,
 };
 use crate::marketplace::{
     ChangedTime, Level, Link, Message, Offer, OfferId, OfferStatus, OfferSummary, Operation,
     OperationKind, OperationStatus, Polled, PublisherId, StatusReport, Step, StepStatus,
     Submission, Version,
 };
-
-/// The most steps that are kept. Real offers have fewer than ten.
-const MAX_STEPS: usize = 200;
-
-/// The most messages that are kept of one step or operation.
-const MAX_MESSAGES: usize = 100;
-
-/// The most links that are kept.
-const MAX_LINKS: usize = 100;
 
 /// The longest text of a message, in characters.
 const MAX_TEXT: usize = 2_000;
@@ -44,16 +36,8 @@ pub(super) fn offers(
     answer: &Answer,
     publisher: &PublisherId,
 ) -> Result<Vec<OfferSummary>, Failure> {
-    let wires: Vec<OfferWire> = answer.many("a list of offers")?;
-    let cleaner = &answer.cleaner;
-    let summaries = wires.into_iter().filter_map(|wire| match summary(wire, publisher, cleaner) {
-        Ok(summary) => Some(summary),
-        Err(why) => {
-            tracing::warn!(request = answer.request, why, "an offer of the list is skipped");
-            None
-        }
-    });
-    Ok(summaries.collect())
+    let keep = |wire: OfferWire| summary(wire, publisher, &answer.cleaner);
+    answer.many("a list of offers", keep)
 }
 
 fn summary(
@@ -146,16 +130,8 @@ pub(super) fn operation(answer: &Answer) -> Result<Polled, Failure> {
 
 /// The operations of an offer.
 pub(super) fn submissions(answer: &Answer, offer: &OfferId) -> Result<Vec<Submission>, Failure> {
-    let wires: Vec<SubmissionWire> = answer.many("a list of operations")?;
-    let cleaner = &answer.cleaner;
-    let all = wires.into_iter().filter_map(|wire| match submission(wire, offer, cleaner) {
-        Ok(submission) => Some(submission),
-        Err(why) => {
-            tracing::warn!(request = answer.request, why, "an operation of the list is skipped");
-            None
-        }
-    });
-    Ok(all.collect())
+    let keep = |wire: SubmissionWire| submission(wire, offer, &answer.cleaner);
+    answer.many("a list of operations", keep)
 }
 
 fn submission(
@@ -189,12 +165,12 @@ fn steps_and_messages(
     messages: Vec<MessageWire>,
     cleaner: &Cleaner,
 ) -> (Vec<Step>, Vec<Message>) {
-    let more = steps.len().saturating_sub(MAX_STEPS);
+    let more = steps.len() > MAX_STEPS;
     steps.truncate(MAX_STEPS);
     let steps = steps.into_iter().enumerate().map(|(at, wire)| step(at, wire, cleaner)).collect();
     let mut messages = self::messages(messages, cleaner);
-    if more > 0 {
-        messages.push(note(format!("{more} more steps are not shown")));
+    if more {
+        messages.push(note(format!("only the first {MAX_STEPS} steps are shown")));
     }
     (steps, messages)
 }
@@ -216,7 +192,7 @@ fn step(at: usize, wire: StepWire, cleaner: &Cleaner) -> Step {
 }
 
 fn messages(mut wires: Vec<MessageWire>, cleaner: &Cleaner) -> Vec<Message> {
-    let more = wires.len().saturating_sub(MAX_MESSAGES);
+    let more = wires.len() > MAX_MESSAGES;
     wires.truncate(MAX_MESSAGES);
     let message = |wire: MessageWire| {
         let text = cleaner.html(wire.message_html.as_deref()?, MAX_TEXT);
@@ -224,8 +200,8 @@ fn messages(mut wires: Vec<MessageWire>, cleaner: &Cleaner) -> Vec<Message> {
         (!text.is_empty()).then(|| Message { level, text, at: word(wire.timestamp, cleaner) })
     };
     let mut messages: Vec<_> = wires.into_iter().filter_map(message).collect();
-    if more > 0 {
-        messages.push(note(format!("{more} more messages are not shown")));
+    if more {
+        messages.push(note(format!("only the first {MAX_MESSAGES} messages are shown")));
     }
     messages
 }

@@ -11,6 +11,7 @@ use axum::Router;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::HOST;
+use http::response::Parts;
 use http::{HeaderValue, Request, Response, Uri};
 use tower::ServiceExt;
 
@@ -37,7 +38,7 @@ pub enum TransportError {
         /// What the layer below said.
         source: Source,
     },
-    /// The request may have arrived: a timeout, a reset, a cut or undecodable answer.
+    /// The request may have arrived: a timeout, a reset.
     #[error("{what}")]
     Lost {
         /// What happened, in words.
@@ -45,6 +46,15 @@ pub enum TransportError {
         /// What the layer below said.
         #[source]
         source: Option<Source>,
+    },
+    /// The request arrived; the head of its answer came whole, but the body broke off or can't be
+    /// decoded.
+    #[error("the connection broke inside the answer")]
+    Cut {
+        /// Status and headers.
+        head: Box<Parts>,
+        /// What the layer below said.
+        source: Source,
     },
     /// The request arrived, and its answer has no end worth waiting for.
     #[error("the body is longer than {limit} bytes")]
@@ -136,19 +146,18 @@ impl Transport for HttpTransport {
                 TransportError::lost("the connection broke before an answer came", Some(source))
             }
         })?;
-        let mut answer = Response::builder().status(response.status());
-        if let Some(headers) = answer.headers_mut() {
-            headers.extend(std::mem::take(response.headers_mut()));
-        }
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = response.status();
+        head.headers = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) => append(&mut body, &chunk, self.max_body)?,
                 Ok(None) => break,
-                Err(error) => return Err(cut_body(error.without_url().into())),
+                Err(error) => return Err(cut(head, error.without_url().into())),
             }
         }
-        answer.body(body.freeze()).map_err(|error| cut_body(error.into()))
+        Ok(Response::from_parts(head, body.freeze()))
     }
 }
 
@@ -192,8 +201,10 @@ impl Transport for InProcessTransport {
         let mut stream = stream.into_data_stream();
         let mut body = BytesMut::new();
         while let Some(chunk) = stream.next().await {
-            let chunk = chunk.map_err(|error| cut_body(error.into()))?;
-            append(&mut body, &chunk, self.max_body)?;
+            match chunk {
+                Ok(chunk) => append(&mut body, &chunk, self.max_body)?,
+                Err(error) => return Err(cut(parts, error.into())),
+            }
         }
         Ok(Response::from_parts(parts, body.freeze()))
     }
@@ -219,6 +230,6 @@ fn append(body: &mut BytesMut, chunk: &Bytes, limit: usize) -> Result<(), Transp
     Ok(())
 }
 
-fn cut_body(source: Source) -> TransportError {
-    TransportError::lost("the connection broke inside the answer", Some(source))
+fn cut(head: Parts, source: Source) -> TransportError {
+    TransportError::Cut { head: Box::new(head), source }
 }

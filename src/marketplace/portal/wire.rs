@@ -2,10 +2,26 @@
 //! unknown fields passed over, statuses as text. The client translates it into golive's own
 //! types; the emulator writes it.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+use super::lenient;
 
 /// The API version golive speaks.
 pub const API_VERSION: &str = "2017-10-31";
+
+/// The most steps that are kept. Real offers have fewer than ten.
+pub(super) const MAX_STEPS: usize = 200;
+
+/// The most messages that are kept of one step or operation.
+pub(super) const MAX_MESSAGES: usize = 100;
+
+/// The most links that are kept.
+pub(super) const MAX_LINKS: usize = 100;
+
+/// One more than is kept tells that there are more.
+const SOME_STEPS: usize = MAX_STEPS + 1;
+const SOME_MESSAGES: usize = MAX_MESSAGES + 1;
+const SOME_LINKS: usize = MAX_LINKS;
 
 /// Marks an answer in process (as an extension of the response) that stands for a connection that
 /// was dropped before any answer came.
@@ -18,28 +34,28 @@ pub struct Dropped;
 #[serde(rename_all = "camelCase", default)]
 pub struct OfferWire {
     /// The kind of offer, e.g. `microsoft-azure-virtualmachines`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub offer_type_id: Option<String>,
     /// The publisher's id.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub publisher_id: Option<String>,
     /// The offer's status.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// The offer's id.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
     /// The version, growing with each publish.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub version: Option<u64>,
     /// Texts and plans; golive reads `displayText` only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::definition")]
     pub definition: Option<serde_json::Value>,
     /// When it last changed (UTC, seven fractional digits).
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub changed_time: Option<String>,
     /// Whether the offer was migrated to Partner Center.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub pc_migration_status: Option<String>,
     /// The entity tag, where it is in the body.
     #[serde(
@@ -47,7 +63,7 @@ pub struct OfferWire {
         alias = "etag",
         alias = "ETag",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient_text"
+        deserialize_with = "lenient::text"
     )]
     pub etag: Option<String>,
 }
@@ -57,13 +73,13 @@ pub struct OfferWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct MessageWire {
     /// HTML, and not to be trusted.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub message_html: Option<String>,
     /// `information`, `warning` or `error`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub level: Option<String>,
     /// When it was written.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub timestamp: Option<String>,
 }
 
@@ -72,25 +88,25 @@ pub struct MessageWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct StepWire {
     /// Its id, e.g. `displaycertify`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
     /// Its name for people.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub step_name: Option<String>,
     /// What it does.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub description: Option<String>,
     /// How long it takes, in words.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub estimated_time_frame: Option<String>,
     /// Its status.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// 0 to 100.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub progress_percentage: Option<u64>,
     /// What is said about it.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
 }
 
@@ -99,19 +115,19 @@ pub struct StepWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusWire {
     /// The offer's status.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// Messages about the whole.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
     /// The steps of the current or last operation.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
     /// Pages of the preview.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
     pub preview_links: Vec<LinkWire>,
     /// Pages of the live offer.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
     pub live_links: Vec<LinkWire>,
 }
 
@@ -120,10 +136,10 @@ pub struct StatusWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct LinkWire {
     /// What the link is called.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub display_text: Option<String>,
     /// Where it leads.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub uri: Option<String>,
 }
 
@@ -132,35 +148,35 @@ pub struct LinkWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct SubmissionWire {
     /// The operation's id.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
     /// The offer's id.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub offer_id: Option<String>,
     /// The publisher's id.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub publisher_id: Option<String>,
     /// `publish` or `golive`, any case.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_type: Option<String>,
     /// The operation's status.
     #[serde(
         skip_serializing_if = "Option::is_none",
         alias = "status",
-        deserialize_with = "lenient_text"
+        deserialize_with = "lenient::text"
     )]
     pub submission_state: Option<String>,
     /// `staging` or `production`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub slot: Option<String>,
     /// The marketplace's number of the publishing; can exceed 2^53.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub publishing_version: Option<u64>,
     /// The version of the offer.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub offer_version: Option<u64>,
     /// When it last changed.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub changed_time: Option<String>,
 }
 
@@ -169,28 +185,28 @@ pub struct SubmissionWire {
 #[serde(rename_all = "camelCase", default)]
 pub struct OperationWire {
     /// The operation's status.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// Messages about the whole.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
     /// The marketplace's number of the publishing; can exceed 2^53.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub publishing_version: Option<u64>,
     /// The version of the offer.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_integer")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub offer_version: Option<u64>,
     /// Whether somebody asked to cancel.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub cancellation_request_state: Option<String>,
     /// The steps, in order.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
     /// Pages of the preview.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
     pub preview_links: Vec<LinkWire>,
     /// Pages of the live offer.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
     pub live_links: Vec<LinkWire>,
 }
 
@@ -229,7 +245,7 @@ pub struct PostMetadataWire {
     #[serde(
         rename = "notification-emails",
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "lenient_text"
+        deserialize_with = "lenient::text"
     )]
     pub notification_emails: Option<String>,
 }
@@ -247,45 +263,9 @@ pub struct ErrorBodyWire {
 #[serde(default)]
 pub struct ErrorWire {
     /// A stable word.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub code: Option<String>,
     /// A sentence.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient_text")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub message: Option<String>,
-}
-
-/// An unsigned integer, also where it is written as text or as a whole float; anything else
-/// (negative, out of range, of another type) is as if it were absent.
-fn lenient_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
-    Ok(match value {
-        Some(serde_json::Value::Number(number)) => {
-            number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
-        }
-        Some(serde_json::Value::String(text)) => text.trim().parse().ok(),
-        _ => None,
-    })
-}
-
-/// A text, also where it is written as a number or as `true` or `false`: a status this version does
-/// not know must not make the whole answer unreadable. An array or an object is an error.
-fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    use serde::de::Error;
-    match Option::<serde_json::Value>::deserialize(deserializer)? {
-        None | Some(serde_json::Value::Null) => Ok(None),
-        Some(serde_json::Value::String(text)) => Ok(Some(text)),
-        Some(serde_json::Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(serde_json::Value::Bool(truth)) => Ok(Some(truth.to_string())),
-        Some(serde_json::Value::Array(_)) => Err(D::Error::custom("an array instead of a text")),
-        Some(serde_json::Value::Object(_)) => Err(D::Error::custom("an object instead of a text")),
-    }
-}
-
-/// `null` where a list is expected is an empty list.
-fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

@@ -86,10 +86,10 @@ async fn lists_are_bounded() {
     let operation = polled(&json!({"status": "failed", "steps": steps})).await.unwrap();
     let operation = operation.operation;
     assert_eq!(operation.steps.len(), 200);
-    assert_eq!(operation.messages[0].text, "100 more steps are not shown");
+    assert_eq!(operation.messages[0].text, "only the first 200 steps are shown");
     let messages = &operation.steps[0].messages;
     assert_eq!((messages.len(), messages[0].text.chars().count()), (101, 2_000));
-    assert_eq!(messages[100].text, "50 more messages are not shown");
+    assert_eq!(messages[100].text, "only the first 100 messages are shown");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,6 +113,34 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
         assert_eq!(offers[0].title.as_deref(), Some("A VM"));
         assert_eq!(offers[1].status, OfferStatus::Unknown("7".to_owned()));
         assert_eq!(offers[2].status, OfferStatus::Unknown("(absent)".to_owned()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_measure_is_none() {
+    let offers = vec![r#"{"id":"vm"}"#; 100_001].join(",");
+    let script = Script::new([answer(200, &format!("[{offers}]"))]);
+    let error = script.client().offers(&contoso()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("the JSON is not a list of offers: it is too long to be one"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_definition_only_the_title_is_read() {
+    for (definition, title) in [
+        (r#"{"plans": [[{"displayText": "no"}]], "displayText": "A VM", "x": {}}"#, Some("A VM")),
+        (r#"{"displayText": ["no"]}"#, None),
+        (r#"{"displayText": 7}"#, None),
+        (r#""A VM""#, None),
+        ("[7]", None),
+        ("null", None),
+    ] {
+        let body = format!(r#"[{{"id": "vm", "definition": {definition}}}]"#);
+        let script = Script::new([answer(200, &body)]);
+        let offers = script.client().offers(&contoso()).await.unwrap();
+        assert_eq!(offers[0].title.as_deref(), title, "{definition}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! How changes are sent: once.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::marketplace::{Accepted, Marketplace, OperationRef};
 
@@ -71,6 +73,24 @@ async fn the_operation_is_found_in_all_four_shapes() {
         panic!()
     };
     assert!(!why.contains("eyJ0"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_cut_hides_nothing_that_the_head_says() {
+    let old = "/api/operations/contoso$vm$2$preview?api-version=2017-10-31";
+    let cut = |status, headers: &[(&str, &str)]| {
+        let broken = futures_util::stream::iter([
+            Ok(Bytes::from_static(b"{")),
+            Err(std::io::Error::other("cut")),
+        ]);
+        with(status, "", headers).map(|_| Body::from_stream(broken))
+    };
+    let accepted = posted(Action::GoLive, cut(202, &[("location", old)])).await;
+    assert_eq!(accepted, started(old, "contoso$vm$2$preview", None));
+    assert!(matches!(posted(Action::GoLive, cut(202, &[])).await, Accepted::Unlocated { .. }));
+    let script = Script::new([cut(422, &[])]);
+    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    assert_eq!(error.status(), Some(422));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,190 @@
+//! Reading JSON that may be anything: scalars of another type than expected, and lists of any
+//! length. Nothing is kept that is not used, for a small text can stand for a large value.
+
+use std::fmt;
+
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Number, Value, json};
+
+/// What golive reads of a definition.
+const TITLE: &str = "displayText";
+
+/// A value without parts; of one that has parts, only that it has.
+enum Scalar {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    Array,
+    /// With the text under the one name that was asked for.
+    Object(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor { kept: None })
+    }
+}
+
+struct ScalarVisitor {
+    /// The name in an object whose text is kept.
+    kept: Option<&'static str>,
+}
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Bool(truth))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Number(number.into()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
+        Ok(Number::from_f64(number).map_or(Scalar::Null, Scalar::Number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Scalar, A::Error> {
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Array)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar, A::Error> {
+        let mut found = None;
+        let Some(kept) = self.kept else {
+            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            return Ok(Scalar::Object(None));
+        };
+        while let Some(name) = entries.next_key::<Scalar>()? {
+            match (name, entries.next_value::<Scalar>()?) {
+                (Scalar::Text(name), Scalar::Text(text)) if name == kept => found = Some(text),
+                _ => {}
+            }
+        }
+        Ok(Scalar::Object(found))
+    }
+}
+
+/// An unsigned integer, also where it is written as text or as a whole float; anything else
+/// (negative, out of range, of another type) is as if it were absent.
+pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Number(number) => {
+            number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
+        }
+        Scalar::Text(text) => text.trim().parse().ok(),
+        Scalar::Null | Scalar::Bool(_) | Scalar::Array | Scalar::Object(_) => None,
+    })
+}
+
+/// A text, also where it is written as a number or as `true` or `false`: a status this version does
+/// not know must not make the whole answer unreadable. An array or an object is an error.
+pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    match Scalar::deserialize(deserializer)? {
+        Scalar::Null => Ok(None),
+        Scalar::Text(text) => Ok(Some(text)),
+        Scalar::Number(number) => Ok(Some(number.to_string())),
+        Scalar::Bool(truth) => Ok(Some(truth.to_string())),
+        Scalar::Array => Err(D::Error::custom("an array instead of a text")),
+        Scalar::Object(_) => Err(D::Error::custom("an object instead of a text")),
+    }
+}
+
+/// An offer's definition, of which only the `displayText` is kept: definitions are large.
+pub(super) fn definition<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Value>, D::Error> {
+    let visitor = ScalarVisitor { kept: Some(TITLE) };
+    Ok(match deserializer.deserialize_any(visitor)? {
+        Scalar::Object(Some(title)) => Some(json!({ TITLE: title })),
+        Scalar::Object(None)
+        | Scalar::Null
+        | Scalar::Bool(_)
+        | Scalar::Number(_)
+        | Scalar::Text(_)
+        | Scalar::Array => None,
+    })
+}
+
+/// The elements of a list, one by one, as they are written. Tells how many there were.
+pub(super) fn each<'de>(
+    json: &'de [u8],
+    visit: impl FnMut(usize, &'de str) -> Result<(), &'static str>,
+) -> serde_json::Result<usize> {
+    struct Each<F>(F);
+    impl<'de, F: FnMut(usize, &'de str) -> Result<(), &'static str>> Visitor<'de> for Each<F> {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<usize, A::Error> {
+            let mut count = 0;
+            while let Some(element) = elements.next_element::<&RawValue>()? {
+                (self.0)(count, element.get()).map_err(A::Error::custom)?;
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let count = deserializer.deserialize_seq(Each(visit))?;
+    deserializer.end()?;
+    Ok(count)
+}
+
+/// A list of which the first `MAX` elements are kept; `null` is an empty one.
+pub(super) fn at_most<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct AtMost<T, const MAX: usize>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for AtMost<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let mut kept = Vec::new();
+            while kept.len() < MAX {
+                let Some(element) = elements.next_element()? else { return Ok(kept) };
+                kept.push(element);
+            }
+            while elements.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(kept)
+        }
+    }
+    deserializer.deserialize_any(AtMost::<T, MAX>(std::marker::PhantomData))
+}

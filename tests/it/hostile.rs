@@ -1,0 +1,163 @@
+//! A server that does its worst, in front of an emulator that stays honest: broken, endless and
+//! poisoned answers, and URLs that lead elsewhere. Each run ends by itself and says why, its memory
+//! is bounded, and the token goes nowhere else.
+
+mod bodies;
+mod gateway;
+mod memory;
+mod shapes;
+mod texts;
+mod urls;
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::place::{Place, Ran, STATUS, live};
+use gateway::{Gateway, Reply, Rule, Trap};
+
+/// A run that ends well however slow this machine is.
+const PATIENT: &str = "apply --wait=1m --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
+
+/// A run that is over soon: nothing will come of it.
+const BRIEF: &str = "apply --wait=1s --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
+
+/// The same, where answers are late.
+const HASTY: &str = "apply --wait=1s --timeout 300ms --settle 50ms --poll 20ms --poll-max 50ms";
+
+/// The longest that any run may take. Most take less than a second; pauses between the tries of a
+/// read, and a loaded machine, make it more.
+const SECONDS: u64 = 30;
+
+/// How many cases run at the same time that wait most of the time.
+const MANY: usize = 24;
+
+/// How many run at the same time that keep a core busy.
+const FEW: usize = 4;
+
+/// An offer in preview that is to go live, and its marketplace behind a gateway.
+struct Hostile {
+    place: Place,
+    gateway: Gateway,
+    trap: Trap,
+}
+
+impl Hostile {
+    fn new(behaviour: &str) -> Self {
+        let mut place = Place::with_seed(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        place.write("vm.yaml", live("contoso/vm", ""));
+        let gateway = Gateway::start(place.address());
+        place.env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
+        Self { place, gateway, trap: Trap::set() }
+    }
+
+    /// A text in which `TRAP` and `OWN` are the addresses of a stranger and of the marketplace.
+    fn addressed(&self, text: &str) -> String {
+        text.replace("TRAP", &self.trap.address().to_string())
+            .replace("OWN", &self.gateway.address.to_string())
+    }
+
+    /// Runs the program, and checks what must hold whatever the server does.
+    #[track_caller]
+    #[expect(clippy::disallowed_methods, reason = "that a run ends in time is what is tested")]
+    fn golive(&self, line: &str) -> Ran {
+        let begin = Instant::now();
+        let ran = self.place.golive(line);
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(SECONDS), "{line}: {took:?}");
+        self.holds();
+        texts::are_clean(&ran, line);
+        if let Some(status) = self.place.files().remove(STATUS) {
+            texts::is_clean(&String::from_utf8(status).unwrap(), "the status file");
+            self.place.status();
+        }
+        ran
+    }
+
+    /// Nobody else was asked, nothing else was asked for, and golive was accepted once at most.
+    #[track_caller]
+    fn holds(&self) {
+        self.trap.is_untouched();
+        for request in self.gateway.seen() {
+            let ours = ["/api/publishers/contoso/offers", "/api/operations/contoso$vm$"];
+            let path = request.split_once(' ').unwrap().1;
+            assert!(ours.iter().any(|ours| path.starts_with(ours)), "{request}");
+            assert!(!path.contains("..") && !path.contains('%'), "{request}");
+        }
+        assert!(self.place.golives("contoso/vm").1 <= 1);
+    }
+}
+
+/// What one kind of harm must come to.
+struct Case {
+    name: String,
+    rule: Rule,
+    line: &'static str,
+    code: i32,
+    /// Whether golive is accepted in the end.
+    accepted: bool,
+    /// What a person is told, on standard output or standard error.
+    told: String,
+}
+
+impl Case {
+    fn run(&self) {
+        let hostile = Hostile::new("{previewVersion: 3, liveVersion: 2}");
+        let mut rule = self.rule.clone();
+        if let Reply::Bytes(bytes) = &mut rule.reply
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            *bytes = hostile.addressed(text).into_bytes();
+        }
+        hostile.gateway.rules(vec![rule]);
+        let ran = hostile.golive(self.line);
+        let shown = ran.shown();
+        assert_eq!(ran.code, Some(self.code), "{}: {shown}", self.name);
+        assert!(hostile.gateway.hits() > 0, "{}: it was not met", self.name);
+        assert!(shown.contains(&self.told), "{}: {:?} is not in {shown}", self.name, self.told);
+        let accepted = hostile.place.golives("contoso/vm").1 == 1;
+        assert_eq!(accepted, self.accepted, "{}: {shown}", self.name);
+        if self.code == 0 {
+            return;
+        }
+        // Nothing is left behind that keeps an honest marketplace from being believed.
+        hostile.gateway.rules(Vec::new());
+        let ran = hostile.golive(PATIENT).code(0);
+        assert_eq!(hostile.place.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.shown());
+    }
+}
+
+/// Does something about every item, several at a time.
+fn side_by_side<T: Send>(
+    threads: usize,
+    items: impl IntoIterator<Item = T>,
+    act: impl Fn(T) + Sync,
+) {
+    let items = Mutex::new(items.into_iter().collect::<VecDeque<_>>());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let item = items.lock().unwrap().pop_front();
+                    let Some(item) = item else { return };
+                    act(item);
+                }
+            });
+        }
+    });
+}
+
+/// A whole answer.
+fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// A whole answer with JSON.
+fn json(body: impl AsRef<[u8]>) -> Vec<u8> {
+    answer("200 OK", "content-type: application/json\r\n", body)
+}

@@ -1,0 +1,228 @@
+//! Answers that break off, never end, or are something else than what was asked for.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use super::gateway::{Arrives, Reply, Rule};
+use super::{BRIEF, Case, HASTY, MANY, PATIENT, answer, json, side_by_side};
+
+/// Something that is no answer, and how golive calls it.
+type Harm = (&'static str, Reply, &'static str);
+
+const NO_ANSWER: &str = "the connection broke before an answer came";
+const CUT: &str = "the connection broke inside the answer";
+const LATE: &str = "no answer within 0.3 s";
+const TOO_LONG: &str = "the body is longer than 33554432 bytes";
+const NO_JSON: &str = "the body is not JSON";
+
+fn raw(text: &str) -> Reply {
+    Reply::Bytes(text.as_bytes().to_vec())
+}
+
+pub(super) fn ok(headers: &str, body: impl AsRef<[u8]>) -> Reply {
+    Reply::Bytes(answer("200 OK", headers, body))
+}
+
+/// A GiB of zeros, packed: one block again and again, which takes no time to make.
+pub(super) fn bomb() -> Reply {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(&vec![0; 1 << 20]).unwrap();
+    encoder.flush().unwrap();
+    let (head, block) = encoder.get_ref().split_at(10);
+    ok("content-encoding: gzip\r\n", [head, &block.repeat(1 << 10)].concat())
+}
+
+/// Ten thousand headers.
+pub(super) fn header_flood() -> Reply {
+    let mut headers = String::new();
+    for number in 0..10_000 {
+        write!(headers, "x-{number}: {number}\r\n").unwrap();
+    }
+    ok(&headers, "[]")
+}
+
+/// A body without end: in chunks, or until the connection closes.
+pub(super) fn endless(chunked: bool) -> Reply {
+    let (head, piece) = if chunked {
+        let piece = [b"10000\r\n".as_slice(), &vec![b' '; 0x1_0000], b"\r\n"].concat();
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", piece)
+    } else {
+        ("HTTP/1.1 200 OK\r\n\r\n", vec![b' '; 0x1_0000])
+    };
+    Reply::Endless(head.as_bytes().to_vec(), piece, Duration::ZERO)
+}
+
+/// One byte now and then, without end.
+fn drip() -> Reply {
+    let head = b"HTTP/1.1 200 OK\r\n\r\n[".to_vec();
+    Reply::Endless(head, b" ".to_vec(), Duration::from_millis(50))
+}
+
+/// What breaks the connection or the protocol.
+fn broken() -> Vec<Harm> {
+    let head = "HTTP/1.1 200 OK\r\n";
+    let continued = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
+    vec![
+        ("closed without an answer", raw(""), NO_ANSWER),
+        ("reset without an answer", Reply::Reset(Vec::new()), NO_ANSWER),
+        ("closed in the status line", raw("HTTP/1.1 2"), NO_ANSWER),
+        ("closed in the headers", raw(head), NO_ANSWER),
+        ("reset in the body", Reply::Reset(json("[{")[..60].to_vec()), ""),
+        ("a body that is cut", raw(&format!("{head}content-length: 99\r\n\r\n[")), CUT),
+        (
+            "a chunk that is cut",
+            raw(&format!("{head}transfer-encoding: chunked\r\n\r\n9\r\n[")),
+            CUT,
+        ),
+        (
+            "a chunk of 2^64 bytes",
+            raw(&format!("{head}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n[")),
+            CUT,
+        ),
+        (
+            "a length of 2^70 bytes",
+            raw(&format!("{head}content-length: 1180591620717411303424\r\n\r\n[")),
+            NO_ANSWER,
+        ),
+        (
+            "two lengths",
+            raw(&format!("{head}content-length: 2\r\ncontent-length: 3\r\n\r\n[]]")),
+            NO_ANSWER,
+        ),
+        ("a negative length", raw(&format!("{head}content-length: -1\r\n\r\n[]")), NO_ANSWER),
+        ("never", Reply::Silence, LATE),
+        ("a byte now and then", drip(), LATE),
+        (
+            "continue, for ever",
+            Reply::Endless(Vec::new(), continued, Duration::from_millis(1)),
+            LATE,
+        ),
+        ("another protocol", raw("SSH-2.0-OpenSSH_9.9\r\n"), NO_ANSWER),
+        ("a status that is none", raw("HTTP/1.1 99999 Fine\r\n\r\n[]"), NO_ANSWER),
+        ("soup that claims to be packed", ok("content-encoding: gzip\r\n", "soup"), CUT),
+    ]
+}
+
+/// What is more than anybody needs.
+fn floods() -> Vec<Harm> {
+    let header = format!("x-long: {}\r\n", "x".repeat(1 << 20));
+    vec![
+        ("chunks without end", endless(true), TOO_LONG),
+        ("a body without end", endless(false), TOO_LONG),
+        ("a bomb", bomb(), TOO_LONG),
+        ("ten thousand headers", header_flood(), NO_ANSWER),
+        ("a header of 1 MiB", ok(&header, "[]"), NO_ANSWER),
+        ("100,000 open brackets", Reply::Bytes(json("[".repeat(100_000))), NO_JSON),
+        ("100,000 open braces", Reply::Bytes(json(r#"{"a":"#.repeat(100_000))), NO_JSON),
+        (
+            "100,000 brackets",
+            Reply::Bytes(json(format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)))),
+            "none of its elements can be read",
+        ),
+    ]
+}
+
+/// Whole answers, but not those that were asked for.
+fn strange() -> Vec<Harm> {
+    let page = "<!DOCTYPE html><html><title>Sign in</title><script>x</script></html>";
+    let utf16: Vec<u8> = "[]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut harms = vec![
+        ("a page", ok("content-type: text/html\r\n", page), "it reads \"Sign in\""),
+        (
+            "a page of a gateway",
+            Reply::Bytes(answer("502 Bad Gateway", "", page)),
+            "was answered 502 Bad Gateway: Sign in",
+        ),
+        ("nothing", ok("", ""), "the body is empty"),
+        ("no content", raw("HTTP/1.1 204 No Content\r\n\r\n"), "the body is empty"),
+        ("a word", Reply::Bytes(json("\"live\"")), "it is neither an object nor an array"),
+        ("null", Reply::Bytes(json("null")), "it is neither an object nor an array"),
+        ("JSON in UTF-16", Reply::Bytes(json(utf16)), NO_JSON),
+        ("a text that is not UTF-8", Reply::Bytes(json(b"[\"\xff\xfe\"]")), ""),
+        ("packed in an unknown way", ok("content-encoding: br\r\n", "\x0b"), NO_JSON),
+    ];
+    for code in
+        ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+    {
+        for target in [
+            "http://TRAP/api/publishers/contoso/offers",
+            "/api/publishers/contoso/offers",
+            "//TRAP",
+            "",
+        ] {
+            let head = format!(
+                "HTTP/1.1 {code}\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            harms.push(("a redirect", raw(&head), "which golive does not follow"));
+        }
+    }
+    harms
+}
+
+fn harms() -> impl Iterator<Item = Harm> {
+    [broken(), floods(), strange()].into_iter().flatten()
+}
+
+/// An endless answer to a request that is over in time is late, not long.
+fn brief(told: &str) -> &'static str {
+    if told == LATE { HASTY } else { BRIEF }
+}
+
+#[test]
+fn a_list_that_is_none_is_told_and_nothing_is_sent() {
+    let cases = harms().map(|(name, reply, told)| Case {
+        name: format!("list: {name}"),
+        rule: Rule::new("GET", "/offers", reply),
+        line: brief(told),
+        code: 1,
+        accepted: false,
+        told: told.to_owned(),
+    });
+    side_by_side(MANY, cases, |case| case.run());
+}
+
+#[test]
+fn a_golive_that_was_accepted_is_found_whatever_its_answer() {
+    let cases = harms().map(|(name, reply, told)| Case {
+        name: format!("golive, accepted: {name}"),
+        rule: Rule::new("POST", "/golive", reply),
+        line: if told == LATE {
+            "apply --wait=1m --timeout 1s --settle 50ms --poll 20ms"
+        } else {
+            PATIENT
+        },
+        code: 0,
+        accepted: true,
+        told: "1 operation started; 1 offer: 1 Live.".to_owned(),
+    });
+    side_by_side(MANY, cases, |case| case.run());
+}
+
+#[test]
+fn a_golive_that_never_arrives_is_sent_three_times_and_then_left_in_doubt() {
+    let in_time = broken().into_iter().filter(|(_, _, told)| *told != LATE);
+    let cases = in_time.map(|(name, reply, _)| Case {
+        name: format!("golive, lost: {name}"),
+        rule: Rule { arrives: Arrives::No, ..Rule::new("POST", "/golive", reply) },
+        line: PATIENT,
+        code: 1,
+        accepted: false,
+        told: "it is not known whether the request was accepted".to_owned(),
+    });
+    side_by_side(MANY, cases, |case| case.run());
+}
+
+#[test]
+fn a_poll_that_is_not_answered_is_no_end_of_the_operation() {
+    let soon = broken().into_iter().filter(|(_, _, told)| *told != LATE);
+    let cases = soon.chain(floods()).map(|(name, reply, _)| Case {
+        name: format!("poll: {name}"),
+        rule: Rule { times: 1, ..Rule::new("GET", "/operations/*", reply) },
+        line: PATIENT,
+        code: 0,
+        accepted: true,
+        told: "1 operation started; 1 offer: 1 Live.".to_owned(),
+    });
+    side_by_side(MANY, cases, |case| case.run());
+}

@@ -1,0 +1,235 @@
+//! A gateway between the program and the emulator. It speaks raw TCP, so that it can do to a
+//! connection what no router can.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// What the program gets to see.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    /// These bytes, then the end of the connection.
+    Bytes(Vec<u8>),
+    /// These bytes, then the others again and again, with pauses between them.
+    Endless(Vec<u8>, Vec<u8>, Duration),
+    /// These bytes, then a reset.
+    Reset(Vec<u8>),
+    /// Nothing, while the connection stays open.
+    Silence,
+}
+
+/// Whether the emulator gets to see a request that is answered badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrives {
+    No,
+    Yes,
+}
+
+/// Which requests are answered badly, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) method: &'static str,
+    /// How the path ends; with a `*`, what it contains.
+    pub(super) path: &'static str,
+    /// The first so many requests.
+    pub(super) times: usize,
+    pub(super) arrives: Arrives,
+    pub(super) reply: Reply,
+}
+
+impl Rule {
+    pub(super) fn new(method: &'static str, path: &'static str, reply: Reply) -> Self {
+        Self { method, path, times: usize::MAX, arrives: Arrives::Yes, reply }
+    }
+
+    fn hits(&self, method: &str, path: &str) -> bool {
+        let fits = match self.path.strip_suffix('*') {
+            Some(part) => path.contains(part),
+            None => path.ends_with(self.path),
+        };
+        self.times > 0 && self.method == method && fits
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    rules: Mutex<Vec<Rule>>,
+    /// Every request, as `METHOD /path`.
+    seen: Mutex<Vec<String>>,
+    /// How many requests were answered badly.
+    hits: AtomicUsize,
+}
+
+/// The gateway, on a thread of its own.
+pub(super) struct Gateway {
+    pub(super) address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Passes everything on to the server at `behind`, until it is given rules.
+    pub(super) fn start(behind: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let (stop, stopped) = oneshot::channel();
+        let thread = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || serve(&runtime, &listener, behind, &shared, stopped))
+        };
+        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// From now on, the first rule that fits a request says how it is answered.
+    pub(super) fn rules(&self, rules: Vec<Rule>) {
+        *self.shared.rules.lock().unwrap() = rules;
+    }
+
+    /// How many requests were answered badly so far.
+    pub(super) fn hits(&self) -> usize {
+        self.shared.hits.load(Ordering::SeqCst)
+    }
+
+    /// Every request so far.
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn serve(
+    runtime: &Runtime,
+    listener: &TcpListener,
+    behind: SocketAddr,
+    shared: &Arc<Shared>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        loop {
+            tokio::select! {
+                _ = &mut stopped => return,
+                accepted = listener.accept() => {
+                    let shared = Arc::clone(shared);
+                    let (stream, _) = accepted.unwrap();
+                    // A client that goes away is none of the test's business.
+                    tokio::spawn(async move { drop(attend(stream, behind, &shared).await) });
+                }
+            }
+        }
+    });
+}
+
+/// Reads one request of a connection and answers it.
+async fn attend(mut client: TcpStream, behind: SocketAddr, shared: &Shared) -> std::io::Result<()> {
+    let Some((head, body)) = read_request(&mut client).await? else { return Ok(()) };
+    let mut words = head.split_whitespace();
+    let (method, target) = (words.next().unwrap_or("?"), words.next().unwrap_or("?"));
+    let path = target.split('?').next().unwrap_or(target);
+    shared.seen.lock().unwrap().push(format!("{method} {path}"));
+    let rule = {
+        let mut rules = shared.rules.lock().unwrap();
+        let rule = rules.iter_mut().find(|rule| rule.hits(method, path));
+        rule.map(|rule| {
+            rule.times -= 1;
+            shared.hits.fetch_add(1, Ordering::SeqCst);
+            rule.clone()
+        })
+    };
+    let honest = match &rule {
+        Some(Rule { arrives: Arrives::No, .. }) => Vec::new(),
+        Some(_) | None => pass_on(&head, &body, behind).await?,
+    };
+    match rule.map(|rule| rule.reply) {
+        None => client.write_all(&honest).await,
+        Some(Reply::Bytes(bytes)) => client.write_all(&bytes).await,
+        Some(Reply::Endless(head, piece, pause)) => {
+            client.write_all(&head).await?;
+            loop {
+                client.write_all(&piece).await?;
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Some(Reply::Reset(bytes)) => {
+            client.write_all(&bytes).await?;
+            client.set_zero_linger()
+        }
+        // Until the client goes away.
+        Some(Reply::Silence) => client.read_to_end(&mut Vec::new()).await.map(drop),
+    }
+}
+
+/// The head of a request, without its empty line, and the body; `None` where there is none.
+async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        if client.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+    });
+    let mut body = bytes.split_off(end + 4);
+    while body.len() < length.unwrap_or(0) {
+        if client.read_buf(&mut body).await? == 0 {
+            return Ok(None);
+        }
+    }
+    Ok(Some((head, body)))
+}
+
+/// The emulator's answer, to the byte. The `Host` is the gateway's, and so are the URLs in it.
+async fn pass_on(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result<Vec<u8>> {
+    let mut server = TcpStream::connect(behind).await?;
+    let head = format!("{head}\r\nconnection: close\r\n\r\n");
+    server.write_all(head.as_bytes()).await?;
+    server.write_all(body).await?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+/// A listener that nobody may connect to.
+pub(super) struct Trap(StdListener);
+
+impl Trap {
+    pub(super) fn set() -> Self {
+        let listener = StdListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self(listener)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    /// A connection would wait here to be accepted.
+    #[track_caller]
+    pub(super) fn is_untouched(&self) {
+        let error = self.0.accept().expect_err("somebody connected");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+    }
+}

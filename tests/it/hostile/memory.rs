@@ -1,0 +1,105 @@
+//! Memory is bounded, whatever the server sends. Measured at the real program: its largest resident
+//! set, as Linux counts it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::gateway::{Reply, Rule};
+use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
+use crate::place::Ran;
+
+/// How long the bodies are, in bytes: golive reads up to 32 MiB.
+const SIZE: usize = 31 << 20;
+
+/// The most memory that the program may have, in MiB: six times the longest body. It has about 20
+/// before it is sent anything, and a body that grows is copied; 85 is what is seen.
+const BOUND: u64 = 192;
+
+/// Runs the program to its end, and tells its largest resident set in MiB.
+fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
+    let child = hostile.place.start(line);
+    let path = format!("/proc/{}/status", child.id());
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut peak = 0;
+            while !over.load(Ordering::Relaxed) {
+                // Once it has ended, the line is missing.
+                let status = std::fs::read_to_string(&path).unwrap_or_default();
+                let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+                let kib =
+                    line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+                peak = peak.max(kib.unwrap_or_default() / 1024);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            peak
+        });
+        let ran = hostile.place.ran(child);
+        over.store(true, Ordering::Relaxed);
+        (ran, watch.join().unwrap())
+    })
+}
+
+/// JSON: so many bytes of an element again and again, between two texts.
+fn repeated(size: usize, before: &str, element: &str, after: &str) -> Reply {
+    let element = format!("{element},");
+    let elements = element.repeat(size / element.len());
+    let elements = elements.trim_end_matches(',');
+    Reply::Bytes(json(format!("{before}{elements}{after}")))
+}
+
+/// Answers of which a careless reader makes more than they are, and the requests they answer. Those
+/// that are read to their end are shorter, to save time; read into values they would break the
+/// bound all the same.
+fn floods() -> Vec<(&'static str, &'static str, Reply)> {
+    let step = r#"{"id": "x", "messages": [{"messageHtml": "<b>x</b>"}]}"#;
+    let steps = vec![step; 100_000].join(",");
+    let steps = json(format!(r#"{{"status": "running", "steps": [{steps}]}}"#));
+    let page = || "<b>x</b>".repeat(SIZE / 8);
+    let running = r#"{"status": "running", "steps": ["#;
+    vec![
+        ("chunks without end", "/offers", bodies::endless(true)),
+        ("a bomb of 1 GiB", "/offers", bodies::bomb()),
+        ("10,000 headers", "/offers", bodies::header_flood()),
+        ("31 MiB of brackets", "/offers", Reply::Bytes(json("[".repeat(SIZE)))),
+        ("31 MiB of empty offers", "/offers", repeated(SIZE, "[", "{}", "]")),
+        ("31 MiB of offers", "/offers", repeated(SIZE, "[", r#"{"id":"vm"}"#, "]")),
+        (
+            "a definition of 7 MiB",
+            "/offers",
+            repeated(SIZE / 4, r#"[{"id":"vm","definition":["#, "[]", "]}]"),
+        ),
+        ("an error page of 31 MiB", "/offers", Reply::Bytes(answer("422 No", "", page()))),
+        (
+            "an offer of 7 MiB",
+            "/offers/vm",
+            repeated(SIZE / 4, r#"{"id":"vm","plans":["#, "[]", "]}"),
+        ),
+        ("31 MiB of operations", "/submissions/", repeated(SIZE, "[", "{}", "]")),
+        ("100,000 steps", "/operations/*", Reply::Bytes(steps)),
+        ("7 MiB of empty steps", "/operations/*", repeated(SIZE / 4, running, "{}", "]}")),
+        ("7 MiB of operations in one", "/operations/*", repeated(SIZE / 4, "[", "{}", "]")),
+    ]
+}
+
+#[test]
+fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
+    if !cfg!(target_os = "linux") {
+        println!("skipped: the memory of a process is read from /proc");
+        return;
+    }
+    side_by_side(FEW, floods(), |(name, path, reply)| {
+        // Without a URL in its answer, the operation is sought in the list.
+        let header = if path == "/submissions/" { "none" } else { "both" };
+        let hostile = Hostile::new(&format!("{{header: {header}, stepTime: 300ms}}"));
+        // Asked for again, it would be the same once more.
+        hostile.gateway.rules(vec![Rule { times: 1, ..Rule::new("GET", path, reply) }]);
+        let (ran, peak) = measured(&hostile, PATIENT);
+        println!("{name}: {peak} MiB");
+        assert!((1..=BOUND).contains(&peak), "{name}: {peak} MiB, {}", ran.shown());
+        assert!(matches!(ran.code, Some(0 | 1)), "{name}: {}", ran.shown());
+        assert!(ran.stderr.len() < 100_000, "{name}: a flood in the log");
+        assert_eq!(hostile.gateway.hits(), 1, "{name}");
+        hostile.holds();
+    });
+}

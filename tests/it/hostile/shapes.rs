@@ -1,0 +1,107 @@
+//! JSON that is not what it should be: other types, and numbers beyond all bounds.
+
+use super::gateway::{Reply, Rule};
+use super::{BRIEF, Case, FEW, PATIENT, json, side_by_side};
+
+/// A list with the offer in it, whose version is this.
+fn listed(version: &str) -> Reply {
+    Reply::Bytes(json(format!(
+        r#"[{{"id": "vm", "publisherId": "contoso", "status": "waitingForPublisherReview",
+             "version": {version}, "changedTime": "2026-11-01T00:00:00.0000000Z"}}]"#
+    )))
+}
+
+/// Versions of the offer in a list, and what comes of them: the offer itself is asked before
+/// anything is sent, so that a list can only keep golive from sending.
+const VERSIONS: [(&str, bool, &str); 15] = [
+    ("18446744073709551616", true, "version 3 is live"),
+    ("18446744073709551615", true, "version 3 is live"),
+    ("9007199254740993", true, "version 3 is live"),
+    ("-1", true, "version 3 is live"),
+    ("1e300", true, "version 3 is live"),
+    ("1.5", true, "version 3 is live"),
+    ("null", true, "version 3 is live"),
+    ("true", true, "version 3 is live"),
+    ("\"3\"", true, "version 3 is live"),
+    ("\"three\"", true, "version 3 is live"),
+    ("[3]", true, "version 3 is live"),
+    ("{\"a\": 3}", true, "version 3 is live"),
+    // Older than what is live: nothing is to be done.
+    ("0", true, "version 2 is live"),
+    ("1e400", false, "none of its elements can be read"),
+    ("NaN", false, "the body is not JSON"),
+];
+
+#[test]
+fn a_version_that_is_none_sends_no_other_version() {
+    let cases = VERSIONS.into_iter().map(|(version, goes_well, told)| Case {
+        name: format!("version: {version}"),
+        rule: Rule::new("GET", "/offers", listed(version)),
+        line: PATIENT,
+        code: i32::from(!goes_well),
+        accepted: told == "version 3 is live",
+        told: told.to_owned(),
+    });
+    side_by_side(FEW, cases, |case| case.run());
+}
+
+/// What is asked for, what is answered, and what a person is told.
+const SHAPES: [(&str, &str, &str); 19] = [
+    ("/offers", "{}", "the JSON is not a list of offers"),
+    ("/offers", r#"{"value": {}}"#, "the JSON is not a list of offers"),
+    ("/offers", r#"{"value": null}"#, "the JSON is not a list of offers"),
+    ("/offers", "[null]", "none of its elements can be read"),
+    ("/offers", "[[[]]]", "none of its elements can be read"),
+    ("/offers", r#"[{"id": {}}]"#, "none of its elements can be read"),
+    ("/offers", r#"[{"id": "vm"}, {"id": "vm"#, "the body is not JSON"),
+    ("/offers", "[]", "the publisher contoso has no offer \"vm\""),
+    ("/offers/vm", "[]", "the array that should hold it is empty"),
+    ("/offers/vm", "[{}, {}]", "the JSON is not an offer: 2 values"),
+    ("/offers/vm", "null", "it is neither an object nor an array"),
+    ("/offers/vm", r#"{"id": "vm", "version": 3, "status": {}}"#, "an object instead of a text"),
+    ("/operations/*", "{}", "the status is missing"),
+    ("/operations/*", r#"{"status": null}"#, "the status is missing"),
+    ("/operations/*", r#"{"status": ["running"]}"#, "an array instead of a text"),
+    ("/operations/*", r#"{"status": "running", "steps": {}}"#, "expected a list"),
+    (
+        "/operations/*",
+        r#"{"status": "running", "steps": ["live"]}"#,
+        "the JSON is not an operation",
+    ),
+    ("/operations/*", r#"{"status": "running", "messages": 7}"#, "expected a list"),
+    ("/operations/*", "[[]]", "the JSON is not an operation"),
+];
+
+#[test]
+fn json_of_another_shape_is_told() {
+    let cases = SHAPES.into_iter().map(|(path, body, told)| Case {
+        name: format!("{path}: {body}"),
+        rule: Rule::new("GET", path, Reply::Bytes(json(body))),
+        line: BRIEF,
+        code: 1,
+        accepted: path == "/operations/*",
+        told: told.to_owned(),
+    });
+    side_by_side(FEW, cases, |case| case.run());
+}
+
+#[test]
+fn numbers_beyond_all_bounds_are_no_end_of_an_operation() {
+    let numbers = ["18446744073709551616", "-1", "1e300", "1e400", "\"x\"", "[[1]]", "{\"a\": 1}"];
+    let cases = numbers.into_iter().map(|number| {
+        let body = format!(
+            r#"{{"status": "running", "offerVersion": {number}, "publishingVersion": {number},
+                 "steps": [{{"id": "live", "status": "inProgress", "progressPercentage": {number}}}]}}"#
+        );
+        let reply = Reply::Bytes(json(body));
+        Case {
+            name: format!("number: {number}"),
+            rule: Rule { times: 1, ..Rule::new("GET", "/operations/*", reply) },
+            line: PATIENT,
+            code: 0,
+            accepted: true,
+            told: "version 3 is live".to_owned(),
+        }
+    });
+    side_by_side(FEW, cases, |case| case.run());
+}

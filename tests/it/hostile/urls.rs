@@ -1,0 +1,120 @@
+//! URLs of operations that lead elsewhere, in answers and in the status file. The token goes
+//! nowhere but to the marketplace, and nothing is asked for there that is not ours.
+
+use serde_json::{Value, json};
+
+use super::gateway::{Reply, Rule};
+use super::{Case, FEW, Hostile, PATIENT, answer, side_by_side};
+use crate::place::STATUS;
+
+const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
+
+/// `TRAP` is a stranger's address, `OWN` the marketplace's, `PATH` what follows in an honest URL.
+const FOREIGN: [&str; 36] = [
+    "http://TRAP/PATH",
+    "//TRAP/PATH",
+    "///TRAP/PATH",
+    "http:TRAP/PATH",
+    "/\\TRAP/PATH",
+    "\\\\TRAP\\PATH",
+    "http:\\\\TRAP\\PATH",
+    "http://user@TRAP/PATH",
+    "http://user:word@OWN/PATH",
+    "http://@OWN/PATH",
+    "http://OWN@TRAP/PATH",
+    "http://OWN:80@TRAP/PATH",
+    "http://OWN%40TRAP/PATH",
+    "http://OWN\\@TRAP/PATH",
+    "http://OWN#@TRAP/PATH",
+    "http://OWN?@TRAP/PATH",
+    "@TRAP/PATH",
+    ":@TRAP/PATH",
+    "https://OWN/PATH",
+    "https://TRAP/PATH",
+    "ws://TRAP/PATH",
+    "file:///etc/passwd",
+    "file://TRAP/PATH",
+    "javascript:fetch('http://TRAP')",
+    "data:application/json,{\"status\":\"succeeded\"}",
+    "http://TRAP/%2e%2e/PATH",
+    "/api/publishers/contoso/offers/vm/operations/../../../../PATH",
+    "/api/publishers/contoso/offers/vm/operations/%2e%2e",
+    "/api/publishers/contoso/offers/vm/operations/%2e%2e%2f%2e%2e%2fgolive",
+    "/api/publishers/contoso/offers/vm/operations/..%5c..%5cgolive",
+    "/api/publishers/contoso/offers/vm/golive",
+    "/api/publishers/contoso/offers/other/operations/04e3a99d-b53d-4d6b-b51d-f4099f0876fa",
+    "/api/publishers/fabrikam/offers/vm/operations/04e3a99d-b53d-4d6b-b51d-f4099f0876fa",
+    "/api/operations/fabrikam$vm$2$preview",
+    "/api/publishers\t/contoso/offers/vm/operations/04e3a99d-b53d-4d6b-b51d-f4099f0876fa",
+    "ht\ttp://TRAP/PATH",
+];
+
+fn urls() -> impl Iterator<Item = String> {
+    let path = format!("api/publishers/contoso/offers/vm/operations/{ID}?api-version=2017-10-31");
+    FOREIGN.into_iter().map(move |url| url.replace("PATH", &path))
+}
+
+#[test]
+fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
+    let cases = urls().zip(["operation-location", "Location"].into_iter().cycle());
+    let cases = cases.map(|(url, name)| {
+        let accepted = answer("202 Accepted", &format!("{name}: {url}\r\n"), "");
+        Case {
+            name: format!("{name}: {url}"),
+            rule: Rule::new("POST", "/golive", Reply::Bytes(accepted)),
+            line: PATIENT,
+            code: 0,
+            accepted: true,
+            told: "1 operation started; 1 offer: 1 Live.".to_owned(),
+        }
+    });
+    side_by_side(FEW, cases, |case| case.run());
+}
+
+/// A status file that shows a running operation, which was changed since.
+#[track_caller]
+fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
+    let hostile = Hostile::new("{stepTime: 300ms}");
+    hostile.golive("apply").code(0);
+    let mut status: Value = serde_json::from_str(&hostile.place.read(STATUS)).unwrap();
+    change(&mut status["offers"]["contoso/vm"]["operation"], &hostile);
+    hostile.place.write(STATUS, status.to_string());
+    let asked = hostile.gateway.seen().len();
+    let ran = hostile.golive(PATIENT);
+    assert_eq!(ran.code, Some(0), "{status}: {}", ran.shown());
+    assert_eq!(hostile.place.golives("contoso/vm"), (1, 1), "{status}");
+    assert!(hostile.gateway.seen().len() > asked);
+}
+
+#[test]
+fn a_place_from_the_status_file_is_checked_like_one_from_an_answer() {
+    // What no header can carry, a file can.
+    let more = ["http://TRAP/\r\nx: y", "http://TRAP/\u{202e}", "\u{0}", "", " "];
+    side_by_side(FEW, urls().chain(more.map(str::to_owned)), |url| {
+        poisoned(|operation, hostile| operation["location"] = json!(hostile.addressed(&url)));
+    });
+}
+
+#[test]
+fn an_id_from_the_status_file_stays_in_its_place() {
+    let ids = [
+        "../../../../golive",
+        "..",
+        "%2e%2e",
+        "x/../../golive",
+        "x?y",
+        "x#y",
+        "http://TRAP/x",
+        "//TRAP/x",
+        "@TRAP",
+        "x\r\nhost: TRAP",
+        "\u{1b}[2J",
+        "",
+    ];
+    side_by_side(FEW, ids, |id| {
+        poisoned(|operation, hostile| {
+            operation["id"] = json!(hostile.addressed(id));
+            operation["location"] = Value::Null;
+        });
+    });
+}

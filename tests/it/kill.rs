@@ -1,0 +1,106 @@
+//! The real program, killed (`SIGKILL`) at any moment. The marketplace outlives it, and the next
+//! run finds what the dead one left on disk, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use golive::status::Phase;
+use pretty_assertions::assert_eq;
+
+use crate::place::{Place, STATUS, live};
+
+const RUN: &str = "apply --wait --poll 10ms --settle 150ms";
+
+/// How often each of the worlds below sees the program die.
+const KILLS: u32 = 13;
+
+/// Marketplaces whose answers differ, each with several offers. Slow golives keep a run for longer
+/// where a death is worst: between the intent and the operation.
+const WORLDS: [(&str, &[&str]); 4] = [
+    (
+        "offers: {contoso/a: {}, contoso/b: {header: dollar}, contoso/c: {header: none}}",
+        &["contoso/a", "contoso/b", "contoso/c"],
+    ),
+    (
+        "{offers: {contoso/a: {header: absolute, previewVersion: 3, liveVersion: 2}, contoso/b: {header: garbage}},
+          faults: [{method: POST, path: '*/golive', count: always, action: {delay: 40ms, when: after}}]}",
+        &["contoso/a", "contoso/b"],
+    ),
+    (
+        "{offers: {contoso/a: {header: relative}, contoso/b: {header: foreign}},
+          faults: [{method: POST, path: '*/golive', count: always, action: {delay: 40ms}}]}",
+        &["contoso/a", "contoso/b"],
+    ),
+    (
+        "{offers: {contoso/a: {header: relativeOperationLocation, arrayForm: true}, fabrikam/b: {header: none}},
+          faults: [{method: POST, path: '*/golive', count: 2, action: {reset: after}}]}",
+        &["contoso/a", "fabrikam/b"],
+    ),
+];
+
+fn world(seed: &str, offers: &[&str]) -> Place {
+    let place = Place::with_seed(seed);
+    for offer in offers {
+        place.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
+    }
+    place
+}
+
+/// Kills run after run, each at its own moment, until one comes to its end by itself. Tells how
+/// many were killed.
+fn kill_until_it_ends(place: &Place, length: Duration, dice: &mut fastrand::Rng) -> u32 {
+    let mut killed = 0;
+    loop {
+        let moment = length.mul_f64(dice.f64());
+        let mut child = place.start(RUN);
+        std::thread::sleep(moment);
+        if child.try_wait().unwrap().is_some() {
+            place.ran(child).code(0);
+            return killed;
+        }
+        child.kill().unwrap();
+        drop(place.ran(child));
+        killed += 1;
+        if place.exists(STATUS) {
+            place.status(); // Panics where it cannot be read.
+        }
+    }
+}
+
+#[track_caller]
+fn is_done(place: &Place, offers: &[&str], at: &str) {
+    place.golive(RUN).code(0);
+    for offer in offers {
+        let record = place.record(offer);
+        assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}: {offer}");
+        assert_eq!(place.golives(offer).1, 1, "{at}: {offer} is accepted exactly once");
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the moments are drawn from the length of a run")]
+fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
+    let torture = |(seed, offers): (&str, &[&str]), number: u64| {
+        let place = world(seed, offers);
+        let begin = Instant::now();
+        is_done(&place, offers, "undisturbed");
+        let length = begin.elapsed();
+        let mut dice = fastrand::Rng::with_seed(number);
+        let mut killed = 0;
+        for round in 0.. {
+            let place = world(seed, offers);
+            killed += kill_until_it_ends(&place, length, &mut dice);
+            is_done(&place, offers, &format!("{seed}, round {round}, length {length:?}"));
+            if killed >= KILLS {
+                return killed;
+            }
+        }
+        killed
+    };
+    let killed: u32 = std::thread::scope(|scope| {
+        let worlds = WORLDS.into_iter().zip(1..);
+        let threads: Vec<_> =
+            worlds.map(|(world, number)| scope.spawn(move || torture(world, number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(killed >= 50, "{killed}");
+}

@@ -1,0 +1,142 @@
+//! Places where the status file cannot be written: a full disk, a folder or a file that nobody may
+//! write to. Nothing is sent without the intent on disk.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use pretty_assertions::assert_eq;
+
+use crate::place::{Place, Ran, STATUS, live, manifest};
+
+/// Runs the program in a shell that limits how long a file may grow, in blocks of 512 or 1024
+/// bytes: like a full disk, it lets a write fail in the middle. The signal that would end the
+/// process is ignored, so that it sees an error instead.
+fn with_a_full_disk(place: &Place, blocks: u32, line: &str) -> Ran {
+    let golive = place.command(line);
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+    shell.arg(golive.get_program()).args(golive.get_args()).env_clear();
+    shell.envs(golive.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.current_dir(golive.get_current_dir().unwrap()).stdin(Stdio::null());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    place.ran(shell.spawn().unwrap())
+}
+
+/// Nothing that changes anything was sent.
+#[track_caller]
+fn nothing_was_sent(requests: &[String]) {
+    assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
+}
+
+#[test]
+fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
+    // Without any room, not even the lock can say who holds it.
+    for (blocks, told) in [(0, "golive needs to write in this folder"), (1, "make room for it")] {
+        for known in [false, true] {
+            let place = Place::in_preview(&["vm"]);
+            if known {
+                place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+                place.golive("apply").code(0);
+                place.write("vm.yaml", live("contoso/vm", ""));
+            }
+            let before = place.files().remove(STATUS);
+            assert_eq!(before.is_some(), known);
+            for line in ["apply", "apply --wait --settle 0s --poll 10ms", "apply -o json"] {
+                let (ran, requests) =
+                    place.requests_during(|| with_a_full_disk(&place, blocks, line));
+                ran.code(1).stderr_has(told).stderr_has("caused by: ");
+                nothing_was_sent(&requests);
+                assert_eq!(place.files().remove(STATUS), before, "{blocks} {line}");
+                assert!(!place.exists(".golive.status.json.new"), "{blocks} {line}");
+            }
+            // With room again, all goes on.
+            place.golive("apply --wait --poll 10ms").code(0);
+            assert_eq!(place.golives("contoso/vm"), (1, 1));
+        }
+    }
+}
+
+#[test]
+fn folders_and_files_that_cannot_be_written_send_nothing() {
+    let kernel = "/proc/golive.status.json";
+    let cases = [
+        ("no folder", "no/such/folder/golive.status.json"),
+        ("a file in the place of the folder", "vm.yaml/golive.status.json"),
+        ("a folder in the place of the file", "taken"),
+        ("a folder in the place of the lock", "locked.json"),
+        ("a folder in the place of the temporary file", "half.json"),
+        ("a file system that takes no files", kernel),
+    ];
+    for (what, path) in cases {
+        if path == kernel && !cfg!(target_os = "linux") {
+            continue;
+        }
+        let place = Place::in_preview(&["vm"]);
+        place.write("taken/x", "");
+        place.write("locked.json.lock/x", "");
+        place.write(".half.json.new/x", "");
+        for line in ["apply", "apply --wait --settle 0s --poll 10ms"] {
+            let line = format!("{line} --status {path}");
+            let (ran, requests) = place.requests_during(|| place.golive(&line));
+            let ran = ran.code(1).stderr_has("error: ");
+            assert!(ran.stderr.contains(path), "{what}: {}", ran.stderr);
+            nothing_was_sent(&requests);
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_permission_to_write_sends_nothing() {
+    for known in [false, true] {
+        let place = Place::in_preview(&["vm"]);
+        place.write("state/.keep", "");
+        let folder = place.path("state");
+        let line = "apply --wait --poll 10ms --status state/golive.status.json";
+        if known {
+            place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+            place.golive(line).code(0);
+            place.write("vm.yaml", live("contoso/vm", ""));
+        }
+        fs::set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
+        if fs::File::create(folder.join("probe")).is_ok() {
+            // For root the permission bits bind nobody; the cases above hold for root too.
+            println!("skipped: this user may write to a folder without permission");
+            return;
+        }
+        let status = |place: &Place| place.files().remove("state/golive.status.json");
+        let before = status(&place);
+        let (ran, requests) = place.requests_during(|| place.golive(line));
+        ran.code(1).stderr_has("state/golive.status.json").stderr_has("Permission denied");
+        nothing_was_sent(&requests);
+        assert_eq!(status(&place), before);
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        place.golive(line).code(0);
+        assert_eq!(place.golives("contoso/vm"), (1, 1));
+    }
+}
+
+#[test]
+fn a_file_that_is_marked_read_only_is_not_replaced() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+    place.golive("apply").code(0);
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let before = place.files().remove(STATUS);
+    fs::set_permissions(place.path(STATUS), Permissions::from_mode(0o444)).unwrap();
+    for line in ["apply", "apply --wait"] {
+        let (ran, requests) = place.requests_during(|| place.golive(line));
+        ran.code(1).stdout("").stderr(
+            "error: the status file ./golive.status.json is read-only, and nothing is sent without it; \
+             make it writable, or name another one with --status\n",
+        );
+        assert_eq!(requests, Vec::<String>::new());
+        assert_eq!(place.files().remove(STATUS), before);
+    }
+    // To read it takes no more than it has.
+    place.golive("plan").code(0);
+    place.golive("status").code(0);
+    fs::set_permissions(place.path(STATUS), Permissions::from_mode(0o644)).unwrap();
+    place.golive("apply --wait --poll 10ms").code(0);
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
