@@ -13,4 +13,4 @@ pub use record::{
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};
-pub use store::{Edited, StatusStore, StoreError, parse, read};
+pub use store::{Edited, StatusStore, StoreError, parse, read, to_bytes};
