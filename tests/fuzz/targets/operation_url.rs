@@ -91,6 +91,7 @@ fn named(place: &Place, client: &Client, text: &str) {
         Err(MarketplaceError::ForeignOperationUrl(why)) => return assert_clean(&why),
         Err(other) => panic!("{other:?}"),
     };
+    assert!(!has_user(text), "a user name, even an empty one, is never honest");
     let reference = found.reference();
     let location = reference.location.clone().expect("a URL has a location");
     assert_clean(&location);
@@ -107,6 +108,14 @@ fn named(place: &Place, client: &Client, text: &str) {
     });
     assert_eq!(asked[0], asked[1], "what was stored leads to the same URL");
     assert_ours(place, &asked[0]);
+}
+
+/// Whether there is an `@` between `//` and the path.
+fn has_user(text: &str) -> bool {
+    let text = text.trim();
+    let scheme = text.find("//").filter(|at| !text[..*at].contains(['/', '?', '#']));
+    let behind = scheme.map_or("", |at| &text[at + 2..]);
+    behind.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// The text as an operation's id, from the status file or a list.
