@@ -314,10 +314,20 @@ pub enum Color {
     Never,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// The longest duration that the command line takes: a year of 365 days. So that no moment that is
+/// reckoned from one lies beyond what a clock can tell.
+pub const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
+
+/// Reads a duration of the command line: `90s`, `5m`, `2h` or `1h30m`, at most [`MAX_DURATION`].
+/// The error is a sentence for people.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a duration; write 90s, 5m, 2h or 1h30m");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed).map_err(|_| wrong())
+    let parsed = Duration::try_from(parsed).map_err(|_| wrong())?;
+    if parsed > MAX_DURATION {
+        return Err(format!("{text:?} is too long; give at most 8760h, which is a year"));
+    }
+    Ok(parsed)
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -361,6 +371,8 @@ mod tests {
         for wrong in ["", "90", "-5m", "soon", "1 fortnight", "99999999999999999999h"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(duration("8760h"), Ok(MAX_DURATION));
+        assert!(duration("8760h1s").unwrap_err().contains("at most 8760h"));
     }
 
     #[test]

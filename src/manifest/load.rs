@@ -79,6 +79,15 @@ impl FileManifests {
         &self.path
     }
 
+    /// The manifests in it that can be read, in order. With [`problems`](Self::problems), there may
+    /// be others that can't.
+    pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.documents.iter().filter_map(|document| match document {
+            Document::Whole(loaded) => Some(&loaded.manifest),
+            Document::Broken { .. } => None,
+        })
+    }
+
     /// What is wrong in the file itself. With it, [`assemble`] fails.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {

@@ -113,7 +113,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
         // serde_json ends its message with the position, which stands in front here.
         let what = what.split(" at line ").next().unwrap_or(&what);
         let what = clean_line(what);
-        broken(error.line().max(1), error.column().max(1), what)
+        broken(error.line().max(1), column(bytes, &error), what)
     })?;
     if file.schema != SCHEMA_VERSION {
         return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
@@ -152,6 +152,14 @@ fn cleaned(json: &[u8]) -> serde_json::Result<StatusFile> {
     let mut value: Value = serde_json::from_slice(json)?;
     clean(&mut value);
     serde_json::from_value(value)
+}
+
+/// The column of an error, from 1, in characters; `serde_json` counts bytes.
+fn column(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+    let line = line.unwrap_or_default();
+    let before = &line[..error.column().min(line.len())];
+    String::from_utf8_lossy(before).chars().count().max(1)
 }
 
 /// The status file, in the possession of the process that holds the lock.
@@ -275,8 +283,9 @@ impl StatusStore {
     }
 }
 
-/// Sorted keys, two spaces, a final newline: a committed status file diffs well.
-fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
+/// A status file's content, as [`parse`] reads it. Sorted keys, two spaces, a final newline: a
+/// committed status file diffs well.
+pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(file)?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -351,6 +360,8 @@ mod tests {
             "{cut}"
         );
         assert!(error("").contains(":1:1: "), "{}", error(""));
+        let wide = error("{\"schema\": 1, \"見出し\": 2}");
+        assert!(wide.starts_with("golive.status.json:1:19: "), "characters, not bytes: {wide}");
         assert!(error("{\"schema\": 7, \"new\": []}").contains("schema 7"));
         assert!(
             error("{\"schema\": 0, \"offers\": {}, \"updatedAt\": \"2026-01-01T00:00:00Z\"}")

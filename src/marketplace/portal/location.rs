@@ -101,6 +101,10 @@ fn check(endpoint: &Endpoint, offer: &OfferId, text: &str) -> Result<OperationUr
     if !url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("api-version")) {
         url.query_pairs_mut().append_pair("api-version", API_VERSION);
     }
+    // The parser encodes what need not be: what is stored must be taken again.
+    if url.as_str().len() > MAX_URL {
+        return Err(format!("is longer than {MAX_URL} bytes once it is encoded"));
+    }
     Ok(OperationUrl { url, id })
 }
 
@@ -353,6 +357,7 @@ mod tests {
             format!("/api/publi\tshers/contoso/offers/vm/operations/{GUID}"),
             format!("{ours}?é"),
             format!("{ours}?{}", "x".repeat(MAX_URL)),
+            format!("{ours}?{}", "'".repeat(MAX_URL / 2)),
             format!("/api/publishers/contoso/offers/vm/operations/{}", "x".repeat(201)),
         ]);
     }

@@ -122,9 +122,12 @@ impl Cleaner {
         text::cut(self.hide(text::without_markup(raw)), max)
     }
 
-    /// Whether a text has a token in it, or a part of one.
+    /// Whether a text has a token in it, or a part of one, also where any of its characters are
+    /// percent-encoded: the text may be part of a URL.
     pub(super) fn finds(&self, text: &str) -> bool {
-        self.hide(text.to_owned()) != text
+        let hidden = |text: &str| self.hide(text.to_owned()) != text;
+        let decoded = || percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+        hidden(text) || (text.contains('%') && hidden(&decoded()))
     }
 
     fn hide(&self, text: String) -> String {
@@ -196,6 +199,9 @@ mod tests {
         assert_eq!(cleaner.html(&format!("<b>{}</b>{}", &TOKEN[..9], &TOKEN[9..]), 99), "[token]");
         assert_eq!(cleaner.line(&format!("x {TOKEN}"), 5), "x [t…");
         assert!(cleaner.finds(&TOKEN[5..40]) && cleaner.finds("another-secret"));
+        let encoded: Vec<_> = TOKEN.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = encoded.concat();
+        assert!(cleaner.finds(&format!("/api/{encoded}")) && !cleaner.finds("100 %, %zz"));
         assert!(!cleaner.finds("nothing") && !format!("{cleaner:?}").contains("secret"));
     }
 

@@ -1,0 +1,158 @@
+//! The client of the marketplace, whose answers are the input, and whose requests are looked at.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::clock::Clock;
+use golive::marketplace::MarketplaceError;
+use golive::marketplace::portal::{
+    EnvToken, MAX_RETRY_AFTER, PortalClient, RetryPolicy, Settings, TokenSource, Transport,
+    TransportError,
+};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use jiff::Timestamp;
+use tokio::runtime::{Builder, Runtime};
+
+use super::text::assert_clean;
+
+/// What every request carries, and no text may show.
+const TOKEN: &str = "s3cr3t-0123456789-s3cr3t";
+
+/// So much of the token is already too much.
+const PART: usize = 16;
+
+/// A client, and what stands at the other end.
+pub(super) struct Portal {
+    pub(super) client: PortalClient,
+    answers: Arc<Answers>,
+}
+
+impl Portal {
+    /// Every request gets this answer.
+    pub(super) fn new(endpoint: &str, answer: Response<Bytes>) -> Self {
+        let endpoint = endpoint.parse().expect("an endpoint");
+        let answers = Arc::new(Answers { answer, asked: Mutex::default() });
+        // A read is not repeated: the answer would be the same.
+        let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
+        let settings = Settings { retry, ..Settings::default() };
+        let (transport, random) = (Arc::clone(&answers), fastrand::Rng::with_seed(1));
+        let clock = Arc::new(Noon);
+        let client = PortalClient::new(
+            endpoint,
+            transport,
+            TOKENS.with(Arc::clone),
+            clock,
+            settings,
+            random,
+        );
+        Self { client, answers }
+    }
+
+    /// The URLs that were asked since the last call.
+    pub(super) fn asked(&self) -> Vec<Uri> {
+        std::mem::take(&mut *self.answers.asked.lock().expect("no panic holds it"))
+    }
+}
+
+thread_local! {
+    // The forms of a token are reckoned once, not for every input.
+    static TOKENS: Arc<dyn TokenSource> = Arc::new(EnvToken::new(Some(TOKEN)).expect("a token"));
+    static RUNTIME: Runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+}
+
+/// Runs to its end what waits for nothing but the paused time.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    RUNTIME.with(|runtime| runtime.block_on(future))
+}
+
+#[derive(Debug)]
+struct Answers {
+    answer: Response<Bytes>,
+    asked: Mutex<Vec<Uri>>,
+}
+
+#[async_trait]
+impl Transport for Answers {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.asked.lock().expect("no panic holds it").push(request.uri().clone());
+        Ok(self.answer.clone())
+    }
+}
+
+/// Always the same moment.
+#[derive(Debug)]
+pub(super) struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        "2026-12-01T12:00:00Z".parse().expect("a moment")
+    }
+}
+
+/// An answer, as it is written in a file: `HTTP/1.1 202`, headers, an empty line, the body. An
+/// input that does not begin so is a body, answered with `status`.
+pub(super) fn answer(data: &[u8], status: u16) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+    let Some(mut rest) = data.strip_prefix(b"HTTP/1.1 ") else {
+        *response.body_mut() = Bytes::copy_from_slice(data);
+        return response;
+    };
+    let first = line(&mut rest);
+    if let Ok(status) = StatusCode::from_bytes(first.get(..3).unwrap_or_default()) {
+        *response.status_mut() = status;
+    }
+    loop {
+        let header = line(&mut rest);
+        if header.is_empty() {
+            break;
+        }
+        if let Some((name, value)) = self::header(header) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    *response.body_mut() = Bytes::copy_from_slice(rest);
+    response
+}
+
+/// Takes a line off a text.
+pub(super) fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    let (line, tail) = rest.split_at(end);
+    *rest = tail.get(1..).unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// A header's name and value, where HTTP lets them be.
+pub(super) fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+    let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+    Some((name, value))
+}
+
+/// Fails unless a text from an answer can be shown anywhere, and nothing of the token is in it.
+pub(super) fn assert_harmless(text: &str) {
+    assert_clean(text);
+    // Every part of the token has its middle in it.
+    if text.contains(&TOKEN[TOKEN.len() - PART..PART]) {
+        let mut parts = (0..=TOKEN.len() - PART).map(|start| &TOKEN[start..start + PART]);
+        assert!(!parts.any(|part| text.contains(part)), "{text:?} has a part of the token in it");
+    }
+}
+
+/// What holds of every error: what it says is harmless, and what it asks for is bounded.
+pub(super) fn assert_harmless_error(error: &MarketplaceError) {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        assert_harmless(&error.to_string());
+        cause = error.source();
+    }
+    assert!(error.retry_after().unwrap_or_default() <= MAX_RETRY_AFTER, "{error:?}");
+}

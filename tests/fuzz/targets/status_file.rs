@@ -1,0 +1,122 @@
+//! The status file: what a person, a merge or a newer golive may have made of it.
+
+use std::path::Path;
+
+use golive::manifest::DesiredState;
+use golive::marketplace::{Operation, OperationKind, RequestId};
+use golive::status::{
+    ManifestRecord, OfferRecord, OperationRecord, Phase, Reason, SCHEMA_VERSION, StatusFile,
+    StoreError, parse, to_bytes,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::text::assert_clean;
+
+pub fn status_file(data: &[u8]) {
+    match read(data) {
+        Ok(file) => {
+            assert_eq!(file.schema, SCHEMA_VERSION);
+            assert_survives(&file);
+        }
+        Err(StoreError::Broken { line, column, what, .. }) => {
+            assert_clean(&what);
+            assert!(!what.is_empty(), "an error says something");
+            assert_within(data, line, column);
+            assert!(!is_newer(data), "a newer file is no broken one");
+        }
+        Err(StoreError::Newer { found, .. }) => assert!(found > u64::from(SCHEMA_VERSION)),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn read(data: &[u8]) -> Result<StatusFile, StoreError> {
+    parse(Path::new("golive.status.json"), data)
+}
+
+/// What is written is read as the same, and written as the same.
+fn assert_survives(file: &StatusFile) {
+    let written = to_bytes(file).expect("it can be written");
+    let again = read(&written).expect("what was written is read");
+    assert_eq!(&again, file);
+    assert_eq!(to_bytes(&again).expect("it can be written"), written);
+}
+
+/// Lines and columns count from 1; an error may be at the end of a line, or of the text.
+fn assert_within(data: &[u8], line: usize, column: usize) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let text = line.checked_sub(1).and_then(|before| lines.nth(before));
+    let text = text.unwrap_or_else(|| panic!("there is no line {line}"));
+    let characters = String::from_utf8_lossy(text).chars().count();
+    assert!((1..=characters + 1).contains(&column), "line {line} has no column {column}");
+}
+
+/// Whether the text says plainly that it was written by a newer golive.
+fn is_newer(data: &[u8]) -> bool {
+    let once = data.windows(8).filter(|word| word == b"\"schema\"").count() == 1;
+    let plain = once && !data.contains(&b'\\');
+    let schema =
+        serde_json::from_slice(data).ok().and_then(|file: Value| file.get("schema")?.as_u64());
+    plain && schema.is_some_and(|schema| schema > u64::from(SCHEMA_VERSION))
+}
+
+/// Fails unless an operation can be written down and read again.
+pub(super) fn assert_kept(operation: &Operation) {
+    let mut record = record(None);
+    record.messages.clone_from(&operation.messages);
+    record.status = operation.status.clone();
+    record.steps.clone_from(&operation.steps);
+    record.version = operation.offer_version;
+    assert_survives(&file(record));
+}
+
+/// What a status file gives back of a location that was put into it.
+pub(super) fn stored_location(location: &str) -> String {
+    let written = to_bytes(&file(record(Some(location)))).expect("it can be written");
+    let read = read(&written).expect("what was written is read");
+    let offer = read.offers.into_values().next().expect("an offer");
+    offer.operation.and_then(|operation| operation.location).expect("a location")
+}
+
+fn record(location: Option<&str>) -> OperationRecord {
+    OperationRecord {
+        adopted: false,
+        finished_at: None,
+        id: Some("1".to_owned()),
+        kind: OperationKind::GoLive,
+        location: location.map(str::to_owned),
+        manifest_digest: String::new(),
+        messages: Vec::new(),
+        polled_at: None,
+        progress: None,
+        request_id: Some(RequestId::from_random([7; 16])),
+        started_at: Timestamp::UNIX_EPOCH,
+        status: "running".into(),
+        steps: Vec::new(),
+        version: None,
+    }
+}
+
+fn file(operation: OperationRecord) -> StatusFile {
+    let offer = OfferRecord {
+        attempts: 1,
+        error: None,
+        history: Vec::new(),
+        intent: None,
+        manifest: ManifestRecord {
+            digest: String::new(),
+            file: "vm.yaml".to_owned(),
+            state: DesiredState::Live,
+        },
+        message: String::new(),
+        next_check_at: None,
+        observed: None,
+        operation: Some(operation),
+        phase: Phase::InProgress,
+        reason: Reason::GoLiveRunning,
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let mut file = StatusFile::empty(Timestamp::UNIX_EPOCH);
+    file.offers.insert("contoso/vm".parse().expect("an offer"), offer);
+    file
+}
