@@ -114,6 +114,7 @@ fn file(operation: OperationRecord) -> StatusFile {
         operation: Some(operation),
         phase: Phase::InProgress,
         reason: Reason::GoLiveRunning,
+        refused: None,
         since: Timestamp::UNIX_EPOCH,
     };
     let mut file = StatusFile::empty(Timestamp::UNIX_EPOCH);

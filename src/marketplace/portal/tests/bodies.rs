@@ -234,7 +234,7 @@ async fn what_says_nothing_of_the_offer_is_no_offer() {
         let error = Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap_err();
         assert!(error.to_string().contains("the JSON is not an offer"), "{error}");
     }
-    for body in [r#"{"id": "contoso/VM"}"#, r#"{"version": 2}"#, r#"{"definition": {}}"#] {
+    for body in [r#"{"id": "contoso/VM"}"#, r#"{"version": 2}"#] {
         Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap();
     }
     let script = Script::new((0..5).map(|_| answer(202, r#"{"id": "vm", "version": 2}"#)));
