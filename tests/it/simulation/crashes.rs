@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::play::{Played, play};
 use super::scenario::{Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
-use super::schedule::{Crash, Fault, Point, Source, When};
+use super::schedule::{Crash, Fault, Point, Record, Source, When};
 use super::threads;
 
 /// Three offers that go live: one that names its operation, one that does not, and one that waits
@@ -39,9 +39,10 @@ fn script() -> Scenario {
 }
 
 fn played(crashes: &BTreeMap<Point, Fault>) -> Played {
-    let played = play(&script(), Source::These(crashes.clone()), None, true);
+    let play = |record| play(&script(), Source::These(crashes.clone()), None, record);
+    let played = play(Record::Points);
     if let Some(broken) = &played.violation {
-        panic!("{crashes:?} break {broken:?}\n{}", played.trace.join("\n"));
+        panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
     }
     assert_eq!(played.fired.len(), crashes.len(), "{crashes:?}: a crash did not come about");
     played
@@ -51,12 +52,18 @@ fn points(played: &Played, process: u32) -> Vec<Point> {
     played.points.iter().filter(|point| point.process == process).cloned().collect()
 }
 
-/// The ways to crash at a point that make a difference there. A kill loses nothing that a file
-/// already has, and a power loss no request that is under way.
-fn crashes_at(point: &Point) -> [Fault; 2] {
-    let is_request = point.what.starts_with("GET") || point.what.starts_with("POST");
-    let crash = if is_request { Crash::Kill } else { Crash::PowerLoss };
-    [Fault::Crash(crash, When::Before), Fault::Crash(crash, When::After)]
+/// The ways to crash at a point that make a difference: after it, which is before the next one, and
+/// before and after a request that starts something. A kill loses nothing that a file already has,
+/// and a power loss no request that is under way.
+fn crashes_at(point: &Point) -> Vec<Fault> {
+    let crash = |crash, when| Fault::Crash(crash, when);
+    if point.what.starts_with("POST") {
+        vec![crash(Crash::Kill, When::Before), crash(Crash::Kill, When::After)]
+    } else if point.what.starts_with("GET") {
+        vec![crash(Crash::Kill, When::After)]
+    } else {
+        vec![crash(Crash::PowerLoss, When::After)]
+    }
 }
 
 /// Does something with each, on all cores.
@@ -77,8 +84,10 @@ fn each<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
 fn a_crash_at_any_point_and_at_any_later_point_launches_nothing_twice_and_loses_nothing() {
     let first = points(&played(&BTreeMap::new()), 1);
     assert!(first.len() > 50, "{first:?}");
-    let crashes: Vec<_> =
-        first.iter().flat_map(|point| crashes_at(point).map(|crash| (point, crash))).collect();
+    let crashes: Vec<_> = first
+        .iter()
+        .flat_map(|point| crashes_at(point).into_iter().map(move |crash| (point, crash)))
+        .collect();
     let pairs = AtomicUsize::new(0);
     each(&crashes, |(point, crash)| {
         let one = BTreeMap::from([((*point).clone(), *crash)]);

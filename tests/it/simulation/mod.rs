@@ -29,7 +29,7 @@ use laws::Violation;
 use mutants::Mutant;
 use play::{Played, play};
 use scenario::Scenario;
-use schedule::Source;
+use schedule::{Record, Source};
 use shrink::Failure;
 
 /// How many seeds are played where nothing else is said.
@@ -49,7 +49,7 @@ fn threads() -> usize {
 }
 
 fn play_seed(seed: u64, mutant: Option<Mutant>) -> Played {
-    play(&Scenario::from_seed(seed), Source::Dice, mutant, false)
+    play(&Scenario::from_seed(seed), Source::Dice, mutant, Record::Nothing)
 }
 
 /// What is to be known about a failing seed: the law, and the smallest schedule that breaks it.
@@ -104,7 +104,7 @@ fn failures(
 fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
     if let Some(seed) = from_env("GOLIVE_SEED") {
         let scenario = Scenario::from_seed(seed);
-        let played = play(&scenario, Source::Dice, None, true);
+        let played = play(&scenario, Source::Dice, None, Record::Trace);
         println!("{scenario}\n{}", played.trace.join("\n"));
         assert!(played.violation.is_none(), "{}", report(seed, None));
         return;
@@ -127,7 +127,7 @@ fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
 fn the_same_seed_is_the_same_play() {
     for seed in 0..60 {
         let scenario = Scenario::from_seed(seed);
-        let trace = || play(&scenario, Source::Dice, None, true).trace;
+        let trace = || play(&scenario, Source::Dice, None, Record::Trace).trace;
         assert_eq!(trace(), trace(), "seed {seed}");
     }
 }

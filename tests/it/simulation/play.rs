@@ -24,7 +24,7 @@ use super::laws::{Law, Violation};
 use super::mutants::{Armed, Mutant};
 use super::network::{ORIGIN, SimTokens, Wire};
 use super::scenario::{Run, SETTLE, Scenario, Waiting, name};
-use super::schedule::{Fault, Point, Schedule, Source};
+use super::schedule::{Fault, Point, Record, Schedule, Source};
 use super::sim::{Process, Sim};
 
 /// How many undisturbed runs it may take until nothing is left to do.
@@ -47,7 +47,7 @@ pub(crate) fn play(
     scenario: &Scenario,
     source: Source,
     mutant: Option<Mutant>,
-    trace: bool,
+    record: Record,
 ) -> Played {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -56,7 +56,7 @@ pub(crate) fn play(
         .unwrap();
     runtime.block_on(async {
         let dice = Dice::new(scenario.seed);
-        let schedule = Schedule::new(dice, scenario.weather.clone(), source, trace);
+        let schedule = Schedule::new(dice, scenario.weather.clone(), source, record);
         let sim = Arc::new(Sim::new(scenario.clone(), schedule));
         let player = Player { sim: Arc::clone(&sim), mutant };
         tokio::select! {

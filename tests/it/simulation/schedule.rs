@@ -99,6 +99,16 @@ pub(crate) struct Schedule {
     pub(crate) trace: Option<Vec<String>>,
 }
 
+/// What is kept of a play, beside the faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Nothing,
+    /// Every effect.
+    Points,
+    /// Every line of what happened.
+    Trace,
+}
+
 /// Where the faults come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
@@ -107,7 +117,7 @@ pub(crate) enum Source {
 }
 
 impl Schedule {
-    pub(crate) fn new(dice: Dice, weather: Weather, source: Source, trace: bool) -> Self {
+    pub(crate) fn new(dice: Dice, weather: Weather, source: Source, record: Record) -> Self {
         Self {
             dice,
             weather,
@@ -116,8 +126,8 @@ impl Schedule {
             calm: false,
             fired: BTreeMap::new(),
             effects: 0,
-            points: trace.then(Vec::new),
-            trace: trace.then(Vec::new),
+            points: (record == Record::Points).then(Vec::new),
+            trace: (record == Record::Trace).then(Vec::new),
         }
     }
 

@@ -6,7 +6,7 @@ use super::laws::Law;
 use super::mutants::Mutant;
 use super::play::{Played, play};
 use super::scenario::{Scenario, Waiting};
-use super::schedule::{Fault, Point, Source};
+use super::schedule::{Fault, Point, Record, Source};
 
 /// A failing play, and what makes it fail.
 #[derive(Clone)]
@@ -17,12 +17,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn play(&self, mutant: Option<Mutant>) -> Played {
-        play(&self.scenario, Source::These(self.faults.clone()), mutant, true)
+        play(&self.scenario, Source::These(self.faults.clone()), mutant, Record::Trace)
     }
 
     fn breaks(&self, mutant: Option<Mutant>) -> Option<Law> {
         let source = Source::These(self.faults.clone());
-        Some(play(&self.scenario, source, mutant, false).violation?.law)
+        Some(play(&self.scenario, source, mutant, Record::Nothing).violation?.law)
     }
 
     /// Everything that can be taken away at once.
