@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub trait Disk: std::fmt::Debug + Send + Sync {
     /// Reads a whole file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// Creates or truncates a file and writes it, not yet flushed.
+    /// Writes a new file, in the place of one that may be there, not yet flushed.
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Flushes a file's content to the device.
     fn flush(&self, path: &Path) -> io::Result<()>;
@@ -83,7 +83,9 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        // What is there may be a link that somebody put there: it is not followed.
+        self.remove(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
         file.write_all(bytes)
     }
 
@@ -157,6 +159,21 @@ mod tests {
             assert_eq!(RealDisk.read(&path).unwrap().unwrap(), content.as_bytes());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_temporary_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("status.json"), folder.path().join("other"));
+        for content in ["other", "kept"] {
+            replace(&RealDisk, &other, content.as_bytes()).unwrap();
+            let link = temporary_path(&path);
+            std::os::unix::fs::symlink(&other, link).unwrap();
+            replace(&RealDisk, &path, b"new").unwrap();
+            assert_eq!(RealDisk.read(&other).unwrap().unwrap(), content.as_bytes());
+            assert_eq!(RealDisk.read(&path).unwrap().unwrap(), b"new");
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Observation {
     pub preview: SlotSeen,
     /// The production slot.
     pub production: SlotSeen,
+    /// Whether the slots are as the record has them. That is good enough to do nothing, and not to
+    /// send a request: a status file may have been tampered with.
+    pub remembered: bool,
     /// The operations the marketplace remembers.
     pub submissions: Option<Vec<Submission>>,
     /// The operations that were asked for, by id.
@@ -105,6 +108,7 @@ impl Observation {
             report: None,
             preview: SlotSeen::Unasked,
             production: SlotSeen::Unasked,
+            remembered: false,
             submissions: None,
             operations: BTreeMap::new(),
         }

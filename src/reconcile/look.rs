@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::trigger::Target;
 use crate::changes::{
-    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, came_of,
+    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, SlotSeen, came_of,
     with_dependencies,
 };
 use crate::marketplace::{
@@ -148,7 +148,11 @@ pub(super) fn refreshed(before: &Observation, answer: Offer) -> Observation {
                 .map(|(new, old)| !new.is_like(old)),
         );
     if !changed {
-        return Observation { etag: answer.etag, ..before.clone() };
+        let mut same = Observation { etag: answer.etag, ..before.clone() };
+        if std::mem::take(&mut same.remembered) {
+            (same.preview, same.production) = (SlotSeen::Unasked, SlotSeen::Unasked);
+        }
+        return same;
     }
     Observation {
         version: answer.version.or(before.version),

@@ -217,6 +217,7 @@ fn listed(
         if is_sure {
             observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
         }
+        observation.remembered = true;
     }
     Seen::Offer(Box::new(observation))
 }

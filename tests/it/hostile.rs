@@ -27,7 +27,7 @@ const HASTY: &str = "apply --wait=1s --timeout 300ms --settle 50ms --poll 20ms -
 
 /// The longest that any run may take. Most take less than a second; pauses between the tries of a
 /// read, and a loaded machine, make it more.
-const SECONDS: u64 = 30;
+const SECONDS: u64 = 120;
 
 /// How many cases run at the same time that wait most of the time.
 const MANY: usize = 24;

@@ -26,7 +26,8 @@ fn a_signal_stops_the_wait_and_the_next_run_goes_on() {
         send(&child, signal);
         let since = Instant::now();
         let ran = place.ran(child).code(3);
-        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        // It waits for an hour otherwise.
+        assert!(since.elapsed() < Duration::from_mins(1), "{:?}", since.elapsed());
         ran.stdout_has("Stopped on request. What runs goes on; the next run follows it.\n");
         let record = place.record("contoso/vm");
         assert_eq!(record.phase, Phase::InProgress);
