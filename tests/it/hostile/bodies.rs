@@ -135,7 +135,7 @@ fn strange() -> Vec<Harm> {
             "was answered 502 Bad Gateway: Sign in",
         ),
         ("nothing", ok("", ""), "the body is empty"),
-        ("no content", raw("HTTP/1.1 204 No Content\r\n\r\n"), "the body is empty"),
+        ("no content", raw("HTTP/1.1 204 No Content\r\n\r\n"), "it was answered 204, not 200"),
         ("a word", Reply::Bytes(json("\"live\"")), "it is neither an object nor an array"),
         ("null", Reply::Bytes(json("null")), "it is neither an object nor an array"),
         ("JSON in UTF-16", Reply::Bytes(json(utf16)), NO_JSON),
