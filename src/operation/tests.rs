@@ -25,6 +25,11 @@ fn etag(text: &str) -> ETag {
     ETag(text.to_owned())
 }
 
+fn fresh(number: u8) -> Fresh {
+    let request_id = RequestId::from_random([number; 16]);
+    Fresh { request_id, manifest_digest: format!("sha256:{number}") }
+}
+
 fn intent(at: Timestamp) -> Intent {
     Intent {
         at,
@@ -92,7 +97,7 @@ fn events(command: &Command, now: Timestamp) -> Vec<(Event, Timestamp)> {
             slow.collect()
         }
         Command::Look => {
-            let fresh = RequestId::from_random([2; 16]);
+            let fresh = fresh(2);
             let look = |look| (Event::Looked { look, at: now, fresh: fresh.clone() }, now);
             looks().into_iter().map(look).collect()
         }
@@ -208,12 +213,13 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let (trigger, _) = Trigger::in_doubt(intent(start()), start());
     let at = start() + PATIENCE.settle;
-    let fresh = RequestId::from_random([9; 16]);
+    let fresh = fresh(9);
     let look = Look::StillWaiting { etag: Some(etag("one")) };
     let event = Event::Looked { look, at, fresh: fresh.clone() };
     let (_, next) = step(trigger, event, PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
-    assert_eq!((again.at, again.request_id), (at, fresh));
+    let own = Fresh { request_id: again.request_id, manifest_digest: again.manifest_digest };
+    assert_eq!((again.at, own), (at, fresh));
 }
 
 #[test]
@@ -221,7 +227,7 @@ fn a_clock_that_was_set_back_makes_golive_wait_longer_not_shorter() {
     let (trigger, _) = Trigger::in_doubt(intent(start()), start());
     let look = Look::StillWaiting { etag: Some(etag("one")) };
     let at = start() - Duration::from_hours(5);
-    let event = Event::Looked { look, at, fresh: RequestId::from_random([9; 16]) };
+    let event = Event::Looked { look, at, fresh: fresh(9) };
     let (_, next) = step(trigger, event, PATIENCE);
     assert!(matches!(next, Next::Do(Command::Wait(_))), "{next:?}");
 }
@@ -236,7 +242,7 @@ fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_
             Next::Do(Command::Look) => Event::Looked {
                 look: Look::StillWaiting { etag: Some(etag("one")) },
                 at: now,
-                fresh: RequestId::from_random([9; 16]),
+                fresh: fresh(9),
             },
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
@@ -258,7 +264,7 @@ fn without_a_tag_nothing_is_sent_again() {
     let (trigger, _) = Trigger::in_doubt(found, start());
     let look = Look::StillWaiting { etag: None };
     let at = start() + PATIENCE.settle;
-    let event = Event::Looked { look, at, fresh: RequestId::from_random([9; 16]) };
+    let event = Event::Looked { look, at, fresh: fresh(9) };
     let (_, next) = step(trigger, event, PATIENCE);
     assert!(matches!(next, Next::Stop(Standstill::InDoubt(_))), "{next:?}");
 }

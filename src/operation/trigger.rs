@@ -156,6 +156,15 @@ pub enum Look {
     Failed(String),
 }
 
+/// What a new attempt at a request has of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// Its id.
+    pub request_id: RequestId,
+    /// The digest of the manifest as it is now.
+    pub manifest_digest: String,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -171,14 +180,14 @@ pub enum Event {
     NotWritten,
     /// An answer, or none, and when (UTC).
     Answered(Answer, Timestamp),
-    /// A look at an offer in doubt, at a time, with a fresh request id should it be needed.
+    /// A look at an offer in doubt, at a time, with what a new attempt would have of its own.
     Looked {
         /// What it shows.
         look: Look,
         /// When the look began (UTC).
         at: Timestamp,
-        /// An id for a new attempt.
-        fresh: RequestId,
+        /// Should it be sent again.
+        fresh: Fresh,
     },
     /// The pause is over.
     Elapsed,
@@ -342,7 +351,7 @@ fn looked(
     tally: Tally,
     (intent, since): (Intent, Timestamp),
     look: Look,
-    (at, fresh): (Timestamp, RequestId),
+    (at, fresh): (Timestamp, Fresh),
     patience: Patience,
 ) -> (Trigger, Next) {
     // A clock that was set back would otherwise be waited for.
@@ -369,7 +378,8 @@ fn looked(
                 let why = format!("sent {} times, and the offer still waits", tally.sent);
                 return tally.stop_in_doubt(why);
             }
-            let again = Intent { at, request_id: fresh, ..intent };
+            let Fresh { request_id, manifest_digest } = fresh;
+            let again = Intent { at, request_id, manifest_digest, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }
         Look::StillWaiting { .. } | Look::Elsewhere => {

@@ -14,8 +14,8 @@ use crate::marketplace::{
     Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Next, Obstacle, Patience, Sent, Standstill, State, Trigger,
-    step,
+    Answer, Command, Event as Step, Fresh, Next, Obstacle, Patience, Sent, Standstill, State,
+    Trigger, step,
 };
 use crate::report::Event;
 use crate::status::{Intent, Reason};
@@ -188,7 +188,9 @@ impl Reconciler {
                     () = self.stop.cancelled() => return None,
                     look = self.look_at(target) => look,
                 };
-                Some(Step::Looked { look, at, fresh: self.request_id() })
+                let manifest_digest = target.desired.digest.clone();
+                let fresh = Fresh { request_id: self.request_id(), manifest_digest };
+                Some(Step::Looked { look, at, fresh })
             }
             Command::WriteOperation(sent) => {
                 let now = self.clock.now();

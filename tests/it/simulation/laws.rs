@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use golive::emulator::{Ending, Kind, Truth};
@@ -12,6 +13,10 @@ use http::Request;
 use jiff::Timestamp;
 
 use super::sim::Process;
+
+/// How long after it was sent a request that arrives may still be on record: as long as it may
+/// take, and settle. What comes later was given up, and only shows in what it brings about.
+const LATEST: Duration = Duration::from_secs(90);
 
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +61,8 @@ pub(crate) struct Laws {
     pub(crate) accepted: BTreeMap<String, Vec<String>>,
     /// What the offer was when a process last asked for it.
     checked: BTreeMap<(u32, String), Truth>,
-    /// The version each request was sent for, by the request's id.
-    sent: BTreeMap<String, u64>,
+    /// The version each request was sent for and when, by the request's id.
+    sent: BTreeMap<String, (u64, Timestamp)>,
     /// When a process that was asked to retry began, by offer.
     retried: BTreeMap<String, u64>,
     /// The status file, as processes see it.
@@ -123,7 +128,7 @@ impl Laws {
     ) -> Result<(), String> {
         if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
             let version = intent.version.0;
-            self.sent.insert(request_id.to_owned(), version);
+            self.sent.insert(request_id.to_owned(), (version, now));
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
         let id: OfferId = offer.parse().unwrap();
@@ -170,14 +175,17 @@ impl Laws {
         request_id: &str,
         before: &Truth,
         after: &Truth,
-        at: u64,
+        (at, now): (u64, Timestamp),
     ) -> Result<(), String> {
         let id: OfferId = offer.parse().unwrap();
         let run = after.last_run().ok_or("nothing runs after a golive was accepted")?.clone();
         let digest = process.desired().get(&id).map(|loaded| loaded.digest.clone());
         let attempt = Attempt { at, digest: digest.clone() };
         self.attempts.insert(run.id.clone(), attempt);
-        self.accepted.entry(offer.to_owned()).or_default().push(run.id.clone());
+        let is_late = self.sent.get(request_id).is_some_and(|(_, sent)| now > *sent + LATEST);
+        if !is_late {
+            self.accepted.entry(offer.to_owned()).or_default().push(run.id.clone());
+        }
         if let Some(previous) = before.last_golive(run.version) {
             let attempt = &self.attempts[&previous.id];
             let again = format!("{offer}: a second golive of version {} is accepted", run.version);
@@ -191,7 +199,7 @@ impl Laws {
             }
         }
         match self.sent.get(request_id) {
-            Some(decided) if *decided != run.version => Err(format!(
+            Some((decided, _)) if *decided != run.version => Err(format!(
                 "{offer}: version {} goes live, and version {decided} was decided",
                 run.version
             )),

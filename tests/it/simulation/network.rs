@@ -241,7 +241,7 @@ impl Wire {
         let response = direct(&sim.emulator).send(request).await?;
         sim.say(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
         if response.status() == StatusCode::ACCEPTED {
-            let at = sim.schedule().effects;
+            let at = (sim.schedule().effects, sim.now());
             let (before, after) = (before.unwrap(), sim.emulator.truth(offer).unwrap());
             sim.changed(yesterday, Some(offer));
             let accepted = sim.laws().accepted(&self.process, offer, &id, &before, &after, at);
