@@ -193,6 +193,7 @@ impl OfferRecord {
             if operation.id == previous.id || previous.id.is_none() {
                 operation.location = operation.location.or(previous.location);
             }
+            operation.manifest_digest = previous.manifest_digest;
             operation.request_id = previous.request_id.or(operation.request_id);
             operation.started_at = previous.started_at;
             if previous.id.is_none() && operation.has_shared_id() {

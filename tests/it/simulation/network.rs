@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use golive::emulator::Emulator;
+use golive::emulator::{Emulator, Hand};
 use golive::marketplace::MarketplaceError;
 use golive::marketplace::portal::{
     InProcessTransport, Token, TokenSource, Transport, TransportError,
@@ -12,6 +12,7 @@ use golive::marketplace::portal::{
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::laws::Law;
+use super::scenario::Event;
 use super::schedule::{Effect, Fault, Point, When};
 use super::sim::{Process, Sim};
 
@@ -132,6 +133,13 @@ impl Wire {
             }
             Fault::Slow(delay) => {
                 tokio::time::sleep(delay).await;
+                return self.deliver(point, call, request, false).await;
+            }
+            Fault::Overtaken => {
+                let number = call.offer.as_deref().and_then(|offer| offer.rsplit('-').next());
+                if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                    self.sim.happen(&Event::Hand(number, Hand::Publish));
+                }
                 return self.deliver(point, call, request, false).await;
             }
             Fault::Crash(_, when)

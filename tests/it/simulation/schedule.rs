@@ -66,6 +66,8 @@ pub(crate) enum Fault {
     ForeignHeader,
     /// No operation header.
     NoHeader,
+    /// Another hand publishes a newer version just before the request arrives.
+    Overtaken,
     /// The answer was true a while ago.
     Old,
     /// The system refuses.
@@ -213,6 +215,7 @@ enum Kind {
     CutBody,
     ForeignHeader,
     NoHeader,
+    Overtaken,
     Old,
 }
 
@@ -241,7 +244,11 @@ const LISTS: [Kind; 8] = [
     Kind::CutBody,
 ];
 
-const POSTS: [Kind; 18] = [
+const POSTS: [Kind; 22] = [
+    Kind::Gateway,
+    Kind::Gateway,
+    Kind::Overtaken,
+    Kind::Overtaken,
     Kind::NoConnection,
     Kind::Reset,
     Kind::Reset,
@@ -281,6 +288,7 @@ fn fault(kind: Kind, statuses: &[u16], throws: &mut Throws) -> Fault {
         Kind::CutBody => Fault::CutBody,
         Kind::ForeignHeader => Fault::ForeignHeader,
         Kind::NoHeader => Fault::NoHeader,
+        Kind::Overtaken => Fault::Overtaken,
         Kind::Old => Fault::Old,
     }
 }
