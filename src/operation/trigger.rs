@@ -379,7 +379,7 @@ fn looked(
                 return tally.stop_in_doubt(why);
             }
             let Fresh { request_id, manifest_digest } = fresh;
-            let again = Intent { at, request_id, manifest_digest, ..intent };
+            let again = Intent { at, manifest_digest, request_id, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }
         Look::StillWaiting { .. } | Look::Elsewhere => {

@@ -73,20 +73,21 @@ pub(crate) struct Laws {
     pub(crate) forgotten: bool,
 }
 
-impl Laws {
-    /// No request goes anywhere else than to the marketplace's own calls.
-    pub(crate) fn leaves(&self, request: &Request<Bytes>, origin: &str) -> Result<(), String> {
-        let uri = request.uri().to_string();
-        let path = uri.strip_prefix(origin).ok_or(format!("a request leaves for {uri}"))?;
-        let ours = ["/api/publishers/contoso/offers", "/api/operations/contoso$vm-"];
-        if ours.iter().any(|prefix| path.starts_with(prefix)) && !path.contains("..") {
-            Ok(())
-        } else {
-            Err(format!("a request leaves for {uri}"))
-        }
+/// No request goes anywhere else than to the marketplace's own calls.
+pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), String> {
+    let uri = request.uri().to_string();
+    let path = uri.strip_prefix(origin).ok_or(format!("a request leaves for {uri}"))?;
+    let ours = ["/api/publishers/contoso/offers", "/api/operations/contoso$vm-"];
+    if ours.iter().any(|prefix| path.starts_with(prefix)) && !path.contains("..") {
+        Ok(())
+    } else {
+        Err(format!("a request leaves for {uri}"))
     }
+}
 
-    pub(crate) fn started_by_others(&mut self, _: &str, truth: &Truth, at: u64) {
+impl Laws {
+    /// Golives that are there, and that golive did not send.
+    pub(crate) fn started_by_others(&mut self, truth: &Truth, at: u64) {
         for run in truth.runs.iter().filter(|run| run.kind == Kind::GoLive) {
             self.attempts.entry(run.id.clone()).or_insert(Attempt { at, digest: None });
         }

@@ -55,10 +55,8 @@ impl Mutant {
     ];
 
     pub(crate) fn patience(self, patience: Patience) -> Patience {
-        match self {
-            Self::NoSettling => Patience { settle: Duration::ZERO, ..patience },
-            _ => patience,
-        }
+        let settle = if self == Self::NoSettling { Duration::ZERO } else { patience.settle };
+        Patience { settle, ..patience }
     }
 }
 

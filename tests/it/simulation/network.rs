@@ -11,13 +11,16 @@ use golive::marketplace::portal::{
 };
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use super::laws::Law;
+use super::laws::{self, Law};
 use super::scenario::Event;
 use super::schedule::{Effect, Fault, Point, When};
 use super::sim::{Process, Sim};
 
 /// Where the marketplace is said to be.
 pub(crate) const ORIGIN: &str = "http://localhost:8080";
+
+/// Where no request may go.
+const FOREIGN: &str = "http://evil.example/api/operations/1";
 
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 
@@ -82,8 +85,7 @@ fn lost(what: &str) -> TransportError {
 impl Transport for Wire {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let call = Call::of(&request);
-        let leaves = self.sim.laws().leaves(&request, ORIGIN);
-        if let Err(what) = leaves {
+        if let Err(what) = laws::leaves(&request, ORIGIN) {
             self.sim.violation(Law::OneOrigin, what);
         }
         if let Some(offer) = call.golive_of()
@@ -122,7 +124,7 @@ impl Wire {
         call: &Call,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, TransportError> {
-        let arrives = match fault {
+        match fault {
             Fault::NoConnection => {
                 let source = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
                 return Err(TransportError::NotSent { source: source.into() });
@@ -131,28 +133,26 @@ impl Wire {
                 self.arrive_later(delay, point.clone(), call.clone(), request);
                 return std::future::pending().await;
             }
-            Fault::Slow(delay) => {
-                tokio::time::sleep(delay).await;
-                return self.deliver(point, call, request, false).await;
-            }
-            Fault::Overtaken => {
-                let number = call.offer.as_deref().and_then(|offer| offer.rsplit('-').next());
-                if let Some(number) = number.and_then(|number| number.parse().ok()) {
-                    self.sim.happen(&Event::Hand(number, Hand::Publish));
-                }
-                return self.deliver(point, call, request, false).await;
-            }
-            Fault::Crash(_, when)
-            | Fault::Reset(when)
-            | Fault::Silence(when)
-            | Fault::Answer(_, _, when)
-            | Fault::Html(_, when) => when == When::After,
-            _ => true,
-        };
-        let old = fault == Fault::Old;
-        let honest = match arrives {
-            true => self.deliver(point, call, request, old).await?,
-            false => Response::new(Bytes::new()),
+            Fault::Slow(delay) => tokio::time::sleep(delay).await,
+            Fault::Overtaken => self.overtake(call),
+            Fault::Crash(..)
+            | Fault::Reset(_)
+            | Fault::Silence(_)
+            | Fault::SlowAnswer(_)
+            | Fault::Answer(..)
+            | Fault::Html(..)
+            | Fault::OtherJson
+            | Fault::CutBody
+            | Fault::ForeignHeader
+            | Fault::NoHeader
+            | Fault::Old
+            | Fault::Fails
+            | Fault::FailsLate => {}
+        }
+        let honest = if fault.when() == When::After {
+            self.deliver(point, call, request, fault == Fault::Old).await?
+        } else {
+            Response::new(Bytes::new())
         };
         match fault {
             Fault::Crash(crash, _) => {
@@ -165,7 +165,30 @@ impl Wire {
                 tokio::time::sleep(delay).await;
                 Ok(honest)
             }
-            _ => Ok(spoiled(fault, honest)),
+            Fault::Answer(status, wait, _) => Ok(instead(status, wait)),
+            Fault::Html(status, _) => {
+                let page = "<html><body>Gateway</body></html>";
+                Ok(answer(StatusCode::from_u16(status).unwrap(), page))
+            }
+            Fault::OtherJson => Ok(honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#))),
+            Fault::CutBody => Ok(honest.map(|body| body.slice(..body.len() / 2))),
+            Fault::ForeignHeader => Ok(with_location(honest, Some(FOREIGN))),
+            Fault::NoHeader => Ok(with_location(honest, None)),
+            Fault::NoConnection
+            | Fault::Late(_)
+            | Fault::Slow(_)
+            | Fault::Overtaken
+            | Fault::Old
+            | Fault::Fails
+            | Fault::FailsLate => Ok(honest),
+        }
+    }
+
+    /// Another hand publishes what is being launched.
+    fn overtake(&self, call: &Call) {
+        let number = call.offer.as_deref().and_then(|offer| offer.rsplit('-').next());
+        if let Some(number) = number.and_then(|number| number.parse().ok()) {
+            self.sim.happen(&Event::Hand(number, Hand::Publish));
         }
     }
 
@@ -267,24 +290,12 @@ fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {
     response
 }
 
-fn spoiled(fault: Fault, honest: Response<Bytes>) -> Response<Bytes> {
-    match fault {
-        Fault::Answer(status, wait, _) => {
-            let mut response = answer(StatusCode::from_u16(status).unwrap(), "{}");
-            if let Some(wait) = wait {
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
-            }
-            response
-        }
-        Fault::Html(status, _) => {
-            answer(StatusCode::from_u16(status).unwrap(), "<html><body>Gateway</body></html>")
-        }
-        Fault::OtherJson => honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#)),
-        Fault::CutBody => honest.map(|body| body.slice(..body.len() / 2)),
-        Fault::ForeignHeader => with_location(honest, Some("http://evil.example/api/operations/1")),
-        Fault::NoHeader => with_location(honest, None),
-        _ => honest,
+fn instead(status: u16, wait: Option<u32>) -> Response<Bytes> {
+    let mut response = answer(StatusCode::from_u16(status).unwrap(), "{}");
+    if let Some(wait) = wait {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
+    response
 }
 
 fn with_location(mut honest: Response<Bytes>, location: Option<&'static str>) -> Response<Bytes> {

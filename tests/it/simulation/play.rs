@@ -218,13 +218,12 @@ impl Player {
         let ended = tokio::select! {
             biased;
             () = process.bell.notified() => Err("it was killed".to_owned()),
-            ended = tokio::time::timeout(LONGEST_RUN, self.apply(&process, run)) => match ended {
-                Ok(ended) => ended,
-                Err(_) => {
+            ended = tokio::time::timeout(LONGEST_RUN, self.apply(&process, run)) => {
+                ended.unwrap_or_else(|_| {
                     sim.violation(Law::Rest, format!("process {number} does not end"));
                     Err("it does not end".to_owned())
-                }
-            },
+                })
+            }
         };
         sim.say(|| format!("-- process {number} ends: {ended:?}"));
         ended.is_ok()

@@ -76,6 +76,31 @@ pub(crate) enum Fault {
     FailsLate,
 }
 
+impl Fault {
+    /// Whether a request that it meets still arrives.
+    pub(crate) fn when(self) -> When {
+        match self {
+            Self::Crash(_, when)
+            | Self::Reset(when)
+            | Self::Silence(when)
+            | Self::Answer(_, _, when)
+            | Self::Html(_, when) => when,
+            Self::NoConnection => When::Before,
+            Self::Late(_)
+            | Self::Slow(_)
+            | Self::SlowAnswer(_)
+            | Self::OtherJson
+            | Self::CutBody
+            | Self::ForeignHeader
+            | Self::NoHeader
+            | Self::Overtaken
+            | Self::Old
+            | Self::Fails
+            | Self::FailsLate => When::After,
+        }
+    }
+}
+
 /// What kind of effect it is: that decides what can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {

@@ -42,7 +42,9 @@ impl Failure {
                 without(&|it| drop(it.scenario.rounds[round].events.remove(event)));
             }
             for run in 0..self.scenario.rounds[round].runs.len() {
-                without(&|it| drop(it.scenario.rounds[round].runs.remove(run)));
+                without(&|it| {
+                    it.scenario.rounds[round].runs.remove(run);
+                });
                 if self.scenario.rounds[round].runs[run].wait != Waiting::Once {
                     without(&|it| it.scenario.rounds[round].runs[run].wait = Waiting::Once);
                 }

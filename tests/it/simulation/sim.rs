@@ -281,7 +281,7 @@ impl Sim {
     fn note_started(&self, offer: usize) {
         let Some(truth) = self.emulator.truth(&name(offer)) else { return };
         let at = self.schedule().effects;
-        self.laws().started_by_others(&name(offer), &truth, at);
+        self.laws().started_by_others(&truth, at);
     }
 
     /// The marketplace as it is now, to be shown once it has changed.
