@@ -66,9 +66,9 @@ pub(crate) struct Laws {
     /// When a process that was asked to retry began, by offer.
     retried: BTreeMap<String, u64>,
     /// The status file, as processes see it.
-    pub(crate) status: Option<StatusFile>,
-    /// The bytes it was read from.
-    parsed: Option<Arc<Vec<u8>>>,
+    pub(crate) status: Option<Arc<StatusFile>>,
+    /// The last versions of it that were looked at.
+    parsed: Vec<(Arc<Vec<u8>>, Arc<StatusFile>)>,
     /// Whether somebody has deleted the status file.
     pub(crate) forgotten: bool,
 }
@@ -215,24 +215,20 @@ impl Laws {
         futures: &[Result<Arc<Vec<u8>>, ()>],
         truth: impl Fn(&str) -> Option<Truth>,
     ) -> Result<(), String> {
-        let path = Path::new("golive.status.json");
         for future in futures {
             let Ok(bytes) = future else {
                 return Err("a power loss now may leave a torn status file".to_owned());
             };
-            let known = self.parsed.as_ref().is_some_and(|parsed| Arc::ptr_eq(parsed, bytes));
-            if !known {
-                status::parse(path, bytes).map_err(|error| error.to_string())?;
-            }
+            self.read(bytes)?;
         }
         let Some(seen) = seen else {
-            (self.status, self.parsed) = (None, None);
+            self.status = None;
             return Ok(());
         };
-        if self.parsed.as_ref().is_some_and(|parsed| Arc::ptr_eq(parsed, seen)) {
+        let file = self.read(seen)?;
+        if self.status.as_ref().is_some_and(|known| Arc::ptr_eq(known, &file)) {
             return Ok(());
         }
-        let file = status::parse(path, seen).map_err(|error| error.to_string())?;
         for (offer, record) in file.offers.iter().filter(|(_, it)| it.phase == Phase::Live) {
             let production = truth(&offer.to_string()).and_then(|truth| truth.production);
             let said = record.observed.as_ref().and_then(|seen| seen.live_version);
@@ -242,7 +238,20 @@ impl Laws {
                 ));
             }
         }
-        (self.status, self.parsed) = (Some(file), Some(Arc::clone(seen)));
+        self.status = Some(file);
         Ok(())
+    }
+
+    /// The status file in these bytes; each version of it is parsed once.
+    fn read(&mut self, bytes: &Arc<Vec<u8>>) -> Result<Arc<StatusFile>, String> {
+        let known = self.parsed.iter().find(|(parsed, _)| Arc::ptr_eq(parsed, bytes));
+        if let Some((_, file)) = known {
+            return Ok(Arc::clone(file));
+        }
+        let path = Path::new("golive.status.json");
+        let file = Arc::new(status::parse(path, bytes).map_err(|error| error.to_string())?);
+        self.parsed.truncate(3);
+        self.parsed.insert(0, (Arc::clone(bytes), Arc::clone(&file)));
+        Ok(file)
     }
 }

@@ -10,8 +10,8 @@ use golive::changes::{Policy, Retry};
 use golive::disk::Disk;
 use golive::emulator::{Ending, Kind};
 use golive::manifest::{FileManifests, Found, assemble};
-use golive::marketplace::Marketplace;
 use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
+use golive::marketplace::{Marketplace, OfferId};
 use golive::operation::{Intervals, Patience};
 use golive::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use golive::report::Silent;
@@ -128,7 +128,7 @@ impl Player {
                 self.sim.violation(Law::Rest, format!("the undisturbed run {number} fails"));
                 return;
             }
-            let now = self.sim.laws().status.clone().map(outline);
+            let now = self.sim.laws().status.as_deref().map(outline);
             if before.as_ref() == Some(&now) {
                 if let Err(what) = self.is_at_rest() {
                     self.sim.violation(Law::NeverLost, format!("at rest, {what}"));
@@ -144,7 +144,8 @@ impl Player {
     /// Everything is where the manifests want it, or it is said why not.
     fn is_at_rest(&self) -> Result<(), String> {
         let laws = self.sim.laws();
-        let status = laws.status.clone().unwrap_or_else(|| StatusFile::empty(self.sim.now()));
+        let empty = || Arc::new(StatusFile::empty(self.sim.now()));
+        let status = laws.status.clone().unwrap_or_else(empty);
         for number in 0..self.sim.scenario.offers.len() {
             let offer = name(number);
             let truth = self.sim.emulator.truth(&offer).ok_or("the offer is gone")?;
@@ -323,13 +324,12 @@ fn brief(record: &OfferRecord) -> String {
 }
 
 /// What of a status file must not change once all is at rest.
-fn outline(file: StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
-    let of = |record: OfferRecord| record.operation.and_then(|operation| operation.id);
-    file.offers
-        .into_iter()
-        .map(|(offer, record)| (offer.to_string(), record.phase, record.attempts, of(record)))
-        .map(|(offer, phase, attempts, id)| (offer, phase, id, attempts))
-        .collect()
+fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
+    let of = |(offer, record): (&OfferId, &OfferRecord)| {
+        let id = record.operation.as_ref().and_then(|operation| operation.id.clone());
+        (offer.to_string(), record.phase, id, record.attempts)
+    };
+    file.offers.iter().map(of).collect()
 }
 
 /// Whether an operation is in the record, by its id or, where the marketplace gives another one
