@@ -14,7 +14,11 @@ impl Case<'_> {
     /// did not change.
     pub(super) fn failed_before(&self) -> Option<Failure> {
         let version = self.observed.version?;
-        if self.retry || self.intent_for(version).is_some() || self.other_version_pinned(version) {
+        if !self.is_unchanged()
+            || self.retry
+            || self.intent_for(version).is_some()
+            || self.other_version_pinned(version)
+        {
             return None;
         }
         let operation = self.last_recorded(version)?;
@@ -141,6 +145,13 @@ impl Case<'_> {
         let ended_badly = ended(operation, self.observed, self.now)
             .is_some_and(|status| Outcome::of(&status).is_some());
         (about_this && of_this_kind && ended_badly).then_some(operation)
+    }
+
+    /// Whether nothing has happened to the offer since it was recorded, by the list's word.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let known = self.recorded.and_then(|record| record.observed.as_ref());
+        let known = known.and_then(|observed| observed.changed_time.as_ref());
+        known.is_some() && known == self.observed.changed_time.as_ref()
     }
 
     pub(super) fn recorded_failure(&self) -> Option<&OperationRecord> {

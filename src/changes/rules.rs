@@ -237,7 +237,9 @@ impl Case<'_> {
             | OfferStatus::WaitingForPublisherReview
             | OfferStatus::Unknown(_) => Ok(None),
             OfferStatus::Succeeded | OfferStatus::Published => self.newest_is_live(),
-            OfferStatus::Failed | OfferStatus::Canceled if self.recorded_failure().is_some() => {
+            OfferStatus::Failed | OfferStatus::Canceled
+                if self.is_unchanged() && self.recorded_failure().is_some() =>
+            {
                 Ok(None) // The version that failed to go live is not there.
             }
             OfferStatus::NotStarted

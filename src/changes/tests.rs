@@ -514,11 +514,16 @@ fn a_failed_attempt_of_ours_is_shown_and_not_repeated() {
 fn a_retry_is_asked_for_once() {
     let mut scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).retry();
     let digest = scene.desired[&offer("contoso/vm")].digest.clone();
-    scene = scene.recorded(|record| {
+    let changed = || Some(ChangedTime("2026-11-02T00:00:00.0000000Z".to_owned()));
+    scene = scene.with(|seen| seen.changed_time = changed()).recorded(|record| {
         record.operation = Some(operation(OperationKind::GoLive, 2, "failed", &digest));
+        record.observed.as_mut().unwrap().changed_time = changed();
     });
     scene.policy.attempted.insert(offer("contoso/vm"));
     assert_eq!(scene.decision().reason(), Reason::OperationFailed);
+    // An offer that has changed since is asked about: another hand may have launched it.
+    let later = scene.with(|seen| seen.changed_time = None);
+    assert_eq!(later.question(), Question::Submissions);
 }
 
 #[test]

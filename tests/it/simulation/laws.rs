@@ -73,6 +73,19 @@ pub(crate) struct Laws {
     pub(crate) forgotten: bool,
 }
 
+/// Why an offer is not to go live as it stands.
+fn not_ready(truth: &Truth, pin: Option<u64>) -> Option<&'static str> {
+    if truth.preview <= truth.production {
+        Some("nothing newer was in preview")
+    } else if truth.last_run().is_some_and(|last| last.ending.is_none()) {
+        Some("an operation was running")
+    } else if pin.is_some() && pin != truth.preview {
+        Some("another version was in preview")
+    } else {
+        None
+    }
+}
+
 /// No request goes anywhere else than to the marketplace's own calls.
 pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), String> {
     let uri = request.uri().to_string();
@@ -153,18 +166,15 @@ impl Laws {
                 return wrong("what it waits for is not live");
             }
         }
-        match self.checked.get(&(process.number, offer.to_owned())) {
-            None => wrong("it was not looked at before"),
-            Some(truth) if truth.preview <= truth.production => {
-                wrong("nothing newer was in preview")
-            }
-            Some(truth) if truth.last_run().is_some_and(|last| last.ending.is_none()) => {
-                wrong("an operation was running")
-            }
-            Some(truth) if manifest.version.is_some_and(|pin| Some(pin.0) != truth.preview) => {
-                wrong("another version is in preview")
-            }
-            Some(_) => Ok(()),
+        let pin = manifest.version.map(|pin| pin.0);
+        let seen = self.checked.get(&(process.number, offer.to_owned()));
+        let seen =
+            seen.ok_or(format!("{offer}: golive is sent, and it was not looked at before"))?;
+        // What was seen may have been overtaken; then what is seen next counts, or the ETag.
+        let now = truth(offer).ok_or("there is no such offer")?;
+        match (not_ready(seen, pin), not_ready(&now, pin)) {
+            (Some(then), Some(_)) => wrong(then),
+            (None, _) | (_, None) => Ok(()),
         }
     }
 

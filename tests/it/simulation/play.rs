@@ -242,6 +242,12 @@ impl Player {
         let lock = StatusLock::acquire(&*disk, &path, run.lock_timeout, words, &*clock);
         let _lock = lock.await.map_err(|error| error.to_string())?;
         let now = sim.schedule().effects;
+        for offer in 0..sim.scenario.offers.len() {
+            if sim.manifest(offer).is_none() {
+                // What golive manages no longer, it may forget.
+                sim.laws().accepted.remove(&name(offer));
+            }
+        }
         sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
         let file =
             FileManifests::from_bytes(Path::new("/work/all.yaml"), sim.manifests().as_bytes());

@@ -261,10 +261,6 @@ impl Sim {
                 }
             }
             Event::Edit(offer, manifest) => {
-                if manifest.is_none() {
-                    // What golive manages no longer, it may forget.
-                    self.laws().accepted.remove(&name(*offer));
-                }
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
             }
             Event::RotateToken => *self.token.lock().unwrap() += 1,
