@@ -77,6 +77,14 @@ fn ended_unseen(
     if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
         return Some(submission.state.clone());
     }
+    // One without an id is the newest of its kind, unless that may be the one before it.
+    if let (None, Some(version)) = (id, operation.version)
+        && !may_not_show_yet(operation, now)
+        && let Some(submission) = observed.newest_submission(&operation.kind, version)
+        && submission.state.is_finished()
+    {
+        return Some(submission.state.clone());
+    }
     let in_place = match operation.kind {
         OperationKind::Publish => {
             *observed.status() == OfferStatus::WaitingForPublisherReview

@@ -46,7 +46,8 @@ impl Reconciler {
             answer = self.ask_for(offer, operation) => answer,
         };
         let (event, heard) = match answer {
-            Ok(polled) => {
+            Ok(None) => (FollowEvent::Expired, Err(None)),
+            Ok(Some(polled)) => {
                 let status = polled.operation.standing(&operation.kind);
                 let event = FollowEvent::Polled { status, retry_after: polled.retry_after };
                 (event, Ok(polled.operation))
@@ -75,15 +76,17 @@ impl Reconciler {
         command == FollowCommand::AskOffer
     }
 
+    /// Asks for an operation; `None` where the offer shows no more than that it does not run.
     async fn ask_for(
         &self,
         offer: &OfferId,
         operation: &OperationRecord,
-    ) -> Result<Polled, MarketplaceError> {
+    ) -> Result<Option<Polled>, MarketplaceError> {
         let marketplace = &self.observer.marketplace;
         if let Some(id) = &operation.id {
             let location = operation.location.clone();
-            return marketplace.operation(offer, &OperationRef { id: id.clone(), location }).await;
+            let reference = OperationRef { id: id.clone(), location };
+            return marketplace.operation(offer, &reference).await.map(Some);
         }
         // Without an id, the offer's status is what tells that something runs.
         let report = marketplace.status(offer).await?;
@@ -92,22 +95,20 @@ impl Reconciler {
                 OperationStatus::Running
             }
             OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
+            OfferStatus::Failed if !may_not_show_yet(operation, self.clock.now()) => {
+                OperationStatus::Failed
+            }
+            // What a publish can do is done, unless it was sent just now.
+            OfferStatus::WaitingForPublisherReview
+                if operation.kind == OperationKind::Publish
+                    && !may_not_show_yet(operation, self.clock.now()) =>
+            {
+                OperationStatus::Succeeded
+            }
             OfferStatus::Failed
             | OfferStatus::Canceled
             | OfferStatus::NeverPublished
-            | OfferStatus::WaitingForPublisherReview
-                if may_not_show_yet(operation, self.clock.now()) =>
-            {
-                OperationStatus::Running
-            }
-            OfferStatus::Failed => OperationStatus::Failed,
-            // What a publish can do is done.
-            OfferStatus::WaitingForPublisherReview if operation.kind == OperationKind::Publish => {
-                OperationStatus::Succeeded
-            }
-            OfferStatus::Canceled
-            | OfferStatus::NeverPublished
-            | OfferStatus::WaitingForPublisherReview => OperationStatus::Canceled,
+            | OfferStatus::WaitingForPublisherReview => return Ok(None),
         };
         let (steps, messages) = (report.steps, report.messages);
         let operation = Operation {
@@ -120,7 +121,7 @@ impl Reconciler {
             preview_links: Vec::new(),
             live_links: Vec::new(),
         };
-        Ok(Polled { operation, retry_after: None })
+        Ok(Some(Polled { operation, retry_after: None }))
     }
 
     /// Notes what came of a poll, and when the next one is due.
