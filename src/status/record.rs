@@ -530,4 +530,34 @@ pub(super) mod tests {
         record.begin(operation("b"));
         assert_eq!(record.history.len(), 1, "only the first went to the history");
     }
+
+    #[test]
+    fn an_operation_that_is_seen_anew_keeps_what_it_was_started_for() {
+        let mut record = record();
+        let seen = OperationRecord {
+            adopted: true,
+            manifest_digest: "sha256:11".to_owned(),
+            started_at: "2026-11-02T09:00:00Z".parse().unwrap(),
+            ..operation("a")
+        };
+        record.begin(seen);
+        let kept = record.operation.unwrap();
+        assert_eq!((kept.adopted, kept.manifest_digest), (false, "sha256:00".to_owned()));
+        assert_eq!(kept.started_at, "2026-11-01T09:00:00Z".parse().unwrap());
+    }
+
+    #[test]
+    fn an_operation_may_have_a_shared_id_and_one_of_its_own() {
+        let mut record = record();
+        record.operation = Some(operation("contoso$vm$2$production"));
+        record.begin(operation("d138eccc"));
+        assert!(record.history.is_empty(), "it is the same one");
+        // The next attempt has the shared id again, which names the one before it.
+        let ended = record.operation.as_mut().unwrap();
+        ended.id = Some("contoso$vm$2$production".to_owned());
+        ended.status = OperationStatus::Failed;
+        record.begin(operation("contoso$vm$2$production"));
+        let again = record.operation.unwrap();
+        assert_eq!((again.id, again.location, record.history.len()), (None, None, 1));
+    }
 }

@@ -163,3 +163,25 @@ async fn one_that_fails_does_not_stop_the_others() {
     let phases = ["a", "b", "c"].map(|offer| lab.phase(&format!("contoso/{offer}")));
     assert_eq!(phases, [Phase::Failed, Phase::Live, Phase::Blocked]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_of_what_had_failed_before_and_not_of_what_runs_then() {
+    let lab = Lab::vm("{stepTime: 1h, fail: {message: no}}");
+    lab.once().await;
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Failed));
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Failed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_hand_launched_after_a_failure_is_not_launched_again() {
+    let lab = Lab::vm("{previewVersion: 2, liveVersion: 1, fail: {message: no, times: 1}}");
+    lab.to_the_end().await;
+    lab.emulator.by_hand("contoso/vm", Hand::GoLive).unwrap();
+    lab.emulator.by_hand("contoso/vm", Hand::StartPublish).unwrap();
+    lab.emulator.by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+    lab.manifest("vm.yaml", &live("contoso/vm", "labels: {team: compute}"));
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+}

@@ -1,6 +1,7 @@
 //! Which version goes live.
 
 use golive::emulator::Hand;
+use golive::marketplace::Version;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
@@ -47,4 +48,19 @@ async fn a_pinned_version_that_is_in_preview_goes_live() {
     lab.to_the_end().await;
     let observed = lab.record("contoso/vm").observed.unwrap();
     assert_eq!((lab.golives("contoso/vm"), observed.live_version.unwrap().0), ((1, 1), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() {
+    let lab = Lab::new("offers: {contoso/vm: {previewVersion: 4, liveVersion: 1}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", "version: 5"));
+    lab.once().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);
+    lab.leave_status(|file| {
+        let record = file.offers.values_mut().next().unwrap();
+        record.observed.as_mut().unwrap().preview_version = Some(Version(5));
+    });
+    lab.to_the_end().await;
+    assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
 }
