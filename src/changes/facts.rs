@@ -10,8 +10,12 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
 use crate::status::{OfferRecord, OperationRecord};
 
-/// How long what the marketplace shows may lag behind the start and the end of an operation.
+/// How long the marketplace's list and slots may lag behind the end of an operation.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long after its intent an operation may not show anywhere: a minute for the request, half a
+/// minute to settle, and as much again.
+const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// The version known to be in production without asking: what the marketplace said, or a golive
 /// that golive itself followed to a good end just now. The latter keeps a marketplace whose slots
@@ -62,7 +66,7 @@ pub(crate) fn ended(
 /// Whether golive started an operation so short a while ago that the marketplace need not show it
 /// yet: then its absence says nothing.
 pub(crate) fn may_not_show_yet(operation: &OperationRecord, now: Timestamp) -> bool {
-    !operation.adopted && now.duration_since(operation.started_at) < LONGEST_LAG
+    !operation.adopted && now.duration_since(operation.started_at) < SHOWS_WITHIN
 }
 
 /// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in

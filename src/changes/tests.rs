@@ -591,7 +591,7 @@ fn an_operation_that_left_no_trace_counts_as_canceled() {
     assert_eq!(lost.decision().reason(), Reason::GoLiveRunning);
     let lost = lost.recorded(|record| {
         let mut old = operation(OperationKind::GoLive, 2, "running", &digest);
-        old.started_at = now() - jiff::SignedDuration::from_mins(15);
+        old.started_at = now() - jiff::SignedDuration::from_mins(2);
         record.operation = Some(old);
     });
     assert_eq!(lost.decision().reason(), Reason::OperationCanceled);
