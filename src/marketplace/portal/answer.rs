@@ -1,5 +1,6 @@
 //! An answer: its JSON, or the error that it is.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,6 +87,7 @@ impl Answer {
     /// The one value of the body; the reference prints some inside an array.
     pub(super) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;
+        let body = body.as_bytes();
         let read = |error: serde_json::Error| self.unread(expected, &error);
         match body.first() {
             Some(b'{') => serde_json::from_slice(body).map_err(read),
@@ -114,6 +116,7 @@ impl Answer {
         keep: impl Fn(W) -> Result<T, String>,
     ) -> Result<Vec<T>, Failure> {
         let body = self.json_text()?;
+        let body = body.as_bytes();
         let list = match body.first() {
             Some(b'[') => body,
             Some(b'{') => self.page(expected, body)?,
@@ -170,11 +173,15 @@ impl Answer {
         Ok(page.value.get().as_bytes())
     }
 
-    /// The body without a byte order mark and white space around it; an empty one is an error.
-    fn json_text(&self) -> Result<&[u8], Failure> {
+    /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
+    /// that are no text stand for themselves nowhere, whether the rest is read or left out.
+    fn json_text(&self) -> Result<Cow<'_, str>, Failure> {
         let body = self.body.as_ref();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-        if body.is_empty() { Err(self.broken("the body is empty")) } else { Ok(body) }
+        if body.is_empty() {
+            return Err(self.broken("the body is empty"));
+        }
+        Ok(String::from_utf8_lossy(body))
     }
 
     fn neither(&self, expected: &str, body: &[u8]) -> Failure {
