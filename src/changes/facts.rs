@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::decision::{Block, Decision, Place};
 use super::observation::{Observation, OperationSeen};
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Version};
+use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Submission, Version};
 use crate::status::{OfferRecord, OperationRecord};
 
 /// How long the marketplace's list and slots may lag behind the end of an operation.
@@ -69,6 +69,16 @@ pub(crate) fn may_not_show_yet(operation: &OperationRecord, now: Timestamp) -> b
     !operation.adopted && now.duration_since(operation.started_at) < SHOWS_WITHIN
 }
 
+/// Whether a submission is about a recorded operation: by its id, or, where one of the two has an id
+/// that several attempts share, by kind and version.
+fn is_about(operation: &OperationRecord, submission: &Submission) -> bool {
+    let Some(id) = &operation.id else { return false };
+    let two_names = operation.has_shared_id() != submission.id.contains('$');
+    let one_job = submission.kind == operation.kind
+        && operation.version.is_some_and(|version| submission.is_for(version));
+    *id == submission.id || (two_names && one_job)
+}
+
 /// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in
 /// due time: that is shown to a person and not repeated.
 fn ended_unseen(
@@ -80,6 +90,14 @@ fn ended_unseen(
     let mut submissions = observed.submissions.iter().flatten();
     if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
         return Some(submission.state.clone());
+    }
+    // What the list still shows as running has not ended because its URL has expired.
+    let mut unfinished = observed.submissions.iter().flatten().filter(|it| !it.state.is_finished());
+    let says_running = *observed.status() == OfferStatus::Running;
+    if unfinished.clone().any(|it| is_about(operation, it))
+        || (says_running && unfinished.next().is_none())
+    {
+        return None;
     }
     // One without an id is the newest of its kind, unless that may be the one before it.
     if let (None, Some(version)) = (id, operation.version)

@@ -13,7 +13,7 @@ use super::{Job, Reconciler, RunError, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen, may_not_show_yet};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
-    OperationStatus, Polled,
+    OperationStatus, Polled, StepStatus,
 };
 use crate::operation::{Follow, FollowCommand, FollowEvent};
 use crate::report::Event;
@@ -93,6 +93,15 @@ impl Reconciler {
         let status = match report.status {
             OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_) => {
                 OperationStatus::Running
+            }
+            // That alone does not say what succeeded: a `live` step that is not done says it was not this.
+            OfferStatus::Succeeded | OfferStatus::Published
+                if operation.kind != OperationKind::Publish
+                    && report.steps.iter().any(|step| {
+                        step.id.eq_ignore_ascii_case("live") && step.status != StepStatus::Complete
+                    }) =>
+            {
+                return Ok(None);
             }
             OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
             OfferStatus::Failed if !may_not_show_yet(operation, self.clock.now()) => {

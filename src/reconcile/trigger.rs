@@ -243,8 +243,13 @@ impl Reconciler {
             }
             return Step::Changed;
         }
+        let recorded = self.store.get(offer).and_then(|record| record.operation);
+        let recorded = recorded.filter(|operation| {
+            operation.kind == target.kind && operation.version == Some(target.version)
+        });
         // Whoever tries again must be able to tell the new attempt from the old ones.
-        let asked = if target.policy.retries(offer) && observation.submissions.is_none() {
+        let is_again = target.policy.retries(offer) || recorded.is_some();
+        let asked = if is_again && observation.submissions.is_none() {
             match self.observer.submissions(offer).await {
                 Ok(submissions) => Some(submissions),
                 Err(error) => return Step::CheckFailed(obstacle(&error)),
@@ -254,10 +259,6 @@ impl Reconciler {
         };
         let submissions = asked.or(observation.submissions).unwrap_or_default();
         let newest = newest(&submissions, &target.kind, target.version);
-        let recorded = self.store.get(offer).and_then(|record| record.operation);
-        let recorded = recorded.filter(|operation| {
-            operation.kind == target.kind && operation.version == Some(target.version)
-        });
         Step::Confirmed(Intent {
             at: self.clock.now(),
             etag: observation.etag,
