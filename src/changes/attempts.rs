@@ -51,8 +51,17 @@ impl Case<'_> {
             return Ok(None);
         }
         if let Some(operation) = self.last_recorded(version) {
-            let unchanged = operation.manifest_digest == self.desired.digest;
-            return Ok(unchanged.then(|| self.failure_of(operation)).flatten());
+            if operation.manifest_digest == self.desired.digest {
+                return Ok(self.failure_of(operation));
+            }
+            // It was for another manifest; but there may have been an attempt since that is not on
+            // record: by another hand, or of a request that arrived late.
+            self.submissions()?;
+            let newest = self.observed.newest_submission(&self.wanted_kind(), version);
+            let is_news = newest.is_some_and(|newest| {
+                operation.id.as_ref().is_some_and(|id| !id.contains('$') && *id != newest.id)
+            });
+            return if is_news { self.failed_elsewhere(version) } else { Ok(None) };
         }
         match self.observed.status() {
             OfferStatus::WaitingForPublisherReview

@@ -118,7 +118,12 @@ impl Case<'_> {
             return Ok(None);
         }
         // Nothing shows but the word of a list that may lag behind.
-        let kind = self.report()?.running_kind();
+        let mut kind = self.report()?.running_kind();
+        // Of a request that may have been accepted, something that runs without a name is the answer.
+        let intent = self.recorded.and_then(|record| record.intent.as_ref());
+        if let Some(intent) = intent.filter(|_| kind.as_str().is_empty()) {
+            kind = intent.kind.clone();
+        }
         let origin = self.origin_of(&kind, |_| true);
         Ok(Some(Tracked { kind, id: None, version: self.observed.version, origin, at: None }))
     }

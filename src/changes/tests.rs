@@ -504,7 +504,13 @@ fn a_failed_attempt_of_ours_is_shown_and_not_repeated() {
             };
             assert_eq!(failed(&digest).decision().reason(), reason, "{listed}");
             let again = Decision::GoLive { version: Version(2) };
-            assert_eq!(failed("sha256:an-older-manifest").decision(), again, "{listed}");
+            let older = failed("sha256:an-older-manifest");
+            assert_eq!(older.question(), Question::Submissions, "{listed}");
+            let told =
+                |submissions| older.clone().with(|seen| seen.submissions = Some(submissions));
+            assert_eq!(told(Vec::new()).decision(), again, "{listed}");
+            // Another attempt has failed since.
+            assert!(matches!(told(golive("failed", 2)).question(), Question::Operation(_)));
             assert_eq!(failed(&digest).retry().decision(), again, "{listed}");
         }
     }

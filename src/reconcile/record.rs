@@ -241,7 +241,9 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
     let Some(intent) = &record.intent else { return };
     let found = match decision {
         Decision::Track(tracked) => tracked.kind == intent.kind,
-        Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
+        Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => {
+            intent.kind != OperationKind::GoLive || *live >= intent.version
+        }
         Decision::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
         Decision::Failed(failure) => {
             failure.kind == intent.kind && failure.version == Some(intent.version)

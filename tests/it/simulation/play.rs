@@ -33,6 +33,9 @@ const MOST_PASSES: u32 = 5;
 /// No run lasts longer: every operation here ends within hours.
 const LONGEST_RUN: Duration = Duration::from_hours(24 * 20);
 
+/// A launch date that has only just passed may have been ahead when the last run looked.
+const MARGIN: Duration = Duration::from_mins(10);
+
 /// What came of a play.
 pub(crate) struct Played {
     pub(crate) violation: Option<Violation>,
@@ -181,7 +184,7 @@ impl Player {
                 && !manifest.suspend
                 && manifest
                     .not_before
-                    .is_none_or(|after| super::sim::start() + after <= self.sim.now())
+                    .is_none_or(|after| super::sim::start() + after + MARGIN <= self.sim.now())
                 && manifest.pin.is_none_or(|pin| Some(pin) == version)
                 && (!manifest.waits || number == 0 || self.sim.manifest(number - 1).is_none());
             if let Some(version) = version
