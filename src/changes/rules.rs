@@ -104,7 +104,9 @@ impl Case<'_> {
         // What was sent just now need not show yet; and what runs without a name is likely to be it.
         let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.now).is_none());
         if let Some(operation) = hidden
-            && (!says_running || operation.id.is_some())
+            && (!says_running
+                || operation.id.is_some()
+                || !matches!(operation.kind, OperationKind::Unknown(_)))
         {
             return Ok(Some(Tracked {
                 kind: operation.kind.clone(),
