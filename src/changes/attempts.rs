@@ -82,21 +82,7 @@ impl Case<'_> {
     fn failed_elsewhere(&self, version: Version) -> Result<Option<Failure>, Question> {
         let submissions = self.submissions()?;
         if let Some(last) = self.observed.newest_submission(&self.wanted_kind(), version) {
-            let Some(outcome) = Outcome::of(&last.state) else { return Ok(None) };
-            let (steps, messages) = match self.observed.operations.get(&last.id) {
-                None => return Err(Question::Operation(last.reference())),
-                Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),
-                Some(OperationSeen::Expired) => (Vec::new(), Vec::new()),
-            };
-            let (kind, id) = (last.kind.clone(), Some(last.id.clone()));
-            return Ok(Some(Failure {
-                outcome,
-                kind,
-                id,
-                version: Some(version),
-                steps,
-                messages,
-            }));
+            return self.failure_in(last, version);
         }
         let outcome = match self.observed.status() {
             OfferStatus::Failed => Outcome::Failed,

@@ -86,33 +86,23 @@ pub(super) fn decided(
         settle_intent(record, &change.decision, moment);
         settle_refusal(record, &change.decision, observation, desired);
     }
-    let could_not_ask = match &change.decision {
+    let (could_not_ask, refusal) = match &change.decision {
         Decision::Blocked(
             Block::Unreachable(why) | Block::Unauthorized(why) | Block::Throttled(why),
-        ) => Some(why),
+        ) => (Some(why), None),
+        Decision::Blocked(Block::Refused(why)) => (None, Some(why)),
         Decision::Blocked(_)
         | Decision::GoLive { .. }
         | Decision::Publish { .. }
         | Decision::Track(_)
         | Decision::InSync(_)
         | Decision::Held(_)
-        | Decision::Failed(_) => None,
+        | Decision::Failed(_) => (None, None),
     };
     let known_before = record.observed.is_some();
-    match (could_not_ask, &change.decision) {
-        (Some(why), _) | (None, Decision::Blocked(Block::Refused(why))) => {
-            set_error(record, why.clone(), moment.now);
-        }
-        (
-            None,
-            Decision::Blocked(_)
-            | Decision::GoLive { .. }
-            | Decision::Publish { .. }
-            | Decision::Track(_)
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Failed(_),
-        ) => record.error = None,
+    match could_not_ask.or(refusal) {
+        Some(why) => set_error(record, why.clone(), moment.now),
+        None => record.error = None,
     }
     record.next_check_at = match &change.decision {
         Decision::Held(Hold::Scheduled(until)) => Some(*until),

@@ -1,15 +1,17 @@
 //! What golive last knew: the status file, and the lock that keeps it one process's.
 
 mod lock;
+mod phase;
 mod record;
 mod schema;
 mod steps;
 mod store;
 
 pub use lock::{LockError, StatusLock};
+pub use phase::{Phase, Reason};
 pub use record::{
     ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
-    OperationRecord, Phase, Reason, RefusedRecord, SCHEMA_VERSION, StatusFile,
+    OperationRecord, RefusedRecord, SCHEMA_VERSION, StatusFile,
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};

@@ -253,9 +253,9 @@ impl Player {
         }
         sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
         let file =
-            FileManifests::from_bytes(Path::new("/work/all.yaml"), sim.manifests().as_bytes());
-        let roots = vec![PathBuf::from("/work")];
-        let files = vec![PathBuf::from("/work/all.yaml")];
+            FileManifests::from_bytes(Path::new("/offers/all.yaml"), sim.manifests().as_bytes());
+        let roots = vec![PathBuf::from("/offers")];
+        let files = vec![PathBuf::from("/offers/all.yaml")];
         let found = Found { roots, files, problems: Vec::new() };
         let desired = Arc::new(assemble(&found, [&file]).map_err(|it| format!("{it:?}"))?.offers);
         *process.desired.lock().unwrap() = Arc::clone(&desired);

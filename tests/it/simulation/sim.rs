@@ -154,7 +154,7 @@ impl Sim {
     }
 
     pub(crate) fn status_path() -> PathBuf {
-        Path::new("/work").join(STATUS)
+        Path::new("/offers").join(STATUS)
     }
 
     pub(crate) fn say(&self, line: impl FnOnce() -> String) {
