@@ -159,12 +159,14 @@ impl Answer {
         struct Page<'a> {
             #[serde(borrow)]
             value: &'a RawValue,
-            #[serde(rename = "@odata.nextLink", alias = "nextLink", default)]
+            #[serde(rename = "@odata.nextLink", default)]
+            odata_next: Option<IgnoredAny>,
+            #[serde(rename = "nextLink", default)]
             next: Option<IgnoredAny>,
         }
         let page: Page<'_> =
             serde_json::from_slice(body).map_err(|error| self.unread(expected, &error))?;
-        if page.next.is_some() {
+        if page.odata_next.is_some() || page.next.is_some() {
             tracing::warn!(
                 request = self.request,
                 "the list has more pages, which golive does not read"

@@ -103,7 +103,8 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
         {"id": "../evil"}, {"status": "Running"}, {"id": "x", "publisherId": "fabrikam"},
         "soup", 7, null, [["x"]], {"id": {"a": 1}}
     ]);
-    for body in [array.clone(), json!({"value": array, "nextLink": "x"})] {
+    let both = json!({"value": array, "nextLink": "x", "@odata.nextLink": "x"});
+    for body in [array.clone(), json!({"value": array, "nextLink": "x"}), both] {
         let script = Script::new([answer(200, &body.to_string())]);
         let offers = script.client().offers(&contoso()).await.unwrap();
         let ids: Vec<_> = offers.iter().map(|offer| offer.id.to_string()).collect();
