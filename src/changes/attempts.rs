@@ -137,7 +137,7 @@ impl Case<'_> {
         let about_this = operation.version.is_none_or(|it| it == version);
         let of_this_kind = operation.kind == self.wanted_kind()
             || matches!(operation.kind, OperationKind::Unknown(_));
-        let ended_badly = ended(operation, self.observed, self.now)
+        let ended_badly = ended(operation, self.observed, self.moment)
             .is_some_and(|status| Outcome::of(&status).is_some());
         (about_this && of_this_kind && ended_badly).then_some(operation)
     }
@@ -154,7 +154,7 @@ impl Case<'_> {
     }
 
     fn failure_of(&self, operation: &OperationRecord) -> Option<Failure> {
-        let outcome = Outcome::of(&ended(operation, self.observed, self.now)?)?;
+        let outcome = Outcome::of(&ended(operation, self.observed, self.moment)?)?;
         let known = operation.id.as_ref().and_then(|id| self.observed.operations.get(id));
         let (steps, messages) = match known {
             Some(OperationSeen::Known(known)) => (known.steps.clone(), known.messages.clone()),

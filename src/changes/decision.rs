@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::marketplace::{Message, OfferId, OperationKind, OperationStatus, Step, Version};
-use crate::status::{Phase, Reason};
+use crate::status::{Intent, Phase, Reason};
 
 /// What is to be done about one offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +147,14 @@ pub struct Failure {
     pub messages: Vec<Message>,
 }
 
+impl Failure {
+    /// Whether it is that of an intent's request.
+    #[must_use]
+    pub fn is_of(&self, intent: &Intent) -> bool {
+        self.kind == intent.kind && self.version == Some(intent.version)
+    }
+}
+
 impl Decision {
     /// The stable word for what is to be done.
     #[must_use]
@@ -169,6 +177,25 @@ impl Decision {
             Self::GoLive { .. } | Self::Publish { .. } => true,
             Self::Track(_)
             | Self::InSync(_)
+            | Self::Held(_)
+            | Self::Blocked(_)
+            | Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether the offer stands just where an intent's request was to bring it.
+    #[must_use]
+    pub fn achieves(&self, intent: &Intent) -> bool {
+        match self {
+            Self::InSync(Place::Live(version) | Place::AlreadyLive(version)) => {
+                intent.kind == OperationKind::GoLive && *version == intent.version
+            }
+            Self::InSync(Place::Preview(version)) => {
+                intent.kind == OperationKind::Publish && *version == Some(intent.version)
+            }
+            Self::GoLive { .. }
+            | Self::Publish { .. }
+            | Self::Track(_)
             | Self::Held(_)
             | Self::Blocked(_)
             | Self::Failed(_) => false,

@@ -2,20 +2,12 @@
 //! how an operation ended.
 
 use super::change::Standing;
-use jiff::{SignedDuration, Timestamp};
-
 use super::decision::{Block, Decision, Place};
+use super::moment::Moment;
 use super::observation::{Observation, OperationSeen};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Submission, Version};
 use crate::status::{OfferRecord, OperationRecord};
-
-/// How long the marketplace's list and slots may lag behind the end of an operation.
-const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
-
-/// How long after its intent an operation may not show anywhere: a minute for the request, half a
-/// minute to settle, and as much again.
-const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// The version known to be in production without asking: what the marketplace said, or a golive
 /// that golive itself followed to a good end just now. The latter keeps a marketplace whose slots
@@ -23,15 +15,13 @@ const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 pub(super) fn known_live(
     observed: &Observation,
     recorded: Option<&OfferRecord>,
-    now: Timestamp,
+    moment: Moment,
 ) -> Option<Version> {
-    let is_recent = |operation: &&OperationRecord| {
-        operation.finished_at.is_none_or(|end| now.duration_since(end) < LONGEST_LAG)
-    };
-    let followed = recorded.and_then(|record| record.operation.as_ref()).filter(is_recent);
+    let followed = recorded.and_then(|record| record.operation.as_ref());
     let followed = followed.filter(|operation| {
         operation.kind == OperationKind::GoLive
-            && ended(operation, observed, now) == Some(OperationStatus::Succeeded)
+            && moment.may_lag_behind(operation)
+            && ended(operation, observed, moment) == Some(OperationStatus::Succeeded)
     });
     let followed = followed.and_then(|operation| operation.version);
     observed.known_live().max(followed)
@@ -42,7 +32,7 @@ pub(super) fn known_live(
 pub(crate) fn ended(
     operation: &OperationRecord,
     observed: &Observation,
-    now: Timestamp,
+    moment: Moment,
 ) -> Option<OperationStatus> {
     if operation.status.is_finished() {
         return Some(operation.status.clone());
@@ -53,20 +43,14 @@ pub(crate) fn ended(
             Some(known.standing(&operation.kind)).filter(OperationStatus::is_finished)
         }
         (Some(OperationSeen::Expired), Some(id)) => {
-            ended_unseen(operation, observed, Some(id), now)
+            ended_unseen(operation, observed, Some(id), moment)
         }
         (None, Some(_)) => None,
         (Some(OperationSeen::Expired) | None, None) => {
             let runs = *observed.status() == OfferStatus::Running;
-            if runs { None } else { ended_unseen(operation, observed, None, now) }
+            if runs { None } else { ended_unseen(operation, observed, None, moment) }
         }
     }
-}
-
-/// Whether golive started an operation so short a while ago that the marketplace need not show it
-/// yet: then its absence says nothing.
-pub(crate) fn may_not_show_yet(operation: &OperationRecord, now: Timestamp) -> bool {
-    !operation.adopted && now.duration_since(operation.started_at) < SHOWS_WITHIN
 }
 
 /// Whether a submission is about a recorded operation: by its id, or, where one of the two has an id
@@ -85,7 +69,7 @@ fn ended_unseen(
     operation: &OperationRecord,
     observed: &Observation,
     id: Option<&String>,
-    now: Timestamp,
+    moment: Moment,
 ) -> Option<OperationStatus> {
     let mut submissions = observed.submissions.iter().flatten();
     if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
@@ -101,7 +85,7 @@ fn ended_unseen(
     }
     // One without an id is the newest of its kind, unless that may be the one before it.
     if let (None, Some(version)) = (id, operation.version)
-        && !may_not_show_yet(operation, now)
+        && !moment.may_not_show_yet(operation)
         && let Some(submission) = observed.newest_submission(&operation.kind, version)
         && submission.state.is_finished()
     {
@@ -119,7 +103,7 @@ fn ended_unseen(
     };
     if in_place {
         Some(OperationStatus::Succeeded)
-    } else if may_not_show_yet(operation, now) {
+    } else if moment.may_not_show_yet(operation) {
         None
     } else if *observed.status() == OfferStatus::Failed {
         Some(OperationStatus::Failed)
@@ -133,9 +117,9 @@ pub(super) fn standing(
     observed: &Observation,
     recorded: Option<&OfferRecord>,
     decision: &Decision,
-    now: Timestamp,
+    moment: Moment,
 ) -> Standing {
-    let live_version = known_live(observed, recorded, now);
+    let live_version = known_live(observed, recorded, moment);
     let preview = observed.preview.version();
     match decision {
         Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => Standing {

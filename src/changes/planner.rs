@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jiff::Timestamp;
-
 use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision, Place};
 use super::facts;
+use super::moment::Moment;
 use super::observation::{Question, Seen};
 use super::rules::Case;
 use crate::manifest::Loaded;
@@ -67,7 +66,7 @@ pub struct Input<'a> {
     /// What the marketplace said so far.
     pub observed: &'a BTreeMap<OfferId, Seen>,
     /// The time.
-    pub now: Timestamp,
+    pub moment: Moment,
     /// What the user asked for.
     pub policy: &'a Policy,
 }
@@ -195,7 +194,7 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
                 recorded,
                 observed: observation,
                 waiting_on,
-                now: input.now,
+                moment: input.moment,
                 retry: input.policy.retries(&loaded.id),
             };
             (case.decide()?, Some(&**observation))
@@ -207,7 +206,7 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = observation.map(|seen| facts::standing(seen, recorded, &decision, input.now));
+    let from = observation.map(|seen| facts::standing(seen, recorded, &decision, input.moment));
     let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());

@@ -1,10 +1,9 @@
 //! The rules that decide about one offer. The first that matches wins; a rule that can't be
 //! judged yet returns the question that would settle it.
 
-use jiff::Timestamp;
-
 use super::decision::{Block, Decision, Hold, Origin, Place, Tracked};
 use super::facts;
+use super::moment::Moment;
 use super::observation::{Observation, OperationSeen, Question};
 use super::position::Position;
 use crate::manifest::{DesiredState, Loaded};
@@ -19,7 +18,7 @@ pub(super) struct Case<'a> {
     pub(super) recorded: Option<&'a OfferRecord>,
     pub(super) observed: &'a Observation,
     pub(super) waiting_on: &'a [OfferId],
-    pub(super) now: Timestamp,
+    pub(super) moment: Moment,
     pub(super) retry: bool,
 }
 
@@ -102,7 +101,7 @@ impl Case<'_> {
             }));
         }
         // What was sent just now need not show yet; and what runs without a name is likely to be it.
-        let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.now).is_none());
+        let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.moment).is_none());
         if let Some(operation) = hidden
             && (!says_running
                 || operation.id.is_some()
@@ -262,7 +261,7 @@ impl Case<'_> {
         if manifest.suspend {
             return Some(Hold::Suspended);
         }
-        if let Some(until) = manifest.not_before.filter(|until| *until > self.now) {
+        if let Some(until) = manifest.not_before.filter(|until| *until > self.moment.now) {
             return Some(Hold::Scheduled(until));
         }
         let waits = !self.waiting_on.is_empty();
@@ -339,6 +338,6 @@ impl Case<'_> {
     }
 
     pub(super) fn known_live(&self) -> Option<Version> {
-        facts::known_live(self.observed, self.recorded, self.now)
+        facts::known_live(self.observed, self.recorded, self.moment)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -34,6 +35,11 @@ fn offer(name: &str) -> OfferId {
 
 fn now() -> Timestamp {
     NOW.parse().unwrap()
+}
+
+fn moment() -> Moment {
+    let (longest_request, settle) = (Duration::from_mins(1), Duration::from_secs(30));
+    Moment { now: now(), longest_request, settle }
 }
 
 impl Scene {
@@ -100,7 +106,7 @@ impl Scene {
             desired: &self.desired,
             recorded: &self.recorded,
             observed: &self.observed,
-            now: now(),
+            moment: moment(),
             policy: &self.policy,
         }
     }
@@ -745,7 +751,10 @@ fn the_digest_depends_on_what_is_to_be_done_alone() {
     assert_eq!(digest(&scene(2)), digest(&scene(2)));
     assert_ne!(digest(&scene(2)), digest(&scene(3)));
     let today = scene(2);
-    let later = Input { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..today.input() };
+    let later = Input {
+        moment: Moment { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..moment() },
+        ..today.input()
+    };
     assert_eq!(plan(later).unwrap().digest(), digest(&scene(2)));
 }
 

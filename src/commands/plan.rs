@@ -15,15 +15,17 @@ pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
     output::log_only(globals, &setting.clock);
     let recorded = status::read(&RealDisk, &setting.status_path).map_err(CommandError::failed)?;
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
-    let now = setting.clock.now();
-    let (observed, set) = runtime()?.block_on(async {
+    let (observed, set, moment) = runtime()?.block_on(async {
         let marketplace = setting.marketplace(globals, Memory::ReadOnly, MAX_PAUSE)?;
         let observer = Observer::new(marketplace, globals.concurrency);
         let desired = &setting.manifests.offers;
-        Ok::<_, CommandError>(observe_and_plan(&observer, desired, &recorded, &policy, now).await)
+        let moment = observer.moment(setting.clock.now(), globals.settle);
+        let (seen, set) = observe_and_plan(&observer, desired, &recorded, &policy, moment).await;
+        Ok::<_, CommandError>((seen, set, moment))
     })?;
     let desired = &setting.manifests.offers;
-    let input = Input { desired, recorded: &recorded, observed: &observed, now, policy: &policy };
+    let input =
+        Input { desired, recorded: &recorded, observed: &observed, moment, policy: &policy };
     let violations = check(&set, input);
     if !violations.is_empty() {
         return Err(CommandError::failed(RunError::Unsound(violations)));

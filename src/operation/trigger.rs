@@ -90,8 +90,6 @@ pub struct Sent {
 pub enum Standstill {
     /// The offer is not what it was: observe and decide again.
     ObserveAgain(Option<String>),
-    /// The offer is in production: the request did its work and is over.
-    Live,
     /// The marketplace refused the request (400 or 422); it is not to be repeated.
     Refused(String),
     /// The request was refused for a reason that lies outside of offer and manifest, or could not
@@ -143,7 +141,7 @@ pub enum Look {
         /// Its status.
         status: OperationStatus,
     },
-    /// Production holds the version, and no operation is to be found.
+    /// The offer is where the request was to bring it, and no operation is to be found.
     Live,
     /// The offer waits as it did before the request.
     StillWaiting {
@@ -362,12 +360,16 @@ fn looked(
         Look::Operation { operation, status } => {
             tally.record(Sent { intent, operation, status: Some(status) })
         }
-        Look::Live => tally.drop(After::End(Standstill::Live)),
         Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
         Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
-        // What was sent may show late: nothing is given up or sent again before it has settled.
-        Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
+        // What was sent may show late: nothing is given up, sent again or called done before it has
+        // settled.
+        Look::Live | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
             tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
+        }
+        Look::Live => {
+            let status = Some(OperationStatus::Succeeded);
+            tally.record(Sent { intent, operation: None, status })
         }
         // Without a tag there is no telling whether this is still the offer that was seen.
         Look::StillWaiting { .. } if intent.etag.is_none() => {

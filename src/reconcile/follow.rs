@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
 use super::{Job, Reconciler, RunError, heard, record};
-use crate::changes::{OperationSeen, Policy, Seen, may_not_show_yet};
+use crate::changes::{OperationSeen, Policy, Seen};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
     OperationStatus, Polled, StepStatus,
@@ -104,13 +104,13 @@ impl Reconciler {
                 return Ok(None);
             }
             OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
-            OfferStatus::Failed if !may_not_show_yet(operation, self.clock.now()) => {
+            OfferStatus::Failed if !self.moment().may_not_show_yet(operation) => {
                 OperationStatus::Failed
             }
             // What a publish can do is done, unless it was sent just now.
             OfferStatus::WaitingForPublisherReview
                 if operation.kind == OperationKind::Publish
-                    && !may_not_show_yet(operation, self.clock.now()) =>
+                    && !self.moment().may_not_show_yet(operation) =>
             {
                 OperationStatus::Succeeded
             }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::Reconciler;
-use crate::changes::may_not_show_yet;
 use crate::marketplace::{OfferId, OfferStatus};
 use crate::report::Event;
 
@@ -25,7 +24,7 @@ impl Reconciler {
             return true;
         }
         let running = running();
-        if running.as_ref().is_some_and(|operation| may_not_show_yet(operation, self.clock.now())) {
+        if running.as_ref().is_some_and(|operation| self.moment().may_not_show_yet(operation)) {
             return true;
         }
         let intent = self.store.get(offer).and_then(|record| record.intent);

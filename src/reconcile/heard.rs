@@ -3,26 +3,28 @@
 use jiff::Timestamp;
 
 use super::record::set_running;
-use crate::changes::{Failure, Observation, OperationSeen, Origin, Outcome, Tracked, ended};
+use crate::changes::{
+    Decision, Failure, Moment, Observation, OperationSeen, Origin, Outcome, Tracked, ended,
+};
 use crate::manifest::Loaded;
 use crate::marketplace::{Operation, OperationStatus};
 use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// Writes the last word on the recorded operation, if it was heard.
-pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, now: Timestamp) {
+pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, moment: Moment) {
     let Some(operation) = &mut record.operation else { return };
     if operation.status.is_finished() {
         return;
     }
-    let status = ended(operation, seen, now);
+    let status = ended(operation, seen, moment);
     let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
     if let Some(OperationSeen::Known(known)) = known {
-        hear(operation, known, now);
+        hear(operation, known, moment.now);
     }
     if let Some(status) = status {
         operation.status = status;
-        operation.finished_at = Some(now);
+        operation.finished_at = Some(moment.now);
     }
 }
 
@@ -97,10 +99,7 @@ pub(super) fn adopt_failure(
     if known {
         return;
     }
-    let intent = record
-        .intent
-        .as_ref()
-        .filter(|intent| intent.kind == failure.kind && Some(intent.version) == failure.version);
+    let intent = record.intent.as_ref().filter(|intent| failure.is_of(intent));
     let status = match failure.outcome {
         Outcome::Failed => OperationStatus::Failed,
         Outcome::Canceled => OperationStatus::Canceled,
@@ -123,19 +122,31 @@ pub(super) fn adopt_failure(
     });
 }
 
-/// Writes down what became of the request of an intent before anybody looked, where something else
-/// is decided about the offer now.
+/// Writes down what became of the request of an intent before anybody looked, in the place of the
+/// intent.
 pub(super) fn adopt_outcome(
     record: &mut OfferRecord,
+    decision: &Decision,
     seen: &Observation,
     desired: &Loaded,
-    now: Timestamp,
+    moment: Moment,
 ) {
-    let Some(intent) = record.intent.clone() else { return };
-    if let Some(submission) = seen.came_of(&intent).filter(|it| it.state.is_finished()) {
-        let (operation, status) = (Some(submission.reference()), Some(submission.state.clone()));
-        record.begin(started(&Sent { intent, operation, status }, desired, now));
+    let Some(intent) = record.intent.clone().filter(|_| record.running().is_none()) else { return };
+    // A failure that is decided about is known in detail.
+    if matches!(decision, Decision::Failed(failure) if failure.is_of(&intent)) {
+        return;
     }
+    let (operation, status) = match seen.came_of(&intent).filter(|it| it.state.is_finished()) {
+        Some(submission) => (Some(submission.reference()), submission.state.clone()),
+        // It is where the request was to bring it, and nothing shows that did: so did the request.
+        None if moment.has_settled(&intent) && decision.achieves(&intent) => {
+            (None, OperationStatus::Succeeded)
+        }
+        None => return,
+    };
+    record.intent = None;
+    let sent = Sent { intent, operation, status: Some(status) };
+    record.begin(started(&sent, desired, moment.now));
 }
 
 /// The digest of the manifest that an operation was started for: the present one, where golive did

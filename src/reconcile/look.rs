@@ -52,7 +52,9 @@ impl Reconciler {
             Some(Decision::Track(tracked)) if may_be(&tracked.kind) => {
                 Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
             }
-            Some(Decision::InSync(_)) => observation.came_of(&intent).map_or(Look::Live, found),
+            Some(decision) if decision.achieves(&intent) => {
+                observation.came_of(&intent).map_or(Look::Live, found)
+            }
             Some(Decision::Failed(Failure { outcome, kind, id, .. })) if may_be(&kind) => {
                 let status = match outcome {
                     Outcome::Failed => OperationStatus::Failed,
@@ -74,6 +76,7 @@ impl Reconciler {
             Some(
                 Decision::Track(_)
                 | Decision::GoLive { .. }
+                | Decision::InSync(_)
                 | Decision::Publish { .. }
                 | Decision::Held(_)
                 | Decision::Blocked(_)
@@ -117,9 +120,9 @@ impl Reconciler {
             .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
             .collect();
         observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
-        let now = self.clock.now();
+        let moment = self.moment();
         let (mut observed, changes) =
-            self.observer.settle(observed, &desired, &recorded, &policy, now).await;
+            self.observer.settle(observed, &desired, &recorded, &policy, moment).await;
         let change = changes.get(offer).cloned();
         match observed.remove(offer) {
             Some(Seen::Offer(observation)) => (*observation, change),

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 
 use crate::changes::{
-    ChangeSet, Input, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
+    ChangeSet, Input, Moment, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
 };
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
@@ -35,10 +36,10 @@ pub async fn observe_and_plan(
     desired: &BTreeMap<OfferId, Loaded>,
     recorded: &BTreeMap<OfferId, OfferRecord>,
     policy: &Policy,
-    now: Timestamp,
+    moment: Moment,
 ) -> (Observed, ChangeSet) {
     let listed = observer.list(desired, recorded, policy).await;
-    observer.settle(listed, desired, recorded, policy, now).await
+    observer.settle(listed, desired, recorded, policy, moment).await
 }
 
 impl Observer {
@@ -46,6 +47,12 @@ impl Observer {
     #[must_use]
     pub fn new(marketplace: Arc<dyn Marketplace>, concurrency: usize) -> Self {
         Self { marketplace, concurrency: concurrency.max(1) }
+    }
+
+    /// A time to decide at, with what this marketplace makes of it.
+    #[must_use]
+    pub fn moment(&self, now: Timestamp, settle: Duration) -> Moment {
+        Moment { now, longest_request: self.marketplace.longest_request(), settle }
     }
 
     /// One list for each publisher that has an offer in scope, or one that such an offer waits
@@ -84,10 +91,10 @@ impl Observer {
         desired: &BTreeMap<OfferId, Loaded>,
         recorded: &BTreeMap<OfferId, OfferRecord>,
         policy: &Policy,
-        now: Timestamp,
+        moment: Moment,
     ) -> (Observed, ChangeSet) {
         for _ in 0..MAX_ROUNDS {
-            let input = Input { desired, recorded, observed: &observed, now, policy };
+            let input = Input { desired, recorded, observed: &observed, moment, policy };
             let questions = match plan(input) {
                 Ok(changes) => return (observed, changes),
                 Err(questions) => questions,
@@ -104,7 +111,7 @@ impl Observer {
         // The rules never ask twice for what they were told, so this is not reached; should it
         // be, an offer that can't be decided about is one that was not seen.
         loop {
-            let input = Input { desired, recorded, observed: &observed, now, policy };
+            let input = Input { desired, recorded, observed: &observed, moment, policy };
             match plan(input) {
                 Ok(changes) => return (observed, changes),
                 Err(questions) => {

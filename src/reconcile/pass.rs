@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-use super::record::{self, Moment};
+use super::record;
 use super::trigger::Triggered;
 use super::{Job, Reconciler, RunError, file_seen_from};
 use crate::changes::{
-    Change, ChangeSet, Decision, Hold, Input, Origin, Policy, Seen, check, with_dependencies,
+    Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,
+    with_dependencies,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
@@ -58,11 +59,11 @@ impl Reconciler {
         let (publishers, offers) = (publishers.len(), wanted.len());
         self.reporter.report(&Event::Observing { publishers, offers });
 
-        let now = self.clock.now();
+        let moment = self.moment();
         let observing = async {
             let mut observed = self.observer.list(&job.desired, &recorded, policy).await;
             self.add_fresh_answers(&mut observed);
-            self.observer.settle(observed, &job.desired, &recorded, policy, now).await
+            self.observer.settle(observed, &job.desired, &recorded, policy, moment).await
         };
         let (observed, changes) = tokio::select! {
             biased;
@@ -72,8 +73,13 @@ impl Reconciler {
             }
             seen = observing => seen,
         };
-        let input =
-            Input { desired: &job.desired, recorded: &recorded, observed: &observed, now, policy };
+        let input = Input {
+            desired: &job.desired,
+            recorded: &recorded,
+            observed: &observed,
+            moment,
+            policy,
+        };
         let violations = check(&changes, input);
         if !violations.is_empty() {
             return Err(RunError::Unsound(violations));
@@ -109,11 +115,7 @@ impl Reconciler {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        Moment {
-            now: self.clock.now(),
-            longest_request: self.observer.marketplace.longest_request(),
-            settle: self.settings.patience.settle,
-        }
+        self.observer.moment(self.clock.now(), self.settings.patience.settle)
     }
 
     /// Changes an offer's record and tells, if it shows.

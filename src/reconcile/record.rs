@@ -5,37 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operation};
-use crate::changes::{Block, Change, Decision, Hold, Observation, Origin, Place, Seen};
+use crate::changes::{Block, Change, Decision, Hold, Moment, Observation, Origin, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::OperationKind;
 use crate::operation::Standstill;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
 };
-
-/// What the records of one moment have in common.
-#[derive(Clone, Copy)]
-pub(super) struct Moment {
-    /// The time.
-    pub(super) now: Timestamp,
-    /// How long a request may be under way.
-    pub(super) longest_request: Duration,
-    /// How long after that an intent that left no trace is kept.
-    pub(super) settle: Duration,
-}
-
-impl Moment {
-    /// Until when an intent's request may have been under way, as far as that has passed.
-    pub(super) fn latest_end(&self, intent: &Intent) -> Timestamp {
-        intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
-    }
-
-    /// Whether what came of an intent's request would show by now.
-    pub(super) fn has_settled(&self, intent: &Intent) -> bool {
-        let since = self.now.duration_since(self.latest_end(intent));
-        Duration::try_from(since).is_ok_and(|since| since >= self.settle)
-    }
-}
 
 /// A record about which nothing is known yet.
 pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferRecord {
@@ -72,16 +48,19 @@ pub(super) fn decided(
     record.manifest.state = desired.manifest.state;
     if let Some(Seen::Offer(observation)) = seen {
         observe(record, change, observation, moment.now);
-        end_operation(record, observation, moment.now);
+        end_operation(record, observation, moment);
+        adopt_outcome(record, &change.decision, observation, desired, moment);
         match &change.decision {
             Decision::Track(tracked) if tracked.origin != Origin::Recorded => {
                 adopt(record, tracked, observation, desired, moment.now);
             }
             Decision::Failed(failure) => adopt_failure(record, failure, desired, moment.now),
-            Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => {
-                adopt_outcome(record, observation, desired, moment.now);
-            }
-            Decision::Track(_) | Decision::GoLive { .. } | Decision::Publish { .. } => {}
+            Decision::Track(_)
+            | Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_) => {}
         }
         settle_intent(record, &change.decision, moment);
         settle_refusal(record, &change.decision, observation, desired);
@@ -119,7 +98,8 @@ pub(super) fn decided(
         let decision = &change.decision;
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
     }
-    if record.intent.is_some() && record.phase != Phase::InProgress {
+    let is_done = record.intent.as_ref().is_some_and(|intent| change.decision.achieves(intent));
+    if record.intent.is_some() && record.phase != Phase::InProgress && !is_done {
         set_pending(record, moment.now);
     }
 }
@@ -231,16 +211,11 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
     let Some(intent) = &record.intent else { return };
     let found = match decision {
         Decision::Track(tracked) => tracked.kind == intent.kind,
-        Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => {
-            intent.kind != OperationKind::GoLive || *live >= intent.version
-        }
-        Decision::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
-        Decision::Failed(failure) => {
-            failure.kind == intent.kind && failure.version == Some(intent.version)
-        }
+        Decision::Failed(failure) => failure.is_of(intent),
         // The trigger protocol itself settles it.
         Decision::GoLive { .. } | Decision::Publish { .. } => return,
-        Decision::Held(_) | Decision::Blocked(_) => false,
+        // Its operation may yet show in the list of operations, and belongs on record.
+        Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => false,
     };
     if found || moment.has_settled(intent) {
         record.intent = None;
@@ -274,7 +249,7 @@ pub(super) fn stopped(
     now: Timestamp,
 ) {
     let (phase, reason, why) = match end {
-        Standstill::ObserveAgain(_) | Standstill::Live => return,
+        Standstill::ObserveAgain(_) => return,
         Standstill::Unwritten => {
             let why = "the status file could not be written, so that nothing was sent";
             set_error(record, why.to_owned(), now);

@@ -330,7 +330,6 @@ impl Reconciler {
         self.flush(offer).await;
         match end {
             Standstill::ObserveAgain(why) => Triggered::Changed(why),
-            Standstill::Live => Triggered::Over,
             Standstill::Refused(_) => Triggered::Refused,
             Standstill::Unsent(_)
             | Standstill::Throttled(_)

@@ -1,0 +1,110 @@
+//! The time of a decision, and how long what was sent before may go unseen.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::status::{Intent, OperationRecord};
+
+/// How long the marketplace's list and slots may lag behind the end of an operation.
+const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
+
+/// A time to decide at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time (UTC).
+    pub now: Timestamp,
+    /// How long a request may be under way.
+    pub longest_request: Duration,
+    /// How long after that the operation it started shows (`--settle`).
+    pub settle: Duration,
+}
+
+impl Moment {
+    /// Until when an intent's request may have been under way, as far as that has passed.
+    #[must_use]
+    pub fn latest_end(&self, intent: &Intent) -> Timestamp {
+        intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
+    }
+
+    /// Whether what came of an intent's request would show by now.
+    #[must_use]
+    pub fn has_settled(&self, intent: &Intent) -> bool {
+        let since = self.now.duration_since(self.latest_end(intent));
+        Duration::try_from(since).is_ok_and(|since| since >= self.settle)
+    }
+
+    /// Whether golive started an operation so short a while ago that the marketplace need not show
+    /// it yet: then its absence says nothing. It is given the time of its request, the time to
+    /// settle, and as much again, as it is known to have been accepted.
+    #[must_use]
+    pub fn may_not_show_yet(&self, operation: &OperationRecord) -> bool {
+        let within = self.longest_request.saturating_add(self.settle.saturating_mul(2));
+        !operation.adopted && self.distance(operation.started_at).unsigned_abs() < within
+    }
+
+    /// Whether an operation ended so short a while ago that lists and slots may lag behind it.
+    #[must_use]
+    pub fn may_lag_behind(&self, operation: &OperationRecord) -> bool {
+        operation.finished_at.is_none_or(|end| self.distance(end) < LONGEST_LAG)
+    }
+
+    /// How far a time is from now. One ahead of now is of a clock that was set back since; it
+    /// grows as old as any other.
+    fn distance(&self, time: Timestamp) -> SignedDuration {
+        self.now.duration_since(time).abs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::marketplace::{OperationKind, OperationStatus};
+
+    fn at(minutes: i64) -> Timestamp {
+        let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        start + SignedDuration::from_mins(minutes)
+    }
+
+    fn moment(minutes: i64) -> Moment {
+        let (longest_request, settle) = (Duration::from_mins(1), Duration::from_mins(5));
+        Moment { now: at(minutes), longest_request, settle }
+    }
+
+    fn operation() -> OperationRecord {
+        OperationRecord {
+            adopted: false,
+            finished_at: Some(at(0)),
+            id: None,
+            kind: OperationKind::GoLive,
+            location: None,
+            manifest_digest: String::new(),
+            messages: Vec::new(),
+            polled_at: None,
+            progress: None,
+            request_id: None,
+            started_at: at(0),
+            status: OperationStatus::Succeeded,
+            steps: Vec::new(),
+            version: None,
+        }
+    }
+
+    #[test]
+    fn a_longer_time_to_settle_is_a_longer_time_to_show() {
+        let hides = |minutes| moment(minutes).may_not_show_yet(&operation());
+        assert_eq!((hides(10), hides(11)), (true, false));
+        let adopted = OperationRecord { adopted: true, ..operation() };
+        assert!(!moment(0).may_not_show_yet(&adopted));
+    }
+
+    #[test]
+    fn a_time_ahead_of_now_does_not_hold_for_ever() {
+        let at = |minutes: i64| {
+            let moment = moment(minutes);
+            (moment.may_not_show_yet(&operation()), moment.may_lag_behind(&operation()))
+        };
+        assert_eq!(at(-5), (true, true));
+        assert_eq!(at(-60 * 24 * 365), (false, false));
+    }
+}
