@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::emulator::Hand;
+use golive::marketplace::OperationStatus;
 use golive::marketplace::portal::{Transport, TransportError};
 use golive::status::Phase;
 use http::{Request, Response};
@@ -51,6 +52,42 @@ async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Live, None));
     assert_eq!(lab.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
+    for (hidden, later, is_named) in [(1, 1, true), (9, 60, false)] {
+        let lab = dies_while_sending("{}", "after").await;
+        tokio::time::advance(Duration::from_mins(1)).await;
+        lab.faults(&format!(
+            "[{{path: '*/submissions', count: {hidden}, action: {{status: 404}}}}]"
+        ));
+        lab.once().await;
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.operation), (Phase::Live, None));
+        assert!(record.intent.is_some(), "what came of it is not known yet");
+        tokio::time::advance(Duration::from_mins(later)).await;
+        lab.once().await;
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.intent), (Phase::Live, None));
+        let operation = record.operation.unwrap();
+        assert_eq!(operation.status, OperationStatus::Succeeded);
+        assert_eq!(operation.id.is_some(), is_named);
+        assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_an_older_version_is_on_record_too() {
+    let lab = dies_while_sending("{fail: {times: 1}}", "after").await;
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
+    let record = lab.record("contoso/vm");
+    let ends = record.history.iter().chain(&record.operation);
+    let ends: Vec<_> = ends.map(|it| (it.version.unwrap().0, it.status.clone())).collect();
+    assert_eq!(ends, [(1, OperationStatus::Failed), (2, OperationStatus::Succeeded)]);
 }
 
 #[tokio::test(start_paused = true)]
