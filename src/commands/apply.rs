@@ -9,7 +9,6 @@ use super::setting::{MAX_PAUSE, Memory, Setting, runtime};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
-use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Patience;
 use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Outcome, Reporter, apply_json, apply_text};
@@ -29,8 +28,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     // Who waits for operations that take days waits for a throttled marketplace too.
     let pause = match wait {
         Wait::No => MAX_PAUSE,
-        Wait::Until(None) => MAX_RETRY_AFTER,
-        Wait::Until(Some(duration)) => duration.min(MAX_RETRY_AFTER),
+        Wait::Until(duration) => duration.unwrap_or(Duration::MAX),
     };
     let reporter = output::reporter(globals, &setting.clock);
     let (outcome, result) = runtime()?.block_on(async {

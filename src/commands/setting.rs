@@ -22,8 +22,8 @@ use crate::operation::Intervals;
 use crate::reconcile::file_seen_from;
 use crate::status::{OfferRecord, StatusStore};
 
-/// The longest pause the marketplace may ask for before a run gives up on an offer, unless it is
-/// to wait for the operations anyway.
+/// How long the marketplace may put an offer off before a run gives up on it, unless it is to wait
+/// for the operations anyway.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// The name of the status file.

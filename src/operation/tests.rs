@@ -14,7 +14,7 @@ const PATIENCE: Patience = Patience {
     settle: Duration::from_secs(30),
     attempts: 2,
     looks: 3,
-    pause: Duration::from_mins(2),
+    pause: Duration::from_secs(1),
 };
 
 fn start() -> Timestamp {
@@ -58,7 +58,7 @@ fn answers() -> Vec<Answer> {
         Answer::Denied(obstacle()),
         Answer::Conflict("changed".to_owned()),
         Answer::NotNow(None),
-        Answer::NotNow(Some(Duration::from_secs(5))),
+        Answer::NotNow(Some(Duration::from_secs(2))),
         Answer::NotNow(Some(Duration::from_hours(1))),
         Answer::NotSent(obstacle()),
         Answer::Unclear("timeout".to_owned()),
@@ -131,7 +131,7 @@ impl Walk {
                     let settled = waited.duration_since(doubt).unsigned_abs();
                     assert!(settled >= PATIENCE.settle, "sent again after {settled:?}");
                 }
-                self.sent += 1;
+                self.sent += u32::from(!matches!(answer, Answer::NotNow(_)));
                 self.seen_waiting = None;
                 self.doubt = matches!(answer, Answer::Unclear(_)).then_some(*at);
             }

@@ -28,7 +28,8 @@ pub struct Patience {
     pub attempts: u32,
     /// How often the offer is looked at in doubt before the doubt is left to the next run.
     pub looks: u32,
-    /// The longest pause the marketplace may ask for before the offer is left to the next run.
+    /// How long the marketplace may put the request off, in all, before the offer is left to the
+    /// next run.
     pub pause: Duration,
 }
 
@@ -68,10 +69,7 @@ pub enum After {
 pub struct Trigger {
     /// Where it is.
     pub state: State,
-    /// How often the request was sent, or was to be.
-    pub sent: u32,
-    /// How often the offer was looked at in doubt.
-    pub looks: u32,
+    tally: Tally,
 }
 
 /// An accepted operation.
@@ -95,7 +93,7 @@ pub enum Standstill {
     /// The request was refused for a reason that lies outside of offer and manifest, or could not
     /// be sent.
     Unsent(Obstacle),
-    /// The marketplace asks to wait for longer than this run may.
+    /// The marketplace puts the request off for longer than this run may wait.
     Throttled(Duration),
     /// The status file could not be written; nothing was sent.
     Unwritten,
@@ -224,18 +222,22 @@ pub enum Next {
 /// The shortest pause between two looks or tries.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The longest pause where the marketplace puts a request off and does not say for how long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 impl Trigger {
     /// A trigger that was just decided.
     #[must_use]
     pub fn fresh() -> (Self, Next) {
-        (Self { state: State::Checking, sent: 0, looks: 0 }, Next::Do(Command::Check))
+        (Self { state: State::Checking, tally: Tally::default() }, Next::Do(Command::Check))
     }
 
     /// A trigger of which an intent was found on disk, without an operation. Its request may have
     /// been under way until `since` (UTC).
     #[must_use]
     pub fn in_doubt(intent: Intent, since: Timestamp) -> (Self, Next) {
-        (Self { state: State::Doubting(intent, since), sent: 1, looks: 0 }, Next::Do(Command::Look))
+        let tally = Tally { sent: 1, ..Tally::default() };
+        (Self { state: State::Doubting(intent, since), tally }, Next::Do(Command::Look))
     }
 }
 
@@ -243,9 +245,9 @@ impl Trigger {
 /// sends nothing and forgets nothing.
 #[must_use]
 pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Next) {
-    let Trigger { state, sent, looks } = trigger;
-    let to = |state, command| (Trigger { state, sent, looks }, Next::Do(command));
-    let end = |next| (Trigger { state: State::Ended, sent, looks }, next);
+    let Trigger { state, tally } = trigger;
+    let to = |state, command| tally.to(state, command);
+    let end = |next| (Trigger { state: State::Ended, tally }, next);
     let stop = |why| end(Next::Stop(why));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
@@ -253,14 +255,14 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         }
         (State::Checking, Event::Changed) => stop(Standstill::ObserveAgain(None)),
         (State::Checking, Event::CheckFailed(obstacle)) => stop(Standstill::Unsent(obstacle)),
-        (State::Intending(intent), Event::Written) => Tally { sent: sent + 1, looks }
+        (State::Intending(intent), Event::Written) => Tally { sent: tally.sent + 1, ..tally }
             .to(State::Sending(intent.clone()), Command::Send(intent)),
         (State::Intending(_), Event::NotWritten) => stop(Standstill::Unwritten),
         (State::Sending(intent), Event::Answered(answer, at)) => {
-            answered(Tally { sent, looks }, intent, answer, at, patience)
+            answered(tally, intent, answer, at, patience)
         }
         (State::Doubting(intent, since), Event::Looked { look, at, fresh }) => {
-            let tally = Tally { sent, looks: looks + 1 };
+            let tally = Tally { looks: tally.looks + 1, ..tally };
             looked(tally, (intent, since), look, (at, fresh), patience)
         }
         (State::Doubting(intent, since), Event::Elapsed) => {
@@ -285,20 +287,23 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
 }
 
 /// What a trigger has cost so far.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
+    /// How often the request was sent, or was to be; those times aside when it was put off.
     sent: u32,
+    /// How often the offer was looked at in doubt.
     looks: u32,
+    /// How long the marketplace has put the request off so far.
+    paused: Duration,
 }
 
 impl Tally {
     fn to(self, state: State, command: Command) -> (Trigger, Next) {
-        (Trigger { state, sent: self.sent, looks: self.looks }, Next::Do(command))
+        (Trigger { state, tally: self }, Next::Do(command))
     }
 
     fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
-        let trigger = Trigger { state: State::Ended, sent: self.sent, looks: self.looks };
-        (trigger, Next::Stop(Standstill::InDoubt(why)))
+        (Trigger { state: State::Ended, tally: self }, Next::Stop(Standstill::InDoubt(why)))
     }
 
     fn record(self, done: Sent) -> (Trigger, Next) {
@@ -326,14 +331,13 @@ fn answered(
         Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
         Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
         Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
-        Answer::NotNow(None) if tired => tally.drop(After::End(Standstill::Unsent(Obstacle {
-            reason: Reason::Throttled,
-            why: "the marketplace takes no requests now, and does not say for how long".to_owned(),
-        }))),
+        // To be put off is no attempt: it is borne for as long as the run has time.
         Answer::NotNow(asked) => {
-            let pause = asked.unwrap_or(backoff).max(SHORTEST_PAUSE);
-            let too_long = tired || pause > patience.pause;
-            tally.drop(if too_long {
+            let doubled = tally.paused.min(LONGEST_PAUSE);
+            let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
+            let paused = tally.paused.saturating_add(pause);
+            let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
+            tally.drop(if paused > patience.pause {
                 After::End(Standstill::Throttled(pause))
             } else {
                 After::Retry(pause)

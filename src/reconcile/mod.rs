@@ -127,6 +127,8 @@ pub struct Reconciler {
     settings: Settings,
     stop: CancellationToken,
     following: Mutex<BTreeMap<OfferId, follow::Following>>,
+    /// Until when the marketplace takes no requests, where that is longer than this run waits.
+    put_off: Mutex<Option<Instant>>,
 }
 
 /// Where a reconciler's effects go.
@@ -151,8 +153,8 @@ impl Reconciler {
     pub fn new(surroundings: Surroundings, settings: Settings) -> Self {
         let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
         let observer = Observer::new(marketplace, settings.concurrency);
-        let (random, following) = (Mutex::new(random), Mutex::default());
-        Self { observer, store, clock, random, reporter, settings, stop, following }
+        let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
+        Self { observer, store, clock, random, reporter, settings, stop, following, put_off }
     }
 
     /// Makes one pass, or follows all operations to their end. What was done until then is told

@@ -1,6 +1,8 @@
 //! Carries out the commands of the trigger protocol ([`crate::operation::step`]).
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -105,6 +107,10 @@ impl Reconciler {
         let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent);
         let (mut trigger, mut next) = match pending {
+            // Not every offer is to wait for as long as the first that was put off.
+            None if let Some(pause) = self.put_off() => {
+                return self.stop_at(target, Standstill::Throttled(pause), None).await;
+            }
             None => Trigger::fresh(),
             Some(intent) => {
                 // Whoever sent it may have been killed just now.
@@ -318,6 +324,12 @@ impl Reconciler {
         }
     }
 
+    /// For how much longer the marketplace takes no requests, where this run does not wait for it.
+    fn put_off(&self) -> Option<Duration> {
+        let until = *self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+        until?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
     async fn stop_at(
         &self,
         target: &Target<'_>,
@@ -326,6 +338,10 @@ impl Reconciler {
     ) -> Triggered {
         let (offer, desired) = (&target.change.offer, target.desired);
         let now = self.clock.now();
+        if let Standstill::Throttled(pause) = &end {
+            let until = Instant::now() + *pause;
+            *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        }
         self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
         self.flush(offer).await;
         match end {

@@ -37,6 +37,8 @@ pub(crate) struct Lab {
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
     pub(crate) settle: Duration,
+    /// How long the marketplace may put an offer off.
+    pub(crate) pause: Duration,
     folder: TempDir,
     clock: Arc<RuntimeClock>,
     transport: Arc<dyn Transport>,
@@ -80,8 +82,9 @@ impl Lab {
         let emulator = Emulator::new(parse(seed), Arc::clone(&clock) as _);
         let transport = Arc::new(InProcessTransport::new(emulator.router()));
         let folder = tempfile::tempdir().unwrap();
-        let settle = Duration::from_secs(30);
-        Self { emulator, stop: CancellationToken::new(), settle, folder, clock, transport }
+        let (settle, pause) = (Duration::from_secs(30), Duration::from_mins(2));
+        let stop = CancellationToken::new();
+        Self { emulator, stop, settle, pause, folder, clock, transport }
     }
 
     /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
@@ -160,8 +163,7 @@ impl Lab {
         let desired: BTreeMap<OfferId, Loaded> =
             manifest::load(&[self.folder.path().to_owned()]).unwrap().offers;
         let clock = Arc::clone(&self.clock) as Arc<dyn golive::clock::Clock>;
-        let portal =
-            PortalSettings { max_wait: Duration::from_mins(2), ..PortalSettings::default() };
+        let portal = PortalSettings { max_wait: self.pause, ..PortalSettings::default() };
         // Nothing may depend on the dice: the seed is another one in each run.
         let random = fastrand::Rng::with_seed(
             u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
@@ -186,8 +188,7 @@ impl Lab {
         };
         let intervals =
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
-        let pause = Duration::from_mins(2);
-        let patience = Patience { settle: self.settle, attempts: 3, looks: 12, pause };
+        let patience = Patience { settle: self.settle, attempts: 3, looks: 12, pause: self.pause };
         let settings = Settings { concurrency: 8, intervals, patience };
         let job = Job {
             desired: Arc::new(desired),

@@ -8,6 +8,7 @@ use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
 use crate::lab::{Ask, Lab, Spy};
+use crate::place::live;
 
 /// What happens to the first golive request, and how often golive is received for it in all.
 const FAULTS: [(&str, u64); 30] = [
@@ -142,6 +143,44 @@ async fn a_pause_that_is_too_long_is_left_to_another_run() {
     assert_eq!(lab.golives("contoso/vm"), (1, 0));
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+}
+
+/// So many offers, and a marketplace that puts off so many golives, a minute each time.
+fn throttled(offers: u32, times: u32) -> Lab {
+    let names: Vec<_> = (0..offers).map(|number| format!("contoso/vm-{number}")).collect();
+    let seed: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    let lab = Lab::new(&format!("offers: {{{}}}", seed.join(", ")));
+    for (number, name) in names.iter().enumerate() {
+        lab.manifest(&format!("{number}.yaml"), &live(name, ""));
+    }
+    lab.faults(&format!(
+        "[{{method: POST, path: '*/golive', count: {times}, action: {{status: 429, retryAfter: 60}}}}]"
+    ));
+    lab
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_put_off_as_often_as_the_marketplace_likes() {
+    let mut lab = throttled(20, 100);
+    lab.pause = Duration::MAX;
+    let outcome = lab.to_the_end().await;
+    assert_eq!(outcome.problems(), 0);
+    assert!(lab.status().offers.values().all(|record| record.phase == Phase::Live));
+    assert_eq!(lab.golive_entries().len(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_is_not_held_up_by_one_offer_after_the_other() {
+    let lab = throttled(100, 10_000);
+    let began = lab.now();
+    let outcome = lab.once().await;
+    assert_eq!(outcome.problems(), 100);
+    let took = lab.now().duration_since(began).as_secs();
+    assert!((120..240).contains(&took), "it took {took} s");
+    for record in lab.status().offers.values() {
+        assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
+        assert_eq!(record.intent, None);
+    }
 }
 
 #[tokio::test(start_paused = true)]
