@@ -42,9 +42,6 @@ pub struct Observation {
     pub preview: SlotSeen,
     /// The production slot.
     pub production: SlotSeen,
-    /// Whether the slots are as the record has them. That is good enough to do nothing, and not to
-    /// send a request: a status file may have been tampered with.
-    pub remembered: bool,
     /// The operations the marketplace remembers.
     pub submissions: Option<Vec<Submission>>,
     /// The operations that were asked for, by id.
@@ -61,6 +58,9 @@ pub enum SlotSeen {
     Empty,
     /// This version is in it.
     Holds(Version),
+    /// This version was in it by the record, and nothing changed since. That is good enough to do
+    /// nothing, and not to send a request: a status file may have been tampered with.
+    Remembered(Version),
 }
 
 impl SlotSeen {
@@ -68,8 +68,17 @@ impl SlotSeen {
     #[must_use]
     pub fn version(self) -> Option<Version> {
         match self {
-            Self::Holds(version) => Some(version),
+            Self::Holds(version) | Self::Remembered(version) => Some(version),
             Self::Unasked | Self::Empty => None,
+        }
+    }
+
+    /// What the marketplace itself said.
+    #[must_use]
+    pub fn asked(self) -> Self {
+        match self {
+            Self::Remembered(_) | Self::Unasked => Self::Unasked,
+            Self::Empty | Self::Holds(_) => self,
         }
     }
 }
@@ -108,7 +117,6 @@ impl Observation {
             report: None,
             preview: SlotSeen::Unasked,
             production: SlotSeen::Unasked,
-            remembered: false,
             submissions: None,
             operations: BTreeMap::new(),
         }

@@ -29,9 +29,8 @@ impl Case<'_> {
     /// succeeded. The `live` step of *offer status* tells that in one request; where there is no
     /// such step, the slots do.
     pub(super) fn newest_is_live(&self) -> Result<Option<Version>, Question> {
-        let slots = (self.observed.preview, self.observed.production);
-        if let (SlotSeen::Holds(_) | SlotSeen::Empty, SlotSeen::Holds(_) | SlotSeen::Empty) = slots
-        {
+        let slots = [self.observed.preview, self.observed.production];
+        if !slots.contains(&SlotSeen::Unasked) {
             return self.slots_are_level();
         }
         // `published` says no more than that; the list of operations tells what else was done.
@@ -143,7 +142,9 @@ impl Case<'_> {
         match self.observed.production {
             SlotSeen::Unasked => Err(Question::Slot(Slot::Production)),
             SlotSeen::Empty => Ok(self.known_live()),
-            SlotSeen::Holds(version) => Ok(Some(version).max(self.known_live())),
+            SlotSeen::Holds(version) | SlotSeen::Remembered(version) => {
+                Ok(Some(version).max(self.known_live()))
+            }
         }
     }
 
@@ -151,7 +152,7 @@ impl Case<'_> {
         match self.observed.preview {
             SlotSeen::Unasked => Err(Question::Slot(Slot::Preview)),
             SlotSeen::Empty => Ok(None),
-            SlotSeen::Holds(version) => Ok(Some(version)),
+            SlotSeen::Holds(version) | SlotSeen::Remembered(version) => Ok(Some(version)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::trigger::Target;
 use crate::changes::{
-    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, SlotSeen, came_of,
+    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, came_of,
     with_dependencies,
 };
 use crate::marketplace::{
@@ -151,11 +151,8 @@ pub(super) fn refreshed(before: &Observation, answer: Offer) -> Observation {
                 .map(|(new, old)| !new.is_like(old)),
         );
     if !changed {
-        let mut same = Observation { etag: answer.etag, ..before.clone() };
-        if std::mem::take(&mut same.remembered) {
-            (same.preview, same.production) = (SlotSeen::Unasked, SlotSeen::Unasked);
-        }
-        return same;
+        let (preview, production) = (before.preview.asked(), before.production.asked());
+        return Observation { etag: answer.etag, preview, production, ..before.clone() };
     }
     Observation {
         version: answer.version.or(before.version),

@@ -217,14 +217,14 @@ fn listed(
         let wants_preview = desired.is_some_and(|it| it.manifest.state == DesiredState::Preview);
         let alone = wants_preview && record.phase == Phase::Preview && known.live_version.is_none();
         let otherwise = if alone { SlotSeen::Empty } else { SlotSeen::Unasked };
-        observation.production = known.live_version.map_or(otherwise, SlotSeen::Holds);
+        observation.production = known.live_version.map_or(otherwise, SlotSeen::Remembered);
         // What a decision was made of is sure; elsewhere the record has what is likely.
         let is_sure = matches!(record.phase, Phase::Live | Phase::Preview)
             || record.reason == Reason::VersionMismatch;
         if is_sure {
-            observation.preview = known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Holds);
+            observation.preview =
+                known.preview_version.map_or(SlotSeen::Unasked, SlotSeen::Remembered);
         }
-        observation.remembered = true;
     }
     Seen::Offer(Box::new(observation))
 }
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn what_is_only_likely_to_be_in_preview_is_asked_for_again() {
-        let (one, three) = (SlotSeen::Holds(Version(1)), SlotSeen::Holds(Version(3)));
+        let (one, three) = (SlotSeen::Remembered(Version(1)), SlotSeen::Remembered(Version(3)));
         assert_eq!(slots(Phase::Live), (three, one));
         for phase in [Phase::Held, Phase::Triggering, Phase::InProgress, Phase::Failed] {
             assert_eq!(slots(phase), (SlotSeen::Unasked, one), "{phase:?}");

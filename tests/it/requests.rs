@@ -3,7 +3,7 @@
 use golive::status::Phase;
 use pretty_assertions::assert_eq;
 
-use crate::lab::Lab;
+use crate::lab::{Ask, Lab};
 use crate::place::{live, manifest};
 
 /// Offers of four publishers in several states, all of them where they should be.
@@ -74,6 +74,26 @@ async fn a_triggered_offer_takes_at_most_four_besides_the_list() {
         assert_eq!(requests[0], "GET /api/publishers/contoso/offers");
         assert!(requests.len() <= 5, "{behaviour}: {requests:?}");
         assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_takes_one_more_to_tell_the_attempts_apart() {
+    // Besides the list; where a version is pinned, production is asked for too.
+    for (behaviour, more, most) in [
+        ("{fail: {times: 1}}", "", 5),
+        ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", "", 5),
+        ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", "version: 3", 6),
+    ] {
+        let lab = Lab::vm(behaviour);
+        lab.manifest("vm.yaml", &live("contoso/vm", more));
+        lab.to_the_end().await;
+        assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
+        let before = lab.requests().len();
+        lab.run(&Ask::once().with_retry()).await.unwrap();
+        let requests = lab.requests().split_off(before);
+        assert_eq!(requests.len(), most + 1, "{behaviour} {more}: {requests:#?}");
+        assert_eq!(lab.golives("contoso/vm"), (2, 2));
     }
 }
 
