@@ -113,6 +113,10 @@ impl Disk for RealDisk {
     }
 
     fn open_lock(&self, path: &Path) -> io::Result<Box<dyn LockFile>> {
+        // The file is written to: a link that came with a commit must not lead to another one.
+        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(io::Error::other("it is no regular file; remove it"));
+        }
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
         Ok(Box::new(OsLock(file)))
@@ -174,6 +178,18 @@ mod tests {
             assert_eq!(RealDisk.read(&other).unwrap().unwrap(), content.as_bytes());
             assert_eq!(RealDisk.read(&path).unwrap().unwrap(), b"new");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_the_lock_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("lock"), folder.path().join("other"));
+        replace(&RealDisk, &other, b"kept").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        let error = RealDisk.open_lock(&path).unwrap_err().to_string();
+        assert!(error.contains("no regular file"), "{error}");
+        assert_eq!(RealDisk.read(&other).unwrap().unwrap(), b"kept");
     }
 
     #[test]

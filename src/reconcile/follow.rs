@@ -94,11 +94,12 @@ impl Reconciler {
             OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_) => {
                 OperationStatus::Running
             }
-            // That alone does not say what succeeded: a `live` step that is not done says it was not this.
+            // That alone does not say what succeeded: the `live` step does, or the slots, which are
+            // asked for elsewhere.
             OfferStatus::Succeeded | OfferStatus::Published
                 if operation.kind != OperationKind::Publish
-                    && report.steps.iter().any(|step| {
-                        step.id.eq_ignore_ascii_case("live") && step.status != StepStatus::Complete
+                    && !report.steps.iter().any(|step| {
+                        step.id.eq_ignore_ascii_case("live") && step.status == StepStatus::Complete
                     }) =>
             {
                 return Ok(None);
