@@ -47,19 +47,21 @@ pub(crate) fn ended(
         }
         (None, Some(_)) => None,
         (Some(OperationSeen::Expired) | None, None) => {
-            let runs = *observed.status() == OfferStatus::Running;
-            if runs { None } else { ended_unseen(operation, observed, None, moment) }
+            ended_unseen(operation, observed, None, moment)
         }
     }
 }
 
-/// Whether a submission is about a recorded operation: by its id, or, where one of the two has an id
-/// that several attempts share, by kind and version.
+/// Whether a submission may be about a recorded operation: by its id, or, where one of the two has
+/// none, or one that several attempts share, by kind and version.
 fn is_about(operation: &OperationRecord, submission: &Submission) -> bool {
-    let Some(id) = &operation.id else { return false };
+    let is_kind = submission.kind == operation.kind;
+    let Some(id) = &operation.id else {
+        return (is_kind || matches!(operation.kind, OperationKind::Unknown(_)))
+            && operation.version.is_none_or(|version| submission.is_for(version));
+    };
     let two_names = operation.has_shared_id() != submission.id.contains('$');
-    let one_job = submission.kind == operation.kind
-        && operation.version.is_some_and(|version| submission.is_for(version));
+    let one_job = is_kind && operation.version.is_some_and(|version| submission.is_for(version));
     *id == submission.id || (two_names && one_job)
 }
 
@@ -116,17 +118,25 @@ fn ended_unseen(
 pub(super) fn standing(
     observed: &Observation,
     recorded: Option<&OfferRecord>,
+    desired: &Loaded,
     decision: &Decision,
     moment: Moment,
 ) -> Standing {
     let live_version = known_live(observed, recorded, moment);
     let preview = observed.preview.version();
     match decision {
-        Decision::InSync(Place::Live(live) | Place::AlreadyLive(live)) => Standing {
-            state: Some("live"),
-            preview_version: preview.or_else(|| newer_preview(observed, *live)).or(Some(*live)),
-            live_version: Some(*live),
-        },
+        Decision::InSync(place @ (Place::Live(live) | Place::AlreadyLive(live))) => {
+            // Of a pinned version, or of one that is live already, it was not asked whether a newer
+            // one is in preview.
+            let is_newest = matches!(place, Place::Live(_)) && desired.manifest.version.is_none();
+            let is_newest = is_newest || observed.version == Some(*live);
+            let newer = preview.or_else(|| newer_preview(observed, *live));
+            Standing {
+                state: Some("live"),
+                preview_version: newer.or(Some(*live).filter(|_| is_newest)),
+                live_version: Some(*live),
+            }
+        }
         Decision::InSync(Place::Preview(version)) => {
             Standing { state: Some("preview"), preview_version: preview.or(*version), live_version }
         }

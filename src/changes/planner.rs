@@ -206,7 +206,8 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = observation.map(|seen| facts::standing(seen, recorded, &decision, input.moment));
+    let from =
+        observation.map(|seen| facts::standing(seen, recorded, loaded, &decision, input.moment));
     let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());

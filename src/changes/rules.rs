@@ -125,8 +125,10 @@ impl Case<'_> {
         if let Some(intent) = intent.filter(|_| kind.as_str().is_empty()) {
             kind = intent.kind.clone();
         }
-        let origin = self.origin_of(&kind, |_| true);
-        Ok(Some(Tracked { kind, id: None, version: self.observed.version, origin, at: None }))
+        let version = self.observed.version;
+        let origin =
+            self.origin_of(&kind, |it| version.is_none_or(|version| version == it.version));
+        Ok(Some(Tracked { kind, id: None, version, origin, at: None }))
     }
 
     fn recorded_running(&self, operation: &OperationRecord) -> Result<Option<Tracked>, Question> {

@@ -9,7 +9,7 @@ use crate::changes::{
     with_dependencies,
 };
 use crate::marketplace::{
-    Offer, OfferId, OperationKind, OperationRef, OperationStatus, Submission,
+    Offer, OfferId, OperationKind, OperationRef, OperationStatus, Submission, Version,
 };
 use crate::operation::Look;
 use crate::status::Intent;
@@ -46,16 +46,21 @@ impl Reconciler {
         let decision = change.map(|change| change.decision);
         // A manifest may have come to ask for something else since the request.
         let is_same_request = intent.kind == target.kind && intent.version == target.version;
-        let may_be = |kind: &OperationKind| *kind == intent.kind || kind.as_str().is_empty();
+        let may_be = |kind: &OperationKind, version: Option<Version>| {
+            (*kind == intent.kind || kind.as_str().is_empty())
+                && version.is_none_or(|version| version == intent.version)
+        };
         let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
         match decision {
-            Some(Decision::Track(tracked)) if may_be(&tracked.kind) => {
+            Some(Decision::Track(tracked)) if may_be(&tracked.kind, tracked.version) => {
                 Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
             }
             Some(decision) if decision.achieves(&intent) => {
                 observation.came_of(&intent).map_or(Look::Live, found)
             }
-            Some(Decision::Failed(Failure { outcome, kind, id, .. })) if may_be(&kind) => {
+            Some(Decision::Failed(Failure { outcome, kind, id, version, .. }))
+                if may_be(&kind, version) =>
+            {
                 let status = match outcome {
                     Outcome::Failed => OperationStatus::Failed,
                     Outcome::Canceled => OperationStatus::Canceled,
@@ -81,7 +86,11 @@ impl Reconciler {
                 | Decision::Held(_)
                 | Decision::Blocked(_)
                 | Decision::Failed(_),
-            ) => Look::Elsewhere,
+            ) => {
+                // What came of it may have ended before something else began.
+                let over = observation.came_of(&intent).filter(|it| it.state.is_finished());
+                over.map_or(Look::Elsewhere, found)
+            }
             None => Look::Failed("the offer is out of scope".to_owned()),
         }
     }

@@ -183,6 +183,11 @@ impl Reconciler {
                 }
                 Some(written)
             }
+            Command::Send(_) if self.stop.is_cancelled() => {
+                // It was not handed over yet, so that there is nothing to be in doubt about.
+                self.drop_intent(target).await;
+                None
+            }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent).await;
                 Some(Step::Answered(answer, self.clock.now()))
@@ -205,11 +210,7 @@ impl Reconciler {
                 });
                 Some(self.flush(offer).await)
             }
-            Command::DropIntent => {
-                let (decision, now) = (&target.change.decision, self.clock.now());
-                self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
-                Some(self.flush(offer).await)
-            }
+            Command::DropIntent => Some(self.drop_intent(target).await),
             Command::Wait(pause) => {
                 let why = "before the offer is looked at again";
                 self.reporter.report(&Event::Waiting { offer, pause, why });
@@ -220,6 +221,13 @@ impl Reconciler {
                 }
             }
         }
+    }
+
+    async fn drop_intent(&self, target: &Target<'_>) -> Step {
+        let (offer, decision) = (&target.change.offer, &target.change.decision);
+        let now = self.clock.now();
+        self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
+        self.flush(offer).await
     }
 
     async fn flush(&self, offer: &OfferId) -> Step {

@@ -5,8 +5,8 @@ use golive::marketplace::Version;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::Lab;
-use crate::place::live;
+use crate::lab::{Ask, Lab};
+use crate::place::{live, manifest};
 
 /// Version 2 is in preview; the publish of version 3 was canceled.
 fn canceled_publish() -> Lab {
@@ -63,4 +63,22 @@ async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() 
     lab.to_the_end().await;
     assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);
     assert_eq!(lab.golives("contoso/vm"), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_preview_is_seen_once_the_pin_is_gone() {
+    for (state, more) in [("live", "version: 1"), ("preview", "")] {
+        let lab = Lab::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
+        // What runs, and fails, leaves a status that says nothing of the preview.
+        lab.emulator.by_hand("contoso/vm", Hand::StartGoLive).unwrap();
+        lab.emulator.by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+        lab.manifest("vm.yaml", &manifest("contoso/vm", state, more));
+        lab.once().await;
+        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{state} {more}");
+        lab.manifest("vm.yaml", &live("contoso/vm", ""));
+        lab.once().await;
+        assert_eq!(lab.phase("contoso/vm"), Phase::Failed, "{state} {more}");
+        lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+        assert_eq!(lab.emulator.truth("contoso/vm").unwrap().production, Some(2));
+    }
 }
