@@ -15,6 +15,7 @@ mod laws;
 mod mutants;
 mod network;
 mod play;
+mod rest;
 mod scenario;
 mod schedule;
 mod shrink;

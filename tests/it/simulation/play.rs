@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use golive::changes::{Policy, Retry};
 use golive::disk::Disk;
-use golive::emulator::{Ending, Kind};
 use golive::manifest::{FileManifests, Found, assemble};
+use golive::marketplace::Marketplace;
 use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
-use golive::marketplace::{Marketplace, OfferId};
 use golive::operation::{Intervals, Patience};
 use golive::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use golive::report::Silent;
-use golive::status::{OfferRecord, Phase, Reason, StatusFile, StatusLock, StatusStore};
+use golive::status::{StatusLock, StatusStore};
 use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
@@ -23,6 +22,7 @@ use super::files::SimDisk;
 use super::laws::{Law, Violation};
 use super::mutants::{Armed, Mutant};
 use super::network::{ORIGIN, SimTokens, Wire};
+use super::rest;
 use super::scenario::{Run, SETTLE, Scenario, Waiting, name};
 use super::schedule::{Fault, Point, Record, Schedule, Source};
 use super::sim::{Process, Sim};
@@ -32,9 +32,6 @@ const MOST_PASSES: u32 = 5;
 
 /// No run lasts longer: every operation here ends within hours.
 const LONGEST_RUN: Duration = Duration::from_hours(24 * 20);
-
-/// A launch date that has only just passed may have been ahead when the last run looked.
-const MARGIN: Duration = Duration::from_mins(10);
 
 /// What came of a play.
 pub(crate) struct Played {
@@ -131,9 +128,9 @@ impl Player {
                 self.sim.violation(Law::Rest, format!("the undisturbed run {number} fails"));
                 return;
             }
-            let now = self.sim.laws().status.as_deref().map(outline);
+            let now = self.sim.laws().status.as_deref().map(rest::outline);
             if before.as_ref() == Some(&now) {
-                if let Err(what) = self.is_at_rest() {
+                if let Err(what) = rest::is_at_rest(&self.sim) {
                     self.sim.violation(Law::NeverLost, format!("at rest, {what}"));
                 }
                 return;
@@ -142,72 +139,6 @@ impl Player {
             tokio::time::sleep(Duration::from_mins(6)).await;
         }
         self.sim.violation(Law::Rest, format!("not at rest after {MOST_PASSES} undisturbed runs"));
-    }
-
-    /// Everything is where the manifests want it, or it is said why not.
-    fn is_at_rest(&self) -> Result<(), String> {
-        let laws = self.sim.laws();
-        let empty = || Arc::new(StatusFile::empty(self.sim.now()));
-        let status = laws.status.clone().unwrap_or_else(empty);
-        for number in 0..self.sim.scenario.offers.len() {
-            let offer = name(number);
-            let truth = self.sim.emulator.truth(&offer).ok_or("the offer is gone")?;
-            let Some(manifest) = self.sim.manifest(number) else { continue };
-            let record = status.offers.get(&offer.parse().unwrap());
-            let record = record.ok_or(format!("{offer} has no record"))?;
-            if let Some(run) = truth.last_run().filter(|run| run.ending.is_none()) {
-                return Err(format!("{offer} has an operation that runs: {run:?}"));
-            }
-            if record.intent.is_some() || record.running().is_some() {
-                return Err(format!("{offer} is not done: {}", brief(record)));
-            }
-            let last = truth.last_run().filter(|last| {
-                laws.accepted.get(&offer).is_some_and(|accepted| accepted.contains(&last.id))
-            });
-            if let Some(last) = last
-                && !laws.forgotten
-                && !matches!(record.phase, Phase::Held | Phase::Blocked)
-                && !is_on_record(record, &last.id, last.version)
-            {
-                return Err(format!(
-                    "{offer}: the accepted {} was lost: {}",
-                    last.id,
-                    brief(record)
-                ));
-            }
-            let version = truth.preview.filter(|_| truth.ready);
-            let tried = version.and_then(|version| truth.last_golive(version)).is_some();
-            let publish_failed = truth.last_run().is_some_and(|last| {
-                last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
-            });
-            let wanted = manifest.live
-                && !manifest.suspend
-                && manifest
-                    .not_before
-                    .is_none_or(|after| super::sim::start() + after + MARGIN <= self.sim.now())
-                && manifest.pin.is_none_or(|pin| Some(pin) == version)
-                && (!manifest.waits || number == 0 || self.sim.manifest(number - 1).is_none());
-            if let Some(version) = version
-                && wanted
-                && !tried
-                && !publish_failed
-                && record.reason != Reason::Refused
-            {
-                return Err(format!(
-                    "{offer}: the launch of version {version} is lost: {}",
-                    brief(record)
-                ));
-            }
-            let there = truth.production.is_some() && manifest.pin.is_none() && version.is_none();
-            if manifest.live
-                && there
-                && truth.preview == truth.production
-                && record.phase != Phase::Live
-            {
-                return Err(format!("{offer} is live, and called {}", brief(record)));
-            }
-        }
-        Ok(())
     }
 
     /// One `golive apply`, as the command does it. Tells whether it came to its own end.
@@ -319,33 +250,4 @@ impl Player {
         let settings = Settings { concurrency: 4, intervals, patience };
         Reconciler::new(surroundings, settings)
     }
-}
-
-/// A record in a line.
-fn brief(record: &OfferRecord) -> String {
-    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.version, it.status.clone());
-    let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
-    let operation = operation.as_ref().map(id);
-    let history: Vec<_> = history.iter().map(id).collect();
-    format!(
-        "{phase:?} {reason:?} ({message}), intent {intent:?}, {operation:?}, before {history:?}"
-    )
-}
-
-/// What of a status file must not change once all is at rest.
-fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
-    let of = |(offer, record): (&OfferId, &OfferRecord)| {
-        let id = record.operation.as_ref().and_then(|operation| operation.id.clone());
-        (offer.to_string(), record.phase, id, record.attempts)
-    };
-    file.offers.iter().map(of).collect()
-}
-
-/// Whether an operation is in the record, by its id or, where the marketplace gives another one
-/// with each look, by its version.
-fn is_on_record(record: &OfferRecord, id: &str, version: u64) -> bool {
-    record.history.iter().chain(&record.operation).any(|operation| {
-        operation.id.as_deref().is_none_or(|known| known == id || known.contains('$'))
-            && operation.version.is_none_or(|known| known.0 == version)
-    })
 }
