@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use golive::status::Phase;
+
 use super::play::{Played, play};
 use super::scenario::{Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
 use super::schedule::{Crash, Fault, Point, Record, Source, When};
@@ -44,6 +46,9 @@ fn played(crashes: &BTreeMap<Point, Fault>) -> Played {
     if let Some(broken) = &played.violation {
         panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
     }
+    let status = played.status.as_ref().unwrap();
+    let not_live = status.offers.iter().find(|(_, record)| record.phase != Phase::Live);
+    assert!(status.offers.len() == 3 && not_live.is_none(), "{crashes:?} leave {not_live:?}");
     assert_eq!(played.fired.len(), crashes.len(), "{crashes:?}: a crash did not come about");
     played
 }

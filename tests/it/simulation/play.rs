@@ -14,7 +14,7 @@ use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
 use golive::operation::{Intervals, Patience};
 use golive::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use golive::report::Silent;
-use golive::status::{StatusLock, StatusStore};
+use golive::status::{StatusFile, StatusLock, StatusStore};
 use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
@@ -40,6 +40,8 @@ pub(crate) struct Played {
     pub(crate) effects: u64,
     pub(crate) points: Vec<Point>,
     pub(crate) trace: Vec<String>,
+    /// What the status file says in the end.
+    pub(crate) status: Option<Arc<StatusFile>>,
 }
 
 /// Plays a scenario in virtual time, in a world of its own.
@@ -64,7 +66,10 @@ pub(crate) fn play(
             () = sim.broken.notified() => {}
             () = player.whole() => {}
         }
-        let violation = sim.laws().violation.clone();
+        let (violation, status) = {
+            let laws = sim.laws();
+            (laws.violation.clone(), laws.status.clone())
+        };
         let mut schedule = sim.schedule();
         Played {
             violation,
@@ -72,6 +77,7 @@ pub(crate) fn play(
             effects: schedule.effects,
             points: schedule.points.take().unwrap_or_default(),
             trace: schedule.trace.take().unwrap_or_default(),
+            status,
         }
     })
 }

@@ -94,12 +94,21 @@ impl AtRest<'_> {
     fn is_wanted(&self, version: u64) -> bool {
         let Self { sim, manifest, number, .. } = self;
         let begun = |after: Duration| start() + after + MARGIN <= sim.now();
-        let waits = manifest.waits && *number > 0 && sim.manifest(number - 1).is_some();
+        let waits = manifest.waits && *number > 0 && self.predecessor_is_missing();
         manifest.live
             && !manifest.suspend
             && manifest.not_before.is_none_or(begun)
             && manifest.pin.is_none_or(|pin| pin == version)
             && !waits
+    }
+
+    /// Whether the offer before this one has a manifest, and is not where it wants it.
+    fn predecessor_is_missing(&self) -> bool {
+        let before = self.number - 1;
+        let Some(Manifest { pin, .. }) = self.sim.manifest(before) else { return false };
+        let Some(truth) = self.sim.emulator.truth(&name(before)) else { return true };
+        let is_newest = truth.production >= truth.preview;
+        truth.production.is_none() || !pin.map_or(is_newest, |pin| truth.production == Some(pin))
     }
 
     fn what_is_live_is_called_live(&self) -> Result<(), String> {
