@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use golive::emulator::{Ending, Kind, Truth};
+use golive::emulator::{Ending, Kind, Run, Truth};
 use golive::marketplace::OfferId;
 use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
 
+use super::endings;
 use super::sim::Process;
 
 /// How long after it was sent a request that arrives may still be on record: as long as it may
@@ -47,8 +48,31 @@ pub(crate) struct Violation {
 struct Attempt {
     /// How many effects there had been.
     at: u64,
-    /// What the manifest said, where golive sent it.
+    /// What the manifest said, where golive sent it and was there to see it taken.
     digest: Option<String>,
+}
+
+/// A golive of golive's own that was accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    /// The operation's id.
+    pub(crate) id: String,
+    pub(crate) request_id: String,
+}
+
+/// A request as it was sent: for which version, when, and when the intent was written down.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    version: u64,
+    at: Timestamp,
+    intended_at: Timestamp,
+}
+
+/// When golive may have lost what it knew: how many effects there had been, and the time.
+#[derive(Clone, Copy, Debug)]
+struct Forgotten {
+    effects: u64,
+    at: Timestamp,
 }
 
 /// What has happened so far, as far as it is judged.
@@ -57,20 +81,22 @@ pub(crate) struct Laws {
     pub(crate) violation: Option<Violation>,
     /// Golives, by the operation's id.
     attempts: BTreeMap<String, Attempt>,
-    /// The ids of the operations that were accepted from golive, by offer.
-    pub(crate) accepted: BTreeMap<String, Vec<String>>,
+    /// What was accepted from golive and is to be on record, by offer.
+    pub(crate) accepted: BTreeMap<String, Vec<Accepted>>,
     /// What the offer was when a process last asked for it.
     checked: BTreeMap<(u32, String), Truth>,
-    /// The version each request was sent for and when, by the request's id.
-    sent: BTreeMap<String, (u64, Timestamp)>,
+    /// The requests that were sent, by their ids.
+    sent: BTreeMap<String, Sent>,
+    /// When an offer's manifest was last edited: how many effects there had been.
+    edited: BTreeMap<String, u64>,
     /// When a process that was asked to retry began, by offer.
     retried: BTreeMap<String, u64>,
     /// The status file, as processes see it.
     pub(crate) status: Option<Arc<StatusFile>>,
     /// The last versions of it that were looked at.
     parsed: Vec<(Arc<Vec<u8>>, Arc<StatusFile>)>,
-    /// Whether somebody has deleted the status file.
-    pub(crate) forgotten: bool,
+    /// When the record of an offer was last deleted, or may have been.
+    forgotten: BTreeMap<String, Forgotten>,
 }
 
 /// Why an offer is not to go live as it stands.
@@ -121,6 +147,17 @@ impl Laws {
         }
     }
 
+    /// A commit changes what is wanted of an offer.
+    pub(crate) fn edited(&mut self, offer: String, effects: u64) {
+        self.edited.insert(offer, effects);
+    }
+
+    /// What golive knew of an offer is gone, without its fault.
+    pub(crate) fn forgets(&mut self, offer: &str, effects: u64, at: Timestamp) {
+        self.forgotten.insert(offer.to_owned(), Forgotten { effects, at });
+        self.accepted.remove(offer);
+    }
+
     /// An offer was asked for, and the answer delivered.
     pub(crate) fn checked(&mut self, process: u32, offer: &str, truth: Truth) {
         self.checked.insert((process, offer.to_owned()), truth);
@@ -141,8 +178,8 @@ impl Laws {
         truth: impl Fn(&str) -> Option<Truth>,
     ) -> Result<(), String> {
         if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
-            let version = intent.version.0;
-            self.sent.insert(request_id.to_owned(), (version, now));
+            let sent = Sent { version: intent.version.0, at: now, intended_at: intent.at };
+            self.sent.insert(request_id.to_owned(), sent);
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
         let id: OfferId = offer.parse().unwrap();
@@ -191,31 +228,66 @@ impl Laws {
         let id: OfferId = offer.parse().unwrap();
         let run = after.last_run().ok_or("nothing runs after a golive was accepted")?.clone();
         let digest = process.desired().get(&id).map(|loaded| loaded.digest.clone());
-        let attempt = Attempt { at, digest: digest.clone() };
+        let sent = self.sent.get(request_id).copied();
+        let is_late = sent.is_some_and(|sent| now > sent.at + LATEST);
+        let attempt = Attempt { at, digest: digest.clone().filter(|_| !is_late) };
         self.attempts.insert(run.id.clone(), attempt);
-        let is_late = self.sent.get(request_id).is_some_and(|(_, sent)| now > *sent + LATEST);
-        if !is_late {
-            self.accepted.entry(offer.to_owned()).or_default().push(run.id.clone());
+        // Who deletes the file deletes the intent as well.
+        let is_forgotten = self
+            .forgotten
+            .get(offer)
+            .is_some_and(|forgotten| sent.is_none_or(|sent| sent.intended_at <= forgotten.at));
+        if !is_late && !is_forgotten {
+            let accepted = Accepted { id: run.id.clone(), request_id: request_id.to_owned() };
+            self.accepted.entry(offer.to_owned()).or_default().push(accepted);
         }
         if let Some(previous) = before.last_golive(run.version) {
-            let attempt = &self.attempts[&previous.id];
-            let again = format!("{offer}: a second golive of version {} is accepted", run.version);
-            if !matches!(previous.ending, Some(Ending::Failed | Ending::Canceled)) {
-                return Err(format!("{again}, and the first one is {:?}", previous.ending));
-            }
-            let asked = self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
-            let changed = attempt.digest != digest;
-            if !asked && !changed {
-                return Err(format!("{again}, and nobody asked for it"));
-            }
+            self.may_be_repeated(offer, previous, digest.as_ref())?;
         }
-        match self.sent.get(request_id) {
-            Some((decided, _)) if *decided != run.version => Err(format!(
-                "{offer}: version {} goes live, and version {decided} was decided",
+        match sent {
+            Some(Sent { version, .. }) if version != run.version => Err(format!(
+                "{offer}: version {} goes live, and version {version} was decided",
                 run.version
             )),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether there may be another golive of a version: the one before it ended badly, and a retry
+    /// was asked for, or the manifest is another one since.
+    fn may_be_repeated(
+        &self,
+        offer: &str,
+        previous: &Run,
+        digest: Option<&String>,
+    ) -> Result<(), String> {
+        let again = format!("{offer}: a second golive of version {} is accepted", previous.version);
+        if !matches!(previous.ending, Some(Ending::Failed | Ending::Canceled)) {
+            return Err(format!("{again}, and the first one is {:?}", previous.ending));
+        }
+        let attempt = &self.attempts[&previous.id];
+        let asked = self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
+        let changed = match self.made_for(offer, &previous.id) {
+            Some(known) => Some(known) != digest,
+            None => self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at),
+        };
+        if !asked && !changed {
+            return Err(format!("{again}, and nobody asked for it"));
+        }
+        Ok(())
+    }
+
+    /// The manifest that an attempt was made for, where golive knows it.
+    fn made_for(&self, offer: &str, id: &str) -> Option<&String> {
+        let attempt = self.attempts.get(id)?;
+        let forgotten = self.forgotten.get(offer).is_some_and(|it| it.effects >= attempt.at);
+        attempt.digest.as_ref().filter(|_| !forgotten)
+    }
+
+    /// Whether an attempt that ended badly stands for this manifest: it was made for it, as far as
+    /// golive can know.
+    pub(crate) fn stands(&self, offer: &str, id: &str, digest: &str) -> bool {
+        self.made_for(offer, id).is_none_or(|known| known == digest)
     }
 
     /// The status file is whole, now and after any power loss; and what it calls live is.
@@ -247,6 +319,10 @@ impl Laws {
                     "{offer} is called Live with version {said:?}, and production has {production:?}"
                 ));
             }
+        }
+        for (offer, record) in &file.offers {
+            let truth = truth(&offer.to_string()).ok_or(format!("there is no {offer}"))?;
+            endings::are_true(record, &truth).map_err(|what| format!("{offer}: {what}"))?;
         }
         self.status = Some(file);
         Ok(())

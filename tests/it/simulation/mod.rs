@@ -10,6 +10,7 @@
 
 mod crashes;
 mod dice;
+mod endings;
 mod files;
 mod laws;
 mod mutants;

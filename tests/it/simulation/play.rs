@@ -183,9 +183,9 @@ impl Player {
         let _lock = lock.await.map_err(|error| error.to_string())?;
         let now = sim.schedule().effects;
         for offer in 0..sim.scenario.offers.len() {
-            if sim.manifest(offer).is_none() {
+            if sim.manifest(offer).is_none() && run.only.is_none() {
                 // What golive manages no longer, it may forget.
-                sim.laws().accepted.remove(&name(offer));
+                sim.forgets(offer);
             }
         }
         sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::emulator::{Ending, Kind, Truth};
-use golive::marketplace::OfferId;
+use golive::emulator::{Ending, Kind, Run, Truth};
+use golive::marketplace::{OfferId, RequestId};
 use golive::status::{OfferRecord, Phase, Reason, StatusFile};
 
-use super::laws::Laws;
+use super::endings::fits;
+use super::laws::{Accepted, Laws};
 use super::scenario::{Manifest, name};
 use super::sim::{Sim, start};
 
@@ -59,16 +60,12 @@ impl AtRest<'_> {
 
     fn nothing_accepted_is_lost(&self) -> Result<(), String> {
         let Self { laws, offer, truth, record, .. } = self;
-        let accepted = laws.accepted.get(*offer);
-        let last = truth
-            .last_run()
-            .filter(|last| accepted.is_some_and(|accepted| accepted.contains(&last.id)));
-        if let Some(last) = last
-            && !laws.forgotten
-            && !matches!(record.phase, Phase::Held | Phase::Blocked)
-            && !is_on_record(record, &last.id, last.version)
-        {
-            return Err(format!("{offer}: the accepted {} was lost: {}", last.id, brief(record)));
+        for accepted in laws.accepted.get(*offer).into_iter().flatten() {
+            if !is_on_record(record, accepted, truth) {
+                let run = truth.runs.iter().find(|run| run.id == accepted.id);
+                let record = brief(record);
+                return Err(format!("{offer}: the accepted {run:?} was lost: {record}"));
+            }
         }
         Ok(())
     }
@@ -79,8 +76,8 @@ impl AtRest<'_> {
         let publish_failed = truth.last_run().is_some_and(|last| {
             last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
         });
-        let tried = truth.last_golive(version).is_some();
-        let excused = tried || publish_failed || record.reason == Reason::Refused;
+        let stands = truth.last_golive(version).is_some_and(|last| self.stands(last));
+        let excused = stands || publish_failed || record.reason == Reason::Refused;
         if self.is_wanted(version) && !excused {
             return Err(format!(
                 "{offer}: the launch of version {version} is lost: {}",
@@ -88,6 +85,16 @@ impl AtRest<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Whether an attempt that ended badly was made for the manifest as it is now: then it is shown,
+    /// not repeated.
+    fn stands(&self, attempt: &Run) -> bool {
+        let digest = &self.record.manifest.digest;
+        let known = self.record.operation.as_ref();
+        let known = known.filter(|known| known.id.as_ref() == Some(&attempt.id));
+        self.laws.stands(self.offer, &attempt.id, digest)
+            && known.is_none_or(|known| known.manifest_digest == *digest)
     }
 
     /// Whether the manifest asks for this version to be live, now.
@@ -145,11 +152,26 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
     file.offers.iter().map(of).collect()
 }
 
-/// Whether an operation is in the record, by its id or, where the marketplace gives another one
-/// with each look, by its version.
-fn is_on_record(record: &OfferRecord, id: &str, version: u64) -> bool {
+/// Whether an accepted golive is on record with its true ending: by its id or, where the record has
+/// none that is its own, by its request or version.
+fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> bool {
+    let runs = truth.runs.iter().skip_while(|run| run.id != accepted.id);
+    let Some(run) = runs.clone().next() else { return false };
     record.history.iter().chain(&record.operation).any(|operation| {
-        operation.id.as_deref().is_none_or(|known| known == id || known.contains('$'))
-            && operation.version.is_none_or(|known| known.0 == version)
+        let request_id = operation.request_id.as_ref().map(RequestId::as_str);
+        let of_this_version = operation.version.is_none_or(|version| version.0 == run.version);
+        match (&operation.id, request_id) {
+            (Some(id), _) if !id.contains('$') => *id == run.id && fits(operation, run),
+            // Whoever asks for an id that attempts share is told of the last one.
+            (Some(_), Some(request_id)) if request_id == accepted.request_id => {
+                let mut same =
+                    runs.clone().filter(|it| (it.kind, it.version) == (run.kind, run.version));
+                same.any(|run| fits(operation, run))
+            }
+            (Some(_) | None, Some(request_id)) => {
+                request_id == accepted.request_id && fits(operation, run)
+            }
+            (Some(_) | None, None) => of_this_version && fits(operation, run),
+        }
     })
 }

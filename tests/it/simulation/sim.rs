@@ -262,15 +262,23 @@ impl Sim {
             }
             Event::Edit(offer, manifest) => {
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
+                let effects = self.schedule().effects;
+                self.laws().edited(name(*offer), effects);
             }
             Event::RotateToken => *self.token.lock().unwrap() += 1,
             Event::ForgetStatus => {
                 let mut files = self.files();
                 files.remove(&Self::status_path());
                 drop(files);
-                self.laws().forgotten = true;
+                (0..self.scenario.offers.len()).for_each(|offer| self.forgets(offer));
             }
         }
+    }
+
+    /// What golive knows of an offer is deleted, or may be from now on.
+    pub(crate) fn forgets(&self, offer: usize) {
+        let effects = self.schedule().effects;
+        self.laws().forgets(&name(offer), effects, self.now());
     }
 
     /// Takes note of golives that others have started.

@@ -1,0 +1,70 @@
+//! What the status file says of golives that have ended, held against the truth.
+
+use golive::emulator::{Ending, Kind, Run, Truth};
+use golive::marketplace::{OperationKind, OperationStatus};
+use golive::status::{OfferRecord, OperationRecord};
+
+/// How the file says that an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Runs,
+    Succeeded,
+    Failed,
+    Canceled,
+}
+
+fn said(status: &OperationStatus) -> Said {
+    match status {
+        OperationStatus::Succeeded => Said::Succeeded,
+        OperationStatus::Failed => Said::Failed,
+        OperationStatus::Canceled => Said::Canceled,
+        OperationStatus::NotStarted | OperationStatus::Running | OperationStatus::Unknown(_) => {
+            Said::Runs
+        }
+    }
+}
+
+/// Whether a run is as the record says. Where nothing can be asked any more it may be unknown
+/// whether it failed or was canceled.
+pub(crate) fn fits(operation: &OperationRecord, run: &Run) -> bool {
+    match (said(&operation.status), run.ending) {
+        (Said::Runs, ending) => ending.is_none(),
+        (Said::Succeeded, ending) => ending == Some(Ending::Succeeded),
+        (Said::Failed | Said::Canceled, ending) => {
+            matches!(ending, Some(Ending::Failed | Ending::Canceled))
+        }
+    }
+}
+
+/// No golive on record has an ending that is not so.
+pub(crate) fn are_true(record: &OfferRecord, truth: &Truth) -> Result<(), String> {
+    let operations = record.history.iter().chain(&record.operation);
+    let mut golives = operations.filter(|it| it.kind == OperationKind::GoLive);
+    match golives.find(|operation| !is_true(operation, truth)) {
+        Some(OperationRecord { id, version, status, .. }) => Err(format!(
+            "golive {id:?} of version {version:?} is called {status:?}, but there is {truth:?}"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn is_true(operation: &OperationRecord, truth: &Truth) -> bool {
+    let version = operation.version.map(|version| version.0);
+    let own_id = operation.id.as_ref().filter(|_| !operation.has_shared_id());
+    let mut runs = truth.runs.iter().filter(|run| {
+        run.kind == Kind::GoLive
+            && own_id.is_none_or(|id| *id == run.id)
+            && version.is_none_or(|version| version == run.version)
+    });
+    let is_there = runs.clone().next().is_some();
+    match said(&operation.status) {
+        Said::Runs => true,
+        Said::Succeeded => {
+            let is_live = version.is_some() && truth.production >= version;
+            is_live || runs.any(|run| fits(operation, run))
+        }
+        Said::Failed => runs.any(|run| fits(operation, run)),
+        // What left no trace counts as canceled.
+        Said::Canceled => runs.any(|run| fits(operation, run)) || (own_id.is_none() && !is_there),
+    }
+}
