@@ -1,6 +1,6 @@
 //! What must hold after every event, whatever goes wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) enum Law {
     NeverLost,
     /// No request goes elsewhere than to the marketplace.
     OneOrigin,
+    /// Where nothing is to be done, next to nothing is asked.
+    FewRequests,
     /// golive comes to an end, and to rest.
     Rest,
 }
@@ -83,6 +85,8 @@ pub(crate) struct Laws {
     attempts: BTreeMap<String, Attempt>,
     /// What was accepted from golive and is to be on record, by offer.
     pub(crate) accepted: BTreeMap<String, Vec<Accepted>>,
+    /// The ids of the operations that were accepted from golive in time.
+    tracked: BTreeSet<String>,
     /// What the offer was when a process last asked for it.
     checked: BTreeMap<(u32, String), Truth>,
     /// The requests that were sent, by their ids.
@@ -238,6 +242,7 @@ impl Laws {
             .get(offer)
             .is_some_and(|forgotten| sent.is_none_or(|sent| sent.intended_at <= forgotten.at));
         if !is_late && !is_forgotten {
+            self.tracked.insert(run.id.clone());
             let accepted = Accepted { id: run.id.clone(), request_id: request_id.to_owned() };
             self.accepted.entry(offer.to_owned()).or_default().push(accepted);
         }
@@ -320,12 +325,25 @@ impl Laws {
                 ));
             }
         }
+        if let Some(before) = &self.status {
+            let dropped = before.offers.keys().filter(|offer| !file.offers.contains_key(*offer));
+            for offer in dropped.map(ToString::to_string) {
+                self.may_be_dropped(&offer, &truth(&offer).ok_or("the offer is gone")?)?;
+            }
+        }
         for (offer, record) in &file.offers {
             let truth = truth(&offer.to_string()).ok_or(format!("there is no {offer}"))?;
             endings::are_true(record, &truth).map_err(|what| format!("{offer}: {what}"))?;
         }
         self.status = Some(file);
         Ok(())
+    }
+
+    /// Only an offer of which nothing runs leaves the status file.
+    fn may_be_dropped(&self, offer: &str, truth: &Truth) -> Result<(), String> {
+        let running = truth.last_run().filter(|last| last.ending.is_none());
+        let ours = running.filter(|run| self.tracked.contains(&run.id));
+        ours.map_or(Ok(()), |run| Err(format!("{offer} leaves the file while {run:?} runs")))
     }
 
     /// The status file in these bytes; each version of it is parsed once.

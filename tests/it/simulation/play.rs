@@ -138,13 +138,31 @@ impl Player {
             if before.as_ref() == Some(&now) {
                 if let Err(what) = rest::is_at_rest(&self.sim) {
                     self.sim.violation(Law::NeverLost, format!("at rest, {what}"));
+                    return;
                 }
-                return;
+                return self.changes_nothing(number + 1, &calm).await;
             }
             before = Some(now);
             tokio::time::sleep(Duration::from_mins(6)).await;
         }
         self.sim.violation(Law::Rest, format!("not at rest after {MOST_PASSES} undisturbed runs"));
+    }
+
+    /// One more run, when all is done: it asks for little, and writes nothing new.
+    async fn changes_nothing(&self, number: u32, calm: &Run) {
+        let sim = &self.sim;
+        let offers = || sim.laws().status.as_ref().map(|file| file.offers.clone());
+        let before = offers();
+        let kept = sim.schedule().points.replace(Vec::new());
+        if !self.process(number, calm).await {
+            return sim.violation(Law::Rest, format!("the run {number} fails, at rest"));
+        }
+        let points = std::mem::replace(&mut sim.schedule().points, kept).unwrap_or_default();
+        if let Err(what) = rest::asks_for_little(sim, &points) {
+            sim.violation(Law::FewRequests, format!("a run that has nothing to do {what}"));
+        } else if before != offers() {
+            sim.violation(Law::Rest, "a run that has nothing to do changes the record".to_owned());
+        }
     }
 
     /// One `golive apply`, as the command does it. Tells whether it came to its own end.

@@ -10,10 +10,14 @@ use golive::status::{OfferRecord, Phase, Reason, StatusFile};
 use super::endings::fits;
 use super::laws::{Accepted, Laws};
 use super::scenario::{Manifest, name};
+use super::schedule::Point;
 use super::sim::{Sim, start};
 
 /// A launch date that has only just passed may have been ahead when the last run looked.
 const MARGIN: Duration = Duration::from_mins(10);
+
+/// How often it is asked for an offer that is not where it should be, beside the list.
+const MOST_REQUESTS: usize = 6;
 
 /// Everything is where the manifests want it, or it is said why not.
 pub(crate) fn is_at_rest(sim: &Sim) -> Result<(), String> {
@@ -23,14 +27,49 @@ pub(crate) fn is_at_rest(sim: &Sim) -> Result<(), String> {
     for number in 0..sim.scenario.offers.len() {
         let offer = name(number);
         let truth = sim.emulator.truth(&offer).ok_or("the offer is gone")?;
-        let Some(manifest) = sim.manifest(number) else { continue };
         let record = status.offers.get(&offer.parse().unwrap());
+        let Some(manifest) = sim.manifest(number) else {
+            if truth.last_run().is_none_or(|last| last.ending.is_some()) && record.is_some() {
+                return Err(format!("{offer} has a record, and no manifest"));
+            }
+            continue;
+        };
         let record = record.ok_or(format!("{offer} has no record"))?;
         let at_rest = AtRest { sim, laws: &laws, number, offer: &offer, truth, manifest, record };
         at_rest.nothing_runs()?;
         at_rest.nothing_accepted_is_lost()?;
         at_rest.no_launch_is_lost()?;
         at_rest.what_is_live_is_called_live()?;
+    }
+    Ok(())
+}
+
+/// The requests of a run that has nothing to do: one list of the publisher's offers, and then only
+/// for offers that are not where they should be.
+pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String> {
+    let laws = sim.laws();
+    let records = laws.status.as_ref().map(|file| file.offers.clone()).unwrap_or_default();
+    let count = |is_counted: &dyn Fn(&str) -> bool| {
+        points.iter().filter(|point| is_counted(&point.what)).count()
+    };
+    let lists = count(&|what| what == "GET offers");
+    if lists != usize::from(!records.is_empty()) {
+        return Err(format!("asks {lists} times for the list"));
+    }
+    if count(&|what| what.starts_with("POST")) > 0 {
+        return Err("starts something".to_owned());
+    }
+    for (offer, record) in &records {
+        let is_of_it = |what: &str| what.split(['/', '$']).any(|part| part == offer.offer());
+        let requests = count(&|what| what.starts_with("GET") && is_of_it(what));
+        let most = match record.phase {
+            Phase::Live | Phase::Preview => 0,
+            Phase::Triggering | Phase::InProgress => return Err(format!("leaves {offer}")),
+            Phase::Held | Phase::Blocked | Phase::Failed => MOST_REQUESTS,
+        };
+        if requests > most {
+            return Err(format!("asks {requests} times for {offer}: {}", brief(record)));
+        }
     }
     Ok(())
 }
