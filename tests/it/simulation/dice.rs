@@ -1,7 +1,7 @@
 //! Chance from one seed. Every draw has a name, so that taking one away moves no other: that is
 //! what lets a failure be made smaller.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// The source of all chance in one play.
@@ -15,9 +15,41 @@ impl Dice {
 
     /// The throws that belong to a name.
     pub(crate) fn of(self, name: impl Hash) -> Throws {
-        let mut hasher = DefaultHasher::new();
-        (self.0, name).hash(&mut hasher);
+        let mut hasher = Fold(self.0);
+        name.hash(&mut hasher);
         Throws(fastrand::Rng::with_seed(hasher.finish()))
+    }
+}
+
+/// A hash that is the same with every release of the standard library and on every machine, so that
+/// a seed stays the same play.
+struct Fold(u64);
+
+impl Fold {
+    /// One round of `SplitMix64`.
+    fn mix(&mut self, number: u64) {
+        let mut mixed = (self.0 ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        self.0 = mixed ^ (mixed >> 31);
+    }
+}
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.mix(u64::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(number.into());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(u64::try_from(number).unwrap());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
