@@ -15,9 +15,13 @@ use golive::marketplace::{
 };
 use golive::operation::Patience;
 
+use super::laws::Law;
+
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
+    /// None: the wrapping alone must not show.
+    Nothing,
     /// Sends golive again when no answer comes.
     RepeatsOnTimeout,
     /// Writes the intent once the request was answered.
@@ -41,6 +45,7 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
+    /// All that are mistakes.
     pub(crate) const ALL: [Self; 10] = [
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
@@ -53,6 +58,23 @@ impl Mutant {
         Self::IgnoresETags,
         Self::DropsUnlocated,
     ];
+
+    /// The laws that a mistake breaks. Where another one is the first to find it, that is by chance.
+    pub(crate) fn breaks(self) -> &'static [Law] {
+        match self {
+            Self::Nothing => &[],
+            Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
+            Self::IntentAfterPost => &[Law::NeverTwice, Law::NeverLost],
+            Self::NoFlush => &[Law::TrueStatus],
+            Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
+            Self::Trusts200 => &[Law::TrueStatus],
+            Self::NoLock => &[Law::NeverTwice],
+            Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
+            Self::NoSettling => &[Law::NeverTwice],
+            Self::IgnoresETags => &[Law::NeverTwice],
+            Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost],
+        }
+    }
 
     pub(crate) fn patience(self, patience: Patience) -> Patience {
         let settle = if self == Self::NoSettling { Duration::ZERO } else { patience.settle };
@@ -214,6 +236,10 @@ impl Marketplace for MutantClient {
             polled.operation.status = OperationStatus::Succeeded;
         }
         Ok(polled)
+    }
+
+    fn longest_request(&self) -> Duration {
+        self.inner.longest_request()
     }
 
     async fn put(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use golive::emulator::{Emulator, Hand};
+use golive::emulator::{Emulator, Hand, Truth};
 use golive::marketplace::MarketplaceError;
 use golive::marketplace::portal::{
     InProcessTransport, Token, TokenSource, Transport, TransportError,
@@ -97,17 +97,37 @@ impl Transport for Wire {
         let Some((point, fault)) = self.sim.effect(&self.process, &what, call.effect()) else {
             return std::future::pending().await;
         };
-        if let Some(fault) = fault {
-            return self.strike(fault, &point, &call, request).await;
+        let mut response = match fault {
+            Some(fault) => self.strike(fault, &point, &call, request).await?,
+            None => self.pass(&point, &call, request).await?,
+        };
+        // Only what is delivered has been seen.
+        if let (Some(Shown(truth)), Some(offer)) = (response.extensions_mut().remove(), call.offer)
+        {
+            self.sim.laws().checked(self.process.number, &offer, truth);
         }
-        self.travel(&point, "there").await;
-        let response = self.deliver(&point, &call, request, false).await?;
-        self.travel(&point, "back").await;
         Ok(response)
     }
 }
 
+/// What an offer was when it was asked for; it goes with the answer.
+#[derive(Clone)]
+struct Shown(Truth);
+
 impl Wire {
+    /// Nothing happens to a request.
+    async fn pass(
+        &self,
+        point: &Point,
+        call: &Call,
+        request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
+        self.travel(point, "there").await;
+        let response = self.deliver(point, call, request, false).await?;
+        self.travel(point, "back").await;
+        Ok(response)
+    }
+
     /// A part of the way takes its time.
     async fn travel(&self, point: &Point, way: &str) {
         let latency = self.sim.scenario.weather.latency;
@@ -170,8 +190,16 @@ impl Wire {
                 let page = "<html><body>Gateway</body></html>";
                 Ok(answer(StatusCode::from_u16(status).unwrap(), page))
             }
-            Fault::OtherJson => Ok(honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#))),
-            Fault::CutBody => Ok(honest.map(|body| body.slice(..body.len() / 2))),
+            Fault::OtherJson => {
+                let mut other = honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#));
+                other.extensions_mut().remove::<Shown>();
+                Ok(other)
+            }
+            Fault::CutBody => {
+                let source = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                let head = Box::new(honest.into_parts().0);
+                Err(TransportError::Cut { head, source: source.into() })
+            }
             Fault::ForeignHeader => Ok(with_location(honest, Some(FOREIGN))),
             Fault::NoHeader => Ok(with_location(honest, None)),
             Fault::NoConnection
@@ -242,18 +270,19 @@ impl Wire {
         if shown.is_some() {
             sim.say(|| "   … is shown what was before".to_owned());
         }
-        if call.is_check()
-            && let Some(truth) = call.offer.as_ref().and_then(|offer| emulator.truth(offer))
-        {
-            sim.laws().checked(self.process.number, call.offer.as_deref().unwrap(), truth);
-        }
+        let checked = call.offer.as_ref().filter(|_| call.is_check());
+        let truth = checked.and_then(|offer| emulator.truth(offer));
         if let Some(offer) = call.golive_of() {
             return self.golive(offer, request).await;
         }
         if !reads {
             sim.changed(sim.today(), None);
         }
-        direct(emulator).send(request).await
+        let mut response = direct(emulator).send(request).await?;
+        if let Some(truth) = truth {
+            response.extensions_mut().insert(Shown(truth));
+        }
+        Ok(response)
     }
 
     async fn golive(

@@ -151,8 +151,13 @@ impl Player {
     /// One more run, when all is done: it asks for little, and writes nothing new.
     async fn changes_nothing(&self, number: u32, calm: &Run) {
         let sim = &self.sim;
-        let offers = || sim.laws().status.as_ref().map(|file| file.offers.clone());
-        let before = offers();
+        // What is managed no longer and runs is still being followed.
+        let record_of = |number| {
+            sim.manifest(number)?;
+            sim.laws().status.as_ref()?.offers.get(&name(number).parse().unwrap()).cloned()
+        };
+        let records = || (0..sim.scenario.offers.len()).map(record_of).collect::<Vec<_>>();
+        let before = records();
         let kept = sim.schedule().points.replace(Vec::new());
         if !self.process(number, calm).await {
             return sim.violation(Law::Rest, format!("the run {number} fails, at rest"));
@@ -160,7 +165,7 @@ impl Player {
         let points = std::mem::replace(&mut sim.schedule().points, kept).unwrap_or_default();
         if let Err(what) = rest::asks_for_little(sim, &points) {
             sim.violation(Law::FewRequests, format!("a run that has nothing to do {what}"));
-        } else if before != offers() {
+        } else if before != records() {
             sim.violation(Law::Rest, "a run that has nothing to do changes the record".to_owned());
         }
     }

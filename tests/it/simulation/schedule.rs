@@ -60,7 +60,7 @@ pub(crate) enum Fault {
     Html(u16, When),
     /// An answer that is JSON, and not what was asked for.
     OtherJson,
-    /// Half an answer.
+    /// The head of an answer, and no whole body.
     CutBody,
     /// An operation header that leads to another host.
     ForeignHeader,

@@ -182,7 +182,12 @@ impl Sim {
         if process.is_dead() {
             return None;
         }
-        let (point, fault) = self.schedule().next(process.number, what, effect);
+        let (point, mut fault) = self.schedule().next(process.number, what, effect);
+        if fault == Some(Fault::Old) && self.old_list().is_none() {
+            // Nothing has changed of late, so that there is nothing old to show.
+            self.schedule().fired.remove(&point);
+            fault = None;
+        }
         self.say(|| match fault {
             Some(fault) => format!("{point}: {fault:?}"),
             None => point.to_string(),
