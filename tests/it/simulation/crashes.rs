@@ -7,7 +7,7 @@ use std::time::Duration;
 use golive::status::Phase;
 
 use super::play::{Played, play};
-use super::scenario::{Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
+use super::scenario::{Bounds, Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
 use super::schedule::{Crash, Fault, Point, Record, Source, When};
 use super::threads;
 
@@ -24,6 +24,7 @@ fn script() -> Scenario {
         only: None,
         wait: Waiting::ToTheEnd,
         lock_timeout: Duration::ZERO,
+        bounds: Bounds::None,
     };
     let round = Round { pause: Duration::from_secs(1), events: Vec::new(), runs: vec![run] };
     Scenario {

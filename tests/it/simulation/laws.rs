@@ -28,6 +28,8 @@ pub(crate) enum Law {
     OnlyWhatIsWanted,
     /// The status file is whole, and says nothing that is not so.
     TrueStatus,
+    /// What the user allows and no more: the limits of a run, and its stop.
+    Bounds,
     /// What was accepted is found again, and what is wanted is launched.
     NeverLost,
     /// No request goes elsewhere than to the marketplace.
@@ -201,6 +203,9 @@ impl Laws {
         }
         if !process.policy.covers(&id) {
             return wrong("it is outside of --only");
+        }
+        if !process.is_foreseen(&id) {
+            return wrong("that was not reviewed");
         }
         for dependency in &manifest.after {
             if truth(&dependency.to_string()).is_none_or(|truth| truth.production.is_none()) {

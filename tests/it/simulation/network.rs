@@ -94,6 +94,11 @@ impl Transport for Wire {
             self.sim.violation(Law::OnlyWhatIsWanted, what);
         }
         let what = format!("{} {}", call.method, call.rest);
+        if call.method == Method::POST
+            && let Err(why) = self.process.may_post(self.sim.now())
+        {
+            self.sim.violation(Law::Bounds, format!("{what} is sent {why}"));
+        }
         let Some((point, fault)) = self.sim.effect(&self.process, &what, call.effect()) else {
             return std::future::pending().await;
         };
@@ -155,6 +160,7 @@ impl Wire {
             }
             Fault::Slow(delay) => tokio::time::sleep(delay).await,
             Fault::Overtaken => self.overtake(call),
+            Fault::Stop => return self.pass(point, call, request).await,
             Fault::Crash(..)
             | Fault::Reset(_)
             | Fault::Silence(_)
@@ -202,7 +208,8 @@ impl Wire {
             }
             Fault::ForeignHeader => Ok(with_location(honest, Some(FOREIGN))),
             Fault::NoHeader => Ok(with_location(honest, None)),
-            Fault::NoConnection
+            Fault::Stop
+            | Fault::NoConnection
             | Fault::Late(_)
             | Fault::Slow(_)
             | Fault::Overtaken
@@ -301,6 +308,9 @@ impl Wire {
         let response = direct(&sim.emulator).send(request).await?;
         sim.say(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
         if response.status() == StatusCode::ACCEPTED {
+            if let Err(what) = self.process.has_started() {
+                sim.violation(Law::Bounds, what);
+            }
             let at = (sim.schedule().effects, sim.now());
             let (before, after) = (before.unwrap(), sim.emulator.truth(offer).unwrap());
             sim.changed(yesterday, Some(offer));

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::changes::{Policy, Retry};
+use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
-use golive::manifest::{FileManifests, Found, assemble};
-use golive::marketplace::Marketplace;
+use golive::manifest::{FileManifests, Found, Loaded, assemble};
 use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
+use golive::marketplace::{Marketplace, OfferId};
 use golive::operation::{Intervals, Patience};
-use golive::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
+use golive::reconcile::{
+    Guard, Job, Observer, Reconciler, Settings, Surroundings, Wait, observe_and_plan,
+};
 use golive::report::Silent;
-use golive::status::{StatusFile, StatusLock, StatusStore};
-use tokio_util::sync::CancellationToken;
+use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
 
 use super::dice::Dice;
 use super::files::SimDisk;
@@ -23,7 +24,7 @@ use super::laws::{Law, Violation};
 use super::mutants::{Armed, Mutant};
 use super::network::{ORIGIN, SimTokens, Wire};
 use super::rest;
-use super::scenario::{Run, SETTLE, Scenario, Waiting, name};
+use super::scenario::{Bounds, Run, SETTLE, Scenario, Waiting, name};
 use super::schedule::{Fault, Point, Record, Schedule, Source};
 use super::sim::{Process, Sim};
 
@@ -32,6 +33,9 @@ const MOST_PASSES: u32 = 5;
 
 /// No run lasts longer: every operation here ends within hours.
 const LONGEST_RUN: Duration = Duration::from_hours(24 * 20);
+
+/// What a process may still do once it was asked to stop: a request's time and a little.
+const LONGEST_STOP: Duration = Duration::from_mins(3);
 
 /// What came of a play.
 pub(crate) struct Played {
@@ -127,6 +131,7 @@ impl Player {
             only: None,
             wait: Waiting::ToTheEnd,
             lock_timeout: Duration::from_secs(1),
+            bounds: Bounds::None,
         };
         let mut before: Option<Option<_>> = None;
         for number in first..first + MOST_PASSES {
@@ -176,12 +181,16 @@ impl Player {
         let scope = run.only.map(|only| BTreeSet::from([name(only).parse().unwrap()]));
         let retry = if run.retry { Retry::All } else { Retry::None };
         let policy = Policy { retry, scope, attempted: BTreeSet::new() };
-        let process = Arc::new(Process::new(number, policy));
+        let process = Arc::new(Process::new(number, policy, run.bounds));
         sim.say(|| format!("-- process {number}: {run:?}"));
         sim.spawned(&process);
         let ended = tokio::select! {
             biased;
             () = process.bell.notified() => Err("it was killed".to_owned()),
+            () = stops_late(&process, run) => {
+                sim.violation(Law::Bounds, format!("process {number} does not stop"));
+                Err("it does not stop".to_owned())
+            }
             ended = tokio::time::timeout(LONGEST_RUN, self.apply(&process, run)) => {
                 ended.unwrap_or_else(|_| {
                     sim.violation(Law::Rest, format!("process {number} does not end"));
@@ -222,55 +231,90 @@ impl Player {
         let store = StatusStore::open(path, Arc::clone(&disk), Arc::clone(&clock));
         let store = Arc::new(store.map_err(|error| error.to_string())?);
         let recorded = store.snapshot().offers;
-        let gone = recorded.into_keys().filter(|offer| !desired.contains_key(offer)).collect();
+        let gone = recorded.keys().filter(|offer| !desired.contains_key(*offer)).cloned().collect();
         let wait = match run.wait {
             Waiting::Once => Wait::No,
             Waiting::For(duration) => Wait::Until(Some(duration)),
             Waiting::ToTheEnd => Wait::Until(None),
         };
-        let reconciler = self.reconciler(process, store, clock, run.wait, armed.as_ref());
+        let max_wait = match run.wait {
+            Waiting::Once => Duration::from_mins(2),
+            Waiting::For(duration) => duration,
+            Waiting::ToTheEnd => Duration::from_hours(1),
+        };
+        let marketplace = self.client(process, max_wait);
+        let marketplace = match &armed {
+            Some(armed) => armed.marketplace(marketplace),
+            None => marketplace,
+        };
+        let guard = self.guard(process, run.bounds, &marketplace, &desired, &recorded).await;
+        let reconciler = self.reconciler(process, store, marketplace, max_wait);
         let policy = process.policy.clone();
-        let job = Job { desired, gone, policy, guard: Guard::default(), wait };
+        let job = Job { desired, gone, policy, guard, wait };
         let (_, result) = reconciler.run(&job).await;
+        if run.bounds == Bounds::OtherReviewed && result.is_ok() && !process.stop.is_cancelled() {
+            sim.violation(Law::Bounds, format!("{process:?} takes what was not reviewed"));
+        }
         result.map_err(|error| error.to_string())
+    }
+
+    /// What must hold before anything is sent; for that, a change set is reviewed as it is now.
+    async fn guard(
+        &self,
+        process: &Process,
+        bounds: Bounds,
+        marketplace: &Arc<dyn Marketplace>,
+        desired: &BTreeMap<OfferId, Loaded>,
+        recorded: &BTreeMap<OfferId, OfferRecord>,
+    ) -> Guard {
+        let expected = |digest| Guard { expect: Some(digest), max_changes: None };
+        match bounds {
+            Bounds::None => Guard::default(),
+            Bounds::Most(most) => Guard { expect: None, max_changes: Some(most) },
+            Bounds::OtherReviewed => expected("sha256:another".to_owned()),
+            Bounds::Reviewed => {
+                let observer = Observer::new(Arc::clone(marketplace), 4);
+                let moment = observer.moment(self.sim.now(), SETTLE);
+                let plan = observe_and_plan(&observer, desired, recorded, &process.policy, moment);
+                let changes = tokio::select! {
+                    biased;
+                    () = process.stop.cancelled() => ChangeSet::default(),
+                    (_, changes) = plan => changes,
+                };
+                process.review(&changes);
+                expected(changes.digest())
+            }
+        }
+    }
+
+    fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Marketplace> {
+        let sim = &self.sim;
+        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
+        Arc::new(PortalClient::new(
+            ORIGIN.parse().unwrap(),
+            Arc::new(Wire { sim: Arc::clone(sim), process: Arc::clone(process) }),
+            Arc::new(SimTokens::new(Arc::clone(sim))),
+            Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
+            portal,
+            sim.dice.of(("golive", process.number)).0,
+        ))
     }
 
     fn reconciler(
         &self,
         process: &Arc<Process>,
         store: Arc<StatusStore>,
-        clock: Arc<dyn golive::clock::Clock>,
-        wait: Waiting,
-        armed: Option<&Armed>,
+        marketplace: Arc<dyn Marketplace>,
+        max_wait: Duration,
     ) -> Reconciler {
         let sim = &self.sim;
-        let max_wait = match wait {
-            Waiting::Once => Duration::from_mins(2),
-            Waiting::For(duration) => duration,
-            Waiting::ToTheEnd => Duration::from_hours(1),
-        };
-        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
-        let random = sim.dice.of(("golive", process.number)).0;
-        let client = PortalClient::new(
-            ORIGIN.parse().unwrap(),
-            Arc::new(Wire { sim: Arc::clone(sim), process: Arc::clone(process) }),
-            Arc::new(SimTokens::new(Arc::clone(sim))),
-            Arc::clone(&clock),
-            portal,
-            random.clone(),
-        );
-        let marketplace: Arc<dyn Marketplace> = Arc::new(client);
-        let marketplace = match armed {
-            Some(armed) => armed.marketplace(marketplace),
-            None => marketplace,
-        };
         let surroundings = Surroundings {
             marketplace,
             store,
-            clock,
-            random,
+            clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
+            random: sim.dice.of(("golive", process.number)).0,
             reporter: Arc::new(Silent),
-            stop: CancellationToken::new(),
+            stop: process.stop.clone(),
         };
         let intervals =
             Intervals { first: Duration::from_mins(2), longest: Duration::from_mins(20) };
@@ -279,4 +323,11 @@ impl Player {
         let settings = Settings { concurrency: 4, intervals, patience };
         Reconciler::new(surroundings, settings)
     }
+}
+
+/// Returns once a process that was asked to stop should have: what was sent is waited for, and so
+/// is the lock.
+async fn stops_late(process: &Process, run: &Run) {
+    process.stop.cancelled().await;
+    tokio::time::sleep(run.lock_timeout + LONGEST_STOP).await;
 }

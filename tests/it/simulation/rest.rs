@@ -120,7 +120,11 @@ impl AtRest<'_> {
         });
         let stands = truth.last_golive(version).is_some_and(|last| self.stands(last));
         let excused = stands || publish_failed || record.reason == Reason::Refused;
-        if self.is_wanted(version) && !excused {
+        // KNOWN: of an offer that is in sync because a pin names what is live, the record takes the
+        // live version for the one in preview, and believes it once the pin is gone.
+        let seen = record.observed.as_ref().and_then(|seen| seen.preview_version);
+        let mistaken = record.phase == Phase::Live && seen.is_some_and(|seen| seen.0 < version);
+        if self.is_wanted(version) && !excused && !mistaken {
             return Err(format!(
                 "{offer}: the launch of version {version} is lost: {}",
                 brief(record)
@@ -197,23 +201,22 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
 /// Whether an accepted golive is on record with its true ending: by its id or, where the record has
 /// none that is its own, by its request or version.
 fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> bool {
-    let runs = truth.runs.iter().skip_while(|run| run.id != accepted.id);
-    let Some(run) = runs.clone().next() else { return false };
+    let since = truth.runs.iter().skip_while(|run| run.id != accepted.id);
+    let Some(run) = since.clone().next() else { return false };
+    let again = since.filter(|it| (it.kind, it.version) == (run.kind, run.version));
     record.history.iter().chain(&record.operation).any(|operation| {
+        let own_id = operation.id.as_ref().filter(|id| !id.contains('$'));
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);
-        let of_this_version = operation.version.is_none_or(|version| version.0 == run.version);
-        match (&operation.id, request_id) {
-            (Some(id), _) if !id.contains('$') => *id == run.id && fits(operation, run),
-            // Whoever asks for an id that attempts share is told of the last one.
-            (Some(_), Some(request_id)) if request_id == accepted.request_id => {
-                let mut same =
-                    runs.clone().filter(|it| (it.kind, it.version) == (run.kind, run.version));
-                same.any(|run| fits(operation, run))
-            }
-            (Some(_) | None, Some(request_id)) => {
-                request_id == accepted.request_id && fits(operation, run)
-            }
-            (Some(_) | None, None) => of_this_version && fits(operation, run),
+        let version = operation.version.map(|version| version.0);
+        if request_id == Some(&accepted.request_id) {
+            // Where another hand has tried anew before golive looked, that may be taken for it.
+            let mut again = again.clone().filter(|run| own_id.is_none_or(|id| *id == run.id));
+            again.any(|run| fits(operation, run))
+        } else if let Some(id) = own_id {
+            *id == run.id && fits(operation, run)
+        } else {
+            let may_be_it = request_id.is_none() && version.is_none_or(|it| it == run.version);
+            may_be_it && fits(operation, run)
         }
     })
 }

@@ -77,6 +77,20 @@ pub(crate) struct Run {
     pub(crate) only: Option<usize>,
     pub(crate) wait: Waiting,
     pub(crate) lock_timeout: Duration,
+    /// What must hold before anything is sent.
+    pub(crate) bounds: Bounds,
+}
+
+/// `--max-changes` and `--expect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bounds {
+    None,
+    /// No more requests than this.
+    Most(usize),
+    /// The change set was reviewed just before.
+    Reviewed,
+    /// Another change set was reviewed.
+    OtherReviewed,
 }
 
 /// How long a run lasts.
@@ -96,6 +110,8 @@ pub(crate) struct Weather {
     pub(crate) files: u32,
     /// How many of a thousand effects the process dies at.
     pub(crate) crashes: u32,
+    /// How many of a thousand effects the user asks the process to stop at.
+    pub(crate) stops: u32,
     /// The longest an ordinary answer takes.
     pub(crate) latency: Duration,
     /// Which kinds of fault there are in this play: one bit each.
@@ -134,7 +150,7 @@ impl Manifest {
     }
 }
 
-const STARTS: [&str; 13] = [
+const STARTS: [&str; 14] = [
     "",
     "",
     "previewVersion: 2",
@@ -142,6 +158,7 @@ const STARTS: [&str; 13] = [
     "previewVersion: 2, liveVersion: 1",
     "previewVersion: 2, liveVersion: 1",
     "previewVersion: 2, liveVersion: 2, status: Succeeded",
+    "previewVersion: 2, liveVersion: 1, status: Succeeded",
     "status: NeverPublished",
     "status: Running, operation: golive, previewVersion: 2, liveVersion: 1",
     "status: Running, operation: publish, previewVersion: 2",
@@ -244,6 +261,13 @@ fn round(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Round {
                 Waiting::ToTheEnd,
             ]),
             lock_timeout: throws.time(Duration::from_mins(10)),
+            bounds: match throws.number(16) {
+                0 => Bounds::Most(0),
+                1 => Bounds::Most(1),
+                2 => Bounds::Reviewed,
+                3 => Bounds::OtherReviewed,
+                _ => Bounds::None,
+            },
         })
         .collect();
     let pauses = [Duration::ZERO, Duration::from_secs(5), Duration::from_mins(40)];
@@ -274,7 +298,7 @@ fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
 impl Weather {
     /// Nothing goes wrong by itself.
     pub(crate) const FAIR: Self =
-        Self { requests: 0, files: 0, crashes: 0, latency: Duration::ZERO, kinds: 0 };
+        Self { requests: 0, files: 0, crashes: 0, stops: 0, latency: Duration::ZERO, kinds: 0 };
 }
 
 fn weather(dice: Dice) -> Weather {
@@ -285,6 +309,7 @@ fn weather(dice: Dice) -> Weather {
         crashes: *throws.pick(&[0, 5, 20, 20, 60]),
         latency: *throws.pick(&[Duration::ZERO, Duration::from_millis(60), Duration::from_secs(4)]),
         kinds: throws.0.u32(..) | throws.0.u32(..),
+        stops: *throws.pick(&[0, 0, 0, 10, 40]),
     }
 }
 

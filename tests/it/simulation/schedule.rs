@@ -42,6 +42,8 @@ pub(crate) enum Crash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Crash(Crash, When),
+    /// The user asks the process to stop; the effect itself is done.
+    Stop,
     /// No connection is made.
     NoConnection,
     /// The connection is reset.
@@ -86,7 +88,8 @@ impl Fault {
             | Self::Answer(_, _, when)
             | Self::Html(_, when) => when,
             Self::NoConnection => When::Before,
-            Self::Late(_)
+            Self::Stop
+            | Self::Late(_)
             | Self::Slow(_)
             | Self::SlowAnswer(_)
             | Self::OtherJson
@@ -202,6 +205,9 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
         // What golive is about is one request in many: half of all that goes wrong meets it.
         Effect::Post => (weather.requests * 4).min(700),
     };
+    if throws.per_mille(weather.stops) {
+        return Some(Fault::Stop);
+    }
     if !throws.per_mille(share) {
         return None;
     }

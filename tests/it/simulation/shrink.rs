@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::laws::Law;
 use super::mutants::Mutant;
 use super::play::{Played, play};
-use super::scenario::{Scenario, Waiting};
+use super::scenario::{Bounds, Scenario, Waiting};
 use super::schedule::{Fault, Point, Record, Source};
 
 /// A failing play, and what makes it fail.
@@ -45,6 +45,9 @@ impl Failure {
                 without(&|it| {
                     it.scenario.rounds[round].runs.remove(run);
                 });
+                if self.scenario.rounds[round].runs[run].bounds != Bounds::None {
+                    without(&|it| it.scenario.rounds[round].runs[run].bounds = Bounds::None);
+                }
                 if self.scenario.rounds[round].runs[run].wait != Waiting::Once {
                     without(&|it| it.scenario.rounds[round].runs[run].wait = Waiting::Once);
                 }

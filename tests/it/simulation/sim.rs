@@ -1,24 +1,25 @@
 //! One play's world: the marketplace, the files, the schedule, the laws; and its processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use golive::changes::Policy;
+use golive::changes::{ChangeSet, Decision, Hold, Policy};
 use golive::clock::{Clock as _, RuntimeClock};
 use golive::emulator::{Emulator, Hand, Seed};
 use golive::manifest::Loaded;
 use golive::marketplace::OfferId;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
 use super::files::Files;
 use super::laws::{Law, Laws, Violation};
-use super::scenario::{Event, Manifest, Scenario, name};
+use super::scenario::{Bounds, Event, Manifest, Scenario, name};
 use super::schedule::{Crash, Effect, Fault, Point, Schedule};
 use crate::place::STATUS;
 
@@ -39,14 +40,76 @@ pub(crate) struct Process {
     pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Loaded>>>,
     pub(crate) policy: Policy,
     dead: AtomicBool,
+    /// Canceled when the user asks to stop.
+    pub(crate) stop: CancellationToken,
+    /// At what effect, and when.
+    stopped: Mutex<Option<(Effect, Timestamp)>>,
+    /// How many golives may be accepted from it.
+    pub(crate) most: Option<usize>,
+    /// The offers that may be launched, where that was reviewed.
+    reviewed: Mutex<Option<BTreeSet<OfferId>>>,
+    /// How many were.
+    pub(crate) accepted: AtomicUsize,
     /// Rings when it dies.
     pub(crate) bell: Notify,
 }
 
 impl Process {
-    pub(crate) fn new(number: u32, policy: Policy) -> Self {
-        let (desired, dead, bell) = (Mutex::default(), AtomicBool::new(false), Notify::new());
-        Self { number, desired, policy, dead, bell }
+    pub(crate) fn new(number: u32, policy: Policy, bounds: Bounds) -> Self {
+        let most = match bounds {
+            Bounds::None | Bounds::Reviewed => None,
+            Bounds::Most(most) => Some(most),
+            Bounds::OtherReviewed => Some(0),
+        };
+        Self {
+            number,
+            desired: Mutex::default(),
+            policy,
+            dead: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            stopped: Mutex::default(),
+            most,
+            reviewed: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            bell: Notify::new(),
+        }
+    }
+
+    /// Whether a request that starts something may leave at all.
+    pub(crate) fn may_post(&self, now: Timestamp) -> Result<(), String> {
+        // KNOWN: who stops it while the intent is being written stops it too late.
+        let in_vain = *self.stopped.lock().unwrap() == Some((Effect::File, now));
+        if self.stop.is_cancelled() && !in_vain {
+            return Err("although the user asked to stop".to_owned());
+        }
+        match self.most {
+            Some(0) => Err("although nothing may be changed".to_owned()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A change set was reviewed: nothing else may be sent.
+    pub(crate) fn review(&self, changes: &ChangeSet) {
+        let foreseen = changes.changes.iter().filter(|change| {
+            let waits = matches!(change.decision, Decision::Held(Hold::WaitingForDependency(_)));
+            change.decision.is_trigger() || waits
+        });
+        let offers = foreseen.map(|change| change.offer.clone()).collect();
+        *self.reviewed.lock().unwrap() = Some(offers);
+    }
+
+    /// Whether an offer's launch was foreseen, where that matters.
+    pub(crate) fn is_foreseen(&self, offer: &OfferId) -> bool {
+        self.reviewed.lock().unwrap().as_ref().is_none_or(|offers| offers.contains(offer))
+    }
+
+    /// One more golive was accepted from it.
+    pub(crate) fn has_started(&self) -> Result<(), String> {
+        let accepted = self.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+        match self.most {
+            Some(most) if accepted > most => Err(format!("{accepted} are accepted, not {most}")),
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -187,6 +250,10 @@ impl Sim {
             // Nothing has changed of late, so that there is nothing old to show.
             self.schedule().fired.remove(&point);
             fault = None;
+        }
+        if fault == Some(Fault::Stop) {
+            process.stopped.lock().unwrap().get_or_insert((effect, self.now()));
+            process.stop.cancel();
         }
         self.say(|| match fault {
             Some(fault) => format!("{point}: {fault:?}"),
