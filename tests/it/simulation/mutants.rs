@@ -63,16 +63,14 @@ impl Mutant {
     pub(crate) fn breaks(self) -> &'static [Law] {
         match self {
             Self::Nothing => &[],
-            Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
-            Self::IntentAfterPost => &[Law::NeverTwice, Law::NeverLost],
-            Self::NoFlush => &[Law::TrueStatus],
-            Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
-            Self::Trusts200 => &[Law::TrueStatus],
-            Self::NoLock => &[Law::NeverTwice],
+            Self::NoFlush | Self::Trusts200 => &[Law::TrueStatus],
+            Self::NoLock | Self::NoSettling | Self::IgnoresETags => &[Law::NeverTwice],
             Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
-            Self::NoSettling => &[Law::NeverTwice],
-            Self::IgnoresETags => &[Law::NeverTwice],
-            Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost],
+            Self::IntentAfterPost | Self::NoFolderFlush | Self::DropsUnlocated => {
+                &[Law::NeverTwice, Law::NeverLost]
+            }
+            // The second request is refused, and what came of the first one is not looked for.
+            Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
         }
     }
 

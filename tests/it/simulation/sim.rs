@@ -42,8 +42,8 @@ pub(crate) struct Process {
     dead: AtomicBool,
     /// Canceled when the user asks to stop.
     pub(crate) stop: CancellationToken,
-    /// At what effect, and when.
-    stopped: Mutex<Option<(Effect, Timestamp)>>,
+    /// When that was.
+    stopped: Mutex<Option<Timestamp>>,
     /// How many golives may be accepted from it.
     pub(crate) most: Option<usize>,
     /// The offers that may be launched, where that was reviewed.
@@ -77,8 +77,8 @@ impl Process {
 
     /// Whether a request that starts something may leave at all.
     pub(crate) fn may_post(&self, now: Timestamp) -> Result<(), String> {
-        // KNOWN: who stops it while the intent is being written stops it too late.
-        let in_vain = *self.stopped.lock().unwrap() == Some((Effect::File, now));
+        // KNOWN: once an intent is being written, nobody looks whether the user asked to stop.
+        let in_vain = *self.stopped.lock().unwrap() == Some(now);
         if self.stop.is_cancelled() && !in_vain {
             return Err("although the user asked to stop".to_owned());
         }
@@ -252,7 +252,7 @@ impl Sim {
             fault = None;
         }
         if fault == Some(Fault::Stop) {
-            process.stopped.lock().unwrap().get_or_insert((effect, self.now()));
+            process.stopped.lock().unwrap().get_or_insert(self.now());
             process.stop.cancel();
         }
         self.say(|| match fault {
