@@ -252,7 +252,7 @@ impl Laws {
             self.accepted.entry(offer.to_owned()).or_default().push(accepted);
         }
         if let Some(previous) = before.last_golive(run.version) {
-            self.may_be_repeated(offer, previous, digest.as_ref())?;
+            self.may_be_repeated(process, offer, previous, digest.as_ref())?;
         }
         match sent {
             Some(Sent { version, .. }) if version != run.version => Err(format!(
@@ -267,6 +267,7 @@ impl Laws {
     /// was asked for, or the manifest is another one since.
     fn may_be_repeated(
         &self,
+        process: &Process,
         offer: &str,
         previous: &Run,
         digest: Option<&String>,
@@ -276,15 +277,29 @@ impl Laws {
             return Err(format!("{again}, and the first one is {:?}", previous.ending));
         }
         let attempt = &self.attempts[&previous.id];
-        let asked = self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
+        // What another hand tries in vain while a run is asked to retry need not be seen as its own.
+        let asks = process.policy.retries(&offer.parse().unwrap()) && attempt.digest.is_none();
+        let asked = asks || self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
         let changed = match self.made_for(offer, &previous.id) {
             Some(known) => Some(known) != digest,
             None => self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at),
         };
-        if !asked && !changed {
+        if !asked && !changed && !self.is_taken_for_another(offer, &previous.id, digest) {
             return Err(format!("{again}, and nobody asked for it"));
         }
         Ok(())
+    }
+
+    /// KNOWN: an attempt that was found instead of a request whose answer was lost is taken for that
+    /// request, and so for what the manifest said when that was sent, however long ago.
+    fn is_taken_for_another(&self, offer: &str, id: &str, digest: Option<&String>) -> bool {
+        let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
+        let mut known = record.into_iter().flat_map(|it| it.history.iter().chain(&it.operation));
+        known.any(|operation| {
+            operation.id.as_deref() == Some(id)
+                && operation.request_id.is_some()
+                && Some(&operation.manifest_digest) != digest
+        })
     }
 
     /// The manifest that an attempt was made for, where golive knows it.

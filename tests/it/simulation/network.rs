@@ -180,6 +180,15 @@ impl Wire {
         } else {
             Response::new(Bytes::new())
         };
+        self.answer(fault, honest).await
+    }
+
+    /// What comes back instead of the honest answer.
+    async fn answer(
+        &self,
+        fault: Fault,
+        honest: Response<Bytes>,
+    ) -> Result<Response<Bytes>, TransportError> {
         match fault {
             Fault::Crash(crash, _) => {
                 self.sim.crash(&self.process, crash);

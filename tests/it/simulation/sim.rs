@@ -335,7 +335,10 @@ impl Sim {
             Event::Edit(offer, manifest) => {
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
                 let effects = self.schedule().effects;
-                self.laws().edited(name(*offer), effects);
+                // What waits for it waits for nothing while it has no manifest.
+                for changed in [*offer, offer + 1] {
+                    self.laws().edited(name(changed), effects);
+                }
             }
             Event::RotateToken => *self.token.lock().unwrap() += 1,
             Event::ForgetStatus => {
