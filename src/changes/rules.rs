@@ -201,7 +201,12 @@ impl Case<'_> {
             }
             OfferStatus::NeverPublished | OfferStatus::Unknown(_) => Ok(None),
             OfferStatus::Succeeded | OfferStatus::Published => {
-                let live = self.newest_is_live()?.or(self.known_live()).map(Place::AlreadyLive);
+                // Which version it is makes no difference to what is to be done: nothing.
+                let live = match self.known_live() {
+                    Some(live) => Some(live),
+                    None => self.newest_is_live()?,
+                };
+                let live = live.map(Place::AlreadyLive);
                 Ok(Some(live.unwrap_or(Place::Preview(self.observed.version))))
             }
             OfferStatus::NotStarted

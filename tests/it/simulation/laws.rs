@@ -290,8 +290,9 @@ impl Laws {
         Ok(())
     }
 
-    /// KNOWN: an attempt that was found instead of a request whose answer was lost is taken for that
-    /// request, and so for what the manifest said when that was sent, however long ago.
+    /// Whether the record takes an attempt for golive's own, of another manifest: what is found in
+    /// the place of a request without an answer can't be told from what came of it, however long
+    /// ago that was.
     fn is_taken_for_another(&self, offer: &str, id: &str, digest: Option<&String>) -> bool {
         let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
         let mut known = record.into_iter().flat_map(|it| it.history.iter().chain(&it.operation));

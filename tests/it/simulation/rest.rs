@@ -103,7 +103,7 @@ impl AtRest<'_> {
     fn nothing_accepted_is_lost(&self) -> Result<(), String> {
         let Self { laws, offer, truth, record, .. } = self;
         for accepted in laws.accepted.get(*offer).into_iter().flatten() {
-            if !is_on_record(record, accepted, truth) && !is_overlooked(&accepted.id, truth) {
+            if !is_on_record(record, accepted, truth) {
                 let run = truth.runs.iter().find(|run| run.id == accepted.id);
                 let record = brief(record);
                 return Err(format!("{offer}: the accepted {run:?} was lost: {record}"));
@@ -120,11 +120,7 @@ impl AtRest<'_> {
         });
         let stands = truth.last_golive(version).is_some_and(|last| self.stands(last));
         let excused = stands || publish_failed || record.reason == Reason::Refused;
-        // KNOWN: of an offer that is in sync because a pin names what is live, the record takes the
-        // live version for the one in preview, and believes it once the pin is gone.
-        let seen = record.observed.as_ref().and_then(|seen| seen.preview_version);
-        let mistaken = record.phase == Phase::Live && seen.is_some_and(|seen| seen.0 < version);
-        if self.is_wanted(version) && !excused && !mistaken {
+        if self.is_wanted(version) && !excused {
             return Err(format!(
                 "{offer}: the launch of version {version} is lost: {}",
                 brief(record)
@@ -198,16 +194,6 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
     file.offers.iter().map(of).collect()
 }
 
-/// KNOWN: whoever looks for what came of a request and finds something else under way forgets a
-/// golive that ended badly before that.
-fn is_overlooked(id: &str, truth: &Truth) -> bool {
-    let mut since = truth.runs.iter().skip_while(|run| run.id != id);
-    let ended_badly = since
-        .next()
-        .is_some_and(|run| matches!(run.ending, Some(Ending::Failed | Ending::Canceled)));
-    ended_badly && since.any(|run| run.kind == Kind::Publish)
-}
-
 /// Whether an accepted golive is on record with its true ending: by its id or, where the record has
 /// none that is its own, by its request or version.
 fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> bool {
@@ -218,13 +204,7 @@ fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> boo
         let own_id = operation.id.as_ref().filter(|id| !id.contains('$'));
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);
         let version = operation.version.map(|version| version.0);
-        // KNOWN: one without an id that another operation follows is never said to have ended.
-        let is_left_running = operation.id.is_none()
-            && !operation.status.is_finished()
-            && record.history.contains(operation);
-        if request_id == Some(&accepted.request_id) && is_left_running {
-            true
-        } else if request_id == Some(&accepted.request_id) {
+        if request_id == Some(&accepted.request_id) {
             // Where another hand has tried anew before golive looked, that may be taken for it.
             let mut again = again.clone().filter(|run| own_id.is_none_or(|id| *id == run.id));
             again.any(|run| fits(operation, run))

@@ -42,8 +42,6 @@ pub(crate) struct Process {
     dead: AtomicBool,
     /// Canceled when the user asks to stop.
     pub(crate) stop: CancellationToken,
-    /// When that was.
-    stopped: Mutex<Option<Timestamp>>,
     /// How many golives may be accepted from it.
     pub(crate) most: Option<usize>,
     /// The offers that may be launched, where that was reviewed.
@@ -67,7 +65,6 @@ impl Process {
             policy,
             dead: AtomicBool::new(false),
             stop: CancellationToken::new(),
-            stopped: Mutex::default(),
             most,
             reviewed: Mutex::default(),
             accepted: AtomicUsize::new(0),
@@ -76,10 +73,8 @@ impl Process {
     }
 
     /// Whether a request that starts something may leave at all.
-    pub(crate) fn may_post(&self, now: Timestamp) -> Result<(), String> {
-        // KNOWN: once an intent is being written, nobody looks whether the user asked to stop.
-        let in_vain = *self.stopped.lock().unwrap() == Some(now);
-        if self.stop.is_cancelled() && !in_vain {
+    pub(crate) fn may_post(&self) -> Result<(), String> {
+        if self.stop.is_cancelled() {
             return Err("although the user asked to stop".to_owned());
         }
         match self.most {
@@ -252,7 +247,6 @@ impl Sim {
             fault = None;
         }
         if fault == Some(Fault::Stop) {
-            process.stopped.lock().unwrap().get_or_insert(self.now());
             process.stop.cancel();
         }
         self.say(|| match fault {
