@@ -27,6 +27,12 @@ impl Moment {
         intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
     }
 
+    /// When what came of an intent's request shows, wherever it was under way until then.
+    #[must_use]
+    pub fn settles_at(&self, intent: &Intent) -> Option<Timestamp> {
+        intent.at.checked_add(self.longest_request).ok()?.checked_add(self.settle).ok()
+    }
+
     /// Whether what came of an intent's request would show by now.
     #[must_use]
     pub fn has_settled(&self, intent: &Intent) -> bool {

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
             // What was committed meanwhile counts: an offer may have been suspended.
             setting = Setting::new(&args.paths, globals)?;
         }
-        status::refuse_read_only(&setting.status_path).map_err(CommandError::failed)?;
+        status::refuse_unfit(&setting.status_path).map_err(CommandError::failed)?;
         let store = StatusStore::open(
             setting.status_path.clone(),
             Arc::new(RealDisk),
@@ -97,7 +97,9 @@ fn reconciler(
 fn exit_code(outcome: &Outcome, args: &Apply) -> u8 {
     if outcome.problems() > 0 {
         PROBLEM
-    } else if outcome.running() > 0 && (args.wait.is_some() || args.detailed_exitcode) {
+    } else if outcome.interrupted
+        || outcome.running() > 0 && (args.wait.is_some() || args.detailed_exitcode)
+    {
         RUNNING
     } else {
         OK

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
+use super::pass::reached;
 use super::{Job, Reconciler, RunError, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen};
 use crate::marketplace::{
@@ -74,6 +75,15 @@ impl Reconciler {
             tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");
         }
         command == FollowCommand::AskOffer
+    }
+
+    /// The same, unless the time to wait is up before there is an answer.
+    pub(super) async fn poll_in_time(&self, offer: &OfferId, deadline: Option<Instant>) -> bool {
+        tokio::select! {
+            biased;
+            is_due = self.poll_once(offer) => is_due,
+            () = reached(deadline) => false,
+        }
     }
 
     /// Asks for an operation; `None` where the offer shows no more than that it does not run.
@@ -205,12 +215,6 @@ impl Reconciler {
         let window = self.settings.intervals.first.min(GATHERING);
         loop {
             let until = [deadline, gathering].into_iter().flatten().min();
-            let time_is_up = async {
-                match until {
-                    Some(until) => tokio::time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
@@ -224,7 +228,7 @@ impl Reconciler {
                     Some(false) => {}
                     None => return Ok(gathering.is_some()),
                 },
-                () = time_is_up => return Ok(gathering.is_some()),
+                () = reached(until) => return Ok(gathering.is_some()),
             }
         }
     }

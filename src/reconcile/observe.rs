@@ -146,6 +146,12 @@ impl Observer {
         })
     }
 
+    /// Whether the list of operations says that one has ended, whose id is its own.
+    async fn is_listed_as_over(&self, offer: &OfferId, id: &str) -> bool {
+        let listed = self.submissions(offer).await.unwrap_or_default();
+        !id.contains('$') && listed.iter().any(|it| it.id == id && it.state.is_finished())
+    }
+
     async fn ask(&self, offer: &OfferId, question: &Question) -> Result<Answer, MarketplaceError> {
         match question {
             Question::Status => Ok(Answer::Status(self.marketplace.status(offer).await?)),
@@ -163,6 +169,10 @@ impl Observer {
                         Ok(Answer::Operation(OperationSeen::Known(Box::new(polled.operation))))
                     }
                     Err(error) if is_expired(&error) => {
+                        Ok(Answer::Operation(OperationSeen::Expired))
+                    }
+                    // One that can't be read may be listed as over; then the list is asked for the rest.
+                    Err(_) if self.is_listed_as_over(offer, &reference.id).await => {
                         Ok(Answer::Operation(OperationSeen::Expired))
                     }
                     Err(error) => Err(error),

@@ -65,12 +65,15 @@ impl Reconciler {
             self.add_fresh_answers(&mut observed);
             self.observer.settle(observed, &job.desired, &recorded, policy, moment).await
         };
+        // One pass is made in any case, however short a time there is to wait.
+        let deadline_of_questions = deadline.filter(|_| run.planned.is_some());
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => {
                 self.reporter.report(&Event::Stopping);
                 return Ok(false);
             }
+            () = reached(deadline_of_questions) => return Ok(false),
             seen = observing => seen,
         };
         let input = Input {
@@ -98,7 +101,7 @@ impl Reconciler {
         let running = changes.changes.iter().filter(|it| it.decision.tracked().is_some());
         policy.attempted.extend(running.map(|change| change.offer.clone()));
         let mut again = self.trigger_all(job, policy, run, &triggers, &observed, deadline).await;
-        again |= self.poll_adopted(&changes).await;
+        again |= self.poll_adopted(&changes, deadline).await;
         self.store.commit().await?;
         Ok(again)
     }
@@ -199,7 +202,7 @@ impl Reconciler {
     }
 
     /// Polls the operations that were adopted just now, once.
-    async fn poll_adopted(&self, changes: &ChangeSet) -> bool {
+    async fn poll_adopted(&self, changes: &ChangeSet, deadline: Option<Instant>) -> bool {
         let adopted = changes.changes.iter().filter(|change| {
             change.decision.tracked().is_some_and(|tracked| {
                 tracked.origin != Origin::Recorded
@@ -207,7 +210,7 @@ impl Reconciler {
             })
         });
         let polls = futures_util::stream::iter(adopted)
-            .map(|change| self.poll_once(&change.offer))
+            .map(|change| self.poll_in_time(&change.offer, deadline))
             .buffer_unordered(self.settings.concurrency.max(1));
         // All of them, also after one has ended.
         polls.fold(false, |any, ended| async move { any | ended }).await
@@ -226,6 +229,14 @@ impl Reconciler {
             triggered: run.triggered,
             interrupted: self.stop.is_cancelled(),
         }
+    }
+}
+
+/// Waits for a time; for ever, where there is none.
+pub(super) async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,6 +8,7 @@ use super::heard::{adopt, adopt_failure, adopt_outcome, end_operation};
 use crate::changes::{Block, Change, Decision, Hold, Moment, Observation, Origin, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::OperationKind;
+use crate::marketplace::portal::MAX_RETRY_AFTER;
 use crate::operation::Standstill;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
@@ -98,8 +99,11 @@ pub(super) fn decided(
         let decision = &change.decision;
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
     }
-    let is_done = record.intent.as_ref().is_some_and(|intent| change.decision.achieves(intent));
-    if record.intent.is_some() && record.phase != Phase::InProgress && !is_done {
+    if let Some(intent) = &record.intent
+        && record.phase != Phase::InProgress
+        && !change.decision.achieves(intent)
+    {
+        record.next_check_at = moment.settles_at(intent);
         set_pending(record, moment.now);
     }
 }
@@ -286,10 +290,12 @@ pub(super) fn stopped(
     set_phase(record, phase, reason, why, now);
 }
 
-/// A duration as people write it, to the second.
-pub(super) fn spell(duration: Duration) -> String {
-    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    format!("{:#}", jiff::SignedDuration::from_secs(seconds))
+/// The pause that the marketplace asks for, as people write it, to the second. The longest stands
+/// for all that are longer.
+pub(super) fn spell(pause: Duration) -> String {
+    let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
+    let at_least = if pause >= MAX_RETRY_AFTER { "at least " } else { "" };
+    format!("{at_least}{:#}", jiff::SignedDuration::from_secs(seconds))
 }
 
 /// The offer changed under every try.

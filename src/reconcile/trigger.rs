@@ -122,9 +122,9 @@ impl Reconciler {
         let mut revised = None;
         loop {
             let command = match next {
-                Next::Follow(sent) => return self.follow_sent(target, &sent).await,
+                Next::Follow(sent) => return self.follow_sent(target, &sent, deadline).await,
                 Next::Stop(Standstill::ObserveAgain(_)) if revised.is_some() => {
-                    return self.revise(target, revised).await;
+                    return self.revise(target, revised, deadline).await;
                 }
                 Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
                 Next::Do(command) => command,
@@ -309,23 +309,33 @@ impl Reconciler {
     }
 
     /// Writes down what the offer turned out to be, instead of asking a list that lags behind.
-    async fn revise(&self, target: &Target<'_>, revised: Option<Revised>) -> Triggered {
+    async fn revise(
+        &self,
+        target: &Target<'_>,
+        revised: Option<Revised>,
+        deadline: Option<Instant>,
+    ) -> Triggered {
         let Some(Revised { change, observation }) = revised else {
             return Triggered::Changed(None);
         };
         self.write_down(target.job, &change, Some(&Seen::Offer(Box::new(observation))));
         self.flush(&change.offer).await;
         let runs = change.decision.tracked().is_some();
-        let ended = runs && self.poll_once(&change.offer).await;
+        let ended = runs && self.poll_in_time(&change.offer, deadline).await;
         Triggered::Revised { ended }
     }
 
-    async fn follow_sent(&self, target: &Target<'_>, sent: &Sent) -> Triggered {
+    async fn follow_sent(
+        &self,
+        target: &Target<'_>,
+        sent: &Sent,
+        deadline: Option<Instant>,
+    ) -> Triggered {
         let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
         if over {
             return Triggered::Over;
         }
-        if self.poll_once(&target.change.offer).await {
+        if self.poll_in_time(&target.change.offer, deadline).await {
             Triggered::Over
         } else {
             Triggered::Running

@@ -20,10 +20,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// How many offers need a person: failed, blocked, in doubt, or not to be asked about.
+    /// How many offers need a person: failed, blocked, in doubt, or not to be asked about. What the
+    /// user has stopped before it was sent, or its answer was understood, is not among them.
     #[must_use]
     pub fn problems(&self) -> usize {
-        self.records.values().filter(|record| is_problem(record)).count()
+        let stopped = |it: &OfferRecord| self.interrupted && it.phase == Phase::Triggering;
+        let records = self.records.values().filter(|record| !stopped(record));
+        records.filter(|record| is_problem(record)).count()
     }
 
     /// How many operations still run.

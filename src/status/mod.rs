@@ -15,4 +15,4 @@ pub use record::{
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};
-pub use store::{Edited, StatusStore, StoreError, parse, read, refuse_read_only, to_bytes};
+pub use store::{Edited, StatusStore, StoreError, parse, read, refuse_unfit, to_bytes};

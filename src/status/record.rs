@@ -2,10 +2,12 @@
 //! what is written has its keys sorted.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::phase::{Phase, Reason};
 use super::steps::{current_step, place};
@@ -18,6 +20,35 @@ use crate::marketplace::{
 /// The version of the file's format that this golive reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Offers by their names. One that stands there twice, as after a merge gone wrong, is an error: the
+/// later would hide the other one's intent.
+fn each_once<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<OfferId, OfferRecord>, D::Error> {
+    struct Offers;
+
+    impl<'de> Visitor<'de> for Offers {
+        type Value = BTreeMap<OfferId, OfferRecord>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("offers by their names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut offers = BTreeMap::new();
+            while let Some((offer, record)) = entries.next_entry::<OfferId, OfferRecord>()? {
+                if offers.contains_key(&offer) {
+                    return Err(A::Error::custom(format!("{offer} stands there twice")));
+                }
+                offers.insert(offer, record);
+            }
+            Ok(offers)
+        }
+    }
+
+    deserializer.deserialize_map(Offers)
+}
+
 /// How many finished operations an offer's history keeps.
 pub const HISTORY_LENGTH: usize = 10;
 
@@ -27,6 +58,7 @@ pub const HISTORY_LENGTH: usize = 10;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusFile {
     /// Every offer, by its name (`publisher/offer`).
+    #[serde(deserialize_with = "each_once")]
     pub offers: BTreeMap<OfferId, OfferRecord>,
     /// The version of this format.
     pub schema: u32,
@@ -80,15 +112,6 @@ impl OfferRecord {
     #[must_use]
     pub fn running(&self) -> Option<&OperationRecord> {
         self.operation.as_ref().filter(|operation| !operation.status.is_finished())
-    }
-
-    /// Brings what an early file has in another place to where it belongs.
-    pub(super) fn move_refusal(&mut self) {
-        let Some(error) = &mut self.error else { return };
-        if let Some(refused) = error.refused.take() {
-            let message = error.message.clone();
-            self.refused.get_or_insert(RefusedRecord { message, ..refused });
-        }
     }
 
     /// Puts a new operation in the place of the present one, which goes to the history. The same
@@ -301,17 +324,13 @@ pub struct ErrorRecord {
     pub at: Timestamp,
     /// What, as a sentence; then what to do about it, where golive knows.
     pub message: String,
-    /// Where early files have it; [`OfferRecord::refused`] is its place.
-    #[serde(default, skip_serializing)]
-    #[schemars(skip)]
-    pub(super) refused: Option<RefusedRecord>,
 }
 
 impl ErrorRecord {
     /// What went wrong, and when (UTC).
     #[must_use]
     pub fn new(at: Timestamp, message: String) -> Self {
-        Self { at, message, refused: None }
+        Self { at, message }
     }
 }
 
@@ -327,7 +346,6 @@ pub struct RefusedRecord {
     /// The digest of the manifest for which it was sent.
     pub manifest_digest: String,
     /// What the marketplace said, as a sentence.
-    #[serde(default)]
     pub message: String,
     /// The version it was for.
     pub version: Version,

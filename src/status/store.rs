@@ -17,7 +17,7 @@ pub enum StoreError {
     /// The file is not what golive writes. It is left as it is.
     #[error(
         "{}:{line}:{column}: the status file is broken: {what}; mend it or move it away \
-         (golive then asks the marketplace again; nothing is launched twice)",
+         (golive then asks the marketplace again, and knows of no launch that was in doubt)",
         path.display()
     )]
     Broken {
@@ -50,6 +50,16 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// It is a link, a folder, a pipe or a device.
+    #[error(
+        "the status file {} is no regular file, and golive would put one in its place; name the \
+         file itself with --status",
+        path.display()
+    )]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// Somebody marked it read-only.
     #[error(
         "the status file {} is read-only, and nothing is sent without it; make it writable, or \
@@ -62,7 +72,7 @@ pub enum StoreError {
     },
     /// The system refused to write it.
     #[error(
-        "cannot write the status file {}, and nothing is sent without it; make room for it and \
+        "cannot write the status file {}, and nothing more is sent without it; make room for it and \
          let golive write there",
         path.display()
     )]
@@ -82,11 +92,13 @@ pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreErr
     bytes.map(|bytes| parse(path, &bytes)).transpose()
 }
 
-/// Refuses a file that is marked read-only. It is replaced by renaming another one, which asks no
-/// permission of the file itself; but whoever marked it does not want it changed.
-pub fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
-    match std::fs::metadata(path) {
-        Ok(file) if file.permissions().readonly() => {
+/// Refuses a file that can't be replaced without harm: one that is marked read-only, and one that
+/// is no regular file. It is replaced by renaming another one, which asks no permission of the file
+/// itself, and would take the place of a link instead of changing what the link leads to.
+pub fn refuse_unfit(path: &Path) -> Result<(), StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => Err(StoreError::NoFile { path: path.to_owned() }),
+        Ok(found) if found.permissions().readonly() => {
             Err(StoreError::ReadOnly { path: path.to_owned() })
         }
         // What can't be looked at is told when it is read.
@@ -121,7 +133,6 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     if may_be_harmful(bytes) {
         file = cleaned(bytes).map_err(|error| broken(1, 1, clean_line(&error.to_string())))?;
     }
-    file.offers.values_mut().for_each(OfferRecord::move_refusal);
     Ok(file)
 }
 
@@ -334,23 +345,6 @@ mod tests {
     }
 
     #[test]
-    fn an_early_file_that_has_the_refusal_with_the_error_is_read() {
-        let mut file = StatusFile::empty(SystemClock.now());
-        let offer: OfferId = "contoso/vm".parse().unwrap();
-        file.offers.insert(offer.clone(), record());
-        let mut early = serde_json::to_value(&file).unwrap();
-        let entry = &mut early["offers"]["contoso/vm"];
-        let mut refused = entry.as_object_mut().unwrap().remove("refused").unwrap();
-        refused.as_object_mut().unwrap().remove("message");
-        entry["error"]["refused"] = refused;
-        let read = parse(Path::new("x"), early.to_string().as_bytes()).unwrap();
-        assert_eq!(read, file);
-        early["offers"]["contoso/vm"]["error"]["refused"] = serde_json::Value::Null;
-        let read = parse(Path::new("x"), early.to_string().as_bytes()).unwrap();
-        assert_eq!(read.offers[&offer].refused, None);
-    }
-
-    #[test]
     fn broken_and_newer_files_are_told_apart() {
         let path = Path::new("golive.status.json");
         let error = |text: &str| parse(path, text.as_bytes()).unwrap_err().to_string();
@@ -368,6 +362,10 @@ mod tests {
                 .contains("never in use")
         );
         assert!(error("\u{1b}[31m").contains("broken"));
+        let record = serde_json::to_string(&record()).unwrap();
+        let twice = format!("{{\"offers\": {{\"a/vm\": {record},\n \"A/VM\": {record}}}}}");
+        assert!(error(&twice).contains(":2:"), "{}", error(&twice));
+        assert!(error(&twice).contains("stands there twice"), "{}", error(&twice));
     }
 
     #[test]

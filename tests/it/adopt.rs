@@ -31,6 +31,19 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_operation_that_cannot_be_read_is_over_where_the_list_says_so() {
+    let lab = Lab::vm("{}");
+    lab.faults("[{path: '*/operations/*', count: 900, action: {status: 500}}]");
+    lab.once().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::InProgress, "nobody says that it has ended");
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.running()), (Phase::Live, None));
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_status_file_may_vanish_before_every_run() {
     let lab = Lab::vm("{previewVersion: 2, liveVersion: 1, stepTime: 10m}");
     for _ in 0..20 {

@@ -55,6 +55,23 @@ fn a_request_under_way_is_not_given_up() {
 }
 
 #[test]
+fn a_run_that_was_stopped_before_it_did_anything_does_not_succeed() {
+    for path in ["*/offers", "*/offers/a"] {
+        let place = Place::with_seed(&format!(
+            "{{offers: {{contoso/a: {{}}}}, faults: [{{path: '{path}', action: {{delay: 1h}}}}]}}"
+        ));
+        place.write("a.yaml", live("contoso/a", ""));
+        let child = place.start("apply --wait --timeout 1h");
+        place.until("it is asked", |place| {
+            place.requests().iter().any(|request| request.ends_with(path.trim_start_matches('*')))
+        });
+        send(&child, "-TERM");
+        place.ran(child).code(3);
+        assert_eq!(place.golives("contoso/a"), (0, 0));
+    }
+}
+
+#[test]
 fn a_killed_run_is_taken_up_by_the_next_one() {
     let place = Place::with_seed(
         "{stepTime: 20ms, offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 500ms, when: after}}]}",

@@ -117,6 +117,35 @@ fn a_folder_without_permission_to_write_sends_nothing() {
 }
 
 #[test]
+fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.write("elsewhere.json", "{}");
+    std::os::unix::fs::symlink("elsewhere.json", place.path(STATUS)).unwrap();
+    let (ran, requests) = place.requests_during(|| place.golive("apply --wait"));
+    ran.code(1).stdout("").stderr(
+        "error: the status file ./golive.status.json is no regular file, and golive would put one \
+         in its place; name the file itself with --status\n",
+    );
+    assert_eq!(requests, Vec::<String>::new());
+    assert_eq!(place.read("elsewhere.json"), "{}");
+}
+
+#[test]
+fn a_device_is_no_status_file() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("vm.yaml", live("contoso/vm", ""));
+    for line in ["apply", "plan", "status"] {
+        let ran = place.golive(&format!("{line} --status /dev/zero")).code(1);
+        assert!(
+            ran.stderr.contains("no regular file") || ran.stderr.contains("lock"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
 fn a_file_that_is_marked_read_only_is_not_replaced() {
     let place = Place::in_preview(&["vm"]);
     place.write("vm.yaml", manifest("contoso/vm", "preview", ""));

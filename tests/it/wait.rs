@@ -46,6 +46,20 @@ async fn a_wait_ends_when_its_time_is_up() {
     assert_eq!(lab.golives("contoso/vm"), (1, 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_marketplace_that_hangs_does_not_make_a_wait_longer() {
+    for hangs in ["*/operations/*", "*/submissions", "*/slot/*", "*/status"] {
+        let lab = Lab::vm("{stepTime: 1m}");
+        lab.faults(&format!("[{{path: '{hangs}', count: 90, action: {{delay: 50s}}}}]"));
+        let began = lab.now();
+        let wait = Wait::Until(Some(Duration::from_mins(3)));
+        lab.run(&Ask { wait, ..Ask::once() }).await.unwrap();
+        let took = lab.now().duration_since(began).as_secs();
+        assert!(took <= 180, "{hangs}: {took} s");
+        assert_eq!(lab.golives("contoso/vm"), (1, 1), "{hangs}: one pass is made");
+    }
+}
+
 /// When an operation of the offer was polled, in seconds since the first golive.
 fn polls(lab: &Lab) -> Vec<i64> {
     let journal = lab.emulator.journal();

@@ -176,14 +176,15 @@ impl Answer {
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
-    /// that are no text stand for themselves nowhere, whether the rest is read or left out.
+    /// that are no text stand for themselves nowhere, whether the rest is read or left out; nor do
+    /// escapes that are half a character, as where a message was cut.
     fn json_text(&self) -> Result<Cow<'_, str>, Failure> {
         let body = self.body.as_ref();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
         if body.is_empty() {
             return Err(self.broken("the body is empty"));
         }
-        Ok(String::from_utf8_lossy(body))
+        Ok(lenient::with_whole_characters(String::from_utf8_lossy(body)))
     }
 
     fn neither(&self, expected: &str, body: &[u8]) -> Failure {

@@ -1,6 +1,7 @@
 //! Reading JSON that may be anything: scalars of another type than expected, and lists of any
 //! length. Nothing is kept that is not used, for a small text can stand for a large value.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -10,6 +11,43 @@ use serde_json::{Number, Value, json};
 
 /// What golive reads of a definition.
 const TITLE: &str = "displayText";
+
+/// JSON in which every escape that is half of a character (`\\ud83d` without its other half, as where
+/// a text was cut inside of one) stands for U+FFFD. One of those would make the whole unreadable.
+pub(super) fn with_whole_characters(json: Cow<'_, str>) -> Cow<'_, str> {
+    let halves = halves(json.as_bytes());
+    if halves.is_empty() {
+        return json;
+    }
+    let mut bytes = json.into_owned().into_bytes();
+    for at in halves {
+        bytes[at..at + 6].copy_from_slice(b"\\ufffd");
+    }
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
+}
+
+/// Where the escapes are that are half of a character.
+fn halves(json: &[u8]) -> Vec<usize> {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut halves, mut at) = (Vec::new(), 0);
+    while let Some(next) = json[at..].iter().position(|byte| *byte == b'\\') {
+        at += next;
+        at += match unit(at) {
+            Some(0xd800..0xdc00) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => 12,
+            Some(0xd800..0xe000) => {
+                halves.push(at);
+                6
+            }
+            Some(_) => 6,
+            None => 2,
+        };
+        at = at.min(json.len());
+    }
+    halves
+}
 
 /// A value without parts; of one that has parts, only that it has.
 enum Scalar {

@@ -202,7 +202,7 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
     let offer = &mut poisoned["offers"]["contoso/vm"];
     let message = json!({"at": HARM, "level": HARM, "text": HARM});
     offer["message"] = json!(HARM);
-    offer["error"] = json!({"at": "2026-11-01T00:00:00Z", "message": HARM, "refused": null});
+    offer["error"] = json!({"at": "2026-11-01T00:00:00Z", "message": HARM});
     offer["observed"]["status"] = json!(HARM);
     offer["observed"]["changedTime"] = json!(HARM);
     offer["observed"]["etag"] = json!(HARM);

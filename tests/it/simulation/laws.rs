@@ -282,24 +282,25 @@ impl Laws {
         let asked = asks || self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
         let changed = match self.made_for(offer, &previous.id) {
             Some(known) => Some(known) != digest,
-            None => self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at),
+            None => {
+                self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at)
+                    || self.was_seen_before_an_edit(offer, &previous.id, digest)
+            }
         };
-        if !asked && !changed && !self.is_taken_for_another(offer, &previous.id, digest) {
+        if !asked && !changed {
             return Err(format!("{again}, and nobody asked for it"));
         }
         Ok(())
     }
 
-    /// Whether the record takes an attempt for golive's own, of another manifest: what is found in
-    /// the place of a request without an answer can't be told from what came of it, however long
-    /// ago that was.
-    fn is_taken_for_another(&self, offer: &str, id: &str, digest: Option<&String>) -> bool {
+    /// Whether golive found an attempt of another hand while it went by another manifest: by one that
+    /// it had read before an edit; or by that of a request without an answer, which what is found in
+    /// its place can't be told from, however long ago that was.
+    fn was_seen_before_an_edit(&self, offer: &str, id: &str, digest: Option<&String>) -> bool {
         let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
         let mut known = record.into_iter().flat_map(|it| it.history.iter().chain(&it.operation));
         known.any(|operation| {
-            operation.id.as_deref() == Some(id)
-                && operation.request_id.is_some()
-                && Some(&operation.manifest_digest) != digest
+            operation.id.as_deref() == Some(id) && Some(&operation.manifest_digest) != digest
         })
     }
 

@@ -118,6 +118,26 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn half_a_character_does_not_hide_the_rest() {
+    for (text, shown) in [
+        (r"cut \ud83d", "cut \u{fffd}"),
+        (r"\uDE00 cut", "\u{fffd} cut"),
+        (r"\ud83d\ude00 whole", "\u{1f600} whole"),
+        (r"\ud83d\ud83d\ude00", "\u{fffd}\u{1f600}"),
+        (r"no escape: \\ud83d", r"no escape: \ud83d"),
+        (r"\ud83d\\", r"�\"),
+    ] {
+        let body = format!(
+            r#"{{"status": "running", "messages": [{{"messageHtml": "{text}", "level": "error"}}]}}"#
+        );
+        let script = Script::new([answer(200, &body)]);
+        let operation = OperationRef { id: "op".to_owned(), location: None };
+        let polled = script.client().operation(&vm(), &operation).await.unwrap();
+        assert_eq!(polled.operation.messages[0].text, shown, "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_without_measure_is_none() {
     let offers = vec![r#"{"id":"vm"}"#; 100_001].join(",");
     let script = Script::new([answer(200, &format!("[{offers}]"))]);
