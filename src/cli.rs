@@ -42,7 +42,8 @@ Exit codes:
   1   an offer failed or is blocked, a manifest is invalid, the marketplace can't be reached,
       or the lock is held
   2   plan --detailed-exitcode: there are changes to make
-  3   operations still run: --wait ran out of time, or apply --detailed-exitcode
+  3   operations still run: --wait ran out of time, or apply --detailed-exitcode; or the run was
+      stopped before it was done
   64  the command line is wrong";
 
 /// What golive can do.
