@@ -37,18 +37,12 @@ pub(crate) fn ended(
     if operation.status.is_finished() {
         return Some(operation.status.clone());
     }
-    let seen = operation.id.as_ref().and_then(|id| observed.operations.get(id));
-    match (seen, operation.id.as_ref()) {
-        (Some(OperationSeen::Known(known)), _) => {
+    let Some(id) = &operation.id else { return ended_unseen(operation, observed, moment) };
+    match observed.operations.get(id)? {
+        OperationSeen::Known(known) => {
             Some(known.standing(&operation.kind)).filter(OperationStatus::is_finished)
         }
-        (Some(OperationSeen::Expired), Some(id)) => {
-            ended_unseen(operation, observed, Some(id), moment)
-        }
-        (None, Some(_)) => None,
-        (Some(OperationSeen::Expired) | None, None) => {
-            ended_unseen(operation, observed, None, moment)
-        }
+        OperationSeen::Expired => ended_unseen(operation, observed, moment),
     }
 }
 
@@ -67,12 +61,12 @@ fn is_about(operation: &OperationRecord, submission: &Submission) -> bool {
 
 /// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in
 /// due time: that is shown to a person and not repeated.
-fn ended_unseen(
+pub(crate) fn ended_unseen(
     operation: &OperationRecord,
     observed: &Observation,
-    id: Option<&String>,
     moment: Moment,
 ) -> Option<OperationStatus> {
+    let id = operation.id.as_ref();
     let mut submissions = observed.submissions.iter().flatten();
     if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
         return Some(submission.state.clone());

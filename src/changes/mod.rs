@@ -18,7 +18,7 @@ pub use change::{Change, ChangeSet, Standing, Summary};
 pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 pub use diff::diff;
-pub(crate) use facts::ended;
+pub(crate) use facts::{ended, ended_unseen};
 pub use moment::Moment;
 pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, came_of, newest};
 pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};

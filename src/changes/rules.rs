@@ -60,6 +60,9 @@ impl Case<'_> {
 
     /// Row 1: an operation runs, ours or not.
     fn running(&self) -> Result<Option<Tracked>, Question> {
+        if self.recorded.is_some_and(OfferRecord::has_loose_ends) {
+            self.submissions()?;
+        }
         let recorded = self.recorded.and_then(OfferRecord::running);
         if let Some(operation) = recorded
             && let Some(tracked) = self.recorded_running(operation)?

@@ -25,9 +25,14 @@ fn etag(text: &str) -> ETag {
     ETag(text.to_owned())
 }
 
+/// When looks are over.
+fn later() -> Timestamp {
+    start() + Duration::from_hours(1)
+}
+
 fn fresh(number: u8) -> Fresh {
     let request_id = RequestId::from_random([number; 16]);
-    Fresh { request_id, manifest_digest: format!("sha256:{number}") }
+    Fresh { at: later(), request_id, manifest_digest: format!("sha256:{number}") }
 }
 
 fn intent(at: Timestamp) -> Intent {
@@ -218,8 +223,8 @@ fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let event = Event::Looked { look, at, fresh: fresh.clone() };
     let (_, next) = step(trigger, event, PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
-    let own = Fresh { request_id: again.request_id, manifest_digest: again.manifest_digest };
-    assert_eq!((again.at, own), (at, fresh));
+    let Intent { at, request_id, manifest_digest, .. } = again;
+    assert_eq!(Fresh { at, request_id, manifest_digest }, fresh);
 }
 
 #[test]

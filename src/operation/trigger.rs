@@ -155,6 +155,8 @@ pub enum Look {
 /// What a new attempt at a request has of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fresh {
+    /// When it is made (UTC): once the look is over, which may have taken long.
+    pub at: Timestamp,
     /// Its id.
     pub request_id: RequestId,
     /// The digest of the manifest as it is now.
@@ -384,7 +386,7 @@ fn looked(
                 let why = format!("sent {} times, and the offer still waits", tally.sent);
                 return tally.stop_in_doubt(why);
             }
-            let Fresh { request_id, manifest_digest } = fresh;
+            let Fresh { at, request_id, manifest_digest } = fresh;
             let again = Intent { at, manifest_digest, request_id, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }

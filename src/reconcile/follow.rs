@@ -92,7 +92,7 @@ impl Reconciler {
         offer: &OfferId,
         operation: &OperationRecord,
     ) -> Result<Option<Polled>, MarketplaceError> {
-        let marketplace = &self.observer.marketplace;
+        let (marketplace, moment) = (&self.observer.marketplace, self.moment());
         if let Some(id) = &operation.id {
             let location = operation.location.clone();
             let reference = OperationRef { id: id.clone(), location };
@@ -115,13 +115,11 @@ impl Reconciler {
                 return Ok(None);
             }
             OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
-            OfferStatus::Failed if !self.moment().may_not_show_yet(operation) => {
-                OperationStatus::Failed
-            }
+            OfferStatus::Failed if !moment.may_not_show_yet(operation) => OperationStatus::Failed,
             // What a publish can do is done, unless it was sent just now.
             OfferStatus::WaitingForPublisherReview
                 if operation.kind == OperationKind::Publish
-                    && !self.moment().may_not_show_yet(operation) =>
+                    && !moment.may_not_show_yet(operation) =>
             {
                 OperationStatus::Succeeded
             }

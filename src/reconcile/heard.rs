@@ -5,26 +5,35 @@ use jiff::Timestamp;
 use super::record::set_running;
 use crate::changes::{
     Decision, Failure, Moment, Observation, OperationSeen, Origin, Outcome, Tracked, ended,
+    ended_unseen,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Operation, OperationStatus};
 use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
-/// Writes the last word on the recorded operation, if it was heard.
-pub(super) fn end_operation(record: &mut OfferRecord, seen: &Observation, moment: Moment) {
-    let Some(operation) = &mut record.operation else { return };
-    if operation.status.is_finished() {
-        return;
+/// Writes the last word on the recorded operations that have none, if it was heard.
+pub(super) fn end_operations(record: &mut OfferRecord, seen: &Observation, moment: Moment) {
+    let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
+    // Something else ran before it showed how they ended: what the offer shows by now is the rest.
+    for operation in loose_ends.filter(|_| seen.submissions.is_some()) {
+        end(operation, ended_unseen(operation, seen, moment), moment.now);
     }
+    let Some(operation) = record.operation.as_mut().filter(|it| !it.status.is_finished()) else {
+        return;
+    };
     let status = ended(operation, seen, moment);
     let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
     if let Some(OperationSeen::Known(known)) = known {
         hear(operation, known, moment.now);
     }
+    end(operation, status, moment.now);
+}
+
+fn end(operation: &mut OperationRecord, status: Option<OperationStatus>, now: Timestamp) {
     if let Some(status) = status {
         operation.status = status;
-        operation.finished_at = Some(moment.now);
+        operation.finished_at = Some(now);
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::trigger::Target;
 use crate::changes::{
-    Block, Change, Decision, Failure, Observation, Outcome, Policy, Seen, came_of,
+    Block, Change, Decision, Failure, Moment, Observation, Outcome, Policy, Seen, came_of,
     with_dependencies,
 };
 use crate::marketplace::{
@@ -22,7 +22,7 @@ fn found(submission: &Submission) -> Look {
 impl Reconciler {
     /// Looks at an offer of which it is not known whether the request was accepted.
     pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
-        let offer = &target.change.offer;
+        let (offer, moment) = (&target.change.offer, self.moment());
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent) else {
             return Look::Failed("the request is not on record".to_owned());
         };
@@ -42,7 +42,7 @@ impl Reconciler {
             }
             Err(Seen::Offer(observation)) => *observation,
         };
-        let (observation, change) = self.decide_alone(target, observation).await;
+        let (observation, change) = self.decide_alone(target, observation, moment).await;
         let decision = change.map(|change| change.decision);
         // A manifest may have come to ask for something else since the request.
         let is_same_request = intent.kind == target.kind && intent.version == target.version;
@@ -106,12 +106,13 @@ impl Reconciler {
         is_well.then(|| found(submission))
     }
 
-    /// Decides about one offer, with what was just seen of it and what the pass saw of the offers
-    /// it waits for.
+    /// Decides about one offer, with what was seen of it since a moment and what the pass saw of the
+    /// offers it waits for.
     pub(super) async fn decide_alone(
         &self,
         target: &Target<'_>,
         observation: Observation,
+        moment: Moment,
     ) -> (Observation, Option<Change>) {
         let offer = &target.change.offer;
         let scope = Some(BTreeSet::from([offer.clone()]));
@@ -129,7 +130,6 @@ impl Reconciler {
             .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
             .collect();
         observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
-        let moment = self.moment();
         let (mut observed, changes) =
             self.observer.settle(observed, &desired, &recorded, &policy, moment).await;
         let change = changes.get(offer).cloned();

@@ -92,7 +92,7 @@ impl Reconciler {
         guard(job, run, &changes)?;
         self.reporter.report(&Event::Planned(&changes));
         for change in &changes.changes {
-            self.write_down(job, change, observed.get(&change.offer));
+            self.write_down(job, change, observed.get(&change.offer), moment);
         }
         self.store.commit().await?;
         let triggers: Vec<&Change> = allowed(job, run, &changes).collect();
@@ -106,10 +106,16 @@ impl Reconciler {
         Ok(again)
     }
 
-    /// Records what was decided about an offer, and tells.
-    pub(super) fn write_down(&self, job: &Job, change: &Change, seen: Option<&Seen>) {
+    /// Records what was decided about an offer, and tells. What did not show is judged by the moment
+    /// at which the questions began: the last answer may have come much later.
+    pub(super) fn write_down(
+        &self,
+        job: &Job,
+        change: &Change,
+        seen: Option<&Seen>,
+        moment: Moment,
+    ) {
         let Some(desired) = job.desired.get(&change.offer) else { return };
-        let moment = self.moment();
         let file = file_seen_from(self.store.path(), &desired.file);
         self.edit(&change.offer, desired, |record| {
             record.manifest.file = file;

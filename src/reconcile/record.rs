@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::heard::{adopt, adopt_failure, adopt_outcome, end_operation};
+use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{Block, Change, Decision, Hold, Moment, Observation, Origin, Seen};
 use crate::manifest::Loaded;
 use crate::marketplace::OperationKind;
@@ -49,7 +49,7 @@ pub(super) fn decided(
     record.manifest.state = desired.manifest.state;
     if let Some(Seen::Offer(observation)) = seen {
         observe(record, change, observation, moment.now);
-        end_operation(record, observation, moment);
+        end_operations(record, observation, moment);
         adopt_outcome(record, &change.decision, observation, desired, moment);
         match &change.decision {
             Decision::Track(tracked) if tracked.origin != Origin::Recorded => {
@@ -166,14 +166,19 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Observation, now: T
     if known.as_ref().is_some_and(|known| known.version != seen.version) {
         record.attempts = 0;
     }
+    let unchanged = known
+        .as_ref()
+        .filter(|known| known.changed_time == seen.changed_time && known.version == seen.version);
+    // A failure that is on record is shown without a look at the slots.
+    let preview_before = unchanged
+        .filter(|_| matches!(change.decision, Decision::Failed(_)))
+        .and_then(|known| known.preview_version);
     let new = ObservedRecord {
         at: known.as_ref().map_or(now, |known| known.at),
         changed_time: seen.changed_time.clone(),
-        etag: seen.etag.clone().or_else(|| {
-            known.as_ref().filter(|it| it.changed_time == seen.changed_time)?.etag.clone()
-        }),
+        etag: seen.etag.clone().or_else(|| unchanged?.etag.clone()),
         live_version: change.from.live_version.or(known.as_ref().and_then(|it| it.live_version)),
-        preview_version: change.from.preview_version,
+        preview_version: change.from.preview_version.or(preview_before),
         status: seen.listed_status.clone(),
         version: seen.version,
     };

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::look::refreshed;
 use super::observe::{describe, failed};
 use super::{Job, Reconciler, heard, record};
-use crate::changes::{Change, Decision, Observation, Policy, Seen, newest};
+use crate::changes::{Change, Decision, Moment, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Action, MarketplaceError, OfferId, OperationKind, OperationStatus, Post,
@@ -67,6 +67,8 @@ pub(super) struct Target<'a> {
 struct Revised {
     change: Change,
     observation: Observation,
+    /// When the look began.
+    moment: Moment,
 }
 
 impl Reconciler {
@@ -200,7 +202,8 @@ impl Reconciler {
                     look = self.look_at(target) => look,
                 };
                 let manifest_digest = target.desired.digest.clone();
-                let fresh = Fresh { request_id: self.request_id(), manifest_digest };
+                let (at_last, request_id) = (self.clock.now(), self.request_id());
+                let fresh = Fresh { at: at_last, request_id, manifest_digest };
                 Some(Step::Looked { look, at, fresh })
             }
             Command::WriteOperation(sent) => {
@@ -242,18 +245,18 @@ impl Reconciler {
 
     /// Asks for the offer's `ETag` and decides again on what it says.
     async fn check_again(&self, target: &Target<'_>, revised: &mut Option<Revised>) -> Step {
-        let offer = &target.change.offer;
+        let (offer, moment) = (&target.change.offer, self.moment());
         let answer = match self.observer.marketplace.offer(offer).await {
             Ok(answer) => answer,
             Err(error) => return Step::CheckFailed(obstacle(&error)),
         };
         let Some(Seen::Offer(before)) = target.observed.get(offer) else { return Step::Changed };
         let observation = refreshed(before, answer);
-        let (observation, change) = self.decide_alone(target, observation).await;
+        let (observation, change) = self.decide_alone(target, observation, moment).await;
         let Some(change) = change else { return Step::Changed };
         if change.decision != target.change.decision {
             if !change.decision.is_trigger() {
-                *revised = Some(Revised { change, observation });
+                *revised = Some(Revised { change, observation, moment });
             }
             return Step::Changed;
         }
@@ -315,10 +318,11 @@ impl Reconciler {
         revised: Option<Revised>,
         deadline: Option<Instant>,
     ) -> Triggered {
-        let Some(Revised { change, observation }) = revised else {
+        let Some(Revised { change, observation, moment }) = revised else {
             return Triggered::Changed(None);
         };
-        self.write_down(target.job, &change, Some(&Seen::Offer(Box::new(observation))));
+        let seen = Seen::Offer(Box::new(observation));
+        self.write_down(target.job, &change, Some(&seen), moment);
         self.flush(&change.offer).await;
         let runs = change.decision.tracked().is_some();
         let ended = runs && self.poll_in_time(&change.offer, deadline).await;

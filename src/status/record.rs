@@ -114,6 +114,13 @@ impl OfferRecord {
         self.operation.as_ref().filter(|operation| !operation.status.is_finished())
     }
 
+    /// Whether an operation is in the history of which it is not known yet how it ended: something
+    /// else ran before that showed.
+    #[must_use]
+    pub fn has_loose_ends(&self) -> bool {
+        self.history.iter().any(|operation| !operation.status.is_finished())
+    }
+
     /// Puts a new operation in the place of the present one, which goes to the history. The same
     /// operation, seen anew or named at last, keeps its beginnings. An id that a former attempt had
     /// names nothing: to ask for it may be to hear of that one.

@@ -162,16 +162,21 @@ impl Player {
             sim.laws().status.as_ref()?.offers.get(&name(number).parse().unwrap()).cloned()
         };
         let records = || (0..sim.scenario.offers.len()).map(record_of).collect::<Vec<_>>();
-        let before = records();
+        let (before, began) = (records(), sim.now());
         let kept = sim.schedule().points.replace(Vec::new());
         if !self.process(number, calm).await {
             return sim.violation(Law::Rest, format!("the run {number} fails, at rest"));
         }
         let points = std::mem::replace(&mut sim.schedule().points, kept).unwrap_or_default();
+        if rest::a_launch_date_has_come(sim, began) {
+            return; // There was something to do.
+        }
+        let now = records();
         if let Err(what) = rest::asks_for_little(sim, &points) {
             sim.violation(Law::FewRequests, format!("a run that has nothing to do {what}"));
-        } else if before != records() {
-            sim.violation(Law::Rest, "a run that has nothing to do changes the record".to_owned());
+        } else if let Some((before, now)) = before.iter().zip(&now).find(|(one, two)| one != two) {
+            let what = format!("a run that has nothing to do makes {before:?} to {now:?}");
+            sim.violation(Law::Rest, what);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use golive::emulator::{Ending, Kind, Run, Truth};
 use golive::marketplace::{OfferId, RequestId};
 use golive::status::{OfferRecord, Phase, Reason, StatusFile};
+use jiff::Timestamp;
 
 use super::endings::fits;
 use super::laws::{Accepted, Laws};
@@ -42,6 +43,13 @@ pub(crate) fn is_at_rest(sim: &Sim) -> Result<(), String> {
         at_rest.what_is_live_is_called_live()?;
     }
     Ok(())
+}
+
+/// Whether an offer was held at a time, or just before, that is held no more.
+pub(crate) fn a_launch_date_has_come(sim: &Sim, began: Timestamp) -> bool {
+    let dates =
+        (0..sim.scenario.offers.len()).filter_map(|number| sim.manifest(number)?.not_before);
+    dates.map(|after| start() + after).any(|date| date + MARGIN > began && date <= sim.now())
 }
 
 /// The requests of a run that has nothing to do: one list of the publisher's offers, and then only
