@@ -59,6 +59,16 @@ fn is_about(operation: &OperationRecord, submission: &Submission) -> bool {
     *id == submission.id || (two_names && one_job)
 }
 
+/// Whether a submission is the publish that brought to preview what an operation takes live. It may
+/// be listed as running for as long as that is not signed off.
+pub(super) fn comes_before(submission: &Submission, operation: &OperationRecord) -> bool {
+    let version = submission.version();
+    operation.kind == OperationKind::GoLive
+        && submission.kind == OperationKind::Publish
+        && version.is_some()
+        && version <= operation.version
+}
+
 /// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in
 /// due time: that is shown to a person and not repeated.
 pub(crate) fn ended_unseen(
@@ -72,7 +82,11 @@ pub(crate) fn ended_unseen(
         return Some(submission.state.clone());
     }
     // What the list still shows as running has not ended because its URL has expired.
-    let mut unfinished = observed.submissions.iter().flatten().filter(|it| !it.state.is_finished());
+    let mut unfinished = observed
+        .submissions
+        .iter()
+        .flatten()
+        .filter(|it| !it.state.is_finished() && !comes_before(it, operation));
     let says_running = *observed.status() == OfferStatus::Running;
     if unfinished.clone().any(|it| is_about(operation, it))
         || (says_running && unfinished.next().is_none())

@@ -9,6 +9,9 @@ use crate::status::{Intent, OperationRecord};
 /// How long the marketplace's list and slots may lag behind the end of an operation.
 const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
 
+/// How far ahead a time is that no clock a little fast explains.
+const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
 /// A time to decide at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -33,11 +36,13 @@ impl Moment {
         intent.at.checked_add(self.longest_request).ok()?.checked_add(self.settle).ok()
     }
 
-    /// Whether what came of an intent's request would show by now.
+    /// Whether what came of an intent's request would show by now. One that is far ahead of now is
+    /// of a clock that was set back since, and as good as old.
     #[must_use]
     pub fn has_settled(&self, intent: &Intent) -> bool {
         let since = self.now.duration_since(self.latest_end(intent));
         Duration::try_from(since).is_ok_and(|since| since >= self.settle)
+            || intent.at.duration_since(self.now) > FAR_AHEAD
     }
 
     /// Whether golive started an operation so short a while ago that the marketplace need not show

@@ -88,7 +88,8 @@ impl SlotSeen {
 pub enum OperationSeen {
     /// It is known.
     Known(Box<Operation>),
-    /// Its URL answers 404: the offer must be asked instead.
+    /// Its URL answers 404, leads elsewhere, or gives nothing that can be read of an operation that
+    /// is listed as over: the offer must be asked instead.
     Expired,
 }
 

@@ -186,7 +186,10 @@ impl Case<'_> {
             Some(OperationSeen::Known(known)) => known.standing(&submission.kind).is_finished(),
             Some(OperationSeen::Expired) | None => ended_before,
         };
-        !submission.state.is_finished() && !waits && !ended_here
+        let came_before = recorded
+            .filter(|operation| !operation.status.is_finished())
+            .is_some_and(|operation| facts::comes_before(submission, operation));
+        !submission.state.is_finished() && !waits && !ended_here && !came_before
     }
 
     /// Row 3: the offer is where it should be.

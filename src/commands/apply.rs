@@ -26,7 +26,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     // Who waits for operations that take days waits for a throttled marketplace too.
-    let pause = match wait {
+    let max_wait = match wait {
         Wait::No => MAX_PAUSE,
         Wait::Until(duration) => duration.unwrap_or(Duration::MAX),
     };
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         let store = Arc::new(store.map_err(CommandError::failed)?);
         let gone = setting.gone(&store);
         let stop = signal::stop_on_signal()?;
-        let reconciler = reconciler(&setting, globals, &store, &reporter, stop, pause)?;
+        let reconciler = reconciler(&setting, globals, &store, &reporter, stop, max_wait)?;
         let desired = Arc::new(setting.manifests.offers.clone());
         let job = Job { desired, gone, policy, guard, wait };
         Ok::<_, CommandError>(reconciler.run(&job).await)
@@ -78,17 +78,23 @@ fn reconciler(
     store: &Arc<StatusStore>,
     reporter: &Arc<dyn Reporter>,
     stop: CancellationToken,
-    pause: Duration,
+    max_wait: Duration,
 ) -> Result<Reconciler, CommandError> {
     let surroundings = Surroundings {
-        marketplace: setting.marketplace(globals, Memory::Kept, pause)?,
+        marketplace: setting.marketplace(globals, Memory::Kept, max_wait)?,
         store: Arc::clone(store),
         clock: Arc::clone(&setting.clock),
         random: fastrand::Rng::new(),
         reporter: Arc::clone(reporter),
         stop,
     };
-    let patience = Patience { settle: globals.settle, attempts: ATTEMPTS, looks: LOOKS, pause };
+    let patience = Patience {
+        settle: globals.settle,
+        attempts: ATTEMPTS,
+        looks: LOOKS,
+        pause: MAX_PAUSE,
+        left: Duration::MAX,
+    };
     let intervals = Setting::intervals(globals);
     let settings = Settings { concurrency: globals.concurrency, intervals, patience };
     Ok(Reconciler::new(surroundings, settings))

@@ -14,7 +14,8 @@ const PATIENCE: Patience = Patience {
     settle: Duration::from_secs(30),
     attempts: 2,
     looks: 3,
-    pause: Duration::from_secs(1),
+    pause: Duration::from_secs(2),
+    left: Duration::MAX,
 };
 
 fn start() -> Timestamp {

@@ -28,9 +28,11 @@ pub struct Patience {
     pub attempts: u32,
     /// How often the offer is looked at in doubt before the doubt is left to the next run.
     pub looks: u32,
-    /// How long the marketplace may put the request off, in all, before the offer is left to the
-    /// next run.
+    /// How long the marketplace may put the request off, in all, before the offer is left to
+    /// another pass, or to the next run.
     pub pause: Duration,
+    /// How much time is left to the run.
+    pub left: Duration,
 }
 
 /// Where the protocol is.
@@ -333,16 +335,20 @@ fn answered(
         Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
         Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
         Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
-        // To be put off is no attempt: it is borne for as long as the run has time.
+        // To be put off is no attempt.
         Answer::NotNow(asked) => {
             let doubled = tally.paused.min(LONGEST_PAUSE);
             let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
             let paused = tally.paused.saturating_add(pause);
             let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
-            tally.drop(if paused > patience.pause {
-                After::End(Standstill::Throttled(pause))
-            } else {
-                After::Retry(pause)
+            tally.drop(match asked {
+                _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
+                Some(pause) => After::End(Standstill::Throttled(pause)),
+                None => After::End(Standstill::Unsent(Obstacle {
+                    reason: Reason::Throttled,
+                    why: "the marketplace takes no requests now, and does not say for how long"
+                        .to_owned(),
+                })),
             })
         }
         Answer::NotSent(why) if tired => tally.drop(After::End(Standstill::Unsent(why))),

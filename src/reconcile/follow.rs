@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
 use super::pass::reached;
-use super::{Job, Reconciler, RunError, heard, record};
+use super::{BREATH, Job, Reconciler, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
@@ -18,7 +18,7 @@ use crate::marketplace::{
 };
 use crate::operation::{Follow, FollowCommand, FollowEvent};
 use crate::report::Event;
-use crate::status::OperationRecord;
+use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
 
 /// How long the ends of several operations are gathered before a pass looks at them together.
 const GATHERING: Duration = Duration::from_secs(5);
@@ -199,36 +199,57 @@ impl Reconciler {
         }
     }
 
-    /// Polls all running operations, each in its own time, until one has ended; then for a little
-    /// longer, as others may end too. False when nothing runs, time is up, or the user stops.
-    pub(super) async fn follow_until_one_ends(
+    /// Polls all running operations, each in its own time, until one has ended, and then for a little
+    /// longer, as others may end too; or until an offer is to be looked at again that the
+    /// marketplace has put off, or whose request is in doubt. False when there is nothing to wait
+    /// for, time is up, or the user stops.
+    pub(super) async fn follow_until_something_is_due(
         &self,
         job: &Job,
         policy: &Policy,
         deadline: Option<Instant>,
-    ) -> Result<bool, RunError> {
+    ) -> bool {
         let mut followers: FuturesUnordered<_> =
             self.running(job, policy).into_iter().map(|offer| self.follow(offer)).collect();
-        let mut gathering: Option<Instant> = None;
+        let mut due = self.next_check(job, policy);
         let window = self.settings.intervals.first.min(GATHERING);
         loop {
-            let until = [deadline, gathering].into_iter().flatten().min();
+            if followers.is_empty() && due.is_none() {
+                return false;
+            }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => {
                     self.reporter.report(&Event::Stopping);
-                    return Ok(false);
+                    return false;
                 }
-                ended = followers.next() => match ended {
-                    Some(true) => {
-                        gathering.get_or_insert_with(|| Instant::now() + window);
+                Some(ended) = followers.next() => {
+                    if ended {
+                        let gathered = Instant::now() + window;
+                        due = Some(due.map_or(gathered, |due| due.min(gathered)));
                     }
-                    Some(false) => {}
-                    None => return Ok(gathering.is_some()),
-                },
-                () = reached(until) => return Ok(gathering.is_some()),
+                }
+                () = reached(due) => return true,
+                () = reached(deadline) => return due.is_some_and(|due| due <= Instant::now() + window),
             }
         }
+    }
+
+    /// When the first of the offers is to be looked at again that are put off or in doubt.
+    fn next_check(&self, job: &Job, policy: &Policy) -> Option<Instant> {
+        let now = self.clock.now();
+        let waits = |record: &OfferRecord| {
+            record.reason == Reason::Throttled || record.phase == Phase::Triggering
+        };
+        let next = self.store.with(|file| {
+            let records = file.offers.iter().filter(|(offer, record)| {
+                job.desired.contains_key(*offer) && policy.covers(offer) && waits(record)
+            });
+            records.filter_map(|(_, record)| record.next_check_at).min()
+        })?;
+        let pause = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+        // An offer that stays as it is must not keep golive busy.
+        Instant::now().checked_add(pause.max(BREATH))
     }
 
     /// Polls one operation until it ends (true) or is given up (false).

@@ -169,6 +169,7 @@ fn digest_of(intent: Option<&Intent>, desired: &Loaded) -> String {
 pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, now: Timestamp) {
     record.intent = None;
     record.error = None;
+    record.next_check_at = None;
     record.begin(started(sent, desired, now));
     set_running(record, now);
 }

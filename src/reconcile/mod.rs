@@ -193,7 +193,7 @@ impl Reconciler {
             }
             let more = match job.wait {
                 Wait::No => false,
-                Wait::Until(_) => self.follow_until_one_ends(job, &policy, deadline).await?,
+                Wait::Until(_) => self.follow_until_something_is_due(job, &policy, deadline).await,
             };
             if !more {
                 return Ok(());

@@ -148,8 +148,11 @@ impl Observer {
 
     /// Whether the list of operations says that one has ended, whose id is its own.
     async fn is_listed_as_over(&self, offer: &OfferId, id: &str) -> bool {
+        if id.contains('$') {
+            return false;
+        }
         let listed = self.submissions(offer).await.unwrap_or_default();
-        !id.contains('$') && listed.iter().any(|it| it.id == id && it.state.is_finished())
+        listed.iter().any(|it| it.id == id && it.state.is_finished())
     }
 
     async fn ask(&self, offer: &OfferId, question: &Question) -> Result<Answer, MarketplaceError> {
@@ -172,7 +175,10 @@ impl Observer {
                         Ok(Answer::Operation(OperationSeen::Expired))
                     }
                     // One that can't be read may be listed as over; then the list is asked for the rest.
-                    Err(_) if self.is_listed_as_over(offer, &reference.id).await => {
+                    Err(error)
+                        if is_unreadable(&error)
+                            && self.is_listed_as_over(offer, &reference.id).await =>
+                    {
                         Ok(Answer::Operation(OperationSeen::Expired))
                     }
                     Err(error) => Err(error),
@@ -186,6 +192,19 @@ impl Observer {
 /// leads elsewhere and is not followed. Then the offer itself is asked.
 pub(super) fn is_expired(error: &MarketplaceError) -> bool {
     error.status() == Some(404) || matches!(error, MarketplaceError::ForeignOperationUrl(_))
+}
+
+/// Whether an answer came that says nothing, or that the marketplace could not give it.
+fn is_unreadable(error: &MarketplaceError) -> bool {
+    match error {
+        MarketplaceError::Lost { .. } => true,
+        MarketplaceError::Refused(refusal) => {
+            refusal.status >= 500 && refusal.retry_after.is_none()
+        }
+        MarketplaceError::NotSent { .. }
+        | MarketplaceError::Token(_)
+        | MarketplaceError::ForeignOperationUrl(_) => false,
+    }
 }
 
 enum Answer {

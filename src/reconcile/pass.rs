@@ -1,12 +1,13 @@
 //! One pass: look at every offer, decide, send what is to be sent, poll what runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::record;
-use super::trigger::Triggered;
+use super::trigger::{Triggered, out_of_time};
 use super::{Job, Reconciler, RunError, file_seen_from};
 use crate::changes::{
     Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,
@@ -14,8 +15,12 @@ use crate::changes::{
 };
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
+use crate::operation::State;
 use crate::report::{Event, Outcome};
 use crate::status::{Edited, OfferRecord};
+
+/// How long a pass that is due when the time is up may ask.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often an offer may change under golive's hands in one run.
 const MAX_CONFLICTS: u32 = 3;
@@ -65,8 +70,10 @@ impl Reconciler {
             self.add_fresh_answers(&mut observed);
             self.observer.settle(observed, &job.desired, &recorded, policy, moment).await
         };
-        // One pass is made in any case, however short a time there is to wait.
-        let deadline_of_questions = deadline.filter(|_| run.planned.is_some());
+        // One pass is made in any case, however short a time there is to wait; and what has ended at
+        // the last moment is looked at.
+        let later = deadline.filter(|_| run.planned.is_some());
+        let deadline_of_questions = later.map(|deadline| deadline.max(Instant::now() + GRACE));
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => {
@@ -95,7 +102,10 @@ impl Reconciler {
             self.write_down(job, change, observed.get(&change.offer), moment);
         }
         self.store.commit().await?;
-        let triggers: Vec<&Change> = allowed(job, run, &changes).collect();
+        let mut triggers: Vec<&Change> = allowed(job, run, &changes).collect();
+        if later.is_some_and(|deadline| deadline <= Instant::now()) {
+            triggers.drain(..).for_each(|change| self.come_too_late(job, change));
+        }
         run.planned.get_or_insert_with(|| changes.clone());
         // Who asked for a retry asked for it of what had failed by then, not of what runs now.
         let running = changes.changes.iter().filter(|it| it.decision.tracked().is_some());
@@ -120,6 +130,15 @@ impl Reconciler {
         self.edit(&change.offer, desired, |record| {
             record.manifest.file = file;
             record::decided(record, change, seen, desired, moment);
+        });
+    }
+
+    /// Records that a request is not sent any more in this run.
+    fn come_too_late(&self, job: &Job, change: &Change) {
+        let Some(desired) = job.desired.get(&change.offer) else { return };
+        let (end, now) = (out_of_time(&State::Checking), self.clock.now());
+        self.edit(&change.offer, desired, |record| {
+            record::stopped(record, &end, None, desired, now);
         });
     }
 
@@ -186,6 +205,11 @@ impl Reconciler {
                         policy.attempted.remove(offer);
                     }
                     again |= self.may_look_again(job, run, offer, why.as_deref());
+                }
+                Triggered::Stopped if !tried.sent && !in_doubt => {
+                    if !before.attempted.contains(offer) {
+                        policy.attempted.remove(offer);
+                    }
                 }
                 Triggered::Stopped => {}
             }

@@ -102,6 +102,7 @@ pub(super) fn decided(
     if let Some(intent) = &record.intent
         && record.phase != Phase::InProgress
         && !change.decision.achieves(intent)
+        && record.phase != Phase::Live
     {
         record.next_check_at = moment.settles_at(intent);
         set_pending(record, moment.now);
@@ -219,7 +220,10 @@ fn settle_refusal(
 fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) {
     let Some(intent) = &record.intent else { return };
     let found = match decision {
-        Decision::Track(tracked) => tracked.kind == intent.kind,
+        Decision::Track(tracked) => {
+            tracked.kind == intent.kind
+                && tracked.version.is_none_or(|version| version == intent.version)
+        }
         Decision::Failed(failure) => failure.is_of(intent),
         // The trigger protocol itself settles it.
         Decision::GoLive { .. } | Decision::Publish { .. } => return,
@@ -237,6 +241,7 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     record.attempts = record.attempts.saturating_add(1);
     record.error = None;
     record.refused = None;
+    record.next_check_at = None;
     if let (Some(observed), Some(etag)) = (&mut record.observed, &intent.etag) {
         observed.etag = Some(etag.clone());
     }
@@ -245,7 +250,7 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
 
 /// The request was not accepted: what was decided stands, and nothing was done about it.
 pub(super) fn dropped(record: &mut OfferRecord, decision: &Decision, now: Timestamp) {
-    record.intent = None;
+    (record.intent, record.next_check_at) = (None, None);
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
@@ -257,6 +262,10 @@ pub(super) fn stopped(
     desired: &Loaded,
     now: Timestamp,
 ) {
+    if matches!(end, Standstill::ObserveAgain(_)) {
+        return;
+    }
+    record.next_check_at = None;
     let (phase, reason, why) = match end {
         Standstill::ObserveAgain(_) => return,
         Standstill::Unwritten => {

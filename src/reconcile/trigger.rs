@@ -149,11 +149,15 @@ impl Reconciler {
         }
     }
 
-    /// The patience that is left: no pause is longer than the run.
+    /// The patience that is left: no pause is longer than the run, and once an offer was given up
+    /// because of pauses, no other one waits them out.
     fn patience_until(&self, deadline: Option<Instant>) -> Patience {
         let patience = self.settings.patience;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        Patience { pause: left.map_or(patience.pause, |left| patience.pause.min(left)), ..patience }
+        let left = left.map_or(patience.left, |left| patience.left.min(left));
+        let was_put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let pause = if was_put_off { Duration::ZERO } else { patience.pause };
+        Patience { pause, left, ..patience }
     }
 
     /// Carries out one command; `None` where the user stopped golive instead. A request that is
@@ -362,7 +366,8 @@ impl Reconciler {
         let now = self.clock.now();
         if let Standstill::Throttled(pause) = &end {
             let until = Instant::now() + *pause;
-            *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+            let mut put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+            *put_off = (*put_off).max(Some(until));
         }
         self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
         self.flush(offer).await;
@@ -378,7 +383,7 @@ impl Reconciler {
 }
 
 /// How a run ends whose time is up before a pause is over.
-fn out_of_time(state: &State) -> Standstill {
+pub(super) fn out_of_time(state: &State) -> Standstill {
     let why = "the time to wait was up".to_owned();
     match state {
         State::Doubting(..) => Standstill::InDoubt(why),

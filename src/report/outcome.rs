@@ -24,7 +24,9 @@ impl Outcome {
     /// user has stopped before it was sent, or its answer was understood, is not among them.
     #[must_use]
     pub fn problems(&self) -> usize {
-        let stopped = |it: &OfferRecord| self.interrupted && it.phase == Phase::Triggering;
+        let stopped = |it: &OfferRecord| {
+            self.interrupted && it.phase == Phase::Triggering && it.error.is_none()
+        };
         let records = self.records.values().filter(|record| !stopped(record));
         records.filter(|record| is_problem(record)).count()
     }

@@ -188,7 +188,13 @@ impl Lab {
         };
         let intervals =
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
-        let patience = Patience { settle: self.settle, attempts: 3, looks: 12, pause: self.pause };
+        let patience = Patience {
+            settle: self.settle,
+            attempts: 3,
+            looks: 12,
+            pause: self.pause,
+            left: Duration::MAX,
+        };
         let settings = Settings { concurrency: 8, intervals, patience };
         let job = Job {
             desired: Arc::new(desired),

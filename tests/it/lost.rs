@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golive::emulator::Hand;
+use golive::reconcile::Wait;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
@@ -134,7 +135,7 @@ async fn a_pause_is_kept_that_the_marketplace_asks_for() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_is_too_long_is_left_to_another_run() {
     let lab = Lab::faulty_vm("{}", &once("{status: 503, retryAfter: 3600}"));
-    let outcome = lab.to_the_end().await;
+    let outcome = lab.once().await;
     assert_eq!(outcome.problems(), 1);
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
@@ -161,12 +162,36 @@ fn throttled(offers: u32, times: u32) -> Lab {
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_put_off_as_often_as_the_marketplace_likes() {
-    let mut lab = throttled(20, 100);
-    lab.pause = Duration::MAX;
+    let lab = throttled(20, 100);
     let outcome = lab.to_the_end().await;
     assert_eq!(outcome.problems(), 0);
     assert!(lab.status().offers.values().all(|record| record.phase == Phase::Live));
     assert_eq!(lab.golive_entries().len(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_so_long_is_put_off_for_so_long_and_follows_the_others_meanwhile() {
+    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {stepTime: 5m}}");
+    for name in ["a", "b"] {
+        lab.manifest(&format!("{name}.yaml"), &live(&format!("contoso/{name}"), ""));
+    }
+    lab.faults(
+        "[{method: POST, path: '*/a/golive', count: 99, action: {status: 429, retryAfter: 60}},
+          {path: '*/offers/a', count: 99, action: {delay: 1s}}]",
+    );
+    let began = lab.now();
+    let wait = Wait::Until(Some(Duration::from_hours(1)));
+    let outcome = lab.run(&Ask { wait, ..Ask::once() }).await.unwrap();
+    assert_eq!(outcome.problems(), 1, "{outcome:#?}");
+    assert_eq!(lab.record("contoso/a").reason, Reason::Throttled);
+    let b = lab.record("contoso/b");
+    assert_eq!(b.phase, Phase::Live);
+    let ended = b.operation.unwrap().finished_at.unwrap().duration_since(began);
+    assert!(ended.as_mins() < 15, "it is told of in time: {ended:?}");
+    let took = lab.now().duration_since(began).as_mins();
+    assert!((58..=60).contains(&took), "{took} min");
+    let tries = lab.golives("contoso/a").0;
+    assert!((30..=62).contains(&tries), "{tries} tries");
 }
 
 #[tokio::test(start_paused = true)]

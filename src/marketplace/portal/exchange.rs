@@ -117,6 +117,8 @@ impl Exchange {
         let started = Instant::now();
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
+        // What the marketplace itself asks for is bounded by `max_wait` alone.
+        let mut told = Duration::ZERO;
         loop {
             attempt += 1;
             let failure = match self.answer(call, attempt, self.settings.max_wait).await {
@@ -135,8 +137,11 @@ impl Exchange {
                 }
             };
             let wait = self.wait_after(&failure.error, attempt);
-            let in_time = wait <= self.settings.max_wait
-                && started.elapsed().saturating_add(wait) <= policy.budget;
+            if failure.error.retry_after().is_some() {
+                told = told.saturating_add(wait);
+            }
+            let spent = started.elapsed().saturating_add(wait).saturating_sub(told);
+            let in_time = wait <= self.settings.max_wait && spent <= policy.budget;
             if !again || !in_time {
                 return Err(*failure.error);
             }

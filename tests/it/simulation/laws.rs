@@ -285,6 +285,7 @@ impl Laws {
             None => {
                 self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at)
                     || self.was_seen_before_an_edit(offer, &previous.id, digest)
+                    || attempt.digest.as_ref().is_some_and(|made_for| Some(made_for) != digest)
             }
         };
         if !asked && !changed {

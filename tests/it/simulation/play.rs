@@ -253,7 +253,7 @@ impl Player {
             None => marketplace,
         };
         let guard = self.guard(process, run.bounds, &marketplace, &desired, &recorded).await;
-        let reconciler = self.reconciler(process, store, marketplace, max_wait);
+        let reconciler = self.reconciler(process, store, marketplace);
         let policy = process.policy.clone();
         let job = Job { desired, gone, policy, guard, wait };
         let (_, result) = reconciler.run(&job).await;
@@ -310,7 +310,6 @@ impl Player {
         process: &Arc<Process>,
         store: Arc<StatusStore>,
         marketplace: Arc<dyn Marketplace>,
-        max_wait: Duration,
     ) -> Reconciler {
         let sim = &self.sim;
         let surroundings = Surroundings {
@@ -323,7 +322,13 @@ impl Player {
         };
         let intervals =
             Intervals { first: Duration::from_mins(2), longest: Duration::from_mins(20) };
-        let patience = Patience { settle: SETTLE, attempts: 3, looks: 12, pause: max_wait };
+        let patience = Patience {
+            settle: SETTLE,
+            attempts: 3,
+            looks: 12,
+            pause: Duration::from_mins(2),
+            left: Duration::MAX,
+        };
         let patience = self.mutant.map_or(patience, |mutant| mutant.patience(patience));
         let settings = Settings { concurrency: 4, intervals, patience };
         Reconciler::new(surroundings, settings)
