@@ -343,7 +343,7 @@ fn answered(
             let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
             tally.drop(match asked {
                 _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
-                Some(pause) => After::End(Standstill::Throttled(pause)),
+                Some(_) => After::End(Standstill::Throttled(pause)),
                 None => After::End(Standstill::Unsent(Obstacle {
                     reason: Reason::Throttled,
                     why: "the marketplace takes no requests now, and does not say for how long"

@@ -211,9 +211,11 @@ impl Reconciler {
     ) -> bool {
         let mut followers: FuturesUnordered<_> =
             self.running(job, policy).into_iter().map(|offer| self.follow(offer)).collect();
-        let mut due = self.next_check(job, policy);
+        let next_check = self.next_check(job, policy);
+        let mut gathering: Option<Instant> = None;
         let window = self.settings.intervals.first.min(GATHERING);
         loop {
+            let due = [next_check, gathering].into_iter().flatten().min();
             if followers.is_empty() && due.is_none() {
                 return false;
             }
@@ -225,12 +227,11 @@ impl Reconciler {
                 }
                 Some(ended) = followers.next() => {
                     if ended {
-                        let gathered = Instant::now() + window;
-                        due = Some(due.map_or(gathered, |due| due.min(gathered)));
+                        gathering.get_or_insert_with(|| Instant::now() + window);
                     }
                 }
+                () = reached(deadline) => return gathering.is_some(),
                 () = reached(due) => return true,
-                () = reached(deadline) => return due.is_some_and(|due| due <= Instant::now() + window),
             }
         }
     }
@@ -245,10 +246,10 @@ impl Reconciler {
             let records = file.offers.iter().filter(|(offer, record)| {
                 job.desired.contains_key(*offer) && policy.covers(offer) && waits(record)
             });
-            records.filter_map(|(_, record)| record.next_check_at).min()
+            // What is past already was waited for once.
+            records.filter_map(|(_, record)| record.next_check_at).filter(|next| *next > now).min()
         })?;
         let pause = Duration::try_from(next.duration_since(now)).unwrap_or_default();
-        // An offer that stays as it is must not keep golive busy.
         Instant::now().checked_add(pause.max(BREATH))
     }
 

@@ -109,8 +109,9 @@ fn failures(
 fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
     if let Some(seed) = from_env("GOLIVE_SEED") {
         let scenario = Scenario::from_seed(seed);
+        println!("{scenario}");
         let played = play(&scenario, Source::Dice, None, Record::Trace);
-        println!("{scenario}\n{}", played.trace.join("\n"));
+        println!("{}", played.trace.join("\n"));
         assert!(played.violation.is_none(), "{}", report(seed, None));
         return;
     }
