@@ -118,10 +118,11 @@ impl Case<'_> {
                 at: operation.place(),
             }));
         }
-        if !says_running {
-            return Ok(None);
-        }
-        // Nothing shows but the word of a list that may lag behind.
+        if says_running { self.running_by_status().map(Some) } else { Ok(None) }
+    }
+
+    /// What runs where nothing shows but the offer's status: the list's word may lag behind.
+    fn running_by_status(&self) -> Result<Tracked, Question> {
         let mut kind = self.report()?.running_kind();
         // Of a request that may have been accepted, something that runs without a name is the answer.
         let intent = self.recorded.and_then(|record| record.intent.as_ref());
@@ -131,7 +132,7 @@ impl Case<'_> {
         let version = self.observed.version;
         let origin =
             self.origin_of(&kind, |it| version.is_none_or(|version| version == it.version));
-        Ok(Some(Tracked { kind, id: None, version, origin, at: None }))
+        Ok(Tracked { kind, id: None, version, origin, at: None })
     }
 
     fn recorded_running(&self, operation: &OperationRecord) -> Result<Option<Tracked>, Question> {

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+/// The longest pause that is believed where the marketplace asks for one. A longer one is taken as
+/// this.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call got no good answer. Texts from outside are already cleaned; a token is never in it.

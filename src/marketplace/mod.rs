@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use error::{MarketplaceError, Refusal};
+pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
 pub use offer::{ChangedTime, ETag, Offer, OfferStatus, OfferSummary, Slot, StatusReport, Version};
 pub use operation::{

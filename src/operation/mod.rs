@@ -2,6 +2,7 @@
 //! `(state, command)`. What is done with a command is [`crate::reconcile`]'s business.
 
 mod follow;
+mod reaction;
 #[cfg(test)]
 mod tests;
 mod trigger;

@@ -14,8 +14,9 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::reaction::{Tally, answered, looked};
 use crate::marketplace::{ETag, OperationRef, OperationStatus, RequestId};
 use crate::status::{Intent, Reason};
 
@@ -71,7 +72,7 @@ pub enum After {
 pub struct Trigger {
     /// Where it is.
     pub state: State,
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// An accepted operation.
@@ -223,12 +224,6 @@ pub enum Next {
     Stop(Standstill),
 }
 
-/// The shortest pause between two looks or tries.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest pause where the marketplace puts a request off and does not say for how long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 impl Trigger {
     /// A trigger that was just decided.
     #[must_use]
@@ -288,122 +283,4 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
             stop(Standstill::InDoubt(why))
         }
     }
-}
-
-/// What a trigger has cost so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    /// How often the request was sent, or was to be; those times aside when it was put off.
-    sent: u32,
-    /// How often the offer was looked at in doubt.
-    looks: u32,
-    /// How long the marketplace has put the request off so far.
-    paused: Duration,
-}
-
-impl Tally {
-    fn to(self, state: State, command: Command) -> (Trigger, Next) {
-        (Trigger { state, tally: self }, Next::Do(command))
-    }
-
-    fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
-        (Trigger { state: State::Ended, tally: self }, Next::Stop(Standstill::InDoubt(why)))
-    }
-
-    fn record(self, done: Sent) -> (Trigger, Next) {
-        self.to(State::Recording(done.clone()), Command::WriteOperation(done))
-    }
-
-    fn drop(self, after: After) -> (Trigger, Next) {
-        self.to(State::Dropping(after), Command::DropIntent)
-    }
-}
-
-fn answered(
-    tally: Tally,
-    intent: Intent,
-    answer: Answer,
-    at: Timestamp,
-    patience: Patience,
-) -> (Trigger, Next) {
-    let tired = tally.sent >= patience.attempts;
-    let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
-    match answer {
-        Answer::Accepted(operation) => {
-            tally.record(Sent { intent, operation: Some(operation), status: None })
-        }
-        Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
-        Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
-        Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
-        // To be put off is no attempt.
-        Answer::NotNow(asked) => {
-            let doubled = tally.paused.min(LONGEST_PAUSE);
-            let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
-            let paused = tally.paused.saturating_add(pause);
-            let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
-            tally.drop(match asked {
-                _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
-                Some(_) => After::End(Standstill::Throttled(pause)),
-                None => After::End(Standstill::Unsent(Obstacle {
-                    reason: Reason::Throttled,
-                    why: "the marketplace takes no requests now, and does not say for how long"
-                        .to_owned(),
-                })),
-            })
-        }
-        Answer::NotSent(why) if tired => tally.drop(After::End(Standstill::Unsent(why))),
-        Answer::NotSent(_) => tally.drop(After::Retry(backoff)),
-        Answer::Unclear(_) => tally.to(State::Doubting(intent, at), Command::Look),
-    }
-}
-
-fn looked(
-    tally: Tally,
-    (intent, since): (Intent, Timestamp),
-    look: Look,
-    (at, fresh): (Timestamp, Fresh),
-    patience: Patience,
-) -> (Trigger, Next) {
-    // A clock that was set back would otherwise be waited for.
-    let since = since.min(at);
-    let remaining = until_settled(since, at, patience.settle);
-    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
-    match look {
-        Look::Operation { operation, status } => {
-            tally.record(Sent { intent, operation, status: Some(status) })
-        }
-        Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
-        Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
-        // What was sent may show late: nothing is given up, sent again or called done before it has
-        // settled.
-        Look::Live | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
-            tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
-        }
-        Look::Live => {
-            let status = Some(OperationStatus::Succeeded);
-            tally.record(Sent { intent, operation: None, status })
-        }
-        // Without a tag there is no telling whether this is still the offer that was seen.
-        Look::StillWaiting { .. } if intent.etag.is_none() => {
-            tally.stop_in_doubt("the marketplace gives the offer no ETag".to_owned())
-        }
-        Look::StillWaiting { etag } if etag == intent.etag => {
-            if tally.sent >= patience.attempts {
-                let why = format!("sent {} times, and the offer still waits", tally.sent);
-                return tally.stop_in_doubt(why);
-            }
-            let Fresh { at, request_id, manifest_digest } = fresh;
-            let again = Intent { at, manifest_digest, request_id, ..intent };
-            tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
-        }
-        Look::StillWaiting { .. } | Look::Elsewhere => {
-            tally.drop(After::End(Standstill::ObserveAgain(None)))
-        }
-    }
-}
-
-/// How long it is until a request that left no trace may be sent again.
-fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
-    let passed = now.duration_since(since).max(SignedDuration::ZERO);
-    settle.saturating_sub(Duration::try_from(passed).unwrap_or_default())
 }

@@ -19,6 +19,59 @@ fn found(submission: &Submission) -> Look {
     Look::Operation { operation: Some(submission.reference()), status: submission.state.clone() }
 }
 
+/// What an offer shows of an intent's request, by what would be decided about it now.
+fn shown(
+    target: &Target<'_>,
+    intent: &Intent,
+    observation: &Observation,
+    decision: Decision,
+) -> Look {
+    // A manifest may have come to ask for something else since the request.
+    let is_same_request = intent.kind == target.kind && intent.version == target.version;
+    let may_be = |kind: &OperationKind, version: Option<Version>| {
+        (*kind == intent.kind || kind.as_str().is_empty())
+            && version.is_none_or(|version| version == intent.version)
+    };
+    let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
+    match decision {
+        Decision::Track(tracked) if may_be(&tracked.kind, tracked.version) => {
+            Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
+        }
+        decision if decision.achieves(intent) => {
+            observation.came_of(intent).map_or(Look::Live, found)
+        }
+        Decision::Failed(Failure { outcome, kind, id, version, .. }) if may_be(&kind, version) => {
+            let status = match outcome {
+                Outcome::Failed => OperationStatus::Failed,
+                Outcome::Canceled => OperationStatus::Canceled,
+            };
+            Look::Operation { operation: by_id(id), status }
+        }
+        decision if decision == target.change.decision && is_same_request => {
+            Look::StillWaiting { etag: observation.etag.clone() }
+        }
+        // An offer that could not be asked about says nothing of the request.
+        Decision::Blocked(
+            Block::Unauthorized(why)
+            | Block::Forbidden(why)
+            | Block::NotFound(why)
+            | Block::Throttled(why)
+            | Block::Unreachable(why),
+        ) => Look::Failed(why),
+        Decision::Track(_)
+        | Decision::GoLive { .. }
+        | Decision::InSync(_)
+        | Decision::Publish { .. }
+        | Decision::Held(_)
+        | Decision::Blocked(_)
+        | Decision::Failed(_) => {
+            // What came of it may have ended before something else began.
+            let over = observation.came_of(intent).filter(|it| it.state.is_finished());
+            over.map_or(Look::Elsewhere, found)
+        }
+    }
+}
+
 impl Reconciler {
     /// Looks at an offer of which it is not known whether the request was accepted.
     pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
@@ -43,54 +96,8 @@ impl Reconciler {
             Err(Seen::Offer(observation)) => *observation,
         };
         let (observation, change) = self.decide_alone(target, observation, moment).await;
-        let decision = change.map(|change| change.decision);
-        // A manifest may have come to ask for something else since the request.
-        let is_same_request = intent.kind == target.kind && intent.version == target.version;
-        let may_be = |kind: &OperationKind, version: Option<Version>| {
-            (*kind == intent.kind || kind.as_str().is_empty())
-                && version.is_none_or(|version| version == intent.version)
-        };
-        let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
-        match decision {
-            Some(Decision::Track(tracked)) if may_be(&tracked.kind, tracked.version) => {
-                Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
-            }
-            Some(decision) if decision.achieves(&intent) => {
-                observation.came_of(&intent).map_or(Look::Live, found)
-            }
-            Some(Decision::Failed(Failure { outcome, kind, id, version, .. }))
-                if may_be(&kind, version) =>
-            {
-                let status = match outcome {
-                    Outcome::Failed => OperationStatus::Failed,
-                    Outcome::Canceled => OperationStatus::Canceled,
-                };
-                Look::Operation { operation: by_id(id), status }
-            }
-            Some(decision) if decision == target.change.decision && is_same_request => {
-                Look::StillWaiting { etag: observation.etag }
-            }
-            // An offer that could not be asked about says nothing of the request.
-            Some(Decision::Blocked(
-                Block::Unauthorized(why)
-                | Block::Forbidden(why)
-                | Block::NotFound(why)
-                | Block::Throttled(why)
-                | Block::Unreachable(why),
-            )) => Look::Failed(why),
-            Some(
-                Decision::Track(_)
-                | Decision::GoLive { .. }
-                | Decision::InSync(_)
-                | Decision::Publish { .. }
-                | Decision::Held(_)
-                | Decision::Blocked(_)
-                | Decision::Failed(_),
-            ) => {
-                // What came of it may have ended before something else began.
-                let over = observation.came_of(&intent).filter(|it| it.state.is_finished());
-                over.map_or(Look::Elsewhere, found)
-            }
+        match change {
+            Some(change) => shown(target, &intent, &observation, change.decision),
             None => Look::Failed("the offer is out of scope".to_owned()),
         }
     }

@@ -4,6 +4,7 @@
 //! running operation once. [`Reconciler::run`] makes one pass, or follows the operations to their
 //! end with a pass whenever one has ended, so that offers that waited for it are released.
 
+mod answers;
 mod follow;
 mod forget;
 mod heard;

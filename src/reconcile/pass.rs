@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
+use super::answers::out_of_time;
 use super::record;
-use super::trigger::{Triggered, out_of_time};
+use super::trigger::Triggered;
 use super::{Job, Reconciler, RunError, file_seen_from};
 use crate::changes::{
     Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{Block, Change, Decision, Hold, Moment, Observation, Origin, Seen};
 use crate::manifest::Loaded;
-use crate::marketplace::OperationKind;
-use crate::marketplace::portal::MAX_RETRY_AFTER;
+use crate::marketplace::{MAX_RETRY_AFTER, OperationKind};
 use crate::operation::Standstill;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,

@@ -6,21 +6,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answers::{answer, obstacle, out_of_time};
 use super::look::refreshed;
-use super::observe::{describe, failed};
 use super::{Job, Reconciler, heard, record};
 use crate::changes::{Change, Decision, Moment, Observation, Policy, Seen, newest};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Action, MarketplaceError, OfferId, OperationKind, OperationStatus, Post,
-    Precondition, Version,
+    Accepted, Action, OfferId, OperationKind, OperationStatus, Post, Precondition, Version,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Fresh, Next, Obstacle, Patience, Sent, Standstill, State,
-    Trigger, step,
+    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, Trigger, step,
 };
 use crate::report::Event;
-use crate::status::{Intent, Reason};
+use crate::status::Intent;
 
 /// What came of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -380,52 +378,4 @@ impl Reconciler {
             | Standstill::InDoubt(_) => Triggered::Stopped,
         }
     }
-}
-
-/// How a run ends whose time is up before a pause is over.
-pub(super) fn out_of_time(state: &State) -> Standstill {
-    let why = "the time to wait was up".to_owned();
-    match state {
-        State::Doubting(..) => Standstill::InDoubt(why),
-        State::Checking
-        | State::Intending(_)
-        | State::Sending(_)
-        | State::Recording(_)
-        | State::Dropping(_)
-        | State::Pausing
-        | State::Ended => {
-            let why = format!("the request could not be sent yet, and {why}");
-            Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
-        }
-    }
-}
-
-/// What an answer that is no acceptance means for the protocol.
-fn answer(error: &MarketplaceError) -> Answer {
-    match error {
-        MarketplaceError::NotSent { .. } => Answer::NotSent(obstacle(error)),
-        MarketplaceError::Token(_) => Answer::Denied(obstacle(error)),
-        MarketplaceError::Lost { .. } | MarketplaceError::ForeignOperationUrl(_) => {
-            Answer::Unclear(describe(error))
-        }
-        MarketplaceError::Refused(refusal) => match refusal.status {
-            400 | 422 => Answer::Refused(describe(error)),
-            401 | 403 | 404 => Answer::Denied(obstacle(error)),
-            409 | 412 => Answer::Conflict(describe(error)),
-            429 | 503 => Answer::NotNow(refusal.retry_after),
-            _ => Answer::Unclear(describe(error)),
-        },
-    }
-}
-
-fn obstacle(error: &MarketplaceError) -> Obstacle {
-    let (reason, why) = match failed(error) {
-        Seen::Unauthorized(why) => (Reason::Unauthorized, why),
-        Seen::Forbidden(why) => (Reason::Forbidden, why),
-        Seen::NotFound(why) => (Reason::NotFound, why),
-        Seen::Throttled(why) => (Reason::Throttled, why),
-        Seen::Unreachable(why) => (Reason::Unreachable, why),
-        Seen::Offer(_) => (Reason::Unreachable, describe(error)),
-    };
-    Obstacle { reason, why }
 }

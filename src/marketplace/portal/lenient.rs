@@ -12,7 +12,7 @@ use serde_json::{Number, Value, json};
 /// What golive reads of a definition.
 const TITLE: &str = "displayText";
 
-/// JSON in which every escape that is half of a character (`\\ud83d` without its other half, as where
+/// JSON in which every escape that is half of a character (`\ud83d` without its other half, as where
 /// a text was cut inside of one) stands for U+FFFD. One of those would make the whole unreadable.
 pub(super) fn with_whole_characters(json: Cow<'_, str>) -> Cow<'_, str> {
     let halves = halves(json.as_bytes());

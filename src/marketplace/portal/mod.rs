@@ -35,6 +35,6 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use exchange::Settings;
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
-pub use retry_after::{MAX_RETRY_AFTER, retry_after};
+pub use retry_after::retry_after;
 pub use token::{AnonymousToken, EnvToken, Token, TokenError, TokenSource};
 pub use transport::{HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError};

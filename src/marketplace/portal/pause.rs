@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::retry_after::MAX_RETRY_AFTER;
+use crate::marketplace::MAX_RETRY_AFTER;
 
 /// The pause, shared by all requests of a client.
 #[derive(Debug, Default)]

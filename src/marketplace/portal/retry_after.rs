@@ -6,8 +6,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 
-/// The longest wait that is believed. A longer one is taken as this.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+use crate::marketplace::MAX_RETRY_AFTER;
 
 /// How long the answer asks to wait from `now`: seconds, or the time until a date (none left
 /// where it is past). At most [`MAX_RETRY_AFTER`]; what is neither form is as if absent.

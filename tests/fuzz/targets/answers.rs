@@ -3,7 +3,8 @@
 
 use std::fmt::Debug;
 
-use golive::marketplace::portal::{MAX_RETRY_AFTER, PortalClient};
+use golive::marketplace::MAX_RETRY_AFTER;
+use golive::marketplace::portal::PortalClient;
 use golive::marketplace::{
     Accepted, Action, ChangedTime, Link, Marketplace, MarketplaceError, Message, Offer, OfferId,
     OfferStatus, OperationRef, OperationStatus, Post, Precondition, RequestId, Slot, Step,

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::clock::Clock;
+use golive::marketplace::MAX_RETRY_AFTER;
 use golive::marketplace::MarketplaceError;
 use golive::marketplace::portal::{
-    EnvToken, MAX_RETRY_AFTER, PortalClient, RetryPolicy, Settings, TokenSource, Transport,
-    TransportError,
+    EnvToken, PortalClient, RetryPolicy, Settings, TokenSource, Transport, TransportError,
 };
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use jiff::Timestamp;

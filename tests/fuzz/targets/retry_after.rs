@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golive::marketplace::portal::{self, MAX_RETRY_AFTER};
+use golive::marketplace::{MAX_RETRY_AFTER, portal};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};

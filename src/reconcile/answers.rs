@@ -1,0 +1,56 @@
+//! What errors, and the end of a run's time, mean for the trigger protocol.
+
+use super::observe::{describe, failed};
+use crate::changes::Seen;
+use crate::marketplace::MarketplaceError;
+use crate::operation::{Answer, Obstacle, Standstill, State};
+use crate::status::Reason;
+
+/// How a run ends whose time is up before a pause is over.
+pub(super) fn out_of_time(state: &State) -> Standstill {
+    let why = "the time to wait was up".to_owned();
+    match state {
+        State::Doubting(..) => Standstill::InDoubt(why),
+        State::Checking
+        | State::Intending(_)
+        | State::Sending(_)
+        | State::Recording(_)
+        | State::Dropping(_)
+        | State::Pausing
+        | State::Ended => {
+            let why = format!("the request could not be sent yet, and {why}");
+            Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
+        }
+    }
+}
+
+/// What an answer that is no acceptance means for the protocol.
+pub(super) fn answer(error: &MarketplaceError) -> Answer {
+    match error {
+        MarketplaceError::NotSent { .. } => Answer::NotSent(obstacle(error)),
+        MarketplaceError::Token(_) => Answer::Denied(obstacle(error)),
+        MarketplaceError::Lost { .. } | MarketplaceError::ForeignOperationUrl(_) => {
+            Answer::Unclear(describe(error))
+        }
+        MarketplaceError::Refused(refusal) => match refusal.status {
+            400 | 422 => Answer::Refused(describe(error)),
+            401 | 403 | 404 => Answer::Denied(obstacle(error)),
+            409 | 412 => Answer::Conflict(describe(error)),
+            429 | 503 => Answer::NotNow(refusal.retry_after),
+            _ => Answer::Unclear(describe(error)),
+        },
+    }
+}
+
+/// What is in the way, by the error that shows it.
+pub(super) fn obstacle(error: &MarketplaceError) -> Obstacle {
+    let (reason, why) = match failed(error) {
+        Seen::Unauthorized(why) => (Reason::Unauthorized, why),
+        Seen::Forbidden(why) => (Reason::Forbidden, why),
+        Seen::NotFound(why) => (Reason::NotFound, why),
+        Seen::Throttled(why) => (Reason::Throttled, why),
+        Seen::Unreachable(why) => (Reason::Unreachable, why),
+        Seen::Offer(_) => (Reason::Unreachable, describe(error)),
+    };
+    Obstacle { reason, why }
+}
