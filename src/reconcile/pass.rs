@@ -139,7 +139,10 @@ impl Reconciler {
         let Some(desired) = job.desired.get(&change.offer) else { return };
         let (end, now) = (out_of_time(&State::Checking), self.clock.now());
         self.edit(&change.offer, desired, |record| {
-            record::stopped(record, &end, None, desired, now);
+            // What may have been sent stays in doubt.
+            if record.intent.is_none() {
+                record::stopped(record, &end, None, desired, now);
+            }
         });
     }
 

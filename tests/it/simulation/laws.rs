@@ -97,6 +97,8 @@ pub(crate) struct Laws {
     edited: BTreeMap<String, u64>,
     /// When a process that was asked to retry began, by offer.
     retried: BTreeMap<String, u64>,
+    /// The offers whose retry was sent, and not accepted so far: the next run may send it again.
+    owed: BTreeSet<String>,
     /// The status file, as processes see it.
     pub(crate) status: Option<Arc<StatusFile>>,
     /// The last versions of it that were looked at.
@@ -189,6 +191,9 @@ impl Laws {
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
         let id: OfferId = offer.parse().unwrap();
+        if process.policy.retries(&id) {
+            self.owed.insert(offer.to_owned());
+        }
         let desired = process.desired();
         let Some(loaded) = desired.get(&id) else { return wrong("no manifest names it") };
         let manifest = &loaded.manifest;
@@ -252,8 +257,9 @@ impl Laws {
             self.accepted.entry(offer.to_owned()).or_default().push(accepted);
         }
         if let Some(previous) = before.last_golive(run.version) {
-            self.may_be_repeated(process, offer, previous, digest.as_ref())?;
+            self.may_be_repeated(offer, previous, digest.as_ref())?;
         }
+        self.owed.remove(offer);
         match sent {
             Some(Sent { version, .. }) if version != run.version => Err(format!(
                 "{offer}: version {} goes live, and version {version} was decided",
@@ -267,7 +273,6 @@ impl Laws {
     /// was asked for, or the manifest is another one since.
     fn may_be_repeated(
         &self,
-        process: &Process,
         offer: &str,
         previous: &Run,
         digest: Option<&String>,
@@ -278,7 +283,7 @@ impl Laws {
         }
         let attempt = &self.attempts[&previous.id];
         // What another hand tries in vain while a run is asked to retry need not be seen as its own.
-        let asks = process.policy.retries(&offer.parse().unwrap()) && attempt.digest.is_none();
+        let asks = self.owed.contains(offer) && attempt.digest.is_none();
         let asked = asks || self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
         let changed = match self.made_for(offer, &previous.id) {
             Some(known) => Some(known) != digest,

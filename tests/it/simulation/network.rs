@@ -95,7 +95,7 @@ impl Transport for Wire {
         }
         let what = format!("{} {}", call.method, call.rest);
         if call.method == Method::POST
-            && let Err(why) = self.process.may_post()
+            && let Err(why) = self.process.may_post(&request_id(&request))
         {
             self.sim.violation(Law::Bounds, format!("{what} is sent {why}"));
         }

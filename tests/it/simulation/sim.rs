@@ -42,6 +42,8 @@ pub(crate) struct Process {
     dead: AtomicBool,
     /// Canceled when the user asks to stop.
     pub(crate) stop: CancellationToken,
+    /// The ids of the requests that were sent.
+    posted: Mutex<BTreeSet<String>>,
     /// How many golives may be accepted from it.
     pub(crate) most: Option<usize>,
     /// The offers that may be launched, where that was reviewed.
@@ -65,6 +67,7 @@ impl Process {
             policy,
             dead: AtomicBool::new(false),
             stop: CancellationToken::new(),
+            posted: Mutex::default(),
             most,
             reviewed: Mutex::default(),
             accepted: AtomicUsize::new(0),
@@ -73,8 +76,10 @@ impl Process {
     }
 
     /// Whether a request that starts something may leave at all.
-    pub(crate) fn may_post(&self) -> Result<(), String> {
-        if self.stop.is_cancelled() {
+    pub(crate) fn may_post(&self, request_id: &str) -> Result<(), String> {
+        // One that was under way is sent once more where the token was refused.
+        let is_new = self.posted.lock().unwrap().insert(request_id.to_owned());
+        if is_new && self.stop.is_cancelled() {
             return Err("although the user asked to stop".to_owned());
         }
         match self.most {
