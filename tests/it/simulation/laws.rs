@@ -289,7 +289,7 @@ impl Laws {
             Some(known) => Some(known) != digest,
             None => {
                 self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at)
-                    || self.was_seen_before_an_edit(offer, &previous.id, digest)
+                    || self.was_seen_before_an_edit(offer, previous, digest)
                     || attempt.digest.as_ref().is_some_and(|made_for| Some(made_for) != digest)
             }
         };
@@ -302,11 +302,17 @@ impl Laws {
     /// Whether golive found an attempt of another hand while it went by another manifest: by one that
     /// it had read before an edit; or by that of a request without an answer, which what is found in
     /// its place can't be told from, however long ago that was.
-    fn was_seen_before_an_edit(&self, offer: &str, id: &str, digest: Option<&String>) -> bool {
+    fn was_seen_before_an_edit(&self, offer: &str, run: &Run, digest: Option<&String>) -> bool {
         let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
         let mut known = record.into_iter().flat_map(|it| it.history.iter().chain(&it.operation));
         known.any(|operation| {
-            operation.id.as_deref() == Some(id) && Some(&operation.manifest_digest) != digest
+            // One without an id ends as the newest of its kind and version.
+            let version = operation.version.map(|version| version.0);
+            let is_it = match &operation.id {
+                Some(id) => *id == run.id,
+                None => version == Some(run.version),
+            };
+            is_it && Some(&operation.manifest_digest) != digest
         })
     }
 
