@@ -277,7 +277,10 @@ impl OperationRecord {
             // Before an adopted operation was identified it had no id.
             (Some(_) | None, None) => {
                 let kind_unknown = matches!(other.kind, OperationKind::Unknown(_));
-                !other.status.is_finished() && (self.kind == other.kind || kind_unknown)
+                let versions = self.version.zip(other.version);
+                !other.status.is_finished()
+                    && (self.kind == other.kind || kind_unknown)
+                    && versions.is_none_or(|(one, two)| one == two)
             }
             (None, Some(_)) => false,
         }

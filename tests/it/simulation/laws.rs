@@ -376,7 +376,12 @@ impl Laws {
     /// Only an offer of which nothing runs leaves the status file.
     fn may_be_dropped(&self, offer: &str, truth: &Truth) -> Result<(), String> {
         let running = truth.last_run().filter(|last| last.ending.is_none());
-        let ours = running.filter(|run| self.tracked.contains(&run.id));
+        // Who deletes the file deletes what it knew.
+        let is_known = |run: &&Run| {
+            let forgotten = self.forgotten.get(offer).map(|forgotten| forgotten.effects);
+            self.attempts.get(&run.id).is_none_or(|attempt| forgotten < Some(attempt.at))
+        };
+        let ours = running.filter(|run| self.tracked.contains(&run.id)).filter(is_known);
         ours.map_or(Ok(()), |run| Err(format!("{offer} leaves the file while {run:?} runs")))
     }
 

@@ -345,6 +345,7 @@ impl Sim {
                 files.remove(&Self::status_path());
                 drop(files);
                 (0..self.scenario.offers.len()).for_each(|offer| self.forgets(offer));
+                self.look_at_files();
             }
         }
     }
