@@ -4,7 +4,7 @@ use super::decision::{Outcome, Place};
 use super::observation::{Question, SlotSeen};
 use super::rules::Case;
 use crate::manifest::DesiredState;
-use crate::marketplace::{OfferStatus, OperationKind, Slot, StepStatus, Submission, Version};
+use crate::marketplace::{OfferStatus, OperationKind, Slot, Submission, Version};
 
 /// What is in preview.
 pub(super) enum Position {
@@ -39,15 +39,12 @@ impl Case<'_> {
         {
             return Ok(None); // Had it gone live, the list of operations would have told.
         }
-        let report = self.report()?;
-        match report.steps.iter().find(|step| step.id.eq_ignore_ascii_case("live")) {
-            Some(step) if step.status == StepStatus::Complete => {
-                match self.known_live().or(self.observed.version) {
-                    Some(version) => Ok(Some(version)),
-                    None => self.production(),
-                }
-            }
-            Some(_) => Ok(None),
+        match self.report()?.live_is_complete() {
+            Some(true) => match self.known_live().or(self.observed.version) {
+                Some(version) => Ok(Some(version)),
+                None => self.production(),
+            },
+            Some(false) => Ok(None),
             None => self.slots_are_level(),
         }
     }

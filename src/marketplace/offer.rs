@@ -153,6 +153,14 @@ pub struct StatusReport {
 }
 
 impl StatusReport {
+    /// Whether the `live` step is complete; `None` where there is no such step, as not every type of
+    /// offer has one.
+    #[must_use]
+    pub fn live_is_complete(&self) -> Option<bool> {
+        let step = self.steps.iter().find(|step| step.id.eq_ignore_ascii_case("live"))?;
+        Some(step.status == StepStatus::Complete)
+    }
+
     /// What runs, as far as the steps tell: while the publisher's sign-off is yet to come, it is a
     /// publish. Where it is past, or where there is no such step, they tell too little.
     #[must_use]

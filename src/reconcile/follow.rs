@@ -14,7 +14,7 @@ use super::{BREATH, Job, Reconciler, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen};
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
-    OperationStatus, Polled, StepStatus,
+    OperationStatus, Polled,
 };
 use crate::operation::{Follow, FollowCommand, FollowEvent};
 use crate::report::Event;
@@ -108,9 +108,7 @@ impl Reconciler {
             // asked for elsewhere.
             OfferStatus::Succeeded | OfferStatus::Published
                 if operation.kind != OperationKind::Publish
-                    && !report.steps.iter().any(|step| {
-                        step.id.eq_ignore_ascii_case("live") && step.status == StepStatus::Complete
-                    }) =>
+                    && report.live_is_complete() != Some(true) =>
             {
                 return Ok(None);
             }

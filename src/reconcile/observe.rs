@@ -194,7 +194,7 @@ pub(super) fn is_expired(error: &MarketplaceError) -> bool {
     error.status() == Some(404) || matches!(error, MarketplaceError::ForeignOperationUrl(_))
 }
 
-/// Whether an answer came that says nothing, or that the marketplace could not give it.
+/// Whether no answer came that says anything, or the marketplace could not give one.
 fn is_unreadable(error: &MarketplaceError) -> bool {
     match error {
         MarketplaceError::Lost { .. } => true,

@@ -99,9 +99,8 @@ pub(super) fn decided(
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
     }
     if let Some(intent) = &record.intent
-        && record.phase != Phase::InProgress
+        && !matches!(record.phase, Phase::InProgress | Phase::Live)
         && !change.decision.achieves(intent)
-        && record.phase != Phase::Live
     {
         record.next_check_at = moment.settles_at(intent);
         set_pending(record, moment.now);
@@ -261,9 +260,6 @@ pub(super) fn stopped(
     desired: &Loaded,
     now: Timestamp,
 ) {
-    if matches!(end, Standstill::ObserveAgain(_)) {
-        return;
-    }
     record.next_check_at = None;
     let (phase, reason, why) = match end {
         Standstill::ObserveAgain(_) => return,
