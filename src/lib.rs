@@ -13,6 +13,8 @@
 //! | [`operation`] | pure: the trigger protocol and the following of operations, a step at a time |
 //! | [`report`] | events in; text, JSON and progress out |
 //! | [`reconcile`] | observe, plan, execute |
+//! | [`watch`] | the service: follows manifests and operations, all the time |
+//! | [`serve`] | the service's page, metrics and health, read-only |
 //! | [`emulator`] | an embedded marketplace; knows only the wire types |
 //! | [`cli`] | the command line, as types |
 //! | [`commands`] | one file a subcommand: wiring |
@@ -28,4 +30,6 @@ pub mod marketplace;
 pub mod operation;
 pub mod reconcile;
 pub mod report;
+pub mod serve;
 pub mod status;
+pub mod watch;

@@ -46,6 +46,7 @@ impl Reconciler {
             () = self.stop.cancelled() => return false,
             answer = self.ask_for(offer, operation) => answer,
         };
+        self.reporter.report(&Event::Polled { offer, answered: answer.is_ok() });
         let (event, heard) = match answer {
             Ok(None) => (FollowEvent::Expired, Err(None)),
             Ok(Some(polled)) => {

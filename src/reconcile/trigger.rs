@@ -194,6 +194,8 @@ impl Reconciler {
             }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent).await;
+                let kind = &intent.kind;
+                self.reporter.report(&Event::Answered { offer, kind, answer: &answer });
                 Some(Step::Answered(answer, self.clock.now()))
             }
             Command::Look => {

@@ -1,9 +1,11 @@
 //! What a reconcile tells while it runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::changes::ChangeSet;
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, OperationKind};
+use crate::operation::Answer;
 use crate::status::OfferRecord;
 
 /// Something happened.
@@ -29,6 +31,22 @@ pub enum Event<'a> {
     },
     /// An offer left the status file, because its manifest is gone.
     Forgotten(&'a OfferId),
+    /// A request that starts an operation was answered, or was not.
+    Answered {
+        /// The offer.
+        offer: &'a OfferId,
+        /// What the request is to start.
+        kind: &'a OperationKind,
+        /// What the answer means.
+        answer: &'a Answer,
+    },
+    /// A running operation was asked for.
+    Polled {
+        /// The offer.
+        offer: &'a OfferId,
+        /// Whether there was an answer.
+        answered: bool,
+    },
     /// A request may or may not have been accepted; the offer is looked at.
     Doubt {
         /// The offer.
@@ -54,6 +72,16 @@ pub enum Event<'a> {
 pub trait Reporter: Send + Sync {
     /// Takes note of an event.
     fn report(&self, event: &Event<'_>);
+}
+
+/// Tells several.
+#[derive(Clone)]
+pub struct All(pub Vec<Arc<dyn Reporter>>);
+
+impl Reporter for All {
+    fn report(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|reporter| reporter.report(event));
+    }
 }
 
 /// Tells nobody.

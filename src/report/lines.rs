@@ -88,6 +88,8 @@ impl Reporter for Lines {
             Event::Waiting { offer, pause, why } => {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
+            // The change of the record tells of it.
+            Event::Answered { .. } | Event::Polled { .. } => {}
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
         }
     }

@@ -9,7 +9,7 @@ mod style;
 mod table;
 mod text;
 
-pub use event::{Event, Reporter, Silent};
+pub use event::{All, Event, Reporter, Silent};
 pub use json::{apply_json, plan_json, status_json};
 pub use lines::Lines;
 pub use outcome::Outcome;

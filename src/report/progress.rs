@@ -152,7 +152,11 @@ impl Reporter for Progress {
             Event::Stopping => {
                 drop(self.all.println("stopping: nothing more is sent"));
             }
-            Event::Observing { .. } | Event::Planned(_) | Event::Forgotten(_) => {}
+            Event::Observing { .. }
+            | Event::Planned(_)
+            | Event::Forgotten(_)
+            | Event::Answered { .. }
+            | Event::Polled { .. } => {}
         }
     }
 }

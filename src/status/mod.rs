@@ -11,7 +11,7 @@ pub use lock::{LockError, StatusLock};
 pub use phase::{Phase, Reason};
 pub use record::{
     ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
-    OperationRecord, RefusedRecord, SCHEMA_VERSION, StatusFile,
+    OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};

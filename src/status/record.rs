@@ -62,6 +62,9 @@ pub struct StatusFile {
     pub offers: BTreeMap<OfferId, OfferRecord>,
     /// The version of this format.
     pub schema: u32,
+    /// Where the manifests came from that were last reconciled, where that has a name: a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceRecord>,
     /// When the file was last written (UTC).
     pub updated_at: Timestamp,
 }
@@ -70,8 +73,20 @@ impl StatusFile {
     /// A file that knows nothing.
     #[must_use]
     pub fn empty(now: Timestamp) -> Self {
-        Self { offers: BTreeMap::new(), schema: SCHEMA_VERSION, updated_at: now }
+        Self { offers: BTreeMap::new(), schema: SCHEMA_VERSION, source: None, updated_at: now }
     }
+}
+
+/// A commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SourceRecord {
+    /// The branch; `None` for the one that the repository names as its own.
+    pub branch: Option<String>,
+    /// The commit's id, in full.
+    pub commit: String,
+    /// The repository's URL, without user name and password.
+    pub url: String,
 }
 
 /// What golive last knew of one offer.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{OfferRecord, SCHEMA_VERSION, StatusFile};
+use super::{OfferRecord, SCHEMA_VERSION, SourceRecord, StatusFile};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
 use crate::marketplace::{OfferId, clean_line, is_harmful};
@@ -260,6 +260,15 @@ impl StatusStore {
     pub fn remove(&self, offer: &OfferId) {
         let mut model = self.model();
         if model.file.offers.remove(offer).is_some() {
+            model.generation += 1;
+        }
+    }
+
+    /// Notes where the manifests came from, in memory.
+    pub fn set_source(&self, source: Option<SourceRecord>) {
+        let mut model = self.model();
+        if model.file.source != source {
+            model.file.source = source;
             model.generation += 1;
         }
     }

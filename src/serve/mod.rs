@@ -1,0 +1,1 @@
+//! The read-only page, its JSON, metrics and health: what the service shows to people and programs.
