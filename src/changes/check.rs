@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::change::ChangeSet;
-use super::decision::{Decision, Place};
+use super::decision::Decision;
 use super::observation::Seen;
 use super::planner::Input;
 use crate::manifest::DesiredState;
@@ -78,9 +78,7 @@ fn check_trigger(
     }
     for dependency in &manifest.after {
         let change = set.get(dependency);
-        let live = change.map(|change| {
-            matches!(change.decision, Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)))
-        });
+        let live = change.map(|change| change.decision.is_live());
         // A change set narrowed to a scope has no word on offers outside of it.
         if !live.unwrap_or(input.policy.scope.is_some()) {
             violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));

@@ -183,6 +183,21 @@ impl Decision {
         }
     }
 
+    /// Whether the offer is in production, and nothing is to be done about it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
+            Self::InSync(Place::Preview(_))
+            | Self::GoLive { .. }
+            | Self::Publish { .. }
+            | Self::Track(_)
+            | Self::Held(_)
+            | Self::Blocked(_)
+            | Self::Failed(_) => false,
+        }
+    }
+
     /// Whether the offer stands just where an intent's request was to bring it.
     #[must_use]
     pub fn achieves(&self, intent: &Intent) -> bool {

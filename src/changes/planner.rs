@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::change::{Change, ChangeSet};
-use super::decision::{Block, Decision, Place};
+use super::decision::{Block, Decision};
 use super::facts;
 use super::moment::Moment;
 use super::observation::{Question, Seen};
@@ -106,8 +106,14 @@ pub fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Loaded>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {
-    let mut wanted: BTreeSet<&OfferId> =
-        desired.keys().filter(|offer| policy.covers(offer)).collect();
+    let mut wanted: BTreeSet<&OfferId> = match &policy.scope {
+        None => desired.keys().collect(),
+        // A scope of few is not to cost a look at all.
+        Some(scope) => {
+            let known = scope.iter().filter_map(|offer| desired.get_key_value(offer));
+            known.map(|(offer, _)| offer).collect()
+        }
+    };
     let mut open: Vec<&OfferId> = wanted.iter().copied().collect();
     while let Some(offer) = open.pop() {
         for dependency in desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after) {
@@ -125,7 +131,7 @@ fn in_dependency_order<'a>(
     desired: &'a BTreeMap<OfferId, Loaded>,
     wanted: &BTreeSet<&OfferId>,
 ) -> Vec<&'a Loaded> {
-    let offers = || desired.values().filter(|loaded| wanted.contains(&loaded.id));
+    let offers = || wanted.iter().filter_map(|offer| desired.get(*offer));
     let mut missing: BTreeMap<&OfferId, usize> = BTreeMap::new();
     let mut dependents: BTreeMap<&OfferId, Vec<&Loaded>> = BTreeMap::new();
     for loaded in offers() {
@@ -164,24 +170,11 @@ fn waiting_on(
     for dependency in &loaded.manifest.after {
         match decided.get(dependency) {
             Some(None) => return None,
-            Some(Some(change)) if is_live(&change.decision) => {}
+            Some(Some(change)) if change.decision.is_live() => {}
             Some(Some(_)) | None => waiting.push(dependency.clone()),
         }
     }
     Some(waiting)
-}
-
-fn is_live(decision: &Decision) -> bool {
-    match decision {
-        Decision::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
-        Decision::InSync(Place::Preview(_))
-        | Decision::GoLive { .. }
-        | Decision::Publish { .. }
-        | Decision::Track(_)
-        | Decision::Held(_)
-        | Decision::Blocked(_)
-        | Decision::Failed(_) => false,
-    }
 }
 
 fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Question> {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::observe::{describe, is_expired};
-use super::pass::reached;
 use super::{BREATH, Job, Reconciler, heard, record};
 use crate::changes::{OperationSeen, Policy, Seen};
+use crate::clock::reached;
 use crate::marketplace::{
     MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
     OperationStatus, Polled,
 };
-use crate::operation::{Follow, FollowCommand, FollowEvent};
+use crate::operation::{Follow, FollowCommand, FollowEvent, Intervals};
 use crate::report::Event;
 use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
 
@@ -36,9 +36,18 @@ pub(super) struct Following {
 }
 
 impl Reconciler {
-    /// Polls the running operation of an offer once and writes down what it says. Tells whether
+    /// Polls the running operation of an offer once and puts what it says on disk. Tells whether
     /// the offer must be decided about anew; not so where the user stops before an answer comes.
     pub(super) async fn poll_once(&self, offer: &OfferId) -> bool {
+        let is_due = self.ask_once(offer).await;
+        if let Err(error) = self.store.commit().await {
+            tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");
+        }
+        is_due
+    }
+
+    /// The same, with what it says left in memory.
+    pub(super) async fn ask_once(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return false };
         let Some(operation) = record.running() else { return true };
         let answer = tokio::select! {
@@ -72,9 +81,6 @@ impl Reconciler {
         );
         self.tell(offer, &edited);
         let command = self.advance(offer, operation.id.clone(), &event, heard.ok());
-        if let Err(error) = self.store.commit().await {
-            tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");
-        }
         command == FollowCommand::AskOffer
     }
 
@@ -171,6 +177,30 @@ impl Reconciler {
         };
         following.insert(offer.clone(), Following { id, follow, due, heard });
         command
+    }
+
+    /// When the running operation of an offer is to be polled next; `None` where nothing runs.
+    pub(super) fn next_poll(&self, offer: &OfferId) -> Option<Instant> {
+        let record = self.store.get(offer)?;
+        let operation = record.running()?;
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = following.get(offer).filter(|known| known.id == operation.id);
+        let Intervals { first, longest } = self.settings.intervals;
+        let pause = match known {
+            Some(Following { due: Some(due), .. }) => return Some(*due),
+            Some(Following { due: None, .. }) => longest,
+            // A look may have asked for it, and so may a process before this one.
+            None => operation.polled_at.map_or(Duration::ZERO, |at| {
+                let age = Duration::try_from(self.clock.now().duration_since(at));
+                first.saturating_sub(age.unwrap_or_default())
+            }),
+        };
+        Some(Instant::now() + pause)
+    }
+
+    /// Forgets how far the following of an offer's operation is.
+    pub(super) fn stop_following(&self, offer: &OfferId) {
+        self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(offer);
     }
 
     /// Whether an operation was asked for a while ago, and is not to be asked for again yet.

@@ -10,11 +10,19 @@ impl Reconciler {
     /// Removes the offers whose manifest is gone, once nothing of theirs runs.
     pub(super) async fn forget(&self, gone: &BTreeSet<OfferId>) {
         for offer in gone {
-            if !self.may_be_busy(offer).await {
-                self.store.remove(offer);
-                self.reporter.report(&Event::Forgotten(offer));
-            }
+            self.forget_one(offer).await;
         }
+    }
+
+    /// Removes an offer whose manifest is gone, once nothing of its runs. Tells whether it did.
+    pub(super) async fn forget_one(&self, offer: &OfferId) -> bool {
+        let busy = self.may_be_busy(offer).await;
+        if !busy {
+            self.store.remove(offer);
+            self.stop_following(offer);
+            self.reporter.report(&Event::Forgotten(offer));
+        }
+        !busy
     }
 
     /// Whether an operation runs on an offer, or one may yet show.

@@ -2,7 +2,9 @@
 //!
 //! A *pass* looks at every offer in scope once, decides, sends what is to be sent, and polls each
 //! running operation once. [`Reconciler::run`] makes one pass, or follows the operations to their
-//! end with a pass whenever one has ended, so that offers that waited for it are released.
+//! end with a pass whenever one has ended, so that offers that waited for it are released. A service
+//! has a loop of its own, and takes the parts of a pass one by one: [`Reconciler::look`],
+//! [`Reconciler::execute`], [`Reconciler::poll`].
 
 mod answers;
 mod follow;
@@ -12,6 +14,7 @@ mod look;
 mod observe;
 mod pass;
 mod record;
+mod steps;
 mod trigger;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,7 @@ use crate::report::{Outcome, Reporter};
 use crate::status::{StatusStore, StoreError};
 
 pub use observe::{Observed, Observer, observe_and_plan};
+pub use steps::{Looked, Next};
 
 /// How many passes may follow each other without an operation to wait for.
 const MAX_HURRIED_PASSES: u32 = 6;
@@ -72,7 +76,7 @@ pub enum Wait {
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The manifests.
-    pub desired: Arc<BTreeMap<OfferId, Loaded>>,
+    pub desired: Desired,
     /// The offers whose manifest is gone: they leave the status file.
     pub gone: BTreeSet<OfferId>,
     /// What the user asked for.
@@ -130,7 +134,12 @@ pub struct Reconciler {
     following: Mutex<BTreeMap<OfferId, follow::Following>>,
     /// Until when the marketplace takes no requests, where that is longer than this run waits.
     put_off: Mutex<Option<Instant>>,
+    /// The manifests in force, where they may change while work is under way.
+    in_force: Mutex<Option<Desired>>,
 }
+
+/// What the manifests want, offer by offer.
+pub type Desired = Arc<BTreeMap<OfferId, Loaded>>;
 
 /// Where a reconciler's effects go.
 pub struct Surroundings {
@@ -155,7 +164,33 @@ impl Reconciler {
         let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
         let observer = Observer::new(marketplace, settings.concurrency);
         let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
-        Self { observer, store, clock, random, reporter, settings, stop, following, put_off }
+        let in_force = Mutex::default();
+        Self {
+            observer,
+            store,
+            clock,
+            random,
+            reporter,
+            settings,
+            stop,
+            following,
+            put_off,
+            in_force,
+        }
+    }
+
+    /// Takes note that these are the manifests in force from now on: what is under way for one that
+    /// says something else sends nothing more.
+    pub fn supersede(&self, desired: Desired) {
+        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(desired);
+    }
+
+    /// Whether a manifest is no longer the one in force.
+    fn is_outdated(&self, loaded: &Loaded) -> bool {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.as_ref().is_some_and(|desired| {
+            desired.get(&loaded.id).is_none_or(|now| now.digest != loaded.digest)
+        })
     }
 
     /// Makes one pass, or follows all operations to their end. What was done until then is told

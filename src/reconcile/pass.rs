@@ -9,11 +9,12 @@ use tokio::time::Instant;
 use super::answers::out_of_time;
 use super::record;
 use super::trigger::Triggered;
-use super::{Job, Reconciler, RunError, file_seen_from};
+use super::{Job, Observed, Reconciler, RunError, file_seen_from};
 use crate::changes::{
     Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,
     with_dependencies,
 };
+use crate::clock::reached;
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::operation::State;
@@ -24,7 +25,7 @@ use crate::status::{Edited, OfferRecord};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How often an offer may change under golive's hands in one run.
-const MAX_CONFLICTS: u32 = 3;
+pub(super) const MAX_CONFLICTS: u32 = 3;
 
 /// What a run has done so far.
 #[derive(Debug, Default)]
@@ -66,11 +67,7 @@ impl Reconciler {
         self.reporter.report(&Event::Observing { publishers, offers });
 
         let moment = self.moment();
-        let observing = async {
-            let mut observed = self.observer.list(&job.desired, &recorded, policy).await;
-            self.add_fresh_answers(&mut observed);
-            self.observer.settle(observed, &job.desired, &recorded, policy, moment).await
-        };
+        let observing = self.observe(&job.desired, &recorded, policy, moment);
         // One pass is made in any case, however short a time there is to wait; and what has ended at
         // the last moment is looked at.
         let later = deadline.filter(|_| run.planned.is_some());
@@ -84,17 +81,8 @@ impl Reconciler {
             () = reached(deadline_of_questions) => return Ok(false),
             seen = observing => seen,
         };
-        let input = Input {
-            desired: &job.desired,
-            recorded: &recorded,
-            observed: &observed,
-            moment,
-            policy,
-        };
-        let violations = check(&changes, input);
-        if !violations.is_empty() {
-            return Err(RunError::Unsound(violations));
-        }
+        let desired = &job.desired;
+        vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
         // What was found, or found to be over, is in doubt no more.
         run.in_doubt.retain(|offer| recorded.get(offer).is_some_and(|it| it.intent.is_some()));
         guard(job, run, &changes)?;
@@ -115,6 +103,19 @@ impl Reconciler {
         again |= self.poll_adopted(&changes, deadline).await;
         self.store.commit().await?;
         Ok(again)
+    }
+
+    /// Lists the publishers of the offers in scope, asks what their decisions need, and decides.
+    pub(super) async fn observe(
+        &self,
+        desired: &BTreeMap<OfferId, Loaded>,
+        recorded: &BTreeMap<OfferId, OfferRecord>,
+        policy: &Policy,
+        moment: Moment,
+    ) -> (Observed, ChangeSet) {
+        let mut observed = self.observer.list(desired, recorded, policy).await;
+        self.add_fresh_answers(&mut observed);
+        self.observer.settle(observed, desired, recorded, policy, moment).await
     }
 
     /// Records what was decided about an offer, and tells. What did not show is judged by the moment
@@ -228,11 +229,16 @@ impl Reconciler {
             return true;
         }
         if let Some(desired) = job.desired.get(offer) {
-            let why = why.unwrap_or("the offer is not what the list says");
-            let now = self.clock.now();
-            self.edit(offer, desired, |record| record::conflicted(record, why, now));
+            self.give_up_on(offer, desired, why);
         }
         false
+    }
+
+    /// Records that an offer changed under every try.
+    pub(super) fn give_up_on(&self, offer: &OfferId, desired: &Loaded, why: Option<&str>) {
+        let why = why.unwrap_or("the offer is not what the list says");
+        let now = self.clock.now();
+        self.edit(offer, desired, |record| record::conflicted(record, why, now));
     }
 
     /// Polls the operations that were adopted just now, once.
@@ -266,12 +272,10 @@ impl Reconciler {
     }
 }
 
-/// Waits for a time; for ever, where there is none.
-pub(super) async fn reached(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
+/// Refuses a change set that must not be carried out.
+pub(super) fn vet(changes: &ChangeSet, input: Input<'_>) -> Result<(), RunError> {
+    let violations = check(changes, input);
+    if violations.is_empty() { Ok(()) } else { Err(RunError::Unsound(violations)) }
 }
 
 /// Refuses to go on with a change set that was not reviewed, or that is too large.

@@ -168,7 +168,7 @@ impl Reconciler {
     ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
-            Command::WriteIntent(_) if self.stop.is_cancelled() => None,
+            Command::WriteIntent(_) if self.must_not_send(target) => None,
             Command::Check => {
                 *revised = None;
                 tokio::select! {
@@ -187,7 +187,7 @@ impl Reconciler {
                 }
                 Some(written)
             }
-            Command::Send(_) if self.stop.is_cancelled() => {
+            Command::Send(_) if self.must_not_send(target) => {
                 // It was not handed over yet, so that there is nothing to be in doubt about.
                 self.drop_intent(target).await;
                 None
@@ -228,6 +228,11 @@ impl Reconciler {
                 }
             }
         }
+    }
+
+    /// Whether the user stops golive, or the manifest has come to say something else.
+    fn must_not_send(&self, target: &Target<'_>) -> bool {
+        self.stop.is_cancelled() || self.is_outdated(target.desired)
     }
 
     async fn drop_intent(&self, target: &Target<'_>) -> Step {

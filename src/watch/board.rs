@@ -45,6 +45,8 @@ pub struct Service {
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.
     pub source_problem: Option<String>,
+    /// What is wrong with the service itself: the status file can't be written.
+    pub trouble: Option<String>,
     /// When all publishers were last listed with success (UTC).
     pub last_resync: Option<Timestamp>,
     /// Whether the first observation of every offer is in.
