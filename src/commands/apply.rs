@@ -30,14 +30,14 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         Wait::No => MAX_PAUSE,
         Wait::Until(duration) => duration.unwrap_or(Duration::MAX),
     };
-    let reporter = output::reporter(globals, &setting.clock);
+    let reporter = output::reporter(globals, &setting.ground.clock);
     let (outcome, result) = runtime()?.block_on(async {
         let lock = StatusLock::acquire(
             &RealDisk,
-            &setting.status_path,
+            &setting.ground.status_path,
             globals.lock_timeout,
             "golive apply",
-            &*setting.clock,
+            &*setting.ground.clock,
         )
         .await
         .map_err(CommandError::failed)?;
@@ -45,11 +45,11 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
             // What was committed meanwhile counts: an offer may have been suspended.
             setting = Setting::new(&args.paths, globals)?;
         }
-        status::refuse_unfit(&setting.status_path).map_err(CommandError::failed)?;
+        status::refuse_unfit(&setting.ground.status_path).map_err(CommandError::failed)?;
         let store = StatusStore::open(
-            setting.status_path.clone(),
+            setting.ground.status_path.clone(),
             Arc::new(RealDisk),
-            Arc::clone(&setting.clock),
+            Arc::clone(&setting.ground.clock),
         );
         let store = Arc::new(store.map_err(CommandError::failed)?);
         let gone = setting.gone(&store);
@@ -83,7 +83,7 @@ fn reconciler(
     let surroundings = Surroundings {
         marketplace: setting.marketplace(globals, Memory::Kept, max_wait)?,
         store: Arc::clone(store),
-        clock: Arc::clone(&setting.clock),
+        clock: Arc::clone(&setting.ground.clock),
         random: fastrand::Rng::new(),
         reporter: Arc::clone(reporter),
         stop,

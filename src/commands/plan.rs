@@ -12,14 +12,15 @@ use crate::status;
 pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
     let setting = Setting::new(&args.paths, globals)?;
     let policy = setting.policy(&args.selection)?;
-    output::log_only(globals, &setting.clock);
-    let recorded = status::read(&RealDisk, &setting.status_path).map_err(CommandError::failed)?;
+    output::log_only(globals, &setting.ground.clock);
+    let recorded =
+        status::read(&RealDisk, &setting.ground.status_path).map_err(CommandError::failed)?;
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let (observed, set, moment) = runtime()?.block_on(async {
         let marketplace = setting.marketplace(globals, Memory::ReadOnly, MAX_PAUSE)?;
         let observer = Observer::new(marketplace, globals.concurrency);
         let desired = &setting.manifests.offers;
-        let moment = observer.moment(setting.clock.now(), globals.settle);
+        let moment = observer.moment(setting.ground.clock.now(), globals.settle);
         let (seen, set) = observe_and_plan(&observer, desired, &recorded, &policy, moment).await;
         Ok::<_, CommandError>((seen, set, moment))
     })?;

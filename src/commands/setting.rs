@@ -32,11 +32,25 @@ const STATUS_FILE: &str = "golive.status.json";
 /// Where the embedded marketplace is, for the transport that stays in this process.
 const EMULATED: &str = "http://localhost/";
 
+/// Where a command works: its status file, its clock, its marketplace.
+pub(super) struct Ground {
+    pub(super) status_path: PathBuf,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
 /// What a command works with.
 pub(super) struct Setting {
     pub(super) manifests: ManifestSet,
-    pub(super) status_path: PathBuf,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ground: Ground,
+}
+
+/// The way to a marketplace.
+pub(super) struct Connection {
+    endpoint: Endpoint,
+    pub(super) transport: Arc<dyn Transport>,
+    tokens: Arc<dyn TokenSource>,
+    /// The marketplace itself, where it is the embedded one.
+    pub(super) emulator: Option<Emulator>,
 }
 
 /// What becomes of the embedded marketplace's memory.
@@ -48,13 +62,68 @@ pub(super) enum Memory {
     Kept,
 }
 
-impl Setting {
-    /// Loads the manifests.
-    pub(super) fn new(paths: &[PathBuf], globals: &Globals) -> Result<Self, CommandError> {
+impl Ground {
+    /// The status file is in the folder of the first path, unless it is named.
+    pub(super) fn new(first: &Path, globals: &Globals) -> Result<Self, CommandError> {
         if globals.seed.is_some() && !globals.emulator {
             let what = "--seed says what the embedded marketplace begins with; give --emulator too";
             return Err(CommandError::Usage(what.to_owned()));
         }
+        let status_path =
+            globals.status.clone().unwrap_or_else(|| default_status_path(&folder_of_path(first)));
+        Ok(Self { status_path, clock: Arc::new(SystemClock) })
+    }
+
+    /// Connects to the marketplace that the command line names.
+    pub(super) fn connect(
+        &self,
+        globals: &Globals,
+        memory: Memory,
+    ) -> Result<Connection, CommandError> {
+        if globals.emulator { self.emulated(globals, memory) } else { real(globals) }
+    }
+
+    /// A client of the marketplace at the end of a connection.
+    pub(super) fn client(
+        &self,
+        globals: &Globals,
+        connection: Connection,
+        max_wait: Duration,
+    ) -> Arc<dyn Marketplace> {
+        let settings = crate::marketplace::portal::Settings {
+            request_timeout: globals.timeout,
+            concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
+            max_wait,
+            ..crate::marketplace::portal::Settings::default()
+        };
+        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
+        let Connection { endpoint, transport, tokens, emulator: _ } = connection;
+        Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random))
+    }
+
+    fn emulated(&self, globals: &Globals, memory: Memory) -> Result<Connection, CommandError> {
+        let seed = seed(globals.seed.as_deref())?;
+        let path = self.status_path.with_extension("emulator.json");
+        let clock = Arc::clone(&self.clock);
+        let emulator = match memory {
+            Memory::ReadOnly => Emulator::recalled(seed, clock, &RealDisk, &path),
+            Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
+        };
+        let emulator = emulator.map_err(CommandError::failed)?;
+        Ok(Connection {
+            endpoint: EMULATED.parse().map_err(CommandError::failed)?,
+            transport: Arc::new(InProcessTransport::new(emulator.router())),
+            tokens: Arc::new(AnonymousToken),
+            emulator: Some(emulator),
+        })
+    }
+}
+
+impl Setting {
+    /// Loads the manifests.
+    pub(super) fn new(paths: &[PathBuf], globals: &Globals) -> Result<Self, CommandError> {
+        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let ground = Ground::new(first, globals)?;
         for path in paths.iter().filter(|path| !path.exists()) {
             let text = path.to_string_lossy();
             let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -64,10 +133,7 @@ impl Setting {
             }
         }
         let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
-        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        let status_path =
-            globals.status.clone().unwrap_or_else(|| default_status_path(&folder_of_path(first)));
-        Ok(Self { manifests, status_path, clock: Arc::new(SystemClock) })
+        Ok(Self { manifests, ground })
     }
 
     /// What the selection means for these manifests.
@@ -151,35 +217,13 @@ impl Setting {
         memory: Memory,
         max_wait: Duration,
     ) -> Result<Arc<dyn Marketplace>, CommandError> {
-        let (endpoint, transport, tokens) =
-            if globals.emulator { self.emulated(globals, memory)? } else { real(globals)? };
-        let settings = crate::marketplace::portal::Settings {
-            request_timeout: globals.timeout,
-            concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
-            max_wait,
-            ..crate::marketplace::portal::Settings::default()
-        };
-        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
-        Ok(Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random)))
-    }
-
-    fn emulated(&self, globals: &Globals, memory: Memory) -> Result<Connection, CommandError> {
-        let seed = seed(globals.seed.as_deref())?;
-        let path = self.status_path.with_extension("emulator.json");
-        let clock = Arc::clone(&self.clock);
-        let emulator = match memory {
-            Memory::ReadOnly => Emulator::recalled(seed, clock, &RealDisk, &path),
-            Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
-        };
-        let emulator = emulator.map_err(CommandError::failed)?;
-        emulator.add_missing(named(&self.manifests.offers));
-        let endpoint = EMULATED.parse().map_err(CommandError::failed)?;
-        let transport = InProcessTransport::new(emulator.router());
-        Ok((endpoint, Arc::new(transport), Arc::new(AnonymousToken)))
+        let connection = self.ground.connect(globals, memory)?;
+        if let Some(emulator) = &connection.emulator {
+            emulator.add_missing(named(&self.manifests.offers));
+        }
+        Ok(self.ground.client(globals, connection, max_wait))
     }
 }
-
-type Connection = (Endpoint, Arc<dyn Transport>, Arc<dyn TokenSource>);
 
 fn real(globals: &Globals) -> Result<Connection, CommandError> {
     let text = globals.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
@@ -190,7 +234,8 @@ fn real(globals: &Globals) -> Result<Connection, CommandError> {
     let tokens = EnvToken::new(token.as_deref()).map_err(CommandError::failed)?;
     let transport = HttpTransport::new(&endpoint)
         .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
-    Ok((endpoint, Arc::new(transport), Arc::new(tokens)))
+    let (transport, tokens) = (Arc::new(transport), Arc::new(tokens));
+    Ok(Connection { endpoint, transport, tokens, emulator: None })
 }
 
 /// Reads what the embedded marketplace begins with.
@@ -205,7 +250,7 @@ pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
 
 /// The offers that the embedded marketplace must have: those that a manifest names, in preview
 /// with the version it pins.
-fn named(
+pub(super) fn named(
     offers: &BTreeMap<OfferId, Loaded>,
 ) -> impl Iterator<Item = (String, String, Option<u64>)> {
     offers.iter().map(|(offer, loaded)| {
