@@ -70,6 +70,21 @@ impl Diagnostic {
         Self::whole(path, format!("cannot be read: {error}"), Some(hint.to_owned()))
     }
 
+    /// The place as `file:line:column`, or the file alone where the error is about it as a whole.
+    /// Nothing in it can control what shows it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        place(&self.file, self.line, self.column)
+    }
+
+    /// The line with the error, and below it a line that underlines the offending text, for a font
+    /// of one width. Nothing in it can control what shows it.
+    #[must_use]
+    pub fn excerpt(&self) -> Option<String> {
+        let Excerpt { text, indent, length } = self.excerpt.as_ref()?;
+        Some(format!("{text}\n{:indent$}{}", "", "^".repeat(*length)))
+    }
+
     fn write(&self, out: &mut String, paint: &Paint) -> fmt::Result {
         let Paint { place, message, gutter, mark } = paint;
         write!(out, "{place}")?;
@@ -96,6 +111,21 @@ impl Diagnostic {
         }
         Ok(())
     }
+}
+
+impl Related {
+    /// How the place is related, and where it is, e.g. `first defined at a.yaml:1:1`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{} at {}", self.what, place(&self.file, self.line, self.column))
+    }
+}
+
+fn place(file: &Path, line: usize, column: usize) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _infallible = write_place(&mut text, file, line, column);
+    text
 }
 
 fn write_place(out: &mut String, file: &Path, line: usize, column: usize) -> fmt::Result {
@@ -219,6 +249,15 @@ mod tests {
              a.yaml:2:1: unknown field \"stat\"\n\
              2 | stat: live\n  | ^^^^\n  = hint: did you mean \"state\"?\n  = first given at a.yaml:1:1"
         );
+    }
+
+    #[test]
+    fn an_error_is_told_in_parts_too() {
+        let shown: Vec<_> = sample().into_iter().map(|it| (it.place(), it.excerpt())).collect();
+        let excerpt = Some("stat: live\n^^^^".to_owned());
+        assert_eq!(shown, [("a.yaml".to_owned(), None), ("a.yaml:2:1".to_owned(), excerpt)]);
+        let related = sample().iter().find_map(|it| it.related.clone()).unwrap();
+        assert_eq!(related.sentence(), "first given at a.yaml:1:1");
     }
 
     #[test]

@@ -25,6 +25,17 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase there is.
+    pub const ALL: [Self; 7] = [
+        Self::Live,
+        Self::Preview,
+        Self::Triggering,
+        Self::InProgress,
+        Self::Held,
+        Self::Blocked,
+        Self::Failed,
+    ];
+
     /// As the status file spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -28,6 +28,11 @@ const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-reque
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// What a request is called, in its extensions, for a [`Transport`] that counts: a few fixed names,
+/// whatever the offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallName(pub &'static str);
+
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -261,6 +266,7 @@ impl Exchange {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(call.url.as_str())
+            .extension(CallName(call.name))
             .header(AUTHORIZATION, token.header())
             .header(ACCEPT, JSON)
             .header(CONTENT_TYPE, JSON)

@@ -32,7 +32,7 @@ mod tests;
 
 pub use client::PortalClient;
 pub use endpoint::{Endpoint, EndpointError};
-pub use exchange::Settings;
+pub use exchange::{CallName, Settings};
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;

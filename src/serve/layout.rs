@@ -1,0 +1,107 @@
+//! What all pages share.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, html};
+
+use super::Serving;
+use super::assets::ASSETS;
+use super::time::{Told, time};
+use crate::marketplace::clean_line;
+
+/// Pieces of a page, by their elements' ids: what is replaced when it changes.
+pub(super) type Parts = Vec<(&'static str, Markup)>;
+
+/// Where a page hears of changes, and what it shows as yet.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    /// The address of its events.
+    pub(super) events: String,
+    /// A digest of what it shows.
+    pub(super) digest: String,
+}
+
+/// A whole page. Without `live`, it stays as it is.
+pub(super) fn layout(
+    serving: &Serving,
+    title: &str,
+    live: Option<&Live>,
+    content: &Markup,
+) -> Markup {
+    let [css, js, icon] = &*ASSETS;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                title { (title) }
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                link rel="icon" href=(icon.path()) type="image/svg+xml";
+                link rel="stylesheet" href=(css.path());
+                script src=(js.path()) defer {}
+            }
+            body {
+                a.skip href="#main" { "Skip to the content" }
+                header.top {
+                    a.mark href="/" { "golive" }
+                    (source(serving, serving.clock.now()))
+                    p id="link" role="status" {}
+                }
+                main id="main" tabindex="-1"
+                    data-events=[live.map(|live| &live.events)]
+                    data-digest=[live.map(|live| &live.digest)] { (content) }
+                p.unseen id="say" role="status" {}
+                footer {
+                    p { "golive " (env!("CARGO_PKG_VERSION")) ". Read-only: offers change by their manifests." }
+                    nav aria-label="For programs" {
+                        a href="/api/status" { "Status as JSON" }
+                        a href="/metrics" { "Metrics" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where manifests come from, and when all was last looked at.
+pub(super) fn source(serving: &Serving, now: Timestamp) -> Markup {
+    let service = serving.board.service();
+    html! {
+        p.source id="source" {
+            @if !service.place.is_empty() { span { (clean_line(&service.place)) } }
+            @if let Some(source) = &service.source {
+                span {
+                    @if let Some(branch) = &source.branch { (clean_line(branch)) " at " } @else { "commit " }
+                    code title=(clean_line(&source.commit)) { (short(&source.commit)) }
+                }
+            }
+            span {
+                @match service.last_resync {
+                    Some(at) => { "resync " (time(at, now, Told::Ago)) },
+                    None => "no resync yet",
+                }
+            }
+            @if !service.ready { span.wait { "first look under way" } }
+        }
+    }
+}
+
+/// As much of a commit's id as tells it from others.
+fn short(commit: &str) -> String {
+    clean_line(commit).chars().take(10).collect()
+}
+
+/// A digest of what a page shows. Parts are to be rendered for one and the same moment each time.
+pub(super) fn digest(parts: &Parts, rest: impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    for asset in &*ASSETS {
+        asset.name.hash(&mut hasher);
+    }
+    for (id, part) in parts {
+        (id, &part.0).hash(&mut hasher);
+    }
+    rest.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,63 @@
+//! What a person should know before anything else: manifests that are wrong, a source that can't be
+//! followed, offers that were not looked at yet.
+
+use maud::{Markup, html};
+
+use super::Serving;
+use crate::manifest::Diagnostic;
+use crate::marketplace::clean_line;
+
+/// The most problems that are shown in full.
+const MOST: usize = 20;
+
+/// All notices; empty where there is none.
+pub(super) fn notices(serving: &Serving) -> Markup {
+    let service = serving.board.service();
+    let unseen = serving.store.with(|file| {
+        service.desired.keys().filter(|offer| !file.offers.contains_key(*offer)).count()
+    });
+    html! {
+        div id="notices" {
+            @if let Some(problem) = &service.source_problem {
+                section.notice.bad aria-labelledby="source-problem" {
+                    h2 id="source-problem" { "The source can't be followed" }
+                    p { (clean_line(problem)) }
+                }
+            }
+            @if !service.problems.is_empty() { (problems(&service.problems)) }
+            @if unseen > 0 {
+                section.notice aria-labelledby="unseen" {
+                    h2 id="unseen" {
+                        (unseen) @if unseen == 1 { " offer was" } @else { " offers were" }
+                        " not looked at yet"
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn problems(problems: &[Diagnostic]) -> Markup {
+    html! {
+        section.notice.bad aria-labelledby="problems" {
+            h2 id="problems" {
+                @if problems.len() == 1 { "A manifest is wrong" }
+                @else { (problems.len()) " things are wrong in manifests" }
+            }
+            p { "What the last good version of each file says stays in force." }
+            ul.problems { @for problem in problems.iter().take(MOST) { li { (one(problem)) } } }
+            @if problems.len() > MOST { p { "… and " (problems.len() - MOST) " more" } }
+        }
+    }
+}
+
+fn one(problem: &Diagnostic) -> Markup {
+    html! {
+        p { code { (clean_line(&problem.place())) } " " b { (clean_line(&problem.what)) } }
+        @if let Some(excerpt) = problem.excerpt() {
+            pre tabindex="0" aria-label="The line, with the place underlined" { (excerpt) }
+        }
+        @if let Some(hint) = &problem.hint { p { "Hint: " (clean_line(hint)) } }
+        @if let Some(related) = &problem.related { p { (clean_line(&related.sentence())) } }
+    }
+}

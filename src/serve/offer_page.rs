@@ -1,0 +1,204 @@
+//! The page of one offer.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::Serving;
+use super::layout::{Live, Parts, digest, layout, source};
+use super::operation::{history, operation};
+use super::table::phase;
+use super::time::{Told, time};
+use crate::changes::diff;
+use crate::manifest::{Loaded, Manifest};
+use crate::marketplace::{OfferId, clean_line};
+use crate::status::{Intent, ManifestRecord, ObservedRecord, OfferRecord};
+
+/// The page; `None` where golive knows of no such offer.
+pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
+    let record = serving.store.get(offer);
+    if record.is_none() && !serving.board.service().desired.contains_key(offer) {
+        return None;
+    }
+    let live =
+        Live { events: format!("/events?offer={offer}"), digest: content_digest(serving, offer) };
+    let content = html! {
+        nav.crumbs aria-label="Where you are" { a href="/" { "Offers" } }
+        (article(serving, offer, serving.clock.now()))
+    };
+    Some(layout(serving, &format!("{offer} · golive"), Some(&live), &content))
+}
+
+/// The pieces that change.
+pub(super) fn parts(serving: &Serving, offer: &OfferId, now: Timestamp) -> Parts {
+    vec![("source", source(serving, now)), ("offer", article(serving, offer, now))]
+}
+
+/// A digest of what the page shows, whatever the time.
+pub(super) fn content_digest(serving: &Serving, offer: &OfferId) -> String {
+    digest(&parts(serving, offer, Timestamp::UNIX_EPOCH), ())
+}
+
+fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
+    let record = serving.store.get(offer);
+    let service = serving.board.service();
+    let loaded = service.desired.get(offer);
+    html! {
+        article id="offer" {
+            h1 { (offer.publisher()) "/" wbr; b { (offer.offer()) } }
+            @match &record {
+                Some(record) => {
+                    (standing(serving, offer, record, now))
+                    @if let Some(intent) = &record.intent { (intending(intent, now)) }
+                    @if let Some(run) = &record.operation { (operation(run, now)) }
+                    div.cards {
+                        (manifest(serving, offer, loaded, Some(&record.manifest)))
+                        @if let Some(observed) = &record.observed { (facts(observed, record, now)) }
+                    }
+                    (history(&record.history))
+                },
+                None => {
+                    p.lead {
+                        @if loaded.is_some() { "This offer was not looked at yet." }
+                        @else { "This offer's manifest is gone. golive does not follow it any more." }
+                    }
+                    @if loaded.is_some() { div.cards { (manifest(serving, offer, loaded, None)) } }
+                }
+            }
+        }
+    }
+}
+
+/// Where the offer stands, and why.
+fn standing(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Timestamp) -> Markup {
+    html! {
+        p.lead { (phase(record.phase)) " " small { (format!("{:?}", record.reason)) } }
+        p.lead { (record.message) }
+        p.quiet {
+            "Since " (time(record.since, now, Told::Ago)) ". Next check "
+            @match serving.board.next(offer) {
+                Some(next) => (time(next, now, Told::Ahead)),
+                None => "at the next resync",
+            }
+            "."
+        }
+        @if let Some(error) = &record.error {
+            section.notice.bad aria-labelledby="error" {
+                h2 id="error" { "Last error, " (time(error.at, now, Told::Ago)) }
+                p { (error.message) }
+            }
+        }
+        @if let Some(refused) = &record.refused {
+            section.notice.bad aria-labelledby="refused" {
+                h2 id="refused" { "The marketplace refused " (refused.kind) " of version " (refused.version) }
+                p { (refused.message) }
+                p { "It is not repeated until the manifest or the offer changes." }
+            }
+        }
+    }
+}
+
+fn intending(intent: &Intent, now: Timestamp) -> Markup {
+    html! {
+        section.card aria-labelledby="intent" {
+            h2 id="intent" { "A request may be under way" }
+            dl {
+                (fact("What", &html! { (intent.kind) " of version " (intent.version) }))
+                (fact("Written down", &time(intent.at, now, Told::Ago)))
+                (fact("Request id", &html! { code { (intent.request_id) } }))
+                @if let Some(etag) = &intent.etag { (fact("Expects", &html! { code { (etag.0) } })) }
+            }
+        }
+    }
+}
+
+fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Markup {
+    html! {
+        section.card aria-labelledby="observed" {
+            h2 id="observed" { "What the marketplace says" }
+            dl {
+                (fact("Status", &html! { (observed.status) }))
+                @for (name, version) in [
+                    ("Version", observed.version),
+                    ("In preview", observed.preview_version),
+                    ("Live", observed.live_version),
+                ] {
+                    @if let Some(version) = version { (fact(name, &html! { (version) })) }
+                }
+                @if let Some(changed) = &observed.changed_time {
+                    (fact("Changed", &match changed.timestamp() {
+                        Some(at) => time(at, now, Told::Ago),
+                        None => html! { (clean_line(&changed.0)) },
+                    }))
+                }
+                @if let Some(etag) = &observed.etag { (fact("ETag", &html! { code { (etag.0) } })) }
+                (fact("Seen", &time(observed.at, now, Told::Ago)))
+                (fact("Attempts", &html! { (record.attempts) }))
+            }
+        }
+    }
+}
+
+/// The manifest in force, or what the record knows of it, and how the offer differs from it.
+fn manifest(
+    serving: &Serving,
+    offer: &OfferId,
+    loaded: Option<&Loaded>,
+    recorded: Option<&ManifestRecord>,
+) -> Markup {
+    let path = loaded.map(|loaded| loaded.file.display().to_string());
+    let file = recorded.map(|recorded| recorded.file.clone()).or(path);
+    let digest = loaded.map(|loaded| &loaded.digest).or(recorded.map(|recorded| &recorded.digest));
+    let diff = serving.board.change(offer).map(|change| diff(&change)).unwrap_or_default();
+    html! {
+        section.card aria-labelledby="manifest" {
+            h2 id="manifest" { "Manifest" }
+            dl {
+                @if let Some(file) = file { (fact("File", &html! { code { (clean_line(&file)) } })) }
+                @if let Some(digest) = digest { (fact("Digest", &html! { code { (clean_line(digest)) } })) }
+                @match (loaded, recorded) {
+                    (Some(loaded), _) => (fields(&loaded.manifest)),
+                    (None, Some(recorded)) => (fact("state", &html! { (recorded.state.as_str()) })),
+                    (None, None) => {},
+                }
+            }
+            @if !diff.is_empty() {
+                h3 { "From what is to what should be" }
+                pre.diff tabindex="0" aria-label="Difference" {
+                    @for line in diff.lines() { span class=[kind(line)] { (line) "\n" } }
+                }
+            }
+        }
+    }
+}
+
+fn fields(manifest: &Manifest) -> Markup {
+    let list = |items: Vec<String>| html! { (clean_line(&items.join(", "))) };
+    html! {
+        (fact("state", &html! { (manifest.state.as_str()) }))
+        @if let Some(version) = manifest.version { (fact("version", &html! { (version) })) }
+        @if let Some(at) = manifest.not_before { (fact("notBefore", &html! { (at) })) }
+        @if manifest.suspend { (fact("suspend", &html! { "true" })) }
+        @if !manifest.after.is_empty() {
+            (fact("after", &list(manifest.after.iter().map(ToString::to_string).collect())))
+        }
+        @if !manifest.notify.is_empty() { (fact("notify", &list(manifest.notify.clone()))) }
+        @if !manifest.labels.is_empty() {
+            (fact("labels", &list(manifest.labels.iter().map(|(k, v)| format!("{k}={v}")).collect())))
+        }
+    }
+}
+
+/// What a line of a diff is; the sign at its beginning says so too.
+fn kind(line: &str) -> Option<&'static str> {
+    match line.as_bytes().first() {
+        Some(b'+') => Some("add"),
+        Some(b'-') => Some("del"),
+        Some(b'@') => Some("at"),
+        Some(_) | None => None,
+    }
+}
+
+/// A name and a value of a list of facts.
+pub(super) fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}

@@ -1,0 +1,106 @@
+//! The page of all offers.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::Serving;
+use super::filter::Filter;
+use super::layout::{Live, Parts, digest, layout, source};
+use super::notices::notices;
+use super::overview::{Counts, Overview};
+use super::table::{caption, class, empty, table};
+use crate::status::Phase;
+
+/// The page, for this filter.
+pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
+    let now = serving.clock.now();
+    let overview = Overview::of(serving, filter);
+    let live = Live {
+        events: filter.address("/events"),
+        digest: content_digest(serving, filter, &overview),
+    };
+    let content = html! {
+        h1.unseen { "Offers" }
+        (notices(serving))
+        (phases(&overview.counts, filter))
+        (form(&overview, filter))
+        (table(&overview, filter, now))
+    };
+    layout(serving, "Offers · golive", Some(&live), &content)
+}
+
+/// What is there instead of a page that is not.
+pub(super) fn not_found(serving: &Serving) -> Markup {
+    let content = html! {
+        h1 { "Nothing is here" }
+        p { "golive follows no offer of this name, or its manifest is gone. " a href="/" { "All offers" } }
+    };
+    layout(serving, "Not found · golive", None, &content)
+}
+
+/// The pieces that change, beside the rows.
+pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Timestamp) -> Parts {
+    vec![
+        ("source", source(serving, now)),
+        ("notices", notices(serving)),
+        ("phases", phases(counts, filter)),
+        ("caption", caption(counts)),
+        ("empty", empty(counts, filter)),
+    ]
+}
+
+/// A digest of what the page shows, whatever the time.
+pub(super) fn content_digest(serving: &Serving, filter: &Filter, overview: &Overview) -> String {
+    let parts = parts(serving, filter, &overview.counts, Timestamp::UNIX_EPOCH);
+    digest(&parts, &overview.rows)
+}
+
+/// How many offers are in each phase, each a way to see only those.
+fn phases(counts: &Counts, filter: &Filter) -> Markup {
+    let link = |phase: Option<Phase>, name: &str, count: usize| {
+        let is_current = filter.phase == phase;
+        html! {
+            a class=[phase.filter(|_| count > 0).map(class)] href=(filter.with_phase(phase).address("/"))
+                aria-current=[is_current.then_some("true")] {
+                b { (count) } " " (name)
+            }
+        }
+    };
+    html! {
+        nav.phases id="phases" aria-label="Offers by phase" {
+            (link(None, "All", counts.admitted))
+            @for phase in Phase::ALL {
+                (link(Some(phase), phase.as_str(), counts.by_phase.get(&phase).copied().unwrap_or(0)))
+            }
+        }
+    }
+}
+
+fn form(overview: &Overview, filter: &Filter) -> Markup {
+    html! {
+        form.filter method="get" action="/" role="search" {
+            label { "Phase"
+                select name="phase" {
+                    option value="" { "Any" }
+                    @for phase in Phase::ALL {
+                        option selected[filter.phase == Some(phase)] { (phase.as_str()) }
+                    }
+                }
+            }
+            label { "Publisher"
+                select name="publisher" {
+                    option value="" { "Any" }
+                    @for publisher in &overview.publishers {
+                        option selected[filter.publisher.as_ref() == Some(publisher)] { (publisher) }
+                    }
+                }
+            }
+            label.text { "Text"
+                input type="search" name="q" value=(filter.text) maxlength="200"
+                    placeholder="name, reason, message, file";
+            }
+            button { "Filter" }
+            @if !filter.is_empty() { a href="/" { "Clear" } }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a table shows of one offer.
+
+use jiff::Timestamp;
+
+use crate::marketplace::{OfferId, Version};
+use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
+
+/// What a table shows of one offer, apart from the time that passes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Row {
+    pub(super) offer: OfferId,
+    pub(super) phase: Phase,
+    pub(super) reason: Reason,
+    pub(super) preview: Option<Version>,
+    pub(super) live: Option<Version>,
+    /// The operation that runs.
+    pub(super) running: Option<Running>,
+    /// The phase in a sentence, where the other columns do not say as much.
+    pub(super) message: Option<String>,
+    /// What last went wrong, where that is not in the sentence already.
+    pub(super) error: Option<String>,
+    /// When the offer is looked at next; `None`: at the next resync.
+    pub(super) next: Option<Timestamp>,
+}
+
+/// An operation that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Running {
+    /// Its step, and what is the matter with it.
+    pub(super) step: Option<String>,
+    /// How far the step is.
+    pub(super) percent: Option<u8>,
+    /// When it was started, or found.
+    pub(super) started_at: Timestamp,
+    /// How long the marketplace thinks the step takes, in its words.
+    pub(super) estimate: Option<String>,
+}
+
+impl Row {
+    /// Reads a record. When the offer is looked at next is not in it.
+    pub(super) fn of(offer: &OfferId, record: &OfferRecord) -> Self {
+        let observed = record.observed.as_ref();
+        let says_more = match record.phase {
+            Phase::Triggering | Phase::Held | Phase::Blocked | Phase::Failed => true,
+            Phase::Live | Phase::Preview | Phase::InProgress => false,
+        };
+        let error = record.error.as_ref().map(|error| &error.message);
+        let told = |error: &String| record.message.contains(error.trim_end_matches('.'));
+        Self {
+            offer: offer.clone(),
+            phase: record.phase,
+            reason: record.reason,
+            preview: observed.and_then(|seen| seen.preview_version),
+            live: observed.and_then(|seen| seen.live_version),
+            running: record.running().map(Running::of),
+            message: says_more.then(|| record.message.clone()),
+            error: error.filter(|error| !(says_more && told(error))).cloned(),
+            next: None,
+        }
+    }
+
+    /// The row's id: its place in the order of names, too.
+    pub(super) fn key(&self) -> String {
+        key(&self.offer)
+    }
+}
+
+/// What an offer's row is known by.
+pub(super) fn key(offer: &OfferId) -> String {
+    offer.to_string().to_ascii_lowercase()
+}
+
+impl Running {
+    fn of(operation: &OperationRecord) -> Self {
+        let step = operation.current_step();
+        let percent = step.and_then(|step| step.progress);
+        // The percentage has a place of its own.
+        let place = operation.place().map(|place| {
+            let end = percent.map(|percent| format!(", {percent} %")).unwrap_or_default();
+            place.strip_suffix(&end).unwrap_or(&place).to_owned()
+        });
+        Self {
+            step: place,
+            percent,
+            started_at: operation.started_at,
+            estimate: step.and_then(|step| step.estimate.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::tests::invented;
+    use crate::status::ErrorRecord;
+
+    #[test]
+    fn a_running_step_is_shown_without_its_percentage_twice() {
+        let record = invented::running("Certification", Some(42));
+        let row = Row::of(&"Contoso/VM".parse().unwrap(), &record);
+        let running = row.running.clone().unwrap();
+        assert_eq!(running.step.as_deref(), Some("Certification"));
+        assert_eq!((running.percent, running.estimate.as_deref()), (Some(42), Some("< 5 day")));
+        assert_eq!((row.message.as_deref(), row.key().as_str()), (None, "contoso/vm"));
+    }
+
+    #[test]
+    fn an_error_that_the_sentence_tells_is_not_repeated() {
+        let mut record = invented::record(Phase::Blocked, Reason::Forbidden, "no access.");
+        record.error = Some(ErrorRecord::new(invented::at(), "no access.".to_owned()));
+        let offer = "contoso/vm".parse().unwrap();
+        assert_eq!(Row::of(&offer, &record).error, None);
+        record.error = Some(ErrorRecord::new(invented::at(), "something else".to_owned()));
+        assert_eq!(Row::of(&offer, &record).error.as_deref(), Some("something else"));
+    }
+}

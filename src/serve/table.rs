@@ -1,0 +1,132 @@
+//! The table of offers. There may be thousands of rows: each byte of one counts.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::filter::Filter;
+use super::overview::{Counts, MAX_ROWS, Overview};
+use super::route::Route;
+use super::row::{Row, Running};
+use super::time::{Told, time};
+use crate::status::{Phase, Reason};
+
+/// The table, and what stands there where it has no rows.
+pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Markup {
+    html! {
+        div.frame {
+            table {
+                (caption(&overview.counts))
+                thead {
+                    tr {
+                        th scope="col" { "Offer" }
+                        th scope="col" { "Phase" }
+                        th scope="col" { "Preview" }
+                        th scope="col" { "Live" }
+                        th scope="col" { "Now" }
+                        th scope="col" { "Next check" }
+                    }
+                }
+                tbody { @for row in &overview.rows { (tr(row, now)) } }
+            }
+            (empty(&overview.counts, filter))
+        }
+    }
+}
+
+/// How many offers there are, and how many of them are here.
+pub(super) fn caption(counts: &Counts) -> Markup {
+    let Counts { known, shown, .. } = *counts;
+    html! {
+        caption id="caption" {
+            @if shown == known { (offers(known)) } @else { (shown) " of " (offers(known)) }
+            @if shown > MAX_ROWS { ", of which the first " (MAX_ROWS) " are listed" }
+        }
+    }
+}
+
+/// Shown instead of a table without rows.
+pub(super) fn empty(counts: &Counts, filter: &Filter) -> Markup {
+    html! {
+        p.empty id="empty" {
+            @if counts.known == 0 {
+                "No offers yet. They appear here once a manifest asks for them."
+            } @else if !filter.is_empty() {
+                "No offer is like that. " a href="/" { "Show all" }
+            }
+        }
+    }
+}
+
+fn offers(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "offer" } else { "offers" })
+}
+
+/// One offer.
+pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
+    html! {
+        tr id=(row.key()) {
+            th scope="row" {
+                a href=(Route::of_offer(&row.offer)) {
+                    (row.offer.publisher()) "/" wbr; b { (row.offer.offer()) }
+                }
+            }
+            td { (phase(row.phase)) (reason(row.reason)) }
+            td { @if let Some(version) = row.preview { (version) } }
+            td { @if let Some(version) = row.live { (version) } }
+            td {
+                @if let Some(running) = &row.running { (progress(running, now)) }
+                @if let Some(message) = &row.message { p { (message) } }
+                @if let Some(error) = &row.error { p.bad { "Last error: " (error) } }
+            }
+            td {
+                @match row.next {
+                    Some(next) => (time(next, now, Told::Ahead)),
+                    None => small { "at the next resync" },
+                }
+            }
+        }
+    }
+}
+
+/// A phase: a word, and a colour that says the same.
+pub(super) fn phase(phase: Phase) -> Markup {
+    html! { b class={ "ph " (class(phase)) } { (phase.as_str()) } }
+}
+
+/// The stable word for why.
+fn reason(reason: Reason) -> Markup {
+    html! { " " small { (format!("{reason:?}")) } }
+}
+
+/// The name of a phase's colour.
+pub(super) fn class(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Live => "live",
+        Phase::Preview => "preview",
+        Phase::Triggering | Phase::InProgress => "moving",
+        Phase::Held => "held",
+        Phase::Blocked => "blocked",
+        Phase::Failed => "failed",
+    }
+}
+
+fn progress(running: &Running, now: Timestamp) -> Markup {
+    let step = running.step.as_deref().unwrap_or("An operation runs");
+    html! {
+        p.step { (step) (bar(step, running.percent)) }
+        small {
+            (time(running.started_at, now, Told::Since)) " so far"
+            @if let Some(estimate) = &running.estimate { ", estimate " (estimate) }
+        }
+    }
+}
+
+/// How far something is, as a bar and in figures; nothing where that is not known.
+pub(super) fn bar(what: &str, percent: Option<u8>) -> Markup {
+    html! {
+        @if let Some(percent) = percent {
+            " " progress max="100" value=(percent) aria-label=(what) {} " "
+            span.pc { (percent) " %" }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The site as a whole, in process.
+
+pub(super) mod invented;

@@ -1,0 +1,106 @@
+//! Moments and spans in words. The script keeps the words current, in the same way.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+/// How a moment is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It is past: `3 min ago`.
+    Ago,
+    /// It is ahead: `in 3 min`.
+    Ahead,
+    /// Something has lasted since then: `3 min`.
+    Since,
+}
+
+impl Told {
+    /// As the script knows it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ago => "ago",
+            Self::Ahead => "in",
+            Self::Since => "for",
+        }
+    }
+
+    fn words(self, seconds: i64) -> String {
+        match self {
+            Self::Ago if seconds < 60 => "just now".to_owned(),
+            Self::Ago => format!("{} ago", span(seconds)),
+            Self::Ahead if seconds > 0 => "now".to_owned(),
+            Self::Ahead if seconds > -60 => "within a minute".to_owned(),
+            Self::Ahead => format!("in {}", span(-seconds)),
+            Self::Since if seconds < 60 => "under a minute".to_owned(),
+            Self::Since => span(seconds),
+        }
+    }
+}
+
+/// A moment, relative to now; the moment itself, in UTC, is what the pointer shows.
+pub(super) fn time(at: Timestamp, now: Timestamp, told: Told) -> Markup {
+    let seconds = now.as_second().saturating_sub(at.as_second());
+    html! {
+        time data-t=(told.as_str()) datetime=(format!("{at:.0}")) title=(utc(at)) {
+            (told.words(seconds))
+        }
+    }
+}
+
+/// A span between two moments, in words.
+pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
+    Told::Since.words(to.as_second().saturating_sub(from.as_second()))
+}
+
+/// A moment for people.
+pub(super) fn utc(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A minute or more, by its two largest units.
+fn span(seconds: i64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    let two = |one: i64, unit: &str, two: i64, rest: &str| match two {
+        0 => format!("{one} {unit}"),
+        two => format!("{one} {unit} {two} {rest}"),
+    };
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, hours) => two(hours, "h", minutes % 60, "min"),
+        (days, hours) => two(days, "d", hours % 24, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_told_in_words() {
+        for (told, seconds, words) in [
+            (Told::Ago, -5, "just now"),
+            (Told::Ago, 59, "just now"),
+            (Told::Ago, 60, "1 min ago"),
+            (Told::Ago, 7_260, "2 h 1 min ago"),
+            (Told::Ago, 86_400 * 3, "3 d ago"),
+            (Told::Ahead, 1, "now"),
+            (Told::Ahead, 0, "within a minute"),
+            (Told::Ahead, -3_600, "in 1 h"),
+            (Told::Since, 90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(told.words(seconds), words, "{told:?} {seconds}");
+        }
+    }
+
+    #[test]
+    fn a_moment_says_when_exactly() {
+        let at = "2026-11-01T09:00:00.5Z".parse().unwrap();
+        let now = "2026-11-01T09:12:00Z".parse().unwrap();
+        assert_eq!(
+            time(at, now, Told::Ago).into_string(),
+            "<time data-t=\"ago\" datetime=\"2026-11-01T09:00:00Z\" \
+             title=\"2026-11-01 09:00:00 UTC\">12 min ago</time>"
+        );
+        time(Timestamp::MAX, Timestamp::MIN, Told::Ago);
+    }
+}
