@@ -3,6 +3,8 @@
 mod apply;
 mod emulator;
 mod error;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod output;
 mod plan;
 mod schema;
@@ -43,7 +45,10 @@ pub fn main() -> ExitCode {
         }
     };
     output::choose_color(cli.globals.color);
-    match run(&cli) {
+    let result = run(&cli);
+    #[cfg(feature = "otlp")]
+    otlp::flush();
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             error.print();

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use anstream::ColorChoice;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
@@ -66,8 +67,13 @@ pub(super) fn reporter(globals: &Globals, clock: &Arc<dyn Clock>) -> Arc<dyn Rep
         start_log(globals, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
         return Arc::new(progress);
     }
-    start_log(globals, LevelFilter::INFO, clock, io::stderr);
+    log_lines(globals, clock);
     Arc::new(Lines)
+}
+
+/// Sets up the log for a service: a line for each change of state.
+pub(super) fn log_lines(globals: &Globals, clock: &Arc<dyn Clock>) {
+    start_log(globals, LevelFilter::INFO, clock, io::stderr);
 }
 
 /// Sets up the log alone.
@@ -90,22 +96,21 @@ where
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("golive", level)
         .with_default(libraries.min(level));
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         // Where standard error is closed or full, there is nobody to tell that the log is lost.
         .log_internal_errors(false)
         .with_target(globals.verbose > 0)
         .with_timer(Timer(Arc::clone(clock)));
+    let log = match globals.log_format {
+        LogFormat::Text => log.with_ansi(stderr_has_color()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(log.with_filter(filter));
+    #[cfg(feature = "otlp")]
+    let subscriber = subscriber.with(super::otlp::layer());
     // A second call in one process (a test's) leaves the first log in place.
-    match globals.log_format {
-        LogFormat::Text => {
-            drop(builder.with_ansi(stderr_has_color()).finish().with(filter).try_init());
-        }
-        LogFormat::Json => {
-            drop(builder.json().flatten_event(true).finish().with(filter).try_init());
-        }
-    }
+    drop(subscriber.try_init());
 }
 
 /// Log lines carry the time in UTC, to the millisecond.

@@ -195,6 +195,7 @@ impl Reconciler {
 
     /// Makes one pass, or follows all operations to their end. What was done until then is told
     /// also where the run comes to an early end.
+    #[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
     pub async fn run(&self, job: &Job) -> (Outcome, Result<(), RunError>) {
         let mut run = pass::Run::default();
         let result = self.run_to_end(job, &mut run).await;

@@ -44,6 +44,7 @@ impl Reconciler {
     /// Looks at the offers in the job's scope, decides, and writes down what was decided. Where
     /// something is to be sent, that is left to [`execute`](Self::execute), and so is the disk. `None`
     /// where the user stops.
+    #[tracing::instrument(target = "otlp", name = "look", skip_all)]
     pub async fn look(&self, job: Job) -> Result<Option<Looked>, RunError> {
         let moment = self.moment();
         let wanted = with_dependencies(&job.desired, &job.policy);
@@ -70,6 +71,7 @@ impl Reconciler {
 
     /// Sends what a look found to be sent for an offer, by the protocol. `conflicts` counts how often
     /// in a row the offer changed before that could be done.
+    #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
     pub async fn execute(&self, looked: &Looked, offer: &OfferId, conflicts: &mut u32) -> Next {
         let Looked { changes, observed, job } = looked;
         let Some(change) = changes.get(offer) else { return Next::Rest };
@@ -96,6 +98,7 @@ impl Reconciler {
     }
 
     /// Polls the running operation of an offer; the disk is left to [`commit`](Self::commit).
+    #[tracing::instrument(target = "otlp", name = "poll", skip_all, fields(%offer))]
     pub async fn poll(&self, offer: &OfferId) -> Next {
         if self.ask_once(offer).await { Next::LookNow } else { self.next(offer) }
     }

@@ -10,6 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Instrument as _;
 use url::Url;
 
 use super::answer::{Answer, Failure, Repeat};
@@ -222,7 +223,19 @@ impl Exchange {
             }
         };
         let started = Instant::now();
-        let outcome = timeout(self.settings.request_timeout, self.transport.send(request)).await;
+        let span = tracing::info_span!(
+            target: "otlp",
+            "request",
+            otel.name = call.name,
+            otel.kind = "client",
+            http.request.method = %call.method,
+            url.path = call.url.path(),
+            http.response.status_code = tracing::field::Empty,
+            request_id = request_id.as_str(),
+            attempt,
+        );
+        let sending = timeout(self.settings.request_timeout, self.transport.send(request));
+        let outcome = sending.instrument(span.clone()).await;
         drop(permit);
         let spent = millis(started.elapsed());
         let status = match &outcome {
@@ -230,6 +243,7 @@ impl Exchange {
             Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
             Ok(Err(_)) | Err(_) => None,
         };
+        span.record("http.response.status_code", status);
         tracing::debug!(
             call = call.name,
             method = %call.method,

@@ -125,7 +125,7 @@ impl HttpTransport {
 
 /// rustls wants one provider for the whole process. Who was first (an embedding program, say)
 /// wins, and that is as good.
-fn install_crypto() {
+pub(crate) fn install_crypto() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
