@@ -6,12 +6,23 @@
 //! | `folder` | a [`Source`]: folders of this machine, watched |
 //! | `git` | a [`Source`]: a branch of a remote repository |
 //! | `manifests` | which manifests are in force: the last good version of each file |
+//! | `links` | which offers wait for which |
 //! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
+//! | `tries` | how long an offer is left alone that could not be settled |
+//! | `seen` | what was seen of the offers: who is live, who waits, how far a resync is |
 //! | `daemon` | the loop, and the one owner of all that |
 //! | `board` | what the daemon shows of itself |
 
 mod board;
+mod daemon;
+mod links;
+mod manifests;
+mod queue;
+mod seen;
 mod source;
+mod tries;
 
 pub use board::{Board, Ping, Service, Update};
+pub use daemon::{Daemon, Heartbeat, Herald, Parts};
+pub use manifests::{Manifests, Refreshed};
 pub use source::{Changed, Source};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::changes::{Policy, Retry};
-use golive::clock::{Clock as _, RuntimeClock};
+use golive::clock::{Clock, RuntimeClock};
 use golive::disk::RealDisk;
 use golive::emulator::{Count, Emulator, Entry, Rule};
 use golive::manifest::{self, Loaded};
@@ -20,11 +20,14 @@ use golive::marketplace::portal::{
 };
 use golive::operation::{Intervals, Patience};
 use golive::reconcile::{Guard, Job, Reconciler, RunError, Settings, Surroundings, Wait};
-use golive::report::{Outcome, Silent};
-use golive::status::{OfferRecord, Phase, StatusFile, StatusStore};
+use golive::report::{Outcome, Reporter, Silent};
+use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
+use golive::watch::{Board, Changed, Daemon, Manifests, Parts, Source};
 use http::{Request, Response};
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::place::{STATUS, TOKEN, live, parse};
@@ -162,40 +165,6 @@ impl Lab {
     pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
         let desired: BTreeMap<OfferId, Loaded> =
             manifest::load(&[self.folder.path().to_owned()]).unwrap().offers;
-        let clock = Arc::clone(&self.clock) as Arc<dyn golive::clock::Clock>;
-        let portal = PortalSettings { max_wait: self.pause, ..PortalSettings::default() };
-        // Nothing may depend on the dice: the seed is another one in each run.
-        let random = fastrand::Rng::with_seed(
-            u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
-        );
-        let marketplace = PortalClient::new(
-            ENDPOINT.parse().unwrap(),
-            Arc::clone(&self.transport),
-            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
-            Arc::clone(&clock),
-            portal,
-            random.clone(),
-        );
-        let store =
-            StatusStore::open(self.path(STATUS), Arc::new(RealDisk), Arc::clone(&clock)).unwrap();
-        let surroundings = Surroundings {
-            marketplace: Arc::new(marketplace),
-            store: Arc::new(store),
-            clock,
-            random,
-            reporter: Arc::new(Silent),
-            stop: self.stop.clone(),
-        };
-        let intervals =
-            Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
-        let patience = Patience {
-            settle: self.settle,
-            attempts: 3,
-            looks: 12,
-            pause: self.pause,
-            left: Duration::MAX,
-        };
-        let settings = Settings { concurrency: 8, intervals, patience };
         let job = Job {
             desired: Arc::new(desired),
             gone: ask.gone.clone(),
@@ -203,8 +172,87 @@ impl Lab {
             guard: ask.guard.clone(),
             wait: ask.wait,
         };
-        let (outcome, result) = Reconciler::new(surroundings, settings).run(&job).await;
+        let reconciler =
+            self.reconciler(self.store(), &self.stop, (self.pause, self.pause), Arc::new(Silent));
+        let (outcome, result) = reconciler.run(&job).await;
         result.map(|()| outcome)
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock) as _
+    }
+
+    fn store(&self) -> Arc<StatusStore> {
+        let store = StatusStore::open(self.path(STATUS), Arc::new(RealDisk), self.clock());
+        Arc::new(store.unwrap())
+    }
+
+    fn random(&self) -> fastrand::Rng {
+        // Nothing may depend on the dice: the seed is another one in each run.
+        fastrand::Rng::with_seed(
+            u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
+        )
+    }
+
+    /// A reconciler. The marketplace may put reads and requests off for so long.
+    fn reconciler(
+        &self,
+        store: Arc<StatusStore>,
+        stop: &CancellationToken,
+        (max_wait, pause): (Duration, Duration),
+        reporter: Arc<dyn Reporter>,
+    ) -> Reconciler {
+        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
+        let marketplace = PortalClient::new(
+            ENDPOINT.parse().unwrap(),
+            Arc::clone(&self.transport),
+            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
+            self.clock(),
+            portal,
+            self.random(),
+        );
+        let surroundings = Surroundings {
+            marketplace: Arc::new(marketplace),
+            store,
+            clock: self.clock(),
+            random: self.random(),
+            reporter,
+            stop: stop.clone(),
+        };
+        let intervals =
+            Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
+        let patience =
+            Patience { settle: self.settle, attempts: 3, looks: 12, pause, left: Duration::MAX };
+        Reconciler::new(surroundings, Settings { concurrency: 8, intervals, patience })
+    }
+
+    /// A service that watches the folder, as a process of its own.
+    pub(crate) fn watch(&self) -> Watched {
+        let (board, pings) = Board::new();
+        let store = self.store();
+        let stop = CancellationToken::new();
+        let reporter = Arc::clone(&board) as _;
+        // Reads are put off as long as it takes; a request is looked at anew after that.
+        let put_off = (Duration::MAX, Duration::ZERO);
+        let reconciler = self.reconciler(Arc::clone(&store), &stop, put_off, reporter);
+        let (touch, touches) = mpsc::channel(16);
+        let (hangup, hangups) = mpsc::channel(1);
+        let daemon = Daemon::new(Parts {
+            reconciler: Arc::new(reconciler),
+            store: Arc::clone(&store),
+            clock: self.clock(),
+            random: self.random(),
+            board: Arc::clone(&board),
+            pings,
+            source: Box::new(Touched { touches, is_first: true }),
+            manifests: Manifests::new(vec![self.folder.path().to_owned()]),
+            hangups,
+            stop: stop.clone(),
+            herald: Box::new(|_| {}),
+            heartbeat: None,
+            resync: Duration::from_mins(5),
+        });
+        Watched { board, store, touch, hangup, stop, task: tokio::spawn(daemon.run()) }
     }
 
     /// One pass.
@@ -261,5 +309,70 @@ impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         (self.look)(&request);
         self.inner.send(request).await
+    }
+}
+
+/// A service at work.
+pub(crate) struct Watched {
+    pub(crate) board: Arc<Board>,
+    pub(crate) store: Arc<StatusStore>,
+    touch: mpsc::Sender<()>,
+    hangup: mpsc::Sender<()>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Watched {
+    /// Tells that files may have changed.
+    pub(crate) async fn touch(&self) {
+        self.touch.send(()).await.unwrap();
+    }
+
+    /// Asks to reconcile now.
+    pub(crate) async fn hang_up(&self) {
+        self.hangup.send(()).await.unwrap();
+    }
+
+    /// Stops it, and waits until it has.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Kills it: nothing more is done, be it half done.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
+    /// An offer's record, as it is in memory.
+    pub(crate) fn record(&self, offer: &str) -> Option<OfferRecord> {
+        self.store.get(&offer.parse().unwrap())
+    }
+
+    pub(crate) fn phase(&self, offer: &str) -> Option<Phase> {
+        self.record(offer).map(|record| record.phase)
+    }
+}
+
+/// A source of manifests that looks when it is told to.
+struct Touched {
+    touches: mpsc::Receiver<()>,
+    is_first: bool,
+}
+
+#[async_trait]
+impl Source for Touched {
+    async fn changed(&mut self) -> Changed {
+        if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        Changed::default()
+    }
+
+    fn look_now(&mut self) {}
+
+    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+        false
     }
 }

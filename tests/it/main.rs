@@ -48,3 +48,4 @@ mod unwritten;
 mod validate;
 mod versions;
 mod wait;
+mod watch;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
 use golive::manifest::{FileManifests, Found, Loaded, assemble};
@@ -17,6 +18,8 @@ use golive::reconcile::{
 };
 use golive::report::Silent;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
+use golive::watch::{Board, Changed, Daemon, Manifests, Parts, Source as Files};
+use tokio::sync::mpsc;
 
 use super::dice::Dice;
 use super::files::SimDisk;
@@ -36,6 +39,12 @@ const LONGEST_RUN: Duration = Duration::from_hours(24 * 20);
 
 /// What a process may still do once it was asked to stop: a request's time and a little.
 const LONGEST_STOP: Duration = Duration::from_mins(3);
+
+/// How long a marketplace may put an offer off in a run.
+const MAX_PAUSE: Duration = Duration::from_mins(2);
+
+/// How long a service has to bring everything to rest.
+const LONG_WATCH: Duration = Duration::from_hours(9);
 
 /// What came of a play.
 pub(crate) struct Played {
@@ -115,7 +124,24 @@ impl Player {
         self.sim.schedule().calm = true;
         // What is still under way arrives, what still hides is shown.
         tokio::time::sleep(Duration::from_mins(16)).await;
+        if self.sim.scenario.has_a_service() {
+            number += 1;
+            self.service_brings_to_rest(number).await;
+        }
         self.comes_to_rest(number + 1).await;
+    }
+
+    /// An undisturbed service leaves nothing to be done to the runs after it.
+    async fn service_brings_to_rest(&self, number: u32) {
+        let run = Run { wait: Waiting::Watch(LONG_WATCH), ..calm() };
+        if !self.process(number, &run).await {
+            return self
+                .sim
+                .violation(Law::Rest, format!("the undisturbed service {number} fails"));
+        }
+        if let Err(what) = rest::is_at_rest(&self.sim) {
+            self.sim.violation(Law::NeverLost, format!("after hours of service, {what}"));
+        }
     }
 
     async fn after(&self, run: &Run, number: u32) {
@@ -125,14 +151,7 @@ impl Player {
 
     /// Undisturbed runs, until one changes nothing.
     async fn comes_to_rest(&self, first: u32) {
-        let calm = Run {
-            after: Duration::ZERO,
-            retry: false,
-            only: None,
-            wait: Waiting::ToTheEnd,
-            lock_timeout: Duration::from_secs(1),
-            bounds: Bounds::None,
-        };
+        let calm = calm();
         let mut before: Option<Option<_>> = None;
         for number in first..first + MOST_PASSES {
             if !self.process(number, &calm).await {
@@ -180,7 +199,7 @@ impl Player {
         }
     }
 
-    /// One `golive apply`, as the command does it. Tells whether it came to its own end.
+    /// One run of golive, as the command does it. Tells whether it came to its own end.
     async fn process(&self, number: u32, run: &Run) -> bool {
         let sim = &self.sim;
         let scope = run.only.map(|only| BTreeSet::from([name(only).parse().unwrap()]));
@@ -196,7 +215,7 @@ impl Player {
                 sim.violation(Law::Bounds, format!("process {number} does not stop"));
                 Err("it does not stop".to_owned())
             }
-            ended = tokio::time::timeout(LONGEST_RUN, self.apply(&process, run)) => {
+            ended = tokio::time::timeout(LONGEST_RUN, self.golive(&process, run)) => {
                 ended.unwrap_or_else(|_| {
                     sim.violation(Law::Rest, format!("process {number} does not end"));
                     Err("it does not end".to_owned())
@@ -207,7 +226,7 @@ impl Player {
         ended.is_ok()
     }
 
-    async fn apply(&self, process: &Arc<Process>, run: &Run) -> Result<(), String> {
+    async fn golive(&self, process: &Arc<Process>, run: &Run) -> Result<(), String> {
         let sim = &self.sim;
         let disk = SimDisk { sim: Arc::clone(sim), process: Arc::clone(process) };
         let disk: Arc<dyn Disk> = Arc::new(disk);
@@ -215,17 +234,95 @@ impl Player {
         let disk = armed.as_ref().map_or(disk, Armed::disk);
         let clock = Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>;
         let path = Sim::status_path();
-        let words = "golive apply";
+        let words = if run.watches().is_some() { "golive watch" } else { "golive apply" };
         let lock = StatusLock::acquire(&*disk, &path, run.lock_timeout, words, &*clock);
         let _lock = lock.await.map_err(|error| error.to_string())?;
+        let max_wait = match run.wait {
+            Waiting::Once => Duration::from_mins(2),
+            Waiting::For(duration) => duration,
+            Waiting::ToTheEnd | Waiting::Watch(_) => Duration::from_hours(1),
+        };
+        let marketplace = self.client(process, max_wait);
+        let marketplace = match &armed {
+            Some(armed) => armed.marketplace(marketplace),
+            None => marketplace,
+        };
         let now = sim.schedule().effects;
+        sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
+        let open = || {
+            let store = StatusStore::open(path, Arc::clone(&disk), Arc::clone(&clock));
+            store.map(Arc::new).map_err(|error| error.to_string())
+        };
+        match run.wait {
+            Waiting::Watch(duration) => {
+                let _silence = Silence(Arc::clone(process));
+                self.watch(process, open()?, marketplace, duration).await
+            }
+            Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => {
+                self.apply(process, run, open, marketplace).await
+            }
+        }
+    }
+
+    /// A service, until it is asked to stop.
+    async fn watch(
+        &self,
+        process: &Arc<Process>,
+        store: Arc<StatusStore>,
+        marketplace: Arc<dyn Marketplace>,
+        duration: Duration,
+    ) -> Result<(), String> {
+        let sim = &self.sim;
+        let (word, words) = mpsc::channel(8);
+        *process.words.lock().unwrap() = Some(word);
+        let (board, pings) = Board::new();
+        let (_hangup, hangups) = mpsc::channel(1);
+        let (told, told_sim) = (Arc::clone(process), Arc::clone(sim));
+        let patience = Duration::ZERO;
+        let reconciler = self.reconciler(process, Arc::clone(&store), marketplace, patience);
+        let daemon = Daemon::new(Parts {
+            reconciler: Arc::new(reconciler),
+            store,
+            clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
+            random: sim.dice.of(("daemon", process.number)).0,
+            board,
+            pings,
+            source: Box::new(Words { words, is_due: true }),
+            manifests: Manifests::new(vec![sim.folder()]),
+            hangups,
+            stop: process.stop.clone(),
+            herald: Box::new(move |desired| told_sim.takes_over(&told, desired)),
+            heartbeat: None,
+            resync: Duration::from_mins(30),
+        });
+        let (sim, stop) = (Arc::clone(sim), process.stop.clone());
+        let stopper = async move {
+            tokio::time::sleep(duration).await;
+            sim.say(|| "-- the service is to stop".to_owned());
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            ended = daemon.run() => ended.map_err(|error| error.to_string()),
+            () = stopper => Ok(()),
+        }
+    }
+
+    async fn apply(
+        &self,
+        process: &Arc<Process>,
+        run: &Run,
+        open: impl FnOnce() -> Result<Arc<StatusStore>, String>,
+        marketplace: Arc<dyn Marketplace>,
+    ) -> Result<(), String> {
+        let sim = &self.sim;
         for offer in 0..sim.scenario.offers.len() {
             if sim.manifest(offer).is_none() && run.only.is_none() {
                 // What golive manages no longer, it may forget.
                 sim.forgets(offer);
             }
         }
-        sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
         let file =
             FileManifests::from_bytes(Path::new("/offers/all.yaml"), sim.manifests().as_bytes());
         let roots = vec![PathBuf::from("/offers")];
@@ -233,27 +330,16 @@ impl Player {
         let found = Found { roots, files, problems: Vec::new() };
         let desired = Arc::new(assemble(&found, [&file]).map_err(|it| format!("{it:?}"))?.offers);
         *process.desired.lock().unwrap() = Arc::clone(&desired);
-        let store = StatusStore::open(path, Arc::clone(&disk), Arc::clone(&clock));
-        let store = Arc::new(store.map_err(|error| error.to_string())?);
+        let store = open()?;
         let recorded = store.snapshot().offers;
         let gone = recorded.keys().filter(|offer| !desired.contains_key(*offer)).cloned().collect();
         let wait = match run.wait {
             Waiting::Once => Wait::No,
             Waiting::For(duration) => Wait::Until(Some(duration)),
-            Waiting::ToTheEnd => Wait::Until(None),
-        };
-        let max_wait = match run.wait {
-            Waiting::Once => Duration::from_mins(2),
-            Waiting::For(duration) => duration,
-            Waiting::ToTheEnd => Duration::from_hours(1),
-        };
-        let marketplace = self.client(process, max_wait);
-        let marketplace = match &armed {
-            Some(armed) => armed.marketplace(marketplace),
-            None => marketplace,
+            Waiting::ToTheEnd | Waiting::Watch(_) => Wait::Until(None),
         };
         let guard = self.guard(process, run.bounds, &marketplace, &desired, &recorded).await;
-        let reconciler = self.reconciler(process, store, marketplace);
+        let reconciler = self.reconciler(process, store, marketplace, MAX_PAUSE);
         let policy = process.policy.clone();
         let job = Job { desired, gone, policy, guard, wait };
         let (_, result) = reconciler.run(&job).await;
@@ -310,6 +396,7 @@ impl Player {
         process: &Arc<Process>,
         store: Arc<StatusStore>,
         marketplace: Arc<dyn Marketplace>,
+        pause: Duration,
     ) -> Reconciler {
         let sim = &self.sim;
         let surroundings = Surroundings {
@@ -322,16 +409,56 @@ impl Player {
         };
         let intervals =
             Intervals { first: Duration::from_mins(2), longest: Duration::from_mins(20) };
-        let patience = Patience {
-            settle: SETTLE,
-            attempts: 3,
-            looks: 12,
-            pause: Duration::from_mins(2),
-            left: Duration::MAX,
-        };
+        let patience =
+            Patience { settle: SETTLE, attempts: 3, looks: 12, pause, left: Duration::MAX };
         let patience = self.mutant.map_or(patience, |mutant| mutant.patience(patience));
         let settings = Settings { concurrency: 4, intervals, patience };
         Reconciler::new(surroundings, settings)
+    }
+}
+
+/// A run that nothing disturbs.
+fn calm() -> Run {
+    Run {
+        after: Duration::ZERO,
+        retry: false,
+        only: None,
+        wait: Waiting::ToTheEnd,
+        lock_timeout: Duration::from_secs(1),
+        bounds: Bounds::None,
+    }
+}
+
+/// Files whose changes are told of by words, and looked at with each resync.
+struct Words {
+    words: mpsc::Receiver<()>,
+    is_due: bool,
+}
+
+#[async_trait]
+impl Files for Words {
+    async fn changed(&mut self) -> Changed {
+        if !std::mem::take(&mut self.is_due) && self.words.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        Changed::default()
+    }
+
+    fn look_now(&mut self) {
+        self.is_due = true;
+    }
+
+    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+        false
+    }
+}
+
+/// A service that has ended hears of nothing any more.
+struct Silence(Arc<Process>);
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        *self.0.words.lock().unwrap() = None;
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) enum Event {
     ForgetStatus,
 }
 
-/// One `golive apply`.
+/// One `golive apply`, or one `golive watch`.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     /// So long after the round's start.
@@ -99,6 +99,8 @@ pub(crate) enum Waiting {
     Once,
     For(Duration),
     ToTheEnd,
+    /// A service, which is asked to stop after this long.
+    Watch(Duration),
 }
 
 /// How bad things get.
@@ -204,9 +206,19 @@ impl Scenario {
         let offers: Vec<_> = offers.collect();
         let lag = throws.one_in(2).then(|| throws.time(Duration::from_secs(18)));
         let rounds = 1 + throws.number(4);
-        let round = |number| round(count, lag, &mut dice.of(("round", number)));
+        let round = |number| {
+            let mut round = round(count, lag, &mut dice.of(("round", number)));
+            let throws = &mut dice.of(("service", number));
+            round.runs.iter_mut().for_each(|run| run.may_be_a_service(throws));
+            round
+        };
         let rounds = (0..rounds).map(round).collect();
         Self { seed, offers, rounds, lag, step_minutes: 7, weather: weather(dice) }
+    }
+
+    /// Whether a service is among the runs.
+    pub(crate) fn has_a_service(&self) -> bool {
+        self.rounds.iter().flat_map(|round| &round.runs).any(|run| run.watches().is_some())
     }
 
     /// The emulator's seed.
@@ -216,6 +228,26 @@ impl Scenario {
             writeln!(text, "  {}: {{{}}}", name(number), offer.behaviour).unwrap();
         }
         text
+    }
+}
+
+impl Run {
+    /// One run in a few is a service: it knows no retries, no scope and no bounds.
+    fn may_be_a_service(&mut self, throws: &mut Throws) {
+        if throws.one_in(6) {
+            let wait = Waiting::Watch(throws.time(Duration::from_hours(8)));
+            let Self { after, lock_timeout, .. } = *self;
+            let bounds = Bounds::None;
+            *self = Self { after, retry: false, only: None, wait, lock_timeout, bounds };
+        }
+    }
+
+    /// How long it watches, if it is a service.
+    pub(crate) fn watches(&self) -> Option<Duration> {
+        match self.wait {
+            Waiting::Watch(duration) => Some(duration),
+            Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => None,
+        }
     }
 }
 

@@ -111,6 +111,8 @@ pub(crate) enum Effect {
     List,
     Post,
     File,
+    /// The word that a file has changed.
+    Word,
 }
 
 /// Decides what happens at each effect, and keeps what happened.
@@ -200,7 +202,7 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
         return Some(Fault::Crash(crash, *throws.pick(&[When::Before, When::After])));
     }
     let share = match effect {
-        Effect::File => weather.files,
+        Effect::File | Effect::Word => weather.files,
         Effect::Read | Effect::List => weather.requests,
         // What golive is about is one request in many: half of all that goes wrong meets it.
         Effect::Post => (weather.requests * 4).min(700),
@@ -213,6 +215,10 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
     }
     let kinds: &[Kind] = match effect {
         Effect::File => return Some(*throws.pick(&[Fault::Fails, Fault::FailsLate])),
+        Effect::Word => {
+            let late = Fault::Late(throws.time(Duration::from_mins(10)));
+            return Some(*throws.pick(&[Fault::Fails, late]));
+        }
         Effect::Read => &READS,
         Effect::List => &LISTS,
         Effect::Post => &POSTS,
@@ -221,7 +227,7 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
     let statuses: &[u16] = match effect {
         Effect::Post => &[500, 502, 504, 408, 400, 401, 403, 404, 409, 412, 422, 301, 200, 202],
         // Who says that a slot is empty that is not has lied: nothing guards against that.
-        Effect::Read | Effect::List | Effect::File => {
+        Effect::Read | Effect::List | Effect::File | Effect::Word => {
             &[500, 502, 504, 408, 400, 401, 403, 301, 202]
         }
     };

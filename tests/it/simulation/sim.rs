@@ -13,7 +13,8 @@ use golive::emulator::{Emulator, Hand, Seed};
 use golive::manifest::Loaded;
 use golive::marketplace::OfferId;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tempfile::TempDir;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::dice::Dice;
@@ -52,6 +53,8 @@ pub(crate) struct Process {
     pub(crate) accepted: AtomicUsize,
     /// Rings when it dies.
     pub(crate) bell: Notify,
+    /// Where it hears of files, if it is a service.
+    pub(crate) words: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Process {
@@ -72,6 +75,7 @@ impl Process {
             reviewed: Mutex::default(),
             accepted: AtomicUsize::new(0),
             bell: Notify::new(),
+            words: Mutex::default(),
         }
     }
 
@@ -154,6 +158,8 @@ pub(crate) struct Sim {
     files: Mutex<Files>,
     laws: Mutex<Laws>,
     manifests: Mutex<Vec<Option<Manifest>>>,
+    /// Where services find the manifests.
+    folder: Option<TempDir>,
     /// Before the last change.
     yesterday: Mutex<Option<Arc<Yesterday>>>,
     /// Before the last golive that was accepted for an offer.
@@ -178,6 +184,7 @@ impl Sim {
         let seed = crate::place::parse(&scenario.marketplace());
         let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
         let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
+        let folder = scenario.has_a_service().then(|| tempfile::tempdir().unwrap());
         let sim = Self {
             dice: Dice::new(scenario.seed),
             scenario,
@@ -188,6 +195,7 @@ impl Sim {
             files: Mutex::default(),
             laws: Mutex::default(),
             manifests: Mutex::new(manifests),
+            folder,
             yesterday: Mutex::default(),
             queue: Mutex::default(),
             token: Mutex::new(1),
@@ -197,7 +205,43 @@ impl Sim {
         for offer in 0..sim.scenario.offers.len() {
             sim.note_started(offer);
         }
+        sim.write_manifests();
         sim
+    }
+
+    /// The folder with the manifests, where a service is to find them.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
+    }
+
+    /// Writes the manifests as they are committed now.
+    #[expect(clippy::disallowed_methods, reason = "these files are no process's")]
+    fn write_manifests(&self) {
+        if self.folder.is_some() {
+            std::fs::write(self.folder().join("all.yaml"), self.manifests()).unwrap();
+        }
+    }
+
+    /// The services hear that a file has changed: at once, late, or not at all.
+    fn spread_the_word(&self) {
+        let processes = self.processes.lock().unwrap().clone();
+        for process in processes {
+            let Some(words) = process.words.lock().unwrap().clone() else { continue };
+            let late = match self.effect(&process, "a word of files", Effect::Word) {
+                None | Some((_, Some(Fault::Fails))) => continue,
+                Some((_, Some(Fault::Late(late)))) => late,
+                Some((_, Some(Fault::Crash(crash, _)))) => {
+                    self.crash(&process, crash);
+                    continue;
+                }
+                Some(_) => Duration::from_millis(100),
+            };
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                // It may have ended meanwhile.
+                let _ = words.send(()).await;
+            });
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -333,6 +377,8 @@ impl Sim {
             }
             Event::Edit(offer, manifest) => {
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
+                self.write_manifests();
+                self.spread_the_word();
                 let effects = self.schedule().effects;
                 // What waits for it waits for nothing while it has no manifest.
                 for changed in [*offer, offer + 1] {
@@ -346,6 +392,17 @@ impl Sim {
                 drop(files);
                 (0..self.scenario.offers.len()).for_each(|offer| self.forgets(offer));
                 self.look_at_files();
+            }
+        }
+    }
+
+    /// A service goes by these manifests from now on.
+    pub(crate) fn takes_over(&self, process: &Process, desired: &BTreeMap<OfferId, Loaded>) {
+        *process.desired.lock().unwrap() = Arc::new(desired.clone());
+        for offer in 0..self.scenario.offers.len() {
+            if !desired.contains_key(&name(offer).parse().unwrap()) {
+                // What golive manages no longer, it may forget.
+                self.forgets(offer);
             }
         }
     }

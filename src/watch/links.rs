@@ -1,0 +1,93 @@
+//! Which offers wait for which, and which publishers have to do with each other. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::manifest::Loaded;
+use crate::marketplace::{OfferId, PublisherId};
+
+/// What follows from `after`.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// The offers that wait for an offer.
+    dependents: BTreeMap<OfferId, Vec<OfferId>>,
+    /// Publishers on the way to the one that stands for their group; one that is missing stands for
+    /// itself.
+    groups: BTreeMap<PublisherId, PublisherId>,
+}
+
+impl Links {
+    pub(super) fn of(desired: &BTreeMap<OfferId, Loaded>) -> Self {
+        let mut links = Self::default();
+        for loaded in desired.values() {
+            for before in &loaded.manifest.after {
+                links.dependents.entry(before.clone()).or_default().push(loaded.id.clone());
+                links.join(loaded.id.publisher(), before.publisher());
+            }
+        }
+        links
+    }
+
+    /// The offers that name this one in their `after`.
+    pub(super) fn dependents(&self, offer: &OfferId) -> &[OfferId] {
+        self.dependents.get(offer).map_or(&[], Vec::as_slice)
+    }
+
+    /// The publisher that stands for all that must be looked at together, as offers of one wait for
+    /// offers of another: so that each is listed once, and none is held up by a stranger.
+    pub(super) fn group<'a>(&'a self, publisher: &'a PublisherId) -> &'a PublisherId {
+        let mut group = publisher;
+        while let Some(next) = self.groups.get(group) {
+            group = next;
+        }
+        group
+    }
+
+    fn join(&mut self, one: &PublisherId, two: &PublisherId) {
+        let (one, two) = (self.group(one).clone(), self.group(two).clone());
+        // The smaller name stands for both, so that no way leads back.
+        match one.cmp(&two) {
+            std::cmp::Ordering::Less => drop(self.groups.insert(two, one)),
+            std::cmp::Ordering::Greater => drop(self.groups.insert(one, two)),
+            std::cmp::Ordering::Equal => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::manifest::{FileManifests, Found, assemble};
+
+    fn links(text: &str) -> Links {
+        let path = Path::new("all.yaml");
+        let file = FileManifests::from_bytes(path, text.as_bytes());
+        let found = Found { files: vec![path.to_owned()], ..Found::default() };
+        let found = Found { roots: vec![PathBuf::from(".")], ..found };
+        Links::of(&assemble(&found, [&file]).unwrap().offers)
+    }
+
+    #[test]
+    fn publishers_whose_offers_wait_for_each_other_are_one_group() {
+        let manifest = |name: &str, after: &str| {
+            let (publisher, offer) = name.split_once('/').unwrap();
+            format!("publisher: {publisher}\noffer: {offer}\nstate: live\nafter: [{after}]\n---\n")
+        };
+        let links = links(
+            &[
+                manifest("a/1", ""),
+                manifest("b/1", "a/1, c/1"),
+                manifest("c/1", ""),
+                manifest("d/1", ""),
+                manifest("d/2", "d/1"),
+                manifest("e/1", "c/1"),
+            ]
+            .concat(),
+        );
+        let group = |name: &str| links.group(&PublisherId::new(name).unwrap()).to_string();
+        assert_eq!(["a", "b", "c", "d", "e"].map(group), ["a", "a", "a", "d", "a"]);
+        let dependents = |name: &str| links.dependents(&name.parse().unwrap()).len();
+        assert_eq!([dependents("a/1"), dependents("c/1"), dependents("d/2")], [1, 2, 0]);
+    }
+}

@@ -1,0 +1,255 @@
+//! What is to be done about which offer, and when. Pure: the time is told.
+//!
+//! An offer has at most one thing to be done, and while it is being done, nothing else is begun about
+//! it: what is asked for meanwhile comes afterwards, once, however often it was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::marketplace::OfferId;
+
+/// How often the wall clock is read while something waits for a date: a timer does not run while a
+/// machine sleeps, and does not know that a clock was set.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What is to be done about an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Its operation is to be polled.
+    Poll,
+    /// It is to be looked at, and decided about.
+    Look,
+}
+
+/// When something is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// After a while.
+    At(Instant),
+    /// On a date (UTC), however the clock gets there.
+    On(Timestamp),
+}
+
+/// The two times that are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// The time that only goes on.
+    pub(super) instant: Instant,
+    /// The time on the wall (UTC).
+    pub(super) date: Timestamp,
+}
+
+/// What is to be done, offer by offer.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<OfferId, (Work, When)>,
+    by_instant: BTreeSet<(Instant, OfferId)>,
+    by_date: BTreeSet<(Timestamp, OfferId)>,
+    /// What is being done, and whether a look was asked for meanwhile.
+    busy: BTreeMap<OfferId, bool>,
+}
+
+impl Queue {
+    /// Asks for a look, now or, where something is being done about the offer, after that.
+    pub(super) fn ask(&mut self, offer: &OfferId, now: Instant) {
+        match self.busy.get_mut(offer) {
+            Some(again) => *again = true,
+            None => self.put(offer, Work::Look, When::At(now)),
+        }
+    }
+
+    /// Asks for a look, unless something is being done about the offer.
+    pub(super) fn ask_idle(&mut self, offer: &OfferId, now: Instant) {
+        if !self.is_busy(offer) {
+            self.ask(offer, now);
+        }
+    }
+
+    /// Takes what is due; it is being done until [`done`](Self::done) says otherwise.
+    pub(super) fn take(&mut self, now: Now) -> Vec<(OfferId, Work)> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.by_instant.first()
+            && *at <= now.instant
+        {
+            due.extend(self.by_instant.pop_first().map(|(_, offer)| offer));
+        }
+        while let Some((on, _)) = self.by_date.first()
+            && *on <= now.date
+        {
+            due.extend(self.by_date.pop_first().map(|(_, offer)| offer));
+        }
+        let begin = |offer: OfferId| {
+            let (work, _) = self.waiting.remove(&offer)?;
+            self.busy.insert(offer.clone(), false);
+            Some((offer, work))
+        };
+        due.into_iter().filter_map(begin).collect()
+    }
+
+    /// What was being done about an offer is done, and this comes next. Where a look was asked for
+    /// meanwhile, that comes first. Tells when the offer's turn is.
+    pub(super) fn done(
+        &mut self,
+        offer: &OfferId,
+        next: Option<(Work, When)>,
+        now: Instant,
+    ) -> Option<When> {
+        let asked = self.busy.remove(offer).unwrap_or(false);
+        let next = if asked { Some((Work::Look, When::At(now))) } else { next };
+        if let Some((work, when)) = next {
+            self.put(offer, work, when);
+        }
+        next.map(|(_, when)| when)
+    }
+
+    /// How long there is nothing to do; `None` where nothing waits for its time.
+    pub(super) fn idle(&self, now: Now) -> Option<Duration> {
+        let instant =
+            self.by_instant.first().map(|(at, _)| at.saturating_duration_since(now.instant));
+        let date = self.by_date.first().map(|(on, _)| {
+            let left = Duration::try_from(on.duration_since(now.date)).unwrap_or_default();
+            left.min(TICK)
+        });
+        [instant, date].into_iter().flatten().min()
+    }
+
+    /// Whether something is being done about an offer.
+    pub(super) fn is_busy(&self, offer: &OfferId) -> bool {
+        self.busy.contains_key(offer)
+    }
+
+    fn put(&mut self, offer: &OfferId, work: Work, when: When) {
+        match self.waiting.insert(offer.clone(), (work, when)) {
+            Some((_, When::At(at))) => drop(self.by_instant.remove(&(at, offer.clone()))),
+            Some((_, When::On(on))) => drop(self.by_date.remove(&(on, offer.clone()))),
+            None => {}
+        }
+        match when {
+            When::At(at) => drop(self.by_instant.insert((at, offer.clone()))),
+            When::On(on) => drop(self.by_date.insert((on, offer.clone()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    struct Bench {
+        queue: Queue,
+        start: Instant,
+        date: Timestamp,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let date = "2026-12-01T09:00:00Z".parse().unwrap();
+            Self { queue: Queue::default(), start: Instant::now(), date }
+        }
+
+        fn at(&self, seconds: u64) -> Instant {
+            self.start + Duration::from_secs(seconds)
+        }
+
+        fn on(&self, seconds: i64) -> Timestamp {
+            self.date + SignedDuration::from_secs(seconds)
+        }
+
+        fn now(&self, seconds: u64) -> Now {
+            Now { instant: self.at(seconds), date: self.on(seconds.cast_signed()) }
+        }
+
+        fn take(&mut self, seconds: u64) -> Vec<(String, Work)> {
+            let now = self.now(seconds);
+            let taken = self.queue.take(now).into_iter();
+            taken.map(|(offer, work)| (offer.to_string(), work)).collect()
+        }
+    }
+
+    fn offer(name: &str) -> OfferId {
+        format!("contoso/{name}").parse().unwrap()
+    }
+
+    fn vm(work: Work) -> Vec<(String, Work)> {
+        vec![("contoso/vm".to_owned(), work)]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_often_is_done_once() {
+        let mut bench = Bench::new();
+        for _ in 0..3 {
+            let now = bench.at(0);
+            bench.queue.ask(&offer("vm"), now);
+        }
+        assert_eq!(bench.take(0), vm(Work::Look));
+        assert_eq!(bench.take(9), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_thing_at_a_time_and_what_is_asked_meanwhile_afterwards() {
+        let mut bench = Bench::new();
+        let (vm_id, now) = (offer("vm"), bench.at(0));
+        bench.queue.ask(&vm_id, now);
+        bench.take(0);
+        assert!(bench.queue.is_busy(&vm_id));
+        bench.queue.ask(&vm_id, now);
+        bench.queue.ask(&vm_id, now);
+        assert_eq!(bench.take(1), []);
+        // The poll that was to come next gives way to the look.
+        let poll = Some((Work::Poll, When::At(bench.at(30))));
+        bench.queue.done(&vm_id, poll, now);
+        assert_eq!(bench.take(1), vm(Work::Look));
+        let poll = Some((Work::Poll, When::At(bench.at(30))));
+        bench.queue.done(&vm_id, poll, now);
+        assert_eq!((bench.take(29), bench.take(30)), (vec![], vm(Work::Poll)));
+        bench.queue.done(&vm_id, None, now);
+        assert_eq!((bench.take(99), bench.queue.idle(bench.now(99))), (vec![], None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_takes_the_place_of_a_later_poll_and_of_a_date() {
+        let mut bench = Bench::new();
+        for when in [When::At(bench.at(60)), When::On(bench.on(60))] {
+            bench.queue.put(&offer("vm"), Work::Poll, when);
+            let now = bench.at(0);
+            bench.queue.ask_idle(&offer("vm"), now);
+            assert_eq!(bench.take(0), vm(Work::Look));
+            bench.queue.ask_idle(&offer("vm"), now);
+            bench.queue.done(&offer("vm"), None, now);
+            assert_eq!(bench.take(99), [], "{when:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_date_comes_when_the_clock_says_so() {
+        let mut bench = Bench::new();
+        bench.queue.put(&offer("vm"), Work::Look, When::On(bench.on(3600)));
+        // The clock is read each second, and hit to the moment.
+        assert_eq!(bench.queue.idle(bench.now(0)), Some(Duration::from_secs(1)));
+        let last =
+            Now { instant: bench.at(1), date: bench.on(3600) - SignedDuration::from_millis(7) };
+        assert_eq!(bench.queue.idle(last), Some(Duration::from_millis(7)));
+        assert_eq!(bench.queue.take(last), []);
+        // The machine slept: a moment has passed for timers, and an hour on the wall.
+        let woken = Now { instant: bench.at(2), date: bench.on(3601) };
+        assert_eq!(bench.queue.take(woken), [(offer("vm"), Work::Look)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_of_all_ends_the_idleness() {
+        let mut bench = Bench::new();
+        for (name, seconds) in [("a", 50), ("b", 20), ("c", 70)] {
+            let at = bench.at(seconds);
+            bench.queue.put(&offer(name), Work::Poll, When::At(at));
+        }
+        assert_eq!(bench.queue.idle(bench.now(5)), Some(Duration::from_secs(15)));
+        assert_eq!(bench.take(50).len(), 2);
+        assert_eq!(bench.queue.idle(bench.now(60)), Some(Duration::from_secs(10)));
+        assert_eq!(bench.queue.idle(bench.now(90)), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,203 @@
+//! What the daemon has seen of its offers: which are live, which wait for one that is not, and how
+//! far a resync is. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::changes::{Block, Change, Decision, Hold};
+use crate::marketplace::OfferId;
+
+/// What was seen of the offers.
+#[derive(Debug, Default)]
+pub(super) struct SeenOffers {
+    /// The offers that were never seen, so far.
+    unseen: BTreeSet<OfferId>,
+    live: BTreeSet<OfferId>,
+    /// The offers that wait for others, and for which.
+    held: BTreeMap<OfferId, Vec<OfferId>>,
+    /// The offers that the resync under way has yet to look at.
+    open: BTreeSet<OfferId>,
+    /// Whether all offers that it has looked at could be seen.
+    resync: Option<bool>,
+}
+
+/// What a look at an offer means for others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Noted {
+    /// The offers that waited for this one, and are to be looked at.
+    pub(super) released: Vec<OfferId>,
+    /// Whether it waits for an offer that was seen to be live elsewhere.
+    pub(super) outdated: bool,
+}
+
+impl SeenOffers {
+    /// An offer is new: it is to be seen before the service is ready.
+    pub(super) fn expect(&mut self, offer: &OfferId) {
+        self.unseen.insert(offer.clone());
+    }
+
+    /// An offer is no more.
+    pub(super) fn forget(&mut self, offer: &OfferId) {
+        self.unseen.remove(offer);
+        self.live.remove(offer);
+        self.held.remove(offer);
+        self.open.remove(offer);
+    }
+
+    /// A resync of these offers begins.
+    pub(super) fn begin_resync(&mut self, offers: impl Iterator<Item = OfferId>) {
+        self.open = offers.collect();
+        self.resync = Some(true);
+    }
+
+    /// Whether the resync under way has come to an end, and if so, whether all could be seen. Tells
+    /// it once.
+    pub(super) fn end_resync(&mut self) -> Option<bool> {
+        if self.open.is_empty() { self.resync.take() } else { None }
+    }
+
+    /// Whether each offer was seen at least once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.unseen.is_empty()
+    }
+
+    /// A look at these offers came to nothing.
+    pub(super) fn missed<'a>(&mut self, offers: impl Iterator<Item = &'a OfferId>) {
+        for offer in offers {
+            if self.open.remove(offer) {
+                self.resync = self.resync.map(|_| false);
+            }
+        }
+    }
+
+    /// Takes in what was decided about an offer.
+    pub(super) fn note(&mut self, change: &Change) -> Noted {
+        let offer = &change.offer;
+        if !was_seen(&change.decision) {
+            self.missed(std::iter::once(offer));
+            return Noted::default();
+        }
+        self.unseen.remove(offer);
+        self.open.remove(offer);
+        let is_live = change.decision.is_live();
+        let released = if is_live && self.live.insert(offer.clone()) {
+            let waiting = self.held.iter().filter(|(_, before)| before.contains(offer));
+            waiting.map(|(offer, _)| offer.clone()).collect()
+        } else {
+            if !is_live {
+                self.live.remove(offer);
+            }
+            Vec::new()
+        };
+        let outdated = match &change.decision {
+            Decision::Held(Hold::WaitingForDependency(before)) => {
+                self.held.insert(offer.clone(), before.clone());
+                before.iter().any(|offer| self.live.contains(offer))
+            }
+            Decision::Held(Hold::Suspended | Hold::Scheduled(_))
+            | Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => {
+                self.held.remove(offer);
+                false
+            }
+        };
+        Noted { released, outdated }
+    }
+}
+
+/// Whether the marketplace said something of the offer, be it that it is not there.
+fn was_seen(decision: &Decision) -> bool {
+    match decision {
+        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_)) => {
+            false
+        }
+        Decision::Blocked(
+            Block::Forbidden(_)
+            | Block::NotFound(_)
+            | Block::VersionMismatch { .. }
+            | Block::NotInPreview
+            | Block::UnknownStatus(_)
+            | Block::Refused(_),
+        )
+        | Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Held(_)
+        | Decision::Failed(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changes::{Place, Standing};
+    use crate::marketplace::Version;
+
+    fn offer(name: &str) -> OfferId {
+        format!("contoso/{name}").parse().unwrap()
+    }
+
+    fn change(name: &str, decision: Decision) -> Change {
+        let (from, to) = (Standing::default(), Standing::default());
+        Change { offer: offer(name), decision, from, to, in_doubt: false }
+    }
+
+    fn live(name: &str) -> Change {
+        change(name, Decision::InSync(Place::Live(Version(1))))
+    }
+
+    fn waits(name: &str, before: &str) -> Change {
+        change(name, Decision::Held(Hold::WaitingForDependency(vec![offer(before)])))
+    }
+
+    fn unreachable(name: &str) -> Change {
+        change(name, Decision::Blocked(Block::Unreachable("no route".to_owned())))
+    }
+
+    #[test]
+    fn who_waits_is_released_once_when_the_other_is_live() {
+        let mut seen = SeenOffers::default();
+        assert_eq!(seen.note(&waits("b", "a")), Noted::default());
+        assert_eq!(seen.note(&live("a")).released, [offer("b")]);
+        assert_eq!(seen.note(&live("a")).released, []);
+        // A newer version in preview, which then goes live.
+        seen.note(&change("a", Decision::GoLive { version: Version(2) }));
+        assert_eq!(seen.note(&live("a")).released, [offer("b")]);
+        seen.note(&live("b"));
+        seen.note(&change("a", Decision::GoLive { version: Version(3) }));
+        assert_eq!(seen.note(&live("a")).released, []);
+    }
+
+    #[test]
+    fn a_look_that_was_overtaken_is_known() {
+        let mut seen = SeenOffers::default();
+        seen.note(&live("a"));
+        assert!(seen.note(&waits("b", "a")).outdated);
+        assert!(!seen.note(&waits("b", "c")).outdated);
+    }
+
+    #[test]
+    fn ready_is_who_has_seen_all_and_a_resync_succeeds_only_so() {
+        let mut seen = SeenOffers::default();
+        for name in ["a", "b"] {
+            seen.expect(&offer(name));
+        }
+        let all = || [offer("a"), offer("b")].into_iter();
+        seen.begin_resync(all());
+        seen.note(&live("a"));
+        assert_eq!((seen.is_ready(), seen.end_resync()), (false, None));
+        seen.note(&unreachable("b"));
+        assert_eq!((seen.is_ready(), seen.end_resync()), (false, Some(false)));
+        assert_eq!(seen.end_resync(), None, "told once");
+        seen.note(&change("b", Decision::Blocked(Block::NotInPreview)));
+        assert_eq!((seen.is_ready(), seen.end_resync()), (true, None));
+        seen.begin_resync(all());
+        seen.note(&live("a"));
+        seen.forget(&offer("b"));
+        assert_eq!(seen.end_resync(), Some(true));
+    }
+}

@@ -1,0 +1,165 @@
+//! How often in a row an offer could not be settled, and how long to leave it alone then.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::queue::{Now, When, Work};
+use crate::marketplace::OfferId;
+use crate::marketplace::portal::{RetryPolicy, full_jitter};
+use crate::reconcile::Next;
+
+/// The shortest pause after an error.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// The pause after a look that leads at once to another one; it grows with each.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// The longest such pause.
+const LONGEST_BREATH: Duration = Duration::from_mins(1);
+
+/// What was in vain so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Vain {
+    /// Errors in a row.
+    errors: u32,
+    /// Looks in a row that led to another look at once.
+    hurried: u32,
+}
+
+/// How often in a row offers could not be settled.
+#[derive(Debug)]
+pub(super) struct Tries {
+    vain: BTreeMap<OfferId, Vain>,
+    /// When the pause after so many errors ends: offers share it, so that what failed as one list
+    /// is asked for as one list again.
+    pauses: BTreeMap<u32, Instant>,
+    policy: RetryPolicy,
+    random: fastrand::Rng,
+}
+
+impl Tries {
+    /// Pauses grow up to `longest`.
+    pub(super) fn new(longest: Duration, random: fastrand::Rng) -> Self {
+        let base = Duration::from_secs(4);
+        let policy = RetryPolicy { base, cap: longest, ..RetryPolicy::default() };
+        Self { vain: BTreeMap::new(), pauses: BTreeMap::new(), policy, random }
+    }
+
+    /// What comes next for an offer, and when; `None` where it is left until something changes.
+    pub(super) fn follow(&mut self, offer: &OfferId, next: Next, now: Now) -> Option<(Work, When)> {
+        let before = self.vain.get(offer).copied().unwrap_or_default();
+        let (vain, next) = match next {
+            Next::Rest => (Vain::default(), None),
+            Next::Poll(at) => (Vain::default(), Some((Work::Poll, When::At(at)))),
+            Next::LookOn(date) if date > now.date => {
+                (Vain::default(), Some((Work::Look, When::On(date))))
+            }
+            Next::LookNow => {
+                let pause = (BREATH * before.hurried).min(LONGEST_BREATH);
+                let hurried = before.hurried.saturating_add(1);
+                (Vain { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
+            }
+            // A date that has passed and has settled nothing is no better than an error.
+            Next::Retry | Next::LookOn(_) => {
+                let errors = before.errors.saturating_add(1);
+                (
+                    Vain { errors, ..before },
+                    Some((Work::Look, When::At(self.after(errors, now.instant)))),
+                )
+            }
+        };
+        if vain == Vain::default() {
+            self.vain.remove(offer);
+        } else {
+            self.vain.insert(offer.clone(), vain);
+        }
+        next
+    }
+
+    /// Forgets an offer.
+    pub(super) fn forget(&mut self, offer: &OfferId) {
+        self.vain.remove(offer);
+    }
+
+    fn after(&mut self, errors: u32, now: Instant) -> Instant {
+        let shared = self.pauses.get(&errors).filter(|end| **end >= now + LEAST);
+        if let Some(end) = shared {
+            return *end;
+        }
+        let end = now + LEAST + full_jitter(&self.policy, errors, &mut self.random);
+        self.pauses.insert(errors, end);
+        end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(name: &str) -> OfferId {
+        format!("contoso/{name}").parse().unwrap()
+    }
+
+    struct Bench {
+        tries: Tries,
+        start: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let random = fastrand::Rng::with_seed(7);
+            let tries = Tries::new(Duration::from_mins(5), random);
+            Self { tries, start: Instant::now() }
+        }
+
+        /// After so many milliseconds: in how many more an offer is looked at.
+        fn pause(&mut self, name: &str, next: Next, millis: u64) -> Option<u128> {
+            let instant = self.start + Duration::from_millis(millis);
+            let date = "2026-12-01T09:00:00Z".parse().unwrap();
+            let next = self.tries.follow(&offer(name), next, Now { instant, date });
+            match next {
+                Some((Work::Look, When::At(at))) => Some((at - instant).as_millis()),
+                None => None,
+                Some(other) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_after_errors_grow_within_bounds_and_are_over_with_success() {
+        let mut bench = Bench::new();
+        for errors in 1..20 {
+            let bound = 1_000 + (4_000 << (errors - 1).min(10)).min(300_000);
+            let pause = bench.pause("vm", Next::Retry, errors * 1_000_000).unwrap();
+            assert!((1_000..=bound).contains(&pause), "{errors}: {pause}");
+        }
+        assert_eq!(bench.pause("vm", Next::Rest, 30_000_000), None);
+        assert!(bench.pause("vm", Next::Retry, 31_000_000).unwrap() <= 5_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_together_is_tried_again_together() {
+        let mut bench = Bench::new();
+        let first = bench.pause("a", Next::Retry, 0).unwrap();
+        assert_eq!(bench.pause("b", Next::Retry, 0), Some(first));
+        assert_eq!(bench.pause("c", Next::Retry, 10), Some(first - 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_marketplace_that_contradicts_itself_is_not_asked_without_a_pause() {
+        let mut bench = Bench::new();
+        let pauses: Vec<_> = (0..4).map(|_| bench.pause("vm", Next::LookNow, 0).unwrap()).collect();
+        assert_eq!(pauses, [0, 2_000, 4_000, 6_000]);
+        bench.pause("vm", Next::Rest, 0);
+        assert_eq!(bench.pause("vm", Next::LookNow, 0), Some(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_date_that_has_passed_is_no_reason_to_look_without_end() {
+        let mut bench = Bench::new();
+        let past = Next::LookOn("2026-12-01T09:00:00Z".parse().unwrap());
+        assert!(bench.pause("vm", past, 0).unwrap() >= 1_000);
+    }
+}

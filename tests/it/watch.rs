@@ -1,0 +1,281 @@
+//! The service, in virtual time: hours pass in a moment.
+
+use std::time::Duration;
+
+use golive::emulator::Hand;
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::{Lab, Watched};
+use crate::place::{live, manifest};
+
+/// Long enough for what needs no waiting.
+const MOMENT: Duration = Duration::from_millis(200);
+
+async fn after(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+async fn moment() {
+    after(MOMENT).await;
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// The requests since the last look at them.
+struct Requests(usize);
+
+impl Requests {
+    fn since_now(lab: &Lab) -> Self {
+        Self(lab.requests().len())
+    }
+
+    fn take(&mut self, lab: &Lab) -> Vec<String> {
+        let all = lab.requests();
+        let new = all[self.0..].to_vec();
+        self.0 = all.len();
+        new
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_goes_live_and_then_nothing_is_asked_but_resyncs() {
+    let lab = Lab::vm("{stepTime: 10m}");
+    let service = lab.watch();
+    moment().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
+    after(MINUTE * 20).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+    let mut requests = Requests::since_now(&lab);
+    after(MINUTE * 60).await;
+    let idle = requests.take(&lab);
+    assert!((10..=14).contains(&idle.len()), "{idle:?}");
+    assert!(idle.iter().all(|line| line == "GET /api/publishers/contoso/offers"), "{idle:?}");
+    service.stop().await;
+    assert_eq!(lab.phase("contoso/vm"), Phase::Live);
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_manifest_is_acted_on_at_once_and_an_unchanged_one_is_not() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    let service = lab.watch();
+    moment().await;
+    let mut requests = Requests::since_now(&lab);
+    lab.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
+    service.touch().await;
+    moment().await;
+    assert_eq!(requests.take(&lab), Vec::<String>::new());
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    service.touch().await;
+    moment().await;
+    assert_eq!(lab.golives("contoso/b"), (1, 1));
+    let asked = requests.take(&lab);
+    assert!(asked.len() <= 5, "the list, and at most four: {asked:?}");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_service_goes_on_where_it_was() {
+    let lab = Lab::vm("{stepTime: 1h}");
+    for _ in 0..10 {
+        let service = lab.watch();
+        after(MINUTE * 7).await;
+        service.kill().await;
+    }
+    let service = lab.watch();
+    after(MINUTE * 20).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_grow_apart_as_in_a_run() {
+    let lab = Lab::vm("{stepTime: 20m}");
+    let service = lab.watch();
+    after(MINUTE * 30).await;
+    let journal = lab.emulator.journal();
+    let start = lab.golive_entries()[0].at;
+    let polls = journal.entries().filter(|entry| entry.path.contains("/operations/"));
+    let polls: Vec<_> = polls.map(|entry| entry.at.duration_since(start).as_secs()).collect();
+    assert_eq!(polls[..8], [0, 30, 75, 142, 243, 395, 623, 923]);
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_date_is_kept_to_the_second() {
+    let lab = Lab::new("offers: {contoso/vm: {}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
+    let service = lab.watch();
+    after(MINUTE * 60 * 10).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
+    after(MINUTE * 60).await;
+    let sent = lab.golive_entries();
+    let late = sent[0].at.duration_since("2026-12-01T19:47:13Z".parse().unwrap());
+    assert!((0..1_000).contains(&late.as_millis()), "{late}");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn waves_follow_each_other() {
+    let lab = Lab::new("{stepTime: 10m, offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    lab.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
+    let service = lab.watch();
+    after(MINUTE * 60).await;
+    let sent: Vec<_> = lab.golive_entries().into_iter().map(|entry| entry.at).collect();
+    assert_eq!(sent.len(), 3);
+    for pair in sent.windows(2) {
+        let between = pair[1].duration_since(pair[0]).as_secs();
+        // A step's time, and as long as it takes until a poll shows it.
+        assert!((600..1_000).contains(&between), "{between}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_goes_takes_its_offer_along_once_nothing_runs() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = lab.watch();
+    moment().await;
+    std::fs::remove_file(lab.path("vm.yaml")).unwrap();
+    service.touch().await;
+    after(MINUTE * 10).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
+    after(MINUTE * 40).await;
+    assert_eq!(service.phase("contoso/vm"), None);
+    service.stop().await;
+    assert_eq!(lab.status().offers.len(), 1);
+    assert_eq!(lab.emulator.truth("contoso/vm").unwrap().production, Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
+    let lab = Lab::vm("{stepTime: 10m}");
+    lab.faults("[{path: '*', count: 60, action: {status: 500}}]");
+    let service = lab.watch();
+    after(MINUTE).await;
+    let record = service.record("contoso/vm").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
+    assert!(!service.board.service().ready);
+    after(MINUTE * 60).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+    assert!(service.board.service().ready);
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_marketplace_asks_to_wait_nothing_is_sent_at_all() {
+    let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
+    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
+    let manifests: Vec<_> = names.iter().map(|name| live(name, "")).collect();
+    lab.manifest("all.yaml", &manifests.join("---\n"));
+    lab.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = lab.watch();
+    after(MINUTE).await;
+    let mut requests = Requests::since_now(&lab);
+    after(MINUTE * 28).await;
+    assert_eq!(requests.take(&lab), Vec::<String>::new());
+    after(MINUTE * 5).await;
+    assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_looked_into_and_not_repeated() {
+    for (when, received) in [("after", 1), ("before", 2)] {
+        let faults = format!("[{{method: POST, action: {{reset: {when}}}}}]");
+        let lab = Lab::faulty_vm("{stepTime: 10m}", &faults);
+        let service = lab.watch();
+        after(MINUTE * 30).await;
+        assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{when}");
+        service.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_again() {
+    let lab = Lab::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
+    let service = lab.watch();
+    after(Duration::from_secs(10)).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Triggering));
+    lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
+    service.touch().await;
+    after(MINUTE * 30).await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
+    assert!(service.record("contoso/vm").unwrap().intent.is_none());
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hangup_reconciles_now() {
+    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = lab.watch();
+    moment().await;
+    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    moment().await;
+    assert_eq!(lab.golives("contoso/vm"), (0, 0));
+    service.hang_up().await;
+    moment().await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_publisher_that_hangs_holds_up_no_other() {
+    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("fabrikam/b", ""));
+    lab.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
+    let service = lab.watch();
+    moment().await;
+    assert_eq!((lab.golives("contoso/a"), lab.golives("fabrikam/b")), ((0, 0), (1, 1)));
+    after(MINUTE).await;
+    assert_eq!(lab.golives("contoso/a"), (1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_answers_and_ends_within_seconds() {
+    let lab = Lab::vm("{stepTime: 10m}");
+    lab.faults("[{method: POST, action: {delay: 50s}}]");
+    let service: Watched = lab.watch();
+    after(Duration::from_secs(5)).await;
+    assert!(service.board.is_alive().await);
+    let (board, began) = (service.board.clone(), lab.now());
+    service.stop().await;
+    assert!(lab.now().duration_since(began).as_secs() <= 5);
+    assert!(!board.is_alive().await);
+    // The request that was under way is in doubt; the next run finds what came of it.
+    assert!(lab.record("contoso/vm").intent.is_some());
+    let service = lab.watch();
+    after(MINUTE * 30).await;
+    assert_eq!((service.phase("contoso/vm"), lab.golives("contoso/vm").1), (Some(Phase::Live), 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_again_when_its_manifest_changes() {
+    let lab = Lab::vm("{stepTime: 1m, fail: {times: 1}}");
+    let service = lab.watch();
+    after(MINUTE * 10).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Failed));
+    after(MINUTE * 30).await;
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    lab.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
+    service.touch().await;
+    after(MINUTE * 10).await;
+    assert_eq!(lab.golives("contoso/vm"), (2, 2));
+    service.stop().await;
+}
