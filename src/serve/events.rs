@@ -15,7 +15,7 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
@@ -152,20 +152,35 @@ impl Listener {
                         return Some(Bytes::from_static(b": still here\n\n"));
                     }
                     self.looked = Instant::now();
+                    self.gather();
                     if let Some(event) = self.batch() {
                         return Some(event);
                     }
                 }
                 update = self.updates.recv() => match update {
                     Ok(update) => self.pending.add(update),
-                    Err(RecvError::Lagged(_)) => {
-                        self.updates = self.updates.resubscribe();
-                        self.pending.all = true;
-                    }
+                    Err(RecvError::Lagged(_)) => self.overlook(),
                     Err(RecvError::Closed) => return None,
                 },
             }
         }
+    }
+
+    /// Takes what came together with the first of a batch.
+    fn gather(&mut self) {
+        loop {
+            match self.updates.try_recv() {
+                Ok(update) => self.pending.add(update),
+                Err(TryRecvError::Lagged(_)) => self.overlook(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Updates were missed: only the whole page tells them.
+    fn overlook(&mut self) {
+        self.updates = self.updates.resubscribe();
+        self.pending.all = true;
     }
 
     fn hello(&mut self) -> Bytes {
@@ -200,10 +215,10 @@ impl Listener {
         let now = self.serving.clock.now();
         let (parts, rows) = match self.subject.clone() {
             Subject::All(filter) => {
-                let changed = self.changed_rows(&filter, &pending, now);
-                if pending.all || changed.len() > MAX_ROWS {
+                if pending.all || pending.offers.len() > MAX_ROWS {
                     return Some(event("reload", &json!(self.look())));
                 }
+                let changed = self.changed_rows(&filter, &pending, now);
                 let counts = Counts::of(&self.serving, &filter);
                 (page::parts(&self.serving, &filter, &counts, now), changed)
             }

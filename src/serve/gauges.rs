@@ -23,7 +23,7 @@ pub(super) fn register(registry: &mut Registry, serving: &Serving) {
         registry,
         "ready",
         "Whether the first observation of every offer is in (1) or not (0)",
-        { u64::from(service.ready) },
+        u64::from(service.ready),
     );
     number(
         registry,

@@ -190,6 +190,9 @@ fn fields(manifest: &Manifest) -> Markup {
 
 /// What a line of a diff is; the sign at its beginning says so too.
 fn kind(line: &str) -> Option<&'static str> {
+    if line.starts_with("---") || line.starts_with("+++") {
+        return Some("at");
+    }
     match line.as_bytes().first() {
         Some(b'+') => Some("add"),
         Some(b'-') => Some("del"),

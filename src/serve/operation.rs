@@ -47,7 +47,7 @@ fn step(step: &Step) -> Markup {
             p {
                 b { (step.name) } " " span.quiet { (words(&step.status)) }
                 (bar(&step.name, percent))
-                @if let Some(estimate) = &step.estimate { " " small { "estimate " (estimate) } }
+                @if let Some(estimate) = &step.estimate { " " small { "· estimate " (estimate) } }
             }
             @if !step.messages.is_empty() { (messages(&step.messages)) }
         }
@@ -59,7 +59,8 @@ fn messages(messages: &[Message]) -> Markup {
         ul.messages {
             @for message in messages {
                 li class=[is_bad(&message.level).then_some("bad")] {
-                    b { (message.level) } " " (message.text)
+                    @if message.level != Level::Information { b { (message.level) } " " }
+                    (message.text)
                     @if let Some(at) = message.timestamp() { " " small { (utc(at)) } }
                 }
             }

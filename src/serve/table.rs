@@ -26,7 +26,7 @@ pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Mar
                         th scope="col" { "Next check" }
                     }
                 }
-                tbody { @for row in &overview.rows { (tr(row, now)) } }
+                tbody id="rows" { @for row in &overview.rows { (tr(row, now)) } }
             }
             (empty(&overview.counts, filter))
         }
@@ -50,7 +50,7 @@ pub(super) fn empty(counts: &Counts, filter: &Filter) -> Markup {
         p.empty id="empty" {
             @if counts.known == 0 {
                 "No offers yet. They appear here once a manifest asks for them."
-            } @else if !filter.is_empty() {
+            } @else if counts.shown == 0 && !filter.is_empty() {
                 "No offer is like that. " a href="/" { "Show all" }
             }
         }
@@ -81,7 +81,7 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
             td {
                 @match row.next {
                     Some(next) => (time(next, now, Told::Ahead)),
-                    None => small { "at the next resync" },
+                    None => small { "next resync" },
                 }
             }
         }

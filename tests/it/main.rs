@@ -1,4 +1,4 @@
-//! One integration binary. Two harnesses, and cases as files.
+//! One integration binary. Three harnesses, and cases as files.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | `lab` | runs the library's reconciler against an emulator, in virtual time |
 //! | `shape` | takes out of outputs what differs from run to run |
 //! | `rows` | every state that an offer can be in, at once |
+//! | `served` | serves the service's page over records that are made up by `invented` |
 //!
 //! A changed snapshot under `snapshots/` is accepted with `INSTA_UPDATE=always cargo test`.
 
@@ -15,9 +16,11 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod invented;
 mod lab;
 mod place;
 mod rows;
+mod served;
 mod shape;
 
 mod adopt;
@@ -37,6 +40,7 @@ mod protocol;
 mod requests;
 mod schema;
 mod secrets;
+mod serve;
 #[cfg(unix)]
 mod signals;
 mod simulation;

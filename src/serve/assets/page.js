@@ -60,7 +60,7 @@
     tell(old);
     if (id === "offer" && phase(old) !== before) said.push(`This offer is ${phase(old) ?? "gone"}`);
   };
-  const body = main.querySelector("#caption ~ tbody");
+  const body = document.getElementById("rows");
   const row = (key, fresh, said) => {
     const old = document.getElementById(key);
     const before = phase(old);
@@ -99,12 +99,12 @@
     main.dataset.digest = other.dataset.digest;
     const said = [];
     for (const part of fresh.querySelectorAll("#source, #notices, #phases, #caption, #empty, #offer")) {
-      put(part.id, document.adoptNode(part), said);
+      put(part.id, part, said);
     }
     if (body) {
-      const rows = new Map([...other.querySelectorAll("#caption ~ tbody > tr")].map((it) => [it.id, it]));
+      const rows = new Map([...fresh.querySelectorAll("#rows > tr")].map((it) => [it.id, it]));
       for (const old of [...body.rows]) if (!rows.has(old.id)) old.remove();
-      for (const [key, it] of rows) row(key, document.adoptNode(it), said);
+      for (const [key, it] of rows) row(key, it, said);
     }
     announce(said);
   };
@@ -123,7 +123,7 @@
     stream = new EventSource(main.dataset.events);
     stream.addEventListener("hello", (event) => {
       pause = 1000;
-      state("live", "Live");
+      state("live", "Connected");
       if (JSON.parse(event.data) !== main.dataset.digest) refresh().catch(lost);
     });
     stream.addEventListener("reload", () => refresh().catch(lost));

@@ -1,0 +1,300 @@
+//! Paths, methods, headers, and what is on the pages.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Method, StatusCode, header};
+use jiff::SignedDuration;
+
+use super::{Fixture, body, get, header_of, invented};
+use crate::changes::{Change, ChangeSet, Decision, Standing};
+use crate::marketplace::Version;
+use crate::serve::assets::ASSETS;
+use crate::status::{Phase, Reason, SourceRecord, to_bytes};
+
+/// Every path that is served, streams aside.
+fn paths() -> Vec<String> {
+    let fixed = ["/", "/offers/contoso/vm", "/api/status", "/metrics", "/readyz", "/healthz"];
+    fixed.into_iter().map(str::to_owned).chain(ASSETS.iter().map(|it| it.path())).collect()
+}
+
+/// A site that is ready, with one offer, whose loop is alive.
+fn ready() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.set("contoso/vm", invented::running("Live", Some(42)));
+    fixture.serving.board.update(|service| service.ready = true);
+    let (_, never) = tokio::sync::mpsc::channel(1);
+    let mut pings = std::mem::replace(&mut fixture.pings, never);
+    tokio::spawn(async move {
+        while let Some(ping) = pings.recv().await {
+            drop(ping.send(()));
+        }
+    });
+    fixture
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_read_and_nothing_is_written() {
+    let fixture = ready();
+    for path in paths() {
+        for method in [Method::GET, Method::HEAD] {
+            let request = get(&path).method(method.clone()).body(Body::empty()).unwrap();
+            assert_eq!(fixture.send(request).await.status(), 200, "{method} {path}");
+        }
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
+            let request = get(&path).method(method).body(Body::from("{}")).unwrap();
+            let response = fixture.send(request).await;
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(header_of(&response, header::ALLOW), Some("GET, HEAD"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_not_found() {
+    let fixture = ready();
+    for path in [
+        "/x",
+        "//",
+        "/index.html",
+        "/offers",
+        "/offers/contoso",
+        "/offers/contoso/vm/x",
+        "/offers/contoso/absent",
+        "/offers/contoso/%2e%2e",
+        "/offers/../x",
+        "/api",
+        "/api/status/",
+        "/assets/",
+        "/assets/page.css",
+        "/assets/../Cargo.toml",
+        "/metrics/x",
+    ] {
+        assert_eq!(fixture.get(path).await.status(), 404, "{path}");
+    }
+    assert_eq!(fixture.get("/?phase=Alive").await.status(), 400);
+    assert_eq!(fixture.get("/events?offer=vm").await.status(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_forbids_what_no_page_needs() {
+    let fixture = ready();
+    let mut paths = paths();
+    paths.extend(["/events".to_owned(), "/x".to_owned(), "/?phase=x".to_owned()]);
+    for (path, host) in paths.iter().flat_map(|it| [(it, "127.0.0.1"), (it, "evil.example")]) {
+        let mut request = get(path).body(Body::empty()).unwrap();
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
+        let response = fixture.send(request).await;
+        let value = |name: &'static str| {
+            header_of(&response, header::HeaderName::from_static(name)).unwrap().to_owned()
+        };
+        let policy = value("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert_eq!(value("x-content-type-options"), "nosniff");
+        assert_eq!(value("referrer-policy"), "no-referrer");
+        assert_eq!(value("cross-origin-resource-policy"), "same-origin");
+        assert_eq!(response.status() == 421, host == "evil.example", "{path}");
+        let cache = value("cache-control");
+        let kept = path.starts_with("/assets/") && host != "evil.example";
+        assert_eq!(cache.contains("immutable"), kept, "{path}: {cache}");
+        assert!(kept || cache == "no-store" || path == "/api/status", "{path}: {cache}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_not_known_says_how_to_allow_it() {
+    let fixture = ready();
+    for (host, status) in [("golive.contoso.com", 200), ("localhost:1", 200), ("evil.example", 421)]
+    {
+        let mut request = get("/").body(Body::empty()).unwrap();
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
+        let response = fixture.send(request).await;
+        assert_eq!(response.status(), status, "{host}");
+        if status == 421 {
+            assert!(body(response).await.contains("golive watch --allow-host NAME"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_that_of_the_file_and_has_a_tag() {
+    let fixture = ready();
+    let response = fixture.get("/api/status").await;
+    let tag = header_of(&response, header::ETAG).unwrap().to_owned();
+    assert_eq!(header_of(&response, header::CACHE_CONTROL), Some("no-cache"));
+    assert_eq!(header_of(&response, header::CONTENT_TYPE), Some("application/json"));
+    let bytes = to_bytes(&fixture.serving.store.snapshot()).unwrap();
+    assert_eq!(body(response).await.as_bytes(), bytes);
+
+    let asked = |tags: &str| {
+        let request = get("/api/status").header(header::IF_NONE_MATCH, tags);
+        fixture.send(request.body(Body::empty()).unwrap())
+    };
+    for tags in [tag.clone(), format!("\"x\", {tag}"), format!("W/{tag}"), "*".to_owned()] {
+        let response = asked(&tags).await;
+        assert_eq!(response.status(), 304, "{tags}");
+        assert_eq!(header_of(&response, header::ETAG), Some(&*tag));
+        assert_eq!(body(response).await, "");
+    }
+    assert_eq!(asked("\"x\"").await.status(), 200);
+    fixture.set("contoso/vm", invented::running("Live", Some(43)));
+    assert_eq!(asked(&tag).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_long_is_compressed_under_a_tag_of_its_own() {
+    let fixture = ready();
+    let asked = |path: &str, tag: &str| {
+        let request =
+            get(path).header(header::ACCEPT_ENCODING, "gzip").header(header::IF_NONE_MATCH, tag);
+        fixture.send(request.body(Body::empty()).unwrap())
+    };
+    for path in ["/", "/metrics", "/api/status"] {
+        let response = asked(path, "\"x\"").await;
+        assert_eq!(header_of(&response, header::CONTENT_ENCODING), Some("gzip"), "{path}");
+        assert_eq!(header_of(&response, header::VARY), Some("accept-encoding"), "{path}");
+    }
+    let plain = fixture.get("/api/status").await;
+    let compressed = asked("/api/status", "\"x\"").await;
+    let tag = header_of(&compressed, header::ETAG).unwrap();
+    assert_ne!(header_of(&plain, header::ETAG), Some(tag));
+    assert_eq!(asked("/api/status", tag).await.status(), 304);
+    let events = asked("/events", "\"x\"").await;
+    assert_eq!(header_of(&events, header::CONTENT_ENCODING), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_that_of_the_loop_and_ready_comes_with_the_first_look() {
+    let fixture = Fixture::new();
+    let began = tokio::time::Instant::now();
+    assert_eq!(fixture.get("/healthz").await.status(), 503);
+    assert_eq!(began.elapsed(), Duration::from_secs(5), "a loop has some seconds to answer");
+    let response = fixture.get("/readyz").await;
+    assert_eq!(response.status(), 503);
+    assert!(body(response).await.contains("not every offer has been looked at"));
+
+    let fixture = ready();
+    assert_eq!(fixture.text("/healthz").await, "ok\n");
+    assert_eq!(fixture.text("/readyz").await, "ready\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_shows_offers_and_the_service() {
+    let fixture = ready();
+    fixture.set("fabrikam/db", invented::record(Phase::Blocked, Reason::Forbidden, "no access"));
+    let offer = "contoso/vm".parse().unwrap();
+    let next = invented::at() + SignedDuration::from_mins(4);
+    fixture.serving.board.schedule(&offer, Some(next));
+    fixture.serving.board.update(|service| {
+        "offers/".clone_into(&mut service.place);
+        service.last_resync = Some(invented::at() - SignedDuration::from_mins(7));
+        service.source_problem = Some("no answer from git.contoso.com".to_owned());
+        service.source = Some(SourceRecord {
+            branch: Some("main".to_owned()),
+            commit: "8c1f0c7b64cc7e9a2d1a".to_owned(),
+            url: "https://git.contoso.com/offers".to_owned(),
+        });
+    });
+    let page = fixture.text("/").await;
+    for part in [
+        "contoso/<wbr><b>vm</b>",
+        "GoLiveRunning",
+        "<td>5</td><td>4</td>",
+        "<progress max=\"100\" value=\"42\" aria-label=\"Live\"></progress>",
+        "estimate &lt; 5 day",
+        ">in 4 min</time>",
+        "next resync",
+        "no access",
+        "2 offers",
+        "<b>1</b> Blocked",
+        "<b>0</b> Failed",
+        "offers/",
+        "main at",
+        ">8c1f0c7b64<",
+        "7 min ago",
+        "no answer from git.contoso.com",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("first look under way"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_shows_what_its_address_asks_for() {
+    let fixture = ready();
+    fixture.set("fabrikam/db", invented::record(Phase::Blocked, Reason::Forbidden, "no access"));
+    for (query, vm, db, caption) in [
+        ("", true, true, ">2 offers<"),
+        ("?phase=Blocked", false, true, ">1 of 2 offers<"),
+        ("?publisher=Contoso&phase=&q=", true, false, ">1 of 2 offers<"),
+        ("?q=no+access", false, true, ">1 of 2 offers<"),
+        ("?q=%3Cb%3E", false, false, ">0 of 2 offers<"),
+    ] {
+        let page = fixture.text(&format!("/{query}")).await;
+        assert_eq!(page.contains("id=\"contoso/vm\""), vm, "{query}");
+        assert_eq!(page.contains("id=\"fabrikam/db\""), db, "{query}");
+        assert!(page.contains(caption), "{query}");
+        assert_eq!(page.contains("No offer is like that"), !vm && !db, "{query}");
+    }
+    let page = fixture.text("/?publisher=contoso&phase=Live&q=a%22b").await;
+    assert!(page.contains("value=\"a&quot;b\""), "{page}");
+    assert!(page.contains("<option selected>Live</option>"), "{page}");
+    assert!(page.contains("href=\"/?phase=Held&amp;publisher=contoso&amp;q=a%22b\""), "{page}");
+    assert!(page.contains("data-events=\"/events?phase=Live&amp;publisher=contoso&amp;q=a%22b\""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_has_a_page_of_its_own() {
+    let fixture = ready();
+    let offer = "contoso/vm".parse().unwrap();
+    let mut record = invented::running("Live", Some(42));
+    let mut ended = record.operation.clone().unwrap();
+    ended.status = crate::marketplace::OperationStatus::Canceled;
+    ended.finished_at = Some(invented::at() + SignedDuration::from_hours(30));
+    ended.adopted = true;
+    ended.request_id = None;
+    record.history.push(ended);
+    fixture.set("contoso/vm", record);
+    let to =
+        Standing { state: Some("live"), live_version: Some(Version(5)), ..Standing::default() };
+    let from = Standing { state: Some("preview"), ..Standing::default() };
+    let decision = Decision::GoLive { version: Version(5) };
+    let change = Change { offer, decision, from, to, in_doubt: false };
+    fixture.serving.board.decided(&ChangeSet { changes: vec![change] });
+
+    let page = fixture.text("/offers/Contoso/VM").await;
+    for part in [
+        "golive runs",
+        "under way",
+        "estimate &lt; 5 day",
+        "d138eccc",
+        "07070707-0707",
+        "offers/vm.yaml",
+        "sha256:00",
+        "canceled",
+        "another hand",
+        "2026-11-02 15:00:00 UTC",
+        "<span class=\"del\">-state: preview\n</span>",
+        "<span class=\"add\">+state: live\n</span>",
+        "<span class=\"at\">--- observed\n</span>",
+        "data-events=\"/events?offer=Contoso/VM\"",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_have_no_code_and_no_style_in_them() {
+    let fixture = ready();
+    for path in ["/", "/offers/contoso/vm"] {
+        let page = fixture.text(path).await;
+        assert!(!page.contains("style=") && !page.contains("<style"), "{page}");
+        assert!(!page.contains("javascript:") && !page.contains(" onclick"), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+        for asset in &*ASSETS {
+            assert!(page.contains(&asset.path()), "{}", asset.name);
+        }
+    }
+}
