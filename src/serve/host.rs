@@ -21,7 +21,12 @@ pub(super) struct Hosts {
 impl Hosts {
     /// For a server at an address, which may also be asked for by these names.
     pub(super) fn new(listening: SocketAddr, names: &[String]) -> Self {
-        let names = names.iter().map(|name| folded(name)).collect();
+        // A port, as it may be copied with the name, is left out here too.
+        let host = |name: &String| match Authority::try_from(name.as_str()) {
+            Ok(authority) => folded(authority.host()),
+            Err(_) => folded(name),
+        };
+        let names = names.iter().map(host).collect();
         Self { listening: listening.ip().to_canonical(), names }
     }
 
@@ -37,15 +42,18 @@ impl Hosts {
             return false;
         }
         let host = authority.host();
+        let name = folded(host);
+        if self.names.contains(&name) {
+            return true;
+        }
         let literal =
             host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = literal.parse::<IpAddr>() {
             // Who listens on loopback alone is reached by no other address.
             return !self.listening.is_loopback() || address.to_canonical().is_loopback();
         }
-        let name = folded(host);
         let is_local = self.listening.is_loopback() || self.listening.is_unspecified();
-        (is_local && name == "localhost") || self.names.contains(&name)
+        is_local && name == "localhost"
     }
 }
 
@@ -132,8 +140,15 @@ mod tests {
 
     #[test]
     fn names_are_known_when_they_are_given() {
-        let names = ["golive.contoso.com", "Monitor."];
-        for host in ["golive.contoso.com", "GoLive.Contoso.com:443", "monitor:80", "monitor."] {
+        let names = ["golive.contoso.com", "Monitor.", "with-port:8080", "192.0.2.7"];
+        for host in [
+            "golive.contoso.com",
+            "GoLive.Contoso.com:443",
+            "monitor:80",
+            "monitor.",
+            "with-port:1",
+            "192.0.2.7",
+        ] {
             assert!(admits("127.0.0.1:80", &names, "/", &[host]), "{host}");
         }
         for host in ["contoso.com", "x.golive.contoso.com", "golive.contoso.com.evil.example"] {

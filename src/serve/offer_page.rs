@@ -125,10 +125,10 @@ fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Mar
                     @if let Some(version) = version { (fact(name, &html! { (version) })) }
                 }
                 @if let Some(changed) = &observed.changed_time {
-                    (fact("Changed", &match changed.timestamp() {
-                        Some(at) => time(at, now, Told::Ago),
-                        None => html! { (clean_line(&changed.0)) },
-                    }))
+                    @match changed.timestamp() {
+                        Some(at) => (fact("Changed", &time(at, now, Told::Ago))),
+                        None => (fact("Changed", &html! { (clean_line(&changed.0)) })),
+                    }
                 }
                 @if let Some(etag) = &observed.etag { (fact("ETag", &html! { code { (etag.0) } })) }
                 (fact("Seen", &time(observed.at, now, Told::Ago)))

@@ -56,7 +56,8 @@ impl Fixture {
     /// Puts a record in the place of the one there was, and tells.
     fn set(&self, offer: &str, record: OfferRecord) {
         let offer: OfferId = offer.parse().unwrap();
-        let edited = self.serving.store.edit(&offer, || record.clone(), |it| *it = record.clone());
+        let fresh = record.clone();
+        let edited = self.serving.store.edit(&offer, || fresh, |it| *it = record);
         let before = edited.before.as_ref();
         let event = Event::Changed { offer: &offer, before, record: &edited.after };
         self.serving.board.report(&event);

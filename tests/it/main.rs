@@ -25,6 +25,7 @@ mod shape;
 
 mod adopt;
 mod apply;
+mod browser;
 mod command_line;
 mod converge;
 mod crash;

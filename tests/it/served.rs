@@ -38,15 +38,20 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Serves a page without offers.
+    /// Serves a page without offers, on a free port.
     pub(crate) async fn start() -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// The same, at an address.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("golive.status.json");
         let clock = Arc::new(SystemClock);
         let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
         let (board, pings) = Board::new();
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::new()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = Serving {
@@ -90,7 +95,8 @@ impl Served {
 
     /// Puts a record in the place of the one there was, and tells, as the reconciler does.
     pub(crate) fn set(&self, offer: &OfferId, record: OfferRecord) {
-        let edited = self.store.edit(offer, || record.clone(), |it| *it = record.clone());
+        let fresh = record.clone();
+        let edited = self.store.edit(offer, || fresh, |it| *it = record);
         let before = edited.before.as_ref();
         self.tell(&Event::Changed { offer, before, record: &edited.after });
     }

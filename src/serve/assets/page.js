@@ -92,6 +92,7 @@
   // The page anew, in the place of what is shown.
   const refresh = async () => {
     const answer = await fetch(location.href);
+    if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const script = (page) => page.querySelector("script[src]")?.getAttribute("src");
     const other = fresh.querySelector("main[data-events]");
@@ -109,6 +110,31 @@
     announce(said);
   };
 
+  // What comes while the page is fetched is newer than it, and waits.
+  let waiting;
+  let once_more = false;
+  const update = ({ parts, rows }) => {
+    const said = [];
+    for (const [key, html] of rows) row(key, html && element(html), said);
+    for (const [id, html] of Object.entries(parts)) put(id, part(id, html), said);
+    announce(said);
+  };
+  const reload = async () => {
+    once_more = Boolean(waiting);
+    if (once_more) return;
+    waiting = [];
+    try {
+      await refresh();
+    } catch {
+      again();
+    } finally {
+      const late = waiting;
+      waiting = undefined;
+      late.forEach(update);
+      if (once_more) reload();
+    }
+  };
+
   const state = (name, text) => {
     if (link.textContent !== text) link.textContent = text;
     link.className = name;
@@ -117,6 +143,13 @@
   let pause = 1000;
   let timer;
   const lost = () => state("lost", "Connection lost. Trying again …");
+  const again = () => {
+    lost();
+    stream.close();
+    clearTimeout(timer);
+    timer = setTimeout(connect, pause);
+    pause = Math.min(pause * 2, 30000);
+  };
   const connect = () => {
     clearTimeout(timer);
     stream?.close();
@@ -124,24 +157,16 @@
     stream.addEventListener("hello", (event) => {
       pause = 1000;
       state("live", "Connected");
-      if (JSON.parse(event.data) !== main.dataset.digest) refresh().catch(lost);
+      if (JSON.parse(event.data) !== main.dataset.digest) reload();
     });
-    stream.addEventListener("reload", () => refresh().catch(lost));
+    stream.addEventListener("reload", reload);
     stream.addEventListener("update", (event) => {
-      const { parts, rows } = JSON.parse(event.data);
-      const said = [];
-      for (const [key, html] of rows) row(key, html && element(html), said);
-      for (const [id, html] of Object.entries(parts)) put(id, part(id, html), said);
-      announce(said);
+      const data = JSON.parse(event.data);
+      if (waiting) waiting.push(data);
+      else update(data);
     });
-    stream.onerror = () => {
-      lost();
-      // A lost connection is made again by the browser; one that was refused is not.
-      if (stream.readyState === EventSource.CLOSED) {
-        timer = setTimeout(connect, pause);
-        pause = Math.min(pause * 2, 30000);
-      }
-    };
+    // A lost connection is made again by the browser; one that was refused is not.
+    stream.onerror = () => stream.readyState === EventSource.CLOSED ? again() : lost();
   };
   // A caption is only read as one inside a table.
   const part = (id, html) => id === "caption"

@@ -9,13 +9,13 @@ use jiff::SignedDuration;
 use super::{Fixture, body, get, header_of, invented};
 use crate::changes::{Change, ChangeSet, Decision, Standing};
 use crate::marketplace::Version;
-use crate::serve::assets::ASSETS;
+use crate::serve::assets::{ASSETS, Asset};
 use crate::status::{Phase, Reason, SourceRecord, to_bytes};
 
 /// Every path that is served, streams aside.
 fn paths() -> Vec<String> {
     let fixed = ["/", "/offers/contoso/vm", "/api/status", "/metrics", "/readyz", "/healthz"];
-    fixed.into_iter().map(str::to_owned).chain(ASSETS.iter().map(|it| it.path())).collect()
+    fixed.into_iter().map(str::to_owned).chain(ASSETS.iter().map(Asset::path)).collect()
 }
 
 /// A site that is ready, with one offer, whose loop is alive.
@@ -27,7 +27,7 @@ fn ready() -> Fixture {
     let mut pings = std::mem::replace(&mut fixture.pings, never);
     tokio::spawn(async move {
         while let Some(ping) = pings.recv().await {
-            drop(ping.send(()));
+            ping.send(()).unwrap();
         }
     });
     fixture

@@ -1,0 +1,229 @@
+//! The service's page in a real browser. Needs Chromium, chromedriver, and axe-core in the file that
+//! `GOLIVE_AXE` names; without them the tests are skipped, unless `GOLIVE_BROWSER` is `required`.
+
+mod driver;
+
+use driver::{Tab, Tools, browse};
+use fantoccini::Locator;
+use fantoccini::key::Key;
+use golive::marketplace::OfferId;
+use golive::status::{Phase, Reason};
+use serde_json::json;
+
+use crate::invented;
+use crate::served::Served;
+
+/// The tools, or the reason to skip a test.
+macro_rules! tools {
+    () => {
+        match Tools::find() {
+            Ok(tools) => tools,
+            Err(missing) => {
+                let required = std::env::var("GOLIVE_BROWSER").is_ok_and(|it| it == "required");
+                assert!(!required, "{missing}");
+                println!("SKIPPED: no test in a browser: {missing}");
+                return;
+            }
+        }
+    };
+}
+
+fn offer(name: &str) -> OfferId {
+    name.parse().unwrap()
+}
+
+fn row(name: &str) -> String {
+    format!("document.getElementById('{name}')")
+}
+
+/// The ids of the rows, in order.
+async fn rows(tab: &Tab) -> Vec<String> {
+    let rows =
+        tab.run("return [...document.querySelectorAll('#rows > tr')].map(it => it.id)").await;
+    serde_json::from_value(rows).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_goes_live_before_the_reader_s_eyes() {
+    let tools = tools!();
+    let served = Served::with_offers(5).await;
+    let vault = offer("contoso/backup-vault");
+    let in_preview =
+        invented::record(Phase::Preview, Reason::InPreview, "version 5 is in preview", served.now);
+    served.set(&vault, in_preview);
+    browse(&tools, true, async |tab| {
+        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.connected().await;
+        tab.run("window.still = true; document.querySelector('#rows a').focus()").await;
+        let phase = format!("{}.querySelector('.ph').textContent", row("contoso/backup-vault"));
+
+        let runs = |percent| {
+            let (phase, reason) = (Phase::InProgress, Reason::GoLiveRunning);
+            let mut record = invented::record(phase, reason, "golive runs", served.now);
+            record.operation.as_mut().unwrap().steps[3].progress = Some(percent);
+            record
+        };
+        served.set(&vault, runs(10));
+        tab.until(&format!("{phase} === 'InProgress'")).await;
+        served.set(&vault, runs(77));
+        let bar = format!("{}.querySelector('progress').value", row("contoso/backup-vault"));
+        tab.until(&format!("{bar} === 77")).await;
+        let said = "document.getElementById('say').textContent";
+        tab.until(&format!("{said} === 'contoso/backup-vault is InProgress'")).await;
+
+        let (phase_now, reason) = (Phase::Live, Reason::InProduction);
+        served.set(&vault, invented::record(phase_now, reason, "version 5 is live", served.now));
+        tab.until(&format!("{phase} === 'Live'")).await;
+        tab.until(&format!("{said} === 'contoso/backup-vault is Live'")).await;
+        tab.until("document.querySelector('#phases .live').textContent === '3 Live'").await;
+        let kept = "window.still && document.activeElement.getAttribute('href')";
+        assert_eq!(tab.run(&format!("return {kept}")).await, "/offers/contoso/backup-vault");
+
+        // Another one comes, in its place, and goes.
+        served.set(&offer("contoso/cache"), runs(1));
+        tab.until("document.querySelectorAll('#rows > tr').length === 6").await;
+        assert_eq!(rows(&tab).await[..2], ["contoso/backup-vault", "contoso/cache"]);
+        served.forget(&offer("contoso/cache"));
+        tab.until("document.querySelectorAll('#rows > tr').length === 5").await;
+        assert_eq!(tab.complaints().await, [json!(null); 0]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_missed_something_catches_up() {
+    let tools = tools!();
+    let served = Served::with_offers(5).await;
+    let address = served.address;
+    browse(&tools, true, async |tab| {
+        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.connected().await;
+        tab.run("window.still = true").await;
+        // More than can be told in pieces.
+        for (offer, record) in invented::offers(300, served.now) {
+            served.set(&offer, record);
+        }
+        tab.until("document.querySelectorAll('#rows > tr').length === 300").await;
+        let shown = rows(&tab).await;
+        assert!(shown.is_sorted(), "{shown:?}");
+        assert_eq!(tab.complaints().await, [json!(null); 0]);
+
+        // The service is away, and comes back with another memory.
+        served.stop().await;
+        tab.until("document.getElementById('link').className === 'lost'").await;
+        let again = Served::at(address).await;
+        for (offer, record) in invented::offers(3, again.now) {
+            again.set(&offer, record);
+        }
+        tab.until("document.querySelectorAll('#rows > tr').length === 3").await;
+        tab.connected().await;
+        assert_eq!(tab.run("return window.still").await, true);
+        assert_eq!(
+            tab.run("return document.getElementById('caption').textContent").await,
+            "3 offers"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_filters_and_opens() {
+    let tools = tools!();
+    let served = Served::with_offers(10).await;
+    browse(&tools, true, async |tab| {
+        tab.0.goto(&served.url("/")).await.unwrap();
+        let press = async |keys: &str| {
+            tab.0.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        };
+        let tab_key = Key::Tab.to_string();
+        press(&tab_key).await;
+        assert_eq!(tab.run("return document.activeElement.className").await, "skip");
+        for _ in 0..30 {
+            if tab.run("return document.activeElement.name === 'q'").await == json!(true) {
+                break;
+            }
+            press(&tab_key).await;
+        }
+        press(&format!("sql{}", char::from(Key::Enter))).await;
+        tab.until("location.search.includes('q=sql')").await;
+        assert_eq!(rows(&tab).await, ["contoso/sql-accelerator"]);
+        tab.connected().await;
+        tab.run("document.querySelector('#rows a').focus()").await;
+        press(&Key::Enter.to_string()).await;
+        tab.until("location.pathname === '/offers/contoso/sql-accelerator'").await;
+        tab.connected().await;
+
+        // It is live, too.
+        let live =
+            invented::record(Phase::Live, Reason::InProduction, "version 5 is live", served.now);
+        served.set(&offer("contoso/sql-accelerator"), live);
+        tab.until("document.querySelector('#offer .ph').textContent === 'Live'").await;
+        assert_eq!(tab.complaints().await, [json!(null); 0]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_scripts_all_is_there_and_filters() {
+    let tools = tools!();
+    let served = Served::with_offers(10).await;
+    browse(&tools, false, async |tab| {
+        tab.0.goto(&served.url("/")).await.unwrap();
+        let count = async || tab.0.find_all(Locator::Css("#rows > tr")).await.unwrap().len();
+        let link = tab.0.find(Locator::Id("link")).await.unwrap();
+        assert_eq!((count().await, link.text().await.unwrap().as_str()), (10, ""));
+        let form = tab.0.form(Locator::Css("form")).await.unwrap();
+        form.set(Locator::Css("[name=q]"), "identity").await.unwrap();
+        tab.0.find(Locator::Css("form button")).await.unwrap().click().await.unwrap();
+        tab.0.wait().for_element(Locator::Css("form > a")).await.unwrap();
+        assert_eq!(count().await, 1);
+        tab.0.find(Locator::Css("#rows a")).await.unwrap().click().await.unwrap();
+        let title = tab.0.wait().for_element(Locator::Css("h1 b")).await.unwrap();
+        assert_eq!(title.text().await.unwrap(), "identity-bridge");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_can_read_every_page() {
+    let tools = tools!();
+    let served = Served::with_offers(10).await;
+    served.manifests("offers/firewall.yaml", "publisher: contoso\nstat: live\n");
+    served.board.update(|service| service.source_problem = Some("no answer".to_owned()));
+    served.decide(&offer("contoso/backup-vault"), 5);
+    browse(&tools, true, async |tab| {
+        for path in [
+            "/",
+            "/?phase=Failed&q=zzz",
+            "/offers/contoso/backup-vault",
+            "/offers/contoso/sql-accelerator",
+            "/offers/contoso/render-farm",
+            "/offers/contoso/nothing",
+        ] {
+            tab.0.goto(&served.url(path)).await.unwrap();
+            tab.run(&tools.axe).await;
+            for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+            {
+                tab.look(width, scheme).await;
+                let wide = tab.run("return document.documentElement.scrollWidth").await;
+                assert!(wide.as_u64().unwrap() <= u64::from(width), "{path} at {width}: {wide}");
+                let found = tab.0.execute_async(AXE, Vec::new()).await.unwrap();
+                assert_eq!(found, json!([]), "{path} at {width}, {scheme}");
+            }
+        }
+        let complaints = tab.complaints().await;
+        // The last page is not there, and the browser says so.
+        assert!(
+            complaints.iter().all(|it| it["message"].to_string().contains("404")),
+            "{complaints:?}"
+        );
+    })
+    .await;
+}
+
+/// Runs axe-core, and returns what it finds, with the elements in question.
+const AXE: &str = "const done = arguments[arguments.length - 1];
+    axe.run().then(
+        (found) => done(found.passes.length < 10 ? 'it looked at nothing' : found.violations.map((it) => [it.id, it.help, it.nodes.map((node) => node.html)])),
+        (error) => done(String(error)),
+    );";
