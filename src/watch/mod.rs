@@ -15,6 +15,7 @@
 
 mod board;
 mod daemon;
+mod git;
 mod links;
 mod manifests;
 mod queue;
@@ -24,5 +25,6 @@ mod tries;
 
 pub use board::{Board, Ping, Service, Update};
 pub use daemon::{Daemon, Heartbeat, Herald, Parts};
+pub use git::{GitError, GitSettings, GitSource};
 pub use manifests::{Manifests, Refreshed};
 pub use source::{Changed, Source};

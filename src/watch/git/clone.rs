@@ -1,0 +1,389 @@
+//! The clone: a folder of golive's own, with the repository and one checkout in it.
+//!
+//! | in it | what it is |
+//! |---|---|
+//! | `golive.clone.json` | the mark that golive made the folder, and of which repository and branch |
+//! | `lock` | held by who changes files here |
+//! | `repository` | the repository, bare, with the newest commit only |
+//! | `.tree` | the checkout in force. Hidden, so that who walks over the folder from above reads none of it |
+//! | `.next` | the next checkout, until it is whole and takes the place of `.tree` |
+//! | `.gone` | the former one |
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use super::error::GitError;
+use super::run::Git;
+use crate::disk::{Disk as _, RealDisk};
+
+const MARK: &str = "golive.clone.json";
+
+/// The newest commit that was fetched.
+const FETCHED: &str = "refs/golive/fetched";
+
+/// The commit in force: that of the last checkout that was whole.
+pub(super) const WATCHED: &str = "refs/golive/watched";
+
+/// What the clone is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// The branch; `None` for the one that the repository names as its own.
+    pub(super) branch: Option<String>,
+    /// The repository, without user name and password.
+    pub(super) url: String,
+}
+
+impl Mark {
+    /// The branch, as words.
+    pub(super) fn branch_words(&self) -> String {
+        match &self.branch {
+            Some(branch) => format!("branch {branch}"),
+            None => "HEAD".to_owned(),
+        }
+    }
+}
+
+/// A checkout that is whole, and waits to take its place.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) commit: String,
+    /// The manifests in it, seen from the folder that is watched.
+    pub(super) manifests: Vec<PathBuf>,
+}
+
+/// What a look at the repository found.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// A checkout to be put in force.
+    pub(super) ready: Option<Ready>,
+    /// Why the repository could not be asked, or its newest commit not be taken.
+    pub(super) problem: Option<GitError>,
+}
+
+/// The clone. At most one of its methods is at work at a time, which `&mut self` sees to.
+pub(super) struct Clone {
+    pub(super) git: Git,
+    folder: PathBuf,
+    mark: Mark,
+    /// What git fetches from.
+    address: String,
+    /// The folder of the repository that is watched; empty for all of it.
+    dir: PathBuf,
+    lock: Option<Arc<File>>,
+}
+
+impl Clone {
+    /// `folder` is absolute.
+    pub(super) fn new(
+        git: Git,
+        folder: PathBuf,
+        mark: Mark,
+        address: String,
+        dir: PathBuf,
+    ) -> Self {
+        Self { git, folder, mark, address, dir, lock: None }
+    }
+
+    /// Where the repository of the clone in a folder is.
+    pub(super) fn repository(folder: &Path) -> PathBuf {
+        folder.join("repository")
+    }
+
+    /// Where the checkout in force of the clone in a folder is.
+    pub(super) fn tree(folder: &Path) -> PathBuf {
+        folder.join(".tree")
+    }
+
+    /// Refuses a folder that holds anything golive did not make.
+    pub(super) fn check_folder(folder: &Path) -> Result<(), GitError> {
+        let files = |error| GitError::files("read", folder)(error);
+        match std::fs::symlink_metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(files(error)),
+            // A link may have come with a commit: it is not followed to a folder elsewhere.
+            Ok(found) if !found.is_dir() => return Err(GitError::Foreign(folder.to_owned())),
+            Ok(_) => {}
+        }
+        let is_marked = std::fs::symlink_metadata(folder.join(MARK)).is_ok_and(|it| it.is_file());
+        let is_empty = std::fs::read_dir(folder).map_err(files)?.next().is_none();
+        if is_marked || is_empty { Ok(()) } else { Err(GitError::Foreign(folder.to_owned())) }
+    }
+
+    /// Fetches, and makes a checkout of what is new. Where that fails and no commit is in force yet,
+    /// it is the one that was in force when golive last ran.
+    pub(super) async fn look(&mut self, in_force: Option<&str>) -> Look {
+        // Somebody may have removed the checkout.
+        let in_force = in_force.filter(|_| Self::tree(&self.folder).is_dir());
+        match self.newest(in_force).await {
+            Ok(ready) => Look { ready, problem: None },
+            Err(error) => {
+                let ready = if in_force.is_none() { self.former().await } else { None };
+                Look { ready, problem: Some(error) }
+            }
+        }
+    }
+
+    /// Puts a checkout in force, at once: who reads files between two calls sees all of one commit.
+    pub(super) fn put_in_force(&self) -> Result<(), GitError> {
+        let [tree, next, gone] = [".tree", ".next", ".gone"].map(|name| self.folder.join(name));
+        match RealDisk.rename(&tree, &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(GitError::files("move away", &tree))?,
+        }
+        RealDisk.rename(&next, &tree).map_err(|error| {
+            // The former one stays in force.
+            RealDisk.rename(&gone, &tree).ok();
+            GitError::files("put in place", &next)(error)
+        })
+    }
+
+    async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<Ready>, GitError> {
+        self.prepare().await?;
+        let error = match self.fetch_and_check_out(in_force).await {
+            Err(error) => error,
+            found => return found,
+        };
+        if self.is_sound(&error).await {
+            return Err(error);
+        }
+        tracing::warn!("the clone in {} is broken, and made anew", self.folder.display());
+        self.remove(&["repository"]).await?;
+        self.prepare().await?;
+        self.fetch_and_check_out(in_force).await
+    }
+
+    /// The folder, its mark, the lock and an empty repository, as far as they are not there.
+    async fn prepare(&mut self) -> Result<(), GitError> {
+        Self::check_folder(&self.folder)?;
+        std::fs::create_dir_all(&self.folder).map_err(GitError::files("make", &self.folder))?;
+        let path = self.folder.join(MARK);
+        let mark = RealDisk.read(&path).map_err(GitError::files("read", &path))?;
+        let known = mark.as_ref().and_then(|bytes| serde_json::from_slice::<Mark>(bytes).ok());
+        if mark.is_none() {
+            self.write_mark(&path)?;
+        }
+        let lock = self.lock()?;
+        if known.as_ref() != Some(&self.mark) {
+            // A clone of something else. The mark is the last to change: until then it is that.
+            self.remove(&[".tree", ".next", ".gone", "repository"]).await?;
+            self.write_mark(&path)?;
+        }
+        let repository = Self::repository(&self.folder);
+        if !repository.join("HEAD").is_file() {
+            self.remove(&["repository"]).await?;
+            let path = repository.as_os_str();
+            let arguments: [&OsStr; 5] = [
+                "init".as_ref(),
+                "--quiet".as_ref(),
+                "--bare".as_ref(),
+                "--template=".as_ref(),
+                path,
+            ];
+            self.git.run_locked("init", &arguments, &lock).await?;
+        }
+        Self::remove_locks(&repository)
+    }
+
+    fn write_mark(&self, path: &Path) -> Result<(), GitError> {
+        let mark = serde_json::to_vec(&self.mark).unwrap_or_default();
+        RealDisk.write(path, &mark).map_err(GitError::files("write", path))
+    }
+
+    fn lock(&mut self) -> Result<Arc<File>, GitError> {
+        if let Some(lock) = &self.lock {
+            return Ok(Arc::clone(lock));
+        }
+        let path = self.folder.join("lock");
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(GitError::files("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(GitError::Busy(self.folder.clone())),
+            Err(TryLockError::Error(error)) => return Err(GitError::files("lock", &path)(error)),
+        }
+        let lock = Arc::new(file);
+        self.lock = Some(Arc::clone(&lock));
+        Ok(lock)
+    }
+
+    /// What a git that was killed had locked, nobody unlocks.
+    fn remove_locks(repository: &Path) -> Result<(), GitError> {
+        let refs = repository.join("refs");
+        for folder in [repository, &refs, &refs.join("golive")] {
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+                let is_lock = path.extension().is_some_and(|it| it == "lock");
+                if is_lock || path.file_name().is_some_and(|it| it == "gc.pid") {
+                    RealDisk.remove(&path).map_err(GitError::files("remove", &path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_and_check_out(
+        &mut self,
+        in_force: Option<&str>,
+    ) -> Result<Option<Ready>, GitError> {
+        self.fetch().await?;
+        let commit = self.commit(FETCHED).await?;
+        if in_force == Some(commit.as_str()) {
+            return Ok(None);
+        }
+        self.check_out(commit).await.map(Some)
+    }
+
+    async fn fetch(&self) -> Result<(), GitError> {
+        let from = match &self.mark.branch {
+            Some(branch) => format!("+refs/heads/{branch}:{FETCHED}"),
+            None => format!("+HEAD:{FETCHED}"),
+        };
+        let arguments = [
+            "fetch",
+            "--quiet",
+            "--depth=1",
+            "--no-tags",
+            "--no-prune",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--",
+            &self.address,
+            &from,
+        ];
+        let said = match self.git.run("fetch", &arguments).await {
+            Err(GitError::Failed { said, .. }) => said,
+            other => return other.map(drop),
+        };
+        let url = self.mark.url.clone();
+        if said.contains("couldn't find remote ref") {
+            return Err(GitError::NoBranch { url, branch: self.mark.branch_words() });
+        }
+        Err(GitError::Fetch { url, said })
+    }
+
+    async fn commit(&self, name: &str) -> Result<String, GitError> {
+        let name = format!("{name}^{{commit}}");
+        let commit =
+            self.git.run("rev-parse", &["rev-parse", "--verify", "--quiet", &name]).await?;
+        Ok(commit.trim().to_owned())
+    }
+
+    /// The commit that was in force when golive last ran, checked out anew from what the clone has:
+    /// what lies in the old checkout may be half of it.
+    async fn former(&mut self) -> Option<Ready> {
+        self.lock.as_ref()?;
+        let commit = self.commit(WATCHED).await.ok()?;
+        let ready = self.check_out(commit).await;
+        ready.inspect_err(|error| tracing::debug!("no commit of an earlier run: {error}")).ok()
+    }
+
+    /// Makes a checkout beside the one in force, from nothing.
+    async fn check_out(&mut self, commit: String) -> Result<Ready, GitError> {
+        let lock = self.lock()?;
+        self.remove(&[".next", ".gone"]).await?;
+        let (next, repository) = (self.folder.join(".next"), Self::repository(&self.folder));
+        Self::remove_locks(&repository)?;
+        let index = repository.join("index");
+        RealDisk.remove(&index).map_err(GitError::files("remove", &index))?;
+        std::fs::create_dir(&next).map_err(GitError::files("make", &next))?;
+        let mut tree = std::ffi::OsString::from("--work-tree=");
+        tree.push(&next);
+        let arguments: [&OsStr; 5] =
+            [&tree, "read-tree".as_ref(), "--reset".as_ref(), "-u".as_ref(), commit.as_ref()];
+        self.git.run_locked("read-tree", &arguments, &lock).await?;
+        let manifests = self.manifests(&next, &commit)?;
+        self.git.run("update-ref", &["update-ref", WATCHED, &commit]).await?;
+        self.tidy().await;
+        Ok(Ready { commit, manifests })
+    }
+
+    /// The manifests below the watched folder of a checkout.
+    fn manifests(&self, tree: &Path, commit: &str) -> Result<Vec<PathBuf>, GitError> {
+        let mut folder = tree.to_owned();
+        for part in self.dir.components() {
+            folder.push(part);
+            // Never through a link.
+            if !std::fs::symlink_metadata(&folder).is_ok_and(|it| it.is_dir()) {
+                let (dir, commit) = (self.dir.clone(), commit.to_owned());
+                return Err(GitError::NoFolder { dir, commit });
+            }
+        }
+        let is_manifest = |path: &Path| {
+            let extension = path.extension().unwrap_or_default();
+            extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+        };
+        let files = WalkDir::new(&folder).into_iter().filter_map(Result::ok);
+        let paths = files.filter(|it| it.file_type().is_file() && is_manifest(it.path()));
+        let seen = |it: walkdir::DirEntry| Some(it.path().strip_prefix(&folder).ok()?.to_owned());
+        Ok(paths.filter_map(seen).collect())
+    }
+
+    /// Drops former commits, now and then. That it fails harms nothing but the disk's space.
+    async fn tidy(&self) {
+        let arguments = ["-c", "gc.auto=1000", "gc", "--auto", "--quiet", "--prune=now"];
+        if let Err(error) = self.git.run("gc", &arguments).await {
+            tracing::debug!("{}", error.line());
+        }
+    }
+
+    /// Whether the repository of the clone is whole, as far as the error lets one doubt it.
+    async fn is_sound(&self, error: &GitError) -> bool {
+        let check: &[&str] = match error {
+            GitError::Fetch { .. } => &["fsck", "--connectivity-only", "--no-dangling"],
+            GitError::Failed { .. } => &["fsck", "--no-dangling"],
+            GitError::Url(_)
+            | GitError::Branch(_)
+            | GitError::Dir(_)
+            | GitError::Missing(_)
+            | GitError::Old(_)
+            | GitError::Start(_)
+            | GitError::Foreign(_)
+            | GitError::Busy(_)
+            | GitError::Files { .. }
+            | GitError::NoBranch { .. }
+            | GitError::NoFolder { .. }
+            | GitError::TimedOut { .. } => return true,
+        };
+        !matches!(self.git.run("fsck", check).await, Err(GitError::Failed { .. }))
+    }
+
+    /// Removes folders of the clone.
+    async fn remove(&mut self, names: &[&str]) -> Result<(), GitError> {
+        // Goes on if nobody waits for it any more, and keeps the lock until it is done.
+        let lock = self.lock()?;
+        let paths: Vec<PathBuf> = names.iter().map(|name| self.folder.join(name)).collect();
+        let removed = tokio::task::spawn_blocking(move || {
+            let _lock = lock;
+            paths.into_iter().try_for_each(|path| match std::fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(GitError::files("remove", path)(error))
+                }
+                _ => Ok(()),
+            })
+        });
+        removed.await.unwrap_or(Ok(()))
+    }
+}
+
+/// A folder in the repository, as it was given. Empty for all of it.
+pub(super) fn inside(dir: &Path) -> Result<PathBuf, GitError> {
+    let mut inside = PathBuf::new();
+    for part in dir.components() {
+        match part {
+            Component::Normal(name) => inside.push(name),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(GitError::Dir(dir.to_owned()));
+            }
+        }
+    }
+    Ok(inside)
+}

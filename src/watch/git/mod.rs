@@ -1,0 +1,311 @@
+//! A branch of a remote repository: fetched again and again by the system's git, with the login that
+//! the user has given it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `remote` | the repository's URL, and keeping user name and password out of every text |
+//! | `run` | one run of git: its environment, its time, its output, its end |
+//! | `clone` | the folder with the repository and the checkout |
+//! | `error` | what may go wrong |
+//!
+//! A link in the repository becomes a file that names its target (`core.symlinks=false`), so that
+//! no commit can make golive read a file outside of it. Submodules are not fetched, hooks not run.
+
+mod clone;
+mod error;
+mod remote;
+mod run;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::mem::Discriminant;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::{Board, Changed, Source};
+use crate::status::SourceRecord;
+use clone::{Clone, Look, Mark, Ready};
+pub use error::GitError;
+use error::OLDEST;
+use remote::Remote;
+use run::{Git, Tools};
+
+/// The longest time between two tries at a repository that can't be reached, unless the user wants a
+/// longer one between all.
+const LONGEST: Duration = Duration::from_mins(10);
+
+/// Over which part of it a time to wait is spread, so that many golives don't come at once.
+const JITTER: f64 = 0.2;
+
+/// What is followed, and where it is kept.
+#[derive(Clone)]
+pub struct GitSettings {
+    /// The repository: `https://`, `ssh://`, `file://`, `host:path` or a path. It may have a user name
+    /// and a password, which are told to git, and shown nowhere.
+    pub url: String,
+    /// The branch; `None` for the one that the repository names as its own.
+    pub branch: Option<String>,
+    /// The folder in the repository that holds the manifests; empty for all of it.
+    pub dir: PathBuf,
+    /// Where the clone is kept: a folder that golive makes, or has made.
+    pub folder: PathBuf,
+    /// How long to wait between two looks.
+    pub poll: Duration,
+}
+
+impl std::fmt::Debug for GitSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url: _, branch, dir, folder, poll } = self;
+        let mut debug = f.debug_struct("GitSettings");
+        debug.field("branch", branch).field("dir", dir).field("folder", folder);
+        debug.field("poll", poll).finish_non_exhaustive()
+    }
+}
+
+type Job = Pin<Box<dyn Future<Output = (Clone, Look)> + Send>>;
+
+/// A [`Source`]: a branch of a remote repository.
+///
+/// The checkout in force changes within [`Source::changed`], just before that returns, and all at
+/// once. It stays as it is while the repository can't be reached, or its newest commit not be taken;
+/// that is shown on the board, and logged once.
+pub struct GitSource {
+    mark: Mark,
+    root: PathBuf,
+    dir: PathBuf,
+    poll: Duration,
+    board: Arc<Board>,
+    random: fastrand::Rng,
+    /// The clone, while nobody works on it.
+    idle: Option<Clone>,
+    /// The work on the clone. It stays here when [`Source::changed`] is dropped, and goes on with the
+    /// next call, so that no two runs of git are at work there.
+    job: Option<Job>,
+    /// The commit in force.
+    current: Option<SourceRecord>,
+    /// When to look next.
+    next: Instant,
+    /// Whether somebody asked to look now.
+    wanted: bool,
+    /// Whether the work answers such a wish.
+    answering: bool,
+    /// How often in a row it failed.
+    failures: u32,
+    /// What was told of that.
+    told: Vec<Discriminant<GitError>>,
+}
+
+impl GitSource {
+    /// Checks what can't mend itself: the git of this machine, the URL, the names, the folder. No
+    /// network is used. `random` spreads the looks.
+    pub async fn open(
+        settings: GitSettings,
+        board: Arc<Board>,
+        random: fastrand::Rng,
+    ) -> Result<Self, GitError> {
+        Self::open_with(settings, Tools::of_this_process(), board, random).await
+    }
+
+    async fn open_with(
+        settings: GitSettings,
+        tools: Tools,
+        board: Arc<Board>,
+        random: fastrand::Rng,
+    ) -> Result<Self, GitError> {
+        let GitSettings { url, branch, dir, folder, poll } = settings;
+        let remote = Remote::parse(&url)?;
+        let dir = clone::inside(&dir)?;
+        let absolute =
+            std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
+        let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
+        let mut git = Git::new(tools, remote, &Clone::repository(&absolute));
+        check_version(&git).await?;
+        if let Some(branch) = &mark.branch {
+            check_branch(&git, branch).await?;
+        }
+        Clone::check_folder(&absolute)?;
+        keep_ssh_from_asking(&mut git).await;
+        // As the manifests are named in messages: without a leading `./`.
+        let folder = folder.strip_prefix(".").unwrap_or(&folder);
+        let root = Clone::tree(folder).join(&dir);
+        let clone = Clone::new(git, absolute, mark.clone(), address, dir.clone());
+        Ok(Self {
+            mark,
+            root,
+            dir,
+            poll,
+            board,
+            random,
+            idle: Some(clone),
+            job: None,
+            current: None,
+            next: Instant::now(),
+            wanted: false,
+            answering: false,
+            failures: 0,
+            told: Vec::new(),
+        })
+    }
+
+    /// The folder to read: the watched one of the checkout. It is there once [`Source::changed`] has
+    /// returned.
+    #[must_use]
+    pub fn roots(&self) -> Vec<PathBuf> {
+        vec![self.root.clone()]
+    }
+
+    /// The repository and its branch in words, without user name and password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let place = format!("{}, {}", self.mark.url, self.mark.branch_words());
+        if self.dir.as_os_str().is_empty() {
+            return place;
+        }
+        format!("{place}, folder {}", self.dir.display())
+    }
+
+    /// Begins to look, unless that is under way.
+    fn begin(&mut self) {
+        let Some(mut clone) = self.idle.take() else { return };
+        self.answering = std::mem::take(&mut self.wanted);
+        let in_force = self.current.as_ref().map(|record| record.commit.clone());
+        self.job = Some(Box::pin(async move {
+            let look = clone.look(in_force.as_deref()).await;
+            (clone, look)
+        }));
+    }
+
+    /// Puts in force what was found.
+    fn end(&mut self, clone: Clone, look: Look) -> Option<Changed> {
+        let Look { ready, mut problem } = look;
+        let mut changed = None;
+        if let Some(ready) = ready {
+            match clone.put_in_force() {
+                Ok(()) => changed = Some(self.changed_to(ready)),
+                Err(error) => problem = Some(error),
+            }
+        }
+        self.idle = Some(clone);
+        match problem {
+            Some(error) => self.failed(&error),
+            None => self.succeeded(),
+        }
+        self.next = Instant::now() + self.pause();
+        if changed.is_none() && self.answering && self.current.is_some() {
+            return Some(Changed { suspects: BTreeSet::new(), source: self.current.clone() });
+        }
+        changed
+    }
+
+    fn changed_to(&mut self, ready: Ready) -> Changed {
+        let Ready { commit, manifests } = ready;
+        let Mark { branch, url } = self.mark.clone();
+        tracing::info!(commit, "{url} is at commit {commit}");
+        let source = Some(SourceRecord { branch, commit, url });
+        self.current.clone_from(&source);
+        // Where a file system keeps coarse times, a file of another commit may look like its former
+        // self.
+        let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
+        Changed { suspects, source }
+    }
+
+    fn failed(&mut self, error: &GitError) {
+        self.failures = self.failures.saturating_add(1);
+        let (line, kind) = (error.line(), std::mem::discriminant(error));
+        if self.told.contains(&kind) {
+            tracing::debug!("{line}");
+        } else {
+            let follows = match &self.current {
+                Some(record) => format!("commit {} stays in force", record.commit),
+                None => "there is no commit yet".to_owned(),
+            };
+            tracing::warn!("{line}; {follows}, and golive goes on trying");
+            self.told.push(kind);
+        }
+        self.board.update(|service| service.source_problem = Some(line));
+    }
+
+    fn succeeded(&mut self) {
+        if self.failures == 0 {
+            return;
+        }
+        tracing::info!("{} is followed again, after {} failures", self.mark.url, self.failures);
+        self.failures = 0;
+        self.told.clear();
+        self.board.update(|service| service.source_problem = None);
+    }
+
+    /// How long until the next look: longer after each failure, and spread by some of it.
+    fn pause(&mut self) -> Duration {
+        let longest = LONGEST.max(self.poll);
+        let doublings = self.failures.saturating_sub(1).min(16);
+        let pause = self.poll.saturating_mul(1 << doublings).min(longest);
+        pause.mul_f64(1.0 - JITTER * self.random.f64())
+    }
+}
+
+#[async_trait]
+impl Source for GitSource {
+    async fn changed(&mut self) -> Changed {
+        loop {
+            if self.job.is_none() {
+                if !self.wanted {
+                    tokio::time::sleep_until(self.next).await;
+                }
+                self.begin();
+            }
+            let Some(job) = &mut self.job else { continue };
+            let (clone, look) = job.await;
+            // Nothing is awaited from here on: what is found can't get lost.
+            self.job = None;
+            if let Some(changed) = self.end(clone, look) {
+                return changed;
+            }
+        }
+    }
+
+    fn look_now(&mut self) {
+        self.wanted = true;
+    }
+
+    fn follow(&mut self, _folders: &BTreeSet<PathBuf>) -> bool {
+        // There are no links in the checkout, and it is read after each change of it.
+        false
+    }
+}
+
+async fn check_version(git: &Git) -> Result<(), GitError> {
+    let text = git.run("version", &["--version"]).await?;
+    let text = crate::marketplace::clean_line(&text);
+    let mut numbers = text.split([' ', '.']).filter_map(|part| part.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next());
+    if version.is_some_and(|version| version >= OLDEST) { Ok(()) } else { Err(GitError::Old(text)) }
+}
+
+async fn check_branch(git: &Git, branch: &str) -> Result<(), GitError> {
+    let wrong = || GitError::Branch(crate::marketplace::clean_line(branch));
+    // Git itself makes no such branch, though a ref may have the name.
+    if branch.starts_with('-') {
+        return Err(wrong());
+    }
+    let name = format!("refs/heads/{branch}");
+    match git.run("check-ref-format", &["check-ref-format", &name]).await {
+        Err(GitError::Failed { .. }) => Err(wrong()),
+        other => other.map(drop),
+    }
+}
+
+/// Has ssh fail where it would ask for a password, unless the user has chosen how it is run.
+async fn keep_ssh_from_asking(git: &mut Git) {
+    let configured = git.run("config", &["config", "--get", "core.sshCommand"]).await;
+    if configured.is_err() && !git.has_variable("GIT_SSH") {
+        git.default_variable("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+    }
+}
