@@ -33,7 +33,7 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
 pub(super) fn not_found(serving: &Serving) -> Markup {
     let content = html! {
         h1 { "Nothing is here" }
-        p { "golive follows no offer of this name, or its manifest is gone. " a href="/" { "All offers" } }
+        p.lead { "golive follows no offer of this name, or its manifest is gone. " a href="/" { "All offers" } }
     };
     layout(serving, "Not found · golive", None, &content)
 }

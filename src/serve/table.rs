@@ -116,7 +116,7 @@ fn progress(running: &Running, now: Timestamp) -> Markup {
         p.step { (step) (bar(step, running.percent)) }
         small {
             (time(running.started_at, now, Told::Since)) " so far"
-            @if let Some(estimate) = &running.estimate { ", estimate " (estimate) }
+            @if let Some(estimate) = &running.estimate { ", " span { "estimate " (estimate) } }
         }
     }
 }

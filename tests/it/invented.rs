@@ -117,6 +117,15 @@ fn intent(at: Timestamp) -> Intent {
 }
 
 fn running(reason: Reason, since: Timestamp) -> OperationRecord {
+    if reason == Reason::PublishRunning {
+        let certification = step("Certification", StepStatus::InProgress, Some(80), &[]);
+        let steps = vec![
+            step("Validation", StepStatus::Complete, None, &[]),
+            Step { estimate: Some("1-2 days".to_owned()), ..certification },
+            step("Publisher sign-off", StepStatus::NotStarted, None, &[]),
+        ];
+        return operation(OperationKind::Publish, OperationStatus::Running, since, None, steps);
+    }
     let steps = vec![
         step("Validation", StepStatus::Complete, None, &[]),
         step("Certification", StepStatus::Complete, None, &[]),
@@ -127,12 +136,7 @@ fn running(reason: Reason, since: Timestamp) -> OperationRecord {
         },
         step("Reporting", StepStatus::NotStarted, None, &[]),
     ];
-    let kind = if reason == Reason::PublishRunning {
-        OperationKind::Publish
-    } else {
-        OperationKind::GoLive
-    };
-    operation(kind, OperationStatus::Running, since, None, steps)
+    operation(OperationKind::GoLive, OperationStatus::Running, since, None, steps)
 }
 
 fn failed(since: Timestamp, end: Timestamp) -> OperationRecord {

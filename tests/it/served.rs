@@ -83,6 +83,10 @@ impl Served {
             service.ready = true;
         });
         for (offer, record) in invented::offers(count, served.now) {
+            if record.running().is_some() {
+                let next = served.now + SignedDuration::from_secs(150);
+                served.board.schedule(&offer, Some(next));
+            }
             served.set(&offer, record);
         }
         served
