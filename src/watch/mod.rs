@@ -12,6 +12,7 @@
 //! | `seen` | what was seen of the offers: who is live, who waits, how far a resync is |
 //! | `daemon` | the loop, and the one owner of all that |
 //! | `board` | what the daemon shows of itself |
+//! | `systemd` | what a service tells systemd |
 
 mod board;
 mod daemon;
@@ -21,6 +22,7 @@ mod manifests;
 mod queue;
 mod seen;
 mod source;
+pub mod systemd;
 mod tries;
 
 pub use board::{Board, Ping, Service, Update};

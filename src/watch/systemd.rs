@@ -1,0 +1,148 @@
+//! What a service tells systemd: that it is ready, alive, or stopping.
+//!
+//! Where nothing listens (no `NOTIFY_SOCKET`, or not on Unix) nothing happens, and nothing fails: a
+//! service must not end because nobody wants to hear of it.
+
+use std::time::Duration;
+
+/// The service is ready: whoever waits for it to start may go on.
+pub fn ready() {
+    os::tell(os::State::Ready);
+}
+
+/// The service is about to end, because it was asked to.
+pub fn stopping() {
+    os::tell(os::State::Stopping);
+}
+
+/// What the service is at, in a line for people: `systemctl status` shows it.
+pub fn status(text: &str) {
+    // A line break would begin another message.
+    os::tell(os::State::Status(&crate::marketplace::clean_line(text)));
+}
+
+/// The service is alive. To be told at least every [`watchdog_interval`].
+pub fn alive() {
+    os::tell(os::State::Watchdog);
+}
+
+/// How often to say [`alive`]: twice in the time that systemd waits before it starts the service anew.
+/// `None` where it does not watch this process.
+#[must_use]
+pub fn watchdog_interval() -> Option<Duration> {
+    let interval = os::watchdog()? / 2;
+    (!interval.is_zero()).then_some(interval)
+}
+
+#[cfg(unix)]
+mod os {
+    use std::time::Duration;
+
+    pub(super) use sd_notify::NotifyState as State;
+
+    pub(super) fn tell(state: State<'_>) {
+        if let Err(error) = sd_notify::notify(&[state]) {
+            tracing::debug!("systemd can't be told: {error}");
+        }
+    }
+
+    pub(super) fn watchdog() -> Option<Duration> {
+        sd_notify::watchdog_enabled()
+    }
+}
+
+#[cfg(not(unix))]
+mod os {
+    use std::time::Duration;
+
+    pub(super) enum State<'a> {
+        Ready,
+        Stopping,
+        Status(&'a str),
+        Watchdog,
+    }
+
+    pub(super) fn tell(state: State<'_>) {
+        match state {
+            State::Ready | State::Stopping | State::Status(_) | State::Watchdog => {}
+        }
+    }
+
+    pub(super) fn watchdog() -> Option<Duration> {
+        None
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::process::Command;
+
+    use super::*;
+
+    /// Not a test: what [`told`] runs in a process of its own, whose environment no other test sees.
+    #[test]
+    #[ignore = "run by the other tests, in a process of its own"]
+    fn tell_all() {
+        ready();
+        status("2 offers:\nREADY=0 \u{1b}[31mred");
+        if let Some(interval) = watchdog_interval() {
+            status(&format!("every {interval:?}"));
+        }
+        alive();
+        stopping();
+    }
+
+    /// Runs [`tell_all`] in an environment, and checks that it says nothing on its outputs.
+    fn told(variables: &[(&str, &str)]) {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "--ignored", "--nocapture", "watch::systemd::tests::tell_all"]);
+        command.env_clear().envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("1 passed") && !text.contains("systemd can't"), "{text}");
+        assert_eq!(output.stderr, b"");
+    }
+
+    fn received(socket: &UnixDatagram) -> Vec<String> {
+        socket.set_nonblocking(true).unwrap();
+        let mut messages = Vec::new();
+        let mut buffer = [0; 1024];
+        while let Ok(count) = socket.recv(&mut buffer) {
+            messages.push(String::from_utf8_lossy(&buffer[..count]).trim_end().to_owned());
+        }
+        messages
+    }
+
+    #[test]
+    fn systemd_hears_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let path = path.to_str().unwrap();
+        told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000")]);
+        let expected = [
+            "READY=1",
+            "STATUS=2 offers: READY=0 red",
+            "STATUS=every 15s",
+            "WATCHDOG=1",
+            "STOPPING=1",
+        ];
+        assert_eq!(received(&socket), expected);
+        // What is meant for another process is not taken.
+        for watchdog in [("WATCHDOG_PID", "1"), ("WATCHDOG_USEC", "0"), ("WATCHDOG_USEC", "x")] {
+            told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000"), watchdog]);
+            let expected = ["READY=1", "STATUS=2 offers: READY=0 red", "WATCHDOG=1", "STOPPING=1"];
+            assert_eq!(received(&socket), expected, "{watchdog:?}");
+        }
+    }
+
+    #[test]
+    fn where_nobody_listens_nothing_happens() {
+        told(&[]);
+        told(&[("NOTIFY_SOCKET", "/nowhere/notify")]);
+        told(&[("NOTIFY_SOCKET", "")]);
+    }
+}
