@@ -36,6 +36,7 @@ Examples:
 The token is taken from the variable GOLIVE_TOKEN, never from a flag:
   GOLIVE_TOKEN=$(az account get-access-token --resource https://cloudpartner.azure.com \\
     --query accessToken --output tsv)
+or from the file that GOLIVE_TOKEN_FILE names, which may be renewed at any time.
 
 Exit codes:
   0   every offer is as desired, on its way, or held on purpose

@@ -14,7 +14,7 @@ use crate::disk::{self, RealDisk};
 use crate::emulator::{self, Emulator, Seed};
 use crate::manifest::{self, Loaded, ManifestSet};
 use crate::marketplace::portal::{
-    AnonymousToken, Endpoint, EnvToken, HttpTransport, InProcessTransport, PortalClient,
+    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
     TokenSource, Transport,
 };
 use crate::marketplace::{Marketplace, OfferId};
@@ -230,12 +230,27 @@ fn real(globals: &Globals) -> Result<Connection, CommandError> {
     // The text is not shown: it may hold credentials, which is one of the errors.
     let endpoint: Endpoint =
         text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))?;
-    let token = std::env::var("GOLIVE_TOKEN").ok();
-    let tokens = EnvToken::new(token.as_deref()).map_err(CommandError::failed)?;
+    let tokens = tokens()?;
     let transport = HttpTransport::new(&endpoint)
         .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
-    let (transport, tokens) = (Arc::new(transport), Arc::new(tokens));
-    Ok(Connection { endpoint, transport, tokens, emulator: None })
+    Ok(Connection { endpoint, transport: Arc::new(transport), tokens, emulator: None })
+}
+
+/// Where the token comes from: a variable, or a file that somebody renews.
+fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
+    let token = std::env::var("GOLIVE_TOKEN").ok();
+    let Some(path) = std::env::var_os("GOLIVE_TOKEN_FILE") else {
+        return Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?));
+    };
+    // Which of them is meant, nobody could tell from what golive does.
+    let wrong = if token.is_some() {
+        "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them"
+    } else if path.is_empty() {
+        "GOLIVE_TOKEN_FILE is empty; set it to the path of a file that holds the token, or unset it"
+    } else {
+        return Ok(Arc::new(FileToken::new(path.into())));
+    };
+    Err(CommandError::Usage(wrong.to_owned()))
 }
 
 /// Reads what the embedded marketplace begins with.

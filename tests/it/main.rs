@@ -47,6 +47,7 @@ mod signals;
 mod simulation;
 mod status;
 mod status_file;
+mod token_file;
 #[cfg(unix)]
 mod unwritable;
 mod unwritten;

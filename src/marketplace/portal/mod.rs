@@ -36,7 +36,7 @@ pub use exchange::{CallName, Settings};
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;
-pub use token::{AnonymousToken, EnvToken, Token, TokenError, TokenSource};
+pub use token::{AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenSource};
 #[cfg(feature = "otlp")]
 pub(crate) use transport::install_crypto;
 pub use transport::{HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError};

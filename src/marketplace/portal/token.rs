@@ -1,5 +1,7 @@
 //! The secret that every request carries, and where it comes from.
 
+mod file;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,10 +12,16 @@ use secrecy::{ExposeSecret, SecretString};
 use super::redact::Redactor;
 use crate::marketplace::MarketplaceError;
 
+pub use file::FileToken;
+
+/// The command that prints a token.
+const HOW_TO_PRINT_ONE: &str = "`az account get-access-token \
+     --resource https://cloudpartner.azure.com --query accessToken --output tsv`";
+
 /// What to do where no token is to be had.
-const HOW_TO_GET_ONE: &str = "set it, for example to the output of \
-     `az account get-access-token --resource https://cloudpartner.azure.com \
-     --query accessToken --output tsv`";
+fn how_to_set_it() -> String {
+    format!("set it, for example to the output of {HOW_TO_PRINT_ONE}")
+}
 
 /// Why a text is no token. The text itself is never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,7 +117,7 @@ impl EnvToken {
     /// an absent one when the first token is wanted.
     pub fn new(value: Option<&str>) -> Result<Self, MarketplaceError> {
         let token = value.map(Token::new).transpose().map_err(|error| {
-            MarketplaceError::Token(format!("GOLIVE_TOKEN: {error}; {HOW_TO_GET_ONE}"))
+            MarketplaceError::Token(format!("GOLIVE_TOKEN: {error}; {}", how_to_set_it()))
         })?;
         Ok(Self(token))
     }
@@ -119,7 +127,7 @@ impl EnvToken {
 impl TokenSource for EnvToken {
     async fn token(&self, _rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
         self.0.clone().ok_or_else(|| {
-            MarketplaceError::Token(format!("GOLIVE_TOKEN is not set; {HOW_TO_GET_ONE}"))
+            MarketplaceError::Token(format!("GOLIVE_TOKEN is not set; {}", how_to_set_it()))
         })
     }
 }

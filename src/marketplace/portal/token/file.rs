@@ -1,0 +1,214 @@
+//! A token that somebody renews.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::{HOW_TO_PRINT_ONE, Token, TokenSource};
+use crate::marketplace::MarketplaceError;
+
+/// The longest file that may be a token's.
+const MAX_LENGTH: u64 = 64 * 1024;
+
+/// The token in a file, which may be replaced at any time: it is read again when the file has changed,
+/// and when its token was answered 401.
+#[derive(Debug)]
+pub struct FileToken {
+    path: PathBuf,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    token: Token,
+    stamp: Stamp,
+}
+
+/// What changes with the file.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    /// Where a new file takes the place of the old one, it may be of the same time and length.
+    file: u64,
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        #[cfg(unix)]
+        let file = std::os::unix::fs::MetadataExt::ino(found);
+        #[cfg(not(unix))]
+        let file = 0;
+        Self { modified: found.modified().ok(), length: found.len(), file }
+    }
+}
+
+impl FileToken {
+    /// The token in this file, which is not read yet.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, known: Mutex::new(None) }
+    }
+
+    fn current(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = known.as_ref().filter(|known| Some(&known.token) != rejected);
+        let now = self.find().map(|found| Stamp::of(&found));
+        if let (Some(known), Ok(now)) = (usable, &now)
+            && known.stamp == *now
+        {
+            return Ok(known.token.clone());
+        }
+        let usable = usable.map(|known| known.token.clone());
+        match self.read() {
+            Ok(read) => {
+                let token = read.token.clone();
+                *known = Some(read);
+                Ok(token)
+            }
+            // Whoever replaces the file may not do so at once: the token that is known is still good.
+            Err(error) => usable.ok_or(error),
+        }
+    }
+
+    /// Looks at the file. To open a pipe, or a device, could take for ever.
+    fn find(&self) -> io::Result<Metadata> {
+        let found = std::fs::metadata(&self.path)?;
+        if found.is_file() { Ok(found) } else { Err(io::Error::other("it is no regular file")) }
+    }
+
+    fn read(&self) -> Result<Known, MarketplaceError> {
+        let unreadable =
+            |error: io::Error| wrong(&format!("cannot read {}: {error}", self.path.display()));
+        self.find().map_err(unreadable)?;
+        let file = File::open(&self.path).map_err(unreadable)?;
+        // Of the file that is read, which may be a newer one.
+        let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
+        let mut bytes = Vec::new();
+        file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let text = str::from_utf8(&bytes).ok().filter(|_| bytes.len() as u64 <= MAX_LENGTH);
+        let Some(text) = text else {
+            return Err(wrong(&format!("{} holds something else", self.path.display())));
+        };
+        let token = Token::new(text)
+            .map_err(|error| wrong(&format!("{}: {error}", self.path.display())))?;
+        Ok(Known { token, stamp })
+    }
+}
+
+fn wrong(what: &str) -> MarketplaceError {
+    MarketplaceError::Token(format!(
+        "GOLIVE_TOKEN_FILE: {what}; have the file renewed, for example with the output of \
+         {HOW_TO_PRINT_ONE}"
+    ))
+}
+
+#[async_trait]
+impl TokenSource for FileToken {
+    async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
+        self.current(rejected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{self, Disk as _, RealDisk};
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        path: PathBuf,
+        source: FileToken,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("token");
+            Self { _folder: folder, path: path.clone(), source: FileToken::new(path) }
+        }
+
+        fn write(&self, text: impl AsRef<[u8]>) {
+            disk::replace(&RealDisk, &self.path, text.as_ref()).unwrap();
+        }
+
+        async fn token(&self, rejected: Option<&Token>) -> Result<Token, String> {
+            self.source.token(rejected).await.map_err(|error| error.to_string())
+        }
+    }
+
+    fn token(text: &str) -> Token {
+        Token::new(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_is_read_again() {
+        let place = Place::new();
+        for text in ["one\n", "two\n", " three ", "four"] {
+            place.write(text);
+            assert_eq!(place.token(None).await, Ok(token(text)));
+            assert_eq!(place.token(None).await, Ok(token(text)));
+        }
+        assert!(!format!("{:?}", place.source).contains("four"));
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_refused_is_read_again() {
+        let place = Place::new();
+        place.write("one");
+        let one = place.token(None).await.unwrap();
+        assert_eq!(place.token(Some(&one)).await, Ok(one.clone()));
+        place.write("two");
+        let two = place.token(Some(&one)).await.unwrap();
+        assert_eq!(two, token("two"));
+        // Another request that was refused meanwhile gets the new one.
+        assert_eq!(place.token(Some(&one)).await, Ok(two));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_being_replaced_costs_nothing_while_the_token_is_good() {
+        let place = Place::new();
+        place.write("one");
+        let one = place.token(None).await.unwrap();
+        for half in [None, Some(""), Some("a b")] {
+            RealDisk.remove(&place.path).unwrap();
+            if let Some(half) = half {
+                place.write(half);
+            }
+            assert_eq!(place.token(None).await, Ok(one.clone()));
+            let error = place.token(Some(&one)).await.unwrap_err();
+            assert!(error.contains("GOLIVE_TOKEN_FILE"), "{error}");
+        }
+        place.write("another");
+        assert_eq!(place.token(None).await, Ok(token("another")));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_says_what_to_do_and_shows_nothing() {
+        let long = "s3cr3t".repeat(20_000);
+        let cases: [(&[u8], &str); 5] = [
+            (b"", "the token is empty"),
+            (b"\n", "the token is empty"),
+            (b"s3cr3t s3cr3t", "the token has white space"),
+            (b"s3cr3t\xff", "holds something else"),
+            (long.as_bytes(), "holds something else"),
+        ];
+        for (bytes, what) in cases {
+            let place = Place::new();
+            place.write(bytes);
+            let error = place.token(None).await.unwrap_err();
+            assert!(error.contains(what) && !error.contains("s3cr3t"), "{error}");
+            assert!(error.contains("az account get-access-token --resource https://cloudpartner"));
+        }
+        let place = Place::new();
+        let error = place.token(None).await.unwrap_err();
+        assert!(error.contains("GOLIVE_TOKEN_FILE: cannot read "), "{error}");
+        std::fs::create_dir(&place.path).unwrap();
+        let error = place.token(None).await.unwrap_err();
+        assert!(error.contains("it is no regular file"), "{error}");
+    }
+}
