@@ -33,6 +33,8 @@ use crate::watch::Update;
 pub(super) const STREAMS: usize = 64;
 /// The time between two batches: a person sees no difference, and a thousand changes are a few.
 const PACE: Duration = Duration::from_millis(250);
+/// The time for which a page that loads anew is left alone.
+const REST: Duration = Duration::from_secs(2);
 /// The time after which silence is broken, so that a lost connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The most rows of a batch. With more, the page itself, compressed, is the shorter answer.
@@ -212,20 +214,22 @@ impl Listener {
     /// What is to be sent now, if it is anything that the page shows.
     fn batch(&mut self) -> Option<Bytes> {
         let pending = std::mem::take(&mut self.pending);
+        if pending.all {
+            return Some(self.reload());
+        }
         let now = self.serving.clock.now();
         let (parts, rows) = match self.subject.clone() {
             Subject::All(filter) => {
-                if pending.all || pending.offers.len() > MAX_ROWS {
-                    return Some(event("reload", &json!(self.look())));
+                let changed = self.changed_rows(&filter, &pending.offers);
+                if changed.len() > MAX_ROWS {
+                    return Some(self.reload());
                 }
-                let changed = self.changed_rows(&filter, &pending, now);
                 let counts = Counts::of(&self.serving, &filter);
-                (page::parts(&self.serving, &filter, &counts, now), changed)
+                let rows = changed.into_iter().map(|(offer, row)| self.row(offer, row, now));
+                let rows: Vec<Value> = rows.collect();
+                (page::parts(&self.serving, &filter, &counts, now), rows)
             }
             Subject::One(offer) => {
-                if pending.all {
-                    return Some(event("reload", &json!(self.look())));
-                }
                 if !pending.service && !pending.offers.contains(&offer) {
                     return None;
                 }
@@ -237,23 +241,38 @@ impl Listener {
         (!is_nothing).then(|| event("update", &json!({"parts": parts, "rows": rows})))
     }
 
-    /// Rows that are new or other than they were, and the keys of those that left.
-    fn changed_rows(&mut self, filter: &Filter, pending: &Pending, now: Timestamp) -> Vec<Value> {
-        let mut changed = Vec::new();
-        for offer in &pending.offers {
-            let record = self.serving.store.get(offer);
-            match record.filter(|record| filter.admits(offer, record)) {
-                Some(record) => {
-                    let mut row = Row::of(offer, &record);
-                    row.next = self.serving.board.next(offer);
-                    self.rows.insert(offer.clone());
-                    changed.push(json!([row.key(), table::tr(&row, now).into_string()]));
-                }
-                None if self.rows.remove(offer) => changed.push(json!([key(offer), null])),
-                None => {}
-            }
-        }
-        changed
+    fn reload(&mut self) -> Bytes {
+        let digest = self.look();
+        self.looked += REST;
+        event("reload", &json!(digest))
+    }
+
+    /// The offers whose rows may have changed, with their rows, or without where they left.
+    fn changed_rows(
+        &self,
+        filter: &Filter,
+        offers: &BTreeSet<OfferId>,
+    ) -> Vec<(OfferId, Option<Row>)> {
+        self.serving.store.with(|file| {
+            let changed = offers.iter().filter_map(|offer| {
+                let record = file.offers.get(offer).filter(|it| filter.admits(offer, it));
+                let is_known = record.is_some() || self.rows.contains(offer);
+                is_known.then(|| (offer.clone(), record.map(|record| Row::of(offer, record))))
+            });
+            changed.collect()
+        })
+    }
+
+    /// A row as it is sent.
+    fn row(&mut self, offer: OfferId, row: Option<Row>, now: Timestamp) -> Value {
+        let key = key(&offer);
+        let Some(mut row) = row else {
+            self.rows.remove(&offer);
+            return json!([key, null]);
+        };
+        row.next = self.serving.board.next(&offer);
+        self.rows.insert(offer);
+        json!([key, table::tr(&row, now).into_string()])
     }
 
     fn changed_parts(&mut self, parts: Parts) -> BTreeMap<&'static str, String> {

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use crate::served::Served;
 
 /// Holds a page open, to be looked at in a browser: `GOLIVE_OFFERS=2000 cargo test --test it
-/// serve::to_look_at -- --ignored --nocapture`. One offer moves on all the time. It ends with ^C.
+/// serve::to_look_at -- --ignored --nocapture`. One offer moves on all the time. With
+/// `GOLIVE_WRONG=1` a manifest is wrong. It ends with ^C.
 #[tokio::test]
 #[ignore = "it never ends: it is there to be looked at"]
 async fn to_look_at() {

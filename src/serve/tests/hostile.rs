@@ -17,15 +17,15 @@ const MARKUP: &str = "</p><script>alert(1)</script>\"'><img src=x onerror=alert(
 const RAW: &str =
     "</code><script>alert(1)</script>\"' onx=\"\u{202e}\u{200b}\u{1b}[2J\u{9b}31m\u{2028}\n\u{0}";
 
-const ELEMENTS: [&str; 53] = [
+/// All that pages are made of.
+const ELEMENTS: &[&str] = &[
     "a", "article", "b", "body", "button", "caption", "code", "dd", "div", "dl", "dt", "footer",
     "form", "h1", "h2", "h3", "head", "header", "html", "input", "label", "li", "link", "main",
     "meta", "nav", "ol", "option", "p", "pre", "progress", "script", "section", "select", "small",
-    "span", "table", "tbody", "td", "th", "thead", "time", "title", "tr", "ul", "wbr", "", "", "",
-    "", "", "", "",
+    "span", "table", "tbody", "td", "th", "thead", "time", "title", "tr", "ul", "wbr",
 ];
 
-const ATTRIBUTES: [&str; 31] = [
+const ATTRIBUTES: &[&str] = &[
     "action",
     "aria-current",
     "aria-label",
@@ -55,8 +55,6 @@ const ATTRIBUTES: [&str; 31] = [
     "title",
     "type",
     "value",
-    "",
-    "",
 ];
 
 /// Fails where a page has anything that no page has, or a character that does harm.
