@@ -54,7 +54,7 @@ impl Scene {
         let found = Found {
             roots: vec![PathBuf::from(".")],
             files: vec![PathBuf::from("vm.yaml")],
-            problems: Vec::new(),
+            ..Found::default()
         };
         // `after` may name offers that this one file does not have.
         let set = assemble(&found, [&file]).unwrap_or_else(|_| {

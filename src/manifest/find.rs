@@ -1,6 +1,6 @@
 //! From the paths of a command line to the manifest files below them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
+use super::way::Way;
 
 /// What the given paths hold.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,14 @@ pub struct Found {
     pub roots: Vec<PathBuf>,
     /// The manifest files, sorted, each real file once, without a leading `./`.
     pub files: Vec<PathBuf>,
+    /// The real paths of the files, in the same order.
+    pub real: Vec<PathBuf>,
+    /// The real paths of the folders that were entered, and of those of manifests behind links.
+    pub folders: BTreeSet<PathBuf>,
+    /// The names outside of these folders that the walk came by, in the real paths of theirs: links
+    /// on the way, files behind links that are no manifests by their name, and where a link leads
+    /// nowhere, the name that is missing.
+    pub names: BTreeSet<PathBuf>,
     /// What could not be looked at. There is one, too, if there are no files at all.
     pub problems: Vec<Diagnostic>,
 }
@@ -33,8 +42,10 @@ pub fn find(paths: &[PathBuf]) -> Found {
     for root in sorted {
         walk.root(root);
     }
-    let Walk { mut files, mut problems, .. } = walk;
+    let Walk { mut files, mut problems, folders, mut names, .. } = walk;
     files.sort();
+    let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    names.retain(|name| is_apart(name, &folders));
     if files.is_empty() && problems.is_empty() {
         let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
@@ -44,13 +55,16 @@ pub fn find(paths: &[PathBuf]) -> Found {
             Some("name a folder that holds manifests, or a manifest file".to_owned()),
         ));
     }
-    Found { roots, files, problems }
+    Found { roots, files, real, folders, names, problems }
 }
 
 #[derive(Default)]
 struct Walk {
-    files: Vec<PathBuf>,
+    /// As they are shown, and their real paths.
+    files: Vec<(PathBuf, PathBuf)>,
     problems: Vec<Diagnostic>,
+    folders: BTreeSet<PathBuf>,
+    names: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
     seen: HashSet<PathBuf>,
     /// The real path of the folder that is being looked at, to spare a look-up per file.
@@ -91,12 +105,15 @@ impl Walk {
                 return !is_folder;
             }
         };
-        let is_new = self.seen.insert(real);
+        let is_new = self.seen.insert(real.clone());
         if is_folder {
+            if is_new {
+                self.folders.insert(real);
+            }
             return is_new;
         }
         if is_new && entry.file_type().is_file() {
-            self.files.push(shown(path).to_owned());
+            self.files.push((shown(path).to_owned(), real));
         } else if is_new {
             // Reading a pipe could wait for ever.
             let hint = "name a file, or a folder that holds manifests".to_owned();
@@ -110,18 +127,41 @@ impl Walk {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return path.canonicalize();
         };
-        if entry.depth() == 0 || entry.path_is_symlink() || entry.file_type().is_dir() {
+        if entry.depth() == 0 {
             return path.canonicalize();
         }
-        if let Some((known, real)) = &self.folder
-            && known == folder
-        {
-            return Ok(real.join(name));
+        if entry.path_is_symlink() {
+            return self.follow(folder, name);
         }
-        let real = folder.canonicalize()?;
-        let file = real.join(name);
-        self.folder = Some((folder.to_owned(), real));
-        Ok(file)
+        Ok(self.real_folder(folder)?.join(name))
+    }
+
+    fn real_folder(&mut self, folder: &Path) -> io::Result<&Path> {
+        let known = self.folder.take().filter(|(known, _)| known == folder);
+        let known = match known {
+            Some(known) => known,
+            None => (folder.to_owned(), folder.canonicalize()?),
+        };
+        Ok(&self.folder.insert(known).1)
+    }
+
+    /// Follows a link, and takes note of the way.
+    fn follow(&mut self, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
+        let folder = self.real_folder(folder)?.to_owned();
+        let Way { end, links } = Way::from(&folder, Path::new(name));
+        // Those in the folder show there by themselves.
+        self.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
+        match end.parent() {
+            Some(behind) if is_seen(&end) => {
+                if behind != folder && !self.folders.contains(behind) {
+                    self.folders.insert(behind.to_owned());
+                }
+            }
+            Some(_) | None => {
+                self.names.insert(end.clone());
+            }
+        }
+        Ok(end)
     }
 
     fn error(&mut self, root: &Path, error: walkdir::Error) {
@@ -132,9 +172,28 @@ impl Walk {
         if error.depth() > 0 && is_hidden(&path) {
             return;
         }
+        if error.depth() > 0
+            && path.is_symlink()
+            && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        {
+            // Where it leads to may come to be.
+            drop(self.follow(folder, name));
+        }
         let error = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
         self.problems.push(Diagnostic::unreadable(shown(&path), &error));
     }
+}
+
+/// Whether what happens to a name does not show in the folders by itself: there, all that comes and
+/// goes does, but changes within a file do in manifests only.
+fn is_apart(name: &Path, folders: &BTreeSet<PathBuf>) -> bool {
+    let is_inside = name.parent().is_some_and(|folder| folders.contains(folder));
+    !folders.contains(name) && (!is_inside || name.is_file())
+}
+
+/// Whether a file counts as a manifest by its name alone.
+pub(crate) fn is_seen(path: &Path) -> bool {
+    is_manifest(path) && !is_hidden(path)
 }
 
 fn is_hidden(path: &Path) -> bool {

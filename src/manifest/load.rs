@@ -70,6 +70,9 @@ pub struct FileManifests {
     pub(super) problems: Vec<Diagnostic>,
     /// Whether every document could be named. Where not, an unknown offer may be among the others.
     pub(super) complete: bool,
+    /// Whether the file itself could be read. Where not, it may be another time, though it looks the
+    /// same.
+    was_read: bool,
 }
 
 impl FileManifests {
@@ -82,9 +85,22 @@ impl FileManifests {
     /// The manifests in it that can be read, in order. With [`problems`](Self::problems), there may
     /// be others that can't.
     pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.loaded().map(|loaded| &loaded.manifest)
+    }
+
+    /// Those [`manifests`](Self::manifests), with what golive makes of them.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
         self.documents.iter().filter_map(|document| match document {
-            Document::Whole(loaded) => Some(&loaded.manifest),
+            Document::Whole(loaded) => Some(&**loaded),
             Document::Broken { .. } => None,
+        })
+    }
+
+    /// The offers of documents that have a name, and something wrong with them.
+    pub(crate) fn broken(&self) -> impl Iterator<Item = &OfferId> {
+        self.documents.iter().filter_map(|document| match document {
+            Document::Whole(_) => None,
+            Document::Broken { id, .. } => Some(id),
         })
     }
 
@@ -116,16 +132,33 @@ impl FileManifests {
     fn whole(path: &Path, manifests: Vec<(usize, Manifest)>) -> Self {
         let load = |(document, manifest)| Loaded::new(path, document, manifest);
         let documents = manifests.into_iter().filter_map(load).map(Document::whole).collect();
-        Self { path: path.to_owned(), documents, problems: Vec::new(), complete: true }
+        Self {
+            path: path.to_owned(),
+            documents,
+            problems: Vec::new(),
+            complete: true,
+            was_read: true,
+        }
     }
 
     fn unreadable(path: &Path, problem: Diagnostic) -> Self {
+        Self { problems: vec![problem], was_read: true, ..Self::unread(path) }
+    }
+
+    /// A file that is not read yet.
+    pub(crate) fn unread(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             documents: Vec::new(),
-            problems: vec![problem],
+            problems: Vec::new(),
             complete: false,
+            was_read: false,
         }
+    }
+
+    /// Whether the file itself could be read, whatever is in it.
+    pub(crate) fn was_read(&self) -> bool {
+        self.was_read
     }
 
     /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
@@ -170,7 +203,13 @@ impl FileManifests {
             Some(manifest) => Loaded::new(path, document, manifest).map(Document::whole),
             None => explained.id.map(|id| Document::Broken { id, document }),
         });
-        Self { path: path.to_owned(), documents: documents.collect(), problems, complete }
+        Self {
+            path: path.to_owned(),
+            documents: documents.collect(),
+            problems,
+            complete,
+            was_read: true,
+        }
     }
 }
 
@@ -339,7 +378,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 pub fn load_file(path: &Path) -> FileManifests {
     match read_bounded(path) {
         Ok(bytes) => FileManifests::from_bytes(path, &bytes),
-        Err(problem) => FileManifests::unreadable(path, *problem),
+        Err(problem) => FileManifests { problems: vec![*problem], ..FileManifests::unread(path) },
     }
 }
 
@@ -357,12 +396,12 @@ pub fn load(paths: &[PathBuf]) -> Result<ManifestSet, Diagnostics> {
 /// Reads files on all cores. Most of the time is spent in system calls and libyaml, file by file
 /// and independent of each other, so that a second core halves it; a thread takes a run of files
 /// at a time, since one file is less work than handing it over.
-fn load_files(paths: &[PathBuf]) -> Vec<FileManifests> {
+pub(crate) fn load_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<FileManifests> {
     const RUN: usize = 64;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(paths.len().div_ceil(RUN));
     if threads <= 1 {
-        return paths.iter().map(|path| load_file(path)).collect();
+        return paths.iter().map(|path| load_file(path.as_ref())).collect();
     }
     let next = AtomicUsize::new(0);
     let work = || {
@@ -370,7 +409,7 @@ fn load_files(paths: &[PathBuf]) -> Vec<FileManifests> {
         loop {
             let start = next.fetch_add(RUN, Ordering::Relaxed);
             let Some(rest) = paths.get(start..).filter(|rest| !rest.is_empty()) else { break };
-            let run = rest.iter().take(RUN).map(|path| load_file(path));
+            let run = rest.iter().take(RUN).map(|path| load_file(path.as_ref()));
             runs.push((start, run.collect::<Vec<_>>()));
         }
         runs

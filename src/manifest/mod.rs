@@ -1,7 +1,7 @@
 //! Manifests: what people commit, read, checked and explained.
 //!
 //! [`load`] is all that a command needs. `watch` keeps one [`FileManifests`] a file
-//! ([`load_file`]), reads again only what changed, and puts them together with [`assemble`].
+//! ([`load_file`]), reads again only what changed, and looks at all together with [`check`].
 //!
 //! | file | what it is |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `rules` | what each value must look like; the one place that says so |
 //! | `strict` | the rules, as serde sees them: the fast path |
 //! | `find` | from paths to the files below them |
+//! | `way` | where a path really leads, link by link |
 //! | `load` | from a file to manifests, by one parse where all is well |
 //! | `screen` | what is looked at before any parser runs |
 //! | `tree` | the slow path: a document with positions, within bounds |
@@ -32,11 +33,13 @@ mod strict;
 mod tests;
 mod tree;
 mod validate;
+mod way;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
 pub use find::{Found, find};
+pub(crate) use load::load_files;
 pub use load::{FileManifests, Loaded, MAX_FILE_BYTES, load, load_file};
 pub use offer::{DesiredState, Manifest};
 pub use schema::manifest_schema;
 pub use tree::MAX_DEPTH;
-pub use validate::{ManifestSet, assemble};
+pub use validate::{ManifestSet, assemble, check};

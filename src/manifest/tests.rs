@@ -585,7 +585,12 @@ d.yaml:4:9: contoso/d cannot come after itself
         let path = PathBuf::from("a.yaml");
         let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         let problem = Diagnostic::unreadable(&path, &refused);
-        let found = Found { roots: vec![path.clone()], files: vec![path], problems: vec![problem] };
+        let found = Found {
+            roots: vec![path.clone()],
+            files: vec![path],
+            problems: vec![problem],
+            ..Found::default()
+        };
         let errors = assemble(&found, &[]).unwrap_err();
         assert_eq!(
             errors.to_string(),

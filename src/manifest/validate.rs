@@ -29,14 +29,12 @@ pub struct ManifestSet {
     pub roots: Vec<PathBuf>,
 }
 
-/// Puts files together that were read one by one, and checks what only shows across them.
-///
-/// # Errors
-/// Everything that is wrong: in finding the files, in each file, and across them.
-pub fn assemble<'a>(
+/// Everything that is wrong: in finding the files, in each file, and across them. Sorted by file,
+/// line and column.
+pub fn check<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
-) -> Result<ManifestSet, Diagnostics> {
+) -> Vec<Diagnostic> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
     problems.extend(files.iter().flat_map(|file| file.problems.iter().cloned()));
@@ -48,21 +46,28 @@ pub fn assemble<'a>(
     if !check.pending.is_empty() {
         problems.extend(place(check.pending));
     }
-    if problems.is_empty() {
-        let offers =
-            files.iter().flat_map(|file| &file.documents).filter_map(|document| match document {
-                Document::Whole(loaded) => Some((loaded.id.clone(), Loaded::clone(loaded))),
-                // Not without a problem.
-                Document::Broken { .. } => None,
-            });
-        Ok(ManifestSet {
-            offers: offers.collect(),
-            files: files.iter().map(|file| file.path().to_owned()).collect(),
-            roots: found.roots.clone(),
-        })
-    } else {
-        Err(Diagnostics::new(problems))
+    Diagnostics::new(problems).into_iter().collect()
+}
+
+/// Puts files together that were read one by one, and checks what only shows across them.
+///
+/// # Errors
+/// Everything that is wrong, as [`check`] tells it.
+pub fn assemble<'a>(
+    found: &Found,
+    files: impl IntoIterator<Item = &'a FileManifests>,
+) -> Result<ManifestSet, Diagnostics> {
+    let files: Vec<&FileManifests> = files.into_iter().collect();
+    let problems = check(found, files.iter().copied());
+    if !problems.is_empty() {
+        return Err(Diagnostics::new(problems));
     }
+    let loaded = files.iter().flat_map(|file| file.loaded());
+    Ok(ManifestSet {
+        offers: loaded.map(|loaded| (loaded.id.clone(), loaded.clone())).collect(),
+        files: files.iter().map(|file| file.path().to_owned()).collect(),
+        roots: found.roots.clone(),
+    })
 }
 
 /// A document, by its file and its number in it.

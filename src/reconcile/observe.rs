@@ -341,7 +341,7 @@ mod tests {
         let text = b"publisher: contoso\noffer: vm\nstate: live\n";
         let file = FileManifests::from_bytes(Path::new("vm.yaml"), text);
         let files = vec![PathBuf::from("vm.yaml")];
-        let found = Found { roots: vec![PathBuf::from(".")], files, problems: Vec::new() };
+        let found = Found { roots: vec![PathBuf::from(".")], files, ..Found::default() };
         assemble(&found, [&file]).unwrap().offers.into_values().next().unwrap()
     }
 

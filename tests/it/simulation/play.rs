@@ -327,7 +327,7 @@ impl Player {
             FileManifests::from_bytes(Path::new("/offers/all.yaml"), sim.manifests().as_bytes());
         let roots = vec![PathBuf::from("/offers")];
         let files = vec![PathBuf::from("/offers/all.yaml")];
-        let found = Found { roots, files, problems: Vec::new() };
+        let found = Found { roots, files, ..Found::default() };
         let desired = Arc::new(assemble(&found, [&file]).map_err(|it| format!("{it:?}"))?.offers);
         *process.desired.lock().unwrap() = Arc::clone(&desired);
         let store = open()?;

@@ -1,0 +1,174 @@
+//! What is kept of one file, and how the files found now go with those known before.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::is_same_text;
+use crate::manifest::{FileManifests, Found};
+use crate::marketplace::OfferId;
+
+/// One manifest file.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// What it held when it was last read.
+    pub(super) latest: FileManifests,
+    /// What it held when nothing was wrong with it, where something is now.
+    good: Option<FileManifests>,
+    /// Where it really is.
+    pub(super) real: PathBuf,
+    /// What it looked like just before it was last read; `None` where that can't be told.
+    print: Option<Fingerprint>,
+    /// Whether the last walk found it. Where not, something was wrong with the walk.
+    pub(super) is_found: bool,
+    /// Whether it is to be read.
+    pub(super) is_stale: bool,
+}
+
+impl Entry {
+    fn new(path: &Path, real: &Path) -> Self {
+        Self {
+            latest: FileManifests::unread(path),
+            good: None,
+            real: real.to_owned(),
+            print: Fingerprint::of(path),
+            is_found: true,
+            is_stale: true,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.latest.path()
+    }
+
+    /// The version that counts.
+    pub(super) fn in_force(&self) -> &FileManifests {
+        self.good.as_ref().unwrap_or(&self.latest)
+    }
+
+    /// Looks whether the file is to be read again.
+    fn look(&mut self, real: &Path, is_suspect: bool) {
+        let print = Fingerprint::of(self.path());
+        self.is_stale =
+            is_suspect || !self.latest.was_read() || print.is_none() || print != self.print;
+        self.is_found = true;
+        self.print = print;
+        if !is_same_text(&self.real, real) {
+            real.clone_into(&mut self.real);
+        }
+    }
+
+    /// Takes in what the file holds now.
+    pub(super) fn take_in(&mut self, file: FileManifests) {
+        self.is_stale = false;
+        let before = std::mem::replace(&mut self.latest, file);
+        if self.latest.problems().is_empty() {
+            self.good = None;
+        } else if self.good.is_none() && before.was_read() && before.problems().is_empty() {
+            self.good = Some(before);
+        }
+    }
+}
+
+/// What a file looks like from outside: no file changes without a trace in it, short of one that is
+/// changed twice within the system's idea of a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fingerprint {
+    length: u64,
+    modified: Option<SystemTime>,
+    identity: Identity,
+}
+
+impl Fingerprint {
+    fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            length: found.len(),
+            modified: found.modified().ok(),
+            identity: identity(&found),
+        })
+    }
+}
+
+/// Which file it is, and when its inode was last touched: device, inode, seconds, nanoseconds.
+#[cfg(unix)]
+type Identity = (u64, u64, i64, i64);
+
+#[cfg(unix)]
+fn identity(found: &Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt as _;
+    (found.dev(), found.ino(), found.ctime(), found.ctime_nsec())
+}
+
+/// When the file was created, which tells one from another that took its name.
+#[cfg(not(unix))]
+type Identity = Option<SystemTime>;
+
+#[cfg(not(unix))]
+fn identity(found: &Metadata) -> Identity {
+    found.created().ok()
+}
+
+/// The files now.
+#[derive(Debug)]
+pub(super) struct Merged {
+    /// Sorted by path.
+    pub(super) entries: Vec<Entry>,
+    /// The offers of files that are gone.
+    pub(super) affected: HashSet<OfferId>,
+    /// Whether no file came or went.
+    pub(super) is_same: bool,
+}
+
+/// Puts the files found beside those known before; both are sorted, so that one walk along them does.
+/// What is not found any more is kept as long as something is wrong with the walk.
+pub(super) fn merge(
+    before: Vec<Entry>,
+    found: &Found,
+    is_suspect: impl Fn(&Path) -> bool,
+) -> Merged {
+    let is_whole = found.problems.is_empty();
+    let mut merged = Merged {
+        entries: Vec::with_capacity(found.files.len()),
+        affected: HashSet::new(),
+        is_same: true,
+    };
+    let mut before = before.into_iter().peekable();
+    for (path, real) in found.files.iter().zip(&found.real) {
+        while let Some(lost) = before.next_if(|it| order(it.path(), path) == Ordering::Less) {
+            merged.lose(lost, is_whole);
+        }
+        let known = before.next_if(|it| is_same_text(it.path(), path));
+        let entry = if let Some(mut known) = known {
+            known.look(real, is_suspect(real) || is_suspect(path));
+            known
+        } else {
+            merged.is_same = false;
+            Entry::new(path, real)
+        };
+        merged.entries.push(entry);
+    }
+    for lost in before {
+        merged.lose(lost, is_whole);
+    }
+    merged
+}
+
+impl Merged {
+    fn lose(&mut self, mut entry: Entry, is_whole: bool) {
+        self.is_same = false;
+        if is_whole {
+            self.affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+        } else {
+            entry.is_found = false;
+            entry.is_stale = false;
+            self.entries.push(entry);
+        }
+    }
+}
+
+fn order(one: &Path, two: &Path) -> Ordering {
+    if is_same_text(one, two) { Ordering::Equal } else { one.cmp(two) }
+}

@@ -1,0 +1,252 @@
+//! Which manifests are in force: the last good version of each file.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use entry::{Entry, Merged, merge};
+
+use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
+use crate::marketplace::OfferId;
+
+/// The manifests below some paths, read again as they change.
+///
+/// A file with something wrong in it keeps its last good version in force as a whole; one that never
+/// had one, those of its documents that are whole. Where two files name one offer, the one that had
+/// it in force keeps it, else the first by its path has it. As long as not all could be looked at, no
+/// file counts as gone: a volume that is not mounted is no commit that deletes all offers.
+#[derive(Debug)]
+pub struct Manifests {
+    roots: Vec<PathBuf>,
+    /// Sorted by path.
+    entries: Vec<Entry>,
+    desired: Arc<BTreeMap<OfferId, Loaded>>,
+    problems: Arc<Vec<Diagnostic>>,
+    /// Whether all could be looked at in the last refresh.
+    is_whole: bool,
+}
+
+/// What a refresh brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refreshed {
+    /// The offers whose manifest is new, says something else, stands in another file, or is gone.
+    pub changed: BTreeSet<OfferId>,
+    /// What is wrong since this refresh. A problem that only moved to another line is not new.
+    pub news: Vec<Diagnostic>,
+    /// The files, and paths, that had problems and have none any more.
+    pub mended: Vec<PathBuf>,
+    /// What to watch, for [`super::Source::follow`]: the real paths of folders, and of single names
+    /// in other folders, such as links on the way to a manifest.
+    pub folders: BTreeSet<PathBuf>,
+    /// How many files were read.
+    pub read: usize,
+}
+
+impl Manifests {
+    /// The manifests in the given files and folders (`.` where none is given). Nothing is read yet.
+    #[must_use]
+    pub fn new(roots: Vec<PathBuf>) -> Self {
+        Self {
+            roots,
+            entries: Vec::new(),
+            desired: Arc::default(),
+            problems: Arc::default(),
+            is_whole: false,
+        }
+    }
+
+    /// Looks at all files, and reads those that are new, that look changed, or that are suspected to
+    /// be.
+    pub fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
+        let found = manifest::find(&self.roots);
+        let suspects = with_real_paths(suspects);
+        let was_whole = mem::replace(&mut self.is_whole, found.problems.is_empty());
+        let before = mem::take(&mut self.entries);
+        let Merged { entries, mut affected, is_same } =
+            merge(before, &found, |real| suspects.contains(real));
+        self.entries = entries;
+        let read = self.read(&mut affected);
+        let mut refreshed = Refreshed { read, ..Refreshed::default() };
+        if !affected.is_empty() {
+            refreshed.changed = self.settle(&affected);
+        }
+        if !is_same || read > 0 || !self.is_whole || !was_whole {
+            self.judge(&found, &mut refreshed);
+        }
+        refreshed.folders = found.folders;
+        refreshed.folders.extend(found.names);
+        refreshed
+    }
+
+    /// The manifests in force.
+    #[must_use]
+    pub fn desired(&self) -> Arc<BTreeMap<OfferId, Loaded>> {
+        Arc::clone(&self.desired)
+    }
+
+    /// What is wrong now, as `golive validate` tells it.
+    #[must_use]
+    pub fn problems(&self) -> Arc<Vec<Diagnostic>> {
+        Arc::clone(&self.problems)
+    }
+
+    /// How many files there are, those with problems included.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, where
+    /// it stood when last seen, was read without problems or is no more. Never so while not all could
+    /// be looked at, nor while something is wrong with that file, or with the manifest itself,
+    /// wherever it stands now.
+    #[must_use]
+    pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
+        if !self.is_whole || self.desired.contains_key(offer) {
+            return false;
+        }
+        let broken = || self.entries.iter().filter(|entry| !entry.latest.problems().is_empty());
+        let shown = plain(file);
+        if broken().any(|it| it.latest.broken().any(|id| id == offer) || plain(it.path()) == shown)
+        {
+            return false;
+        }
+        match file.canonicalize() {
+            Ok(real) => {
+                let found = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
+                found.is_some_and(|entry| entry.latest.problems().is_empty())
+            }
+            Err(error) => {
+                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+            }
+        }
+    }
+
+    /// Reads what is to be read, and tells how many files that were. Adds the offers that they named
+    /// or name.
+    fn read(&mut self, affected: &mut HashSet<OfferId>) -> usize {
+        let stale: Vec<usize> =
+            (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
+        let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
+        let files: Vec<FileManifests> = manifest::load_files(&paths);
+        for (at, file) in stale.iter().zip(files) {
+            let entry = &mut self.entries[*at];
+            affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+            entry.take_in(file);
+            affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+        }
+        stale.len()
+    }
+
+    /// Settles which manifest of each of these offers is in force. Tells which are others now.
+    fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
+        let mut chosen: HashMap<&OfferId, &Loaded> = HashMap::with_capacity(affected.len());
+        for loaded in self.entries.iter().flat_map(|entry| entry.in_force().loaded()) {
+            if !affected.contains(&loaded.id) {
+                continue;
+            }
+            let before = self.desired.get(&loaded.id);
+            let best = chosen.entry(&loaded.id).or_insert(loaded);
+            if claim(loaded, before) > claim(best, before) {
+                *best = loaded;
+            }
+        }
+        let mut changed = BTreeSet::new();
+        let mut updates: Vec<(&OfferId, Option<&Loaded>)> = Vec::new();
+        for offer in affected {
+            let (before, after) = (self.desired.get(offer), chosen.get(offer).copied());
+            if before != after {
+                updates.push((offer, after));
+            }
+            let seen = |it: &Loaded| (it.digest.clone(), it.file.clone());
+            if before.map(seen) != after.map(seen) {
+                changed.insert(offer.clone());
+            }
+        }
+        if updates.is_empty() {
+            return changed;
+        }
+        if self.desired.is_empty() {
+            let all = updates.into_iter().filter_map(|(_, after)| after);
+            self.desired = Arc::new(all.map(|it| (it.id.clone(), it.clone())).collect());
+            return changed;
+        }
+        let desired = Arc::make_mut(&mut self.desired);
+        for (offer, after) in updates {
+            // The old key goes too: it may be spelled in another case.
+            desired.remove(offer);
+            if let Some(after) = after {
+                desired.insert(after.id.clone(), after.clone());
+            }
+        }
+        changed
+    }
+
+    /// Tells what is wrong, and what of it is new or no more.
+    fn judge(&mut self, found: &Found, refreshed: &mut Refreshed) {
+        let files = self.entries.iter().filter(|entry| entry.is_found);
+        let problems = manifest::check(found, files.map(|entry| &entry.latest));
+        let mut known: HashMap<(&Path, &str), usize> = HashMap::new();
+        for problem in &*self.problems {
+            *known.entry((&problem.file, &problem.what)).or_default() += 1;
+        }
+        for problem in &problems {
+            match known.get_mut(&(&*problem.file, &*problem.what)) {
+                Some(count) if *count > 0 => *count -= 1,
+                Some(_) | None => refreshed.news.push(problem.clone()),
+            }
+        }
+        let broken: HashSet<&Path> = problems.iter().map(|problem| &*problem.file).collect();
+        let mended = self.problems.iter().map(|problem| &problem.file);
+        let mended: BTreeSet<&PathBuf> = mended.filter(|file| !broken.contains(&***file)).collect();
+        refreshed.mended = mended.into_iter().cloned().collect();
+        if *self.problems != problems {
+            self.problems = Arc::new(problems);
+        }
+    }
+}
+
+/// How good a manifest's claim is to be the one in force: best where it already is.
+fn claim(loaded: &Loaded, before: Option<&Loaded>) -> (bool, bool) {
+    let Some(before) = before else { return (false, false) };
+    let is_there = loaded.file == before.file;
+    // A file may name it twice.
+    (is_there, is_there && loaded.digest == before.digest)
+}
+
+/// What is reported under one name may be found under another.
+fn with_real_paths(suspects: &BTreeSet<PathBuf>) -> HashSet<PathBuf> {
+    let real = suspects.iter().filter_map(|suspect| suspect.canonicalize().ok());
+    real.chain(suspects.iter().cloned()).collect()
+}
+
+/// An absolute path without `.` and `..`, which need not exist.
+fn plain(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut plain = PathBuf::new();
+    for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                plain.push(component);
+            }
+        }
+    }
+    plain
+}
+
+/// Far quicker than a comparison name by name, which is for paths that are written differently.
+fn is_same_text(one: &Path, two: &Path) -> bool {
+    let (one, two): (&OsStr, &OsStr) = (one.as_os_str(), two.as_os_str());
+    one == two
+}

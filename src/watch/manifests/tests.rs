@@ -1,0 +1,329 @@
+use super::*;
+use crate::disk::{Disk as _, RealDisk};
+use std::fs::{create_dir_all, remove_dir_all, remove_file};
+use tempfile::TempDir;
+
+fn put(path: &Path, text: &str) {
+    create_dir_all(path.parent().unwrap()).unwrap();
+    RealDisk.write(path, text.as_bytes()).unwrap();
+}
+
+fn offer(name: &str, more: &str) -> String {
+    format!("publisher: contoso\noffer: {name}\nstate: live\n{more}")
+}
+
+fn id(name: &str) -> OfferId {
+    format!("contoso/{name}").parse().unwrap()
+}
+
+fn ids(names: &[&str]) -> BTreeSet<OfferId> {
+    names.iter().map(|name| id(name)).collect()
+}
+
+/// A folder, and the manifests in it.
+struct Place {
+    folder: TempDir,
+    manifests: Manifests,
+}
+
+impl Place {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let manifests = Manifests::new(vec![folder.path().join("offers")]);
+        let place = Self { folder, manifests };
+        for (name, text) in files {
+            place.put(name, text);
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("offers").join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        put(&self.path(name), text);
+    }
+
+    fn refresh(&mut self) -> Refreshed {
+        self.manifests.refresh(&BTreeSet::new())
+    }
+
+    fn changed(&mut self) -> BTreeSet<OfferId> {
+        self.refresh().changed
+    }
+
+    fn in_force(&self) -> Vec<String> {
+        self.manifests.desired().keys().map(|id| id.offer().to_owned()).collect()
+    }
+
+    fn file_of(&self, offer: &str) -> PathBuf {
+        let file = self.manifests.desired()[&id(offer)].file.clone();
+        file.strip_prefix(self.path("")).unwrap().to_owned()
+    }
+
+    fn problems(&self) -> Vec<String> {
+        self.manifests.problems().iter().map(|problem| problem.what.clone()).collect()
+    }
+
+    /// What is told is what `golive validate` tells.
+    fn validates(&self) {
+        let told: Vec<Diagnostic> = self.manifests.problems().to_vec();
+        match manifest::load(&self.manifests.roots) {
+            Ok(set) => {
+                assert_eq!(told, []);
+                assert_eq!(set.offers, *self.manifests.desired());
+            }
+            Err(problems) => assert_eq!(told, problems.into_iter().collect::<Vec<_>>()),
+        }
+    }
+}
+
+#[test]
+fn only_what_changed_is_read_and_told() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("deep/b.yaml", &offer("b", ""))]);
+    let first = place.refresh();
+    assert_eq!((first.changed, first.read, place.manifests.files()), (ids(&["a", "b"]), 2, 2));
+    let top = place.path("").canonicalize().unwrap();
+    assert_eq!(first.folders, [top.clone(), top.join("deep")].into());
+    place.validates();
+
+    let second = place.refresh();
+    assert_eq!(second, Refreshed { folders: first.folders, ..Refreshed::default() });
+
+    let before = place.manifests.desired();
+    place.put("deep/b.yaml", &offer("b", "version: 3\n"));
+    place.put("note.txt", "nothing to golive");
+    let third = place.refresh();
+    assert_eq!((third.changed, third.read), (ids(&["b"]), 1));
+    assert_eq!(place.manifests.desired()[&id("b")].manifest.version.unwrap().0, 3);
+    assert_eq!(before[&id("b")].manifest.version, None);
+
+    // A file that is written anew, or in other words, says the same.
+    place.put("deep/b.yaml", &offer("b", "version: 3 # as before\n"));
+    let fourth = place.refresh();
+    assert_eq!((fourth.changed, fourth.read), (ids(&[]), 1));
+    place.validates();
+}
+
+#[test]
+fn a_suspect_is_read_though_it_looks_the_same() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    place.refresh();
+    let real = place.path("").canonicalize().unwrap();
+    let suspects = [real.join("../offers/a.yaml"), real.join("gone.yaml")].into();
+    assert_eq!(place.manifests.refresh(&suspects).read, 1);
+    assert_eq!(place.refresh().read, 0);
+}
+
+#[test]
+fn a_file_that_is_gone_takes_its_offers_along_a_renamed_one_does_not() {
+    let two = format!("{}---\n{}", offer("a", ""), offer("b", ""));
+    let mut place = Place::new(&[("two.yaml", &two), ("c.yaml", &offer("c", ""))]);
+    place.refresh();
+    RealDisk.rename(&place.path("two.yaml"), &place.path("other.yaml")).unwrap();
+    assert_eq!(place.changed(), ids(&["a", "b"]));
+    assert_eq!(place.file_of("a"), Path::new("other.yaml"));
+    remove_file(place.path("other.yaml")).unwrap();
+    assert_eq!(place.changed(), ids(&["a", "b"]));
+    assert_eq!(place.in_force(), ["c"]);
+    assert!(place.manifests.is_gone(&id("a"), &place.path("../offers/other.yaml")));
+    assert!(!place.manifests.is_gone(&id("c"), &place.path("c.yaml")));
+    place.validates();
+}
+
+#[test]
+fn a_broken_file_keeps_its_last_good_version_and_stops_no_other() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    place.refresh();
+    let good = place.manifests.desired()[&id("a")].clone();
+
+    // One of two documents is whole: the last good version counts as a whole all the same.
+    let broken = format!("{}---\n{}", offer("new", ""), offer("a", "stat: live\n"));
+    place.put("a.yaml", &broken);
+    place.put("b.yaml", &offer("b", "version: 2\n"));
+    let refreshed = place.refresh();
+    assert_eq!(refreshed.changed, ids(&["b"]));
+    assert_eq!(refreshed.news, *place.manifests.problems());
+    assert_eq!(place.problems(), ["unknown field \"stat\""]);
+    assert_eq!(place.manifests.desired()[&id("a")], good);
+    assert!(!place.manifests.is_gone(&id("old"), &place.path("a.yaml")));
+    place.validates();
+
+    // It is told once, also where it moves.
+    assert_eq!(place.refresh(), Refreshed { folders: refreshed.folders, ..Refreshed::default() });
+    place.put("a.yaml", &format!("# a line more\n{broken}"));
+    let moved = place.refresh();
+    assert_eq!((moved.news, moved.mended, moved.read), (vec![], vec![], 1));
+    place.put("a.yaml", "a: [");
+    let other = place.refresh();
+    assert_eq!((other.news.len(), other.mended), (1, vec![]));
+    assert_eq!(place.manifests.desired()[&id("a")], good);
+
+    place.put("a.yaml", &offer("a", "version: 1\n"));
+    let mended = place.refresh();
+    assert_eq!(mended.changed, ids(&["a"]));
+    assert_eq!((mended.news, mended.mended), (vec![], vec![place.path("a.yaml")]));
+    place.validates();
+}
+
+#[test]
+fn of_a_file_that_is_broken_from_the_start_the_whole_documents_count() {
+    let text = format!("{}---\n{}", offer("a", ""), offer("b", "state: dead\n"));
+    let mut place =
+        Place::new(&[("ab.yaml", &text), ("c.yaml", &offer("c", "after: [contoso/b]\n"))]);
+    let refreshed = place.refresh();
+    assert_eq!(refreshed.changed, ids(&["a", "c"]));
+    assert!(!refreshed.news.is_empty());
+    // Neither what it is recorded for nor where it may have moved to is a reason to forget it.
+    assert!(!place.manifests.is_gone(&id("b"), &place.path("ab.yaml")));
+    assert!(!place.manifests.is_gone(&id("b"), &place.path("no-more.yaml")));
+    assert!(!place.manifests.is_gone(&id("x"), &place.path("ab.yaml")));
+    assert!(place.manifests.is_gone(&id("x"), &place.path("no-more.yaml")));
+    place.validates();
+    place.put("ab.yaml", &text.replace("state: dead\n", ""));
+    assert_eq!(place.changed(), ids(&["b"]));
+    assert!(place.manifests.is_gone(&id("x"), &place.path("ab.yaml")));
+    place.validates();
+}
+
+#[test]
+fn of_two_files_the_one_that_had_the_offer_keeps_it() {
+    let mut place = Place::new(&[("m.yaml", &offer("a", "version: 1\n"))]);
+    place.refresh();
+    place.put("b.yaml", &offer("a", "version: 2\n"));
+    place.put("z.yaml", &offer("a", "version: 3\n"));
+    let refreshed = place.refresh();
+    assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&[]), 2));
+    assert_eq!(place.file_of("a"), Path::new("m.yaml"));
+    place.validates();
+    // Also while it is broken.
+    place.put("m.yaml", &offer("a", "version: one\n"));
+    assert_eq!(place.changed(), ids(&[]));
+    place.validates();
+    remove_file(place.path("m.yaml")).unwrap();
+    assert_eq!(place.changed(), ids(&["a"]));
+    assert_eq!(place.file_of("a"), Path::new("b.yaml"));
+    remove_file(place.path("z.yaml")).unwrap();
+    let mended = place.refresh();
+    assert_eq!((mended.changed, mended.mended), (ids(&[]), vec![place.path("z.yaml")]));
+    place.validates();
+}
+
+#[test]
+fn at_the_start_the_first_of_two_by_path_counts_and_what_is_in_force_stays() {
+    let one = offer("a", "version: 1\n");
+    let two = offer("a", "version: 2\n");
+    let mut place = Place::new(&[("b.yaml", &one), ("a/z.yaml", &two)]);
+    place.refresh();
+    assert_eq!(place.file_of("a"), Path::new("a/z.yaml"));
+    place.put("a/z.yaml", &format!("{}---\n{two}", offer("a", "version: 3\n")));
+    assert_eq!(place.changed(), ids(&[]));
+    assert_eq!(place.manifests.desired()[&id("a")].manifest.version.unwrap().0, 2);
+    place.validates();
+}
+
+#[test]
+fn unknown_offers_and_cycles_are_told_and_stay_in_force() {
+    let mut place = Place::new(&[
+        ("a.yaml", &offer("a", "after: [contoso/b]\n")),
+        ("b.yaml", &offer("b", "after: [contoso/a]\n")),
+        ("c.yaml", &offer("c", "after: [contoso/nobody]\n")),
+    ]);
+    let refreshed = place.refresh();
+    assert_eq!((refreshed.news.len(), refreshed.changed), (2, ids(&["a", "b", "c"])));
+    place.validates();
+    place.put("nobody.yaml", &offer("nobody", ""));
+    let refreshed = place.refresh();
+    assert_eq!((refreshed.read, refreshed.mended), (1, vec![place.path("c.yaml")]));
+    place.validates();
+}
+
+#[test]
+fn a_root_that_vanishes_or_is_empty_is_no_order_to_forget() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("deep/b.yaml", &offer("b", ""))]);
+    place.refresh();
+    let away = place.folder.path().join("away");
+    RealDisk.rename(&place.path(""), &away).unwrap();
+    for empty in [false, true] {
+        let refreshed = place.refresh();
+        assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&[]), 1), "{empty}");
+        assert_eq!(place.in_force(), ["a", "b"]);
+        assert!(!place.manifests.is_gone(&id("x"), &place.path("x.yaml")));
+        place.validates();
+        create_dir_all(place.path("deep")).unwrap();
+    }
+    // One file is back, and new; the other still can't be told from one that is not mounted.
+    std::fs::remove_dir(place.path("deep")).unwrap();
+    std::fs::remove_dir(place.path("")).unwrap();
+    RealDisk.rename(&away, &place.path("")).unwrap();
+    let refreshed = place.refresh();
+    assert_eq!(refreshed.changed, ids(&[]));
+    assert_eq!(refreshed.mended, [place.path("")]);
+    remove_dir_all(place.path("deep")).unwrap();
+    assert_eq!(place.changed(), ids(&["b"]));
+    place.validates();
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn one_part_that_can_t_be_looked_at_keeps_all_that_was_in_force() {
+        let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+        place.refresh();
+        remove_file(place.path("a.yaml")).unwrap();
+        symlink("nowhere", place.path("c.yaml")).unwrap();
+        place.put("b.yaml", &offer("b", "version: 2\n"));
+        let refreshed = place.refresh();
+        assert_eq!((refreshed.changed, refreshed.read), (ids(&["b"]), 1));
+        assert_eq!((place.in_force(), place.manifests.files()), (vec!["a".into(), "b".into()], 2));
+        assert!(!place.manifests.is_gone(&id("x"), &place.path("b.yaml")));
+        place.validates();
+        remove_file(place.path("c.yaml")).unwrap();
+        assert_eq!(place.changed(), ids(&["a"]));
+        assert!(place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+    }
+
+    #[test]
+    fn files_behind_links_are_suspected_by_their_real_path() {
+        let mut place = Place::new(&[("b.yaml", &offer("b", ""))]);
+        let top = place.folder.path().canonicalize().unwrap();
+        put(&top.join("elsewhere/a.yaml"), &offer("a", ""));
+        put(&top.join("elsewhere/c.text"), &offer("c", ""));
+        symlink("elsewhere", top.join("current")).unwrap();
+        symlink("../current/a.yaml", place.path("a.yaml")).unwrap();
+        symlink("../elsewhere/c.text", place.path("c.yaml")).unwrap();
+        let refreshed = place.refresh();
+        let wanted =
+            ["offers", "elsewhere", "current"].map(|name| top.join(name)).into_iter().collect();
+        // All that comes and goes in the folder is seen, but not what changes in a text.
+        let named = BTreeSet::from([top.join("elsewhere/c.text")]);
+        assert_eq!(refreshed.folders, &wanted | &named);
+        for suspect in ["elsewhere/a.yaml", "elsewhere/c.text", "offers/a.yaml"] {
+            let suspects = [top.join(suspect)].into();
+            assert_eq!(place.manifests.refresh(&suspects).read, 1, "{suspect}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_read_is_tried_again() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+        place.refresh();
+        let path = place.path("a.yaml");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+        let closed = place.refresh();
+        assert_eq!((closed.changed, closed.read), (ids(&[]), 1));
+        // Root may read everything.
+        let as_root = closed.news.is_empty();
+        assert_eq!(place.refresh().read, usize::from(!as_root));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let open = place.refresh();
+        assert_eq!((open.changed, open.read), (ids(&[]), 1));
+        assert_eq!(open.mended.len(), usize::from(!as_root));
+    }
+}
