@@ -105,30 +105,70 @@ async fn an_old_git_is_refused() {
     assert_eq!(error, "\"git version 2.30.2\" is too old; install git 2.31 or later");
 }
 
-/// Answers every request with 401 or, where it has credentials, with 403; tells what it was asked.
+/// Reads a request's head, answers it, and returns it.
+async fn answer(listener: &TcpListener, answer: impl Fn(&str) -> String) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
+    while !request.windows(4).any(|it| it == b"\r\n\r\n") {
+        let count = stream.read(&mut buffer).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        request.extend_from_slice(&buffer[..count]);
+    }
+    let request = String::from_utf8(request).unwrap();
+    let head =
+        format!("HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", answer(&request));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    request
+}
+
+fn has_login(request: &str) -> bool {
+    request.to_ascii_lowercase().contains("authorization:")
+}
+
+/// Answers every request with 401 or, where it has a login, with 403; tells what it was asked.
 async fn server(listener: TcpListener, asked: tokio::sync::mpsc::UnboundedSender<String>) {
     loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let (mut request, mut buffer) = (Vec::new(), [0; 1024]);
-        while !request.windows(4).any(|it| it == b"\r\n\r\n") {
-            let count = stream.read(&mut buffer).await.unwrap();
-            if count == 0 {
-                break;
+        let request = answer(&listener, |request| {
+            if has_login(request) {
+                "403 Forbidden".to_owned()
+            } else {
+                "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"".to_owned()
             }
-            request.extend_from_slice(&buffer[..count]);
-        }
-        let request = String::from_utf8(request).unwrap();
-        let has_login = request.to_ascii_lowercase().contains("authorization:");
-        asked.send(request).unwrap();
-        let (status, more) = if has_login {
-            ("403 Forbidden", "")
-        } else {
-            ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n")
-        };
-        let answer =
-            format!("HTTP/1.1 {status}\r\n{more}Content-Length: 0\r\nConnection: close\r\n\r\n");
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        asked.send(request.await).unwrap();
     }
+}
+
+/// A server that sends golive elsewhere does not send its login there.
+#[tokio::test]
+async fn a_login_in_the_url_is_for_one_origin() {
+    let Some(mut place) = git_or_skip() else { return };
+    let here = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let [at_first, then] = [&here, &there].map(|it| it.local_addr().unwrap());
+    let (asked, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let first = tokio::spawn(async move {
+        loop {
+            let to = format!("http://{then}/a.git/info/refs?service=git-upload-pack");
+            answer(&here, |_| format!("302 Found\r\nLocation: {to}")).await;
+        }
+    });
+    let second = tokio::spawn(server(there, asked));
+    place.url = Some(format!("http://me:s3cr3t@{at_first}/a.git"));
+    let mut source = place.source().await;
+    place.until_problem(&mut source, "cannot fetch from").await;
+    assert!(!place.problem().unwrap().contains("s3cr3t"));
+    drop(source);
+    let mut count = 0;
+    while let Ok(request) = requests.try_recv() {
+        assert!(!has_login(&request), "{request}");
+        count += 1;
+    }
+    assert!(count > 0);
+    first.abort();
+    second.abort();
 }
 
 /// The login of a URL is what the server gets, whatever the user's helpers say; and nobody else.
