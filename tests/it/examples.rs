@@ -11,6 +11,25 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
+/// The metrics that golive has.
+const METRICS: [&str; 15] = [
+    "golive_build_info",
+    "golive_errors_total",
+    "golive_last_resync_timestamp_seconds",
+    "golive_manifest_files",
+    "golive_manifest_problems",
+    "golive_manifests_in_force",
+    "golive_offers",
+    "golive_operations_running",
+    "golive_polls_total",
+    "golive_ready",
+    "golive_request_duration_seconds_bucket",
+    "golive_requests_total",
+    "golive_source_up",
+    "golive_start_time_seconds",
+    "golive_triggers_total",
+];
+
 /// A place with a copy of the example, so that nothing is left in the repository.
 fn example(name: &str) -> Place {
     let mut place = Place::new();
@@ -113,7 +132,10 @@ fn every_example_has_a_test_and_fits_the_schema() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["launch-train", "monorepo", "quickstart"]);
+    assert_eq!(
+        names,
+        ["container", "launch-train", "monorepo", "prometheus", "quickstart", "systemd"]
+    );
     for name in names {
         for (file, bytes) in example(&name).files() {
             for document in serde_yaml::Deserializer::from_slice(&bytes) {
@@ -124,4 +146,57 @@ fn every_example_has_a_test_and_fits_the_schema() {
             }
         }
     }
+}
+
+/// What is no manifest has a name that golive passes over.
+#[test]
+fn all_examples_together_are_manifests_and_nothing_else() {
+    let place = example("");
+    place.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
+}
+
+#[test]
+fn alerts_are_about_metrics_and_phases_that_there_are() {
+    let rules = std::fs::read_to_string(folder().join("prometheus/golive.rules")).unwrap();
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let names: Vec<_> = rules.split(word).filter(|it| it.starts_with("golive_")).collect();
+    assert!(names.len() > 10);
+    for name in names {
+        assert!(METRICS.contains(&name), "{name}");
+    }
+    let phases: Vec<_> = rules.split("phase=\"").skip(1).map(|it| it.split('"').next()).collect();
+    assert_eq!(phases, [Some("Failed"), Some("Blocked")]);
+    for phase in phases {
+        serde_json::from_value::<golive::status::Phase>(phase.into()).unwrap();
+    }
+
+    // Each alert is in the table of its README, and has a text for the person who is woken by it.
+    let rules: serde_json::Value = serde_yaml::from_str(&rules).unwrap();
+    let readme = std::fs::read_to_string(folder().join("prometheus/README.md")).unwrap();
+    for rule in rules["groups"][0]["rules"].as_array().unwrap() {
+        assert!(readme.contains(&format!("| `{}` |", text(&rule["alert"]))), "{rule}");
+        assert!(!text(&rule["annotations"]["summary"]).is_empty(), "{rule}");
+        assert!(!text(&rule["annotations"]["description"]).is_empty(), "{rule}");
+    }
+}
+
+/// The manifests that Kubernetes mounts are some, too.
+#[test]
+fn what_kubernetes_is_given_is_yaml_with_a_manifest_in_it() {
+    let path = folder().join("container/kubernetes.yaml.example");
+    let bytes = std::fs::read(path).unwrap();
+    let read = |document| serde::Deserialize::deserialize(document).unwrap();
+    let objects: Vec<serde_json::Value> =
+        serde_yaml::Deserializer::from_slice(&bytes).map(read).collect();
+    let of_kind = |kind: &str| objects.iter().find(|it| it["kind"] == kind).unwrap();
+    let place = Place::new();
+    for (name, manifest) in of_kind("ConfigMap")["data"].as_object().unwrap() {
+        place.write(name, text(manifest));
+    }
+    place.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n");
+    let spec = &of_kind("Deployment")["spec"];
+    assert_eq!((&spec["replicas"], &spec["strategy"]["type"]), (&1.into(), &"Recreate".into()));
+    let container = &spec["template"]["spec"]["containers"][0];
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
 }
