@@ -29,7 +29,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     endpoints.iter().find(is_set)?;
     // The exporter sends from a thread of its own, so that its client blocks.
     crate::marketplace::portal::install_crypto();

@@ -154,12 +154,13 @@ impl Daemon {
                 () = self.parts.stop.cancelled() => break,
                 // Who asked may have given up.
                 Some(ping) = self.parts.pings.recv() => drop(ping.send(())),
-                Some(ended) = self.tasks.join_next() => self.take_in(unharmed(ended)),
                 Some(()) = self.parts.hangups.recv(), if self.has_read => {
                     tracing::info!("asked to reconcile now");
                     self.resync();
                 }
+                // Before the tasks, however many of them end: changes come in bunches, and seldom.
                 changed = self.parts.source.changed() => self.read(changed),
+                Some(ended) = self.tasks.join_next() => self.take_in(unharmed(ended)),
                 () = reached(wake) => {}
             }
         }

@@ -279,3 +279,54 @@ async fn what_failed_is_tried_again_when_its_manifest_changes() {
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
     service.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() {
+    let lab = Lab::new(
+        "offers: {contoso/a: {status: Succeeded}, contoso/b: {status: Succeeded}, fabrikam/c: {status: Succeeded},
+          fabrikam/d: {status: Succeeded}, tailspin/e: {status: Succeeded}}",
+    );
+    for (offer, after) in [
+        ("contoso/a", ""),
+        ("contoso/b", "after: [contoso/a]"),
+        ("fabrikam/c", "after: [contoso/b]"),
+        ("fabrikam/d", ""),
+        ("tailspin/e", ""),
+    ] {
+        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
+    }
+    let service = lab.watch();
+    moment().await;
+    let lists = |requests: &[String], publisher: &str| {
+        let list = format!("GET /api/publishers/{publisher}/offers");
+        requests.iter().filter(|line| **line == list).count()
+    };
+    let mut requests = Requests::since_now(&lab);
+    for _ in 0..3 {
+        service.hang_up().await;
+        moment().await;
+        let asked = requests.take(&lab);
+        for publisher in ["contoso", "fabrikam", "tailspin"] {
+            assert_eq!(lists(&asked, publisher), 1, "{publisher}: {asked:?}");
+        }
+        assert_eq!(asked.len(), 3, "{asked:?}");
+    }
+    assert!(service.board.service().last_resync.is_some());
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
+    let names: Vec<_> = (0..50).map(|number| format!("contoso/vm-{number}")).collect();
+    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
+    let manifests: Vec<_> = names.iter().map(|name| live(name, "suspend: true")).collect();
+    lab.manifest("all.yaml", &manifests.join("---\n"));
+    lab.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
+    let service = lab.watch();
+    after(MINUTE * 60).await;
+    let asked = lab.requests().len();
+    // Five tries each time, and at most a dozen resyncs and as many pauses of minutes.
+    assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
+    service.stop().await;
+}
