@@ -62,7 +62,7 @@ pub fn folder_of(path: &Path) -> &Path {
 
 /// A hidden name beside the file. The holder of the lock is the only writer, so that one name is
 /// enough, and what a crash leaves is overwritten by the next write.
-fn temporary_path(path: &Path) -> PathBuf {
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");

@@ -36,6 +36,7 @@ mod validate;
 mod way;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
+pub(crate) use find::is_seen;
 pub use find::{Found, find};
 pub(crate) use load::load_files;
 pub use load::{FileManifests, Loaded, MAX_FILE_BYTES, load, load_file};
@@ -43,3 +44,4 @@ pub use offer::{DesiredState, Manifest};
 pub use schema::manifest_schema;
 pub use tree::MAX_DEPTH;
 pub use validate::{ManifestSet, assemble, check};
+pub(crate) use way::Way;

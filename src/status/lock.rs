@@ -86,7 +86,8 @@ fn read_holder(file: &mut dyn LockFile) -> String {
         .unwrap_or_else(|| "a process that did not say which".to_owned())
 }
 
-fn lock_path(status_path: &Path) -> PathBuf {
+/// The lock of a status file.
+pub(crate) fn lock_path(status_path: &Path) -> PathBuf {
     let mut name = status_path.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)

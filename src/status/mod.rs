@@ -7,6 +7,7 @@ mod schema;
 mod steps;
 mod store;
 
+pub(crate) use lock::lock_path;
 pub use lock::{LockError, StatusLock};
 pub use phase::{Phase, Reason};
 pub use record::{

@@ -16,6 +16,7 @@
 
 mod board;
 mod daemon;
+mod folder;
 mod git;
 mod links;
 mod manifests;
@@ -27,6 +28,7 @@ mod tries;
 
 pub use board::{Board, Ping, Service, Update};
 pub use daemon::{Daemon, Heartbeat, Herald, Parts};
+pub use folder::FolderSource;
 pub use git::{GitError, GitSettings, GitSource};
 pub use manifests::{Manifests, Refreshed};
 pub use source::{Changed, Source};
