@@ -30,6 +30,7 @@ Examples:
   golive validate offers/                     check manifests, no network
   golive plan offers/                         what would be done, and why
   golive apply offers/ --wait=30m             do it, and follow it for half an hour
+  golive watch offers/ --listen 9464          do it all the time, with a page to look at
   golive apply examples/quickstart --emulator --wait
                                               try it all without an account
 
@@ -56,6 +57,8 @@ pub enum Command {
     Plan(Plan),
     /// Bring the offers where the manifests want them: one reconcile.
     Apply(Apply),
+    /// Bring the offers where the manifests want them, all the time: a service.
+    Watch(Watch),
     /// Show what golive last knew.
     Status(Status),
     /// Print a JSON Schema.
@@ -244,6 +247,45 @@ pub struct Apply {
     pub output: Output,
 }
 
+/// `golive watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Files and folders of manifests
+    #[arg(value_name = "PATH", default_value = ".", conflicts_with = "git")]
+    pub paths: Vec<PathBuf>,
+    /// How often every publisher is listed, though nothing seems to have changed; ten percent more
+    /// or less
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_RESYNC", hide_env_values = true)]
+    #[arg(default_value = "5m", help_heading = "Timing", value_parser = resync)]
+    pub resync: Duration,
+    /// How long files must be left alone before they are read
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_DEBOUNCE", hide_env_values = true)]
+    #[arg(default_value = "100ms", help_heading = "Timing", value_parser = duration)]
+    pub debounce: Duration,
+    /// Serve a page, /metrics, /healthz and /readyz there: ADDRESS:PORT, or a port of this machine
+    /// alone
+    #[arg(long, value_name = "ADDR", env = "GOLIVE_LISTEN", hide_env_values = true)]
+    #[arg(help_heading = "Page", value_parser = listen)]
+    pub listen: Option<SocketAddr>,
+    /// A name under which the page may be asked for, beside addresses; may be given more than once
+    #[arg(long, value_name = "NAME", help_heading = "Page", requires = "listen")]
+    pub allow_host: Vec<String>,
+    /// Follow a branch of this repository, instead of files of this machine
+    #[arg(long, value_name = "URL", env = "GOLIVE_GIT", hide_env_values = true)]
+    #[arg(help_heading = "Repository")]
+    pub git: Option<String>,
+    /// The branch [default: the one that the repository names as its own]
+    #[arg(long, value_name = "NAME", help_heading = "Repository", requires = "git")]
+    pub branch: Option<String>,
+    /// How often the repository is asked for new commits
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = "Repository")]
+    #[arg(value_parser = resync)]
+    pub git_poll: Duration,
+    /// The folder of the repository where the manifests are
+    #[arg(long, value_name = "DIR", help_heading = "Repository", requires = "git")]
+    pub dir: Option<PathBuf>,
+}
+
 /// `golive status`
 #[derive(Debug, Args)]
 pub struct Status {
@@ -341,6 +383,25 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// An interval at which a marketplace or a repository is asked: not so short that it is a burden.
+fn resync(text: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed < Duration::from_secs(1) {
+        Err(format!("{text:?} is too short; give at least 1s"))
+    } else {
+        Ok(parsed)
+    }
+}
+
+/// An address to listen on; a port alone is one of this machine.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text).parse().ok();
+    let local = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+    local.or_else(|| text.parse().ok()).ok_or_else(|| {
+        format!("{text:?} is no address to listen on; write 127.0.0.1:9464, [::1]:9464 or 9464")
+    })
+}
+
 fn concurrency(text: &str) -> Result<usize, String> {
     let parsed: Option<usize> = text.parse().ok();
     parsed
@@ -375,6 +436,17 @@ mod tests {
         }
         assert_eq!(duration("8760h"), Ok(MAX_DURATION));
         assert!(duration("8760h1s").unwrap_err().contains("at most 8760h"));
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for local in ["9464", ":9464", "127.0.0.1:9464"] {
+            assert_eq!(listen(local).unwrap().to_string(), "127.0.0.1:9464");
+        }
+        assert_eq!(listen("[::]:0").unwrap().to_string(), "[::]:0");
+        for wrong in ["", "localhost:1", "1.2.3.4", "99999"] {
+            assert!(listen(wrong).unwrap_err().contains("127.0.0.1:9464"), "{wrong}");
+        }
     }
 
     #[test]

@@ -15,10 +15,10 @@ use crate::report::{Outcome, Reporter, apply_json, apply_text};
 use crate::status::{self, StatusLock, StatusStore};
 
 /// How often one trigger is sent in one run, where answers get lost.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 
 /// How often an offer in doubt is looked at in one run.
-const LOOKS: u32 = 12;
+pub(super) const LOOKS: u32 = 12;
 
 pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let mut setting = Setting::new(&args.paths, globals)?;

@@ -12,6 +12,7 @@ mod setting;
 mod signal;
 mod status;
 mod validate;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -63,6 +64,7 @@ fn run(cli: &Cli) -> Result<u8, CommandError> {
         Command::Validate(args) => validate::run(args),
         Command::Plan(args) => plan::run(args, globals),
         Command::Apply(args) => apply::run(args, globals),
+        Command::Watch(args) => watch::run(args, globals),
         Command::Status(args) => status::run(args, globals),
         Command::Schema(args) => schema::run(args),
         Command::Emulator(args) => emulator::run(args, globals),

@@ -1,5 +1,6 @@
 //! Stopping on request.
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::CommandError;
@@ -18,6 +19,28 @@ pub(super) fn stop_on_signal() -> Result<CancellationToken, CommandError> {
         std::process::exit(130);
     });
     Ok(stop)
+}
+
+/// Hears of each SIGHUP; several that come at once are one.
+#[cfg(unix)]
+pub(super) fn hangups() -> Result<mpsc::Receiver<()>, CommandError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut signals = signal(SignalKind::hangup())
+        .map_err(|error| CommandError::because("cannot listen for signals", error))?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            // One that is not heard of yet stands for this one, too.
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(receiver)
+}
+
+/// Where there is no such signal, there is none to hear of.
+#[cfg(not(unix))]
+pub(super) fn hangups() -> Result<mpsc::Receiver<()>, CommandError> {
+    Ok(mpsc::channel(1).1)
 }
 
 #[cfg(unix)]

@@ -36,12 +36,16 @@ mod failed;
 mod hostile;
 mod kill;
 mod lost;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod plan;
 mod protocol;
 mod requests;
 mod schema;
 mod secrets;
 mod serve;
+#[cfg(unix)]
+mod service;
 #[cfg(unix)]
 mod signals;
 mod simulation;

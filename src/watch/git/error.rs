@@ -101,6 +101,12 @@ pub enum GitError {
 }
 
 impl GitError {
+    /// Whether it is the command line that must be mended.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Branch(_) | Self::Dir(_))
+    }
+
     /// An error of the file system.
     pub(super) fn files(
         what: &'static str,

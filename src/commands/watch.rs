@@ -1,0 +1,207 @@
+//! `golive watch`
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::apply::{ATTEMPTS, LOOKS};
+use super::setting::{Ground, Memory, Setting, named, runtime};
+use super::{CommandError, OK, output, signal};
+use crate::cli::{Globals, Watch};
+use crate::disk::RealDisk;
+use crate::operation::Patience;
+use crate::reconcile::{Reconciler, Settings, Surroundings};
+use crate::report::{All, Lines, Reporter};
+use crate::serve::{self, Metrics, Serving};
+use crate::status::{self, StatusLock, StatusStore};
+use crate::watch::{
+    Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests,
+    Parts, Source, systemd,
+};
+
+pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
+    let first = match &args.git {
+        Some(_) => Path::new("."),
+        None => args.paths.first().map_or(Path::new("."), PathBuf::as_path),
+    };
+    let ground = Ground::new(first, globals)?;
+    output::log_lines(globals, &ground.clock);
+    runtime()?.block_on(watch(args, globals, &ground))?;
+    Ok(OK)
+}
+
+async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), CommandError> {
+    let lock = StatusLock::acquire(
+        &RealDisk,
+        &ground.status_path,
+        globals.lock_timeout,
+        "golive watch",
+        &*ground.clock,
+    );
+    let _lock = lock.await.map_err(CommandError::failed)?;
+    status::refuse_unfit(&ground.status_path).map_err(CommandError::failed)?;
+    let (path, clock) = (ground.status_path.clone(), Arc::clone(&ground.clock));
+    let store = StatusStore::open(path, Arc::new(RealDisk), clock).map_err(CommandError::failed)?;
+    let store = Arc::new(store);
+    let stop = signal::stop_on_signal()?;
+    let (board, pings) = Board::new();
+    let metrics = Arc::new(Metrics::new());
+    let (source, roots) = source(args, ground, &board).await?;
+    let (reconciler, herald) =
+        reconciler(globals, ground, &store, (&board, &metrics), stop.clone())?;
+    let page = match args.listen {
+        None => None,
+        Some(address) => {
+            let serving = Serving {
+                board: Arc::clone(&board),
+                store: Arc::clone(&store),
+                metrics,
+                clock: Arc::clone(&ground.clock),
+                hosts: args.allow_host.clone(),
+            };
+            Some(serve_page(address, serving, stop.clone()).await?)
+        }
+    };
+    let started_at = ground.clock.now();
+    board.update(|service| service.started_at = Some(started_at));
+    let daemon = Daemon::new(Parts {
+        reconciler: Arc::new(reconciler),
+        store,
+        clock: Arc::clone(&ground.clock),
+        random: fastrand::Rng::new(),
+        board: Arc::clone(&board),
+        pings,
+        source,
+        manifests: Manifests::new(roots),
+        hangups: signal::hangups()?,
+        stop: stop.clone(),
+        herald,
+        heartbeat: systemd::watchdog_interval()
+            .map(|every| Heartbeat { every, beat: Box::new(systemd::alive) }),
+        resync: args.resync,
+    });
+    let told = tokio::spawn(tell_supervisor(board, stop.clone()));
+    let result = daemon.run().await;
+    stop.cancel();
+    if let Some(page) = page {
+        // It ends by itself within moments, whatever its readers do.
+        drop(page.await);
+    }
+    drop(told.await);
+    result.map_err(CommandError::failed)
+}
+
+/// Tells systemd once every offer was seen, and when the service stops.
+async fn tell_supervisor(board: Arc<Board>, stop: CancellationToken) {
+    let mut updates = board.subscribe();
+    while !board.service().ready {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            // Whatever it was, the board says how things stand.
+            _ = updates.recv() => {}
+        }
+    }
+    if !stop.is_cancelled() {
+        systemd::ready();
+        stop.cancelled().await;
+    }
+    systemd::stopping();
+}
+
+/// Where the manifests come from, and the folders to read.
+async fn source(
+    args: &Watch,
+    ground: &Ground,
+    board: &Arc<Board>,
+) -> Result<(Box<dyn Source>, Vec<PathBuf>), CommandError> {
+    let Some(url) = &args.git else {
+        let names: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
+        let place = names.join(", ");
+        tracing::info!(status = %ground.status_path.display(), "watching {place}");
+        board.update(|service| service.place = place);
+        let (roots, status) = (args.paths.clone(), &ground.status_path);
+        let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(board));
+        return Ok((Box::new(source), roots));
+    };
+    let settings = GitSettings {
+        url: url.clone(),
+        branch: args.branch.clone(),
+        dir: args.dir.clone().unwrap_or_default(),
+        folder: ground.status_path.with_extension("git"),
+        poll: args.git_poll,
+    };
+    let source = GitSource::open(settings, Arc::clone(board), fastrand::Rng::new());
+    let source = source.await.map_err(|error| {
+        if error.is_usage() {
+            CommandError::Usage(error.to_string())
+        } else {
+            CommandError::failed(error)
+        }
+    })?;
+    let (roots, place) = (source.roots(), source.place());
+    tracing::info!(status = %ground.status_path.display(), "following {place}");
+    board.update(|service| service.place = place);
+    Ok((Box::new(source), roots))
+}
+
+/// What looks, sends and polls, and who must hear of manifests first.
+fn reconciler(
+    globals: &Globals,
+    ground: &Ground,
+    store: &Arc<StatusStore>,
+    (board, metrics): (&Arc<Board>, &Arc<Metrics>),
+    stop: CancellationToken,
+) -> Result<(Reconciler, Box<Herald>), CommandError> {
+    let mut connection = ground.connect(globals, Memory::Kept)?;
+    let emulator = connection.emulator.take();
+    connection.transport = metrics.transport(connection.transport);
+    let reporters: Vec<Arc<dyn Reporter>> =
+        vec![Arc::new(Lines), Arc::clone(board) as _, Arc::clone(metrics) as _];
+    let surroundings = Surroundings {
+        // Reads wait as long as the marketplace asks: there is no run that must end.
+        marketplace: ground.client(globals, connection, Duration::MAX),
+        store: Arc::clone(store),
+        clock: Arc::clone(&ground.clock),
+        random: fastrand::Rng::new(),
+        reporter: Arc::new(All(reporters)),
+        stop,
+    };
+    let patience = Patience {
+        settle: globals.settle,
+        attempts: ATTEMPTS,
+        looks: LOOKS,
+        // What is put off is looked at anew then: by that time the manifest may be another one.
+        pause: Duration::ZERO,
+        left: Duration::MAX,
+    };
+    let intervals = Setting::intervals(globals);
+    let settings = Settings { concurrency: globals.concurrency, intervals, patience };
+    let herald: Box<Herald> = Box::new(move |desired| {
+        if let Some(emulator) = &emulator {
+            emulator.add_missing(named(desired));
+        }
+    });
+    Ok((Reconciler::new(surroundings, settings), herald))
+}
+
+/// Listens at once, so that an address that can't be had is an error now; serves until the stop.
+async fn serve_page(
+    address: SocketAddr,
+    serving: Serving,
+    stop: CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, CommandError> {
+    let cannot = |error| CommandError::because(format!("cannot listen on {address}"), error);
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    tracing::info!(%address, "the page is at http://{address}/");
+    Ok(tokio::spawn(async move {
+        let stopped = async move { stop.cancelled().await };
+        if let Err(error) = serve::serve(serving, listener, stopped).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the page is served no more");
+        }
+    }))
+}

@@ -1,0 +1,269 @@
+//! The real service: a process that watches real files, is signaled and killed, and answers on a
+//! socket.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use golive::emulator::Hand;
+use golive::status::Phase;
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+use crate::place::{Place, STATUS, TOKEN, live};
+
+/// A service at work, and what it says.
+struct Service {
+    child: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts it; the log is in JSON.
+    fn start(place: &Place, line: &str) -> Self {
+        let mut child = place.start(&format!("watch --log-format json {line}"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (stderr, told) = (child.stderr.take().unwrap(), Arc::clone(&lines));
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                assert!(!line.contains(TOKEN), "the token shows: {line}");
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                told.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines, reader: Some(reader) }
+    }
+
+    /// The same, once every offer was seen.
+    #[track_caller]
+    fn ready(place: &Place, line: &str) -> Self {
+        let service = Self::start(place, line);
+        service.until_said("the service is ready");
+        service
+    }
+
+    fn said(&self) -> Vec<Value> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    fn find(&self, text: &str) -> Option<Value> {
+        self.said().into_iter().find(|line| line.to_string().contains(text))
+    }
+
+    /// Waits until it says something, for at most ten seconds.
+    #[track_caller]
+    fn until_said(&self, text: &str) -> Value {
+        for _ in 0..2000 {
+            if let Some(line) = self.find(text) {
+                return line;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("never said: {text}; but: {:#?}", self.said());
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end: the exit code, and how long that took.
+    #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
+    fn ends(&mut self) -> (Option<i32>, Duration) {
+        let since = Instant::now();
+        let code = self.child.wait().unwrap().code();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        (code, since.elapsed())
+    }
+
+    /// Asks it to stop, as a supervisor does.
+    #[track_caller]
+    fn stop(mut self) {
+        self.signal("-TERM");
+        let (code, took) = self.ends();
+        assert_eq!(code, Some(0), "{:#?}", self.said());
+        assert!(took < Duration::from_secs(8), "{took:?}");
+    }
+
+    /// Where it listens.
+    #[track_caller]
+    fn address(&self) -> SocketAddr {
+        let line = self.until_said("the page is at");
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The answer to one request: its status, and all of it.
+fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("{answer}")), answer)
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
+}
+
+#[test]
+fn it_launches_what_is_committed_and_ends_with_all_of_it_on_disk() {
+    for signal in ["-TERM", "-INT"] {
+        let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
+        place.write("a.yaml", live("contoso/a", ""));
+        let mut service = Service::ready(&place, "--poll 10ms --poll-max 50ms");
+        service.until_said("version 1 is live");
+        place.write("b.yaml", live("contoso/b", ""));
+        place.until("the new one is launched", |place| place.golives("contoso/b") == (1, 1));
+        service.until_said("contoso/b: golive runs: Live, 0 %");
+        service.signal(signal);
+        let (code, took) = service.ends();
+        assert_eq!(code, Some(0));
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        assert_eq!(place.record("contoso/a").phase, Phase::Live);
+        assert!(place.record("contoso/b").running().is_some());
+        assert_eq!(place.golives("contoso/a"), (1, 1));
+    }
+}
+
+#[test]
+fn a_second_one_says_who_is_there() {
+    let place = Place::in_preview(&["vm"]);
+    let service = Service::ready(&place, "");
+    for second in ["watch --lock-timeout 0s", "apply --lock-timeout 0s"] {
+        let said = format!("golive watch, process {}, since", service.child.id());
+        place.golive(second).code(1).stderr_has(&said);
+    }
+    service.stop();
+    place.golive("apply").code(0);
+}
+
+#[test]
+fn a_hangup_reconciles_now() {
+    let place = Place::with_seed("offers: {contoso/vm: {status: Succeeded}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let service = Service::ready(&place, "--resync 1h");
+    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    service.signal("-HUP");
+    place.until("golive is received", |place| place.golives("contoso/vm") == (1, 1));
+    service.stop();
+}
+
+#[test]
+fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
+    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    place.write("a.yaml", live("contoso/a", ""));
+    place.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
+    place.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
+    let service = Service::start(&place, "--poll 10ms");
+    let line = service.until_said("unknown field");
+    assert_eq!((&line["line"], &line["level"]), (&Value::from(3), &Value::from("ERROR")));
+    place.until("the other one is launched", |place| place.golives("contoso/a") == (1, 1));
+    place.write("b.yaml", live("contoso/b", ""));
+    place.until("the mended one is launched", |place| place.golives("contoso/b") == (1, 1));
+    service.until_said("the manifest is mended");
+    // What breaks later stays in force as it was.
+    place.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
+    service.until_said("b.yaml:3");
+    assert!(place.record("contoso/b").manifest.file.ends_with("b.yaml"));
+    let problems = service.said().iter().filter(|line| line["level"] == "ERROR").count();
+    assert_eq!(problems, 2, "{:#?}", service.said());
+    service.stop();
+}
+
+#[test]
+fn killed_again_and_again_it_launches_once() {
+    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    for _ in 0..10 {
+        let mut service = Service::ready(&place, "--poll 10ms --settle 1s");
+        place.until("it is on record", |place| {
+            place.exists(STATUS) && place.record("contoso/vm").running().is_some()
+        });
+        service.child.kill().unwrap();
+        service.ends();
+    }
+    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    let service = Service::ready(&place, "--poll 10ms");
+    service.until_said("version 1 is live");
+    service.stop();
+    assert_eq!(place.golives("contoso/vm"), (1, 1));
+}
+
+#[test]
+fn the_page_is_for_reading_and_for_this_machine() {
+    let place = Place::in_preview(&["vm"]);
+    let service = Service::ready(&place, "--listen 0");
+    let address = service.address();
+    assert!(address.ip().is_loopback());
+    for path in ["/", "/offers/contoso/vm", "/api/status", "/metrics", "/healthz", "/readyz"] {
+        let (status, answer) = get(address, path);
+        assert_eq!(status, 200, "{path}: {answer}");
+        assert!(!answer.contains(TOKEN), "{path}");
+    }
+    let (_, answer) = get(address, "/api/status");
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    assert!(body.contains("contoso/vm"), "{body}");
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let head = format!("{method} /offers/contoso/vm HTTP/1.1\nHost: {address}\n");
+        let request = format!("{head}Content-Length: 0\nConnection: close\n\n");
+        assert_eq!(ask(address, &request).0, 405, "{method}");
+    }
+    let foreign = "GET / HTTP/1.1\nHost: evil.example\nConnection: close\n\n";
+    assert_eq!(ask(address, foreign).0, 421);
+    service.stop();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_at_once() {
+    let place = Place::in_preview(&["vm"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let line = format!("watch --listen {address}");
+    place.golive(&line).code(1).stderr_has("cannot listen on");
+    assert_eq!(place.golives("contoso/vm"), (0, 0));
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_anything_is_done() {
+    let place = Place::in_preview(&["vm"]);
+    for line in [
+        "watch --allow-host golive.internal",
+        "watch --branch main",
+        "watch offers --git https://git.example/offers",
+        "watch --resync 10ms",
+        "watch --listen everywhere",
+    ] {
+        place.golive(line).code(64);
+    }
+    assert_eq!(place.requests().len(), 0);
+}
+
+#[test]
+fn the_embedded_marketplace_knows_what_is_committed_later() {
+    let place = Place::new();
+    place.write("a.yaml", live("contoso/a", ""));
+    let service = Service::ready(&place, "--emulator --poll 10ms");
+    place.write("b.yaml", live("contoso/b", ""));
+    service.until_said("contoso/b: version 1 is live");
+    service.stop();
+    // A second one finds the world that the first one left.
+    let again = Service::ready(&place, "--emulator");
+    again.stop();
+    assert_eq!(place.record("contoso/b").attempts, 1);
+}
