@@ -19,8 +19,8 @@ use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{self, StatusLock, StatusStore};
 use crate::watch::{
-    Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests,
-    Parts, Source, systemd,
+    Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests, Parts,
+    Source, systemd,
 };
 
 pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
