@@ -315,6 +315,25 @@ mod tests {
         }
 
         #[test]
+        fn what_the_walk_depends_on_is_told() {
+            let folder = folder(&["top/a/x.yaml", "top/.b/y.yaml", "z.text"]);
+            let top = folder.path().canonicalize().unwrap();
+            symlink("../.b/y.yaml", top.join("top/a/y.yaml")).unwrap();
+            symlink("../../link", top.join("top/a/z.yaml")).unwrap();
+            symlink("z.text", top.join("link")).unwrap();
+            symlink("../../no/such.yaml", top.join("top/a/gone.yaml")).unwrap();
+            let found = find(&[top.join("top")]);
+            let paths = |names: &[&str]| -> Vec<PathBuf> {
+                names.iter().map(|name| top.join(name)).collect()
+            };
+            assert_eq!(found.real, paths(&["top/a/x.yaml", "top/.b/y.yaml", "z.text"]));
+            let folders: Vec<PathBuf> = found.folders.into_iter().collect();
+            assert_eq!(folders, paths(&["top", "top/.b", "top/a"]));
+            let names: Vec<PathBuf> = found.names.into_iter().collect();
+            assert_eq!(names, paths(&["link", "no", "z.text"]));
+        }
+
+        #[test]
         fn links_between_many_folders_take_no_exponential_time() {
             let folder = folder(&["d0/a.yaml"]);
             for from in 0..12 {

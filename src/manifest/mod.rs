@@ -11,6 +11,7 @@
 //! | `find` | from paths to the files below them |
 //! | `way` | where a path really leads, link by link |
 //! | `load` | from a file to manifests, by one parse where all is well |
+//! | `parallel` | the same for many files, on all cores |
 //! | `screen` | what is looked at before any parser runs |
 //! | `tree` | the slow path: a document with positions, within bounds |
 //! | `field`, `explain` | from a tree to every error in it |
@@ -24,6 +25,7 @@ mod field;
 mod find;
 mod load;
 mod offer;
+mod parallel;
 mod rules;
 mod schema;
 mod screen;
@@ -38,9 +40,9 @@ mod way;
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
 pub(crate) use find::is_seen;
 pub use find::{Found, find};
-pub(crate) use load::load_files;
 pub use load::{FileManifests, Loaded, MAX_FILE_BYTES, load, load_file};
 pub use offer::{DesiredState, Manifest};
+pub(crate) use parallel::load_files;
 pub use schema::manifest_schema;
 pub use tree::MAX_DEPTH;
 pub use validate::{ManifestSet, assemble, check};

@@ -17,6 +17,8 @@ mod debounce;
 mod inbox;
 mod remote;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 use std::collections::BTreeSet;
