@@ -285,10 +285,15 @@ impl Daemon {
 
     /// Takes in what the files now say.
     fn read(&mut self, changed: Changed) {
-        let Changed { suspects, source } = changed;
-        let mut offers = BTreeSet::new();
+        let Changed { suspects, mut is_all, source } = changed;
+        let (manifests, mut offers) = (&mut self.parts.manifests, BTreeSet::new());
         for _ in 0..MOST_READS {
-            let refreshed = self.parts.manifests.refresh(&suspects);
+            let refreshed = if is_all {
+                manifests.refresh_only(&suspects)
+            } else {
+                manifests.refresh(&suspects)
+            };
+            is_all = false;
             offers.extend(refreshed.changed.iter().cloned());
             tell_of_manifests(&refreshed);
             if !self.parts.source.follow(&refreshed.folders) {

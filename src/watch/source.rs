@@ -33,6 +33,8 @@ pub trait Source: Send {
 pub struct Changed {
     /// Files that are to be read again even where they look the same as before.
     pub suspects: BTreeSet<PathBuf>,
+    /// Whether nothing else can have changed, so that the other files need not be looked at.
+    pub is_all: bool,
     /// What the files now are, where that has a name: the commit.
     pub source: Option<SourceRecord>,
 }

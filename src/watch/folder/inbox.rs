@@ -56,11 +56,13 @@ impl Inbox {
             return;
         }
         let mut state = self.state();
-        let Meaning { counts, suspects, lost } = state.scope.meaning(event.kind, &event.paths);
+        let Meaning { counts, suspects, others, lost } =
+            state.scope.meaning(event.kind, &event.paths);
         let told = &mut state.told.meaning;
         told.suspects.extend(suspects);
         told.lost.extend(lost);
         told.counts |= counts;
+        told.others |= others;
         drop(state);
         if counts {
             self.bell.notify_one();

@@ -55,6 +55,8 @@ pub struct FolderSource {
     debounce: Debounce,
     checkouts: Checkouts,
     suspects: BTreeSet<PathBuf>,
+    /// Whether more than the suspects may have changed.
+    others: bool,
     /// Whether to look without waiting for anything.
     at_once: bool,
     /// Why the files are looked at again and again.
@@ -99,6 +101,7 @@ impl FolderSource {
             debounce: Debounce::new(debounce),
             checkouts: Checkouts::default(),
             suspects: BTreeSet::new(),
+            others: true,
             at_once: true,
             trouble: None,
             is_behind: false,
@@ -110,6 +113,7 @@ impl FolderSource {
     fn hear(&mut self, now: Instant) {
         let Told { meaning, failure } = self.inbox.take();
         self.suspects.extend(meaning.suspects);
+        self.others |= meaning.others || failure.is_some();
         self.watches.lose(&meaning.lost);
         if meaning.counts {
             self.debounce.event(now);
@@ -160,7 +164,10 @@ impl FolderSource {
         self.at_once = false;
         self.next_look = None;
         self.debounce.clear();
-        Changed { suspects: mem::take(&mut self.suspects), source: None }
+        // What is not told of may have changed, too.
+        let is_blind = self.is_behind || self.trouble.is_some();
+        let is_all = !mem::take(&mut self.others) && !is_blind;
+        Changed { suspects: mem::take(&mut self.suspects), is_all, source: None }
     }
 
     /// Says what hinders the watching, once, and once that it does no more.
@@ -200,7 +207,7 @@ impl Source for FolderSource {
     }
 
     fn look_now(&mut self) {
-        self.at_once = true;
+        (self.at_once, self.others) = (true, true);
     }
 
     fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> bool {

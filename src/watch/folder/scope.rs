@@ -35,6 +35,8 @@ pub(super) struct Meaning {
     pub(super) counts: bool,
     /// Manifests that may have changed.
     pub(super) suspects: BTreeSet<PathBuf>,
+    /// Whether something else may have: a folder, a link.
+    pub(super) others: bool,
     /// Folders whose watch may have gone with them.
     pub(super) lost: BTreeSet<PathBuf>,
 }
@@ -134,7 +136,9 @@ impl Scope {
                 continue;
             }
             meaning.counts = true;
-            if !is_watched && (is_seen(path) || self.is_named(path)) {
+            let is_named = self.is_named(path);
+            meaning.others |= is_watched || is_named || !is_seen(path);
+            if !is_watched && (is_seen(path) || is_named) {
                 meaning.suspects.insert(path.clone());
             }
         }
@@ -148,7 +152,10 @@ impl Scope {
         if self.own.contains(path) || is_git(name) || folder.file_name().is_some_and(is_git) {
             return false;
         }
-        names.some.contains(name) || names.all && (deed == Deed::Name || is_seen(path))
+        // A walk passes by what is hidden, so that it makes no difference: an editor's new file before
+        // it takes its name, for one.
+        let may_be_seen = deed == Deed::Name && !name.as_encoded_bytes().starts_with(b".");
+        names.some.contains(name) || names.all && (may_be_seen || is_seen(path))
     }
 
     fn is_named(&self, path: &Path) -> bool {
@@ -195,14 +202,17 @@ mod tests {
     fn what_comes_and_goes_counts_and_what_changes_in_manifests() {
         let (_folder, top, scope) = scope();
         let counts = |kind, path: &str| scope.meaning(kind, &[top.join(path)]).counts;
-        for name in ["offers/a.yaml", "offers/x", "offers/.hidden", "offers/deep/4913", "link"] {
+        for name in ["offers/a.yaml", "offers/x", "offers/deep/4913", "link"] {
             assert!(counts(CREATED, name) && counts(REMOVED, name), "{name}");
         }
         for name in ["offers/a.yaml", "offers/deep/a.YML", "link", "offers"] {
             assert!(counts(CHMOD, name) && counts(WRITTEN, name), "{name}");
         }
         assert!(counts(CLOSED, "offers/a.yaml") && !counts(OPENED, "offers/a.yaml"));
-        for name in ["offers/x", "offers/.a.yaml", "offers/x.log"] {
+        for kind in [CREATED, REMOVED, WRITTEN, CHMOD] {
+            assert!(!counts(kind, "offers/.hidden") && !counts(kind, "offers/.a.yaml"));
+        }
+        for name in ["offers/x", "offers/x.log"] {
             assert!(!counts(WRITTEN, name) && !counts(CHMOD, name), "{name}");
         }
     }
@@ -231,7 +241,11 @@ mod tests {
         let (_folder, top, scope) = scope();
         let meaning = scope.meaning(CREATED, &[top.join("offers/a.yaml"), top.join("offers/x")]);
         assert_eq!(meaning.suspects, [top.join("offers/a.yaml")].into());
-        assert!(meaning.lost.is_empty());
+        assert!(meaning.lost.is_empty() && meaning.others);
+        assert!(!scope.meaning(CREATED, &[top.join("offers/a.yaml")]).others);
+        for name in ["link", "offers", "offers/deep"] {
+            assert!(scope.meaning(CREATED, &[top.join(name)]).others, "{name}");
+        }
         let meaning = scope.meaning(REMOVED, &[top.join("offers/deep")]);
         assert!(meaning.counts && meaning.suspects.is_empty());
         assert_eq!(meaning.lost, [top.join("offers/deep")].into());

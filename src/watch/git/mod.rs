@@ -199,7 +199,7 @@ impl GitSource {
         }
         self.next = Instant::now() + self.pause();
         if changed.is_none() && self.answering && self.current.is_some() {
-            return Some(Changed { suspects: BTreeSet::new(), source: self.current.clone() });
+            return Some(Changed { source: self.current.clone(), ..Changed::default() });
         }
         changed
     }
@@ -213,7 +213,7 @@ impl GitSource {
         // Where a file system keeps coarse times, a file of another commit may look like its former
         // self.
         let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
-        Changed { suspects, source }
+        Changed { suspects, is_all: false, source }
     }
 
     fn failed(&mut self, error: &GitError) {

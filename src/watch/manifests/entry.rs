@@ -49,7 +49,7 @@ impl Entry {
     }
 
     /// Looks whether the file is to be read again.
-    fn look(&mut self, real: &Path, is_suspect: bool) {
+    pub(super) fn look(&mut self, real: &Path, is_suspect: bool) {
         let print = Fingerprint::of(self.path());
         self.is_stale =
             is_suspect || !self.latest.was_read() || print.is_none() || print != self.print;

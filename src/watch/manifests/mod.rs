@@ -16,6 +16,9 @@ use entry::{Entry, Merged, merge};
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
 
+/// From how many suspects on all files are looked at, which is quicker then.
+const MOST_SUSPECTS: usize = 32;
+
 /// The manifests below some paths, read again as they change.
 ///
 /// A file with something wrong in it keeps its last good version in force as a whole; one that never
@@ -31,6 +34,8 @@ pub struct Manifests {
     problems: Arc<Vec<Diagnostic>>,
     /// Whether all could be looked at in the last refresh.
     is_whole: bool,
+    /// What was to be watched after the last walk.
+    folders: BTreeSet<PathBuf>,
 }
 
 /// What a refresh brought.
@@ -59,6 +64,7 @@ impl Manifests {
             desired: Arc::default(),
             problems: Arc::default(),
             is_whole: false,
+            folders: BTreeSet::new(),
         }
     }
 
@@ -80,9 +86,40 @@ impl Manifests {
         if !is_same || read > 0 || !self.is_whole || !was_whole {
             self.judge(&found, &mut refreshed);
         }
-        refreshed.folders = found.folders;
-        refreshed.folders.extend(found.names);
+        self.folders = found.folders;
+        self.folders.extend(found.names);
+        refreshed.folders = self.folders.clone();
         refreshed
+    }
+
+    /// Reads these files, where nothing else can have changed: without a look at all others. Where
+    /// one of them is not known, or is no file any more, all are looked at.
+    pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
+        if !self.is_whole || suspects.len() > MOST_SUSPECTS || !self.suspect(suspects) {
+            return self.refresh(suspects);
+        }
+        let mut affected = HashSet::new();
+        let read = self.read(&mut affected);
+        let mut refreshed = Refreshed { read, ..Refreshed::default() };
+        if read > 0 {
+            refreshed.changed = self.settle(&affected);
+            self.judge(&Found::default(), &mut refreshed);
+        }
+        refreshed.folders = self.folders.clone();
+        refreshed
+    }
+
+    /// Marks these files to be read. Tells whether each is one that is known, and still a file.
+    fn suspect(&mut self, suspects: &BTreeSet<PathBuf>) -> bool {
+        suspects.iter().all(|suspect| {
+            let is_file = suspect.symlink_metadata().is_ok_and(|found| found.is_file());
+            let known = self.entries.iter_mut().find(|entry| is_same_text(&entry.real, suspect));
+            let known = known.filter(|_| is_file);
+            known.is_some_and(|entry| {
+                entry.look(suspect, true);
+                true
+            })
+        })
     }
 
     /// The manifests in force.
