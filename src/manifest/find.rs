@@ -1,7 +1,7 @@
 //! From the paths of a command line to the manifest files below them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,8 @@ struct Walk {
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
-    seen: HashSet<PathBuf>,
+    /// As texts: names need not be told apart in them, and that is what comparing paths would take.
+    seen: HashSet<OsString>,
     /// The real path of the folder that is being looked at, to spare a look-up per file.
     folder: Option<(PathBuf, PathBuf)>,
 }
@@ -105,7 +106,7 @@ impl Walk {
                 return !is_folder;
             }
         };
-        let is_new = self.seen.insert(real.clone());
+        let is_new = self.seen.insert(real.as_os_str().to_owned());
         if is_folder {
             if is_new {
                 self.folders.insert(real);
@@ -137,7 +138,8 @@ impl Walk {
     }
 
     fn real_folder(&mut self, folder: &Path) -> io::Result<&Path> {
-        let known = self.folder.take().filter(|(known, _)| known == folder);
+        let is_same = |(known, _): &(PathBuf, _)| known.as_os_str() == folder.as_os_str();
+        let known = self.folder.take().filter(is_same);
         let known = match known {
             Some(known) => known,
             None => (folder.to_owned(), folder.canonicalize()?),

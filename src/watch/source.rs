@@ -22,7 +22,8 @@ pub trait Source: Send {
     /// has changed.
     fn look_now(&mut self);
 
-    /// Tells in which folders (real paths) the manifests that were read last lie, links followed.
+    /// Tells in which folders (real paths) the manifests that were read last lie, links followed; and
+    /// single names in other folders, such as links on the way (see [`super::Refreshed::folders`]).
     /// Returns whether one of them is new to the source, so that the files are to be read once more:
     /// what changed before it was watched went unnoticed.
     fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> bool;
