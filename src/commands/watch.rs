@@ -66,6 +66,10 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
             Some(serve_page(address, serving, stop.clone()).await?)
         }
     };
+    let manifests = Manifests::new(roots);
+    // A commit is what it is.
+    let manifests =
+        if args.git.is_some() { manifests.where_nothing_is_an_answer() } else { manifests };
     let started_at = ground.clock.now();
     board.update(|service| service.started_at = Some(started_at));
     let daemon = Daemon::new(Parts {
@@ -76,7 +80,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
         board: Arc::clone(&board),
         pings,
         source,
-        manifests: Manifests::new(roots),
+        manifests,
         hangups: signal::hangups()?,
         stop: stop.clone(),
         herald,

@@ -6,7 +6,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::is_same_text;
+use super::{is_same_text, plain};
 use crate::manifest::{FileManifests, Found};
 use crate::marketplace::OfferId;
 
@@ -111,6 +111,37 @@ fn identity(found: &Metadata) -> Identity {
     found.created().ok()
 }
 
+/// Where a walk could not look.
+#[derive(Debug, Default)]
+pub(super) struct Unseen {
+    paths: Vec<PathBuf>,
+}
+
+impl Unseen {
+    /// By what was wrong with a walk. One that found nothing at all has not looked anywhere, unless
+    /// nothing is an answer.
+    pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
+        let is_empty = found.files.is_empty();
+        if is_empty && nothing_is_an_answer {
+            return Self::default();
+        }
+        let everywhere = PathBuf::new();
+        let paths = found.problems.iter().map(|problem| plain(&problem.file));
+        Self { paths: if is_empty { vec![everywhere] } else { paths.collect() } }
+    }
+
+    /// Whether the walk could not look at a path.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        let path = plain(path);
+        self.paths.iter().any(|unseen| path.starts_with(unseen))
+    }
+
+    /// Whether it could look everywhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+}
+
 /// The files now.
 #[derive(Debug)]
 pub(super) struct Merged {
@@ -123,13 +154,13 @@ pub(super) struct Merged {
 }
 
 /// Puts the files found beside those known before; both are sorted, so that one walk along them does.
-/// What is not found any more is kept as long as something is wrong with the walk.
+/// What is not found any more is kept where the walk could not look.
 pub(super) fn merge(
     before: Vec<Entry>,
     found: &Found,
+    unseen: &Unseen,
     is_suspect: impl Fn(&Path) -> bool,
 ) -> Merged {
-    let is_whole = found.problems.is_empty();
     let mut merged = Merged {
         entries: Vec::with_capacity(found.files.len()),
         affected: HashSet::new(),
@@ -138,7 +169,7 @@ pub(super) fn merge(
     let mut before = before.into_iter().peekable();
     for (path, real) in found.files.iter().zip(&found.real) {
         while let Some(lost) = before.next_if(|it| order(it.path(), path) == Ordering::Less) {
-            merged.lose(lost, is_whole);
+            merged.lose(lost, unseen);
         }
         let known = before.next_if(|it| is_same_text(it.path(), path));
         let entry = if let Some(mut known) = known {
@@ -151,15 +182,15 @@ pub(super) fn merge(
         merged.entries.push(entry);
     }
     for lost in before {
-        merged.lose(lost, is_whole);
+        merged.lose(lost, unseen);
     }
     merged
 }
 
 impl Merged {
-    fn lose(&mut self, mut entry: Entry, is_whole: bool) {
+    fn lose(&mut self, mut entry: Entry, unseen: &Unseen) {
         self.is_same = false;
-        if is_whole {
+        if !unseen.covers(entry.path()) {
             self.affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
         } else {
             entry.is_found = false;

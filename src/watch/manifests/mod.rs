@@ -11,7 +11,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entry::{Entry, Merged, merge};
+use entry::{Entry, Merged, Unseen, merge};
 
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
@@ -23,8 +23,9 @@ const MOST_SUSPECTS: usize = 32;
 ///
 /// A file with something wrong in it keeps its last good version in force as a whole; one that never
 /// had one, those of its documents that are whole. Where two files name one offer, the one that had
-/// it in force keeps it, else the first by its path has it. As long as not all could be looked at, no
-/// file counts as gone: a volume that is not mounted is no commit that deletes all offers.
+/// it in force keeps it, else the first by its path has it. What could not be looked at does not count
+/// as gone, nor does anything where nothing is found: a volume that is not mounted is no commit that
+/// deletes all offers.
 #[derive(Debug)]
 pub struct Manifests {
     roots: Vec<PathBuf>,
@@ -32,8 +33,12 @@ pub struct Manifests {
     entries: Vec<Entry>,
     desired: Arc<BTreeMap<OfferId, Loaded>>,
     problems: Arc<Vec<Diagnostic>>,
-    /// Whether all could be looked at in the last refresh.
-    is_whole: bool,
+    /// Where the last walk could not look.
+    unseen: Unseen,
+    /// Whether there was a walk.
+    has_walked: bool,
+    /// Whether a place without any manifest is to be taken at its word.
+    nothing_is_an_answer: bool,
     /// What was to be watched after the last walk.
     folders: BTreeSet<PathBuf>,
 }
@@ -63,9 +68,19 @@ impl Manifests {
             entries: Vec::new(),
             desired: Arc::default(),
             problems: Arc::default(),
-            is_whole: false,
+            unseen: Unseen::default(),
+            has_walked: false,
+            nothing_is_an_answer: false,
             folders: BTreeSet::new(),
         }
+    }
+
+    /// Takes a place without any manifest at its word. A folder is not: more likely than that all
+    /// offers are to be left alone, a volume is not mounted.
+    #[must_use]
+    pub fn where_nothing_is_an_answer(mut self) -> Self {
+        self.nothing_is_an_answer = true;
+        self
     }
 
     /// Looks at all files, and reads those that are new, that look changed, or that are suspected to
@@ -73,17 +88,19 @@ impl Manifests {
     pub fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
         let found = manifest::find(&self.roots);
         let suspects = with_real_paths(suspects);
-        let was_whole = mem::replace(&mut self.is_whole, found.problems.is_empty());
+        let unseen = Unseen::of(&found, self.nothing_is_an_answer);
+        let was_whole = mem::replace(&mut self.has_walked, true) && self.unseen.is_empty();
         let before = mem::take(&mut self.entries);
         let Merged { entries, mut affected, is_same } =
-            merge(before, &found, |real| suspects.contains(real));
+            merge(before, &found, &unseen, |real| suspects.contains(real));
+        self.unseen = unseen;
         self.entries = entries;
         let read = self.read(&mut affected);
         let mut refreshed = Refreshed { read, ..Refreshed::default() };
         if !affected.is_empty() {
             refreshed.changed = self.settle(&affected);
         }
-        if !is_same || read > 0 || !self.is_whole || !was_whole {
+        if !is_same || read > 0 || !found.problems.is_empty() || !was_whole {
             self.judge(&found, &mut refreshed);
         }
         self.folders = found.folders;
@@ -95,7 +112,8 @@ impl Manifests {
     /// Reads these files, where nothing else can have changed: without a look at all others. Where
     /// one of them is not known, or is no file any more, all are looked at.
     pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
-        if !self.is_whole || suspects.len() > MOST_SUSPECTS || !self.suspect(suspects) {
+        let is_whole = self.has_walked && self.unseen.is_empty();
+        if !is_whole || suspects.len() > MOST_SUSPECTS || !self.suspect(suspects) {
             return self.refresh(suspects);
         }
         let mut affected = HashSet::new();
@@ -141,12 +159,13 @@ impl Manifests {
     }
 
     /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, where
-    /// it stood when last seen, was read without problems or is no more. Never so while not all could
-    /// be looked at, nor while something is wrong with that file, or with the manifest itself,
+    /// it stood when last seen, was read without problems or is no more. Never so while it could
+    /// not be looked at, nor while something is wrong with that file, or with the manifest itself,
     /// wherever it stands now.
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
-        if !self.is_whole || self.desired.contains_key(offer) {
+        let is_unseen = self.unseen.covers(file);
+        if !self.has_walked || is_unseen || self.desired.contains_key(offer) {
             return false;
         }
         let broken = || self.entries.iter().filter(|entry| !entry.latest.problems().is_empty());

@@ -265,26 +265,68 @@ fn a_root_that_vanishes_or_is_empty_is_no_order_to_forget() {
     place.validates();
 }
 
+#[test]
+fn nothing_is_an_answer_where_it_is_said_to_be() {
+    let place = Place::new(&[("a.yaml", &offer("a", ""))]);
+    let mut manifests = Manifests::new(vec![place.path("")]).where_nothing_is_an_answer();
+    let suspects = BTreeSet::new();
+    manifests.refresh(&suspects);
+    remove_file(place.path("a.yaml")).unwrap();
+    let refreshed = manifests.refresh(&suspects);
+    assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&["a"]), 1));
+    assert!(manifests.is_gone(&id("a"), &place.path("a.yaml")));
+}
+
+#[test]
+fn a_saved_file_is_read_alone_and_what_is_no_such_file_is_looked_for() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    let folders = place.refresh().folders;
+    let top = place.path("").canonicalize().unwrap();
+    let only = |name: &str| BTreeSet::from([top.join(name)]);
+    place.put("a.yaml", &offer("a", "version: 2\n"));
+    place.put("b.yaml", &offer("b", "version: 2\n"));
+    let refreshed = place.manifests.refresh_only(&only("a.yaml"));
+    assert_eq!((refreshed.changed, refreshed.read, refreshed.folders), (ids(&["a"]), 1, folders));
+    // One that is new, and one that is gone, lead to a look at all.
+    place.put("c.yaml", &offer("c", ""));
+    assert_eq!(place.manifests.refresh_only(&only("c.yaml")).changed, ids(&["b", "c"]));
+    remove_file(place.path("b.yaml")).unwrap();
+    assert_eq!(place.manifests.refresh_only(&only("b.yaml")).changed, ids(&["b"]));
+    place.put("a.yaml", "state: [\n");
+    let refreshed = place.manifests.refresh_only(&only("a.yaml"));
+    assert!(refreshed.changed.is_empty() && !refreshed.news.is_empty());
+    place.validates();
+    place.put("a.yaml", &offer("a", "version: 2\n"));
+    assert_eq!(place.manifests.refresh_only(&only("a.yaml")).mended.len(), 1);
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn one_part_that_can_t_be_looked_at_keeps_all_that_was_in_force() {
-        let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    fn what_can_t_be_looked_at_stays_in_force_and_nothing_else() {
+        let files = ["a.yaml", "b.yaml", "deep/c.yaml", "deep/d.yaml"];
+        let mut place = Place::new(&[]);
+        for file in files {
+            let name = file.trim_start_matches("deep/").trim_end_matches(".yaml");
+            place.put(file, &offer(name, ""));
+        }
         place.refresh();
+        // A folder that leads nowhere, as one on a volume that is gone.
+        remove_dir_all(place.path("deep")).unwrap();
+        symlink("nowhere", place.path("deep")).unwrap();
         remove_file(place.path("a.yaml")).unwrap();
-        symlink("nowhere", place.path("c.yaml")).unwrap();
         place.put("b.yaml", &offer("b", "version: 2\n"));
         let refreshed = place.refresh();
-        assert_eq!((refreshed.changed, refreshed.read), (ids(&["b"]), 1));
-        assert_eq!((place.in_force(), place.manifests.files()), (vec!["a".into(), "b".into()], 2));
-        assert!(!place.manifests.is_gone(&id("x"), &place.path("b.yaml")));
-        place.validates();
-        remove_file(place.path("c.yaml")).unwrap();
-        assert_eq!(place.changed(), ids(&["a"]));
+        assert_eq!((refreshed.changed, refreshed.read), (ids(&["a", "b"]), 1));
+        assert_eq!(place.in_force(), ["b", "c", "d"]);
         assert!(place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+        assert!(!place.manifests.is_gone(&id("x"), &place.path("deep/x.yaml")));
+        remove_file(place.path("deep")).unwrap();
+        assert_eq!(place.changed(), ids(&["c", "d"]));
+        assert!(place.manifests.is_gone(&id("c"), &place.path("deep/c.yaml")));
     }
 
     #[test]
