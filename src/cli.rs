@@ -260,7 +260,7 @@ pub struct Watch {
     pub resync: Duration,
     /// How long files must be left alone before they are read
     #[arg(long, value_name = "DURATION", env = "GOLIVE_DEBOUNCE", hide_env_values = true)]
-    #[arg(default_value = "100ms", help_heading = "Timing", value_parser = duration)]
+    #[arg(default_value = "100ms", help_heading = "Timing", value_parser = positive_duration)]
     pub debounce: Duration,
     /// Serve a page, /metrics, /healthz and /readyz there: ADDRESS:PORT, or a port of this machine
     /// alone

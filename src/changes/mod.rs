@@ -21,4 +21,4 @@ pub use diff::diff;
 pub(crate) use facts::{ended, ended_unseen};
 pub use moment::Moment;
 pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, came_of, newest};
-pub use planner::{Input, Policy, Questions, Retry, plan, with_dependencies};
+pub use planner::{Input, Policy, Questions, Retry, plan, undecided, with_dependencies};

@@ -76,6 +76,25 @@ pub type Questions = Vec<(OfferId, Question)>;
 
 /// Decides about every offer in scope, or tells what must be asked first.
 pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
+    let (decided, questions) = decide(input);
+    if !questions.is_empty() {
+        return Err(questions);
+    }
+    let changes = decided.into_iter().filter(|(offer, _)| input.policy.covers(offer));
+    Ok(ChangeSet { changes: changes.filter_map(|(_, change)| change).collect() })
+}
+
+/// The offers in scope that can't be decided about before something is asked, of them or of an
+/// offer that they wait for.
+#[must_use]
+pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
+    let (decided, _) = decide(input);
+    let open = decided.into_iter().filter(|(_, change)| change.is_none());
+    open.map(|(offer, _)| offer.clone()).filter(|offer| input.policy.covers(offer)).collect()
+}
+
+/// What can be decided, and what must be asked for the rest.
+fn decide(input: Input<'_>) -> (BTreeMap<&OfferId, Option<Change>>, Questions) {
     let wanted = with_dependencies(input.desired, input.policy);
     let mut decided: BTreeMap<&OfferId, Option<Change>> = BTreeMap::new();
     let mut questions = Questions::new();
@@ -93,11 +112,7 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
         };
         decided.insert(&loaded.id, change);
     }
-    if !questions.is_empty() {
-        return Err(questions);
-    }
-    let changes = decided.into_iter().filter(|(offer, _)| input.policy.covers(offer));
-    Ok(ChangeSet { changes: changes.filter_map(|(_, change)| change).collect() })
+    (decided, questions)
 }
 
 /// The offers in scope, and those they wait for.

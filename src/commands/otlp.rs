@@ -7,6 +7,7 @@
 
 use std::io::Write as _;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithHttpConfig as _};
@@ -19,6 +20,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// The target of the spans that are meant for traces; the log leaves them out.
 const TARGET: &str = "otlp";
+
+/// How long a collector may take to receive the last spans.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Where spans wait to be sent.
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
@@ -58,6 +62,6 @@ where
 pub(super) fn flush() {
     if let Some(provider) = PROVIDER.get() {
         // Where the collector is gone, there is nobody to tell.
-        drop(provider.shutdown());
+        drop(provider.shutdown_with_timeout(LAST_WORDS));
     }
 }

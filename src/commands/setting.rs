@@ -274,12 +274,18 @@ pub(super) fn named(
     })
 }
 
-/// A runtime with as many threads as there are cores.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs to the end, on as many threads as there are cores. What still blocks then (a name that is
+/// being looked up) is not waited for.
+pub(super) fn run_to_end<T>(
+    work: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::because("cannot start the runtime", error))
+        .map_err(|error| CommandError::because("cannot start the runtime", error))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 /// The folder that a path given on the command line stands for.

@@ -40,9 +40,8 @@ impl Reconciler {
     /// the offer must be decided about anew; not so where the user stops before an answer comes.
     pub(super) async fn poll_once(&self, offer: &OfferId) -> bool {
         let is_due = self.ask_once(offer).await;
-        if let Err(error) = self.store.commit().await {
-            tracing::error!(%offer, error = &error as &dyn std::error::Error, "progress is not on disk");
-        }
+        // Where that fails, it is told there; the next write has it.
+        drop(self.store.commit().await);
         is_due
     }
 
@@ -181,16 +180,18 @@ impl Reconciler {
 
     /// When the running operation of an offer is to be polled next; `None` where nothing runs.
     pub(super) fn next_poll(&self, offer: &OfferId) -> Option<Instant> {
-        let record = self.store.get(offer)?;
-        let operation = record.running()?;
+        let (id, polled_at) = self.store.with(|file| {
+            let operation = file.offers.get(offer)?.running()?;
+            Some((operation.id.clone(), operation.polled_at))
+        })?;
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = following.get(offer).filter(|known| known.id == operation.id);
+        let known = following.get(offer).filter(|known| known.id == id);
         let Intervals { first, longest } = self.settings.intervals;
         let pause = match known {
             Some(Following { due: Some(due), .. }) => return Some(*due),
             Some(Following { due: None, .. }) => longest,
             // A look may have asked for it, and so may a process before this one.
-            None => operation.polled_at.map_or(Duration::ZERO, |at| {
+            None => polled_at.map_or(Duration::ZERO, |at| {
                 let age = Duration::try_from(self.clock.now().duration_since(at));
                 first.saturating_sub(age.unwrap_or_default())
             }),

@@ -74,7 +74,7 @@ pub(super) fn adopt(
         id: tracked.id.clone(),
         kind: tracked.kind.clone(),
         location: None,
-        manifest_digest: digest_of(intent, desired),
+        manifest_digest: digest_of(intent, &desired.digest),
         messages: report.map(|report| report.messages.clone()).unwrap_or_default(),
         polled_at: None,
         progress: None,
@@ -119,7 +119,7 @@ pub(super) fn adopt_failure(
         id: failure.id.clone(),
         kind: failure.kind.clone(),
         location: None,
-        manifest_digest: digest_of(intent, desired),
+        manifest_digest: digest_of(intent, &desired.digest),
         messages: failure.messages.clone(),
         polled_at: Some(now),
         progress: None,
@@ -155,27 +155,27 @@ pub(super) fn adopt_outcome(
     };
     record.intent = None;
     let sent = Sent { intent, operation, status: Some(status) };
-    record.begin(started(&sent, desired, moment.now));
+    record.begin(started(&sent, &desired.digest, moment.now));
 }
 
 /// The digest of the manifest that an operation was started for: the present one, where golive did
 /// not start it.
-fn digest_of(intent: Option<&Intent>, desired: &Loaded) -> String {
+fn digest_of(intent: Option<&Intent>, digest: &str) -> String {
     let known = intent.map(|intent| &intent.manifest_digest).filter(|digest| !digest.is_empty());
-    known.unwrap_or(&desired.digest).clone()
+    known.map_or(digest, String::as_str).to_owned()
 }
 
 /// An operation came of the request.
-pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, desired: &Loaded, now: Timestamp) {
+pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, digest: &str, now: Timestamp) {
     record.intent = None;
     record.error = None;
     record.next_check_at = None;
-    record.begin(started(sent, desired, now));
+    record.begin(started(sent, digest, now));
     set_running(record, now);
 }
 
 /// The record of an operation that a request of golive's has started.
-fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
+fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
     let operation = sent.operation.as_ref();
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
     let mut started = OperationRecord {
@@ -184,7 +184,7 @@ fn started(sent: &Sent, desired: &Loaded, now: Timestamp) -> OperationRecord {
         id: operation.map(|operation| operation.id.clone()),
         kind: sent.intent.kind.clone(),
         location: operation.and_then(|operation| operation.location.clone()),
-        manifest_digest: digest_of(Some(&sent.intent), desired),
+        manifest_digest: digest_of(Some(&sent.intent), digest),
         messages: Vec::new(),
         polled_at: None,
         progress: None,

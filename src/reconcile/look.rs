@@ -104,7 +104,11 @@ impl Reconciler {
 
     /// The operation that came of an intent, where the list of operations shows it: the cheapest
     /// look, and all that is needed after a 202 without a usable URL.
-    async fn look_for_operation(&self, offer: &OfferId, intent: &Intent) -> Option<Look> {
+    pub(super) async fn look_for_operation(
+        &self,
+        offer: &OfferId,
+        intent: &Intent,
+    ) -> Option<Look> {
         let submissions = self.observer.submissions(offer).await.ok()?;
         let submission = came_of(&submissions, intent)?;
         // How one failed is for the whole look to tell.

@@ -34,7 +34,7 @@ use crate::report::{Outcome, Reporter};
 use crate::status::{StatusStore, StoreError};
 
 pub use observe::{Observed, Observer, observe_and_plan};
-pub use steps::{Looked, Next};
+pub use steps::{Looked, Next, Open};
 
 /// How many passes may follow each other without an operation to wait for.
 const MAX_HURRIED_PASSES: u32 = 6;
@@ -85,6 +85,14 @@ pub struct Job {
     pub guard: Guard,
     /// How long the run lasts.
     pub wait: Wait,
+}
+
+impl Job {
+    /// The same, about these offers alone.
+    fn about(&self, offers: BTreeSet<OfferId>) -> Self {
+        let policy = Policy { scope: Some(offers), ..self.policy.clone() };
+        Self { policy, ..self.clone() }
+    }
 }
 
 /// Why a run could not be made, or came to an early end.

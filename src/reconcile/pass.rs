@@ -133,6 +133,9 @@ impl Reconciler {
             record.manifest.file = file;
             record::decided(record, change, seen, desired, moment);
         });
+        if change.decision.tracked().is_none() {
+            self.stop_following(&change.offer);
+        }
     }
 
     /// Records that a request is not sent any more in this run.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
-use crate::changes::{Block, Change, Decision, Hold, Moment, Observation, Origin, Seen};
+use crate::changes::{
+    Block, Change, Decision, Failure, Hold, Moment, Observation, Origin, Outcome, Place, Seen,
+};
 use crate::manifest::Loaded;
-use crate::marketplace::{MAX_RETRY_AFTER, OperationKind};
+use crate::marketplace::{MAX_RETRY_AFTER, OperationKind, OperationStatus};
 use crate::operation::Standstill;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
@@ -158,6 +160,33 @@ pub(super) fn set_running(record: &mut OfferRecord, now: Timestamp) {
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
+/// The phase of an offer whose operation has ended while nobody decides about the offer.
+pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
+    let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::InProgress)
+    else {
+        return;
+    };
+    let is_publish = operation.kind == OperationKind::Publish;
+    let decision = match (&operation.status, operation.version) {
+        (OperationStatus::Succeeded, version) if is_publish => {
+            Decision::InSync(Place::Preview(version))
+        }
+        (OperationStatus::Succeeded, Some(version)) => Decision::InSync(Place::Live(version)),
+        (status, version) => match Outcome::of(status) {
+            Some(outcome) => Decision::Failed(Failure {
+                outcome,
+                kind: operation.kind.clone(),
+                id: operation.id.clone(),
+                version,
+                steps: operation.steps.clone(),
+                messages: operation.messages.clone(),
+            }),
+            None => return,
+        },
+    };
+    set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
+}
+
 /// The observation, dated anew only where it says something new: a pass that finds nothing new
 /// leaves the file as it is.
 fn observe(record: &mut OfferRecord, change: &Change, seen: &Observation, now: Timestamp) {
@@ -273,14 +302,14 @@ pub(super) fn stopped(
         Standstill::Throttled(pause) => {
             record.next_check_at = now.checked_add(*pause).ok();
             let why = format!(
-                "the marketplace asks to wait for {}; run golive again then",
+                "the marketplace asks to wait for {} before anything is sent",
                 spell(*pause)
             );
             (Phase::Blocked, Reason::Throttled, why)
         }
         Standstill::InDoubt(why) => {
             let why = format!(
-                "it is not known whether the request was accepted: {why}; the next run looks again"
+                "it is not known whether the request was accepted: {why}; it is looked at again"
             );
             set_error(record, why, now);
             return;

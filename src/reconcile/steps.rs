@@ -3,16 +3,17 @@
 //! Each is about offers that the caller keeps for itself meanwhile: no two steps are to be made
 //! about one offer at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::pass::{MAX_CONFLICTS, vet};
 use super::trigger::Triggered;
-use super::{Job, Observed, Reconciler, RunError};
-use crate::changes::{ChangeSet, Input, with_dependencies};
-use crate::marketplace::OfferId;
+use super::{Job, Observed, Reconciler, RunError, heard, record};
+use crate::changes::{ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
+use crate::marketplace::{OfferId, PublisherId};
+use crate::operation::{Look, Sent};
 use crate::status::{OfferRecord, Reason, StoreError};
 
 /// What a look at some offers has come to.
@@ -20,8 +21,32 @@ use crate::status::{OfferRecord, Reason, StoreError};
 pub struct Looked {
     /// What is to be done.
     pub changes: ChangeSet,
+    /// The offers that could not be decided about so far.
+    pub open: Option<Open>,
+    unlisted: BTreeSet<PublisherId>,
     observed: Observed,
     job: Job,
+}
+
+impl Looked {
+    /// Whether an offer's publisher could be listed.
+    #[must_use]
+    pub fn is_listed(&self, offer: &OfferId) -> bool {
+        !self.unlisted.contains(offer.publisher())
+    }
+}
+
+/// Offers about which the marketplace must be asked one by one. Those that a list is enough for don't
+/// wait for them: one answer may take minutes.
+#[derive(Debug)]
+pub struct Open {
+    /// The offers.
+    pub offers: BTreeSet<OfferId>,
+    unlisted: BTreeSet<PublisherId>,
+    recorded: BTreeMap<OfferId, OfferRecord>,
+    observed: Observed,
+    job: Job,
+    moment: Moment,
 }
 
 /// When an offer is to be seen to next.
@@ -41,23 +66,50 @@ pub enum Next {
 }
 
 impl Reconciler {
-    /// Looks at the offers in the job's scope, decides, and writes down what was decided. Where
-    /// something is to be sent, that is left to [`execute`](Self::execute), and so is the disk. `None`
-    /// where the user stops.
+    /// Looks at the offers in the job's scope, decides about those for which the publishers' lists
+    /// are enough, and writes down what was decided; the others are left to [`settle`](Self::settle).
+    /// Where something is to be sent, that is left to [`execute`](Self::execute), and so is the disk.
+    /// `None` where the user stops.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
     pub async fn look(&self, job: Job) -> Result<Option<Looked>, RunError> {
         let moment = self.moment();
-        let wanted = with_dependencies(&job.desired, &job.policy);
-        let recorded: BTreeMap<OfferId, OfferRecord> = self.store.with(|file| {
-            let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
-            known.map(|(offer, record)| (offer.clone(), record.clone())).collect()
+        let recorded = self.recorded(&job);
+        let mut observed = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(None),
+            listed = self.observer.list(&job.desired, &recorded, &job.policy) => listed,
+        };
+        let unlisted = unlisted(&observed);
+        self.add_fresh_answers(&mut observed);
+        let (desired, policy) = (&job.desired, &job.policy);
+        let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
+        let offers = undecided(input);
+        let open = (!offers.is_empty()).then(|| {
+            let job = job.about(offers.clone());
+            let wanted = with_dependencies(&job.desired, &job.policy);
+            let part = observed.iter().filter(|(offer, _)| wanted.contains(offer));
+            let observed = part.map(|(offer, seen)| (offer.clone(), seen.clone())).collect();
+            let (unlisted, recorded) = (unlisted.clone(), self.recorded(&job));
+            Open { offers, unlisted, recorded, observed, job, moment }
         });
+        let decided = policy.scope.iter().flatten();
+        let is_open = |offer: &&OfferId| open.as_ref().is_some_and(|it| it.offers.contains(*offer));
+        let decided = decided.filter(|offer| !is_open(offer)).cloned().collect();
+        let rest = Open { offers: decided, unlisted, recorded, observed, job, moment };
+        let looked = self.settle(Open { job: rest.job.about(rest.offers.clone()), ..rest }).await?;
+        Ok(looked.map(|looked| Looked { open, ..looked }))
+    }
+
+    /// Asks what the decisions about open offers need, and goes on as [`look`](Self::look) does.
+    #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
+    pub async fn settle(&self, open: Open) -> Result<Option<Looked>, RunError> {
+        let Open { offers: _, unlisted, recorded, observed, job, moment } = open;
+        let (desired, policy) = (&job.desired, &job.policy);
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            seen = self.observe(&job.desired, &recorded, &job.policy, moment) => seen,
+            settled = self.observer.settle(observed, desired, &recorded, policy, moment) => settled,
         };
-        let (desired, policy) = (&job.desired, &job.policy);
         vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
         for change in &changes.changes {
             self.write_down(&job, change, observed.get(&change.offer), moment);
@@ -66,14 +118,23 @@ impl Reconciler {
         if changes.triggers() == 0 {
             self.store.commit().await?;
         }
-        Ok(Some(Looked { changes, observed, job }))
+        Ok(Some(Looked { changes, open: None, unlisted, observed, job }))
+    }
+
+    /// What is on record about the offers in a job's scope, and those they wait for.
+    fn recorded(&self, job: &Job) -> BTreeMap<OfferId, OfferRecord> {
+        let wanted = with_dependencies(&job.desired, &job.policy);
+        self.store.with(|file| {
+            let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
+            known.map(|(offer, record)| (offer.clone(), record.clone())).collect()
+        })
     }
 
     /// Sends what a look found to be sent for an offer, by the protocol. `conflicts` counts how often
     /// in a row the offer changed before that could be done.
     #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
     pub async fn execute(&self, looked: &Looked, offer: &OfferId, conflicts: &mut u32) -> Next {
-        let Looked { changes, observed, job } = looked;
+        let Looked { changes, observed, job, open: _, unlisted: _ } = looked;
         let Some(change) = changes.get(offer) else { return Next::Rest };
         let tried = self.trigger(job, &job.policy, change, observed, None).await;
         match tried.outcome {
@@ -108,6 +169,54 @@ impl Reconciler {
         if self.forget_one(offer).await { Next::Rest } else { self.next(offer) }
     }
 
+    /// Looks whether a request of which the answer was lost has started something, for an offer that
+    /// no manifest in force is about: the manifest can't be read at the moment. Nothing is sent.
+    pub async fn tend(&self, offer: &OfferId) -> Next {
+        let Some(intent) = self.store.get(offer).and_then(|record| record.intent) else {
+            self.conclude(offer);
+            return self.next(offer);
+        };
+        let look = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Next::Rest,
+            look = self.look_for_operation(offer, &intent) => look,
+        };
+        match look {
+            Some(Look::Operation { operation, status }) => {
+                let now = self.clock.now();
+                let sent = Sent { intent, operation, status: Some(status) };
+                self.edit_known(offer, |record| {
+                    let digest = record.manifest.digest.clone();
+                    heard::accepted(record, &sent, &digest, now);
+                });
+                self.conclude(offer);
+                self.next(offer)
+            }
+            // Who sends again, or gives it up, is who reads the manifest.
+            Some(Look::Live | Look::StillWaiting { .. } | Look::Elsewhere | Look::Failed(_))
+            | None
+                if self.moment().has_settled(&intent) =>
+            {
+                Next::Rest
+            }
+            Some(Look::Live | Look::StillWaiting { .. } | Look::Elsewhere | Look::Failed(_))
+            | None => Next::Retry,
+        }
+    }
+
+    /// Says how an operation has ended that nobody decides about now.
+    fn conclude(&self, offer: &OfferId) {
+        let now = self.clock.now();
+        self.edit_known(offer, |record| record::concluded(record, now));
+    }
+
+    /// Changes an offer's record, if there is one, and tells.
+    fn edit_known(&self, offer: &OfferId, change: impl FnOnce(&mut OfferRecord)) {
+        if let Some(record) = self.store.get(offer) {
+            self.tell(offer, &self.store.edit(offer, || record, change));
+        }
+    }
+
     /// Puts everything that is known on disk.
     pub async fn commit(&self) -> Result<(), StoreError> {
         self.store.commit().await
@@ -119,13 +228,27 @@ impl Reconciler {
         if let Some(due) = self.next_poll(offer) {
             return Next::Poll(due);
         }
-        let Some(record) = self.store.get(offer) else { return Next::Rest };
-        match record.next_check_at {
-            Some(at) => Next::LookOn(at),
-            None if record.intent.is_some() => Next::Retry,
+        let found = self.store.with(|file| {
+            let record = file.offers.get(offer)?;
             // What was refused stays refused until something changes; any other error passes.
-            None if record.error.is_some() && record.reason != Reason::Refused => Next::Retry,
-            None => Next::Rest,
+            let is_refused = record.reason == Reason::Refused;
+            let is_open = record.intent.is_some() || record.error.is_some() && !is_refused;
+            Some((record.next_check_at, is_open))
+        });
+        match found {
+            Some((Some(at), _)) => Next::LookOn(at),
+            Some((None, true)) => Next::Retry,
+            Some((None, false)) | None => Next::Rest,
         }
     }
+}
+
+/// The publishers that could not be listed: that is what their offers have instead of a list.
+fn unlisted(listed: &Observed) -> BTreeSet<PublisherId> {
+    let failed = listed.iter().filter(|(_, seen)| match seen {
+        Seen::Unauthorized(_) | Seen::Throttled(_) | Seen::Unreachable(_) => true,
+        // That is an answer, though not a welcome one.
+        Seen::Offer(_) | Seen::Forbidden(_) | Seen::NotFound(_) => false,
+    });
+    failed.map(|(offer, _)| offer.publisher().clone()).collect()
 }

@@ -180,7 +180,7 @@ impl Reconciler {
             Command::WriteIntent(intent) => {
                 let before = self.store.get(offer);
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
-                let written = self.flush(offer).await;
+                let written = self.flush().await;
                 if let (Step::NotWritten, Some(before)) = (&written, before) {
                     // Nothing is sent, so that what was known before stands, a doubt included.
                     self.edit(offer, target.desired, |record| *record = before);
@@ -213,9 +213,9 @@ impl Reconciler {
             Command::WriteOperation(sent) => {
                 let now = self.clock.now();
                 self.edit(offer, target.desired, |record| {
-                    heard::accepted(record, &sent, target.desired, now);
+                    heard::accepted(record, &sent, &target.desired.digest, now);
                 });
-                Some(self.flush(offer).await)
+                Some(self.flush().await)
             }
             Command::DropIntent => Some(self.drop_intent(target).await),
             Command::Wait(pause) => {
@@ -239,16 +239,14 @@ impl Reconciler {
         let (offer, decision) = (&target.change.offer, &target.change.decision);
         let now = self.clock.now();
         self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
-        self.flush(offer).await
+        self.flush().await
     }
 
-    async fn flush(&self, offer: &OfferId) -> Step {
+    async fn flush(&self) -> Step {
+        // Why it can't be written is told there, once for all offers.
         match self.store.commit().await {
             Ok(()) => Step::Written,
-            Err(error) => {
-                tracing::error!(%offer, error = &error as &dyn std::error::Error, "not on disk");
-                Step::NotWritten
-            }
+            Err(_) => Step::NotWritten,
         }
     }
 
@@ -332,7 +330,7 @@ impl Reconciler {
         };
         let seen = Seen::Offer(Box::new(observation));
         self.write_down(target.job, &change, Some(&seen), moment);
-        self.flush(&change.offer).await;
+        self.flush().await;
         let runs = change.decision.tracked().is_some();
         let ended = runs && self.poll_in_time(&change.offer, deadline).await;
         Triggered::Revised { ended }
@@ -375,7 +373,7 @@ impl Reconciler {
             *put_off = (*put_off).max(Some(until));
         }
         self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
-        self.flush(offer).await;
+        self.flush().await;
         match end {
             Standstill::ObserveAgain(why) => Triggered::Changed(why),
             Standstill::Refused(_) => Triggered::Refused,

@@ -24,9 +24,17 @@ impl Shown {
             phase: record.phase,
             reason: record.reason,
             step: step.map(|step| step.id.clone()),
-            error: record.error.as_ref().map(|error| error.message.clone()),
+            error: record.error.as_ref().map(|error| without_figures(&error.message)),
         }
     }
+}
+
+/// A text without what is another one each time: how long to wait, a date, a request's id. An error
+/// that differs in these alone is no news.
+fn without_figures(text: &str) -> String {
+    let is_figure = |word: &str| word.chars().any(|c| c.is_ascii_digit());
+    let words = text.split(' ').filter(|word| !is_figure(word));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl Lines {
@@ -41,7 +49,8 @@ impl Lines {
         let request = request.or(operation.and_then(|operation| operation.request_id.as_ref()));
         let (phase, reason) = (record.phase.as_str(), record.reason);
         // An error that the message repeats is told once.
-        let error = shown.error.as_deref().filter(|error| *error != record.message);
+        let error = record.error.as_ref().map(|error| error.message.as_str());
+        let error = error.filter(|error| *error != record.message);
         match record.phase {
             Phase::Failed | Phase::Blocked => tracing::error!(
                 %offer, phase, ?reason, operation = id, request = request.map(tracing::field::display),
@@ -92,5 +101,18 @@ impl Reporter for Lines {
             Event::Answered { .. } | Event::Polled { .. } => {}
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_differs_in_figures_alone_is_no_news() {
+        let one = "GET /x was answered 503; it asks to wait for 2m 58s; request 7f4061ca-3c3f";
+        let two = "GET /x was answered 503; it asks to wait for 1h; request 518ff742-cfa0";
+        assert_eq!(without_figures(one), without_figures(two));
+        assert_ne!(without_figures(one), without_figures("GET /x was answered 403 Forbidden"));
     }
 }

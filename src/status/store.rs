@@ -200,6 +200,8 @@ struct Model {
     generation: u64,
     /// The generation that is on disk.
     written: u64,
+    /// Why the last write failed, until one succeeds.
+    trouble: Option<String>,
 }
 
 impl StatusStore {
@@ -210,7 +212,7 @@ impl StatusStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let file = read(&*disk, &path)?.unwrap_or_else(|| StatusFile::empty(clock.now()));
-        let model = Mutex::new(Model { file, generation: 0, written: 0 });
+        let model = Mutex::new(Model { file, generation: 0, written: 0, trouble: None });
         Ok(Self { path, disk, clock, model, writer: tokio::sync::Mutex::default() })
     }
 
@@ -291,9 +293,34 @@ impl StatusStore {
         let written = bytes
             .map_err(std::io::Error::from)
             .and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
-        written.map_err(|source| StoreError::Write { path: self.path.clone(), source })?;
+        let written =
+            written.map_err(|source| StoreError::Write { path: self.path.clone(), source });
+        self.take_note(&written);
+        written?;
         self.model().written = generation;
         Ok(())
+    }
+
+    /// Why the file could not be written last, until it is written again.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.model().trouble.clone()
+    }
+
+    /// Tells once that the file can't be written, however many wait for it, and once that it can.
+    fn take_note(&self, written: &Result<(), StoreError>) {
+        let trouble = written.as_ref().err().map(|error| {
+            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default())
+        });
+        let before = std::mem::replace(&mut self.model().trouble, trouble.clone());
+        match (before, trouble) {
+            (None, Some(trouble)) => tracing::error!("{trouble}"),
+            (Some(_), None) => {
+                tracing::info!("the status file {} is written again", self.path.display());
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

@@ -25,8 +25,9 @@ pub(super) struct SeenOffers {
 pub(super) struct Noted {
     /// The offers that waited for this one, and are to be looked at.
     pub(super) released: Vec<OfferId>,
-    /// Whether it waits for an offer that was seen to be live elsewhere.
-    pub(super) outdated: bool,
+    /// The offers that it waits for although they were seen to be live: one of the two looks was
+    /// overtaken, and these are to be looked at again.
+    pub(super) contradicted: Vec<OfferId>,
 }
 
 impl SeenOffers {
@@ -43,10 +44,10 @@ impl SeenOffers {
         self.open.remove(offer);
     }
 
-    /// A resync of these offers begins.
+    /// A resync of these offers begins, or goes on with them.
     pub(super) fn begin_resync(&mut self, offers: impl Iterator<Item = OfferId>) {
-        self.open = offers.collect();
-        self.resync = Some(true);
+        self.open.extend(offers);
+        self.resync.get_or_insert(true);
     }
 
     /// Whether the resync under way has come to an end, and if so, whether all could be seen. Tells
@@ -69,15 +70,18 @@ impl SeenOffers {
         }
     }
 
-    /// Takes in what was decided about an offer.
-    pub(super) fn note(&mut self, change: &Change) -> Noted {
+    /// Takes in what was decided about an offer, and whether its publisher could be listed.
+    pub(super) fn note(&mut self, change: &Change, is_listed: bool) -> Noted {
         let offer = &change.offer;
-        if !was_seen(&change.decision) {
+        if !is_listed {
             self.missed(std::iter::once(offer));
             return Noted::default();
         }
         self.unseen.remove(offer);
         self.open.remove(offer);
+        if !was_seen(&change.decision) {
+            return Noted::default();
+        }
         let is_live = change.decision.is_live();
         let released = if is_live && self.live.insert(offer.clone()) {
             let waiting = self.held.iter().filter(|(_, before)| before.contains(offer));
@@ -88,10 +92,11 @@ impl SeenOffers {
             }
             Vec::new()
         };
-        let outdated = match &change.decision {
+        let contradicted = match &change.decision {
             Decision::Held(Hold::WaitingForDependency(before)) => {
                 self.held.insert(offer.clone(), before.clone());
-                before.iter().any(|offer| self.live.contains(offer))
+                // Whoever turns out to be live after all releases those that wait.
+                before.iter().filter(|before| self.live.remove(*before)).cloned().collect()
             }
             Decision::Held(Hold::Suspended | Hold::Scheduled(_))
             | Decision::GoLive { .. }
@@ -101,10 +106,10 @@ impl SeenOffers {
             | Decision::Blocked(_)
             | Decision::Failed(_) => {
                 self.held.remove(offer);
-                false
+                Vec::new()
             }
         };
-        Noted { released, outdated }
+        Noted { released, contradicted }
     }
 }
 
@@ -161,23 +166,25 @@ mod tests {
     #[test]
     fn who_waits_is_released_once_when_the_other_is_live() {
         let mut seen = SeenOffers::default();
-        assert_eq!(seen.note(&waits("b", "a")), Noted::default());
-        assert_eq!(seen.note(&live("a")).released, [offer("b")]);
-        assert_eq!(seen.note(&live("a")).released, []);
+        assert_eq!(seen.note(&waits("b", "a"), true), Noted::default());
+        assert_eq!(seen.note(&live("a"), true).released, [offer("b")]);
+        assert_eq!(seen.note(&live("a"), true).released, []);
         // A newer version in preview, which then goes live.
-        seen.note(&change("a", Decision::GoLive { version: Version(2) }));
-        assert_eq!(seen.note(&live("a")).released, [offer("b")]);
-        seen.note(&live("b"));
-        seen.note(&change("a", Decision::GoLive { version: Version(3) }));
-        assert_eq!(seen.note(&live("a")).released, []);
+        seen.note(&change("a", Decision::GoLive { version: Version(2) }), true);
+        assert_eq!(seen.note(&live("a"), true).released, [offer("b")]);
+        seen.note(&live("b"), true);
+        seen.note(&change("a", Decision::GoLive { version: Version(3) }), true);
+        assert_eq!(seen.note(&live("a"), true).released, []);
     }
 
     #[test]
     fn a_look_that_was_overtaken_is_known() {
         let mut seen = SeenOffers::default();
-        seen.note(&live("a"));
-        assert!(seen.note(&waits("b", "a")).outdated);
-        assert!(!seen.note(&waits("b", "c")).outdated);
+        seen.note(&live("a"), true);
+        assert_eq!(seen.note(&waits("b", "a"), true).contradicted, [offer("a")]);
+        assert_eq!(seen.note(&waits("b", "a"), true).contradicted, []);
+        assert_eq!(seen.note(&live("a"), true).released, [offer("b")]);
+        assert_eq!(seen.note(&waits("b", "c"), true).contradicted, []);
     }
 
     #[test]
@@ -188,15 +195,20 @@ mod tests {
         }
         let all = || [offer("a"), offer("b")].into_iter();
         seen.begin_resync(all());
-        seen.note(&live("a"));
+        seen.note(&live("a"), true);
         assert_eq!((seen.is_ready(), seen.end_resync()), (false, None));
-        seen.note(&unreachable("b"));
+        seen.note(&unreachable("b"), false);
         assert_eq!((seen.is_ready(), seen.end_resync()), (false, Some(false)));
         assert_eq!(seen.end_resync(), None, "told once");
-        seen.note(&change("b", Decision::Blocked(Block::NotInPreview)));
+        // One that can't be asked about is a matter of its own, once its publisher is listed.
+        seen.note(&unreachable("b"), true);
         assert_eq!((seen.is_ready(), seen.end_resync()), (true, None));
         seen.begin_resync(all());
-        seen.note(&live("a"));
+        seen.note(&live("a"), true);
+        // Another one begins while the first is under way, with the offers that are idle.
+        seen.begin_resync([offer("a")].into_iter());
+        seen.note(&live("a"), true);
+        assert_eq!(seen.end_resync(), None);
         seen.forget(&offer("b"));
         assert_eq!(seen.end_resync(), Some(true));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::queue::{Now, When, Work};
@@ -47,8 +48,15 @@ impl Tries {
         Self { vain: BTreeMap::new(), pauses: BTreeMap::new(), policy, random }
     }
 
-    /// What comes next for an offer, and when; `None` where it is left until something changes.
-    pub(super) fn follow(&mut self, offer: &OfferId, next: Next, now: Now) -> Option<(Work, When)> {
+    /// What comes next for an offer, and when; `None` where it is left until something changes. No
+    /// pause outlasts its launch date.
+    pub(super) fn follow(
+        &mut self,
+        offer: &OfferId,
+        next: Next,
+        launch: Option<Timestamp>,
+        now: Now,
+    ) -> Option<(Work, When)> {
         let before = self.vain.get(offer).copied().unwrap_or_default();
         let (vain, next) = match next {
             Next::Rest => (Vain::default(), None),
@@ -56,18 +64,22 @@ impl Tries {
             Next::LookOn(date) if date > now.date => {
                 (Vain::default(), Some((Work::Look, When::On(date))))
             }
-            Next::LookNow => {
+            // A date that has passed meanwhile is due.
+            Next::LookNow | Next::LookOn(_) => {
                 let pause = (BREATH * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
                 (Vain { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
             }
-            // A date that has passed and has settled nothing is no better than an error.
-            Next::Retry | Next::LookOn(_) => {
+            Next::Retry => {
                 let errors = before.errors.saturating_add(1);
-                (
-                    Vain { errors, ..before },
-                    Some((Work::Look, When::At(self.after(errors, now.instant)))),
-                )
+                let again = self.after(errors, now.instant);
+                let pause = again.saturating_duration_since(now.instant);
+                let is_earlier = |date: &Timestamp| {
+                    let left = Duration::try_from(date.duration_since(now.date));
+                    left.is_ok_and(|left| !left.is_zero() && left < pause)
+                };
+                let when = launch.filter(is_earlier).map_or(When::At(again), When::On);
+                (Vain { errors, ..before }, Some((Work::Look, when)))
             }
         };
         if vain == Vain::default() {
@@ -89,6 +101,7 @@ impl Tries {
             return *end;
         }
         let end = now + LEAST + full_jitter(&self.policy, errors, &mut self.random);
+        self.pauses.retain(|_, end| *end > now);
         self.pauses.insert(errors, end);
         end
     }
@@ -118,7 +131,7 @@ mod tests {
         fn pause(&mut self, name: &str, next: Next, millis: u64) -> Option<u128> {
             let instant = self.start + Duration::from_millis(millis);
             let date = "2026-12-01T09:00:00Z".parse().unwrap();
-            let next = self.tries.follow(&offer(name), next, Now { instant, date });
+            let next = self.tries.follow(&offer(name), next, None, Now { instant, date });
             match next {
                 Some((Work::Look, When::At(at))) => Some((at - instant).as_millis()),
                 None => None,
@@ -157,9 +170,27 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_date_that_has_passed_is_no_reason_to_look_without_end() {
+    async fn a_date_that_has_passed_is_due_and_no_reason_to_look_without_end() {
         let mut bench = Bench::new();
         let past = Next::LookOn("2026-12-01T09:00:00Z".parse().unwrap());
-        assert!(bench.pause("vm", past, 0).unwrap() >= 1_000);
+        let pauses: Vec<_> = (0..3).map(|_| bench.pause("vm", past, 0).unwrap()).collect();
+        assert_eq!(pauses, [0, 2_000, 4_000]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_outlasts_a_launch_date() {
+        let mut tries = Tries::new(Duration::from_mins(5), fastrand::Rng::with_seed(7));
+        let date: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
+        let now = Now { instant: Instant::now(), date };
+        let mut next = |seconds: i64| {
+            let launch = date + jiff::SignedDuration::from_secs(seconds);
+            let next = tries.follow(&offer("vm"), Next::Retry, Some(launch), now);
+            (launch, next.unwrap().1)
+        };
+        let (launch, when) = next(1);
+        assert_eq!(when, When::On(launch));
+        for seconds in [-10, 3600] {
+            assert!(matches!(next(seconds).1, When::At(_)), "{seconds}");
+        }
     }
 }

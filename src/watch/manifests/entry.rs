@@ -190,12 +190,12 @@ pub(super) fn merge(
 impl Merged {
     fn lose(&mut self, mut entry: Entry, unseen: &Unseen) {
         self.is_same = false;
-        if !unseen.covers(entry.path()) {
-            self.affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
-        } else {
+        if unseen.covers(entry.path()) {
             entry.is_found = false;
             entry.is_stale = false;
             self.entries.push(entry);
+        } else {
+            self.affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
         }
     }
 }

@@ -1,0 +1,137 @@
+//! What tasks have come to is taken in, and shown.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::time::Instant;
+
+use super::{Daemon, Done};
+use crate::marketplace::OfferId;
+use crate::reconcile::{Looked, Next, RunError};
+use crate::watch::queue::{Now, When};
+
+/// How long what was heard of operations may be in memory alone: polls that come close to each other
+/// are one write.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long after a failed write the next one is tried.
+const FLUSH_AGAIN: Duration = Duration::from_secs(5);
+
+impl Daemon {
+    /// Takes in what a task has come to.
+    pub(super) fn take_in(&mut self, done: Option<Done>) {
+        let now = self.now();
+        match done {
+            Some(Done::Looked { offers, result: Ok(Some(looked)) }) => {
+                self.looked(&offers, *looked, now);
+            }
+            Some(Done::Looked { offers, result: Err(error) }) => {
+                if let RunError::Unsound(_) = &error {
+                    self.is_unsound(&error);
+                }
+                self.seen.missed(offers.iter());
+                for offer in &offers {
+                    self.turn(offer, Next::Retry, now);
+                }
+            }
+            Some(Done::Executed { offer, next, conflicts }) => {
+                if conflicts > 0 {
+                    self.conflicts.insert(offer.clone(), conflicts);
+                }
+                self.turn(&offer, next, now);
+            }
+            Some(Done::SeenTo { offer, next }) => {
+                self.flush_soon();
+                self.turn(&offer, next, now);
+            }
+            Some(Done::Flushed(Err(_))) => {
+                // The store has told why.
+                self.flush_at = Some(now.instant + FLUSH_AGAIN);
+            }
+            Some(Done::Looked { result: Ok(None), .. } | Done::Flushed(Ok(()))) | None => {}
+        }
+        self.tell_how_it_stands();
+    }
+
+    fn looked(&mut self, offers: &BTreeSet<OfferId>, mut looked: Looked, now: Now) {
+        self.parts.board.decided(&looked.changes);
+        let open = looked.open.take();
+        let is_open = |offer: &OfferId| open.as_ref().is_some_and(|it| it.offers.contains(offer));
+        let looked = Arc::new(looked);
+        for offer in offers.iter().filter(|offer| !is_open(offer)) {
+            let Some(change) = looked.changes.get(offer) else {
+                self.turn(offer, Next::Rest, now);
+                continue;
+            };
+            let noted = self.seen.note(change, looked.is_listed(offer));
+            for other in noted.released.iter().chain(&noted.contradicted) {
+                self.queue.ask(other, now.instant);
+            }
+            if change.decision.is_trigger() {
+                self.execute(&looked, offer.clone());
+            } else {
+                self.conflicts.remove(offer);
+                self.turn(offer, self.parts.reconciler.next(offer), now);
+            }
+        }
+        if let Some(open) = open {
+            self.settle(open);
+        }
+    }
+
+    /// What was being done about an offer is done, and this is next.
+    fn turn(&mut self, offer: &OfferId, next: Next, now: Now) {
+        let launch = self.desired.get(offer).and_then(|loaded| loaded.manifest.not_before);
+        let next = self.tries.follow(offer, next, launch, now);
+        let when = self.queue.done(offer, next, now.instant);
+        let date = when.and_then(|when| match when {
+            When::On(date) => Some(date),
+            When::At(at) => {
+                let pause = SignedDuration::try_from(at.saturating_duration_since(now.instant));
+                now.date.checked_add(pause.ok()?).ok()
+            }
+        });
+        self.parts.board.schedule(offer, date);
+    }
+
+    pub(super) fn flush_soon(&mut self) {
+        self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
+    }
+
+    /// Shows whether all offers were seen, and when a resync ends.
+    pub(super) fn tell_how_it_stands(&mut self) {
+        if self.has_read && !self.ready && self.seen.is_ready() {
+            self.ready = true;
+            self.parts.board.update(|service| service.ready = true);
+            tracing::info!(
+                offers = self.desired.len(),
+                "every offer was seen; the service is ready"
+            );
+        }
+        if let Some(true) = self.seen.end_resync() {
+            let now = self.parts.clock.now();
+            self.parts.board.update(|service| service.last_resync = Some(now));
+        }
+        self.show_trouble();
+    }
+
+    /// A change set failed its check. That is a bug of golive, told once; nothing was sent.
+    fn is_unsound(&mut self, error: &RunError) {
+        let text = error.to_string();
+        if self.unsound.as_ref() != Some(&text) {
+            tracing::error!("{text}");
+            self.unsound = Some(text);
+        }
+    }
+
+    /// Shows what is wrong with the service itself.
+    fn show_trouble(&mut self) {
+        let trouble = self.parts.store.trouble().or_else(|| self.unsound.clone());
+        if self.trouble != trouble {
+            self.trouble.clone_from(&trouble);
+            self.parts.board.update(|service| service.trouble = trouble);
+        }
+    }
+}
