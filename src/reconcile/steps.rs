@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::pass::{MAX_CONFLICTS, vet};
 use super::trigger::Triggered;
-use super::{Job, Observed, Reconciler, RunError, heard, record};
+use super::{Desired, Job, Observed, Reconciler, RunError, heard, record};
 use crate::changes::{ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::operation::{Look, Sent};
@@ -21,8 +21,8 @@ use crate::status::{OfferRecord, Reason, StoreError};
 pub struct Looked {
     /// What is to be done.
     pub changes: ChangeSet,
-    /// The offers that could not be decided about so far.
-    pub open: Option<Open>,
+    /// The offers that could not be decided about so far: those together that wait for each other.
+    pub open: Vec<Open>,
     unlisted: BTreeSet<PublisherId>,
     observed: Observed,
     job: Job,
@@ -65,11 +65,25 @@ pub enum Next {
     Rest,
 }
 
+impl Open {
+    /// What is known so far about some of the offers.
+    fn part(&self, offers: BTreeSet<OfferId>) -> Self {
+        let job = self.job.about(offers.clone());
+        let wanted = with_dependencies(&job.desired, &job.policy);
+        let copy = |offer: &&OfferId| Some(((*offer).clone(), self.observed.get(*offer)?.clone()));
+        let observed = wanted.iter().filter_map(copy).collect();
+        let copy = |offer: &&OfferId| Some(((*offer).clone(), self.recorded.get(*offer)?.clone()));
+        let recorded = wanted.iter().filter_map(copy).collect();
+        let (unlisted, moment) = (self.unlisted.clone(), self.moment);
+        Self { offers, unlisted, recorded, observed, job, moment }
+    }
+}
+
 impl Reconciler {
     /// Looks at the offers in the job's scope, decides about those for which the publishers' lists
     /// are enough, and writes down what was decided; the others are left to [`settle`](Self::settle).
-    /// Where something is to be sent, that is left to [`execute`](Self::execute), and so is the disk.
-    /// `None` where the user stops.
+    /// Where something is to be sent, that is left to [`execute`](Self::execute), and the disk to
+    /// [`commit`](Self::commit). `None` where the user stops.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
     pub async fn look(&self, job: Job) -> Result<Option<Looked>, RunError> {
         let moment = self.moment();
@@ -83,20 +97,13 @@ impl Reconciler {
         self.add_fresh_answers(&mut observed);
         let (desired, policy) = (&job.desired, &job.policy);
         let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
-        let offers = undecided(input);
-        let open = (!offers.is_empty()).then(|| {
-            let job = job.about(offers.clone());
-            let wanted = with_dependencies(&job.desired, &job.policy);
-            let part = observed.iter().filter(|(offer, _)| wanted.contains(offer));
-            let observed = part.map(|(offer, seen)| (offer.clone(), seen.clone())).collect();
-            let (unlisted, recorded) = (unlisted.clone(), self.recorded(&job));
-            Open { offers, unlisted, recorded, observed, job, moment }
-        });
-        let decided = policy.scope.iter().flatten();
-        let is_open = |offer: &&OfferId| open.as_ref().is_some_and(|it| it.offers.contains(*offer));
-        let decided = decided.filter(|offer| !is_open(offer)).cloned().collect();
-        let rest = Open { offers: decided, unlisted, recorded, observed, job, moment };
-        let looked = self.settle(Open { job: rest.job.about(rest.offers.clone()), ..rest }).await?;
+        let undecided = undecided(input);
+        let decided = policy.scope.iter().flatten().filter(|offer| !undecided.contains(*offer));
+        let decided: BTreeSet<OfferId> = decided.cloned().collect();
+        let all = Open { offers: decided, unlisted, recorded, observed, job, moment };
+        let open = linked(&all.job.desired, &undecided);
+        let open = open.into_iter().map(|offers| all.part(offers)).collect();
+        let looked = self.settle(Open { job: all.job.about(all.offers.clone()), ..all }).await?;
         Ok(looked.map(|looked| Looked { open, ..looked }))
     }
 
@@ -114,11 +121,7 @@ impl Reconciler {
         for change in &changes.changes {
             self.write_down(&job, change, observed.get(&change.offer), moment);
         }
-        // What is to be sent is on disk before it is, with all the rest.
-        if changes.triggers() == 0 {
-            self.store.commit().await?;
-        }
-        Ok(Some(Looked { changes, open: None, unlisted, observed, job }))
+        Ok(Some(Looked { changes, open: Vec::new(), unlisted, observed, job }))
     }
 
     /// What is on record about the offers in a job's scope, and those they wait for.
@@ -241,6 +244,35 @@ impl Reconciler {
             Some((None, false)) | None => Next::Rest,
         }
     }
+}
+
+/// Splits offers into those that wait for each other, and those that have nothing to do with others.
+fn linked(desired: &Desired, offers: &BTreeSet<OfferId>) -> Vec<BTreeSet<OfferId>> {
+    let mut waiting: BTreeMap<&OfferId, Vec<&OfferId>> = BTreeMap::new();
+    for offer in offers {
+        for before in desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after) {
+            if offers.contains(before) {
+                waiting.entry(offer).or_default().push(before);
+                waiting.entry(before).or_default().push(offer);
+            }
+        }
+    }
+    let mut groups = Vec::new();
+    let mut seen: BTreeSet<&OfferId> = BTreeSet::new();
+    for first in offers {
+        let mut group = BTreeSet::new();
+        let mut next = vec![first];
+        while let Some(offer) = next.pop() {
+            if seen.insert(offer) {
+                group.insert(offer.clone());
+                next.extend(waiting.get(offer).into_iter().flatten().copied());
+            }
+        }
+        if !group.is_empty() {
+            groups.push(group);
+        }
+    }
+    groups
 }
 
 /// The publishers that could not be listed: that is what their offers have instead of a list.

@@ -330,3 +330,98 @@ async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
     assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
     service.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", "version: 7"));
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    lab.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
+    let service = lab.watch();
+    moment().await;
+    assert_eq!(lab.golives("contoso/b"), (1, 1));
+    lab.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
+    service.touch().await;
+    moment().await;
+    assert_eq!(service.phase("contoso/c"), Some(Phase::Held));
+    assert!(!service.board.service().ready, "the one that hangs was not seen yet");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_date_is_kept_through_an_outage_and_through_a_slow_look() {
+    for fault in ["{status: 500}", "{delay: 40s}"] {
+        let lab = Lab::new("offers: {contoso/vm: {}}");
+        lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+        let service = lab.watch();
+        after(MINUTE * 28).await;
+        lab.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
+        service.hang_up().await;
+        after(Duration::from_secs(119)).await;
+        assert_eq!(lab.golives("contoso/vm"), (0, 0));
+        lab.faults("[]");
+        after(MINUTE * 3).await;
+        service.stop().await;
+        if fault.contains("500") {
+            continue; // As soon as the marketplace is back.
+        }
+        let late =
+            lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+        assert!(late.as_secs() <= 81, "two slow lists at most: {late}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
+    let lab = Lab::new("offers: {contoso/vm: {}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+    lab.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
+    let service = lab.watch();
+    // The outage is over before the date, and the last pause would be minutes long.
+    after(MINUTE * 31).await;
+    let late = lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+    assert!((0..1_000).contains(&late.as_millis()), "{late}");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_that_could_not_look_is_no_success() {
+    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
+    lab.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = lab.watch();
+    moment().await;
+    let before = service.board.service().last_resync;
+    assert!(before.is_some());
+    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
+    after(MINUTE * 40).await;
+    assert_eq!(service.board.service().last_resync, before);
+    after(MINUTE * 30).await;
+    assert!(service.board.service().last_resync > before);
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() {
+    for (header, wait) in [("header: relative", MINUTE), ("header: none", Duration::from_millis(1))]
+    {
+        let lab = Lab::vm(&format!("{{stepTime: 10m, {header}}}"));
+        lab.faults("[{method: POST, action: {delay: 50s, when: after}}]");
+        let service = lab.watch();
+        after(Duration::from_secs(5) + wait).await;
+        service.kill().await;
+        lab.manifest("vm.yaml", "state: [");
+        let service = lab.watch();
+        after(MINUTE * 40).await;
+        let record = service.record("contoso/vm").unwrap();
+        assert!(record.intent.is_none(), "{record:?}");
+        assert_eq!(record.phase, Phase::Live, "{}", record.message);
+        lab.manifest("vm.yaml", &live("contoso/vm", ""));
+        service.touch().await;
+        after(MINUTE * 10).await;
+        assert_eq!(
+            (service.phase("contoso/vm"), lab.golives("contoso/vm")),
+            (Some(Phase::Live), (1, 1))
+        );
+        service.stop().await;
+    }
+}

@@ -25,7 +25,7 @@ impl Daemon {
         let now = self.now();
         match done {
             Some(Done::Looked { offers, result: Ok(Some(looked)) }) => {
-                self.looked(&offers, *looked, now);
+                self.looked(offers, *looked, now);
             }
             Some(Done::Looked { offers, result: Err(error) }) => {
                 if let RunError::Unsound(_) = &error {
@@ -55,16 +55,17 @@ impl Daemon {
         self.tell_how_it_stands();
     }
 
-    fn looked(&mut self, offers: &BTreeSet<OfferId>, mut looked: Looked, now: Now) {
+    fn looked(&mut self, mut offers: BTreeSet<OfferId>, mut looked: Looked, now: Now) {
         self.parts.board.decided(&looked.changes);
-        let open = looked.open.take();
-        let is_open = |offer: &OfferId| open.as_ref().is_some_and(|it| it.offers.contains(offer));
+        let open = std::mem::take(&mut looked.open);
+        if looked.changes.triggers() < looked.changes.changes.len() {
+            // What is to be sent is on disk before it is, and all the rest with it.
+            self.flush_soon();
+        }
         let looked = Arc::new(looked);
-        for offer in offers.iter().filter(|offer| !is_open(offer)) {
-            let Some(change) = looked.changes.get(offer) else {
-                self.turn(offer, Next::Rest, now);
-                continue;
-            };
+        for change in &looked.changes.changes {
+            let offer = &change.offer;
+            offers.remove(offer);
             let noted = self.seen.note(change, looked.is_listed(offer));
             for other in noted.released.iter().chain(&noted.contradicted) {
                 self.queue.ask(other, now.instant);
@@ -76,8 +77,13 @@ impl Daemon {
                 self.turn(offer, self.parts.reconciler.next(offer), now);
             }
         }
-        if let Some(open) = open {
+        for open in open {
+            offers.retain(|offer| !open.offers.contains(offer));
             self.settle(open);
+        }
+        // Nothing was decided about these, so that nothing is being done about them either.
+        for offer in &offers {
+            self.turn(offer, Next::Rest, now);
         }
     }
 
