@@ -52,6 +52,8 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
             Arc::clone(&setting.ground.clock),
         );
         let store = Arc::new(store.map_err(CommandError::failed)?);
+        // These manifests come from files, of no commit that golive knows.
+        store.set_source(None);
         let gone = setting.gone(&store);
         let stop = signal::stop_on_signal()?;
         let reconciler = reconciler(&setting, globals, &store, &reporter, stop, max_wait)?;

@@ -19,7 +19,9 @@ struct Shown {
 
 impl Shown {
     fn of(record: &OfferRecord) -> Self {
-        let step = record.running().and_then(|operation| operation.current_step());
+        // One that has just ended is where it was, until it is decided what that means.
+        let operation = record.operation.as_ref().filter(|_| record.phase == Phase::InProgress);
+        let step = operation.and_then(|operation| operation.current_step());
         Self {
             phase: record.phase,
             reason: record.reason,
