@@ -275,14 +275,13 @@ pub struct Watch {
     #[arg(help_heading = "Repository")]
     pub git: Option<String>,
     /// The branch [default: the one that the repository names as its own]
-    #[arg(long, value_name = "NAME", help_heading = "Repository", requires = "git")]
+    #[arg(long, value_name = "NAME", help_heading = "Repository")]
     pub branch: Option<String>,
-    /// How often the repository is asked for new commits
-    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = "Repository")]
-    #[arg(value_parser = resync)]
-    pub git_poll: Duration,
+    /// How often the repository is asked for new commits [default: 60s]
+    #[arg(long, value_name = "DURATION", help_heading = "Repository", value_parser = resync)]
+    pub git_poll: Option<Duration>,
     /// The folder of the repository where the manifests are
-    #[arg(long, value_name = "DIR", help_heading = "Repository", requires = "git")]
+    #[arg(long, value_name = "DIR", help_heading = "Repository")]
     pub dir: Option<PathBuf>,
 }
 

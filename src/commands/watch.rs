@@ -23,7 +23,16 @@ use crate::watch::{
     Source, systemd,
 };
 
+/// How often a repository is asked for new commits.
+const GIT_POLL: Duration = Duration::from_mins(1);
+
 pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
+    let is_about_git = args.branch.is_some() || args.dir.is_some() || args.git_poll.is_some();
+    if args.git.is_none() && is_about_git {
+        let what =
+            "--branch, --dir and --git-poll say how a repository is followed; give --git too";
+        return Err(CommandError::Usage(what.to_owned()));
+    }
     let first = match &args.git {
         Some(_) => Path::new("."),
         None => args.paths.first().map_or(Path::new("."), PathBuf::as_path),
@@ -123,6 +132,11 @@ async fn source(
     board: &Arc<Board>,
 ) -> Result<(Box<dyn Source>, Vec<PathBuf>), CommandError> {
     let Some(url) = &args.git else {
+        if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
+            let path = path.display();
+            let what = format!("there is no {path}; name folders and files that hold manifests");
+            return Err(CommandError::Failed { what, source: None });
+        }
         let names: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
         let place = names.join(", ");
         tracing::info!(status = %ground.status_path.display(), "watching {place}");
@@ -136,7 +150,7 @@ async fn source(
         branch: args.branch.clone(),
         dir: args.dir.clone().unwrap_or_default(),
         folder: ground.status_path.with_extension("git"),
-        poll: args.git_poll,
+        poll: args.git_poll.unwrap_or(GIT_POLL),
     };
     let source = GitSource::open(settings, Arc::clone(board), fastrand::Rng::new());
     let source = source.await.map_err(|error| {

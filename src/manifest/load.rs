@@ -104,6 +104,13 @@ impl FileManifests {
         })
     }
 
+    /// The same, with the complaint that it is empty.
+    pub(crate) fn emptied(self) -> Self {
+        let hint = "write the manifest again, or remove the file".to_owned();
+        let problem = Diagnostic::whole(&self.path, "this file is empty", Some(hint));
+        Self::unreadable(&self.path, problem)
+    }
+
     /// What is wrong in the file itself. With it, [`assemble`] fails.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {

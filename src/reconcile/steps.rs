@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use super::pass::{MAX_CONFLICTS, vet};
 use super::trigger::Triggered;
 use super::{Desired, Job, Observed, Reconciler, RunError, heard, record};
-use crate::changes::{ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
+use crate::changes::{Change, ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::operation::{Look, Sent};
+use crate::report::Event;
 use crate::status::{OfferRecord, Reason, StoreError};
 
 /// What a look at some offers has come to.
@@ -23,7 +24,8 @@ pub struct Looked {
     pub changes: ChangeSet,
     /// The offers that could not be decided about so far: those together that wait for each other.
     pub open: Vec<Open>,
-    unlisted: BTreeSet<PublisherId>,
+    /// The publishers that could not be listed, and why.
+    pub unlisted: BTreeMap<PublisherId, String>,
     observed: Observed,
     job: Job,
 }
@@ -32,7 +34,7 @@ impl Looked {
     /// Whether an offer's publisher could be listed.
     #[must_use]
     pub fn is_listed(&self, offer: &OfferId) -> bool {
-        !self.unlisted.contains(offer.publisher())
+        !self.unlisted.contains_key(offer.publisher())
     }
 }
 
@@ -42,7 +44,7 @@ impl Looked {
 pub struct Open {
     /// The offers.
     pub offers: BTreeSet<OfferId>,
-    unlisted: BTreeSet<PublisherId>,
+    unlisted: BTreeMap<PublisherId, String>,
     recorded: BTreeMap<OfferId, OfferRecord>,
     observed: Observed,
     job: Job,
@@ -93,7 +95,7 @@ impl Reconciler {
             () = self.stop.cancelled() => return Ok(None),
             listed = self.observer.list(&job.desired, &recorded, &job.policy) => listed,
         };
-        let unlisted = unlisted(&observed);
+        let unlisted = self.unlisted(&observed);
         self.add_fresh_answers(&mut observed);
         let (desired, policy) = (&job.desired, &job.policy);
         let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
@@ -118,10 +120,31 @@ impl Reconciler {
             settled = self.observer.settle(observed, desired, &recorded, policy, moment) => settled,
         };
         vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
-        for change in &changes.changes {
+        // Of offers that are not listed nothing is known, and all that was known of them stands.
+        let is_listed = |change: &&Change| !unlisted.contains_key(change.offer.publisher());
+        for change in changes.changes.iter().filter(is_listed) {
             self.write_down(&job, change, observed.get(&change.offer), moment);
         }
         Ok(Some(Looked { changes, open: Vec::new(), unlisted, observed, job }))
+    }
+
+    /// The publishers that could not be listed, and why: that is what their offers have instead.
+    fn unlisted(&self, listed: &Observed) -> BTreeMap<PublisherId, String> {
+        let mut unlisted = BTreeMap::new();
+        for (offer, seen) in listed {
+            let (reason, why) = match seen {
+                Seen::Unauthorized(why) => (Reason::Unauthorized, why),
+                Seen::Throttled(why) => (Reason::Throttled, why),
+                Seen::Unreachable(why) => (Reason::Unreachable, why),
+                // That is an answer, though not a welcome one.
+                Seen::Offer(_) | Seen::Forbidden(_) | Seen::NotFound(_) => continue,
+            };
+            let publisher = offer.publisher();
+            if unlisted.insert(publisher.clone(), why.clone()).is_none() {
+                self.reporter.report(&Event::NotListed { publisher, reason });
+            }
+        }
+        unlisted
     }
 
     /// What is on record about the offers in a job's scope, and those they wait for.
@@ -273,14 +296,4 @@ fn linked(desired: &Desired, offers: &BTreeSet<OfferId>) -> Vec<BTreeSet<OfferId
         }
     }
     groups
-}
-
-/// The publishers that could not be listed: that is what their offers have instead of a list.
-fn unlisted(listed: &Observed) -> BTreeSet<PublisherId> {
-    let failed = listed.iter().filter(|(_, seen)| match seen {
-        Seen::Unauthorized(_) | Seen::Throttled(_) | Seen::Unreachable(_) => true,
-        // That is an answer, though not a welcome one.
-        Seen::Offer(_) | Seen::Forbidden(_) | Seen::NotFound(_) => false,
-    });
-    failed.map(|(offer, _)| offer.publisher().clone()).collect()
 }

@@ -113,6 +113,8 @@ impl Reconciler {
             }
             None => Trigger::fresh(),
             Some(intent) => {
+                let why = format!("request {} was left open by an earlier run", intent.request_id);
+                self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
                 // Whoever sent it may have been killed just now.
                 let since = self.moment().latest_end(&intent);
                 Trigger::in_doubt(intent, since)

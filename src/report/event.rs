@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::changes::ChangeSet;
-use crate::marketplace::{OfferId, OperationKind};
+use crate::marketplace::{OfferId, OperationKind, PublisherId};
 use crate::operation::Answer;
-use crate::status::OfferRecord;
+use crate::status::{OfferRecord, Reason};
 
 /// Something happened.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ pub enum Event<'a> {
         kind: &'a OperationKind,
         /// What the answer means.
         answer: &'a Answer,
+    },
+    /// A publisher's offers could not be listed, so that nothing is known of any of them.
+    NotListed {
+        /// The publisher.
+        publisher: &'a PublisherId,
+        /// Why, as a stable word.
+        reason: Reason,
     },
     /// A running operation was asked for.
     Polled {

@@ -100,7 +100,7 @@ impl Reporter for Lines {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
             // The change of the record tells of it.
-            Event::Answered { .. } | Event::Polled { .. } => {}
+            Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
         }
     }

@@ -156,7 +156,8 @@ impl Reporter for Progress {
             | Event::Planned(_)
             | Event::Forgotten(_)
             | Event::Answered { .. }
-            | Event::Polled { .. } => {}
+            | Event::Polled { .. }
+            | Event::NotListed { .. } => {}
         }
     }
 }

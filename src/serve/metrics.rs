@@ -20,7 +20,7 @@ use crate::marketplace::OperationKind;
 use crate::marketplace::portal::Transport;
 use crate::operation::Answer;
 use crate::report::{Event, Reporter};
-use crate::status::{OfferRecord, Phase};
+use crate::status::{OfferRecord, Phase, Reason};
 
 /// A few labels with their values.
 pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
@@ -137,10 +137,17 @@ impl Metrics {
         let turned_bad = is_bad && was != Some((record.phase, record.reason));
         let known = before.and_then(|before| before.error.as_ref());
         let new_error = record.error.is_some() && record.error.as_ref() != known;
-        if turned_bad || new_error {
-            let reason = Cow::Owned(format!("{:?}", record.reason));
-            self.errors.get_or_create(&[("reason", reason)]).inc();
+        if turned_bad {
+            self.error(record.reason);
+        } else if new_error {
+            // The offer is where it was; it could not be asked about.
+            self.error(if is_bad { record.reason } else { Reason::Unreachable });
         }
+    }
+
+    fn error(&self, reason: Reason) {
+        let reason = Cow::Owned(format!("{reason:?}"));
+        self.errors.get_or_create(&[("reason", reason)]).inc();
     }
 }
 
@@ -154,6 +161,7 @@ impl Reporter for Metrics {
             Event::Polled { answered, .. } => {
                 self.polls.get_or_create(&poll(*answered)).inc();
             }
+            Event::NotListed { reason, .. } => self.error(*reason),
             Event::Observing { .. }
             | Event::Planned(_)
             | Event::Forgotten(_)

@@ -290,11 +290,13 @@ impl StatusStore {
             model.file.updated_at = self.clock.now();
             (to_bytes(&model.file), model.generation)
         };
-        let written = bytes
-            .map_err(std::io::Error::from)
-            .and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
-        let written =
-            written.map_err(|source| StoreError::Write { path: self.path.clone(), source });
+        // It may have been marked read-only, or replaced by a link, while golive runs.
+        let written = refuse_unfit(&self.path).and_then(|()| {
+            let written = bytes
+                .map_err(std::io::Error::from)
+                .and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
+            written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
+        });
         self.take_note(&written);
         written?;
         self.model().written = generation;

@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::changes::{Change, ChangeSet};
 use crate::manifest::{Diagnostic, Loaded};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
@@ -47,6 +47,8 @@ pub struct Service {
     pub source_problem: Option<String>,
     /// What is wrong with the service itself: the status file can't be written.
     pub trouble: Option<String>,
+    /// The publishers that can't be listed at the moment, and why.
+    pub unlisted: Arc<BTreeMap<PublisherId, String>>,
     /// When all publishers were last listed with success (UTC).
     pub last_resync: Option<Timestamp>,
     /// Whether the first observation of every offer is in.
@@ -170,6 +172,7 @@ impl Reporter for Board {
             | Event::Observing { .. }
             | Event::Answered { .. }
             | Event::Polled { .. }
+            | Event::NotListed { .. }
             | Event::Doubt { .. }
             | Event::Waiting { .. }
             | Event::Stopping => {}

@@ -14,7 +14,7 @@ use golive::status::Phase;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
-use crate::place::{Place, STATUS, TOKEN, live};
+use crate::place::{Place, STATUS, TOKEN, live, manifest};
 
 /// A service at work, and what it says.
 struct Service {
@@ -176,7 +176,7 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
     place.until("the other one is launched", |place| place.golives("contoso/a") == (1, 1));
     place.write("b.yaml", live("contoso/b", ""));
     place.until("the mended one is launched", |place| place.golives("contoso/b") == (1, 1));
-    service.until_said("the manifest is mended");
+    service.until_said("nothing is wrong with it any more");
     // What breaks later stays in force as it was.
     place.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
     service.until_said("this is no YAML");
@@ -273,4 +273,26 @@ fn the_embedded_marketplace_knows_what_is_committed_later() {
     let again = Service::ready(&place, "--emulator");
     again.stop();
     assert_eq!(place.record("contoso/b").attempts, 1);
+}
+
+#[test]
+fn an_outage_is_told_once_and_not_for_each_offer() {
+    let offers: Vec<_> = (0..30).map(|number| format!("vm-{number}")).collect();
+    let offers: Vec<_> = offers.iter().map(String::as_str).collect();
+    let mut place = Place::new();
+    let names: Vec<_> = offers.iter().map(|offer| format!("contoso/{offer}: {{}}")).collect();
+    place.serve(&format!("offers: {{{}}}", names.join(", ")));
+    for offer in &offers {
+        place.write(&format!("{offer}.yaml"), manifest(&format!("contoso/{offer}"), "preview", ""));
+    }
+    let service = Service::ready(&place, "--resync 1h");
+    let before = service.said().len();
+    let rule = "{path: '*/offers', count: 5, action: {status: 400}}";
+    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    service.signal("-HUP");
+    service.until_said("contoso can't be listed");
+    service.until_said("contoso can be listed again");
+    let said = service.said().split_off(before);
+    assert_eq!(said.len(), 3, "{said:#?}");
+    service.stop();
 }

@@ -62,16 +62,24 @@ impl Daemon {
             // What is to be sent is on disk before it is, and all the rest with it.
             self.flush_soon();
         }
+        self.tell_of_lists(&looked);
         let looked = Arc::new(looked);
         for change in &looked.changes.changes {
             let offer = &change.offer;
             offers.remove(offer);
-            let noted = self.seen.note(change, looked.is_listed(offer));
+            let is_listed = looked.is_listed(offer);
+            let noted = self.seen.note(change, is_listed);
             for other in noted.released.iter().chain(&noted.contradicted) {
                 self.queue.ask(other, now.instant);
             }
             if change.decision.is_trigger() {
                 self.execute(&looked, offer.clone());
+            } else if !is_listed {
+                let next = match self.parts.reconciler.next(offer) {
+                    Next::Poll(at) => Next::Poll(at),
+                    Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => Next::Retry,
+                };
+                self.turn(offer, next, now);
             } else {
                 self.conflicts.remove(offer);
                 self.turn(offer, self.parts.reconciler.next(offer), now);
@@ -108,7 +116,7 @@ impl Daemon {
 
     /// Shows whether all offers were seen, and when a resync ends.
     pub(super) fn tell_how_it_stands(&mut self) {
-        if self.has_read && !self.ready && self.seen.is_ready() {
+        if self.has_read && !self.ready && self.seen.is_ready() && !self.desired.is_empty() {
             self.ready = true;
             self.parts.board.update(|service| service.ready = true);
             tracing::info!(
@@ -121,6 +129,35 @@ impl Daemon {
             self.parts.board.update(|service| service.last_resync = Some(now));
         }
         self.show_trouble();
+    }
+
+    /// Tells once of publishers that can't be listed, and once that they can.
+    fn tell_of_lists(&mut self, looked: &Looked) {
+        let offers = looked.changes.changes.iter().map(|change| &change.offer);
+        let publishers: BTreeSet<_> = offers.map(OfferId::publisher).collect();
+        let before = self.unlisted.keys().cloned().collect::<BTreeSet<_>>();
+        for publisher in publishers {
+            let why = looked.unlisted.get(publisher);
+            let was_listed = !before.contains(publisher);
+            match why {
+                Some(why) if was_listed => tracing::warn!(
+                    %publisher, error = why,
+                    "{publisher} can't be listed; its offers stay as they were last seen: {why}"
+                ),
+                None if !was_listed => {
+                    tracing::info!(%publisher, "{publisher} can be listed again");
+                }
+                Some(_) | None => {}
+            }
+            match why {
+                Some(why) => drop(self.unlisted.insert(publisher.clone(), why.clone())),
+                None => drop(self.unlisted.remove(publisher)),
+            }
+        }
+        if !self.unlisted.keys().eq(before.iter()) {
+            let unlisted = Arc::new(self.unlisted.clone());
+            self.parts.board.update(|service| service.unlisted = unlisted);
+        }
     }
 
     /// A change set failed its check. That is a bug of golive, told once; nothing was sent.

@@ -96,6 +96,8 @@ pub struct Daemon {
     resync_at: Instant,
     flush_at: Option<Instant>,
     beat_at: Option<Instant>,
+    /// The publishers that can't be listed at the moment, and why.
+    unlisted: BTreeMap<PublisherId, String>,
     /// A change set that failed its check: a bug, which is told once.
     unsound: Option<String>,
     /// What is shown to be wrong with the service itself.
@@ -134,6 +136,7 @@ impl Daemon {
             resync_at: now,
             flush_at: None,
             beat_at,
+            unlisted: BTreeMap::new(),
             unsound: None,
             trouble: None,
             parts,
@@ -264,6 +267,16 @@ impl Daemon {
             tracing::warn!("what was under way is left to the next run");
             self.tasks.shutdown().await;
         }
+        self.parts.store.with(|file| {
+            let open = file.offers.iter().filter_map(|(offer, it)| Some((offer, it.intent.as_ref()?)));
+            for (offer, intent) in open {
+                let (kind, request) = (&intent.kind, &intent.request_id);
+                tracing::warn!(
+                    %offer, %request,
+                    "{offer}: it is not known whether {kind} was accepted; the next run looks into it"
+                );
+            }
+        });
         self.parts.reconciler.commit().await
     }
 }

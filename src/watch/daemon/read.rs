@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Daemon, Done};
 use crate::disk::folder_of;
+use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
 use crate::watch::links::Links;
 use crate::watch::manifests::Refreshed;
@@ -119,13 +120,17 @@ impl Daemon {
 
 fn tell_of_manifests(refreshed: &Refreshed) {
     for problem in &refreshed.news {
-        let (line, column, what) = (problem.line, problem.column, &problem.what);
+        let at = |number: usize| (number > 0).then_some(number);
+        let (line, column) = (at(problem.line), at(problem.column));
         let file = clean_line(&problem.file.to_string_lossy());
+        let (place, what) = (problem.place(), &problem.what);
+        let related = problem.related.as_ref().map(Related::sentence);
+        let more = related.as_ref().map(|related| format!(" ({related})")).unwrap_or_default();
         let hint = problem.hint.as_deref();
-        tracing::error!(file, line, column, hint, "{file}:{line}:{column}: {what}");
+        tracing::error!(file, line, column, related, hint, "{place}: {what}{more}");
     }
     for file in &refreshed.mended {
         let file = clean_line(&file.to_string_lossy());
-        tracing::info!(file, "{file}: the manifest is mended");
+        tracing::info!(file, "{file}: nothing is wrong with it any more");
     }
 }

@@ -60,9 +60,13 @@ impl Entry {
         }
     }
 
-    /// Takes in what the file holds now.
+    /// Takes in what the file holds now. One that is suddenly empty is likely to be just being written,
+    /// or to have met a full disk.
     pub(super) fn take_in(&mut self, file: FileManifests) {
         self.is_stale = false;
+        let is_empty = self.print.as_ref().is_some_and(|print| print.length == 0);
+        let had_some = self.in_force().loaded().next().is_some();
+        let file = if is_empty && had_some { file.emptied() } else { file };
         let before = std::mem::replace(&mut self.latest, file);
         if self.latest.problems().is_empty() {
             self.good = None;

@@ -175,6 +175,8 @@ impl Manifests {
             return false;
         }
         match file.canonicalize() {
+            // Something else has taken its name.
+            Ok(real) if real.is_dir() => true,
             Ok(real) => {
                 let found = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
                 found.is_some_and(|entry| entry.latest.problems().is_empty())
