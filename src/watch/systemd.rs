@@ -15,12 +15,6 @@ pub fn stopping() {
     os::tell(os::State::Stopping);
 }
 
-/// What the service is at, in a line for people: `systemctl status` shows it.
-pub fn status(text: &str) {
-    // A line break would begin another message.
-    os::tell(os::State::Status(&crate::marketplace::clean_line(text)));
-}
-
 /// The service is alive. To be told at least every [`watchdog_interval`].
 pub fn alive() {
     os::tell(os::State::Watchdog);
@@ -55,16 +49,15 @@ mod os {
 mod os {
     use std::time::Duration;
 
-    pub(super) enum State<'a> {
+    pub(super) enum State {
         Ready,
         Stopping,
-        Status(&'a str),
         Watchdog,
     }
 
-    pub(super) fn tell(state: State<'_>) {
+    pub(super) fn tell(state: State) {
         match state {
-            State::Ready | State::Stopping | State::Status(_) | State::Watchdog => {}
+            State::Ready | State::Stopping | State::Watchdog => {}
         }
     }
 
@@ -86,16 +79,13 @@ mod tests {
     #[ignore = "run by the other tests, in a process of its own"]
     fn tell_all() {
         ready();
-        status("2 offers:\nREADY=0 \u{1b}[31mred");
-        if let Some(interval) = watchdog_interval() {
-            status(&format!("every {interval:?}"));
-        }
+        println!("interval: {:?}", watchdog_interval());
         alive();
         stopping();
     }
 
-    /// Runs [`tell_all`] in an environment, and checks that it says nothing on its outputs.
-    fn told(variables: &[(&str, &str)]) {
+    /// Runs [`tell_all`] in an environment, checks that no failure is told, and returns the interval.
+    fn told(variables: &[(&str, &str)]) -> String {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "--ignored", "--nocapture", "watch::systemd::tests::tell_all"]);
         command.env_clear().envs(variables.iter().copied());
@@ -104,6 +94,8 @@ mod tests {
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(text.contains("1 passed") && !text.contains("systemd can't"), "{text}");
         assert_eq!(output.stderr, b"");
+        let interval = text.lines().find_map(|line| Some(line.split_once("interval: ")?.1));
+        interval.unwrap().to_owned()
     }
 
     fn received(socket: &UnixDatagram) -> Vec<String> {
@@ -122,19 +114,15 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let path = path.to_str().unwrap();
-        told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000")]);
-        let expected = [
-            "READY=1",
-            "STATUS=2 offers: READY=0 red",
-            "STATUS=every 15s",
-            "WATCHDOG=1",
-            "STOPPING=1",
-        ];
+        let interval = told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000")]);
+        assert_eq!(interval, "Some(15s)");
+        let expected = ["READY=1", "WATCHDOG=1", "STOPPING=1"];
         assert_eq!(received(&socket), expected);
         // What is meant for another process is not taken.
         for watchdog in [("WATCHDOG_PID", "1"), ("WATCHDOG_USEC", "0"), ("WATCHDOG_USEC", "x")] {
-            told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000"), watchdog]);
-            let expected = ["READY=1", "STATUS=2 offers: READY=0 red", "WATCHDOG=1", "STOPPING=1"];
+            let interval =
+                told(&[("NOTIFY_SOCKET", path), ("WATCHDOG_USEC", "30000000"), watchdog]);
+            assert_eq!(interval, "None", "{watchdog:?}");
             assert_eq!(received(&socket), expected, "{watchdog:?}");
         }
     }

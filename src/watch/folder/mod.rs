@@ -39,6 +39,7 @@ use watches::{MakeWatcher, Trouble, Updated, Watches};
 
 use super::board::Board;
 use super::source::{Changed, Source};
+use crate::clock::reached;
 
 /// How often the files are looked at where changes are not told.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -201,7 +202,7 @@ impl Source for FolderSource {
             let wake_up = self.wake_up(now);
             tokio::select! {
                 () = self.inbox.rung() => {}
-                () = until(wake_up) => {}
+                () = reached(wake_up) => {}
             }
         }
     }
@@ -220,13 +221,6 @@ impl Source for FolderSource {
         self.is_behind = is_behind;
         self.tell(trouble);
         is_new || has_grown
-    }
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 
