@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Serving;
 use super::metrics::{KINDS, Labels, kind_label};
 use crate::status::Phase;
-use crate::watch::Service;
+use crate::watch::{Service, Trouble};
 
 /// Registers what record and board say now.
 pub(super) fn register(registry: &mut Registry, serving: &Serving) {
@@ -30,6 +30,12 @@ pub(super) fn register(registry: &mut Registry, serving: &Serving) {
         "source_up",
         "Whether the place that manifests come from can be followed (1) or not (0)",
         u64::from(service.source_problem.is_none()),
+    );
+    number(
+        registry,
+        "status_writable",
+        "Whether the status file can be written (1) or not (0); nothing is sent without it",
+        u64::from(!matches!(service.trouble, Some(Trouble::Unwritable(_)))),
     );
     moment(
         registry,

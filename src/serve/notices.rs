@@ -1,11 +1,12 @@
-//! What a person should know before anything else: manifests that are wrong, a source that can't be
-//! followed, offers that were not looked at yet.
+//! What a person should know before anything else: a service that can't work, a source that can't be
+//! followed, manifests that are wrong, offers that were not looked at yet.
 
 use maud::{Markup, html};
 
 use super::Serving;
 use crate::manifest::Diagnostic;
 use crate::marketplace::clean_line;
+use crate::watch::Trouble;
 
 /// The most problems that are shown in full.
 const MOST: usize = 20;
@@ -18,6 +19,7 @@ pub(super) fn notices(serving: &Serving) -> Markup {
     });
     html! {
         div id="notices" {
+            @if let Some(trouble) = &service.trouble { (troubled(trouble)) }
             @if let Some(problem) = &service.source_problem {
                 section.notice.bad aria-labelledby="source-problem" {
                     h2 id="source-problem" { "The source can't be followed" }
@@ -33,6 +35,26 @@ pub(super) fn notices(serving: &Serving) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+fn troubled(trouble: &Trouble) -> Markup {
+    let (heading, sequel) = match trouble {
+        Trouble::Unwritable(_) => (
+            "The status file can't be written",
+            "Nothing is sent to the marketplace until it can. golive tries again every few seconds.",
+        ),
+        Trouble::Unsound(_) => (
+            "golive made a mistake, and stopped itself",
+            "What it was about to send is not sent. golive looks at these offers again.",
+        ),
+    };
+    html! {
+        section.notice.bad aria-labelledby="trouble" {
+            h2 id="trouble" { (heading) }
+            p { (clean_line(trouble.text())) }
+            p { (sequel) }
         }
     }
 }

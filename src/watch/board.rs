@@ -28,8 +28,27 @@ pub enum Update {
     Service,
 }
 
-/// What is shown of the service itself.
-#[derive(Clone, Debug, Default)]
+/// What is wrong with the service itself, in a sentence with its causes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The status file can't be written. Nothing is sent without it.
+    Unwritable(String),
+    /// A change set failed its check, which is a mistake of golive's. Nothing of it was sent.
+    Unsound(String),
+}
+
+impl Trouble {
+    /// The sentence.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Unwritable(text) | Self::Unsound(text) => text,
+        }
+    }
+}
+
+/// What is shown of the service itself. To compare two is cheap: what is shared is equal at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// When it started (UTC).
     pub started_at: Option<Timestamp>,
@@ -45,10 +64,10 @@ pub struct Service {
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.
     pub source_problem: Option<String>,
-    /// What is wrong with the service itself: the status file can't be written.
-    pub trouble: Option<String>,
     /// The publishers that can't be listed at the moment, and why.
     pub unlisted: Arc<BTreeMap<PublisherId, String>>,
+    /// What is wrong with the service itself.
+    pub trouble: Option<Trouble>,
     /// When all publishers were last listed with success (UTC).
     pub last_resync: Option<Timestamp>,
     /// Whether the first observation of every offer is in.
@@ -118,10 +137,16 @@ impl Board {
         matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Some(())))
     }
 
-    /// Changes what is shown of the service, and tells.
+    /// Changes what is shown of the service, and tells, if that is new.
     pub fn update(&self, change: impl FnOnce(&mut Service)) {
-        change(&mut self.state().service);
-        self.tell(Update::Service);
+        let mut state = self.state();
+        let before = state.service.clone();
+        change(&mut state.service);
+        let is_new = state.service != before;
+        drop(state);
+        if is_new {
+            self.tell(Update::Service);
+        }
     }
 
     /// Keeps what was decided.
@@ -177,5 +202,31 @@ impl Reporter for Board {
             | Event::Waiting { .. }
             | Event::Stopping => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_the_same_is_not_told() {
+        let (board, _pings) = Board::new();
+        let mut updates = board.subscribe();
+        let desired = Arc::<BTreeMap<OfferId, Loaded>>::default();
+        for (ready, told) in [(false, false), (true, true), (true, false), (false, true)] {
+            board.update(|service| {
+                service.desired = Arc::clone(&desired);
+                service.ready = ready;
+            });
+            assert_eq!(updates.try_recv().ok(), told.then_some(Update::Service), "{ready}");
+        }
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        board.schedule(&offer, None);
+        assert!(updates.is_empty());
+        board.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
+        board.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(updates.try_recv().ok(), Some(Update::Offer(offer)));
+        assert!(updates.is_empty());
     }
 }

@@ -26,7 +26,7 @@ mod source;
 pub mod systemd;
 mod tries;
 
-pub use board::{Board, Ping, Service, Update};
+pub use board::{Board, Ping, Service, Trouble, Update};
 pub use daemon::{Daemon, Heartbeat, Herald, Parts};
 pub use folder::FolderSource;
 pub use git::{GitError, GitSettings, GitSource};

@@ -12,7 +12,7 @@ fn folder() -> PathBuf {
 }
 
 /// The metrics that golive has.
-const METRICS: [&str; 15] = [
+const METRICS: [&str; 16] = [
     "golive_build_info",
     "golive_errors_total",
     "golive_last_resync_timestamp_seconds",
@@ -27,6 +27,7 @@ const METRICS: [&str; 15] = [
     "golive_requests_total",
     "golive_source_up",
     "golive_start_time_seconds",
+    "golive_status_writable",
     "golive_triggers_total",
 ];
 

@@ -11,6 +11,7 @@ use crate::changes::{Change, ChangeSet, Decision, Standing};
 use crate::marketplace::Version;
 use crate::serve::assets::{ASSETS, Asset};
 use crate::status::{Phase, Reason, SourceRecord, to_bytes};
+use crate::watch::Trouble;
 
 /// Every path that is served, streams aside.
 fn paths() -> Vec<String> {
@@ -219,6 +220,35 @@ async fn the_page_shows_offers_and_the_service() {
         assert!(page.contains(part), "{part}\n{page}");
     }
     assert!(!page.contains("first look under way"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_the_service_itself_stands_first() {
+    let fixture = ready();
+    let writable = async || {
+        let text = fixture.text("/metrics").await;
+        text.lines().find_map(|it| it.strip_prefix("golive_status_writable ").map(str::to_owned))
+    };
+    let full = Trouble::Unwritable("no space: <b>\u{1b}[31m".to_owned());
+    for (trouble, told, is_writable) in [
+        (full, "status file can't be written", "0"),
+        (Trouble::Unsound("rule 3".to_owned()), "golive made a mistake", "1"),
+    ] {
+        fixture.serving.board.update(|service| {
+            service.source_problem = Some("no answer".to_owned());
+            service.trouble = Some(trouble.clone());
+        });
+        let page = fixture.text("/").await;
+        let notices = page.split_once("id=\"notices\"").unwrap().1;
+        let heading = notices.find(told).unwrap_or_else(|| panic!("{notices}"));
+        assert!(heading < notices.find("no answer").unwrap(), "{notices}");
+        let shown = if is_writable == "0" { "no space: &lt;b&gt;" } else { "rule 3" };
+        assert!(notices.contains(shown) && !notices.contains('\u{1b}'), "{notices}");
+        assert_eq!(writable().await.as_deref(), Some(is_writable));
+    }
+    fixture.serving.board.update(|service| service.trouble = None);
+    assert!(!fixture.text("/").await.contains("id=\"trouble\""));
+    assert_eq!(writable().await.as_deref(), Some("1"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::{Daemon, Done};
 use crate::marketplace::OfferId;
 use crate::reconcile::{Looked, Next, RunError};
+use crate::watch::board::Trouble;
 use crate::watch::queue::{Now, When};
 
 /// How long what was heard of operations may be in memory alone: polls that come close to each other
@@ -171,7 +172,8 @@ impl Daemon {
 
     /// Shows what is wrong with the service itself.
     fn show_trouble(&mut self) {
-        let trouble = self.parts.store.trouble().or_else(|| self.unsound.clone());
+        let unwritable = self.parts.store.trouble().map(Trouble::Unwritable);
+        let trouble = unwritable.or_else(|| self.unsound.clone().map(Trouble::Unsound));
         if self.trouble != trouble {
             self.trouble.clone_from(&trouble);
             self.parts.board.update(|service| service.trouble = trouble);

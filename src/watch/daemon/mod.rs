@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Ping};
+use super::board::{Board, Ping, Trouble};
 use super::links::Links;
 use super::manifests::Manifests;
 use super::queue::{Now, Queue, Work};
@@ -101,7 +101,7 @@ pub struct Daemon {
     /// A change set that failed its check: a bug, which is told once.
     unsound: Option<String>,
     /// What is shown to be wrong with the service itself.
-    trouble: Option<String>,
+    trouble: Option<Trouble>,
 }
 
 /// A task has ended.
