@@ -6,6 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `server` | listener, connections, shutdown |
+//! | `paced` | a connection whose other side must read |
 //! | `host` | which names of the server are answered |
 //! | `site` | the one handler: every request, every answer's headers |
 //! | `route` | paths |
@@ -32,6 +33,7 @@ mod notices;
 mod offer_page;
 mod operation;
 mod overview;
+mod paced;
 mod page;
 mod route;
 mod row;

@@ -8,12 +8,14 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::Serving;
+use super::paced::Paced;
 use super::site::{Site, router};
 
 /// The most connections at once. Others wait to be accepted.
@@ -77,26 +79,31 @@ async fn accept(
 ) -> (io::Result<TcpStream>, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed, so that there is always a turn.
     let turn = Arc::clone(turns).acquire_owned().await.ok();
-    (listener.accept().await.map(|(stream, _)| stream), turn)
+    let accepted = listener.accept().await.map(|(stream, _)| stream);
+    if let Ok(stream) = &accepted
+        // Events are small: waiting to fill a packet would only add latency.
+        && let Err(error) = stream.set_nodelay(true)
+    {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    (accepted, turn)
 }
 
-async fn connection(
+/// Serves one connection to its end. Each side has its bounds: a request must come in time, and an
+/// answer must be taken in time.
+pub(super) async fn connection(
     router: Router,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     _turn: Option<OwnedSemaphorePermit>,
     mut stopped: watch::Receiver<()>,
 ) {
-    // Events are small: waiting to fill a packet would only add latency.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
     let service = service_fn(move |request| router.clone().oneshot(request));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Paced::new(stream)), service);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = &mut served => ended,

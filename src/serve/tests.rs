@@ -5,6 +5,7 @@ mod hostile;
 pub(super) mod invented;
 mod live;
 mod site;
+mod slow;
 
 use std::sync::Arc;
 

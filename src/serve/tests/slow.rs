@@ -1,0 +1,81 @@
+//! Others that read slowly, or not at all, over a pipe in virtual time.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Fixture, invented};
+use crate::serve::paced::{PACE, PATIENCE};
+use crate::serve::server::connection;
+use crate::serve::site::router;
+
+/// How much the way to the other side holds.
+const PIPE: usize = 4096;
+
+/// A site with a long page.
+fn site() -> Fixture {
+    let fixture = Fixture::new();
+    for offer in 0..500 {
+        fixture.set(&format!("contoso/vm-{offer}"), invented::running("Live", Some(42)));
+    }
+    fixture
+}
+
+/// Asks for a page. The task ends with the connection.
+async fn ask(fixture: &Fixture, path: &str) -> (DuplexStream, JoinHandle<()>) {
+    let (mut near, far) = duplex(PIPE);
+    let router = router(fixture.site.clone());
+    let served = tokio::spawn(connection(router, far, None, fixture.stop.subscribe()));
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+    near.write_all(request.as_bytes()).await.unwrap();
+    (near, served)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_read_is_cut_off() {
+    let fixture = site();
+    for path in ["/", "/api/status"] {
+        let began = Instant::now();
+        let (_near, served) = ask(&fixture, path).await;
+        timeout(PATIENCE * 2, served).await.unwrap().unwrap();
+        assert!(began.elapsed() >= PATIENCE, "{path}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_a_little_now_and_then_is_cut_off_and_who_reads_slowly_is_not() {
+    let fixture = site();
+    let pace = usize::try_from(PACE).unwrap();
+    for (bytes, is_served) in [(pace / 20, false), (pace + 512, true)] {
+        let (mut near, served) = ask(&fixture, "/").await;
+        let (mut page, mut buffer) = (Vec::new(), vec![0; bytes]);
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            match near.read(&mut buffer).await.unwrap() {
+                0 => break,
+                count => page.extend_from_slice(&buffer[..count]),
+            }
+        }
+        served.await.unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert_eq!(page.contains("</html>"), is_served, "{bytes}: {} bytes", page.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_may_be_rare_but_must_be_read() {
+    let fixture = site();
+    let (mut near, served) = ask(&fixture, "/events").await;
+    let began = Instant::now();
+    let mut text = Vec::new();
+    while began.elapsed() < Duration::from_hours(2) {
+        near.read_buf(&mut text).await.unwrap();
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.matches("still here").count() > 400, "{text}");
+    assert!(!served.is_finished());
+    // From now on nobody reads: once the way is full, its end is near.
+    timeout(Duration::from_hours(1), served).await.unwrap().unwrap();
+}
