@@ -234,6 +234,19 @@ impl StatusStore {
         self.model().file.clone()
     }
 
+    /// Counts all that was ever updated: what a copy shows is current as long as this is the same.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.model().generation
+    }
+
+    /// A copy of all, and the generation that it is of.
+    #[must_use]
+    pub fn numbered_snapshot(&self) -> (u64, StatusFile) {
+        let model = self.model();
+        (model.generation, model.file.clone())
+    }
+
     /// Looks at the model without copying it.
     pub fn with<T>(&self, look: impl FnOnce(&StatusFile) -> T) -> T {
         look(&self.model().file)
@@ -288,6 +301,7 @@ impl StatusStore {
         let (bytes, generation) = {
             let mut model = self.model();
             model.file.updated_at = self.clock.now();
+            model.generation += 1;
             (to_bytes(&model.file), model.generation)
         };
         // It may have been marked read-only, or replaced by a link, while golive runs.
@@ -380,6 +394,30 @@ mod tests {
         store.edit(&offer, record, |_| ());
         store.commit().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn a_generation_is_that_of_what_a_copy_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let store = open(&folder.path().join("golive.status.json"));
+        let mut seen = vec![store.numbered_snapshot()];
+        store.edit(&offer, record, |_| ());
+        seen.push(store.numbered_snapshot());
+        // It changes when the file was written, which is in it.
+        store.commit().await.unwrap();
+        seen.push(store.numbered_snapshot());
+        store.remove(&offer);
+        seen.push(store.numbered_snapshot());
+        assert!(seen.windows(2).all(|it| it[0].0 < it[1].0 && it[0].1 != it[1].1), "{seen:?}");
+        let before = store.generation();
+        store.remove(&offer);
+        store.set_source(None);
+        assert_eq!(store.generation(), before);
+        store.commit().await.unwrap();
+        let written = store.generation();
+        store.commit().await.unwrap();
+        assert_eq!(store.generation(), written, "there was nothing to write");
     }
 
     #[test]
