@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,8 +24,9 @@ use url::form_urlencoded;
 use super::Serving;
 use super::filter::Filter;
 use super::layout::Parts;
-use super::overview::{Counts, Overview};
+use super::overview::{Overview, Shown, Tally, unseen};
 use super::row::{Row, key};
+use super::site::Site;
 use super::{offer_page, page, table};
 use crate::marketplace::OfferId;
 use crate::watch::Update;
@@ -86,16 +88,35 @@ impl Pending {
     }
 }
 
+/// What is to be sent.
+#[derive(Debug)]
+enum Batch {
+    /// The page shows nothing of what changed.
+    Nothing,
+    Event(Bytes),
+    /// Only the whole page tells it.
+    TooMuch,
+}
+
+/// What offers that changed are to a page.
+#[derive(Debug)]
+struct Changed {
+    /// The offers whose rows may have changed, with their rows, or without where they left.
+    rows: Vec<(OfferId, Option<Row>)>,
+    /// How many offers were not looked at yet, where that may be news.
+    unseen: Option<usize>,
+}
+
 /// One page's stream.
 #[derive(Debug)]
 struct Listener {
-    serving: Serving,
+    site: Arc<Site>,
     subject: Subject,
     updates: broadcast::Receiver<Update>,
     stopped: watch::Receiver<()>,
     pending: Pending,
-    /// The rows that the page has.
-    rows: BTreeSet<OfferId>,
+    /// The offers that the page has or counts.
+    tally: Tally,
     /// The pieces as they were last sent.
     parts: BTreeMap<&'static str, String>,
     /// Whether the page was greeted.
@@ -109,20 +130,19 @@ struct Listener {
 
 /// The stream for a page. It ends when the server stops.
 pub(super) fn stream(
-    serving: Serving,
+    site: Arc<Site>,
     subject: Subject,
     place: OwnedSemaphorePermit,
-    stopped: watch::Receiver<()>,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let now = Instant::now();
     let listener = Listener {
         // Before anything is looked at, so that nothing is missed.
-        updates: serving.board.subscribe(),
-        serving,
+        updates: site.serving.board.subscribe(),
+        stopped: site.stopped.clone(),
+        site,
         subject,
-        stopped,
         pending: Pending::default(),
-        rows: BTreeSet::new(),
+        tally: Tally::default(),
         parts: BTreeMap::new(),
         greeted: false,
         sent: now,
@@ -140,7 +160,7 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.greeted {
             self.greeted = true;
-            return Some(self.hello());
+            return self.hello().await;
         }
         loop {
             let due =
@@ -155,8 +175,10 @@ impl Listener {
                     }
                     self.looked = Instant::now();
                     self.gather();
-                    if let Some(event) = self.batch() {
-                        return Some(event);
+                    match self.batch() {
+                        Batch::Nothing => {}
+                        Batch::Event(event) => return Some(event),
+                        Batch::TooMuch => return self.reload().await,
                     }
                 }
                 update = self.updates.recv() => match update {
@@ -185,94 +207,83 @@ impl Listener {
         self.pending.all = true;
     }
 
-    fn hello(&mut self) -> Bytes {
-        let digest = self.look();
+    async fn hello(&mut self) -> Option<Bytes> {
+        let digest = self.look().await?;
         let mut text = Vec::from("retry: 2000\n");
         text.extend_from_slice(&event("hello", &json!(digest)));
-        text.into()
+        Some(text.into())
     }
 
-    /// Learns what the page has after it was loaded just now; returns a digest of that.
-    fn look(&mut self) -> String {
-        let now = self.serving.clock.now();
-        let (parts, digest) = match &self.subject {
-            Subject::All(filter) => {
-                let overview = Overview::of(&self.serving, filter);
-                self.rows = overview.rows.iter().map(|row| row.offer.clone()).collect();
-                let digest = page::content_digest(&self.serving, filter, &overview);
-                (page::parts(&self.serving, filter, &overview.counts, now), digest)
-            }
-            Subject::One(offer) => (
-                offer_page::parts(&self.serving, offer, now),
-                offer_page::content_digest(&self.serving, offer),
-            ),
-        };
+    /// Learns what the page has after it was loaded just now; returns a digest of that. `None` where
+    /// that is the end.
+    async fn look(&mut self) -> Option<String> {
+        let subject = self.subject.clone();
+        let rendered = self.site.renderer.render(move |serving| look(serving, &subject));
+        let (tally, parts, digest) = rendered.await?;
+        self.tally = tally;
         self.parts = parts.into_iter().map(|(id, part)| (id, part.into_string())).collect();
-        digest
+        Some(digest)
     }
 
     /// What is to be sent now, if it is anything that the page shows.
-    fn batch(&mut self) -> Option<Bytes> {
+    fn batch(&mut self) -> Batch {
         let pending = std::mem::take(&mut self.pending);
         if pending.all {
-            return Some(self.reload());
+            return Batch::TooMuch;
         }
-        let now = self.serving.clock.now();
+        let site = Arc::clone(&self.site);
+        let serving = &site.serving;
+        let now = serving.clock.now();
         let (parts, rows) = match self.subject.clone() {
             Subject::All(filter) => {
-                let changed = self.changed_rows(&filter, &pending.offers);
-                if changed.len() > MAX_ROWS {
-                    return Some(self.reload());
+                let Changed { rows, unseen } = self.take_in(&pending);
+                if rows.len() > MAX_ROWS {
+                    return Batch::TooMuch;
                 }
-                let counts = Counts::of(&self.serving, &filter);
-                let rows = changed.into_iter().map(|(offer, row)| self.row(offer, row, now));
+                let rows = rows.into_iter().map(|(offer, row)| told(serving, &offer, row, now));
                 let rows: Vec<Value> = rows.collect();
-                (page::parts(&self.serving, &filter, &counts, now), rows)
+                let counts = self.tally.counts(serving, unseen);
+                (page::parts(serving, &filter, counts, now), rows)
             }
             Subject::One(offer) => {
                 if !pending.service && !pending.offers.contains(&offer) {
-                    return None;
+                    return Batch::Nothing;
                 }
-                (offer_page::parts(&self.serving, &offer, now), Vec::new())
+                (offer_page::parts(serving, &offer, now), Vec::new())
             }
         };
         let parts = self.changed_parts(parts);
-        let is_nothing = parts.is_empty() && rows.is_empty();
-        (!is_nothing).then(|| event("update", &json!({"parts": parts, "rows": rows})))
+        if parts.is_empty() && rows.is_empty() {
+            return Batch::Nothing;
+        }
+        Batch::Event(event("update", &json!({"parts": parts, "rows": rows})))
     }
 
-    fn reload(&mut self) -> Bytes {
-        let digest = self.look();
+    async fn reload(&mut self) -> Option<Bytes> {
+        let digest = self.look().await?;
         self.looked += REST;
-        event("reload", &json!(digest))
+        Some(event("reload", &json!(digest)))
     }
 
-    /// The offers whose rows may have changed, with their rows, or without where they left.
-    fn changed_rows(
-        &self,
-        filter: &Filter,
-        offers: &BTreeSet<OfferId>,
-    ) -> Vec<(OfferId, Option<Row>)> {
-        self.serving.store.with(|file| {
-            let changed = offers.iter().filter_map(|offer| {
-                let record = file.offers.get(offer).filter(|it| filter.admits(offer, it));
-                let is_known = record.is_some() || self.rows.contains(offer);
-                is_known.then(|| (offer.clone(), record.map(|record| Row::of(offer, record))))
-            });
-            changed.collect()
-        })
-    }
-
-    /// A row as it is sent.
-    fn row(&mut self, offer: OfferId, row: Option<Row>, now: Timestamp) -> Value {
-        let key = key(&offer);
-        let Some(mut row) = row else {
-            self.rows.remove(&offer);
-            return json!([key, null]);
-        };
-        row.next = self.serving.board.next(&offer);
-        self.rows.insert(offer);
-        json!([key, table::tr(&row, now).into_string()])
+    /// Takes in the offers that changed. It costs what they cost, however many there are besides.
+    fn take_in(&mut self, pending: &Pending) -> Changed {
+        let (store, mut rows, mut left) = (&self.site.serving.store, Vec::new(), false);
+        store.with(|file| {
+            for offer in &pending.offers {
+                let record = file.offers.get(offer);
+                left |= record.is_none();
+                match (self.tally.take_in(offer, record), record) {
+                    (Shown::Now, Some(record)) => {
+                        rows.push((offer.clone(), Some(Row::of(offer, record))));
+                    }
+                    (Shown::Now | Shown::Before, _) => rows.push((offer.clone(), None)),
+                    (Shown::Never, _) => {}
+                }
+            }
+        });
+        // Only then can there be more or fewer of them.
+        let may_differ = pending.service || left || self.tally.has_unseen();
+        Changed { rows, unseen: may_differ.then(|| unseen(&self.site.serving)) }
     }
 
     fn changed_parts(&mut self, parts: Parts) -> BTreeMap<&'static str, String> {
@@ -286,6 +297,31 @@ impl Listener {
         }
         changed
     }
+}
+
+/// What a page has that is loaded now, and a digest of what it shows.
+fn look(serving: &Serving, subject: &Subject) -> (Tally, Parts, String) {
+    let now = serving.clock.now();
+    match subject {
+        Subject::All(filter) => {
+            let overview = Overview::of(serving, filter);
+            let digest = page::content_digest(serving, filter, &overview);
+            let parts = page::parts(serving, filter, overview.counts(), now);
+            (overview.tally, parts, digest)
+        }
+        Subject::One(offer) => {
+            let digest = offer_page::content_digest(serving, offer);
+            (Tally::default(), offer_page::parts(serving, offer, now), digest)
+        }
+    }
+}
+
+/// A row as it is sent.
+fn told(serving: &Serving, offer: &OfferId, row: Option<Row>, now: Timestamp) -> Value {
+    let key = key(offer);
+    let Some(mut row) = row else { return json!([key, null]) };
+    row.next = serving.board.next(offer);
+    json!([key, table::tr(&row, now).into_string()])
 }
 
 /// An event. JSON has no line breaks of its own.

@@ -17,6 +17,8 @@ pub(super) struct Filter {
     pub(super) publisher: Option<PublisherId>,
     /// With all of these words somewhere, without case.
     pub(super) text: String,
+    /// These words, in lower case.
+    words: Vec<String>,
 }
 
 impl Filter {
@@ -40,23 +42,27 @@ impl Filter {
                     let id = PublisherId::new(value).map_err(|error| format!("publisher: {error}"));
                     filter.publisher = Some(id?);
                 }
-                "q" => filter.text = clean_line(value).chars().take(LONGEST).collect(),
+                "q" => {
+                    filter.text = clean_line(value).chars().take(LONGEST).collect();
+                    let text = filter.text.to_lowercase();
+                    filter.words = text.split_whitespace().map(str::to_owned).collect();
+                }
                 _ => {}
             }
         }
         Ok(filter)
     }
 
-    /// Whether an offer is shown.
-    pub(super) fn admits(&self, offer: &OfferId, record: &OfferRecord) -> bool {
-        self.phase.is_none_or(|phase| phase == record.phase) && self.admits_but_phase(offer, record)
+    /// Whether offers of this phase are shown.
+    pub(super) fn has_phase(&self, phase: Phase) -> bool {
+        self.phase.is_none_or(|wanted| wanted == phase)
     }
 
     /// Whether an offer would be shown in its phase.
     pub(super) fn admits_but_phase(&self, offer: &OfferId, record: &OfferRecord) -> bool {
         let publisher = self.publisher.as_ref();
         publisher.is_none_or(|publisher| publisher == offer.publisher())
-            && (self.text.is_empty() || self.has_words(offer, record))
+            && (self.words.is_empty() || self.has_words(offer, record))
     }
 
     fn has_words(&self, offer: &OfferId, record: &OfferRecord) -> bool {
@@ -64,9 +70,13 @@ impl Filter {
         let step = record.running().and_then(|operation| operation.current_step());
         let step = step.map_or("", |step| &step.name);
         let (file, message, reason) = (&record.manifest.file, &record.message, record.reason);
-        let text =
-            format!("{offer}\n{reason:?}\n{message}\n{error}\n{step}\n{file}").to_lowercase();
-        self.text.to_lowercase().split_whitespace().all(|word| text.contains(word))
+        let mut text = format!("{offer}\n{reason:?}\n{message}\n{error}\n{step}\n{file}");
+        if text.is_ascii() {
+            text.make_ascii_lowercase();
+        } else {
+            text = text.to_lowercase();
+        }
+        self.words.iter().all(|word| text.contains(word))
     }
 
     /// Whether anything is left out.
@@ -144,17 +154,25 @@ mod tests {
     fn all_words_must_be_somewhere() {
         let record = invented::running("Certification", Some(42));
         let offer: OfferId = "contoso/vm".parse().unwrap();
+        let admits = |query: &str, record: &OfferRecord| {
+            let filter = parse(query);
+            filter.has_phase(record.phase) && filter.admits_but_phase(&offer, record)
+        };
         for (query, shown) in [
             ("q=VM", true),
             ("q=certif+contoso", true),
             ("q=golive", true),
+            ("q=CERTIFICATION++VM", true),
+            ("q=%C3%89TAPE", false),
             ("q=vm+absent", false),
             ("phase=InProgress&q=vm", true),
             ("phase=Live&q=vm", false),
             ("publisher=CONTOSO", true),
             ("publisher=fabrikam", false),
         ] {
-            assert_eq!(parse(query).admits(&offer, &record), shown, "{query}");
+            assert_eq!(admits(query, &record), shown, "{query}");
         }
+        let record = invented::running("Étape 1", Some(42));
+        assert!(admits("q=%C3%89TAPE+vm", &record));
     }
 }

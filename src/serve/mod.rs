@@ -14,6 +14,7 @@
 //! | `overview`, `row` | what is shown, read from record and board |
 //! | `page`, `notices`, `table` | the page of all offers |
 //! | `offer_page`, `operation` | the page of one offer |
+//! | `renderer` | where what is long is rendered, and how much of it at once |
 //! | `layout`, `time` | what all pages share |
 //! | `events` | the same, live, as server-sent events |
 //! | `api` | the status as JSON, with its entity tag |
@@ -35,6 +36,7 @@ mod operation;
 mod overview;
 mod paced;
 mod page;
+mod renderer;
 mod route;
 mod row;
 mod server;

@@ -11,12 +11,9 @@ use crate::watch::Trouble;
 /// The most problems that are shown in full.
 const MOST: usize = 20;
 
-/// All notices; empty where there is none.
-pub(super) fn notices(serving: &Serving) -> Markup {
+/// All notices; empty where there is none. So many offers were not looked at yet.
+pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
     let service = serving.board.service();
-    let unseen = serving.store.with(|file| {
-        service.desired.keys().filter(|offer| !file.offers.contains_key(*offer)).count()
-    });
     html! {
         div id="notices" {
             @if let Some(trouble) = &service.trouble { (troubled(trouble)) }

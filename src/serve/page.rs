@@ -21,8 +21,8 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
     };
     let content = html! {
         h1.unseen { "Offers" }
-        (notices(serving))
-        (phases(&overview.counts, filter))
+        (notices(serving, overview.counts().unseen))
+        (phases(overview.counts(), filter))
         (form(&overview, filter))
         (table(&overview, filter, now))
     };
@@ -42,7 +42,7 @@ pub(super) fn not_found(serving: &Serving) -> Markup {
 pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Timestamp) -> Parts {
     vec![
         ("source", source(serving, now)),
-        ("notices", notices(serving)),
+        ("notices", notices(serving, counts.unseen)),
         ("phases", phases(counts, filter)),
         ("caption", caption(counts)),
         ("empty", empty(counts, filter)),
@@ -51,7 +51,7 @@ pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Ti
 
 /// A digest of what the page shows, whatever the time.
 pub(super) fn content_digest(serving: &Serving, filter: &Filter, overview: &Overview) -> String {
-    let parts = parts(serving, filter, &overview.counts, Timestamp::UNIX_EPOCH);
+    let parts = parts(serving, filter, overview.counts(), Timestamp::UNIX_EPOCH);
     digest(&parts, &overview.rows)
 }
 

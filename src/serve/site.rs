@@ -18,6 +18,7 @@ use super::assets::Asset;
 use super::events::{self, STREAMS, Subject};
 use super::filter::Filter;
 use super::host::Hosts;
+use super::renderer::Renderer;
 use super::route::Route;
 use super::{Serving, api, offer_page, page};
 
@@ -32,10 +33,12 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 pub(super) struct Site {
     pub(super) serving: Serving,
     hosts: Hosts,
+    pub(super) renderer: Renderer,
+    status: api::Kept,
     /// How many event streams may still begin.
     streams: Arc<Semaphore>,
     /// Changes, or is gone, when the server stops.
-    stopped: watch::Receiver<()>,
+    pub(super) stopped: watch::Receiver<()>,
 }
 
 impl Site {
@@ -45,7 +48,9 @@ impl Site {
         stopped: watch::Receiver<()>,
     ) -> Self {
         let hosts = Hosts::new(listening, &serving.hosts);
-        Self { serving, hosts, streams: Arc::new(Semaphore::new(STREAMS)), stopped }
+        let renderer = Renderer::new(serving.clone());
+        let streams = Arc::new(Semaphore::new(STREAMS));
+        Self { serving, hosts, renderer, status: api::Kept::default(), streams, stopped }
     }
 }
 
@@ -96,7 +101,7 @@ async fn answer(site: &Arc<Site>, request: &Parts) -> Response {
     let query = request.uri.query().unwrap_or_default();
     match Route::parse(request.uri.path()) {
         Some(Route::Page) => match Filter::parse(query) {
-            Ok(filter) => html(StatusCode::OK, page::render(&site.serving, &filter)),
+            Ok(filter) => all_offers(site, filter).await,
             Err(why) => plain(StatusCode::BAD_REQUEST, format!("{why}\n")),
         },
         Some(Route::Offer(offer)) => match offer_page::render(&site.serving, &offer) {
@@ -104,12 +109,20 @@ async fn answer(site: &Arc<Site>, request: &Parts) -> Response {
             None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving)),
         },
         Some(Route::Events) => events(site, query),
-        Some(Route::Status) => status(site, &request.headers),
+        Some(Route::Status) => status(site, &request.headers).await,
         Some(Route::Metrics) => metrics(site),
         Some(Route::Health) => health(site).await,
         Some(Route::Ready) => ready(site),
         Some(Route::Asset(file)) => asset(file),
         None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving)),
+    }
+}
+
+async fn all_offers(site: &Site, filter: Filter) -> Response {
+    let page = site.renderer.render(move |serving| page::render(serving, &filter).into_string());
+    match page.await {
+        Some(page) => respond(StatusCode::OK, HTML, page),
+        None => plain(StatusCode::INTERNAL_SERVER_ERROR, "the page can't be shown\n"),
     }
 }
 
@@ -121,17 +134,15 @@ fn events(site: &Arc<Site>, query: &str) -> Response {
     let Ok(place) = Arc::clone(&site.streams).try_acquire_owned() else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n");
     };
-    let stream = events::stream(site.serving.clone(), subject, place, site.stopped.clone());
+    let stream = events::stream(Arc::clone(site), subject, place);
     respond(StatusCode::OK, "text/event-stream", Body::from_stream(stream))
 }
 
-fn status(site: &Site, headers: &HeaderMap) -> Response {
-    match api::status(&site.serving.store, headers) {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::warn!(%error, "the status could not be written as JSON");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "the status can't be shown\n")
-        }
+async fn status(site: &Site, headers: &HeaderMap) -> Response {
+    let status = api::status(&site.serving.store, &site.renderer, &site.status, headers);
+    match status.await {
+        Some(response) => response,
+        None => plain(StatusCode::INTERNAL_SERVER_ERROR, "the status can't be shown\n"),
     }
 }
 

@@ -31,27 +31,16 @@ struct Fixture {
     site: Arc<Site>,
     pings: mpsc::Receiver<Ping>,
     stop: watch::Sender<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("golive.status.json");
-        let clock = Arc::new(RuntimeClock::starting_at(invented::at()));
-        let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
-        let (board, pings) = Board::new();
-        let serving = Serving {
-            board,
-            store: Arc::new(store),
-            metrics: Arc::new(Metrics::new()),
-            clock,
-            hosts: vec!["golive.contoso.com".to_owned()],
-        };
+        let (serving, pings, folder) = shown();
         let (stop, stopped) = watch::channel(());
         let listening = "127.0.0.1:8080".parse().unwrap();
         let site = Arc::new(Site::new(serving.clone(), listening, stopped));
-        Self { serving, site, pings, stop, _folder: folder }
+        Self { serving, site, pings, stop, folder }
     }
 
     /// Puts a record in the place of the one there was, and tells.
@@ -85,6 +74,28 @@ impl Fixture {
         assert_eq!(response.status(), 200, "{path}");
         body(response).await
     }
+}
+
+/// What is shown where nothing is there yet; and the folder in which it would be written.
+pub(super) fn serving() -> (Serving, TempDir) {
+    let (serving, _, folder) = shown();
+    (serving, folder)
+}
+
+fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("golive.status.json");
+    let clock = Arc::new(RuntimeClock::starting_at(invented::at()));
+    let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
+    let (board, pings) = Board::new();
+    let serving = Serving {
+        board,
+        store: Arc::new(store),
+        metrics: Arc::new(Metrics::new()),
+        clock,
+        hosts: vec!["golive.contoso.com".to_owned()],
+    };
+    (serving, pings, folder)
 }
 
 /// A request as a browser of this machine makes it.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, advance, timeout};
 
 use super::{Fixture, invented};
+use crate::disk::{Disk as _, RealDisk};
 use crate::serve::events::STREAMS;
 use crate::status::{Phase, Reason};
 
@@ -121,6 +122,29 @@ async fn what_leaves_a_filter_or_the_file_is_told_once() {
     fixture.set("contoso/vm", invented::running("Live", Some(1)));
     let back = page.rows().await;
     assert!(back[0].1.is_some(), "it comes back: {back:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn offers_that_nobody_looked_at_are_counted_as_they_are_seen() {
+    let fixture = Fixture::new();
+    let yaml = "publisher: contoso\noffer: vm\nstate: live\n---\n\
+                publisher: contoso\noffer: db\nstate: live\n";
+    let path = fixture.folder.path().join("all.yaml");
+    RealDisk.write(&path, yaml.as_bytes()).unwrap();
+    let desired = crate::manifest::load(&[path]).unwrap().offers;
+    let mut page = Page::open(&fixture, "/events?q=db").await;
+    fixture.serving.board.update(|service| service.desired = desired.into());
+    let mut notices = async || {
+        let (_, data) = page.event().await;
+        data["parts"]["notices"].as_str().unwrap().to_owned()
+    };
+    assert!(notices().await.contains("2 offers were not looked at yet"));
+    fixture.set("contoso/vm", live());
+    assert!(notices().await.contains("1 offer was not looked at yet"));
+    fixture.set("contoso/db", live());
+    assert!(!notices().await.contains("looked at yet"));
+    fixture.forget("contoso/db");
+    assert!(notices().await.contains("1 offer was not looked at yet"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,17 +50,17 @@ async fn who_reads_a_little_now_and_then_is_cut_off_and_who_reads_slowly_is_not(
     let pace = usize::try_from(PACE).unwrap();
     for (bytes, is_served) in [(pace / 20, false), (pace + 512, true)] {
         let (mut near, served) = ask(&fixture, "/").await;
-        let (mut page, mut buffer) = (Vec::new(), vec![0; bytes]);
+        let (mut answer, mut buffer) = (Vec::new(), vec![0; bytes]);
         loop {
             sleep(Duration::from_secs(1)).await;
             match near.read(&mut buffer).await.unwrap() {
                 0 => break,
-                count => page.extend_from_slice(&buffer[..count]),
+                count => answer.extend_from_slice(&buffer[..count]),
             }
         }
         served.await.unwrap();
-        let page = String::from_utf8(page).unwrap();
-        assert_eq!(page.contains("</html>"), is_served, "{bytes}: {} bytes", page.len());
+        let answer = String::from_utf8(answer).unwrap();
+        assert_eq!(answer.contains("</html>"), is_served, "{bytes}: {} bytes", answer.len());
     }
 }
 
