@@ -258,7 +258,7 @@ impl Clone {
             &self.address,
             &from,
         ];
-        let said = match self.git.run("fetch", &arguments).await {
+        let said = match self.git.run_fetch(&arguments).await {
             Err(GitError::Failed { said, .. }) => said,
             other => return other.map(drop),
         };

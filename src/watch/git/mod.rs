@@ -44,6 +44,10 @@ const LONGEST: Duration = Duration::from_mins(10);
 /// Over which part of it a time to wait is spread, so that many golives don't come at once.
 const JITTER: f64 = 0.2;
 
+/// How ssh is run: it asks nobody, and does not wait for a server that has gone.
+const SSH: &str =
+    "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
+
 /// What is followed, and where it is kept.
 #[derive(Clone)]
 pub struct GitSettings {
@@ -131,6 +135,7 @@ impl GitSource {
             check_branch(&git, branch).await?;
         }
         Clone::check_folder(&absolute)?;
+        bound_silence(&mut git).await;
         keep_ssh_from_asking(&mut git).await;
         // As the manifests are named in messages: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
@@ -302,10 +307,22 @@ async fn check_branch(git: &Git, branch: &str) -> Result<(), GitError> {
     }
 }
 
-/// Has ssh fail where it would ask for a password, unless the user has chosen how it is run.
+/// Has HTTP fail where the server says nothing for a minute, unless the user has chosen a bound.
+async fn bound_silence(git: &mut Git) {
+    let name = r"^http\.(.*\.)?lowspeed(limit|time)$";
+    let configured = git.run("config", &["config", "--get-regexp", name]).await;
+    if configured.is_err() {
+        // Less than one byte a second. A server that prepares a pack says that it does.
+        git.default_variable("GIT_HTTP_LOW_SPEED_LIMIT", "1");
+        git.default_variable("GIT_HTTP_LOW_SPEED_TIME", "60");
+    }
+}
+
+/// Has ssh fail where it would ask for a password, and where the server is silent, unless the user
+/// has chosen how it is run.
 async fn keep_ssh_from_asking(git: &mut Git) {
     let configured = git.run("config", &["config", "--get", "core.sshCommand"]).await;
     if configured.is_err() && !git.has_variable("GIT_SSH") {
-        git.default_variable("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+        git.default_variable("GIT_SSH_COMMAND", SSH);
     }
 }

@@ -62,8 +62,11 @@ pub(super) struct Tools {
     pub(super) program: PathBuf,
     /// The environment of golive.
     pub(super) environment: BTreeMap<OsString, OsString>,
-    /// How long a run may take.
+    /// How long a run may take that works on this machine alone.
     pub(super) patience: Duration,
+    /// How long a fetch may take. That it is silent is bounded otherwise, so that a large repository
+    /// has the time that it needs.
+    pub(super) fetch_patience: Duration,
 }
 
 impl Tools {
@@ -73,6 +76,7 @@ impl Tools {
             program: PathBuf::from("git"),
             environment: std::env::vars_os().collect(),
             patience: Duration::from_mins(2),
+            fetch_patience: Duration::from_mins(30),
         }
     }
 }
@@ -82,6 +86,7 @@ pub(super) struct Git {
     program: PathBuf,
     environment: BTreeMap<OsString, OsString>,
     patience: Duration,
+    fetch_patience: Duration,
     remote: Remote,
     /// The repository, absolute.
     repository: PathBuf,
@@ -89,9 +94,10 @@ pub(super) struct Git {
 
 impl Git {
     pub(super) fn new(tools: Tools, remote: Remote, repository: &Path) -> Self {
-        let Tools { program, environment, patience } = tools;
+        let Tools { program, environment, patience, fetch_patience } = tools;
         let environment = prepared(environment, &remote, repository);
-        Self { program, environment, patience, remote, repository: repository.to_owned() }
+        let repository = repository.to_owned();
+        Self { program, environment, patience, fetch_patience, remote, repository }
     }
 
     /// Sets a variable of every run from now on, unless it is set.
@@ -124,7 +130,12 @@ impl Git {
         what: &'static str,
         arguments: &[&str],
     ) -> Result<String, GitError> {
-        self.finish(what, self.command(arguments)).await
+        self.finish(what, self.command(arguments), self.patience).await
+    }
+
+    /// Runs a fetch to its end.
+    pub(super) async fn run_fetch(&self, arguments: &[&str]) -> Result<String, GitError> {
+        self.finish("fetch", self.command(arguments), self.fetch_patience).await
     }
 
     /// The same, for a command that changes files of the clone: it holds the clone's lock as its
@@ -138,13 +149,18 @@ impl Git {
         let mut command = self.command(&[]);
         let stdin = lock.try_clone().map_err(GitError::Start)?;
         command.args(arguments).stdin(stdin);
-        self.finish(what, command).await
+        self.finish(what, command, self.patience).await
     }
 
-    async fn finish(&self, what: &'static str, command: Command) -> Result<String, GitError> {
-        let ended = tokio::time::timeout(self.patience, self.end(command)).await;
+    async fn finish(
+        &self,
+        what: &'static str,
+        command: Command,
+        patience: Duration,
+    ) -> Result<String, GitError> {
+        let ended = tokio::time::timeout(patience, self.end(command)).await;
         let Ok(ended) = ended else {
-            return Err(GitError::TimedOut { what, after: self.patience });
+            return Err(GitError::TimedOut { what, after: patience });
         };
         let (status, stdout, stderr) = ended?;
         if status.success() {

@@ -204,7 +204,7 @@ async fn a_remote_that_hangs_is_given_up() {
     let Some(mut place) = git_or_skip() else { return };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     place.url = Some(format!("http://{}/a.git", listener.local_addr().unwrap()));
-    place.tools.patience = Duration::from_secs(2);
+    place.tools.fetch_patience = Duration::from_secs(2);
     let mut source = place.source().await;
     let (mut stream, ()) = tokio::join!(
         async { listener.accept().await.unwrap().0 },
@@ -215,6 +215,19 @@ async fn a_remote_that_hangs_is_given_up() {
     let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut request);
     tokio::time::timeout(Duration::from_secs(30), read).await.unwrap().ok();
     assert!(request.starts_with(b"GET /a.git/info/refs"));
+}
+
+/// The same, where the time for all of it is long: silence is given up, by git itself.
+#[tokio::test]
+async fn a_remote_that_says_nothing_is_given_up_sooner() {
+    let Some(mut place) = git_or_skip() else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    place.url = Some(format!("http://{}/a.git", listener.local_addr().unwrap()));
+    place.tools.environment.insert("GIT_HTTP_LOW_SPEED_TIME".into(), "2".into());
+    let mut source = place.source().await;
+    place.until_problem(&mut source, "cannot fetch from").await;
+    let problem = place.problem().unwrap();
+    assert!(problem.contains("too slow"), "{problem}");
 }
 
 /// The same, for a golive that ends meanwhile.

@@ -44,7 +44,12 @@ impl Place {
         }
         let (board, _) = Board::new();
         let environment = environment(folder.path());
-        let tools = Tools { program: PathBuf::from("git"), environment, patience: PATIENCE };
+        let tools = Tools {
+            program: PathBuf::from("git"),
+            environment,
+            patience: PATIENCE,
+            fetch_patience: PATIENCE,
+        };
         let place = Self {
             folder,
             board,

@@ -1,5 +1,7 @@
 //! What git is told, and what is shown of it.
 
+use std::ffi::OsStr;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -43,7 +45,9 @@ async fn git_does_not_get_what_is_golives() {
     for line in [
         "SSH_AUTH_SOCK=/agent",
         "GIT_TERMINAL_PROMPT=0",
-        "GIT_SSH_COMMAND=ssh -oBatchMode=yes",
+        "GIT_SSH_COMMAND=ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4",
+        "GIT_HTTP_LOW_SPEED_LIMIT=1",
+        "GIT_HTTP_LOW_SPEED_TIME=60",
         "GIT_ALLOW_PROTOCOL=file",
         "LC_ALL=C",
     ] {
@@ -72,6 +76,26 @@ async fn ssh_from_the_configuration_is_left_alone() {
     };
     assert!(!has_command("[core]\n sshCommand = mine\n").await);
     assert!(has_command("").await);
+}
+
+#[tokio::test]
+async fn the_users_bounds_of_silence_are_left_alone() {
+    let Some(mut place) = git_or_skip() else { return };
+    for (text, is_set) in [
+        ("", true),
+        ("[http]\n lowSpeedTime = 600\n", false),
+        ("[http \"https://slow.example\"]\n lowSpeedLimit = 1000\n", false),
+    ] {
+        place.configure(text);
+        let git = place.source().await.idle.unwrap().git;
+        assert_eq!(git.has_variable("GIT_HTTP_LOW_SPEED_TIME"), is_set, "{text}");
+    }
+    place.configure("");
+    place.tools.environment.insert("GIT_HTTP_LOW_SPEED_TIME".into(), "7".into());
+    let git = place.source().await.idle.unwrap().git;
+    let command = git.command(&[]);
+    let seven = (OsStr::new("GIT_HTTP_LOW_SPEED_TIME"), Some(OsStr::new("7")));
+    assert!(command.as_std().get_envs().any(|it| it == seven));
 }
 
 #[cfg(unix)]
