@@ -179,9 +179,10 @@ fn reconciler(
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
         vec![Arc::new(Lines), Arc::clone(board) as _, Arc::clone(metrics) as _];
+    // Reads wait as long as the marketplace asks: there is no run that must end.
+    let marketplace = ground.client(globals, connection, Duration::MAX);
     let surroundings = Surroundings {
-        // Reads wait as long as the marketplace asks: there is no run that must end.
-        marketplace: ground.client(globals, connection, Duration::MAX),
+        marketplace,
         store: Arc::clone(store),
         clock: Arc::clone(&ground.clock),
         random: fastrand::Rng::new(),

@@ -14,6 +14,7 @@ mod text_enum;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
@@ -32,6 +33,11 @@ pub trait Marketplace: Send + Sync {
     /// How long a request may be under way at most, from when it is handed over.
     fn longest_request(&self) -> Duration {
         Duration::from_mins(2)
+    }
+
+    /// Until when it has asked to be left alone (UTC), if it has.
+    fn paused_until(&self) -> Option<Timestamp> {
+        None
     }
 
     /// All offers of a publisher, in one request.

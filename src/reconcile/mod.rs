@@ -187,6 +187,12 @@ impl Reconciler {
         }
     }
 
+    /// The marketplace that it works at.
+    #[must_use]
+    pub fn marketplace(&self) -> Arc<dyn Marketplace> {
+        Arc::clone(&self.observer.marketplace)
+    }
+
     /// Takes note that these are the manifests in force from now on: what is under way for one that
     /// says something else sends nothing more.
     pub fn supersede(&self, desired: Desired) {

@@ -1,11 +1,14 @@
 //! What a person should know before anything else: a service that can't work, a source that can't be
 //! followed, manifests that are wrong, offers that were not looked at yet.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::Serving;
 use crate::manifest::Diagnostic;
-use crate::marketplace::clean_line;
+use crate::marketplace::{PublisherId, clean_line};
 use crate::watch::Trouble;
 
 /// The most problems that are shown in full.
@@ -23,6 +26,8 @@ pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
                     p { (clean_line(problem)) }
                 }
             }
+            @if let Some(until) = service.paused_until { (paused(until)) }
+            @if !service.unlisted.is_empty() { (unlisted(&service.unlisted)) }
             @if !service.problems.is_empty() { (problems(&service.problems)) }
             @if unseen > 0 {
                 section.notice aria-labelledby="unseen" {
@@ -52,6 +57,33 @@ fn troubled(trouble: &Trouble) -> Markup {
             h2 id="trouble" { (heading) }
             p { (clean_line(trouble.text())) }
             p { (sequel) }
+        }
+    }
+}
+
+fn paused(until: Timestamp) -> Markup {
+    html! {
+        section.notice.bad aria-labelledby="paused" {
+            h2 id="paused" { "The marketplace asks to wait" }
+            p { "Until " (format!("{until:.0}")) " it is not asked, and nothing is sent." }
+        }
+    }
+}
+
+fn unlisted(unlisted: &BTreeMap<PublisherId, String>) -> Markup {
+    html! {
+        section.notice.bad aria-labelledby="unlisted" {
+            h2 id="unlisted" {
+                @if unlisted.len() == 1 { "A publisher can't be listed" }
+                @else { (unlisted.len()) " publishers can't be listed" }
+            }
+            p { "What was last known of their offers stays as it is. golive asks again by itself." }
+            ul.problems {
+                @for (publisher, why) in unlisted.iter().take(MOST) {
+                    li { p { b { (publisher) } " " (clean_line(why)) } }
+                }
+            }
+            @if unlisted.len() > MOST { p { "… and " (unlisted.len() - MOST) " more" } }
         }
     }
 }

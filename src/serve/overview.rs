@@ -182,7 +182,7 @@ mod tests {
                 let offer = format!("{publisher}/vm-{}", random.u8(0..20)).parse().unwrap();
                 let phase = Phase::ALL[random.usize(0..Phase::ALL.len())];
                 let message = if random.bool() { "good" } else { "bad" };
-                let had_row = tally.admitted.get(&offer).is_some_and(|it| filter.has_phase(*it));
+                let was_shown = tally.admitted.get(&offer).is_some_and(|it| filter.has_phase(*it));
                 if random.u8(0..4) == 0 {
                     file.offers.remove(&offer);
                 } else {
@@ -200,8 +200,8 @@ mod tests {
                 };
                 assert_eq!(without_zeros(&tally.counts), without_zeros(&anew.counts), "{query}");
                 assert_eq!(rows.len(), anew.counts.shown, "{query}");
-                let has_row = rows.iter().any(|row| row.offer == offer);
-                let expected = match (had_row, has_row) {
+                let is_shown = rows.iter().any(|row| row.offer == offer);
+                let expected = match (was_shown, is_shown) {
                     (_, true) => Shown::Now,
                     (true, false) => Shown::Before,
                     (false, false) => Shown::Never,

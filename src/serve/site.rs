@@ -160,12 +160,20 @@ async fn health(site: &Site) -> Response {
 }
 
 fn ready(site: &Site) -> Response {
-    if site.serving.board.service().ready {
-        plain(StatusCode::OK, "ready\n")
-    } else {
-        let why = "not ready: not every offer has been looked at once\n";
-        plain(StatusCode::SERVICE_UNAVAILABLE, why)
+    let service = site.serving.board.service();
+    if service.ready {
+        return plain(StatusCode::OK, "ready\n");
     }
+    let why = if let Some(until) = service.paused_until {
+        format!("the marketplace asks to wait until {until:.0}")
+    } else if let Some(publisher) = service.unlisted.keys().next() {
+        format!("{publisher} can't be listed")
+    } else if service.desired.is_empty() {
+        "no manifest is in force".to_owned()
+    } else {
+        "not every offer has been looked at once".to_owned()
+    };
+    plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
 }
 
 fn asset(asset: &'static Asset) -> Response {

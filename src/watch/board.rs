@@ -1,7 +1,8 @@
 //! What the daemon shows of itself, beside the status file: to the page and the metrics.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::changes::{Change, ChangeSet};
 use crate::manifest::{Diagnostic, Loaded};
-use crate::marketplace::{OfferId, PublisherId};
+use crate::marketplace::{Marketplace, OfferId, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
@@ -64,6 +65,8 @@ pub struct Service {
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.
     pub source_problem: Option<String>,
+    /// Until when the marketplace has asked to be left alone (UTC), if it has.
+    pub paused_until: Option<Timestamp>,
     /// The publishers that can't be listed at the moment, and why.
     pub unlisted: Arc<BTreeMap<PublisherId, String>>,
     /// What is wrong with the service itself.
@@ -83,6 +86,16 @@ pub struct Board {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
     pings: mpsc::Sender<Ping>,
+    marketplace: OnceLock<Asked>,
+}
+
+/// A marketplace that is asked for its pauses alone.
+struct Asked(Arc<dyn Marketplace>);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Asked")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +113,15 @@ impl Board {
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Ping>) {
         let (pings, questions) = mpsc::channel(8);
         let (updates, _) = broadcast::channel(BACKLOG);
-        (Arc::new(Self { state: Mutex::default(), updates, pings }), questions)
+        (
+            Arc::new(Self {
+                state: Mutex::default(),
+                updates,
+                pings,
+                marketplace: OnceLock::new(),
+            }),
+            questions,
+        )
     }
 
     /// All updates from now on.
@@ -112,7 +133,14 @@ impl Board {
     /// What is shown of the service now.
     #[must_use]
     pub fn service(&self) -> Service {
-        self.state().service.clone()
+        let service = self.state().service.clone();
+        let paused_until = self.marketplace.get().and_then(|it| it.0.paused_until());
+        Service { paused_until, ..service }
+    }
+
+    /// Which marketplace to ask whether it has asked to be left alone. The first one counts.
+    pub fn asks(&self, marketplace: Arc<dyn Marketplace>) {
+        drop(self.marketplace.set(Asked(marketplace)));
     }
 
     /// What was last decided about an offer.

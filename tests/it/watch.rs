@@ -182,9 +182,12 @@ async fn while_the_marketplace_asks_to_wait_nothing_is_sent_at_all() {
     let service = lab.watch();
     after(MINUTE).await;
     let mut requests = Requests::since_now(&lab);
+    let until = service.board.service().paused_until.unwrap();
+    assert_eq!(until.duration_since(lab.now()).as_secs(), 29 * 60);
     after(MINUTE * 28).await;
     assert_eq!(requests.take(&lab), Vec::<String>::new());
     after(MINUTE * 5).await;
+    assert_eq!(service.board.service().paused_until, None);
     assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
 use url::Url;
 
 use super::answer::Answer;
@@ -121,6 +122,10 @@ impl Marketplace for PortalClient {
     fn longest_request(&self) -> Duration {
         // After a 401 it is sent once more.
         self.exchange.settings.request_timeout.saturating_mul(2)
+    }
+
+    fn paused_until(&self) -> Option<Timestamp> {
+        self.exchange.paused_until()
     }
 
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
@@ -33,6 +34,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// whatever the offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallName(pub &'static str);
+
+/// From which length on a pause is told of.
+const WORTH_A_WORD: Duration = Duration::from_secs(5);
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,9 +196,24 @@ impl Exchange {
         let failure = answer.refusal();
         let status = answer.status.as_u16();
         if matches!(status, 429 | 503) {
-            self.pause.extend(self.wait_after(&failure.error, attempt), status);
+            let wait = self.wait_after(&failure.error, attempt);
+            if self.pause.extend(wait, status) && wait >= WORTH_A_WORD {
+                let until = self.paused_until().unwrap_or_else(|| self.clock.now());
+                tracing::warn!(
+                    status,
+                    %until,
+                    "the marketplace answers {status} and asks to wait: until {until:.0} it is not \
+                     asked, and nothing is sent"
+                );
+            }
         }
         Err(failure)
+    }
+
+    /// Until when the marketplace is left alone (UTC), because it asked for that.
+    pub(super) fn paused_until(&self) -> Option<Timestamp> {
+        let left = self.pause.current()?.until.saturating_duration_since(Instant::now());
+        self.clock.now().checked_add(SignedDuration::try_from(left).ok()?).ok()
     }
 
     async fn token(&self, rejected: Option<&Token>) -> Result<Token, Failure> {

@@ -21,13 +21,17 @@ pub(super) struct Paused {
 
 impl HostPause {
     /// Pauses for `wait` from now, at most [`MAX_RETRY_AFTER`]. A pause is never shortened: a
-    /// later answer with a shorter wait does not take back an earlier one.
-    pub(super) fn extend(&self, wait: Duration, status: u16) {
-        let until = Instant::now() + wait.min(MAX_RETRY_AFTER);
+    /// later answer with a shorter wait does not take back an earlier one. Tells whether there was
+    /// none.
+    pub(super) fn extend(&self, wait: Duration, status: u16) -> bool {
+        let now = Instant::now();
+        let until = now + wait.min(MAX_RETRY_AFTER);
         let mut paused = self.lock();
+        let is_first = paused.is_none_or(|paused| paused.until <= now);
         if paused.is_none_or(|paused| paused.until < until) {
             *paused = Some(Paused { until, status });
         }
+        is_first
     }
 
     /// The pause that holds now, if any.
@@ -49,13 +53,13 @@ mod tests {
     async fn a_pause_only_grows_and_is_bounded() {
         let pause = HostPause::default();
         assert_eq!(pause.current(), None);
-        pause.extend(Duration::from_secs(10), 429);
-        pause.extend(Duration::from_secs(5), 503);
+        assert!(pause.extend(Duration::from_secs(10), 429));
+        assert!(!pause.extend(Duration::from_secs(5), 503));
         let paused = pause.current().unwrap();
         assert_eq!((paused.until - Instant::now(), paused.status), (Duration::from_secs(10), 429));
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(pause.current(), None);
-        pause.extend(Duration::MAX, 503);
+        assert!(pause.extend(Duration::MAX, 503));
         assert_eq!(pause.current().unwrap().until - Instant::now(), MAX_RETRY_AFTER);
     }
 }

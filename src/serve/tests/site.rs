@@ -1,5 +1,6 @@
 //! Paths, methods, headers, and what is on the pages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::{Fixture, body, get, header_of, invented};
 use crate::changes::{Change, ChangeSet, Decision, Standing};
-use crate::marketplace::Version;
+use crate::marketplace::{PublisherId, Version};
 use crate::serve::assets::{ASSETS, Asset};
 use crate::status::{Phase, Reason, SourceRecord, to_bytes};
 use crate::watch::Trouble;
@@ -174,7 +175,7 @@ async fn health_is_that_of_the_loop_and_ready_comes_with_the_first_look() {
     assert_eq!(began.elapsed(), Duration::from_secs(5), "a loop has some seconds to answer");
     let response = fixture.get("/readyz").await;
     assert_eq!(response.status(), 503);
-    assert!(body(response).await.contains("not every offer has been looked at"));
+    assert!(body(response).await.contains("not ready: no manifest is in force"));
 
     let fixture = ready();
     assert_eq!(fixture.text("/healthz").await, "ok\n");
@@ -249,6 +250,19 @@ async fn what_is_wrong_with_the_service_itself_stands_first() {
     fixture.serving.board.update(|service| service.trouble = None);
     assert!(!fixture.text("/").await.contains("id=\"trouble\""));
     assert_eq!(writable().await.as_deref(), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marketplace_that_gives_no_answer_is_a_notice_and_why_the_service_is_not_ready() {
+    let fixture = ready();
+    fixture.serving.board.update(|service| {
+        let publisher = PublisherId::new("contoso").unwrap();
+        service.unlisted = Arc::new([(publisher, "no route <i>".to_owned())].into());
+        service.ready = false;
+    });
+    let page = fixture.text("/").await;
+    assert!(page.contains("A publisher can't be listed") && page.contains("no route &lt;i&gt;"));
+    assert!(body(fixture.get("/readyz").await).await.contains("contoso can't be listed"));
 }
 
 #[tokio::test(start_paused = true)]

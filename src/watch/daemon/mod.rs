@@ -121,6 +121,7 @@ impl Daemon {
     #[must_use]
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
+        parts.board.asks(parts.reconciler.marketplace());
         let random = parts.random.fork();
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
         Self {
