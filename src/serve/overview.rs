@@ -200,8 +200,8 @@ mod tests {
                 };
                 assert_eq!(without_zeros(&tally.counts), without_zeros(&anew.counts), "{query}");
                 assert_eq!(rows.len(), anew.counts.shown, "{query}");
-                let is_shown = rows.iter().any(|row| row.offer == offer);
-                let expected = match (was_shown, is_shown) {
+                let is_listed = rows.iter().any(|row| row.offer == offer);
+                let expected = match (was_shown, is_listed) {
                     (_, true) => Shown::Now,
                     (true, false) => Shown::Before,
                     (false, false) => Shown::Never,

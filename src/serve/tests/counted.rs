@@ -137,7 +137,7 @@ async fn an_error_counts_when_it_is_new() {
     let errors =
         |reason: &str| value(&text, &format!("golive_errors_total{{reason=\"{reason}\"}}"));
     assert_eq!(errors("Forbidden").as_deref(), Some("1"));
-    assert_eq!(errors("GoLiveRunning").as_deref(), Some("1"));
+    assert_eq!(errors("Unreachable").as_deref(), Some("1"));
 }
 
 /// Answers by what it is called.
