@@ -7,6 +7,7 @@
 //! | `repository` | the repository, bare, with the newest commit only |
 //! | `.tree` | the checkout in force. Hidden, so that who walks over the folder from above reads none of it |
 //! | `.next` | the next checkout, until it is whole and takes the place of `.tree` |
+//! | `.last` | that of the commit in force when golive last ran, to stand in while the remote does not answer |
 //! | `.gone` | the former one |
 
 use std::ffi::OsStr;
@@ -23,6 +24,10 @@ use super::run::Git;
 use crate::disk::{Disk as _, RealDisk};
 
 const MARK: &str = "golive.clone.json";
+const TREE: &str = ".tree";
+const NEXT: &str = ".next";
+const LAST: &str = ".last";
+const GONE: &str = ".gone";
 
 /// The newest commit that was fetched.
 const FETCHED: &str = "refs/golive/fetched";
@@ -97,7 +102,7 @@ impl Clone {
 
     /// Where the checkout in force of the clone in a folder is.
     pub(super) fn tree(folder: &Path) -> PathBuf {
-        folder.join(".tree")
+        folder.join(TREE)
     }
 
     /// Refuses a folder that holds anything golive did not make.
@@ -131,7 +136,19 @@ impl Clone {
 
     /// Puts a checkout in force, at once: who reads files between two calls sees all of one commit.
     pub(super) fn put_in_force(&self) -> Result<(), GitError> {
-        let [tree, next, gone] = [".tree", ".next", ".gone"].map(|name| self.folder.join(name));
+        Self::put(&self.folder, NEXT)
+    }
+
+    /// Puts the stand-in in force, while somebody is at work in the clone. It may have come to a
+    /// checkout of its own just now: then the stand-in is gone, and that is an error.
+    pub(super) fn put_stand_in(folder: &Path) -> Result<(), GitError> {
+        Self::put(folder, LAST)
+    }
+
+    fn put(folder: &Path, next: &str) -> Result<(), GitError> {
+        let [tree, next, gone] = [TREE, next, GONE].map(|name| folder.join(name));
+        // Nothing is moved away for what is not there.
+        std::fs::symlink_metadata(&next).map_err(GitError::files("find", &next))?;
         match RealDisk.rename(&tree, &gone) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.map_err(GitError::files("move away", &tree))?,
@@ -171,7 +188,7 @@ impl Clone {
         let lock = self.lock()?;
         if known.as_ref() != Some(&self.mark) {
             // A clone of something else. The mark is the last to change: until then it is that.
-            self.remove(&[".tree", ".next", ".gone", "repository"]).await?;
+            self.remove(&[TREE, NEXT, LAST, GONE, "repository"]).await?;
             self.write_mark(&path)?;
         }
         let repository = Self::repository(&self.folder);
@@ -237,7 +254,7 @@ impl Clone {
         if in_force == Some(commit.as_str()) {
             return Ok(None);
         }
-        self.check_out(commit).await.map(Some)
+        self.check_out(commit, NEXT).await.map(Some)
     }
 
     async fn fetch(&self) -> Result<(), GitError> {
@@ -279,17 +296,28 @@ impl Clone {
     /// The commit that was in force when golive last ran, checked out anew from what the clone has:
     /// what lies in the old checkout may be half of it.
     async fn former(&mut self) -> Option<Ready> {
+        self.last_commit(NEXT).await
+    }
+
+    /// The same, made before the repository is asked, to stand in while it does not answer.
+    pub(super) async fn stand_in(&mut self) -> Option<Ready> {
+        // What goes wrong is told by the look that follows.
+        self.prepare().await.ok()?;
+        self.last_commit(LAST).await
+    }
+
+    async fn last_commit(&mut self, name: &str) -> Option<Ready> {
         self.lock.as_ref()?;
         let commit = self.commit(WATCHED).await.ok()?;
-        let ready = self.check_out(commit).await;
+        let ready = self.check_out(commit, name).await;
         ready.inspect_err(|error| tracing::debug!("no commit of an earlier run: {error}")).ok()
     }
 
     /// Makes a checkout beside the one in force, from nothing.
-    async fn check_out(&mut self, commit: String) -> Result<Ready, GitError> {
+    async fn check_out(&mut self, commit: String, name: &str) -> Result<Ready, GitError> {
         let lock = self.lock()?;
-        self.remove(&[".next", ".gone"]).await?;
-        let (next, repository) = (self.folder.join(".next"), Self::repository(&self.folder));
+        self.remove(&[NEXT, LAST, GONE]).await?;
+        let (next, repository) = (self.folder.join(name), Self::repository(&self.folder));
         Self::remove_locks(&repository)?;
         let index = repository.join("index");
         RealDisk.remove(&index).map_err(GitError::files("remove", &index))?;
@@ -350,6 +378,7 @@ impl Clone {
             | GitError::Files { .. }
             | GitError::NoBranch { .. }
             | GitError::NoFolder { .. }
+            | GitError::Slow { .. }
             | GitError::TimedOut { .. } => return true,
         };
         !matches!(self.git.run("fsck", check).await, Err(GitError::Failed { .. }))

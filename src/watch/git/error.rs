@@ -74,6 +74,14 @@ pub enum GitError {
         /// What git said.
         said: String,
     },
+    /// The repository does not answer as soon as golive starts. It is still waited for.
+    #[error("{url} has not answered within {after:?}, and is still waited for")]
+    Slow {
+        /// The repository, without user name and password.
+        url: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The commit has no such folder.
     #[error("commit {commit} has no folder {}; restore it, or name another one with --dir", dir.display())]
     NoFolder {

@@ -41,6 +41,9 @@ use run::{Git, Tools};
 /// longer one between all.
 const LONGEST: Duration = Duration::from_mins(10);
 
+/// How long the first look may take before the commit of an earlier run stands in.
+const SOON: Duration = Duration::from_secs(30);
+
 /// Over which part of it a time to wait is spread, so that many golives don't come at once.
 const JITTER: f64 = 0.2;
 
@@ -73,7 +76,15 @@ impl std::fmt::Debug for GitSettings {
     }
 }
 
-type Job = Pin<Box<dyn Future<Output = (Clone, Look)> + Send>>;
+type Job = Pin<Box<dyn Future<Output = Found> + Send>>;
+
+/// What the work on the clone has come to.
+enum Found {
+    /// It is done.
+    Look(Box<Clone>, Look),
+    /// It takes long, and goes on. The commit of an earlier run may stand in meanwhile.
+    StandIn(Ready, Job),
+}
 
 /// A [`Source`]: a branch of a remote repository.
 ///
@@ -82,8 +93,11 @@ type Job = Pin<Box<dyn Future<Output = (Clone, Look)> + Send>>;
 /// that is shown on the board, and logged once.
 pub struct GitSource {
     mark: Mark,
+    /// The clone's, absolute.
+    folder: PathBuf,
     root: PathBuf,
     dir: PathBuf,
+    soon: Duration,
     poll: Duration,
     board: Arc<Board>,
     random: fastrand::Rng,
@@ -140,11 +154,13 @@ impl GitSource {
         // As the manifests are named in messages: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
         let root = Clone::tree(folder).join(&dir);
-        let clone = Clone::new(git, absolute, mark.clone(), address, dir.clone());
+        let clone = Clone::new(git, absolute.clone(), mark.clone(), address, dir.clone());
         Ok(Self {
             mark,
+            folder: absolute,
             root,
             dir,
+            soon: SOON,
             poll,
             board,
             random,
@@ -181,10 +197,32 @@ impl GitSource {
         let Some(mut clone) = self.idle.take() else { return };
         self.answering = std::mem::take(&mut self.wanted);
         let in_force = self.current.as_ref().map(|record| record.commit.clone());
+        let soon = self.soon;
         self.job = Some(Box::pin(async move {
-            let look = clone.look(in_force.as_deref()).await;
-            (clone, look)
+            let is_first = in_force.is_none();
+            // Made before, so that no two runs of git are at work in the clone.
+            let ready = if is_first { clone.stand_in().await } else { None };
+            let mut look: Job = Box::pin(async move {
+                let look = clone.look(in_force.as_deref()).await;
+                Found::Look(Box::new(clone), look)
+            });
+            let Some(ready) = ready else { return look.await };
+            match tokio::time::timeout(soon, &mut look).await {
+                Ok(found) => found,
+                Err(_) => Found::StandIn(ready, look),
+            }
         }));
+    }
+
+    /// Puts the commit of an earlier run in force, while the look goes on.
+    fn stand_in(&mut self, ready: Ready) -> Option<Changed> {
+        if let Err(error) = Clone::put_stand_in(&self.folder) {
+            tracing::debug!("{}", error.line());
+            return None;
+        }
+        let changed = self.changed_to(ready);
+        self.failed(&GitError::Slow { url: self.mark.url.clone(), after: self.soon });
+        Some(changed)
     }
 
     /// Puts in force what was found.
@@ -267,10 +305,19 @@ impl Source for GitSource {
                 self.begin();
             }
             let Some(job) = &mut self.job else { continue };
-            let (clone, look) = job.await;
+            let found = job.await;
             // Nothing is awaited from here on: what is found can't get lost.
-            self.job = None;
-            if let Some(changed) = self.end(clone, look) {
+            let changed = match found {
+                Found::Look(clone, look) => {
+                    self.job = None;
+                    self.end(*clone, look)
+                }
+                Found::StandIn(ready, job) => {
+                    self.job = Some(job);
+                    self.stand_in(ready)
+                }
+            };
+            if let Some(changed) = changed {
                 return changed;
             }
         }

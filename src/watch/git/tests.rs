@@ -129,6 +129,12 @@ async fn a_folder_of_the_repository_is_enough() {
     place.commit("vm.yaml", "two");
     place.until_problem(&mut source, "has no folder offers; restore it").await;
     assert_eq!(place.read("offers/vm.yml").as_deref(), Some("one"));
+    // Nor across a restart.
+    drop(source);
+    let mut source = place.source().await;
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    place.until_problem(&mut source, "has no folder offers; restore it").await;
+    assert_eq!(place.read("offers/vm.yml").as_deref(), Some("one"));
     place.git(&["revert", "--no-edit", "HEAD"]);
     place.git(&["push", "--quiet", "origin", "HEAD:main"]);
     let changed = place.changed(&mut source).await;

@@ -58,6 +58,44 @@ async fn a_restart_during_an_outage_goes_on_with_the_last_commit() {
     assert_eq!(place.problem(), None);
 }
 
+/// After a restart, a remote that takes its time keeps nobody waiting; nor is its answer lost.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
+    let Some(mut place) = git_or_skip() else { return };
+    let one = place.commit("vm.yaml", "one");
+    let mut source = place.source().await;
+    place.changed(&mut source).await;
+    drop(source);
+    let two = place.commit("vm.yaml", "two");
+    RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
+    // A git that fetches once it is told to.
+    let (script, go) = (place.home("slow-git"), place.home("go"));
+    let wait = "case \"$*\" in *fetch*) while ! test -e \"$HOME/go\"; do sleep 0.02; done;; esac";
+    let text = format!("#!/bin/sh\n{wait}\nexec git \"$@\"\n");
+    RealDisk.write(&script, text.as_bytes()).unwrap();
+    place.script_rights(&script);
+    place.tools.program = script;
+    let mut source = place.source().await;
+    source.soon = Duration::from_millis(100);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
+    let problem = place.problem().unwrap();
+    assert!(
+        problem.contains("has not answered within 100ms, and is still waited for"),
+        "{problem}"
+    );
+    place.stays_silent(&mut source).await;
+    assert!(source.job.is_some(), "the same fetch goes on");
+
+    RealDisk.write(&go, b"").unwrap();
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
+    assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
+    assert_eq!(place.problem(), None);
+    assert!(!place.clone_folder().join(".last").exists());
+    place.stays_silent(&mut source).await;
+}
+
 #[tokio::test]
 async fn the_first_commit_is_waited_for() {
     let Some(place) = git_or_skip() else { return };
