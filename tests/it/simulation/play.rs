@@ -44,7 +44,7 @@ const LONGEST_STOP: Duration = Duration::from_mins(3);
 const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// How long a service has to bring everything to rest.
-const LONG_WATCH: Duration = Duration::from_hours(9);
+const LONG_WATCH: Duration = Duration::from_hours(6);
 
 /// What came of a play.
 pub(crate) struct Played {
