@@ -25,6 +25,8 @@ pub struct Found {
     /// on the way, files behind links that are no manifests by their name, and where a link leads
     /// nowhere, the name that is missing.
     pub names: BTreeSet<PathBuf>,
+    /// Whether all could be looked at, and nothing is there.
+    pub is_nothing: bool,
     /// What could not be looked at. There is one, too, if there are no files at all.
     pub problems: Vec<Diagnostic>,
 }
@@ -46,7 +48,8 @@ pub fn find(paths: &[PathBuf]) -> Found {
     files.sort();
     let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     names.retain(|name| is_apart(name, &folders));
-    if files.is_empty() && problems.is_empty() {
+    let is_nothing = files.is_empty() && problems.is_empty();
+    if is_nothing {
         let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
         problems.push(Diagnostic::whole(
@@ -55,7 +58,7 @@ pub fn find(paths: &[PathBuf]) -> Found {
             Some("name a folder that holds manifests, or a manifest file".to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, problems }
+    Found { roots, files, real, folders, names, is_nothing, problems }
 }
 
 #[derive(Default)]

@@ -73,6 +73,8 @@ pub struct FileManifests {
     /// Whether the file itself could be read. Where not, it may be another time, though it looks the
     /// same.
     was_read: bool,
+    /// Whether there is nothing at all in it.
+    is_empty: bool,
 }
 
 impl FileManifests {
@@ -111,6 +113,11 @@ impl FileManifests {
         Self::unreadable(&self.path, problem)
     }
 
+    /// Whether there is nothing at all in the file, not even a comment.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
     /// What is wrong in the file itself. With it, [`assemble`] fails.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
@@ -121,6 +128,9 @@ impl FileManifests {
     /// [`FileManifests::problems`].
     #[must_use]
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            return Self { is_empty: true, ..Self::whole(path, Vec::new()) };
+        }
         let text = match decode(path, bytes) {
             Ok(text) => text,
             Err(problem) => return Self::unreadable(path, *problem),
@@ -145,6 +155,7 @@ impl FileManifests {
             problems: Vec::new(),
             complete: true,
             was_read: true,
+            is_empty: false,
         }
     }
 
@@ -160,6 +171,7 @@ impl FileManifests {
             problems: Vec::new(),
             complete: false,
             was_read: false,
+            is_empty: false,
         }
     }
 
@@ -216,6 +228,7 @@ impl FileManifests {
             problems,
             complete,
             was_read: true,
+            is_empty: false,
         }
     }
 }

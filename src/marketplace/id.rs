@@ -251,7 +251,7 @@ impl JsonSchema for PublisherId {
 }
 
 /// The id golive gives to one request (`x-ms-client-request-id`): a random UUID.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct RequestId(String);
 

@@ -142,6 +142,8 @@ pub struct Reconciler {
     following: Mutex<BTreeMap<OfferId, follow::Following>>,
     /// Until when the marketplace takes no requests, where that is longer than this run waits.
     put_off: Mutex<Option<Instant>>,
+    /// The requests that this process has sent, or told of.
+    requests: Mutex<BTreeSet<RequestId>>,
     /// The manifests in force, where they may change while work is under way.
     in_force: Mutex<Option<Desired>>,
 }
@@ -172,7 +174,7 @@ impl Reconciler {
         let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
         let observer = Observer::new(marketplace, settings.concurrency);
         let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
-        let in_force = Mutex::default();
+        let (in_force, requests) = (Mutex::default(), Mutex::default());
         Self {
             observer,
             store,
@@ -183,6 +185,7 @@ impl Reconciler {
             stop,
             following,
             put_off,
+            requests,
             in_force,
         }
     }

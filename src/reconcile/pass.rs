@@ -133,7 +133,10 @@ impl Reconciler {
             record.manifest.file = file;
             record::decided(record, change, seen, desired, moment);
         });
-        if change.decision.tracked().is_none() {
+        let runs = self.store.with(|file| {
+            file.offers.get(&change.offer).is_some_and(|record| record.running().is_some())
+        });
+        if !runs {
             self.stop_following(&change.offer);
         }
     }

@@ -8,7 +8,7 @@ use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{
     Block, Change, Decision, Failure, Hold, Moment, Observation, Origin, Outcome, Place, Seen,
 };
-use crate::manifest::Loaded;
+use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{MAX_RETRY_AFTER, OperationKind, OperationStatus};
 use crate::operation::Standstill;
 use crate::status::{
@@ -166,13 +166,15 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
     else {
         return;
     };
-    let is_publish = operation.kind == OperationKind::Publish;
-    let decision = match (&operation.status, operation.version) {
-        (OperationStatus::Succeeded, version) if is_publish => {
+    let wants_live = record.manifest.state == DesiredState::Live;
+    let decision = match (&operation.status, &operation.kind, operation.version) {
+        (OperationStatus::Succeeded, OperationKind::Publish, version) if !wants_live => {
             Decision::InSync(Place::Preview(version))
         }
-        (OperationStatus::Succeeded, Some(version)) => Decision::InSync(Place::Live(version)),
-        (status, version) => match Outcome::of(status) {
+        (OperationStatus::Succeeded, OperationKind::GoLive, Some(version)) if wants_live => {
+            Decision::InSync(Place::Live(version))
+        }
+        (status, _, version) => match Outcome::of(status) {
             Some(outcome) => Decision::Failed(Failure {
                 outcome,
                 kind: operation.kind.clone(),

@@ -24,6 +24,8 @@ pub struct Looked {
     pub changes: ChangeSet,
     /// The offers that could not be decided about so far: those together that wait for each other.
     pub open: Vec<Open>,
+    /// The publishers that were listed just now; none where a list of before was gone by.
+    pub listed: BTreeSet<PublisherId>,
     /// The publishers that could not be listed, and why.
     pub unlisted: BTreeMap<PublisherId, String>,
     observed: Observed,
@@ -96,6 +98,8 @@ impl Reconciler {
             listed = self.observer.list(&job.desired, &recorded, &job.policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
+        let asked = observed.keys().map(OfferId::publisher);
+        let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
         self.add_fresh_answers(&mut observed);
         let (desired, policy) = (&job.desired, &job.policy);
         let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
@@ -106,7 +110,7 @@ impl Reconciler {
         let open = linked(&all.job.desired, &undecided);
         let open = open.into_iter().map(|offers| all.part(offers)).collect();
         let looked = self.settle(Open { job: all.job.about(all.offers.clone()), ..all }).await?;
-        Ok(looked.map(|looked| Looked { open, ..looked }))
+        Ok(looked.map(|looked| Looked { open, listed, ..looked }))
     }
 
     /// Asks what the decisions about open offers need, and goes on as [`look`](Self::look) does.
@@ -125,7 +129,8 @@ impl Reconciler {
         for change in changes.changes.iter().filter(is_listed) {
             self.write_down(&job, change, observed.get(&change.offer), moment);
         }
-        Ok(Some(Looked { changes, open: Vec::new(), unlisted, observed, job }))
+        let (open, listed) = (Vec::new(), BTreeSet::new());
+        Ok(Some(Looked { changes, open, listed, unlisted, observed, job }))
     }
 
     /// The publishers that could not be listed, and why: that is what their offers have instead.
@@ -160,7 +165,7 @@ impl Reconciler {
     /// in a row the offer changed before that could be done.
     #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
     pub async fn execute(&self, looked: &Looked, offer: &OfferId, conflicts: &mut u32) -> Next {
-        let Looked { changes, observed, job, open: _, unlisted: _ } = looked;
+        let Looked { changes, observed, job, open: _, listed: _, unlisted: _ } = looked;
         let Some(change) = changes.get(offer) else { return Next::Rest };
         let tried = self.trigger(job, &job.policy, change, observed, None).await;
         match tried.outcome {
@@ -198,9 +203,14 @@ impl Reconciler {
     /// Looks whether a request of which the answer was lost has started something, for an offer that
     /// no manifest in force is about: the manifest can't be read at the moment. Nothing is sent.
     pub async fn tend(&self, offer: &OfferId) -> Next {
-        let Some(intent) = self.store.get(offer).and_then(|record| record.intent) else {
+        let intent = self.store.get(offer).and_then(|record| record.intent);
+        let runs = self.next_poll(offer).is_some();
+        let Some(intent) = intent.filter(|_| !runs) else {
             self.conclude(offer);
-            return self.next(offer);
+            return match self.next(offer) {
+                Next::Poll(due) => Next::Poll(due),
+                Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => Next::Rest,
+            };
         };
         let look = tokio::select! {
             biased;
@@ -257,9 +267,9 @@ impl Reconciler {
         let found = self.store.with(|file| {
             let record = file.offers.get(offer)?;
             // What was refused stays refused until something changes; any other error passes.
-            let is_refused = record.reason == Reason::Refused;
-            let is_open = record.intent.is_some() || record.error.is_some() && !is_refused;
-            Some((record.next_check_at, is_open))
+            let refused = record.refused.as_ref().map(|refused| &refused.message);
+            let passes = record.error.as_ref().is_some_and(|it| Some(&it.message) != refused);
+            Some((record.next_check_at, record.intent.is_some() || passes))
         });
         match found {
             Some((Some(at), _)) => Next::LookOn(at),

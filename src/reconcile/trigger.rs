@@ -113,8 +113,11 @@ impl Reconciler {
             }
             None => Trigger::fresh(),
             Some(intent) => {
-                let why = format!("request {} was left open by an earlier run", intent.request_id);
-                self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
+                if self.is_of_another_run(&intent) {
+                    let why =
+                        format!("request {} was left open by a run before", intent.request_id);
+                    self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
+                }
                 // Whoever sent it may have been killed just now.
                 let since = self.moment().latest_end(&intent);
                 Trigger::in_doubt(intent, since)
@@ -181,6 +184,7 @@ impl Reconciler {
             }
             Command::WriteIntent(intent) => {
                 let before = self.store.get(offer);
+                self.is_of_another_run(&intent);
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
                 let written = self.flush().await;
                 if let (Step::NotWritten, Some(before)) = (&written, before) {
@@ -230,6 +234,12 @@ impl Reconciler {
                 }
             }
         }
+    }
+
+    /// Whether an intent was written by a process before this one. It is told once.
+    fn is_of_another_run(&self, intent: &Intent) -> bool {
+        let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(intent.request_id.clone())
     }
 
     /// Whether the user stops golive, or the manifest has come to say something else.

@@ -298,9 +298,10 @@ impl StatusStore {
         }
         // Whoever is ready to update now goes along in this write.
         tokio::task::yield_now().await;
+        let before;
         let (bytes, generation) = {
             let mut model = self.model();
-            model.file.updated_at = self.clock.now();
+            before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
             model.generation += 1;
             (to_bytes(&model.file), model.generation)
         };
@@ -312,6 +313,9 @@ impl StatusStore {
             written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
         });
         self.take_note(&written);
+        if written.is_err() {
+            self.model().file.updated_at = before;
+        }
         written?;
         self.model().written = generation;
         Ok(())

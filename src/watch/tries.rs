@@ -60,6 +60,11 @@ impl Tries {
         let before = self.vain.get(offer).copied().unwrap_or_default();
         let (vain, next) = match next {
             Next::Rest => (Vain::default(), None),
+            // One that is due at once may be what leads to a look, again and again.
+            Next::Poll(at) if at < now.instant + LEAST => {
+                let pause = (BREATH * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
+                (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
+            }
             Next::Poll(at) => (Vain::default(), Some((Work::Poll, When::At(at)))),
             Next::LookOn(date) if date > now.date => {
                 (Vain::default(), Some((Work::Look, When::On(date))))

@@ -428,3 +428,35 @@ async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() 
         service.stop().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_can_t_be_asked_for_is_not_asked_for_without_a_pause() {
+    let lab = Lab::vm("{stepTime: 5h}");
+    let service = lab.watch();
+    moment().await;
+    lab.emulator.by_hand("contoso/vm", Hand::Expire).unwrap();
+    lab.emulator.by_hand("contoso/vm", Hand::Delete).unwrap();
+    let mut requests = Requests::since_now(&lab);
+    after(MINUTE * 60).await;
+    let asked = requests.take(&lab).len();
+    assert!(asked < 120, "{asked} requests in an hour");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_is_no_order_to_forget_also_at_a_restart() {
+    let lab = Lab::vm("{status: Succeeded}");
+    let service = lab.watch();
+    moment().await;
+    lab.manifest("vm.yaml", "");
+    service.touch().await;
+    moment().await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+    assert!(!service.board.service().problems.is_empty());
+    after(Duration::from_secs(2)).await;
+    service.kill().await;
+    let service = lab.watch();
+    after(MINUTE * 20).await;
+    assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
+    service.stop().await;
+}

@@ -25,10 +25,10 @@ impl Daemon {
     pub(super) fn take_in(&mut self, done: Option<Done>) {
         let now = self.now();
         match done {
-            Some(Done::Looked { offers, result: Ok(Some(looked)) }) => {
-                self.looked(offers, *looked, now);
+            Some(Done::Looked { offers, result: Ok(Some(looked)), is_of_lists }) => {
+                self.looked(offers, *looked, is_of_lists, now);
             }
-            Some(Done::Looked { offers, result: Err(error) }) => {
+            Some(Done::Looked { offers, result: Err(error), .. }) => {
                 if let RunError::Unsound(_) = &error {
                     self.is_unsound(&error);
                 }
@@ -56,14 +56,23 @@ impl Daemon {
         self.tell_how_it_stands();
     }
 
-    fn looked(&mut self, mut offers: BTreeSet<OfferId>, mut looked: Looked, now: Now) {
+    fn looked(
+        &mut self,
+        mut offers: BTreeSet<OfferId>,
+        mut looked: Looked,
+        is_of_lists: bool,
+        now: Now,
+    ) {
         self.parts.board.decided(&looked.changes);
         let open = std::mem::take(&mut looked.open);
         if looked.changes.triggers() < looked.changes.changes.len() {
             // What is to be sent is on disk before it is, and all the rest with it.
             self.flush_soon();
         }
-        self.tell_of_lists(&looked);
+        // What was settled went by lists of before.
+        if is_of_lists {
+            self.tell_of_lists(&looked);
+        }
         let looked = Arc::new(looked);
         for change in &looked.changes.changes {
             let offer = &change.offer;
@@ -126,6 +135,8 @@ impl Daemon {
             );
         }
         if let Some(true) = self.seen.end_resync() {
+            // Every offer was decided about since.
+            self.unsound.clear();
             let now = self.parts.clock.now();
             self.parts.board.update(|service| service.last_resync = Some(now));
         }
@@ -134,46 +145,43 @@ impl Daemon {
 
     /// Tells once of publishers that can't be listed, and once that they can.
     fn tell_of_lists(&mut self, looked: &Looked) {
-        let offers = looked.changes.changes.iter().map(|change| &change.offer);
-        let publishers: BTreeSet<_> = offers.map(OfferId::publisher).collect();
-        let before = self.unlisted.keys().cloned().collect::<BTreeSet<_>>();
-        for publisher in publishers {
-            let why = looked.unlisted.get(publisher);
-            let was_listed = !before.contains(publisher);
-            match why {
-                Some(why) if was_listed => tracing::warn!(
+        let before: BTreeSet<_> = self.unlisted.keys().cloned().collect();
+        for publisher in &looked.listed {
+            if self.unlisted.remove(publisher).is_some() {
+                tracing::info!(%publisher, "{publisher} can be listed again");
+            }
+        }
+        for (publisher, why) in &looked.unlisted {
+            if self.unlisted.insert(publisher.clone(), why.clone()).is_none() {
+                tracing::warn!(
                     %publisher, error = why,
                     "{publisher} can't be listed; its offers stay as they were last seen: {why}"
-                ),
-                None if !was_listed => {
-                    tracing::info!(%publisher, "{publisher} can be listed again");
-                }
-                Some(_) | None => {}
-            }
-            match why {
-                Some(why) => drop(self.unlisted.insert(publisher.clone(), why.clone())),
-                None => drop(self.unlisted.remove(publisher)),
+                );
             }
         }
         if !self.unlisted.keys().eq(before.iter()) {
-            let unlisted = Arc::new(self.unlisted.clone());
-            self.parts.board.update(|service| service.unlisted = unlisted);
+            self.show_unlisted();
         }
+    }
+
+    pub(super) fn show_unlisted(&self) {
+        let unlisted = Arc::new(self.unlisted.clone());
+        self.parts.board.update(|service| service.unlisted = unlisted);
     }
 
     /// A change set failed its check. That is a bug of golive, told once; nothing was sent.
     fn is_unsound(&mut self, error: &RunError) {
         let text = error.to_string();
-        if self.unsound.as_ref() != Some(&text) {
+        if !self.unsound.contains(&text) {
             tracing::error!("{text}");
-            self.unsound = Some(text);
+            self.unsound.insert(text);
         }
     }
 
     /// Shows what is wrong with the service itself.
     fn show_trouble(&mut self) {
         let unwritable = self.parts.store.trouble().map(Trouble::Unwritable);
-        let trouble = unwritable.or_else(|| self.unsound.clone().map(Trouble::Unsound));
+        let trouble = unwritable.or_else(|| self.unsound.first().cloned().map(Trouble::Unsound));
         if self.trouble != trouble {
             self.trouble.clone_from(&trouble);
             self.parts.board.update(|service| service.trouble = trouble);

@@ -98,8 +98,8 @@ pub struct Daemon {
     beat_at: Option<Instant>,
     /// The publishers that can't be listed at the moment, and why.
     unlisted: BTreeMap<PublisherId, String>,
-    /// A change set that failed its check: a bug, which is told once.
-    unsound: Option<String>,
+    /// Why change sets failed their check: bugs, each of which is told once.
+    unsound: BTreeSet<String>,
     /// What is shown to be wrong with the service itself.
     trouble: Option<Trouble>,
 }
@@ -107,7 +107,11 @@ pub struct Daemon {
 /// A task has ended.
 enum Done {
     /// A look at these offers.
-    Looked { offers: BTreeSet<OfferId>, result: Result<Option<Box<Looked>>, RunError> },
+    Looked {
+        offers: BTreeSet<OfferId>,
+        result: Result<Option<Box<Looked>>, RunError>,
+        is_of_lists: bool,
+    },
     /// What was sent for an offer, or not.
     Executed { offer: OfferId, next: Next, conflicts: u32 },
     /// A poll, or a try to remove an offer whose manifest is gone.
@@ -138,7 +142,7 @@ impl Daemon {
             flush_at: None,
             beat_at,
             unlisted: BTreeMap::new(),
-            unsound: None,
+            unsound: BTreeSet::new(),
             trouble: None,
             parts,
         }
@@ -229,7 +233,7 @@ impl Daemon {
         let reconciler = Arc::clone(&self.parts.reconciler);
         self.tasks.spawn(async move {
             let result = reconciler.look(job).await.map(|looked| looked.map(Box::new));
-            Done::Looked { offers, result }
+            Done::Looked { offers, result, is_of_lists: true }
         });
     }
 
@@ -239,7 +243,7 @@ impl Daemon {
         let offers = open.offers.clone();
         self.tasks.spawn(async move {
             let result = reconciler.settle(open).await.map(|looked| looked.map(Box::new));
-            Done::Looked { offers, result }
+            Done::Looked { offers, result, is_of_lists: false }
         });
     }
 

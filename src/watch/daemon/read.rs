@@ -104,6 +104,12 @@ impl Daemon {
             self.queue.ask(offer, now);
             self.links.dependents(offer).iter().for_each(|offer| self.queue.ask(offer, now));
         }
+        let before = self.unlisted.len();
+        let desired = &self.desired;
+        self.unlisted.retain(|known, _| desired.keys().any(|offer| offer.publisher() == known));
+        if self.unlisted.len() != before {
+            self.show_unlisted();
+        }
         let (desired, problems) = (Arc::clone(&self.desired), self.parts.manifests.problems());
         let files = self.parts.manifests.files();
         self.parts.board.update(|service| {

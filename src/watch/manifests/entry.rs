@@ -64,7 +64,7 @@ impl Entry {
     /// or to have met a full disk.
     pub(super) fn take_in(&mut self, file: FileManifests) {
         self.is_stale = false;
-        let is_empty = self.print.as_ref().is_some_and(|print| print.length == 0);
+        let is_empty = file.is_empty();
         let had_some = self.in_force().loaded().next().is_some();
         let file = if is_empty && had_some { file.emptied() } else { file };
         let before = std::mem::replace(&mut self.latest, file);
@@ -126,7 +126,7 @@ impl Unseen {
     /// nothing is an answer.
     pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
         let is_empty = found.files.is_empty();
-        if is_empty && nothing_is_an_answer {
+        if found.is_nothing && nothing_is_an_answer {
             return Self::default();
         }
         let everywhere = PathBuf::new();

@@ -179,7 +179,10 @@ impl Manifests {
             Ok(real) if real.is_dir() => true,
             Ok(real) => {
                 let found = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
-                found.is_some_and(|entry| entry.latest.problems().is_empty())
+                found.is_some_and(|entry| {
+                    let may_be_back = entry.latest.is_empty() && !self.nothing_is_an_answer;
+                    entry.latest.problems().is_empty() && !may_be_back
+                })
             }
             Err(error) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
