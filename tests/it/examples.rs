@@ -1,30 +1,27 @@
 //! The examples: valid, and planned as their texts say.
 
+#[cfg(unix)]
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pretty_assertions::assert_eq;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::place::Place;
 use crate::plan::text;
-use crate::served::Served;
+#[cfg(unix)]
+use crate::service::{Service, get};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-/// The names under which Prometheus knows the metrics that golive serves.
-async fn metrics() -> BTreeSet<String> {
-    let served = Served::start().await;
-    let mut stream = TcpStream::connect(served.address).await.unwrap();
-    let request =
-        format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", served.address);
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    served.stop().await;
+/// The names under which Prometheus knows the metrics that a service at work serves.
+#[cfg(unix)]
+fn metrics() -> BTreeSet<String> {
+    let place = Place::in_preview(&["vm"]);
+    let service = Service::ready(&place, "--listen 0");
+    let (_, text) = get(service.address(), "/metrics");
+    service.stop();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let name = |(name, kind): (&str, &str)| match kind {
         "histogram" => format!("{name}_bucket"),
@@ -158,9 +155,10 @@ fn all_examples_together_are_manifests_and_nothing_else() {
     place.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
 }
 
-#[tokio::test]
-async fn alerts_are_about_metrics_and_phases_that_there_are() {
-    let metrics = metrics().await;
+#[cfg(unix)]
+#[test]
+fn alerts_are_about_metrics_and_phases_that_there_are() {
+    let metrics = metrics();
     let rules = std::fs::read_to_string(folder().join("prometheus/golive.rules")).unwrap();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let names: Vec<_> = rules.split(word).filter(|it| it.starts_with("golive_")).collect();

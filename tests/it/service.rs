@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::place::{Place, STATUS, TOKEN, live, manifest};
 
 /// A service at work, and what it says.
-struct Service {
+pub(crate) struct Service {
     child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
     reader: Option<JoinHandle<()>>,
@@ -41,7 +41,7 @@ impl Service {
 
     /// The same, once every offer was seen.
     #[track_caller]
-    fn ready(place: &Place, line: &str) -> Self {
+    pub(crate) fn ready(place: &Place, line: &str) -> Self {
         let service = Self::start(place, line);
         service.until_said("the service is ready");
         service
@@ -85,7 +85,7 @@ impl Service {
 
     /// Asks it to stop, as a supervisor does.
     #[track_caller]
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         let (code, took) = self.ends();
         assert_eq!(code, Some(0), "{:#?}", self.said());
@@ -94,7 +94,7 @@ impl Service {
 
     /// Where it listens.
     #[track_caller]
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let line = self.until_said("the page is at");
         line["address"].as_str().unwrap().parse().unwrap()
     }
@@ -117,7 +117,7 @@ fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     (status.unwrap_or_else(|| panic!("{answer}")), answer)
 }
 
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     ask(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
 }
 
