@@ -31,6 +31,7 @@ pub mod wire;
 mod tests;
 
 pub use client::PortalClient;
+pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use exchange::{CallName, Settings};
 pub use location::OperationUrl;

@@ -1,9 +1,10 @@
 //! The repository that is followed, and keeping its user name and password out of every text.
 
 use percent_encoding::percent_decode_str;
-use url::{Host, Url};
+use url::Url;
 
 use super::error::GitError;
+use crate::marketplace::portal::is_loopback;
 
 /// A user name that is this long may be an access token.
 const LIKE_A_TOKEN: usize = 20;
@@ -76,7 +77,7 @@ impl Remote {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(GitError::Url("the URL has a query or a fragment; leave it out"));
         }
-        let here = is_this_machine(&url);
+        let here = is_loopback(&url);
         if url.scheme() == "http" && !here {
             return Err(GitError::Url(
                 "http:// is for this machine only, for who is between may change what goes live; use \
@@ -186,15 +187,6 @@ fn without_users(text: &str) -> String {
         rest = &after[authority.rfind('@').map_or(0, |at| at + 1)..];
     }
     clean + rest
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]
