@@ -7,31 +7,6 @@ use tokio::net::TcpStream;
 
 use crate::served::Served;
 
-/// Holds a page open, to be looked at in a browser: `GOLIVE_OFFERS=2000 cargo test --test it
-/// serve::to_look_at -- --ignored --nocapture`. One offer moves on all the time. With
-/// `GOLIVE_WRONG=1` a manifest is wrong. It ends with ^C.
-#[tokio::test]
-#[ignore = "it never ends: it is there to be looked at"]
-async fn to_look_at() {
-    let offers = std::env::var("GOLIVE_OFFERS").map_or(10, |count| count.parse().unwrap());
-    let served = Served::with_offers(offers).await;
-    if std::env::var_os("GOLIVE_WRONG").is_some() {
-        served.manifests("offers/network/firewall.yaml", "publisher: contoso\nstat: live\n");
-    }
-    let moving = "contoso/backup-vault".parse().unwrap();
-    served.decide(&moving, 5);
-    println!("{}", served.url("/"));
-    for percent in (42..=100).cycle() {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        if let Some(mut record) = served.store.get(&moving) {
-            if let Some(operation) = &mut record.operation {
-                operation.steps[3].progress = Some(percent);
-            }
-            served.set(&moving, record);
-        }
-    }
-}
-
 /// Sends some bytes, and reads to the end of the connection.
 async fn exchange(served: &Served, bytes: &str) -> String {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
