@@ -90,11 +90,15 @@ impl Disk for RealDisk {
         // What is there may be a link that somebody put there: it is not followed.
         self.remove(path)?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(bytes)
+        file.write_all(bytes)?;
+        tracing::trace!(path = %path.display(), bytes = bytes.len(), "written");
+        Ok(())
     }
 
     fn flush(&self, path: &Path) -> io::Result<()> {
-        OpenOptions::new().write(true).open(path)?.sync_all()
+        OpenOptions::new().write(true).open(path)?.sync_all()?;
+        tracing::trace!(path = %path.display(), "flushed");
+        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where files are replaced")]
@@ -106,7 +110,9 @@ impl Disk for RealDisk {
         if cfg!(windows) {
             return Ok(()); // Windows has no such flush; NTFS journals the rename.
         }
-        File::open(path)?.sync_all()
+        File::open(path)?.sync_all()?;
+        tracing::trace!(path = %path.display(), "flushed");
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
