@@ -1,6 +1,7 @@
 //! Every offer's decision, in the order of their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
@@ -60,9 +61,9 @@ impl Policy {
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// What the manifests want.
-    pub desired: &'a BTreeMap<OfferId, Loaded>,
+    pub desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     /// What golive last knew.
-    pub recorded: &'a BTreeMap<OfferId, OfferRecord>,
+    pub recorded: &'a BTreeMap<OfferId, Arc<OfferRecord>>,
     /// What the marketplace said so far.
     pub observed: &'a BTreeMap<OfferId, Seen>,
     /// The time.
@@ -118,17 +119,17 @@ fn decide(input: Input<'_>) -> (BTreeMap<&OfferId, Option<Change>>, Questions) {
 /// The offers in scope, and those they wait for.
 #[must_use]
 pub fn with_dependencies<'a>(
-    desired: &'a BTreeMap<OfferId, Loaded>,
+    desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {
-    let mut wanted: BTreeSet<&OfferId> = match &policy.scope {
-        None => desired.keys().collect(),
-        // A scope of few is not to cost a look at all.
-        Some(scope) => {
-            let known = scope.iter().filter_map(|offer| desired.get_key_value(offer));
-            known.map(|(offer, _)| offer).collect()
-        }
+    // A scope of few is not to cost a look at all, and that of all not one at each by its name.
+    let Some(scope) = &policy.scope else {
+        let mut wanted: BTreeSet<&OfferId> = desired.keys().collect();
+        wanted.extend(desired.values().flat_map(|loaded| &loaded.manifest.after));
+        return wanted;
     };
+    let known = scope.iter().filter_map(|offer| desired.get_key_value(offer));
+    let mut wanted: BTreeSet<&OfferId> = known.map(|(offer, _)| offer).collect();
     let mut open: Vec<&OfferId> = wanted.iter().copied().collect();
     while let Some(offer) = open.pop() {
         for dependency in desired.get(offer).iter().flat_map(|loaded| &loaded.manifest.after) {
@@ -143,23 +144,27 @@ pub fn with_dependencies<'a>(
 /// Each offer after those it waits for. Validation has refused cycles; should there be one all
 /// the same, its offers come last and wait.
 fn in_dependency_order<'a>(
-    desired: &'a BTreeMap<OfferId, Loaded>,
+    desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     wanted: &BTreeSet<&OfferId>,
 ) -> Vec<&'a Loaded> {
-    let offers = || wanted.iter().filter_map(|offer| desired.get(*offer));
+    let offers = wanted.iter().filter_map(|offer| desired.get(*offer)).map(|loaded| &**loaded);
+    // Most wait for nothing.
+    let (mut order, waiting): (Vec<&Loaded>, Vec<&Loaded>) =
+        offers.partition(|loaded| loaded.manifest.after.is_empty());
+    let waits = |offer: &&OfferId| {
+        desired.get(offer).is_some_and(|loaded| !loaded.manifest.after.is_empty())
+    };
     let mut missing: BTreeMap<&OfferId, usize> = BTreeMap::new();
     let mut dependents: BTreeMap<&OfferId, Vec<&Loaded>> = BTreeMap::new();
-    for loaded in offers() {
-        let after: BTreeSet<_> =
-            loaded.manifest.after.iter().filter(|offer| desired.contains_key(offer)).collect();
+    for loaded in &waiting {
+        let after: BTreeSet<_> = loaded.manifest.after.iter().filter(waits).collect();
         missing.insert(&loaded.id, after.len());
         for dependency in after {
             dependents.entry(dependency).or_default().push(loaded);
         }
     }
-    let mut ready: VecDeque<&Loaded> =
-        offers().filter(|loaded| missing.get(&loaded.id) == Some(&0)).collect();
-    let mut order = Vec::with_capacity(missing.len());
+    let is_ready = |loaded: &&Loaded| missing.get(&loaded.id) == Some(&0);
+    let mut ready: VecDeque<&Loaded> = waiting.iter().copied().filter(is_ready).collect();
     while let Some(loaded) = ready.pop_front() {
         missing.remove(&loaded.id);
         order.push(loaded);
@@ -172,7 +177,7 @@ fn in_dependency_order<'a>(
             }
         }
     }
-    order.extend(offers().filter(|loaded| missing.contains_key(&loaded.id)));
+    order.extend(waiting.into_iter().filter(|loaded| missing.contains_key(&loaded.id)));
     order
 }
 
@@ -193,7 +198,7 @@ fn waiting_on(
 }
 
 fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Question> {
-    let recorded = input.recorded.get(&loaded.id);
+    let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
     let absent = |block| (Decision::Blocked(block), None);
     let (decision, observation) = match input.observed.get(&loaded.id) {
         Some(Seen::Offer(observation)) => {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,8 +24,8 @@ const NOW: &str = "2026-11-22T12:00:00Z";
 /// Manifests, records and observations, put together step by step.
 #[derive(Clone, Debug, Default)]
 struct Scene {
-    desired: BTreeMap<OfferId, Loaded>,
-    recorded: BTreeMap<OfferId, OfferRecord>,
+    desired: BTreeMap<OfferId, Arc<Loaded>>,
+    recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: BTreeMap<OfferId, Seen>,
     policy: Policy,
 }
@@ -64,7 +65,8 @@ impl Scene {
             let mut set = assemble(&found, [&file]).unwrap();
             let after = text.lines().find_map(|line| line.strip_prefix("after: ")).unwrap();
             let after = after.trim_matches(['[', ']']).split(", ").map(offer).collect();
-            set.offers.values_mut().next().unwrap().manifest.after = after;
+            let loaded = set.offers.values_mut().next().unwrap();
+            Arc::make_mut(loaded).manifest.after = after;
             set
         });
         self.desired.extend(set.offers);
@@ -92,7 +94,7 @@ impl Scene {
     fn recorded(mut self, change: impl FnOnce(&mut OfferRecord)) -> Self {
         let mut record = record(&self.desired[&offer("contoso/vm")]);
         change(&mut record);
-        self.recorded.insert(offer("contoso/vm"), record);
+        self.recorded.insert(offer("contoso/vm"), Arc::new(record));
         self
     }
 

@@ -1,6 +1,7 @@
 //! What `plan` and `apply` have in common: manifests, the status file's place, the marketplace.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::LazyCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::marketplace::portal::{
 };
 use crate::marketplace::{Marketplace, OfferId};
 use crate::operation::Intervals;
-use crate::reconcile::file_seen_from;
+use crate::reconcile::Viewpoint;
 use crate::status::{OfferRecord, StatusStore};
 
 /// How long the marketplace may put an offer off before a run gives up on it, unless it is to wait
@@ -144,7 +145,7 @@ impl Setting {
             }
         }
         let narrowed = !selection.only.is_empty() || !selection.selector.is_empty();
-        let chosen = |loaded: &&Loaded| {
+        let chosen = |loaded: &&Arc<Loaded>| {
             let by_name = selection.only.is_empty() || selection.only.contains(&loaded.id);
             let labels = &loaded.manifest.labels;
             by_name && selection.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -184,8 +185,12 @@ impl Setting {
     /// that is no more.
     pub(super) fn gone(&self, store: &StatusStore) -> BTreeSet<OfferId> {
         let folder = disk::folder_of(store.path());
-        let seen_from = |path: &PathBuf| file_seen_from(store.path(), path);
-        let read: BTreeSet<String> = self.manifests.files.iter().map(seen_from).collect();
+        let viewpoint = Viewpoint::of(store.path());
+        // Mostly no offer is gone, and nobody asks.
+        let read = LazyCell::new(|| {
+            let names = self.manifests.files.iter().map(|file| viewpoint.name(file));
+            names.collect::<HashSet<String>>()
+        });
         let is_gone = |record: &OfferRecord| {
             let file = &record.manifest.file;
             read.contains(file) || !folder.join(file).exists()
@@ -266,7 +271,7 @@ pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
 /// The offers that the embedded marketplace must have: those that a manifest names, in preview
 /// with the version it pins.
 pub(super) fn named(
-    offers: &BTreeMap<OfferId, Loaded>,
+    offers: &BTreeMap<OfferId, Arc<Loaded>>,
 ) -> impl Iterator<Item = (String, String, Option<u64>)> {
     offers.iter().map(|(offer, loaded)| {
         let version = loaded.manifest.version.map(|version| version.0);

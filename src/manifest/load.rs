@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize as _;
 
@@ -39,7 +40,7 @@ pub struct Loaded {
 /// One document that is not blank.
 #[derive(Clone, Debug)]
 pub(super) enum Document {
-    Whole(Box<Loaded>),
+    Whole(Arc<Loaded>),
     /// There is something wrong with it, and that is told already. Its name still counts, so
     /// that one error does not make others look unknown.
     Broken {
@@ -50,7 +51,7 @@ pub(super) enum Document {
 
 impl Document {
     fn whole(loaded: Loaded) -> Self {
-        Self::Whole(Box::new(loaded))
+        Self::Whole(Arc::new(loaded))
     }
 
     /// The offers that it comes after.
@@ -91,9 +92,9 @@ impl FileManifests {
     }
 
     /// Those [`manifests`](Self::manifests), with what golive makes of them.
-    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Arc<Loaded>> {
         self.documents.iter().filter_map(|document| match document {
-            Document::Whole(loaded) => Some(&**loaded),
+            Document::Whole(loaded) => Some(loaded),
             Document::Broken { .. } => None,
         })
     }

@@ -35,7 +35,7 @@ fn manifests(text: impl AsRef<[u8]>) -> Vec<Manifest> {
     let path = folder.path().join("a.yaml");
     put(&path, text.as_ref());
     match load(&[path]) {
-        Ok(set) => set.offers.into_values().map(|loaded| loaded.manifest).collect(),
+        Ok(set) => set.offers.into_values().map(|loaded| loaded.manifest.clone()).collect(),
         Err(errors) => panic!("{errors}"),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
@@ -22,7 +23,7 @@ const MAX_NAMED: usize = 12;
 #[derive(Clone, Debug, Default)]
 pub struct ManifestSet {
     /// By the offer's name, compared without case.
-    pub offers: BTreeMap<OfferId, Loaded>,
+    pub offers: BTreeMap<OfferId, Arc<Loaded>>,
     /// The files they came from, sorted; also those that hold none.
     pub files: Vec<PathBuf>,
     /// The paths that were asked for; `.` where none was.
@@ -64,7 +65,7 @@ pub fn assemble<'a>(
     }
     let loaded = files.iter().flat_map(|file| file.loaded());
     Ok(ManifestSet {
-        offers: loaded.map(|loaded| (loaded.id.clone(), loaded.clone())).collect(),
+        offers: loaded.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect(),
         files: files.iter().map(|file| file.path().to_owned()).collect(),
         roots: found.roots.clone(),
     })

@@ -5,9 +5,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest publisher or offer id, in characters (Partner Center's limit).
 pub(super) const MAX_ID_LENGTH: usize = 50;
@@ -32,40 +33,90 @@ pub enum IdError {
     NotAPair,
 }
 
+/// A name that is compared without case, and shown as it was written. Names are the keys of every
+/// map there is: a copy costs no more than a count, and a comparison one look at both texts.
+#[derive(Clone)]
+struct Name {
+    /// In lower case.
+    folded: Arc<str>,
+    /// As it was written, where that is another text.
+    written: Option<Arc<str>>,
+}
+
+impl Name {
+    fn new(text: &str) -> Self {
+        let has_capitals = text.bytes().any(|byte| byte.is_ascii_uppercase());
+        let folded = if has_capitals { text.to_ascii_lowercase().into() } else { text.into() };
+        Self { folded, written: has_capitals.then(|| text.into()) }
+    }
+
+    fn as_str(&self) -> &str {
+        self.written.as_ref().unwrap_or(&self.folded)
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded.cmp(&other.folded)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded.hash(state);
+    }
+}
+
 /// The id of a publisher. Compared without case, shown as it was written.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct PublisherId(String);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublisherId(Name);
 
 impl PublisherId {
     /// Checks and takes an id.
-    pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
-        let text = text.into();
-        check(&text)?;
-        Ok(Self(text))
+    pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
+        let text = text.as_ref();
+        check(text)?;
+        Ok(Self(Name::new(text)))
     }
 
     /// The id as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
 /// The name of an offer, `publisher/offer`. Compared without case, shown as it was written.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct OfferId {
     publisher: PublisherId,
-    offer: String,
+    /// The whole.
+    name: Name,
 }
 
 impl OfferId {
     /// Names an offer of a publisher.
-    pub fn new(publisher: PublisherId, offer: impl Into<String>) -> Result<Self, IdError> {
-        let offer = offer.into();
-        check(&offer)?;
-        Ok(Self { publisher, offer })
+    pub fn new(publisher: PublisherId, offer: impl AsRef<str>) -> Result<Self, IdError> {
+        let offer = offer.as_ref();
+        check(offer)?;
+        let name = Name::new(&format!("{}/{offer}", publisher.as_str()));
+        Ok(Self { publisher, name })
     }
 
     /// The publisher that owns the offer.
@@ -77,12 +128,13 @@ impl OfferId {
     /// The offer's own id, without its publisher.
     #[must_use]
     pub fn offer(&self) -> &str {
-        &self.offer
+        &self.as_str()[self.publisher.as_str().len() + 1..]
     }
 
-    fn folded(&self) -> impl Iterator<Item = u8> {
-        let bytes = self.publisher.0.bytes().chain(std::iter::once(b'/')).chain(self.offer.bytes());
-        bytes.map(|byte| byte.to_ascii_lowercase())
+    /// The whole name, `publisher/offer`, as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.name.as_str()
     }
 }
 
@@ -126,21 +178,21 @@ impl TryFrom<String> for PublisherId {
     }
 }
 
-impl From<OfferId> for String {
-    fn from(id: OfferId) -> Self {
-        id.to_string()
+impl Serialize for OfferId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
-impl From<PublisherId> for String {
-    fn from(id: PublisherId) -> Self {
-        id.0
+impl Serialize for PublisherId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
 impl fmt::Display for OfferId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}/{}", self.publisher.0, self.offer))
+        f.pad(self.as_str())
     }
 }
 
@@ -152,19 +204,20 @@ impl fmt::Debug for OfferId {
 
 impl fmt::Display for PublisherId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
 impl fmt::Debug for PublisherId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
+// The name of an offer has its publisher's in it.
 impl Ord for OfferId {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.folded().cmp(other.folded())
+        self.name.cmp(&other.name)
     }
 }
 
@@ -176,7 +229,7 @@ impl PartialOrd for OfferId {
 
 impl PartialEq for OfferId {
     fn eq(&self, other: &Self) -> bool {
-        self.publisher == other.publisher && self.offer.eq_ignore_ascii_case(&other.offer)
+        self.name == other.name
     }
 }
 
@@ -184,35 +237,7 @@ impl Eq for OfferId {}
 
 impl Hash for OfferId {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.folded().for_each(|byte| state.write_u8(byte));
-    }
-}
-
-impl Ord for PublisherId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let fold = |id: &Self| id.0.to_ascii_lowercase();
-        fold(self).cmp(&fold(other))
-    }
-}
-
-impl PartialOrd for PublisherId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for PublisherId {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
-    }
-}
-
-impl Eq for PublisherId {}
-
-impl Hash for PublisherId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.bytes().for_each(|byte| state.write_u8(byte.to_ascii_lowercase()));
-        state.write_u8(0xff);
+        self.name.hash(state);
     }
 }
 

@@ -71,7 +71,7 @@ impl Reconciler {
         let now = self.clock.now();
         let edited = self.store.edit(
             offer,
-            || record.clone(),
+            || (*record).clone(),
             |record| match &heard {
                 Ok(operation) => heard::polled(record, operation, now),
                 Err(Some(why)) => record::poll_failed(record, why.clone(), now),

@@ -35,7 +35,7 @@ impl Reconciler {
         if running.as_ref().is_some_and(|operation| self.moment().may_not_show_yet(operation)) {
             return true;
         }
-        let intent = self.store.get(offer).and_then(|record| record.intent);
+        let intent = self.store.get(offer).and_then(|record| record.intent.clone());
         if intent.as_ref().is_some_and(|intent| !self.moment().has_settled(intent)) {
             return true;
         }

@@ -76,7 +76,7 @@ impl Reconciler {
     /// Looks at an offer of which it is not known whether the request was accepted.
     pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
         let (offer, moment) = (&target.change.offer, self.moment());
-        let Some(intent) = self.store.get(offer).and_then(|record| record.intent) else {
+        let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
             return Look::Failed("the request is not on record".to_owned());
         };
         if let Some(look) = self.look_for_operation(offer, &intent).await {

@@ -16,9 +16,9 @@ mod pass;
 mod record;
 mod steps;
 mod trigger;
+mod viewpoint;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ use crate::status::{StatusStore, StoreError};
 
 pub use observe::{Observed, Observer, observe_and_plan};
 pub use steps::{Looked, Next, Open};
+pub use viewpoint::Viewpoint;
 
 /// How many passes may follow each other without an operation to wait for.
 const MAX_HURRIED_PASSES: u32 = 6;
@@ -134,6 +135,7 @@ fn list(violations: &[Violation]) -> String {
 pub struct Reconciler {
     observer: Observer,
     store: Arc<StatusStore>,
+    viewpoint: Viewpoint,
     clock: Arc<dyn Clock>,
     random: Mutex<fastrand::Rng>,
     reporter: Arc<dyn Reporter>,
@@ -149,7 +151,7 @@ pub struct Reconciler {
 }
 
 /// What the manifests want, offer by offer.
-pub type Desired = Arc<BTreeMap<OfferId, Loaded>>;
+pub type Desired = Arc<BTreeMap<OfferId, Arc<Loaded>>>;
 
 /// Where a reconciler's effects go.
 pub struct Surroundings {
@@ -175,9 +177,11 @@ impl Reconciler {
         let observer = Observer::new(marketplace, settings.concurrency);
         let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
         let (in_force, requests) = (Mutex::default(), Mutex::default());
+        let viewpoint = Viewpoint::of(store.path());
         Self {
             observer,
             store,
+            viewpoint,
             clock,
             random,
             reporter,
@@ -276,16 +280,4 @@ impl Reconciler {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
         RequestId::from_random(bytes)
     }
-}
-
-/// Where a manifest's file is seen from the status file's folder, with forward slashes.
-#[must_use]
-pub fn file_seen_from(status_path: &std::path::Path, file: &std::path::Path) -> String {
-    let folder = crate::disk::folder_of(status_path);
-    let absolute =
-        |path: &std::path::Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let relative: Option<PathBuf> = pathdiff::diff_paths(absolute(file), absolute(folder));
-    let path = relative.unwrap_or_else(|| file.to_owned());
-    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }

@@ -33,8 +33,8 @@ pub type Observed = BTreeMap<OfferId, Seen>;
 /// Lists each publisher once, then asks until everything can be decided.
 pub async fn observe_and_plan(
     observer: &Observer,
-    desired: &BTreeMap<OfferId, Loaded>,
-    recorded: &BTreeMap<OfferId, OfferRecord>,
+    desired: &BTreeMap<OfferId, Arc<Loaded>>,
+    recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     policy: &Policy,
     moment: Moment,
 ) -> (Observed, ChangeSet) {
@@ -59,8 +59,8 @@ impl Observer {
     /// for.
     pub async fn list(
         &self,
-        desired: &BTreeMap<OfferId, Loaded>,
-        recorded: &BTreeMap<OfferId, OfferRecord>,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
     ) -> Observed {
         let wanted = crate::changes::with_dependencies(desired, policy);
@@ -73,9 +73,12 @@ impl Observer {
         let lists: HashMap<_, _> = lists.buffer_unordered(self.concurrency).collect().await;
         let seen = wanted.into_iter().map(|offer| {
             let seen = match lists.get(offer.publisher()) {
-                Some(Ok(list)) => {
-                    listed(offer, list.get(offer), recorded.get(offer), desired.get(offer))
-                }
+                Some(Ok(list)) => listed(
+                    offer,
+                    list.get(offer),
+                    recorded.get(offer).map(|record| &**record),
+                    desired.get(offer).map(|loaded| &**loaded),
+                ),
                 Some(Err(error)) => failed(error),
                 None => Seen::Unreachable("the publisher was not listed".to_owned()),
             };
@@ -88,8 +91,8 @@ impl Observer {
     pub async fn settle(
         &self,
         mut observed: Observed,
-        desired: &BTreeMap<OfferId, Loaded>,
-        recorded: &BTreeMap<OfferId, OfferRecord>,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
         moment: Moment,
     ) -> (Observed, ChangeSet) {
@@ -337,7 +340,7 @@ mod tests {
     use crate::marketplace::{ChangedTime, OfferStatus, Version};
     use crate::status::ObservedRecord;
 
-    fn loaded() -> Loaded {
+    fn loaded() -> Arc<Loaded> {
         let text = b"publisher: contoso\noffer: vm\nstate: live\n";
         let file = FileManifests::from_bytes(Path::new("vm.yaml"), text);
         let files = vec![PathBuf::from("vm.yaml")];

@@ -1,6 +1,7 @@
 //! One pass: look at every offer, decide, send what is to be sent, poll what runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use super::answers::out_of_time;
 use super::record;
 use super::trigger::Triggered;
-use super::{Job, Observed, Reconciler, RunError, file_seen_from};
+use super::{Job, Observed, Reconciler, RunError};
 use crate::changes::{
     Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,
     with_dependencies,
@@ -108,8 +109,8 @@ impl Reconciler {
     /// Lists the publishers of the offers in scope, asks what their decisions need, and decides.
     pub(super) async fn observe(
         &self,
-        desired: &BTreeMap<OfferId, Loaded>,
-        recorded: &BTreeMap<OfferId, OfferRecord>,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
         moment: Moment,
     ) -> (Observed, ChangeSet) {
@@ -128,7 +129,7 @@ impl Reconciler {
         moment: Moment,
     ) {
         let Some(desired) = job.desired.get(&change.offer) else { return };
-        let file = file_seen_from(self.store.path(), &desired.file);
+        let file = self.viewpoint.name(&desired.file);
         self.edit(&change.offer, desired, |record| {
             record.manifest.file = file;
             record::decided(record, change, seen, desired, moment);
@@ -165,7 +166,7 @@ impl Reconciler {
         change: impl FnOnce(&mut OfferRecord),
     ) {
         let fresh = || {
-            let file = file_seen_from(self.store.path(), &desired.file);
+            let file = self.viewpoint.name(&desired.file);
             record::fresh(desired, file, self.clock.now())
         };
         self.tell(offer, &self.store.edit(offer, fresh, change));
@@ -175,7 +176,7 @@ impl Reconciler {
     pub(super) fn tell(&self, offer: &OfferId, edited: &Edited) {
         let Edited { before, after } = edited;
         if before.as_ref() != Some(after) {
-            let event = Event::Changed { offer, before: before.as_ref(), record: after };
+            let event = Event::Changed { offer, before: before.as_deref(), record: after };
             self.reporter.report(&event);
         }
     }

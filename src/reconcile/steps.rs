@@ -4,6 +4,7 @@
 //! about one offer at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -47,7 +48,7 @@ pub struct Open {
     /// The offers.
     pub offers: BTreeSet<OfferId>,
     unlisted: BTreeMap<PublisherId, String>,
-    recorded: BTreeMap<OfferId, OfferRecord>,
+    recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: Observed,
     job: Job,
     moment: Moment,
@@ -153,7 +154,7 @@ impl Reconciler {
     }
 
     /// What is on record about the offers in a job's scope, and those they wait for.
-    fn recorded(&self, job: &Job) -> BTreeMap<OfferId, OfferRecord> {
+    fn recorded(&self, job: &Job) -> BTreeMap<OfferId, Arc<OfferRecord>> {
         let wanted = with_dependencies(&job.desired, &job.policy);
         self.store.with(|file| {
             let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
@@ -203,7 +204,7 @@ impl Reconciler {
     /// Looks whether a request of which the answer was lost has started something, for an offer that
     /// no manifest in force is about: the manifest can't be read at the moment. Nothing is sent.
     pub async fn tend(&self, offer: &OfferId) -> Next {
-        let intent = self.store.get(offer).and_then(|record| record.intent);
+        let intent = self.store.get(offer).and_then(|record| record.intent.clone());
         let runs = self.next_poll(offer).is_some();
         let Some(intent) = intent.filter(|_| !runs) else {
             self.conclude(offer);
@@ -249,7 +250,7 @@ impl Reconciler {
     /// Changes an offer's record, if there is one, and tells.
     fn edit_known(&self, offer: &OfferId, change: impl FnOnce(&mut OfferRecord)) {
         if let Some(record) = self.store.get(offer) {
-            self.tell(offer, &self.store.edit(offer, || record, change));
+            self.tell(offer, &self.store.edit(offer, || (*record).clone(), change));
         }
     }
 

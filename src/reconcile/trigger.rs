@@ -105,7 +105,7 @@ impl Reconciler {
         sent: &mut bool,
     ) -> Triggered {
         let change = target.change;
-        let pending = self.store.get(&change.offer).and_then(|record| record.intent);
+        let pending = self.store.get(&change.offer).and_then(|record| record.intent.clone());
         let (mut trigger, mut next) = match pending {
             // Not every offer is to wait for as long as the first that was put off.
             None if let Some(pause) = self.put_off() => {
@@ -189,7 +189,7 @@ impl Reconciler {
                 let written = self.flush().await;
                 if let (Step::NotWritten, Some(before)) = (&written, before) {
                     // Nothing is sent, so that what was known before stands, a doubt included.
-                    self.edit(offer, target.desired, |record| *record = before);
+                    self.edit(offer, target.desired, |record| (*record).clone_from(&before));
                 }
                 Some(written)
             }
@@ -279,7 +279,7 @@ impl Reconciler {
             }
             return Step::Changed;
         }
-        let recorded = self.store.get(offer).and_then(|record| record.operation);
+        let recorded = self.store.get(offer).and_then(|record| record.operation.clone());
         let recorded = recorded.filter(|operation| {
             operation.kind == target.kind && operation.version == Some(target.version)
         });

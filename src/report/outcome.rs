@@ -1,6 +1,7 @@
 //! What came of a run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::changes::ChangeSet;
 use crate::marketplace::OfferId;
@@ -12,7 +13,7 @@ pub struct Outcome {
     /// The change set of the first pass.
     pub planned: ChangeSet,
     /// Every offer in scope, as it is now.
-    pub records: BTreeMap<OfferId, OfferRecord>,
+    pub records: BTreeMap<OfferId, Arc<OfferRecord>>,
     /// How many requests were accepted.
     pub triggered: usize,
     /// Whether the user stopped it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
@@ -56,7 +57,7 @@ pub fn status_text(file: &StatusFile, width: Option<u16>) -> String {
     text
 }
 
-fn table(records: &BTreeMap<OfferId, OfferRecord>, width: Option<u16>) -> String {
+fn table(records: &BTreeMap<OfferId, Arc<OfferRecord>>, width: Option<u16>) -> String {
     let calm = |record: &OfferRecord| match record.phase {
         Phase::Live | Phase::Preview => record.error.is_none(),
         Phase::Triggering | Phase::InProgress | Phase::Held | Phase::Blocked | Phase::Failed => {
@@ -116,7 +117,7 @@ fn color(phase: Phase) -> Color {
 }
 
 /// What the marketplace said about each failed offer, and every other error, in full.
-fn problems(records: &BTreeMap<OfferId, OfferRecord>) -> String {
+fn problems(records: &BTreeMap<OfferId, Arc<OfferRecord>>) -> String {
     let mut text = String::new();
     for (offer, record) in records {
         if let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::Failed)
@@ -162,7 +163,7 @@ fn failure(offer: &OfferId, operation: &OperationRecord) -> String {
     text
 }
 
-fn summary(records: &BTreeMap<OfferId, OfferRecord>) -> String {
+fn summary(records: &BTreeMap<OfferId, Arc<OfferRecord>>) -> String {
     let counts = count(records.values().map(|record| record.phase));
     let parts: Vec<_> = counts.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
     let offers = if records.len() == 1 { "offer" } else { "offers" };

@@ -270,7 +270,7 @@ impl Listener {
         let (store, mut rows, mut left) = (&self.site.serving.store, Vec::new(), false);
         store.with(|file| {
             for offer in &pending.offers {
-                let record = file.offers.get(offer);
+                let record = file.offers.get(offer).map(|record| &**record);
                 left |= record.is_none();
                 match (self.tally.take_in(offer, record), record) {
                     (Shown::Now, Some(record)) => {

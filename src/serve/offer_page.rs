@@ -41,7 +41,7 @@ pub(super) fn content_digest(serving: &Serving, offer: &OfferId) -> String {
 fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
     let record = serving.store.get(offer);
     let service = serving.board.service();
-    let loaded = service.desired.get(offer);
+    let loaded = service.desired.get(offer).map(|loaded| &**loaded);
     html! {
         article id="offer" {
             h1 { (offer.publisher()) "/" wbr; b { (offer.offer()) } }

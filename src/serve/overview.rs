@@ -187,9 +187,9 @@ mod tests {
                     file.offers.remove(&offer);
                 } else {
                     let record = invented::record(phase, Reason::InProduction, message);
-                    file.offers.insert(offer.clone(), record);
+                    file.offers.insert(offer.clone(), record.into());
                 }
-                let shown = tally.take_in(&offer, file.offers.get(&offer));
+                let shown = tally.take_in(&offer, file.offers.get(&offer).map(|record| &**record));
                 tally.sum_up();
                 let (anew, rows) = Tally::of(&file, &filter);
                 assert_eq!(tally.admitted, anew.admitted, "{query}");

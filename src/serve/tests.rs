@@ -48,7 +48,7 @@ impl Fixture {
         let offer: OfferId = offer.parse().unwrap();
         let fresh = record.clone();
         let edited = self.serving.store.edit(&offer, || fresh, |it| *it = record);
-        let before = edited.before.as_ref();
+        let before = edited.before.as_deref();
         let event = Event::Changed { offer: &offer, before, record: &edited.after };
         self.serving.board.report(&event);
         self.serving.metrics.report(&event);

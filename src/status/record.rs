@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -24,11 +25,11 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// later would hide the other one's intent.
 fn each_once<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<BTreeMap<OfferId, OfferRecord>, D::Error> {
+) -> Result<BTreeMap<OfferId, Arc<OfferRecord>>, D::Error> {
     struct Offers;
 
     impl<'de> Visitor<'de> for Offers {
-        type Value = BTreeMap<OfferId, OfferRecord>;
+        type Value = BTreeMap<OfferId, Arc<OfferRecord>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("offers by their names")
@@ -40,7 +41,7 @@ fn each_once<'de, D: Deserializer<'de>>(
                 if offers.contains_key(&offer) {
                     return Err(A::Error::custom(format!("{offer} stands there twice")));
                 }
-                offers.insert(offer, record);
+                offers.insert(offer, Arc::new(record));
             }
             Ok(offers)
         }
@@ -59,7 +60,7 @@ pub const HISTORY_LENGTH: usize = 10;
 pub struct StatusFile {
     /// Every offer, by its name (`publisher/offer`).
     #[serde(deserialize_with = "each_once")]
-    pub offers: BTreeMap<OfferId, OfferRecord>,
+    pub offers: BTreeMap<OfferId, Arc<OfferRecord>>,
     /// The version of this format.
     pub schema: u32,
     /// Where the manifests came from that were last reconciled, where that has a name: a commit.

@@ -188,9 +188,9 @@ pub struct StatusStore {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
     /// The record before; `None` where there was none.
-    pub before: Option<OfferRecord>,
+    pub before: Option<Arc<OfferRecord>>,
     /// The record now.
-    pub after: OfferRecord,
+    pub after: Arc<OfferRecord>,
 }
 
 #[derive(Debug)]
@@ -222,9 +222,9 @@ impl StatusStore {
         &self.path
     }
 
-    /// A copy of one offer's record.
+    /// One offer's record, as it is now.
     #[must_use]
-    pub fn get(&self, offer: &OfferId) -> Option<OfferRecord> {
+    pub fn get(&self, offer: &OfferId) -> Option<Arc<OfferRecord>> {
         self.model().file.offers.get(offer).cloned()
     }
 
@@ -262,12 +262,14 @@ impl StatusStore {
     ) -> Edited {
         let mut model = self.model();
         let before = model.file.offers.get(offer).cloned();
-        let mut after = before.clone().unwrap_or_else(fresh);
+        let mut after = before.as_deref().cloned().unwrap_or_else(fresh);
         change(&mut after);
-        if before.as_ref() != Some(&after) {
-            model.file.offers.insert(offer.clone(), after.clone());
-            model.generation += 1;
+        if let Some(before) = before.as_ref().filter(|before| ***before == after) {
+            return Edited { before: Some(Arc::clone(before)), after: Arc::clone(before) };
         }
+        let after = Arc::new(after);
+        model.file.offers.insert(offer.clone(), Arc::clone(&after));
+        model.generation += 1;
         Edited { before, after }
     }
 
@@ -379,7 +381,7 @@ mod tests {
         assert!(!path.exists(), "nothing was updated, so nothing is written");
         store.edit(&offer, record, |_| ());
         store.commit().await.unwrap();
-        assert_eq!(open(&path).get(&offer), Some(record()));
+        assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
 
         let text = std::fs::read_to_string(&path).unwrap();
         let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -454,11 +456,11 @@ mod tests {
         let offer: OfferId = "contoso/vm".parse().unwrap();
         let message = |text: &str| {
             let mut file = StatusFile::empty("2026-01-01T00:00:00Z".parse().unwrap());
-            file.offers.insert(offer.clone(), record());
+            file.offers.insert(offer.clone(), Arc::new(record()));
             let mut file = serde_json::to_value(file).unwrap();
             file["offers"]["contoso/vm"]["message"] = text.into();
             let mut file = parse(path, file.to_string().as_bytes()).unwrap();
-            file.offers.remove(&offer).unwrap().message
+            file.offers.remove(&offer).unwrap().message.clone()
         };
         for (written, read) in [
             ("\u{1b}[2Jrun\nFORGED", "run FORGED"),

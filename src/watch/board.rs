@@ -54,7 +54,7 @@ pub struct Service {
     /// When it started (UTC).
     pub started_at: Option<Timestamp>,
     /// The manifests in force.
-    pub desired: Arc<BTreeMap<OfferId, Loaded>>,
+    pub desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     /// What is wrong with manifests now, in the order of files and lines.
     pub problems: Arc<Vec<Diagnostic>>,
     /// How many manifest files there are.
@@ -241,7 +241,7 @@ mod tests {
     fn what_stays_the_same_is_not_told() {
         let (board, _pings) = Board::new();
         let mut updates = board.subscribe();
-        let desired = Arc::<BTreeMap<OfferId, Loaded>>::default();
+        let desired = Arc::<BTreeMap<OfferId, Arc<Loaded>>>::default();
         for (ready, told) in [(false, false), (true, true), (true, false), (false, true)] {
             board.update(|service| {
                 service.desired = Arc::clone(&desired);

@@ -1,6 +1,7 @@
 //! Which offers wait for which, and which publishers have to do with each other. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
@@ -16,7 +17,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn of(desired: &BTreeMap<OfferId, Loaded>) -> Self {
+    pub(super) fn of(desired: &BTreeMap<OfferId, Arc<Loaded>>) -> Self {
         let mut links = Self::default();
         for loaded in desired.values() {
             for before in &loaded.manifest.after {

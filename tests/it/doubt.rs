@@ -34,7 +34,7 @@ async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
     let lab = dies_while_sending("{}", "before").await;
     lab.leave_status(|file| {
         let record = file.offers.values_mut().next().unwrap();
-        record.intent.as_mut().unwrap().kind = OperationKind::Publish;
+        Arc::make_mut(record).intent.as_mut().unwrap().kind = OperationKind::Publish;
     });
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));

@@ -154,7 +154,8 @@ impl Lab {
     /// An offer's record, as it is on disk.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
         let id: OfferId = offer.parse().unwrap();
-        self.status().offers.remove(&id).unwrap_or_else(|| panic!("{offer} is not in the status"))
+        let record = self.status().offers.remove(&id);
+        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -163,7 +164,7 @@ impl Lab {
 
     /// One run, by a process of its own as it were: everything but the disk is new.
     pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
-        let desired: BTreeMap<OfferId, Loaded> =
+        let desired: BTreeMap<OfferId, Arc<Loaded>> =
             manifest::load(&[self.folder.path().to_owned()]).unwrap().offers;
         let job = Job {
             desired: Arc::new(desired),
@@ -347,7 +348,7 @@ impl Watched {
 
     /// An offer's record, as it is in memory.
     pub(crate) fn record(&self, offer: &str) -> Option<OfferRecord> {
-        self.store.get(&offer.parse().unwrap())
+        self.store.get(&offer.parse().unwrap()).map(Arc::unwrap_or_clone)
     }
 
     pub(crate) fn phase(&self, offer: &str) -> Option<Phase> {

@@ -192,7 +192,8 @@ impl Place {
     /// An offer's record in the status file.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
         let id: OfferId = offer.parse().unwrap();
-        self.status().offers.remove(&id).unwrap_or_else(|| panic!("{offer} is not in the status"))
+        let record = self.status().offers.remove(&id);
+        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
     }
 
     /// How often golive was received and accepted for an offer.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use golive::status::{Phase, StatusFile};
+use golive::status::{OfferRecord, Phase, StatusFile};
 use pretty_assertions::assert_eq;
 
 use crate::lab::{Lab, Spy};
@@ -50,7 +50,7 @@ async fn the_intent_is_on_disk_before_the_request_and_the_operation_before_the_p
 
     let record = |index: usize| {
         let file: &StatusFile = moments[index].status.as_ref().unwrap();
-        file.offers.values().next().unwrap().clone()
+        OfferRecord::clone(file.offers.values().next().unwrap())
     };
     let before = record(post - 1);
     assert_eq!((before.intent, before.operation), (None, None));
@@ -128,7 +128,7 @@ async fn a_location_that_was_tampered_with_gets_no_token() {
     ] {
         lab.leave_status(|file| {
             let record = file.offers.values_mut().next().unwrap();
-            record.operation.as_mut().unwrap().location = Some(location.to_owned());
+            Arc::make_mut(record).operation.as_mut().unwrap().location = Some(location.to_owned());
         });
         lab.once().await;
         assert_eq!(lab.phase("contoso/vm"), Phase::InProgress, "{location}");

@@ -101,7 +101,7 @@ impl Served {
     pub(crate) fn set(&self, offer: &OfferId, record: OfferRecord) {
         let fresh = record.clone();
         let edited = self.store.edit(offer, || fresh, |it| *it = record);
-        let before = edited.before.as_ref();
+        let before = edited.before.as_deref();
         self.tell(&Event::Changed { offer, before, record: &edited.after });
     }
 
@@ -141,7 +141,7 @@ impl Served {
             Err(_) => BTreeMap::new(),
         };
         for loaded in desired.values_mut() {
-            loaded.file = PathBuf::from(name);
+            Arc::get_mut(loaded).unwrap().file = PathBuf::from(name);
         }
         self.board.update(|service| {
             service.desired = Arc::new(desired);

@@ -1,5 +1,7 @@
 //! Which version goes live.
 
+use std::sync::Arc;
+
 use golive::emulator::Hand;
 use golive::marketplace::Version;
 use golive::status::{Phase, Reason};
@@ -58,7 +60,7 @@ async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() 
     assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);
     lab.leave_status(|file| {
         let record = file.offers.values_mut().next().unwrap();
-        record.observed.as_mut().unwrap().preview_version = Some(Version(5));
+        Arc::make_mut(record).observed.as_mut().unwrap().preview_version = Some(Version(5));
     });
     lab.to_the_end().await;
     assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);

@@ -153,7 +153,7 @@ async fn a_manifest_is_shown_and_does_nothing() {
     let page = match read {
         Ok(mut set) => {
             for loaded in set.offers.values_mut() {
-                loaded.file = PathBuf::from(RAW);
+                Arc::get_mut(loaded).unwrap().file = PathBuf::from(RAW);
             }
             fixture.serving.board.update(|service| service.desired = Arc::new(set.offers));
             fixture.text("/offers/contoso/vm").await

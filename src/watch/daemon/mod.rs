@@ -70,7 +70,7 @@ pub struct Parts {
 }
 
 /// Somebody who is told of manifests.
-pub type Herald = dyn Fn(&BTreeMap<OfferId, Loaded>) + Send;
+pub type Herald = dyn Fn(&BTreeMap<OfferId, Arc<Loaded>>) + Send;
 
 /// A supervisor that wants to hear from the loop.
 pub struct Heartbeat {

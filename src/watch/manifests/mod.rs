@@ -31,7 +31,7 @@ pub struct Manifests {
     roots: Vec<PathBuf>,
     /// Sorted by path.
     entries: Vec<Entry>,
-    desired: Arc<BTreeMap<OfferId, Loaded>>,
+    desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
     /// Where the last walk could not look.
     unseen: Unseen,
@@ -142,7 +142,7 @@ impl Manifests {
 
     /// The manifests in force.
     #[must_use]
-    pub fn desired(&self) -> Arc<BTreeMap<OfferId, Loaded>> {
+    pub fn desired(&self) -> Arc<BTreeMap<OfferId, Arc<Loaded>>> {
         Arc::clone(&self.desired)
     }
 
@@ -208,25 +208,25 @@ impl Manifests {
 
     /// Settles which manifest of each of these offers is in force. Tells which are others now.
     fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
-        let mut chosen: HashMap<&OfferId, &Loaded> = HashMap::with_capacity(affected.len());
+        let mut chosen: HashMap<&OfferId, &Arc<Loaded>> = HashMap::with_capacity(affected.len());
         for loaded in self.entries.iter().flat_map(|entry| entry.in_force().loaded()) {
             if !affected.contains(&loaded.id) {
                 continue;
             }
-            let before = self.desired.get(&loaded.id);
+            let before = self.desired.get(&loaded.id).map(|loaded| &**loaded);
             let best = chosen.entry(&loaded.id).or_insert(loaded);
             if claim(loaded, before) > claim(best, before) {
                 *best = loaded;
             }
         }
         let mut changed = BTreeSet::new();
-        let mut updates: Vec<(&OfferId, Option<&Loaded>)> = Vec::new();
+        let mut updates: Vec<(&OfferId, Option<&Arc<Loaded>>)> = Vec::new();
         for offer in affected {
             let (before, after) = (self.desired.get(offer), chosen.get(offer).copied());
             if before != after {
                 updates.push((offer, after));
             }
-            let seen = |it: &Loaded| (it.digest.clone(), it.file.clone());
+            let seen = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
             if before.map(seen) != after.map(seen) {
                 changed.insert(offer.clone());
             }

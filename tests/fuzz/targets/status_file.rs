@@ -75,7 +75,8 @@ pub(super) fn stored_location(location: &str) -> String {
     let written = to_bytes(&file(record(Some(location)))).expect("it can be written");
     let read = read(&written).expect("what was written is read");
     let offer = read.offers.into_values().next().expect("an offer");
-    offer.operation.and_then(|operation| operation.location).expect("a location")
+    let operation = offer.operation.clone();
+    operation.and_then(|operation| operation.location).expect("a location")
 }
 
 fn record(location: Option<&str>) -> OperationRecord {
@@ -118,6 +119,6 @@ fn file(operation: OperationRecord) -> StatusFile {
         since: Timestamp::UNIX_EPOCH,
     };
     let mut file = StatusFile::empty(Timestamp::UNIX_EPOCH);
-    file.offers.insert("contoso/vm".parse().expect("an offer"), offer);
+    file.offers.insert("contoso/vm".parse().expect("an offer"), offer.into());
     file
 }

@@ -355,8 +355,8 @@ impl Player {
         process: &Process,
         bounds: Bounds,
         marketplace: &Arc<dyn Marketplace>,
-        desired: &BTreeMap<OfferId, Loaded>,
-        recorded: &BTreeMap<OfferId, OfferRecord>,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     ) -> Guard {
         let expected = |digest| Guard { expect: Some(digest), max_changes: None };
         match bounds {

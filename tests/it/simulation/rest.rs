@@ -195,7 +195,7 @@ fn brief(record: &OfferRecord) -> String {
 
 /// What of a status file must not change once all is at rest.
 pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
-    let of = |(offer, record): (&OfferId, &OfferRecord)| {
+    let of = |(offer, record): (&OfferId, &Arc<OfferRecord>)| {
         let id = record.operation.as_ref().and_then(|operation| operation.id.clone());
         (offer.to_string(), record.phase, id, record.attempts)
     };

@@ -38,7 +38,7 @@ pub(crate) fn start() -> Timestamp {
 /// One run of golive, as the world sees it.
 pub(crate) struct Process {
     pub(crate) number: u32,
-    pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Loaded>>>,
+    pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Arc<Loaded>>>>,
     pub(crate) policy: Policy,
     dead: AtomicBool,
     /// Canceled when the user asks to stop.
@@ -125,7 +125,7 @@ impl Process {
         self.bell.notify_one();
     }
 
-    pub(crate) fn desired(&self) -> Arc<BTreeMap<OfferId, Loaded>> {
+    pub(crate) fn desired(&self) -> Arc<BTreeMap<OfferId, Arc<Loaded>>> {
         Arc::clone(&self.desired.lock().unwrap())
     }
 }
@@ -397,7 +397,7 @@ impl Sim {
     }
 
     /// A service goes by these manifests from now on.
-    pub(crate) fn takes_over(&self, process: &Process, desired: &BTreeMap<OfferId, Loaded>) {
+    pub(crate) fn takes_over(&self, process: &Process, desired: &BTreeMap<OfferId, Arc<Loaded>>) {
         *process.desired.lock().unwrap() = Arc::new(desired.clone());
         for offer in 0..self.scenario.offers.len() {
             if !desired.contains_key(&name(offer).parse().unwrap()) {
