@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::answer::Answer;
+use super::call::Call;
 use super::endpoint::Endpoint;
-use super::exchange::{Call, Exchange, Settings};
+use super::exchange::{Exchange, Settings};
 use super::location::OperationUrl;
 use super::token::TokenSource;
 use super::translate;

@@ -6,34 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
-use url::Url;
 
 use super::answer::{Answer, Failure, Repeat};
+use super::call::Call;
 use super::endpoint::Endpoint;
-use super::pause::{HostPause, Paused};
+use super::pause::{HostPause, seconds};
 use super::redact::Cleaner;
 use super::retry::{RetryPolicy, full_jitter};
 use super::retry_after::retry_after;
 use super::token::{Token, TokenSource};
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
-use crate::marketplace::{MarketplaceError, Refusal, RequestId};
-
-/// The id golive gives to a request.
-const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// What a request is called, in its extensions, for a [`Transport`] that counts: a few fixed names,
-/// whatever the offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallName(pub &'static str);
+use crate::marketplace::{MarketplaceError, RequestId};
 
 /// From which length on a pause is told of.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
@@ -62,31 +51,6 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             max_wait: Duration::from_mins(2),
         }
-    }
-}
-
-/// A request before it has a token.
-#[derive(Debug)]
-pub(super) struct Call {
-    /// What it is called in the log.
-    pub(super) name: &'static str,
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) body: Bytes,
-    pub(super) if_match: Option<HeaderValue>,
-    /// Where there is none, each attempt gets one of its own.
-    pub(super) request_id: Option<RequestId>,
-}
-
-impl Call {
-    pub(super) fn read(name: &'static str, url: Url) -> Self {
-        let (method, body) = (Method::GET, Bytes::new());
-        Self { name, method, url, body, if_match: None, request_id: None }
-    }
-
-    /// Method and path, for people.
-    pub(super) fn title(&self) -> String {
-        format!("{} {}", self.method, self.url.path())
     }
 }
 
@@ -231,7 +195,9 @@ impl Exchange {
         max_wait: Duration,
     ) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
-        let request = self.request(call, token, &request_id)?;
+        let request = call
+            .request(token, &request_id)
+            .map_err(|error| Failure::last(self.not_sent(error.into())))?;
         let mut allowance = max_wait;
         let permit = loop {
             self.wait_for_pause(call, &mut allowance).await?;
@@ -289,27 +255,6 @@ impl Exchange {
         }
     }
 
-    fn request(
-        &self,
-        call: &Call,
-        token: &Token,
-        request_id: &RequestId,
-    ) -> Result<Request<Bytes>, Failure> {
-        let unsendable = |error: http::Error| Failure::last(self.not_sent(error.into()));
-        let mut request = Request::builder()
-            .method(call.method.clone())
-            .uri(call.url.as_str())
-            .extension(CallName(call.name))
-            .header(AUTHORIZATION, token.header())
-            .header(ACCEPT, JSON)
-            .header(CONTENT_TYPE, JSON)
-            .header(CLIENT_REQUEST_ID, request_id.as_str());
-        if let Some(tag) = &call.if_match {
-            request = request.header(IF_MATCH, tag);
-        }
-        request.body(call.body.clone()).map_err(unsendable)
-    }
-
     fn received(&self, call: &Call, response: Response<Bytes>) -> Answer {
         let (parts, body) = response.into_parts();
         let retry_after = retry_after(&parts.headers, self.clock.now());
@@ -351,7 +296,7 @@ impl Exchange {
             let wait = paused.until.saturating_duration_since(Instant::now());
             *allowance = allowance
                 .checked_sub(wait)
-                .ok_or_else(|| Failure::last(told_to_wait(call, paused)))?;
+                .ok_or_else(|| Failure::last(paused.told_to_wait(call.title())))?;
             sleep_until(paused.until).await;
         }
         Ok(())
@@ -379,28 +324,6 @@ impl Exchange {
     }
 }
 
-/// The request was not sent, because an earlier answer asked for a longer wait than is allowed.
-fn told_to_wait(call: &Call, paused: Paused) -> MarketplaceError {
-    let wait = paused.until - Instant::now();
-    let message = format!(
-        "not sent: an earlier answer asks to wait another {}, longer than this request waits",
-        seconds(wait)
-    );
-    MarketplaceError::Refused(Refusal {
-        request: call.title(),
-        status: paused.status,
-        code: None,
-        message: Some(message),
-        retry_after: Some(wait),
-        request_id: None,
-    })
-}
-
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `60 s`, `1.5 s`.
-fn seconds(duration: Duration) -> String {
-    format!("{} s", f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1_000.0)
 }

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
+//! | `call` | a request before it has a token |
 //! | `exchange` | one request and its answer: permits, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
@@ -13,6 +14,7 @@
 //! | `retry`, `retry_after`, `pause` | when to ask again |
 
 mod answer;
+mod call;
 mod client;
 mod endpoint;
 mod exchange;
@@ -30,10 +32,11 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use call::CallName;
 pub use client::PortalClient;
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
-pub use exchange::{CallName, Settings};
+pub use exchange::Settings;
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::marketplace::MAX_RETRY_AFTER;
+use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
 
 /// The pause, shared by all requests of a client.
 #[derive(Debug, Default)]
@@ -17,6 +17,25 @@ pub(super) struct Paused {
     pub(super) until: Instant,
     /// 429 or 503.
     pub(super) status: u16,
+}
+
+impl Paused {
+    /// The request was not sent, because an earlier answer asked for a longer wait than is allowed.
+    pub(super) fn told_to_wait(&self, request: String) -> MarketplaceError {
+        let wait = self.until - Instant::now();
+        let message = format!(
+            "not sent: an earlier answer asks to wait another {}, longer than this request waits",
+            seconds(wait)
+        );
+        MarketplaceError::Refused(Refusal {
+            request,
+            status: self.status,
+            code: None,
+            message: Some(message),
+            retry_after: Some(wait),
+            request_id: None,
+        })
+    }
 }
 
 impl HostPause {
@@ -43,6 +62,11 @@ impl HostPause {
         // No code that could panic holds it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `60 s`, `1.5 s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{} s", f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1_000.0)
 }
 
 #[cfg(test)]

@@ -1,0 +1,64 @@
+//! A request before it has a token: what is asked, about whom, and how that is written.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
+use http::{HeaderValue, Method, Request};
+use url::Url;
+
+use super::token::Token;
+use crate::marketplace::RequestId;
+
+/// The id golive gives to a request.
+const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What a request is called, in its extensions, for a [`Transport`](super::Transport) that counts:
+/// a few fixed names, whatever the offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallName(pub &'static str);
+
+/// A request before it has a token.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What it is called in the log.
+    pub(super) name: &'static str,
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) body: Bytes,
+    pub(super) if_match: Option<HeaderValue>,
+    /// Where there is none, each attempt gets one of its own.
+    pub(super) request_id: Option<RequestId>,
+}
+
+impl Call {
+    pub(super) fn read(name: &'static str, url: Url) -> Self {
+        let (method, body) = (Method::GET, Bytes::new());
+        Self { name, method, url, body, if_match: None, request_id: None }
+    }
+
+    /// Method and path, for people.
+    pub(super) fn title(&self) -> String {
+        format!("{} {}", self.method, self.url.path())
+    }
+
+    /// What goes on the wire.
+    pub(super) fn request(
+        &self,
+        token: &Token,
+        request_id: &RequestId,
+    ) -> Result<Request<Bytes>, http::Error> {
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.url.as_str())
+            .extension(CallName(self.name))
+            .header(AUTHORIZATION, token.header())
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, JSON)
+            .header(CLIENT_REQUEST_ID, request_id.as_str());
+        if let Some(tag) = &self.if_match {
+            request = request.header(IF_MATCH, tag);
+        }
+        request.body(self.body.clone())
+    }
+}
