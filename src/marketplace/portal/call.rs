@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request};
 use url::Url;
 
 use super::token::Token;
-use crate::marketplace::RequestId;
+use crate::marketplace::{PublisherId, RequestId};
 
 /// The id golive gives to a request.
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
@@ -23,6 +23,8 @@ pub struct CallName(pub &'static str);
 pub(super) struct Call {
     /// What it is called in the log.
     pub(super) name: &'static str,
+    /// Whom it is about: publishers share the turns.
+    pub(super) publisher: PublisherId,
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) body: Bytes,
@@ -32,9 +34,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn read(name: &'static str, url: Url) -> Self {
-        let (method, body) = (Method::GET, Bytes::new());
-        Self { name, method, url, body, if_match: None, request_id: None }
+    pub(super) fn read(name: &'static str, publisher: &PublisherId, url: Url) -> Self {
+        let (publisher, method, body) = (publisher.clone(), Method::GET, Bytes::new());
+        Self { name, publisher, method, url, body, if_match: None, request_id: None }
     }
 
     /// Method and path, for people.

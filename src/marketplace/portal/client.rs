@@ -131,18 +131,18 @@ impl Marketplace for PortalClient {
 
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
         let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
-        let call = Call::read("list offers", url);
+        let call = Call::read("list offers", publisher, url);
         self.exchange.read(&call, |answer| translate::offers(answer, publisher)).await
     }
 
     async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
-        let call = Call::read("get offer", self.url(offer, &[]));
+        let call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
         self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
     async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError> {
         let url = self.url(offer, &["slot", slot.as_str()]);
-        self.held(offer, Call::read("get slot", url)).await
+        self.held(offer, Call::read("get slot", offer.publisher(), url)).await
     }
 
     async fn version(
@@ -151,17 +151,18 @@ impl Marketplace for PortalClient {
         version: Version,
     ) -> Result<Option<Offer>, MarketplaceError> {
         let url = self.url(offer, &["versions", &version.to_string()]);
-        self.held(offer, Call::read("get version", url)).await
+        self.held(offer, Call::read("get version", offer.publisher(), url)).await
     }
 
     async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
-        let call = Call::read("offer status", self.url(offer, &["status"]));
+        let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
         self.exchange.read(&call, translate::status).await
     }
 
     async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
         // The reference writes this path, and only this one, with a slash at its end.
-        let call = Call::read("list operations", self.url(offer, &["submissions", ""]));
+        let call =
+            Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
         self.exchange.read(&call, |answer| translate::submissions(answer, offer)).await
     }
 
@@ -171,7 +172,7 @@ impl Marketplace for PortalClient {
         operation: &OperationRef,
     ) -> Result<Polled, MarketplaceError> {
         let url = self.operation_url(offer, operation)?.into_url();
-        let call = Call::read("get operation", url);
+        let call = Call::read("get operation", offer.publisher(), url);
         self.exchange.read(&call, translate::operation).await
     }
 
@@ -183,6 +184,7 @@ impl Marketplace for PortalClient {
     ) -> Result<Offer, MarketplaceError> {
         let call = Call {
             name: "put offer",
+            publisher: offer.publisher().clone(),
             method: Method::PUT,
             url: self.url(offer, &[]),
             body: Bytes::from(body.to_string()),
@@ -199,6 +201,7 @@ impl Marketplace for PortalClient {
         let body = serde_json::to_vec(&body).map_err(|e| self.exchange.not_sent(e.into()))?;
         let call = Call {
             name: post.action.as_str(),
+            publisher: offer.publisher().clone(),
             method: Method::POST,
             url: self.url(offer, &[post.action.as_str()]),
             body: Bytes::from(body),

@@ -1,4 +1,4 @@
-//! One request and its answer: permits, pauses, timeouts, tokens; and the repeating of reads.
+//! One request and its answer: turns, pauses, timeouts, tokens; and the repeating of reads.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument as _;
 
@@ -21,6 +21,7 @@ use super::retry::{RetryPolicy, full_jitter};
 use super::retry_after::retry_after;
 use super::token::{Token, TokenSource};
 use super::transport::{Transport, TransportError};
+use super::turns::{Turn, Turns};
 use crate::clock::Clock;
 use crate::marketplace::{MarketplaceError, RequestId};
 
@@ -33,7 +34,8 @@ pub struct Settings {
     /// How long one request may take, from its first byte to the last of its answer.
     pub request_timeout: Duration,
     /// The most requests in flight at once. One that waits, for its turn, for a pause to end or
-    /// before it is repeated, is not in flight.
+    /// before it is repeated, is not in flight. Publishers share them: those that are slow have
+    /// at most half of them together, unless all are slow.
     pub concurrency: NonZeroUsize,
     /// When reads are repeated.
     pub retry: RetryPolicy,
@@ -61,7 +63,7 @@ pub(super) struct Exchange {
     tokens: Arc<dyn TokenSource>,
     clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
-    permits: Semaphore,
+    turns: Turns,
     pause: HostPause,
     rng: Mutex<fastrand::Rng>,
     cleaner: Mutex<Cleaner>,
@@ -76,10 +78,10 @@ impl Exchange {
         settings: Settings,
         rng: fastrand::Rng,
     ) -> Self {
-        let permits = Semaphore::new(settings.concurrency.get().min(Semaphore::MAX_PERMITS));
+        let turns = Turns::new(settings.concurrency);
         let (rng, cleaner) = (Mutex::new(rng), Mutex::default());
         let pause = HostPause::default();
-        Self { endpoint, transport, tokens, clock, settings, permits, pause, rng, cleaner }
+        Self { endpoint, transport, tokens, clock, settings, turns, pause, rng, cleaner }
     }
 
     /// Asks until there is an answer that `parse` takes, within the retry policy.
@@ -198,15 +200,7 @@ impl Exchange {
         let request = call
             .request(token, &request_id)
             .map_err(|error| Failure::last(self.not_sent(error.into())))?;
-        let mut allowance = max_wait;
-        let permit = loop {
-            self.wait_for_pause(call, &mut allowance).await?;
-            let permit = self.permits.acquire().await;
-            // Somebody may have been told to wait while this one stood in line.
-            if self.pause.current().is_none() {
-                break permit;
-            }
-        };
+        let turn = self.turn(call, attempt, max_wait).await?;
         let started = Instant::now();
         let span = tracing::info_span!(
             target: "otlp",
@@ -221,8 +215,12 @@ impl Exchange {
         );
         let sending = timeout(self.settings.request_timeout, self.transport.send(request));
         let outcome = sending.instrument(span.clone()).await;
-        drop(permit);
-        let spent = millis(started.elapsed());
+        let took = started.elapsed();
+        if is_answered(&outcome) {
+            turn.answered(took);
+        } else {
+            turn.unanswered();
+        }
         let status = match &outcome {
             Ok(Ok(response)) => Some(response.status().as_u16()),
             Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
@@ -234,7 +232,7 @@ impl Exchange {
             method = %call.method,
             path = call.url.path(),
             status,
-            millis = spent,
+            millis = millis(took),
             request_id = request_id.as_str(),
             attempt,
             "request"
@@ -289,17 +287,40 @@ impl Exchange {
         MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
     }
 
-    /// Waits while the host is paused, in all no longer than `allowance`. Standing in line for a
-    /// permit does not count.
-    async fn wait_for_pause(&self, call: &Call, allowance: &mut Duration) -> Result<(), Failure> {
-        while let Some(paused) = self.pause.current() {
-            let wait = paused.until.saturating_duration_since(Instant::now());
-            *allowance = allowance
-                .checked_sub(wait)
-                .ok_or_else(|| Failure::last(paused.told_to_wait(call.title())))?;
-            sleep_until(paused.until).await;
+    /// Waits for a turn, and while the host is paused; for pauses in all no longer than
+    /// `allowance`. Standing in line for a turn does not count.
+    async fn turn(
+        &self,
+        call: &Call,
+        attempt: u32,
+        mut allowance: Duration,
+    ) -> Result<Turn, Failure> {
+        let place = self.turns.place(attempt > 1);
+        loop {
+            let paused = self.pause.current();
+            if let Some(paused) = paused {
+                let wait = paused.until.saturating_duration_since(Instant::now());
+                allowance = allowance
+                    .checked_sub(wait)
+                    .ok_or_else(|| Failure::last(paused.told_to_wait(call.title())))?;
+            }
+            // It stands in line while it waits, so that the one that goes first after a pause is
+            // the first in line, not the first to wake.
+            let from = paused.map(|paused| paused.until);
+            let waiting = self.turns.line_up(&call.publisher, place, from);
+            if let Some(from) = from {
+                sleep_until(from).await;
+                if self.pause.current().is_some() {
+                    continue;
+                }
+            }
+            // Somebody may have been told to wait while this one stood in line.
+            if let Ok(turn) = waiting.turn().await
+                && self.pause.current().is_none()
+            {
+                return Ok(turn);
+            }
         }
-        Ok(())
     }
 
     /// How long to wait after a failed attempt: as told, else as the policy says.
@@ -321,6 +342,14 @@ impl Exchange {
     fn new_request_id(&self) -> RequestId {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         RequestId::from_random(rng.u128(..).to_be_bytes())
+    }
+}
+
+/// Whether the marketplace answered at all, be it with an answer that breaks off.
+fn is_answered(outcome: &Result<Result<Response<Bytes>, TransportError>, Elapsed>) -> bool {
+    match outcome {
+        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong { .. })) => true,
+        Ok(Err(TransportError::NotSent { .. } | TransportError::Lost { .. })) | Err(_) => false,
     }
 }
 

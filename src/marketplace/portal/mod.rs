@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
 //! | `call` | a request before it has a token |
-//! | `exchange` | one request and its answer: permits, pauses, timeouts, tokens, repeats |
+//! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
@@ -12,6 +12,7 @@
 //! | `endpoint`, `location` | where requests may go, and nowhere else |
 //! | `token`, `redact` | the secret, and keeping it out of every text |
 //! | `retry`, `retry_after`, `pause` | when to ask again |
+//! | `line`, `turns` | who may ask now: publishers share the requests in flight |
 
 mod answer;
 mod call;
@@ -19,6 +20,7 @@ mod client;
 mod endpoint;
 mod exchange;
 mod lenient;
+mod line;
 mod location;
 mod pause;
 mod redact;
@@ -27,6 +29,7 @@ mod retry_after;
 mod token;
 mod translate;
 mod transport;
+mod turns;
 pub mod wire;
 
 #[cfg(test)]

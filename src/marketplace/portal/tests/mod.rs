@@ -6,6 +6,7 @@ mod logs;
 mod posts;
 mod reads;
 mod sockets;
+mod turns;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,219 @@
+//! Turns: who may send a request now. Never more than so many at once, and shared fairly between
+//! publishers, so that one that is slow, hangs or refuses does not hold up the others. The rules
+//! are those of the [`line`](super::line); here they meet tasks.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
+use tokio::time::Instant;
+
+use super::line::{End, Granted, Line, Place};
+use crate::marketplace::PublisherId;
+
+/// The turns of one client.
+#[derive(Clone, Debug)]
+pub(super) struct Turns(Arc<Mutex<Line<oneshot::Sender<Turn>>>>);
+
+impl Turns {
+    /// At most `concurrency` turns are handed out at once.
+    pub(super) fn new(concurrency: NonZeroUsize) -> Self {
+        Self(Arc::new(Mutex::new(Line::new(concurrency))))
+    }
+
+    /// The place of a request that comes now; see [`Line::place`].
+    pub(super) fn place(&self, is_repeat: bool) -> Place {
+        self.lock().place(is_repeat)
+    }
+
+    /// Stands in line with a request about `publisher`, for a turn not before `from` where there
+    /// is one.
+    pub(super) fn line_up(
+        &self,
+        publisher: &PublisherId,
+        place: Place,
+        from: Option<Instant>,
+    ) -> Waiting {
+        let (sender, receiver) = oneshot::channel();
+        self.lock().enter(publisher, place, from, sender);
+        Waiting { turns: self.clone(), publisher: publisher.clone(), place, from, receiver }
+    }
+
+    /// Hands out what is free.
+    fn hand_out(&self) {
+        loop {
+            let next = self.lock().next(Instant::now());
+            let Some((waiting, granted)) = next else { return };
+            let turn = Turn { turns: self.clone(), granted, end: End::Dropped };
+            // Who has just gone away on another thread gives it back at once, which hands it on.
+            drop(waiting.send(turn));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
+        // No code that could panic holds it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands in line, and leaves it when it is dropped. A turn that it was handed and did not take
+/// goes to the next one.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    turns: Turns,
+    publisher: PublisherId,
+    place: Place,
+    from: Option<Instant>,
+    receiver: oneshot::Receiver<Turn>,
+}
+
+impl Waiting {
+    /// Waits for the turn. Where none is wanted before a time, that time must have passed: the line
+    /// has no clock that would tell it.
+    ///
+    /// The line keeps the other end until it sends a turn, so that no error comes.
+    pub(super) async fn turn(mut self) -> Result<Turn, RecvError> {
+        self.turns.hand_out();
+        (&mut self.receiver).await
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let left = self.turns.lock().leave(&self.publisher, self.place, self.from);
+        // Not under the lock: it wakes the other end.
+        drop(left);
+    }
+}
+
+/// The right to send one request. It ends when it is dropped, and the next one has its turn; a
+/// turn that is dropped without a word says nothing about the publisher.
+#[derive(Debug)]
+pub(super) struct Turn {
+    turns: Turns,
+    granted: Granted,
+    end: End,
+}
+
+impl Turn {
+    /// The request was answered, whatever the answer says, and took so long.
+    pub(super) fn answered(mut self, took: Duration) {
+        self.end = End::Answered(took);
+    }
+
+    /// The request got no answer.
+    pub(super) fn unanswered(mut self) {
+        self.end = End::Unanswered;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.turns.lock().end(&self.granted, self.end);
+        self.turns.hand_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt as _;
+    use tokio::task::{JoinSet, yield_now};
+
+    use super::*;
+
+    fn turns(concurrency: usize) -> Turns {
+        Turns::new(NonZeroUsize::new(concurrency).unwrap())
+    }
+
+    fn contoso() -> PublisherId {
+        PublisherId::new("contoso").unwrap()
+    }
+
+    fn line_up(turns: &Turns) -> Waiting {
+        turns.line_up(&contoso(), turns.place(false), None)
+    }
+
+    #[tokio::test]
+    async fn who_is_dropped_leaves_the_line() {
+        let turns = turns(1);
+        let held = line_up(&turns).turn().await.unwrap();
+        let mut gone = Box::pin(line_up(&turns).turn());
+        let mut next = Box::pin(line_up(&turns).turn());
+        assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+        drop(gone);
+        drop(held);
+        assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_was_handed_to_who_is_dropped_is_handed_on() {
+        let turns = turns(1);
+        let held = line_up(&turns).turn().await.unwrap();
+        let mut gone = Box::pin(line_up(&turns).turn());
+        let mut next = Box::pin(line_up(&turns).turn());
+        assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
+        // It is handed the turn, and never looks.
+        drop(held);
+        assert!((&mut next).now_or_never().is_none());
+        drop(gone);
+        assert!(next.now_or_never().is_some());
+        assert!(line_up(&turns).turn().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn who_was_never_polled_holds_up_nobody() {
+        let turns = turns(1);
+        let idle = line_up(&turns);
+        // The turn goes to the first in line, polled or not, and on when that one is gone.
+        let mut next = Box::pin(line_up(&turns).turn());
+        assert!((&mut next).now_or_never().is_none());
+        drop(idle);
+        assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn whoever_is_dropped_whenever_no_turn_is_lost_and_none_made_up() {
+        const LIMIT: usize = 3;
+        let (turns, busy) = (turns(LIMIT), Arc::new(AtomicUsize::new(0)));
+        let mut tasks = JoinSet::new();
+        for seed in 0..64 {
+            let (turns, busy) = (turns.clone(), Arc::clone(&busy));
+            tasks.spawn(async move {
+                let mut rng = fastrand::Rng::with_seed(seed);
+                for _ in 0..200 {
+                    let publisher = PublisherId::new(format!("p{}", rng.u8(0..5))).unwrap();
+                    let waiting = turns.line_up(&publisher, turns.place(rng.bool()), None);
+                    let patience = rng.u8(0..20);
+                    let turn = tokio::select! {
+                        turn = waiting.turn() => turn.unwrap(),
+                        () = async { for _ in 0..patience { yield_now().await } } => continue,
+                    };
+                    assert!(busy.fetch_add(1, Ordering::SeqCst) < LIMIT);
+                    yield_now().await;
+                    busy.fetch_sub(1, Ordering::SeqCst);
+                    match rng.u8(0..3) {
+                        0 => turn.answered(Duration::ZERO),
+                        1 => turn.unanswered(),
+                        _ => drop(turn),
+                    }
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        // All turns are there again. No publisher may be kept to half of them.
+        for publisher in 0..5 {
+            let publisher = PublisherId::new(format!("p{publisher}")).unwrap();
+            let waiting = turns.line_up(&publisher, turns.place(false), None);
+            waiting.turn().now_or_never().unwrap().unwrap().answered(Duration::ZERO);
+        }
+        let held = [0; LIMIT].map(|_| line_up(&turns).turn().now_or_never().unwrap().unwrap());
+        assert_eq!(held.len(), LIMIT);
+        assert!(line_up(&turns).turn().now_or_never().is_none());
+    }
+}
