@@ -1,0 +1,384 @@
+//! The parts of a pass that have to do with every offer, each by itself: what it takes for 10 offers
+//! and for 100,000, and what it allocates.
+//!
+//! ```sh
+//! cargo bench --bench parts                       # all; about two minutes
+//! cargo bench --bench parts -- plan               # those with `plan` in their names
+//! cargo bench --bench parts -- --max-time 30      # longer, where figures vary too much
+//! ```
+//!
+//! How to read it:
+//!
+//! - `item/s` counts offers. Growth is linear where it stays the same from row to row; where it falls
+//!   by ten as the offers grow by ten, growth is by the square. Something is lost on the way in any case:
+//!   names are looked up in trees, which for 100,000 are five times as deep as for 10, and which no
+//!   longer fit the processor's caches.
+//! - `fastest` is the column to compare: whatever else the machine does makes the others slower. The
+//!   last row may have one sample only; `--max-time` gives it more.
+//! - `alloc` has the calls of the allocator in one run over all offers, and their bytes below; `max alloc`
+//!   what was held at once. Growth is linear where they grow by ten. They are the same on every machine,
+//!   those of `load` aside, which works in several threads: only what one of them does is counted.
+//! - `status_commit` is another thing: it changes one offer, and the file is written whole. Its time is
+//!   what one change costs among so many offers, and its `item/s` counts the offers written.
+//!
+//! Counting allocations takes time itself, so that all is a little slower here than in the program. What
+//! is measured begins with its input at hand: making that, and dropping what came of it, is left out.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends where it can't go on")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{AllocProfiler, Bencher};
+use golive::changes::{self, Input, Moment, Observation, Policy, Seen, SlotSeen};
+use golive::clock::SystemClock;
+use golive::disk::{Disk as _, RealDisk, replace};
+use golive::manifest::{self, DesiredState, FileManifests, Found, Loaded};
+use golive::marketplace::{
+    ChangedTime, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId, Step, StepStatus,
+    Submission, Version,
+};
+use golive::status::{
+    self, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason, StatusFile,
+    StatusStore,
+};
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+/// How many offers there are.
+const OFFERS: [usize; 4] = [10, 1_000, 10_000, 100_000];
+
+/// The offers of one publisher.
+const OFFERS_OF_ONE: usize = 500;
+
+/// One offer in so many comes after the one before it.
+const ONE_WAITS_IN: usize = 10;
+
+/// The steps of an offer's golive, as the marketplace names them.
+const STEPS: [(&str, &str); 6] = [
+    ("displaydummycertify", "Validate Pre-Requisites"),
+    ("displaycertify", "Certification"),
+    ("displayprovision", "Provisioning"),
+    ("displaypackage", "Packaging and Lead Generation Registration"),
+    ("publisher-signoff", "Publisher signoff"),
+    ("live", "Live"),
+];
+
+fn main() {
+    // The count ends the small ones, the time the large ones, so that all of them end soon.
+    let divan = divan::Divan::default().sample_count(50).max_time(Duration::from_secs(2));
+    divan.config_with_args().main();
+}
+
+fn path(number: usize) -> PathBuf {
+    format!("publisher-{}/offer-{number}.yaml", number / OFFERS_OF_ONE).into()
+}
+
+fn text(number: usize) -> String {
+    let publisher = format!("publisher-{}", number / OFFERS_OF_ONE);
+    let waits = number % ONE_WAITS_IN == ONE_WAITS_IN - 1;
+    let after =
+        if waits { format!("after: [{publisher}/offer-{}]\n", number - 1) } else { String::new() };
+    format!(
+        "publisher: {publisher}\noffer: offer-{number}\nstate: live\n{after}\
+         notify: [release@example.com]\nlabels:\n  team: compute\n  wave: \"{}\"\n",
+        number % 3
+    )
+}
+
+fn found(offers: usize) -> Found {
+    let files = (0..offers).map(path).collect();
+    Found { roots: vec![PathBuf::from(".")], files, ..Found::default() }
+}
+
+fn parsed(texts: &[(PathBuf, String)]) -> Vec<FileManifests> {
+    texts.iter().map(|(path, text)| FileManifests::from_bytes(path, text.as_bytes())).collect()
+}
+
+fn texts(offers: usize) -> Vec<(PathBuf, String)> {
+    (0..offers).map(|number| (path(number), text(number))).collect()
+}
+
+fn desired(offers: usize) -> BTreeMap<OfferId, Loaded> {
+    manifest::assemble(&found(offers), &parsed(&texts(offers))).unwrap().offers
+}
+
+/// A folder on the disk that the program itself is on: that of temporary files may be in memory.
+fn folder() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn some_time_ago() -> Timestamp {
+    "2026-11-01T09:00:00.123456789Z".parse().unwrap()
+}
+
+fn moment() -> Moment {
+    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+    let (longest_request, settle) = (Duration::from_mins(2), Duration::from_mins(1));
+    Moment { now, longest_request, settle }
+}
+
+fn changed_time(day: u8) -> ChangedTime {
+    ChangedTime(format!("2026-11-{day:02}T09:00:00.1234567Z"))
+}
+
+/// The golive of version 1, as it ended.
+fn operation(offer: &OfferId, digest: &str) -> OperationRecord {
+    let step = |(id, name): (&str, &str)| Step {
+        estimate: Some("< 1 day".to_owned()),
+        id: id.to_owned(),
+        messages: Vec::new(),
+        name: name.to_owned(),
+        progress: Some(100),
+        status: StepStatus::Complete,
+    };
+    let id = "518ff742-cfa0-4fba-822e-f423d0fd60bf".to_owned();
+    let path = offer.to_string().replace('/', "/offers/");
+    let location = format!("/api/publishers/{path}/operations/{id}?api-version=2017-10-31");
+    OperationRecord {
+        adopted: false,
+        finished_at: Some(some_time_ago()),
+        id: Some(id),
+        kind: OperationKind::GoLive,
+        location: Some(location),
+        manifest_digest: digest.to_owned(),
+        messages: Vec::new(),
+        polled_at: Some(some_time_ago()),
+        progress: Some(100),
+        request_id: Some(RequestId::from_random([7; 16])),
+        started_at: some_time_ago(),
+        status: OperationStatus::Succeeded,
+        steps: STEPS.into_iter().map(step).collect(),
+        version: Some(Version(1)),
+    }
+}
+
+/// What golive knows of an offer whose version 1 it took live.
+fn record(desired: &Loaded) -> OfferRecord {
+    OfferRecord {
+        attempts: 1,
+        error: None,
+        history: Vec::new(),
+        intent: None,
+        manifest: ManifestRecord {
+            digest: desired.digest.clone(),
+            file: desired.file.display().to_string(),
+            state: DesiredState::Live,
+        },
+        message: "version 1 is live".to_owned(),
+        next_check_at: None,
+        observed: Some(ObservedRecord {
+            at: some_time_ago(),
+            changed_time: Some(changed_time(1)),
+            etag: None,
+            live_version: Some(Version(1)),
+            preview_version: Some(Version(1)),
+            status: OfferStatus::Succeeded,
+            version: Some(Version(1)),
+        }),
+        operation: Some(operation(&desired.id, &desired.digest)),
+        phase: Phase::Live,
+        reason: Reason::InProduction,
+        refused: None,
+        since: some_time_ago(),
+    }
+}
+
+fn recorded(desired: &BTreeMap<OfferId, Loaded>) -> BTreeMap<OfferId, OfferRecord> {
+    desired.iter().map(|(offer, loaded)| (offer.clone(), record(loaded))).collect()
+}
+
+/// Of offers that golive took live, each of them.
+fn status_file(offers: usize) -> StatusFile {
+    let offers = recorded(&desired(offers));
+    StatusFile { offers, ..StatusFile::empty(some_time_ago()) }
+}
+
+/// What a publisher's list says of an offer that nothing happened to since.
+fn unchanged() -> Observation {
+    Observation {
+        version: Some(Version(1)),
+        changed_time: Some(changed_time(1)),
+        preview: SlotSeen::Remembered(Version(1)),
+        production: SlotSeen::Remembered(Version(1)),
+        ..Observation::of(OfferStatus::Succeeded)
+    }
+}
+
+/// What is known of an offer with a new version in preview, once the planner's questions are answered.
+fn previewed() -> Observation {
+    let submission = |id: &str, kind, version, day| Submission {
+        id: id.to_owned(),
+        kind,
+        state: OperationStatus::Succeeded,
+        slot: None,
+        offer_version: Some(Version(version)),
+        publishing_version: None,
+        changed_time: Some(changed_time(day)),
+    };
+    Observation {
+        version: Some(Version(2)),
+        changed_time: Some(changed_time(20)),
+        submissions: Some(vec![
+            submission("0b7c2a52-35c3-4c4c-9a5d-3a1f86a0b4c1", OperationKind::Publish, 2, 20),
+            submission("518ff742-cfa0-4fba-822e-f423d0fd60bf", OperationKind::GoLive, 1, 1),
+            submission("c0ffee00-8a3e-4d53-b9a7-0f7d8f1c2e3d", OperationKind::Publish, 1, 1),
+        ]),
+        ..Observation::of(OfferStatus::WaitingForPublisherReview)
+    }
+}
+
+/// All that is decided from.
+struct Scene {
+    desired: BTreeMap<OfferId, Loaded>,
+    recorded: BTreeMap<OfferId, OfferRecord>,
+    observed: BTreeMap<OfferId, Seen>,
+    policy: Policy,
+}
+
+impl Scene {
+    fn of(offers: usize, seen: &Observation) -> Self {
+        let desired = desired(offers);
+        let recorded = recorded(&desired);
+        let seen = |offer: &OfferId| (offer.clone(), Seen::Offer(Box::new(seen.clone())));
+        let observed = desired.keys().map(seen).collect();
+        Self { desired, recorded, observed, policy: Policy::default() }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
+            desired: &self.desired,
+            recorded: &self.recorded,
+            observed: &self.observed,
+            moment: moment(),
+            policy: &self.policy,
+        }
+    }
+}
+
+/// A store of so many offers, all on disk, and their names.
+fn store(folder: &TempDir, offers: usize) -> (StatusStore, Vec<OfferId>) {
+    let (path, file) = (folder.path().join("golive.status.json"), status_file(offers));
+    replace(&RealDisk, &path, &status::to_bytes(&file).unwrap()).unwrap();
+    let store = StatusStore::open(path, Arc::new(RealDisk), Arc::new(SystemClock)).unwrap();
+    (store, file.offers.into_keys().collect())
+}
+
+fn touch(store: &StatusStore, offer: &OfferId) {
+    let fresh = || unreachable!("every offer is on record");
+    store.edit(offer, fresh, |record| record.attempts = record.attempts.wrapping_add(1));
+}
+
+/// A tree of manifests: found, read on all cores, parsed, and checked across files.
+#[divan::bench(args = OFFERS)]
+fn load(bencher: Bencher<'_, '_>, offers: usize) {
+    let folder = folder();
+    for number in 0..offers {
+        let path = folder.path().join(path(number));
+        if number % OFFERS_OF_ONE == 0 {
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+        }
+        RealDisk.write(&path, text(number).as_bytes()).unwrap();
+    }
+    let paths = [folder.path().to_owned()];
+    let load = || manifest::load(&paths).unwrap();
+    assert_eq!(load().offers.len(), offers);
+    bencher.counter(ItemsCount::new(offers)).bench(load);
+}
+
+/// What of it is not the disk's, on one core: first, file by file.
+#[divan::bench(args = OFFERS)]
+fn validate_parse(bencher: Bencher<'_, '_>, offers: usize) {
+    let texts = texts(offers);
+    let bytes: usize = texts.iter().map(|(_, text)| text.len()).sum();
+    let bencher = bencher.counter(ItemsCount::new(offers)).counter(BytesCount::new(bytes));
+    bencher.bench(|| parsed(&texts));
+}
+
+/// Then what only shows across files.
+#[divan::bench(args = OFFERS)]
+fn validate_across(bencher: Bencher<'_, '_>, offers: usize) {
+    let (found, files) = (found(offers), parsed(&texts(offers)));
+    let assemble = || manifest::assemble(&found, &files).unwrap();
+    assert_eq!(assemble().offers.len(), offers);
+    bencher.counter(ItemsCount::new(offers)).bench(assemble);
+}
+
+/// Nothing is to be done: every offer is live, as recorded and listed.
+#[divan::bench(args = OFFERS)]
+fn plan_in_sync(bencher: Bencher<'_, '_>, offers: usize) {
+    let scene = Scene::of(offers, &unchanged());
+    let plan = || changes::plan(scene.input()).unwrap();
+    assert_eq!(plan().summary().in_sync, offers);
+    bencher.counter(ItemsCount::new(offers)).bench(plan);
+}
+
+/// A golive for every offer, those aside that wait for another one.
+#[divan::bench(args = OFFERS)]
+fn plan_all_differ(bencher: Bencher<'_, '_>, offers: usize) {
+    let scene = Scene::of(offers, &previewed());
+    let plan = || changes::plan(scene.input()).unwrap();
+    let (summary, held) = (plan().summary(), offers / ONE_WAITS_IN);
+    assert_eq!((summary.go_live, summary.held), (offers - held, held));
+    bencher.counter(ItemsCount::new(offers)).bench(plan);
+}
+
+/// Whether that may be carried out.
+#[divan::bench(args = OFFERS)]
+fn plan_check(bencher: Bencher<'_, '_>, offers: usize) {
+    let scene = Scene::of(offers, &previewed());
+    let set = changes::plan(scene.input()).unwrap();
+    let check = || changes::check(&set, scene.input());
+    assert_eq!(check(), []);
+    bencher.counter(ItemsCount::new(offers)).bench(check);
+}
+
+/// The status file, as it is written.
+#[divan::bench(args = OFFERS)]
+fn status_to_bytes(bencher: Bencher<'_, '_>, offers: usize) {
+    let file = status_file(offers);
+    let bytes = BytesCount::new(status::to_bytes(&file).unwrap().len());
+    let bencher = bencher.counter(ItemsCount::new(offers)).counter(bytes);
+    bencher.bench(|| status::to_bytes(&file).unwrap());
+}
+
+/// The status file, as it is read.
+#[divan::bench(args = OFFERS)]
+fn status_parse(bencher: Bencher<'_, '_>, offers: usize) {
+    let file = status_file(offers);
+    let bytes = status::to_bytes(&file).unwrap();
+    let parse = || status::parse(Path::new("golive.status.json"), &bytes).unwrap();
+    assert_eq!(parse(), file);
+    drop(file);
+    let bencher = bencher.counter(ItemsCount::new(offers));
+    bencher.counter(BytesCount::of_slice(&bytes)).bench(parse);
+}
+
+/// A change of every offer's record, in memory.
+#[divan::bench(args = OFFERS)]
+fn status_edit(bencher: Bencher<'_, '_>, offers: usize) {
+    let folder = folder();
+    let (store, names) = store(&folder, offers);
+    let bencher = bencher.counter(ItemsCount::new(offers));
+    bencher.bench(|| names.iter().for_each(|offer| touch(&store, offer)));
+}
+
+/// A change of one offer's record, and the file written and flushed.
+#[divan::bench(args = OFFERS)]
+fn status_commit(bencher: Bencher<'_, '_>, offers: usize) {
+    let folder = folder();
+    let (store, names) = store(&folder, offers);
+    let bytes = BytesCount::new(store.with(status::to_bytes).unwrap().len());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let bencher = bencher.counter(ItemsCount::new(offers)).counter(bytes);
+    bencher.bench_local(|| {
+        touch(&store, &names[offers / 2]);
+        runtime.block_on(store.commit()).unwrap();
+    });
+}
