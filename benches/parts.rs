@@ -105,7 +105,7 @@ fn texts(offers: usize) -> Vec<(PathBuf, String)> {
     (0..offers).map(|number| (path(number), text(number))).collect()
 }
 
-fn desired(offers: usize) -> BTreeMap<OfferId, Loaded> {
+fn desired(offers: usize) -> BTreeMap<OfferId, Arc<Loaded>> {
     manifest::assemble(&found(offers), &parsed(&texts(offers))).unwrap().offers
 }
 
@@ -190,8 +190,8 @@ fn record(desired: &Loaded) -> OfferRecord {
     }
 }
 
-fn recorded(desired: &BTreeMap<OfferId, Loaded>) -> BTreeMap<OfferId, OfferRecord> {
-    desired.iter().map(|(offer, loaded)| (offer.clone(), record(loaded))).collect()
+fn recorded(desired: &BTreeMap<OfferId, Arc<Loaded>>) -> BTreeMap<OfferId, Arc<OfferRecord>> {
+    desired.iter().map(|(offer, loaded)| (offer.clone(), record(loaded).into())).collect()
 }
 
 /// Of offers that golive took live, each of them.
@@ -236,8 +236,8 @@ fn previewed() -> Observation {
 
 /// All that is decided from.
 struct Scene {
-    desired: BTreeMap<OfferId, Loaded>,
-    recorded: BTreeMap<OfferId, OfferRecord>,
+    desired: BTreeMap<OfferId, Arc<Loaded>>,
+    recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: BTreeMap<OfferId, Seen>,
     policy: Policy,
 }

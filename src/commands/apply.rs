@@ -51,7 +51,7 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
             Arc::new(RealDisk),
             Arc::clone(&setting.ground.clock),
         );
-        let store = Arc::new(store.map_err(CommandError::failed)?);
+        let store = Arc::new(store.map_err(CommandError::failed)?.holding(lock));
         // These manifests come from files, of no commit that golive knows.
         store.set_source(None);
         let gone = setting.gone(&store);

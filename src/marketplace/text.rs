@@ -22,6 +22,10 @@ pub fn clean_line(text: &str) -> String {
 #[must_use]
 pub fn is_harmful(text: &str) -> bool {
     let harms = |c: char| c.is_control() || is_invisible(c) || (c.is_whitespace() && c != ' ');
+    // Nearly every text is plain, and long ones are looked through often.
+    if text.is_ascii() {
+        return text.bytes().any(|byte| byte.is_ascii_control());
+    }
     text.chars().any(harms)
 }
 

@@ -25,6 +25,10 @@ use crate::status::{Edited, OfferRecord};
 /// How long a pass that is due when the time is up may ask.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How many offers are worked on for each request that may be under way: while some wait for the
+/// disk, others have requests to send. How many are sent at once is the client's to see to.
+const TRIGGERS_PER_REQUEST: usize = 4;
+
 /// How often an offer may change under golive's hands in one run.
 pub(super) const MAX_CONFLICTS: u32 = 3;
 
@@ -96,12 +100,13 @@ impl Reconciler {
         if later.is_some_and(|deadline| deadline <= Instant::now()) {
             triggers.drain(..).for_each(|change| self.come_too_late(job, change));
         }
-        run.planned.get_or_insert_with(|| changes.clone());
         // Who asked for a retry asked for it of what had failed by then, not of what runs now.
         let running = changes.changes.iter().filter(|it| it.decision.tracked().is_some());
         policy.attempted.extend(running.map(|change| change.offer.clone()));
         let mut again = self.trigger_all(job, policy, run, &triggers, &observed, deadline).await;
         again |= self.poll_adopted(&changes, deadline).await;
+        drop(triggers);
+        run.planned.get_or_insert(changes);
         self.store.commit().await?;
         Ok(again)
     }
@@ -196,7 +201,7 @@ impl Reconciler {
             .map(|change| async {
                 (&change.offer, self.trigger(job, &before, change, observed, deadline).await)
             })
-            .buffer_unordered(self.settings.concurrency.max(1))
+            .buffer_unordered(self.settings.concurrency.max(1) * TRIGGERS_PER_REQUEST)
             .collect::<Vec<_>>()
             .await;
         let mut again = false;
@@ -304,9 +309,9 @@ fn guard(job: &Job, run: &Run, changes: &ChangeSet) -> Result<(), RunError> {
 /// The triggers that may be sent. Where a reviewed digest was given, later passes send only what
 /// it foresaw: its own triggers, and offers that waited for one of them.
 fn allowed<'a>(job: &Job, run: &Run, changes: &'a ChangeSet) -> impl Iterator<Item = &'a Change> {
-    let reviewed = job.guard.expect.as_ref().and(run.planned.clone());
+    let reviewed = job.guard.expect.as_ref().and(run.planned.as_ref());
     let foreseen = move |change: &&Change| {
-        let Some(reviewed) = &reviewed else { return true };
+        let Some(reviewed) = reviewed else { return true };
         reviewed.get(&change.offer).is_some_and(|known| match &known.decision {
             Decision::GoLive { .. } | Decision::Publish { .. } => known.decision == change.decision,
             Decision::Held(Hold::WaitingForDependency(_)) => known.to == change.to,

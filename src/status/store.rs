@@ -1,12 +1,16 @@
 //! The status file on disk: read once, replaced whole, many updates in one write.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::Instant;
 
-use super::{OfferRecord, SCHEMA_VERSION, SourceRecord, StatusFile};
+use super::{OfferRecord, SCHEMA_VERSION, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
 use crate::marketplace::{OfferId, clean_line, is_harmful};
@@ -112,21 +116,25 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     struct Probe {
         schema: u64,
     }
-    // The version first: what a newer golive wrote need not make sense to this one.
-    if let Ok(Probe { schema }) = serde_json::from_slice(bytes)
-        && schema > u64::from(SCHEMA_VERSION)
-    {
-        return Err(StoreError::Newer { path: path.to_owned(), found: schema });
-    }
     let broken =
         |line, column, what| StoreError::Broken { path: path.to_owned(), line, column, what };
+    let newer = |found| StoreError::Newer { path: path.to_owned(), found };
     let mut file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
+        // What a newer golive wrote need not make sense to this one.
+        if let Ok(Probe { schema }) = serde_json::from_slice(bytes)
+            && schema > u64::from(SCHEMA_VERSION)
+        {
+            return newer(schema);
+        }
         let what = error.to_string();
         // serde_json ends its message with the position, which stands in front here.
         let what = what.split(" at line ").next().unwrap_or(&what);
         let what = clean_line(what);
         broken(error.line().max(1), column(bytes, &error), what)
     })?;
+    if file.schema > SCHEMA_VERSION {
+        return Err(newer(file.schema.into()));
+    }
     if file.schema != SCHEMA_VERSION {
         return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
     }
@@ -139,14 +147,20 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
 /// Whether a string in the JSON may hold a control character or another one that does harm where
 /// it is shown. golive writes none, so that only a file that was tampered with is read twice.
 fn may_be_harmful(json: &[u8]) -> bool {
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
+    let Ok(text) = std::str::from_utf8(json) else { return false };
+    let mut escaped = None;
+    for (at, _) in text.match_indices('\\') {
+        // The second of two is no escape's beginning.
+        if escaped == Some(at) {
+            continue;
+        }
+        escaped = Some(at + 1);
         // An escape of anything but a quote, a backslash or a slash.
-        if *byte == b'\\' && !matches!(bytes.next(), Some(b'"' | b'\\' | b'/')) {
+        if !matches!(json.get(at + 1), Some(b'"' | b'\\' | b'/')) {
             return true;
         }
     }
-    std::str::from_utf8(json).is_ok_and(|text| text.lines().any(is_harmful))
+    text.lines().any(is_harmful)
 }
 
 /// The file with every text made safe to show. A status file may come from a repository, so that
@@ -176,13 +190,40 @@ fn column(bytes: &[u8], error: &serde_json::Error) -> usize {
 /// The status file, in the possession of the process that holds the lock.
 #[derive(Debug)]
 pub struct StatusStore {
+    shared: Arc<Shared>,
+    /// How many commits are under way.
+    committing: AtomicUsize,
+    /// Held while the file is written; whoever waits here finds its update written by the next.
+    writer: Arc<tokio::sync::Mutex<Writer>>,
+}
+
+/// What a write needs, which may go on by itself where its commit is given up.
+#[derive(Debug)]
+struct Shared {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     model: Mutex<Model>,
-    /// Held while the file is written; whoever waits here finds its update written by the next.
-    writer: tokio::sync::Mutex<()>,
+    /// Not released while a write goes on.
+    lock: OnceLock<StatusLock>,
 }
+
+/// What the writer knows of the last write.
+#[derive(Debug, Default)]
+struct Writer {
+    /// When the next one may begin.
+    rested: Option<Instant>,
+    /// How many bytes the file has.
+    size: usize,
+}
+
+/// From the beginning of a write to the next one, where many updates come at once. It is short
+/// beside a request, and long enough for many of them.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// How many times as long as a write took that interval is at least, so that a large file does not
+/// keep the disk busy.
+const WRITES_IN_INTERVAL: u32 = 4;
 
 /// What an edit made of an offer's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,13 +254,23 @@ impl StatusStore {
     ) -> Result<Self, StoreError> {
         let file = read(&*disk, &path)?.unwrap_or_else(|| StatusFile::empty(clock.now()));
         let model = Mutex::new(Model { file, generation: 0, written: 0, trouble: None });
-        Ok(Self { path, disk, clock, model, writer: tokio::sync::Mutex::default() })
+        let shared = Arc::new(Shared { path, disk, clock, model, lock: OnceLock::new() });
+        Ok(Self { shared, committing: AtomicUsize::new(0), writer: Arc::default() })
+    }
+
+    /// The same, with the lock that gives the right to write: it is held for as long as this lives,
+    /// and as long as a write goes on whose commit was given up.
+    #[must_use]
+    pub fn holding(self, lock: StatusLock) -> Self {
+        // There is one lock for each store, so that none is there yet.
+        drop(self.shared.lock.set(lock));
+        self
     }
 
     /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.shared.path
     }
 
     /// One offer's record, as it is now.
@@ -291,42 +342,72 @@ impl StatusStore {
     }
 
     /// Returns once everything updated so far is on disk and flushed. Concurrent commits share
-    /// one write.
+    /// one write, and where there are many, writes keep apart: each writes the whole file, so that
+    /// what an update costs is that file's size divided by how many share it.
     pub async fn commit(&self) -> Result<(), StoreError> {
         let wanted = self.model().generation;
-        let _turn = self.writer.lock().await;
+        let _under_way = UnderWay::new(&self.committing);
+        let mut writer = Arc::clone(&self.writer).lock_owned().await;
         if self.model().written >= wanted {
             return Ok(());
         }
+        if let Some(rested) = writer.rested.take() {
+            tokio::time::sleep_until(rested).await;
+        }
         // Whoever is ready to update now goes along in this write.
         tokio::task::yield_now().await;
-        let before;
-        let (bytes, generation) = {
-            let mut model = self.model();
-            before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
-            model.generation += 1;
-            (to_bytes(&model.file), model.generation)
-        };
-        // It may have been marked read-only, or replaced by a link, while golive runs.
-        let written = refuse_unfit(&self.path).and_then(|()| {
-            let written = bytes
-                .map_err(std::io::Error::from)
-                .and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
-            written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
-        });
-        self.take_note(&written);
-        if written.is_err() {
-            self.model().file.updated_at = before;
-        }
-        written?;
-        self.model().written = generation;
-        Ok(())
+        let is_shared = self.committing.load(Ordering::Relaxed) > 1;
+        let shared = Arc::clone(&self.shared);
+        beside_the_runtime(move || {
+            let began = Instant::now();
+            let written = shared.write(&mut writer.size);
+            if is_shared {
+                let apart = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
+                writer.rested = Some(began + apart);
+            }
+            written
+        })
+        .await
     }
 
     /// Why the file could not be written last, until it is written again.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.model().trouble.clone()
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        self.shared.model()
+    }
+}
+
+impl Shared {
+    /// Writes the file as it is now. `size` is how long it was, and becomes how long it is.
+    fn write(&self, size: &mut usize) -> Result<(), StoreError> {
+        let before;
+        let (file, generation) = {
+            let mut model = self.model();
+            before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
+            model.generation += 1;
+            // The records are shared with it: nobody waits while it is written out.
+            (model.file.clone(), model.generation)
+        };
+        // It may have been marked read-only, or replaced by a link, while golive runs.
+        let written = refuse_unfit(&self.path).and_then(|()| {
+            let bytes = to_bytes_of_about(&file, *size).map_err(std::io::Error::from);
+            let written = bytes.and_then(|bytes| {
+                *size = bytes.len();
+                disk::replace(&*self.disk, &self.path, &bytes)
+            });
+            written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
+        });
+        self.take_note(&written);
+        let mut model = self.model();
+        match &written {
+            Ok(()) => model.written = generation,
+            Err(_) => model.file.updated_at = before,
+        }
+        written
     }
 
     /// Tells once that the file can't be written, however many wait for it, and once that it can.
@@ -355,9 +436,49 @@ impl StatusStore {
 /// A status file's content, as [`parse`] reads it. Sorted keys, two spaces, a final newline: a
 /// committed status file diffs well.
 pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(file)?;
+    to_bytes_of_about(file, 0)
+}
+
+/// The same, where it is known how long it may be: a buffer that grows by itself is twice as large.
+fn to_bytes_of_about(file: &StatusFile, size: usize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(size + size / 16);
+    serde_json::to_writer_pretty(&mut bytes, file)?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// Counts a commit for as long as it is under way.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Does what blocks. Where the runtime has threads for that, on one of them, so that meanwhile
+/// everything else goes on; and to its end, even where nobody waits for it any more.
+async fn beside_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    if !matches!(flavor, Ok(RuntimeFlavor::MultiThread)) {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // What blocks is never canceled once it has begun; before, the runtime has ended, and
+            // with it everything that could wait here.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -121,7 +121,8 @@ impl PortalClient {
 #[async_trait]
 impl Marketplace for PortalClient {
     fn longest_request(&self) -> Duration {
-        // After a 401 it is sent once more.
+        // It is not sent later than after the first half: neither the first time nor, after a 401, the
+        // second.
         self.exchange.settings.request_timeout.saturating_mul(2)
     }
 

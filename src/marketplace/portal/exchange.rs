@@ -9,12 +9,13 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use super::answer::{Answer, Failure, Repeat};
 use super::call::Call;
 use super::endpoint::Endpoint;
+use super::line::Rank;
 use super::pause::{HostPause, seconds};
 use super::redact::Cleaner;
 use super::retry::{RetryPolicy, full_jitter};
@@ -54,6 +55,15 @@ impl Default for Settings {
             max_wait: Duration::from_mins(2),
         }
     }
+}
+
+/// How long a request may wait before it is sent.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// At most so long because the host is paused.
+    pause: Duration,
+    /// For its turn no longer than until then, where there is such a time.
+    turn_by: Option<Instant>,
 }
 
 /// Everything that requests share.
@@ -97,7 +107,8 @@ impl Exchange {
         let mut told = Duration::ZERO;
         loop {
             attempt += 1;
-            let failure = match self.answer(call, attempt, self.settings.max_wait).await {
+            let bounds = Bounds { pause: self.settings.max_wait, turn_by: None };
+            let failure = match self.answer(call, attempt, bounds).await {
                 Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
                     Ok(value) => return Ok(value),
                     Err(failure) => failure,
@@ -135,25 +146,22 @@ impl Exchange {
     /// Sends a request that changes something: once, and a second time only after a 401, which
     /// says that nothing was done. Any answer without success is an error. While the host is
     /// paused it is not sent: what waits here can't be called back, and what its caller knows of
-    /// the offer grows old.
+    /// the offer grows old. For the same reason it is not sent where its turn does not come within
+    /// the time that a request may take: after twice that time it is over, whatever happened.
     pub(super) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
-        self.answer(call, 1, Duration::ZERO).await.map_err(|failure| *failure.error)
+        let turn_by = Instant::now().checked_add(self.settings.request_timeout);
+        let bounds = Bounds { pause: Duration::ZERO, turn_by };
+        self.answer(call, 1, bounds).await.map_err(|failure| *failure.error)
     }
 
-    /// One attempt whose answer is a success, with one fresh token where it takes one. It waits
-    /// for at most `max_wait` because the host is paused.
-    async fn answer(
-        &self,
-        call: &Call,
-        attempt: u32,
-        max_wait: Duration,
-    ) -> Result<Answer, Failure> {
+    /// One attempt whose answer is a success, with one fresh token where it takes one.
+    async fn answer(&self, call: &Call, attempt: u32, bounds: Bounds) -> Result<Answer, Failure> {
         let token = self.token(None).await?;
-        let mut answer = self.send(call, attempt, &token, max_wait).await?;
+        let mut answer = self.send(call, attempt, &token, bounds).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             let fresh = self.token(Some(&token)).await?;
             if fresh != token {
-                answer = self.send(call, attempt, &fresh, max_wait).await?;
+                answer = self.send(call, attempt, &fresh, bounds).await?;
             }
         }
         if answer.status.is_success() {
@@ -194,13 +202,13 @@ impl Exchange {
         call: &Call,
         attempt: u32,
         token: &Token,
-        max_wait: Duration,
+        bounds: Bounds,
     ) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = call
             .request(token, &request_id)
             .map_err(|error| Failure::last(self.not_sent(error.into())))?;
-        let turn = self.turn(call, attempt, max_wait).await?;
+        let turn = self.turn_in_time(call, attempt, bounds).await?;
         let started = Instant::now();
         let span = tracing::info_span!(
             target: "otlp",
@@ -287,6 +295,22 @@ impl Exchange {
         MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
     }
 
+    /// Waits for a turn, as long as the bounds allow.
+    async fn turn_in_time(
+        &self,
+        call: &Call,
+        attempt: u32,
+        bounds: Bounds,
+    ) -> Result<Turn, Failure> {
+        let turn = self.turn(call, attempt, bounds.pause);
+        let Some(turn_by) = bounds.turn_by else { return turn.await };
+        timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| {
+            let waited = seconds(self.settings.request_timeout);
+            let why = format!("its turn did not come within {waited}, so many requests wait");
+            Err(Failure::last(self.not_sent(why.into())))
+        })
+    }
+
     /// Waits for a turn, and while the host is paused; for pauses in all no longer than
     /// `allowance`. Standing in line for a turn does not count.
     async fn turn(
@@ -295,7 +319,12 @@ impl Exchange {
         attempt: u32,
         mut allowance: Duration,
     ) -> Result<Turn, Failure> {
-        let place = self.turns.place(attempt > 1);
+        let rank = match (&call.method, attempt) {
+            (method, _) if *method != Method::GET => Rank::Change,
+            (_, ..=1) => Rank::First,
+            (_, _) => Rank::Repeat,
+        };
+        let place = self.turns.place(rank);
         loop {
             let paused = self.pause.current();
             if let Some(paused) = paused {

@@ -2,7 +2,8 @@
 //! time is given to it, and waking is left to [`turns`](super::turns).
 //!
 //! 1. Never more turns than allowed are handed out.
-//! 2. The publisher with the fewest requests under way goes first. Among equals first attempts go
+//! 2. The publisher with the fewest requests under way goes first. Among equals goes first what
+//!    changes something, because what its caller knows of the offer grows old; then first attempts
 //!    before repeats, so that one that is answered 429 for good can't hold up others after each
 //!    pause. Then goes the publisher whose last turn is longest ago, and of its requests the one
 //!    that came first.
@@ -22,11 +23,22 @@ use crate::marketplace::PublisherId;
 /// How long a request may take before its publisher counts as slow.
 pub(super) const SLOW: Duration = Duration::from_secs(5);
 
-/// A request's place in line. Of one publisher the least goes first: first attempts before
-/// repeats, and then in the order in which they came.
+/// What a request is, as far as the line is concerned. The least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    /// It changes something.
+    Change,
+    /// It is asked for the first time.
+    First,
+    /// It is asked again.
+    Repeat,
+}
+
+/// A request's place in line. Of one publisher the least goes first: by rank, and then in the order
+/// in which they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    is_repeat: bool,
+    rank: Rank,
     /// No two requests have the same.
     number: u64,
 }
@@ -71,9 +83,9 @@ impl<W> Publisher<W> {
     /// The first in its line, and how it ranks among those of other publishers: the least goes
     /// first. The last turn counts so that nobody waits for all that was asked about another
     /// publisher before.
-    fn first(&self) -> Option<(usize, bool, u64, Place)> {
+    fn first(&self) -> Option<(usize, Rank, u64, Place)> {
         let (place, _) = self.line.first_key_value()?;
-        Some((self.under_way.len(), place.is_repeat, self.last_turn, *place))
+        Some((self.under_way.len(), place.rank, self.last_turn, *place))
     }
 
     /// Whether it is slow: it was, or it is being slow right now.
@@ -110,9 +122,9 @@ impl<W> Line<W> {
     }
 
     /// The place of a request that comes now. It keeps it, however often it leaves and comes back.
-    pub(super) fn place(&mut self, is_repeat: bool) -> Place {
+    pub(super) fn place(&mut self, rank: Rank) -> Place {
         self.last_number += 1;
-        Place { is_repeat, number: self.last_number }
+        Place { rank, number: self.last_number }
     }
 
     /// Stands in line, for a turn not before `from` where there is one.
@@ -243,17 +255,12 @@ mod tests {
 
         /// Each is called by a publisher and what it asks: "a 1".
         fn come(&mut self, who: &[&'static str]) -> &mut Self {
-            self.come_for(who, false, None)
+            self.come_for(who, Rank::First, None)
         }
 
-        fn come_for(
-            &mut self,
-            who: &[&'static str],
-            is_repeat: bool,
-            rest: Option<u64>,
-        ) -> &mut Self {
+        fn come_for(&mut self, who: &[&'static str], rank: Rank, rest: Option<u64>) -> &mut Self {
             for who in who {
-                let place = self.line.place(is_repeat);
+                let place = self.line.place(rank);
                 let from = rest.map(|rest| self.now + Duration::from_secs(rest));
                 self.line.enter(&id(who.split_once(' ').unwrap().0), place, from, who);
             }
@@ -305,14 +312,14 @@ mod tests {
     #[test]
     fn first_attempts_go_before_repeats_and_then_who_came_first() {
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1", "b 1"], true, None).come(&["b 2", "a 2"]);
+        desk.come_for(&["a 1", "b 1"], Rank::Repeat, None).come(&["b 2", "a 2"]);
         let mut order = desk.next();
         for at in 0..3 {
             order.extend(desk.answered(order[at], 1).next());
         }
         assert_eq!(order, ["b 2", "a 2", "b 1", "a 1"]);
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1", "a 2"], true, None).come(&["a 3", "a 4"]);
+        desk.come_for(&["a 1", "a 2"], Rank::Repeat, None).come(&["a 3", "a 4"]);
         let mut order = desk.next();
         for at in 0..3 {
             order.extend(desk.answered(order[at], 1).next());
@@ -321,7 +328,7 @@ mod tests {
         // But a repeat of a publisher that has nothing under way goes before what others ask.
         let mut desk = Desk::new(2);
         desk.come(&["a 1"]).next();
-        desk.come(&["a 2"]).come_for(&["b 1"], true, None);
+        desk.come(&["a 2"]).come_for(&["b 1"], Rank::Repeat, None);
         assert_eq!(desk.next(), ["b 1"]);
     }
 
@@ -408,10 +415,10 @@ mod tests {
     #[test]
     fn who_rests_keeps_its_place() {
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1"], false, Some(9)).come_for(&["a 2"], false, Some(7));
-        desk.come_for(&["a 3"], true, None);
+        desk.come_for(&["a 1"], Rank::First, Some(9)).come_for(&["a 2"], Rank::First, Some(7));
+        desk.come_for(&["a 3"], Rank::Repeat, None);
         assert_eq!(desk.next(), ["a 3"]);
-        desk.answered("a 3", 1).come_for(&["a 4"], true, Some(9)).pass(6);
+        desk.answered("a 3", 1).come_for(&["a 4"], Rank::Repeat, Some(9)).pass(6);
         assert!(desk.next().is_empty());
         assert_eq!(desk.pass(3).next(), ["a 1"]);
         assert_eq!(desk.answered("a 1", 1).next(), ["a 2"]);
@@ -434,7 +441,7 @@ mod tests {
         let publishers: Vec<_> = (0..20).map(|at| id(&format!("p{at}"))).collect();
         let (mut now, mut under_way) = (Instant::now(), std::collections::VecDeque::new());
         for (publisher, who) in publishers.iter().cycle().zip(0..COUNT) {
-            let place = line.place(who % 3 == 0);
+            let place = line.place(if who % 3 == 0 { Rank::Repeat } else { Rank::First });
             let from = (who % 2 == 0).then(|| now + Duration::from_secs(1));
             line.enter(publisher, place, from, who);
             if who % 10 == 0 {
@@ -461,7 +468,7 @@ mod tests {
     /// What may happen to a line. Where a number says which, it is taken modulo how many there are.
     #[derive(Clone, Debug)]
     enum Event {
-        Come { publisher: usize, is_repeat: bool, rest: Option<u64> },
+        Come { publisher: usize, rank: Rank, rest: Option<u64> },
         Pass { millis: u64 },
         End { which: usize, end: End },
         Leave { which: usize },
@@ -473,9 +480,10 @@ mod tests {
             Just(End::Unanswered),
             Just(End::Dropped),
         ];
+        let rank = prop_oneof![Just(Rank::Change), Just(Rank::First), Just(Rank::Repeat)];
         prop_oneof![
-            5 => (0..4_usize, any::<bool>(), proptest::option::weighted(0.2, 0..9_000_u64)).prop_map(
-                |(publisher, is_repeat, rest)| Event::Come { publisher, is_repeat, rest }
+            5 => (0..4_usize, rank, proptest::option::weighted(0.2, 0..9_000_u64)).prop_map(
+                |(publisher, rank, rest)| Event::Come { publisher, rank, rest }
             ),
             2 => (0..4_000_u64).prop_map(|millis| Event::Pass { millis }),
             4 => (any::<usize>(), end).prop_map(|(which, end)| Event::End { which, end }),
@@ -529,8 +537,8 @@ mod tests {
             let may_go = (0..self.waiting.len()).filter(|at| self.may_go(&self.waiting[*at]));
             may_go.min_by_key(|at| {
                 let waits = &self.waiting[*at];
-                let Waits { publisher, place: Place { is_repeat, number }, .. } = *waits;
-                (count(publisher), is_repeat, last(publisher), number)
+                let Waits { publisher, place: Place { rank, number }, .. } = *waits;
+                (count(publisher), rank, last(publisher), number)
             })
         }
 
@@ -581,9 +589,9 @@ mod tests {
             let (mut came, mut left) = (0, 0);
             for event in events {
                 match event {
-                    Event::Come { publisher, is_repeat, rest } => {
+                    Event::Come { publisher, rank, rest } => {
                         let from = rest.map(|rest| rules.now + Duration::from_millis(rest));
-                        let (place, who) = (line.place(is_repeat), came);
+                        let (place, who) = (line.place(rank), came);
                         came += 1;
                         line.enter(&names[publisher], place, from, who);
                         rules.known.entry(publisher).or_insert(false);

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::time::Instant;
 
-use super::line::{End, Granted, Line, Place};
+use super::line::{End, Granted, Line, Place, Rank};
 use crate::marketplace::PublisherId;
 
 /// The turns of one client.
@@ -24,8 +24,8 @@ impl Turns {
     }
 
     /// The place of a request that comes now; see [`Line::place`].
-    pub(super) fn place(&self, is_repeat: bool) -> Place {
-        self.lock().place(is_repeat)
+    pub(super) fn place(&self, rank: Rank) -> Place {
+        self.lock().place(rank)
     }
 
     /// Stands in line with a request about `publisher`, for a turn not before `from` where there
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn line_up(turns: &Turns) -> Waiting {
-        turns.line_up(&contoso(), turns.place(false), None)
+        turns.line_up(&contoso(), turns.place(Rank::First), None)
     }
 
     #[tokio::test]
@@ -186,7 +186,11 @@ mod tests {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 for _ in 0..200 {
                     let publisher = PublisherId::new(format!("p{}", rng.u8(0..5))).unwrap();
-                    let waiting = turns.line_up(&publisher, turns.place(rng.bool()), None);
+                    let waiting = turns.line_up(
+                        &publisher,
+                        turns.place(if rng.bool() { Rank::First } else { Rank::Repeat }),
+                        None,
+                    );
                     let patience = rng.u8(0..20);
                     let turn = tokio::select! {
                         turn = waiting.turn() => turn.unwrap(),
@@ -209,7 +213,7 @@ mod tests {
         // All turns are there again. No publisher may be kept to half of them.
         for publisher in 0..5 {
             let publisher = PublisherId::new(format!("p{publisher}")).unwrap();
-            let waiting = turns.line_up(&publisher, turns.place(false), None);
+            let waiting = turns.line_up(&publisher, turns.place(Rank::First), None);
             waiting.turn().now_or_never().unwrap().unwrap().answered(Duration::ZERO);
         }
         let held = [0; LIMIT].map(|_| line_up(&turns).turn().now_or_never().unwrap().unwrap());
