@@ -1,6 +1,6 @@
 //! Every offer's decision, in the order of their dependencies.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::change::{Change, ChangeSet};
@@ -77,43 +77,58 @@ pub type Questions = Vec<(OfferId, Question)>;
 
 /// Decides about every offer in scope, or tells what must be asked first.
 pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
-    let (decided, questions) = decide(input);
+    let Decided { mut changes, undecided: _, questions } = decide(input);
     if !questions.is_empty() {
         return Err(questions);
     }
-    let changes = decided.into_iter().filter(|(offer, _)| input.policy.covers(offer));
-    Ok(ChangeSet { changes: changes.filter_map(|(_, change)| change).collect() })
+    changes.retain(|change| input.policy.covers(&change.offer));
+    changes.sort_by(|one, other| one.offer.cmp(&other.offer));
+    Ok(ChangeSet { changes })
 }
 
 /// The offers in scope that can't be decided about before something is asked, of them or of an
 /// offer that they wait for.
 #[must_use]
 pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
-    let (decided, _) = decide(input);
-    let open = decided.into_iter().filter(|(_, change)| change.is_none());
-    open.map(|(offer, _)| offer.clone()).filter(|offer| input.policy.covers(offer)).collect()
+    let open = decide(input).undecided.into_iter();
+    open.filter(|offer| input.policy.covers(offer)).cloned().collect()
 }
 
 /// What can be decided, and what must be asked for the rest.
-fn decide(input: Input<'_>) -> (BTreeMap<&OfferId, Option<Change>>, Questions) {
+#[derive(Default)]
+struct Decided<'a> {
+    /// In the order of dependencies.
+    changes: Vec<Change>,
+    undecided: HashSet<&'a OfferId>,
+    questions: Questions,
+}
+
+fn decide(input: Input<'_>) -> Decided<'_> {
     let wanted = with_dependencies(input.desired, input.policy);
-    let mut decided: BTreeMap<&OfferId, Option<Change>> = BTreeMap::new();
-    let mut questions = Questions::new();
-    for loaded in in_dependency_order(input.desired, &wanted) {
-        let change = match waiting_on(loaded, &decided) {
+    let order = in_dependency_order(input.desired, &wanted);
+    let mut live: HashSet<&OfferId> = HashSet::with_capacity(order.len());
+    let mut decided = Decided::default();
+    decided.changes.reserve_exact(order.len());
+    for loaded in order {
+        let Some(waiting_on) = waiting_on(loaded, &live, &decided.undecided) else {
             // Something it waits for is still being asked about.
-            None => None,
-            Some(waiting_on) => match assess(&input, loaded, &waiting_on) {
-                Ok(change) => Some(change),
-                Err(question) => {
-                    questions.push((loaded.id.clone(), question));
-                    None
-                }
-            },
+            decided.undecided.insert(&loaded.id);
+            continue;
         };
-        decided.insert(&loaded.id, change);
+        match assess(&input, loaded, &waiting_on) {
+            Ok(change) => {
+                if change.decision.is_live() {
+                    live.insert(&loaded.id);
+                }
+                decided.changes.push(change);
+            }
+            Err(question) => {
+                decided.undecided.insert(&loaded.id);
+                decided.questions.push((loaded.id.clone(), question));
+            }
+        }
     }
-    (decided, questions)
+    decided
 }
 
 /// The offers in scope, and those they wait for.
@@ -184,17 +199,14 @@ fn in_dependency_order<'a>(
 /// The offers it names in `after` that are not live; `None` while that is not known.
 fn waiting_on(
     loaded: &Loaded,
-    decided: &BTreeMap<&OfferId, Option<Change>>,
+    live: &HashSet<&OfferId>,
+    undecided: &HashSet<&OfferId>,
 ) -> Option<Vec<OfferId>> {
-    let mut waiting = Vec::new();
-    for dependency in &loaded.manifest.after {
-        match decided.get(dependency) {
-            Some(None) => return None,
-            Some(Some(change)) if change.decision.is_live() => {}
-            Some(Some(_)) | None => waiting.push(dependency.clone()),
-        }
+    let after = &loaded.manifest.after;
+    if after.iter().any(|dependency| undecided.contains(dependency)) {
+        return None;
     }
-    Some(waiting)
+    Some(after.iter().filter(|dependency| !live.contains(dependency)).cloned().collect())
 }
 
 fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Question> {

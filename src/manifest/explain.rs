@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::diagnostic::Diagnostic;
 use super::field::{Draft, Field};
+use super::labels::Labels;
 use super::offer::Manifest;
 use super::rules::{self, Problem, quoted};
 use super::source::Source;
@@ -309,14 +310,14 @@ impl<'t> Walk<'t, '_> {
         }
     }
 
-    fn labels(&mut self, node: NodeId) -> BTreeMap<String, String> {
+    fn labels(&mut self, node: NodeId) -> Labels {
         let resolved = self.tree.resolve(node);
         let entries = match &resolved.kind {
             Kind::Mapping(entries) if !resolved.has_local_tag() => entries,
             Kind::Mapping(_) | Kind::List(_) | Kind::Scalar { .. } | Kind::Alias(_) => {
                 let hint = format!("write it as a mapping, like: {}", Field::Labels.example());
                 self.wrong_type("\"labels\"", node, "a mapping", Some(hint));
-                return BTreeMap::new();
+                return Labels::default();
             }
         };
         let mut labels = BTreeMap::new();
@@ -344,7 +345,7 @@ impl<'t> Walk<'t, '_> {
                 }
             }
         }
-        labels
+        labels.into()
     }
 }
 

@@ -1,9 +1,8 @@
 //! The fields of a manifest, by name, and their values while they are gathered.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
+use super::labels::Labels;
 use super::offer::{DesiredState, Manifest};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
@@ -77,7 +76,7 @@ pub(super) struct Draft {
     pub(super) suspend: bool,
     pub(super) after: Vec<OfferId>,
     pub(super) notify: Vec<String>,
-    pub(super) labels: BTreeMap<String, String>,
+    pub(super) labels: Labels,
 }
 
 impl Draft {

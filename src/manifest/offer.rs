@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::labels::Labels;
 use super::strict;
 use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 
@@ -102,7 +103,7 @@ pub struct Manifest {
     /// Free names and values, to choose offers with `--selector name=value`.
     #[serde(
         default,
-        skip_serializing_if = "BTreeMap::is_empty",
+        skip_serializing_if = "Labels::is_empty",
         deserialize_with = "strict::labels"
     )]
     #[schemars(
@@ -112,7 +113,7 @@ pub struct Manifest {
         extend("additionalProperties" = {"type": "string", "pattern": r"^([^\s,]([^,]*[^\s,])?)?$"}),
         example = BTreeMap::from([("team", "compute")])
     )]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
 
 impl Manifest {
@@ -163,8 +164,8 @@ impl std::io::Write for HashWriter<'_> {
 struct Canonical<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     after: &'a [OfferId],
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    labels: &'a Labels,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_before: Option<Timestamp>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

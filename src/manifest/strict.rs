@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::labels::Labels;
 use super::offer::DesiredState;
 use super::rules::{self, Problem};
 use crate::marketplace::{OfferId, PublisherId, Version};
@@ -56,10 +57,10 @@ impl<'de, T> Visitor<'de> for List<T> {
     }
 }
 
-struct Labels;
+struct LabelsVisitor;
 
-impl<'de> Visitor<'de> for Labels {
-    type Value = BTreeMap<String, String>;
+impl<'de> Visitor<'de> for LabelsVisitor {
+    type Value = Labels;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a mapping of labels")
@@ -74,7 +75,7 @@ impl<'de> Visitor<'de> for Labels {
                 return Err(A::Error::custom("the same label is given twice"));
             }
         }
-        Ok(labels)
+        Ok(labels.into())
     }
 }
 
@@ -145,8 +146,6 @@ pub(super) fn notify<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::
     d.deserialize_any(List(rules::email))
 }
 
-pub(super) fn labels<'de, D: Deserializer<'de>>(
-    d: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
-    d.deserialize_any(Labels)
+pub(super) fn labels<'de, D: Deserializer<'de>>(d: D) -> Result<Labels, D::Error> {
+    d.deserialize_any(LabelsVisitor)
 }

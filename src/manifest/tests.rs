@@ -305,7 +305,7 @@ a.yaml:4:1: \"state\" is given twice
     fn aliases_are_followed_within_a_document() {
         let text = "publisher: &p contoso\noffer: vm\nstate: live\nafter: &l [contoso/base]\nlabels: {owner: *p }\n---\npublisher: contoso\noffer: base\nstate: live";
         let read = manifests(text);
-        assert_eq!(read[1].labels["owner"], "contoso");
+        assert_eq!(read[1].labels.get("owner"), Some("contoso"));
         assert_eq!(
             errors(format!("{GOOD}---\nstate: *p")),
             ["5:8: this is no YAML: while parsing node, found unknown anchor"]
@@ -841,7 +841,7 @@ mod any_input {
                 suspend,
                 after: vec!["fabrikam/x".parse().unwrap()],
                 notify,
-                labels,
+                labels: labels.into(),
             };
             let text = load::written(&manifest);
             let read = typed(&text);
