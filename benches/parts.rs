@@ -182,7 +182,7 @@ fn record(desired: &Loaded) -> OfferRecord {
             status: OfferStatus::Succeeded,
             version: Some(Version(1)),
         }),
-        operation: Some(operation(&desired.id, &desired.digest)),
+        operation: Some(operation(&desired.id, &desired.digest).into()),
         phase: Phase::Live,
         reason: Reason::InProduction,
         refused: None,

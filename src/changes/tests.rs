@@ -233,7 +233,7 @@ fn a_recorded_operation_is_asked_for_and_tracked_whatever_the_list_says() {
     let digest = Scene::of(LIVE).desired[&offer("contoso/vm")].digest.clone();
     for listed in ["Running", WAITING, "Succeeded", "Failed", "Dreaming"] {
         let mut scene = Scene::of(LIVE).sees("vm", listed, Some(2)).recorded(|record| {
-            record.operation = Some(operation(OperationKind::GoLive, 2, "running", &digest));
+            record.operation = Some(operation(OperationKind::GoLive, 2, "running", &digest).into());
         });
         if listed == "Dreaming" {
             assert_eq!(scene.question(), Question::Status);
@@ -257,7 +257,7 @@ fn report(status: &str) -> StatusReport {
 #[test]
 fn a_list_that_is_older_than_the_end_of_our_operation_is_not_believed() {
     let scene = Scene::of(LIVE).sees("vm", "Running", Some(2)).recorded(|record| {
-        record.operation = Some(operation(OperationKind::GoLive, 2, "running", "d"));
+        record.operation = Some(operation(OperationKind::GoLive, 2, "running", "d").into());
     });
     let scene = scene.with(|seen| {
         seen.operations.insert("op".to_owned(), answer("succeeded"));
@@ -391,7 +391,7 @@ fn a_pinned_version_is_never_taken_from_the_list_alone() {
 #[test]
 fn a_golive_followed_to_its_end_counts_even_where_the_slots_lag_behind() {
     let scene = Scene::of(LIVE).recorded(|record| {
-        record.operation = Some(operation(OperationKind::GoLive, 2, "succeeded", "d"));
+        record.operation = Some(operation(OperationKind::GoLive, 2, "succeeded", "d").into());
     });
     for status in ["Succeeded", WAITING, "published"] {
         let seen = scene.clone().sees("vm", status, Some(2)).with(|seen| {
@@ -403,7 +403,7 @@ fn a_golive_followed_to_its_end_counts_even_where_the_slots_lag_behind() {
     let old = scene.clone().recorded(|record| {
         let operation = operation(OperationKind::GoLive, 2, "succeeded", "d");
         let finished_at = Some("2026-11-22T11:00:00Z".parse().unwrap());
-        record.operation = Some(OperationRecord { finished_at, ..operation });
+        record.operation = Some(OperationRecord { finished_at, ..operation }.into());
     });
     assert_eq!(old.sees("vm", "Succeeded", Some(2)).question(), Question::Status);
     let newer = scene.sees("vm", WAITING, Some(3)).with(|seen| seen.submissions = Some(vec![]));
@@ -508,7 +508,7 @@ fn a_failed_attempt_of_ours_is_shown_and_not_repeated() {
             let digest = scene.desired[&offer("contoso/vm")].digest.clone();
             let failed = |digest: &str| {
                 let operation = operation(OperationKind::GoLive, 2, status, digest);
-                scene.clone().recorded(|record| record.operation = Some(operation))
+                scene.clone().recorded(|record| record.operation = Some(operation.into()))
             };
             assert_eq!(failed(&digest).decision().reason(), reason, "{listed}");
             let again = Decision::GoLive { version: Version(2) };
@@ -530,7 +530,7 @@ fn a_retry_is_asked_for_once() {
     let digest = scene.desired[&offer("contoso/vm")].digest.clone();
     let changed = || Some(ChangedTime("2026-11-02T00:00:00.0000000Z".to_owned()));
     scene = scene.with(|seen| seen.changed_time = changed()).recorded(|record| {
-        record.operation = Some(operation(OperationKind::GoLive, 2, "failed", &digest));
+        record.operation = Some(operation(OperationKind::GoLive, 2, "failed", &digest).into());
         record.observed.as_mut().unwrap().changed_time = changed();
     });
     scene.policy.attempted.insert(offer("contoso/vm"));
@@ -594,7 +594,7 @@ fn an_operation_that_left_no_trace_counts_as_canceled() {
     let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2));
     let digest = scene.desired[&offer("contoso/vm")].digest.clone();
     let scene = scene.recorded(|record| {
-        record.operation = Some(operation(OperationKind::GoLive, 2, "running", &digest));
+        record.operation = Some(operation(OperationKind::GoLive, 2, "running", &digest).into());
     });
     let expired = scene.with(|seen| {
         seen.operations.insert("op".to_owned(), OperationSeen::Expired);
@@ -606,7 +606,7 @@ fn an_operation_that_left_no_trace_counts_as_canceled() {
     let lost = lost.recorded(|record| {
         let mut old = operation(OperationKind::GoLive, 2, "running", &digest);
         old.started_at = now() - jiff::SignedDuration::from_mins(2);
-        record.operation = Some(old);
+        record.operation = Some(old.into());
     });
     assert_eq!(lost.decision().reason(), Reason::OperationCanceled);
     let listed = expired.with(|seen| {
@@ -631,7 +631,7 @@ fn an_intent_is_settled_by_the_submission_that_is_newer_than_it() {
         version: Version(2),
     };
     let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).retry();
-    let of = |last| scene.clone().recorded(|record| record.intent = Some(intent(last)));
+    let of = |last| scene.clone().recorded(|record| record.intent = Some(intent(last).into()));
     assert_eq!(of(None).question(), Question::Submissions);
     let failed = |last| {
         of(last).with(|seen| {
@@ -650,7 +650,7 @@ fn attempts_that_share_an_id_are_told_apart_by_their_time() {
     let id = "contoso$vm$2$preview";
     let decided = |id: &str, last_changed: &str| {
         let scene = Scene::of(LIVE).sees("vm", WAITING, Some(2)).recorded(|record| {
-            record.intent = Some(Intent {
+            record.intent = Some(Box::new(Intent {
                 at: now(),
                 etag: None,
                 kind: OperationKind::GoLive,
@@ -659,7 +659,7 @@ fn attempts_that_share_an_id_are_told_apart_by_their_time() {
                 manifest_digest: String::new(),
                 request_id: crate::marketplace::RequestId::from_random([1; 16]),
                 version: Version(2),
-            });
+            }));
         });
         let failed = submission(id, "golive", "failed", 2, "2026-11-02T00:00:00.0000000Z");
         let scene = scene.with(|seen| {
@@ -728,7 +728,7 @@ fn a_refused_request_is_not_repeated_until_something_changes() {
             message: "no".to_owned(),
             version: Version(2),
         };
-        scene.clone().recorded(|record| record.refused = Some(refused))
+        scene.clone().recorded(|record| record.refused = Some(refused.into()))
     };
     let same = "2026-11-01T00:00:00.0000000Z";
     let again = Decision::GoLive { version: Version(2) };
@@ -849,7 +849,9 @@ fn any_scene() -> impl Strategy<Value = Scene> {
                 scene = scene.retry();
             }
             match operation {
-                Some(operation) => scene.recorded(|record| record.operation = Some(operation)),
+                Some(operation) => {
+                    scene.recorded(|record| record.operation = Some(operation.into()))
+                }
                 None => scene,
             }
         },

@@ -66,7 +66,7 @@ pub(super) fn adopt(
     desired: &Loaded,
     now: Timestamp,
 ) {
-    let intent = record.intent.as_ref().filter(|_| tracked.origin == Origin::Found);
+    let intent = record.intent.as_deref().filter(|_| tracked.origin == Origin::Found);
     let report = seen.report.as_ref();
     record.begin(OperationRecord {
         adopted: intent.is_none(),
@@ -108,7 +108,7 @@ pub(super) fn adopt_failure(
     if known {
         return;
     }
-    let intent = record.intent.as_ref().filter(|intent| failure.is_of(intent));
+    let intent = record.intent.as_deref().filter(|intent| failure.is_of(intent));
     let status = match failure.outcome {
         Outcome::Failed => OperationStatus::Failed,
         Outcome::Canceled => OperationStatus::Canceled,
@@ -154,7 +154,7 @@ pub(super) fn adopt_outcome(
         None => return,
     };
     record.intent = None;
-    let sent = Sent { intent, operation, status: Some(status) };
+    let sent = Sent { intent: *intent, operation, status: Some(status) };
     record.begin(started(&sent, &desired.digest, moment.now));
 }
 

@@ -68,7 +68,7 @@ impl Observer {
             wanted.iter().map(|offer| offer.publisher().clone()).collect();
         let lists = futures_util::stream::iter(publishers).map(|publisher| async move {
             let list = self.marketplace.offers(&publisher).await;
-            (publisher, list.map(by_offer))
+            (publisher, list.map(List::new))
         });
         let lists: HashMap<_, _> = lists.buffer_unordered(self.concurrency).collect().await;
         let seen = wanted.into_iter().map(|offer| {
@@ -218,8 +218,22 @@ enum Answer {
     Operation(OperationSeen),
 }
 
-fn by_offer(list: Vec<OfferSummary>) -> HashMap<OfferId, OfferSummary> {
-    list.into_iter().map(|summary| (summary.id.clone(), summary)).collect()
+/// A publisher's list, in the order of the names.
+struct List(Vec<OfferSummary>);
+
+impl List {
+    fn new(mut list: Vec<OfferSummary>) -> Self {
+        // Where one stands there twice, the later is the one that is found.
+        list.reverse();
+        list.sort_by(|one, other| one.id.cmp(&other.id));
+        list.dedup_by(|one, other| one.id == other.id);
+        Self(list)
+    }
+
+    fn get(&self, offer: &OfferId) -> Option<&OfferSummary> {
+        let found = self.0.binary_search_by(|summary| summary.id.cmp(offer));
+        found.ok().and_then(|index| self.0.get(index))
+    }
 }
 
 /// What the list says, and what the record still knows where nothing changed since.

@@ -266,7 +266,7 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
 
 /// The intent is about to be written.
 pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
-    record.intent = Some(intent.clone());
+    record.intent = Some(Box::new(intent.clone()));
     record.attempts = record.attempts.saturating_add(1);
     record.error = None;
     record.refused = None;
@@ -318,13 +318,13 @@ pub(super) fn stopped(
         }
     };
     if let (Standstill::Refused(_), Some(intent)) = (end, attempt) {
-        record.refused = Some(RefusedRecord {
+        record.refused = Some(Box::new(RefusedRecord {
             changed_time: record.observed.as_ref().and_then(|it| it.changed_time.clone()),
             kind: intent.kind.clone(),
             manifest_digest: desired.digest.clone(),
             message: why.clone(),
             version: intent.version,
-        });
+        }));
     }
     set_error(record, why.clone(), now);
     set_phase(record, phase, reason, why, now);

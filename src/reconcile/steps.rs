@@ -221,7 +221,7 @@ impl Reconciler {
         match look {
             Some(Look::Operation { operation, status }) => {
                 let now = self.clock.now();
-                let sent = Sent { intent, operation, status: Some(status) };
+                let sent = Sent { intent: *intent, operation, status: Some(status) };
                 self.edit_known(offer, |record| {
                     let digest = record.manifest.digest.clone();
                     heard::accepted(record, &sent, &digest, now);

@@ -120,7 +120,7 @@ impl Reconciler {
                 }
                 // Whoever sent it may have been killed just now.
                 let since = self.moment().latest_end(&intent);
-                Trigger::in_doubt(intent, since)
+                Trigger::in_doubt(*intent, since)
             }
         };
         let mut attempt = None;

@@ -91,6 +91,7 @@ pub struct SourceRecord {
 }
 
 /// What golive last knew of one offer.
+// What most offers don't have is boxed: there may be very many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OfferRecord {
@@ -101,7 +102,7 @@ pub struct OfferRecord {
     /// The last ten finished operations, the oldest first.
     pub history: Vec<OperationRecord>,
     /// The request that is about to be made, or may have been.
-    pub intent: Option<Intent>,
+    pub intent: Option<Box<Intent>>,
     /// The manifest that asks for this offer.
     pub manifest: ManifestRecord,
     /// The phase and its reason, as a sentence for people.
@@ -111,14 +112,14 @@ pub struct OfferRecord {
     /// What the marketplace said.
     pub observed: Option<ObservedRecord>,
     /// The operation that runs, or the last one with its final steps.
-    pub operation: Option<OperationRecord>,
+    pub operation: Option<Box<OperationRecord>>,
     /// Where the offer stands.
     pub phase: Phase,
     /// Why.
     pub reason: Reason,
     /// The request that was refused for good, while neither manifest nor offer has changed since.
     #[serde(default)]
-    pub refused: Option<RefusedRecord>,
+    pub refused: Option<Box<RefusedRecord>>,
     /// Since when phase and reason are what they are (UTC).
     pub since: Timestamp,
 }
@@ -127,7 +128,7 @@ impl OfferRecord {
     /// The operation, while it runs.
     #[must_use]
     pub fn running(&self) -> Option<&OperationRecord> {
-        self.operation.as_ref().filter(|operation| !operation.status.is_finished())
+        self.operation.as_deref().filter(|operation| !operation.status.is_finished())
     }
 
     /// Whether an operation is in the history of which it is not known yet how it ended: something
@@ -142,7 +143,7 @@ impl OfferRecord {
     /// names nothing: to ask for it may be to hear of that one.
     pub fn begin(&mut self, mut operation: OperationRecord) {
         let Some(previous) = self.operation.take() else {
-            self.operation = Some(operation);
+            self.operation = Some(Box::new(operation));
             return;
         };
         if operation.is_same(&previous) {
@@ -157,7 +158,7 @@ impl OfferRecord {
                 operation.forget_id();
             }
         } else {
-            self.history.push(previous);
+            self.history.push(*previous);
             let surplus = self.history.len().saturating_sub(HISTORY_LENGTH);
             self.history.drain(..surplus);
         }
@@ -165,7 +166,7 @@ impl OfferRecord {
         if runs && self.history.iter().any(|it| it.id.is_some() && it.id == operation.id) {
             operation.forget_id();
         }
-        self.operation = Some(operation);
+        self.operation = Some(Box::new(operation));
     }
 }
 
@@ -399,7 +400,7 @@ pub(super) mod tests {
             attempts: 1,
             error: Some(ErrorRecord::new(at, "no".to_owned())),
             history: Vec::new(),
-            intent: Some(Intent {
+            intent: Some(Box::new(Intent {
                 at,
                 etag: Some(ETag("\"1\"".to_owned())),
                 kind: OperationKind::GoLive,
@@ -408,7 +409,7 @@ pub(super) mod tests {
                 manifest_digest: "sha256:00".to_owned(),
                 request_id: RequestId::from_random([7; 16]),
                 version: Version(2),
-            }),
+            })),
             manifest: ManifestRecord {
                 digest: "sha256:00".to_owned(),
                 file: "vm.yaml".to_owned(),
@@ -425,16 +426,16 @@ pub(super) mod tests {
                 status: OfferStatus::Running,
                 version: Some(Version(2)),
             }),
-            operation: Some(operation("a")),
+            operation: Some(operation("a").into()),
             phase: Phase::InProgress,
             reason: Reason::GoLiveRunning,
-            refused: Some(RefusedRecord {
+            refused: Some(Box::new(RefusedRecord {
                 changed_time: None,
                 kind: OperationKind::GoLive,
                 manifest_digest: "sha256:00".to_owned(),
                 message: "no".to_owned(),
                 version: Version(2),
-            }),
+            })),
             since: at,
         }
         .with_step(step)
@@ -504,7 +505,7 @@ pub(super) mod tests {
     #[test]
     fn an_operation_may_have_a_shared_id_and_one_of_its_own() {
         let mut record = record();
-        record.operation = Some(operation("contoso$vm$2$production"));
+        record.operation = Some(operation("contoso$vm$2$production").into());
         record.begin(operation("d138eccc"));
         assert!(record.history.is_empty(), "it is the same one");
         // The next attempt has the shared id again, which names the one before it.

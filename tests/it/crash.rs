@@ -85,7 +85,7 @@ async fn what_became_of_an_older_version_is_on_record_too() {
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
     let record = lab.record("contoso/vm");
-    let ends = record.history.iter().chain(&record.operation);
+    let ends = record.history.iter().chain(record.operation.as_deref());
     let ends: Vec<_> = ends.map(|it| (it.version.unwrap().0, it.status.clone())).collect();
     assert_eq!(ends, [(1, OperationStatus::Failed), (2, OperationStatus::Succeeded)]);
 }

@@ -91,9 +91,9 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
         since: ago(185),
     };
     match phase {
-        Phase::InProgress => record.operation = Some(running(reason, ago(185))),
-        Phase::Failed => record.operation = Some(failed(ago(600), ago(185))),
-        Phase::Triggering => record.intent = Some(intent(ago(1))),
+        Phase::InProgress => record.operation = Some(running(reason, ago(185)).into()),
+        Phase::Failed => record.operation = Some(failed(ago(600), ago(185)).into()),
+        Phase::Triggering => record.intent = Some(intent(ago(1)).into()),
         Phase::Blocked => {
             let error = "no answer within 60 s when the offer was asked for; it is asked again";
             record.error = Some(ErrorRecord::new(ago(12), error.to_owned()));

@@ -110,7 +110,7 @@ fn record() -> crate::status::OfferRecord {
         operation.messages = vec![message];
         operation.steps = vec![step];
         operation.status = crate::marketplace::OperationStatus::Unknown(text());
-        record.history.push(operation.clone());
+        record.history.push((**operation).clone());
     }
     record
 }

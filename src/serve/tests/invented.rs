@@ -47,7 +47,7 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
 /// An offer on which a golive runs, at a step.
 pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord {
     let mut record = record(Phase::InProgress, Reason::GoLiveRunning, "golive runs");
-    record.operation = Some(OperationRecord {
+    record.operation = Some(Box::new(OperationRecord {
         adopted: false,
         finished_at: None,
         id: Some("d138eccc".to_owned()),
@@ -69,6 +69,6 @@ pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord 
             status: StepStatus::InProgress,
         }],
         version: Some(Version(5)),
-    });
+    }));
     record
 }

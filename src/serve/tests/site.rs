@@ -299,7 +299,7 @@ async fn an_offer_has_a_page_of_its_own() {
     ended.finished_at = Some(invented::at() + SignedDuration::from_hours(30));
     ended.adopted = true;
     ended.request_id = None;
-    record.history.push(ended);
+    record.history.push(*ended);
     fixture.set("contoso/vm", record);
     let to =
         Standing { state: Some("live"), live_version: Some(Version(5)), ..Standing::default() };

@@ -112,7 +112,7 @@ fn file(operation: OperationRecord) -> StatusFile {
         message: String::new(),
         next_check_at: None,
         observed: None,
-        operation: Some(operation),
+        operation: Some(operation.into()),
         phase: Phase::InProgress,
         reason: Reason::GoLiveRunning,
         refused: None,

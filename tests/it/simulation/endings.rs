@@ -38,7 +38,7 @@ pub(crate) fn fits(operation: &OperationRecord, run: &Run) -> bool {
 
 /// No golive on record has an ending that is not so.
 pub(crate) fn are_true(record: &OfferRecord, truth: &Truth) -> Result<(), String> {
-    let operations = record.history.iter().chain(&record.operation);
+    let operations = record.history.iter().chain(record.operation.as_deref());
     let mut golives = operations.filter(|it| it.kind == OperationKind::GoLive);
     match golives.find(|it| !is_true(it, truth)) {
         Some(OperationRecord { id, version, status, .. }) => Err(format!(

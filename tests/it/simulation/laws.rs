@@ -173,7 +173,7 @@ impl Laws {
 
     fn intent(&self, offer: &str) -> Option<&Intent> {
         let id: OfferId = offer.parse().unwrap();
-        self.status.as_ref()?.offers.get(&id)?.intent.as_ref()
+        self.status.as_ref()?.offers.get(&id)?.intent.as_deref()
     }
 
     /// A golive is about to leave: it is wanted, and the offer was ready when it was looked at.
@@ -304,7 +304,8 @@ impl Laws {
     /// its place can't be told from, however long ago that was.
     fn was_seen_before_an_edit(&self, offer: &str, run: &Run, digest: Option<&String>) -> bool {
         let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
-        let mut known = record.into_iter().flat_map(|it| it.history.iter().chain(&it.operation));
+        let mut known =
+            record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
         known.any(|operation| {
             // One without an id ends as the newest of its kind and version.
             let version = operation.version.map(|version| version.0);

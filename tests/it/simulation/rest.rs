@@ -186,7 +186,7 @@ impl AtRest<'_> {
 fn brief(record: &OfferRecord) -> String {
     let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.version, it.status.clone());
     let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
-    let operation = operation.as_ref().map(id);
+    let operation = operation.as_deref().map(id);
     let history: Vec<_> = history.iter().map(id).collect();
     format!(
         "{phase:?} {reason:?} ({message}), intent {intent:?}, {operation:?}, before {history:?}"
@@ -208,7 +208,7 @@ fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> boo
     let since = truth.runs.iter().skip_while(|run| run.id != accepted.id);
     let Some(run) = since.clone().next() else { return false };
     let again = since.filter(|it| (it.kind, it.version) == (run.kind, run.version));
-    record.history.iter().chain(&record.operation).any(|operation| {
+    record.history.iter().chain(record.operation.as_deref()).any(|operation| {
         let own_id = operation.id.as_ref().filter(|id| !id.contains('$'));
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);
         let version = operation.version.map(|version| version.0);
