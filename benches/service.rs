@@ -2,8 +2,8 @@
 //! marketplace receives, and what the service costs while nothing happens.
 //!
 //! ```sh
-//! cargo bench --bench service                     # 10 and 10,000 manifests, 200 edits each
-//! GOLIVE_IDLE=600 cargo bench --bench service     # idle for ten minutes, instead of one
+//! cargo bench --bench service                   # 10, 10,000 and 100,000 manifests
+//! cargo bench --bench service -- --idle 600     # idle for ten minutes, instead of one
 //! ```
 //!
 //! The marketplace is the emulator, in this process, on a socket. Times are of one machine; what
@@ -22,12 +22,28 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use golive::clock::SystemClock;
 use golive::emulator::{self, Emulator};
 use jiff::Timestamp;
 
-/// How many manifests are edited, one after the other.
-const EDITS: usize = 200;
+/// Measures the service as a whole process.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench --bench service --")]
+struct Options {
+    /// How many manifests there are
+    #[arg(long, value_delimiter = ',', default_value = "10,10000,100000")]
+    offers: Vec<usize>,
+    /// How many of them are edited, one after the other
+    #[arg(long, default_value_t = 200)]
+    edits: usize,
+    /// How long it is left idle, in seconds
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// What cargo gives to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 /// The offers of one publisher.
 const OFFERS_OF_ONE: usize = 500;
@@ -143,10 +159,10 @@ fn known(figure: Option<impl std::fmt::Display>) -> String {
     figure.map_or_else(|| "?".to_owned(), |figure| figure.to_string())
 }
 
-fn measure(offers: usize, idle: Duration) {
+fn measure(offers: usize, edits: usize, idle: Duration) {
     let folder = tempfile::tempdir().unwrap();
     (0..offers).for_each(|number| save(folder.path(), number, "preview"));
-    let marketplace = Marketplace::with(offers.max(EDITS));
+    let marketplace = Marketplace::with(offers.max(edits));
     let service = Service::start(folder.path(), &marketplace);
     settle(&marketplace);
 
@@ -156,10 +172,10 @@ fn measure(offers: usize, idle: Duration) {
     let idle_requests = marketplace.requests() - requests;
     let idle = since.elapsed();
 
-    let mut took: Vec<f64> = (0..EDITS)
+    let mut took: Vec<f64> = (0..edits)
         .map(|edit| {
             // Where there are fewer manifests than edits, the rest are new ones.
-            let number = if offers < EDITS { edit } else { edit * (offers / EDITS) };
+            let number = if offers < edits { edit } else { edit * (offers / edits) };
             let saved = Timestamp::now();
             save(folder.path(), number, "live");
             let received = marketplace.golive_at(&name(number));
@@ -171,9 +187,9 @@ fn measure(offers: usize, idle: Duration) {
     let memory = service.proc("status", "VmHWM:").map(|kib| format!("{} MiB", kib / 1024));
     println!(
         "{offers:>7}  {:>7.0}  {:>7.0}  {:>7.0}  {:>9}  {:>9}  {idle_requests:>8} in {:.0} s",
-        took[EDITS / 2],
-        took[EDITS * 99 / 100],
-        took[EDITS - 1],
+        took[edits / 2],
+        took[edits * 99 / 100],
+        took[edits - 1],
         known(memory),
         known(idle_cpu),
         idle.as_secs_f64(),
@@ -181,11 +197,11 @@ fn measure(offers: usize, idle: Duration) {
 }
 
 fn main() {
-    let idle = std::env::var("GOLIVE_IDLE").ok().and_then(|text| text.parse().ok());
-    let idle = Duration::from_secs(idle.unwrap_or(60));
-    println!("file saved → golive received, {EDITS} edits, --debounce 50ms, in ms; then idle");
+    let options = Options::parse();
+    let edits = options.edits.max(1);
+    println!("file saved → golive received, {edits} edits, --debounce 50ms, in ms; then idle");
     println!("  offers      p50      p99      max     memory   idle CPU   requests while idle");
-    for offers in [10, 10_000] {
-        measure(offers, idle);
+    for &offers in &options.offers {
+        measure(offers, edits, Duration::from_secs(options.idle));
     }
 }

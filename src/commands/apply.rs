@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{MAX_PAUSE, Memory, Setting, run_to_end};
+use super::setting::{MAX_PAUSE, Memory, Setting, Threads, run_to_end};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
@@ -31,7 +31,8 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
         Wait::Until(duration) => duration.unwrap_or(Duration::MAX),
     };
     let reporter = output::reporter(globals, &setting.ground.clock);
-    let (outcome, result) = run_to_end(async {
+    let threads = Threads::for_offers(setting.manifests.offers.len());
+    let (outcome, result) = run_to_end(threads, async {
         let lock = StatusLock::acquire(
             &RealDisk,
             &setting.ground.status_path,

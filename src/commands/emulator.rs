@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::setting::{run_to_end, seed};
+use super::setting::{Threads, run_to_end, seed};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{EmulatorArgs, Globals};
 use crate::clock::{Clock, SystemClock};
@@ -19,7 +19,7 @@ pub(super) fn run(args: &EmulatorArgs, globals: &Globals) -> Result<u8, CommandE
         seed.step_time = Length(step_time);
     }
     let emulator = Emulator::new(seed, clock);
-    run_to_end(async {
+    run_to_end(Threads::All, async {
         let stop = signal::stop_on_signal()?;
         let cannot =
             |error| CommandError::because(format!("cannot listen on {}", args.listen), error);

@@ -1,6 +1,6 @@
 //! `golive plan`
 
-use super::setting::{MAX_PAUSE, Memory, Setting, run_to_end};
+use super::setting::{MAX_PAUSE, Memory, Setting, Threads, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, check};
 use crate::cli::{Globals, Output, Plan};
@@ -16,7 +16,8 @@ pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
     let recorded =
         status::read(&RealDisk, &setting.ground.status_path).map_err(CommandError::failed)?;
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
-    let (observed, set, moment) = run_to_end(async {
+    let threads = Threads::for_offers(setting.manifests.offers.len());
+    let (observed, set, moment) = run_to_end(threads, async {
         let marketplace = setting.marketplace(globals, Memory::ReadOnly, MAX_PAUSE)?;
         let observer = Observer::new(marketplace, globals.concurrency);
         let desired = &setting.manifests.offers;

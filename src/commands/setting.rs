@@ -30,6 +30,9 @@ pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 /// The name of the status file.
 const STATUS_FILE: &str = "golive.status.json";
 
+/// Up to so many offers are the business of one thread.
+const FEW: usize = 20;
+
 /// Where the embedded marketplace is, for the transport that stays in this process.
 const EMULATED: &str = "http://localhost/";
 
@@ -279,12 +282,32 @@ pub(super) fn named(
     })
 }
 
-/// Runs to the end, on as many threads as there are cores. What still blocks then (a name that is
-/// being looked up) is not waited for.
+/// The threads that work is done on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// This one alone.
+    One,
+    /// As many as there are cores.
+    All,
+}
+
+impl Threads {
+    /// Those for so many offers: where there are few, to start threads takes longer than they spare.
+    pub(super) fn for_offers(count: usize) -> Self {
+        if count <= FEW { Self::One } else { Self::All }
+    }
+}
+
+/// Runs to the end. What still blocks then (a name that is being looked up) is not waited for.
 pub(super) fn run_to_end<T>(
+    threads: Threads,
     work: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::All => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| CommandError::because("cannot start the runtime", error))?;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{ATTEMPTS, LOOKS};
-use super::setting::{Ground, Memory, Setting, named, run_to_end};
+use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{Globals, Watch};
 use crate::disk::RealDisk;
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
     };
     let ground = Ground::new(first, globals)?;
     output::log_lines(globals, &ground.clock);
-    run_to_end(watch(args, globals, &ground))?;
+    run_to_end(Threads::All, watch(args, globals, &ground))?;
     Ok(OK)
 }
 

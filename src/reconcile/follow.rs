@@ -83,11 +83,12 @@ impl Reconciler {
         command == FollowCommand::AskOffer
     }
 
-    /// The same, unless the time to wait is up before there is an answer.
+    /// The same, unless the time to wait is up before there is an answer. The next write has it: it
+    /// says nothing that could not be asked for again.
     pub(super) async fn poll_in_time(&self, offer: &OfferId, deadline: Option<Instant>) -> bool {
         tokio::select! {
             biased;
-            is_due = self.poll_once(offer) => is_due,
+            is_due = self.ask_once(offer) => is_due,
             () = reached(deadline) => false,
         }
     }

@@ -1,25 +1,28 @@
 //! Runs the library's reconciler against an emulator, in one process and in virtual time: hours
 //! pass in a moment, and every moment is the same in every run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use golive::changes::{Policy, Retry};
+use golive::changes::{Moment, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
-use golive::disk::RealDisk;
+use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
-use golive::manifest::{self, Loaded};
+use golive::manifest;
 use golive::marketplace::OfferId;
 use golive::marketplace::portal::{
     EnvToken, InProcessTransport, PortalClient, Settings as PortalSettings, Transport,
     TransportError,
 };
 use golive::operation::{Intervals, Patience};
-use golive::reconcile::{Guard, Job, Reconciler, RunError, Settings, Surroundings, Wait};
+use golive::reconcile::{
+    Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Surroundings, Wait,
+};
 use golive::report::{Outcome, Reporter, Silent};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
 use golive::watch::{Board, Changed, Daemon, Manifests, Parts, Source};
@@ -42,6 +45,9 @@ pub(crate) struct Lab {
     pub(crate) settle: Duration,
     /// How long the marketplace may put an offer off.
     pub(crate) pause: Duration,
+    /// How many requests may be under way at once.
+    pub(crate) concurrency: usize,
+    pub(crate) disk: Arc<dyn Disk>,
     folder: TempDir,
     clock: Arc<RuntimeClock>,
     transport: Arc<dyn Transport>,
@@ -87,7 +93,8 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let (settle, pause) = (Duration::from_secs(30), Duration::from_mins(2));
         let stop = CancellationToken::new();
-        Self { emulator, stop, settle, pause, folder, clock, transport }
+        let disk = Arc::new(RealDisk);
+        Self { emulator, stop, settle, pause, concurrency: 8, disk, folder, clock, transport }
     }
 
     /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
@@ -158,16 +165,33 @@ impl Lab {
         Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
     }
 
+    /// What the manifests want.
+    pub(crate) fn desired(&self) -> Desired {
+        Arc::new(manifest::load(&[self.folder.path().to_owned()]).unwrap().offers)
+    }
+
+    /// What the publishers' lists say, beside what is on record.
+    pub(crate) async fn observed(&self) -> Observed {
+        let waits = (self.pause, self.pause);
+        let reconciler = self.reconciler(self.store(), &self.stop, waits, Arc::new(Silent));
+        let observer = Observer::new(reconciler.marketplace(), self.concurrency);
+        observer.list(&self.desired(), &self.status().offers, &Policy::default()).await
+    }
+
+    /// What is decided with now.
+    pub(crate) fn moment(&self) -> Moment {
+        let longest_request = PortalSettings::default().request_timeout * 2;
+        Moment { now: self.now(), longest_request, settle: self.settle }
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// One run, by a process of its own as it were: everything but the disk is new.
     pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
-        let desired: BTreeMap<OfferId, Arc<Loaded>> =
-            manifest::load(&[self.folder.path().to_owned()]).unwrap().offers;
         let job = Job {
-            desired: Arc::new(desired),
+            desired: self.desired(),
             gone: ask.gone.clone(),
             policy: ask.policy.clone(),
             guard: ask.guard.clone(),
@@ -184,7 +208,7 @@ impl Lab {
     }
 
     fn store(&self) -> Arc<StatusStore> {
-        let store = StatusStore::open(self.path(STATUS), Arc::new(RealDisk), self.clock());
+        let store = StatusStore::open(self.path(STATUS), Arc::clone(&self.disk), self.clock());
         Arc::new(store.unwrap())
     }
 
@@ -203,7 +227,8 @@ impl Lab {
         (max_wait, pause): (Duration, Duration),
         reporter: Arc<dyn Reporter>,
     ) -> Reconciler {
-        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
+        let concurrency = NonZeroUsize::new(self.concurrency).unwrap();
+        let portal = PortalSettings { max_wait, concurrency, ..PortalSettings::default() };
         let marketplace = PortalClient::new(
             ENDPOINT.parse().unwrap(),
             Arc::clone(&self.transport),
@@ -224,7 +249,10 @@ impl Lab {
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
         let patience =
             Patience { settle: self.settle, attempts: 3, looks: 12, pause, left: Duration::MAX };
-        Reconciler::new(surroundings, Settings { concurrency: 8, intervals, patience })
+        Reconciler::new(
+            surroundings,
+            Settings { concurrency: self.concurrency, intervals, patience },
+        )
     }
 
     /// A service that watches the folder, as a process of its own.

@@ -24,8 +24,10 @@ mod served;
 mod shape;
 
 mod adopt;
+mod allocations;
 mod apply;
 mod browser;
+mod budgets;
 mod command_line;
 mod converge;
 mod crash;

@@ -41,6 +41,7 @@ impl Daemon {
                 if conflicts > 0 {
                     self.conflicts.insert(offer.clone(), conflicts);
                 }
+                self.flush_soon();
                 self.turn(&offer, next, now);
             }
             Some(Done::SeenTo { offer, next }) => {

@@ -1,0 +1,111 @@
+//! How often memory is asked for, for each offer: counted, so that it is the same everywhere.
+//!
+//! Each is measured for some offers and for twice as many: what the second half costs is what an
+//! offer costs.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use allocation_counter::measure;
+use golive::changes::{Input, Moment, Policy, check, plan};
+use golive::manifest::{FileManifests, Found, assemble};
+use golive::reconcile::{Desired, Observed};
+use golive::status::{StatusFile, parse, to_bytes};
+
+use crate::lab::Lab;
+use crate::place::live;
+
+const SOME: usize = 200;
+
+/// What the planner decides from.
+struct Scene {
+    desired: Desired,
+    status: StatusFile,
+    observed: Observed,
+    moment: Moment,
+}
+
+fn texts(offers: usize) -> Vec<(PathBuf, String)> {
+    let text = |number: usize| {
+        let more = "labels: {team: compute, ring: broad}\nnotify: [release@example.com]";
+        live(&format!("contoso/vm-{number:04}"), more)
+    };
+    (0..offers).map(|number| (PathBuf::from(format!("{number:04}.yaml")), text(number))).collect()
+}
+
+fn read(texts: &[(PathBuf, String)]) -> Vec<FileManifests> {
+    texts.iter().map(|(path, text)| FileManifests::from_bytes(path, text.as_bytes())).collect()
+}
+
+fn found(texts: &[(PathBuf, String)]) -> Found {
+    let files = texts.iter().map(|(path, _)| path.clone()).collect();
+    Found { roots: vec![PathBuf::from(".")], files, ..Found::default() }
+}
+
+/// Offers that are live, and on record as that.
+async fn in_sync(offers: usize) -> Scene {
+    let mut seed = "offers:\n".to_owned();
+    for number in 0..offers {
+        writeln!(seed, "  contoso/vm-{number:04}: {{previewVersion: 1, liveVersion: 1}}").unwrap();
+    }
+    let lab = Lab::new(&seed);
+    for (path, text) in texts(offers) {
+        lab.manifest(path.to_str().unwrap(), &text);
+    }
+    lab.once().await;
+    let (desired, status, moment) = (lab.desired(), lab.status(), lab.moment());
+    let observed = lab.observed().await;
+    Scene { desired, status, observed, moment }
+}
+
+/// How often memory is asked for by each offer of the second half.
+fn of_one(some: impl FnOnce(), twice: impl FnOnce()) -> u64 {
+    let (some, twice) = (measure(some).count_total, measure(twice).count_total);
+    (twice - some).div_ceil(u64::try_from(SOME).unwrap())
+}
+
+#[test]
+fn a_manifest_is_read_within_its_budget() {
+    let (some, twice) = (texts(SOME), texts(2 * SOME));
+    let parse = of_one(|| drop(read(&some)), || drop(read(&twice)));
+    assert!(parse <= 112, "{parse} for each file: most are libyaml's");
+    let (few, many) = (read(&some), read(&twice));
+    let (found_few, found_many) = (found(&some), found(&twice));
+    let across = of_one(
+        || drop(assemble(&found_few, &few).unwrap()),
+        || drop(assemble(&found_many, &many).unwrap()),
+    );
+    assert!(across <= 2, "{across} for each manifest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_is_made_within_its_budget() {
+    let (some, twice) = (in_sync(SOME).await, in_sync(2 * SOME).await);
+    let policy = Policy::default();
+    let decide = |scene: &Scene| {
+        let input = Input {
+            desired: &scene.desired,
+            recorded: &scene.status.offers,
+            observed: &scene.observed,
+            moment: scene.moment,
+            policy: &policy,
+        };
+        let changes = plan(input).unwrap();
+        assert!(check(&changes, input).is_empty());
+    };
+    let cost = of_one(|| decide(&some), || decide(&twice));
+    assert!(cost <= 1, "{cost} for each offer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_read_and_written_within_its_budget() {
+    let (some, twice) = (in_sync(SOME).await.status, in_sync(2 * SOME).await.status);
+    let (few, many) = (to_bytes(&some).unwrap(), to_bytes(&twice).unwrap());
+    let path = Path::new("golive.status.json");
+    let reading = of_one(|| drop(parse(path, &few).unwrap()), || drop(parse(path, &many).unwrap()));
+    assert!(reading <= 12, "{reading} for each record that is read");
+    let writing = of_one(|| drop(to_bytes(&some).unwrap()), || drop(to_bytes(&twice).unwrap()));
+    assert!(writing <= 2, "{writing} for each record that is written");
+    let copying = of_one(|| drop(some.clone()), || drop(twice.clone()));
+    assert!(copying <= 1, "{copying} for each record that a copy shares");
+}

@@ -1,0 +1,207 @@
+//! What golive may cost, where that does not depend on the machine: requests, requests in flight,
+//! round trips, writes and flushes. The time is virtual, so that what it takes is exact, and only
+//! what has to be waited for takes any.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::disk::{Disk, LockFile, RealDisk};
+use golive::marketplace::portal::{Transport, TransportError};
+use golive::status::Phase;
+use http::{Request, Response};
+use pretty_assertions::assert_eq;
+use tokio::time::Instant;
+
+use crate::lab::Lab;
+use crate::place::live;
+
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// A marketplace that takes its time for each answer, and counts.
+struct Far {
+    inner: Arc<dyn Transport>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Far {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        let now = self.counts.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.counts.most_in_flight.fetch_max(now, Ordering::Relaxed);
+        tokio::time::sleep(LATENCY).await;
+        let answer = self.inner.send(request).await;
+        self.counts.in_flight.fetch_sub(1, Ordering::Relaxed);
+        answer
+    }
+}
+
+/// A disk that counts what is written to it.
+#[derive(Debug, Default)]
+struct Ledger {
+    writes: AtomicUsize,
+    bytes: AtomicUsize,
+    flushes: AtomicUsize,
+    /// What was written last, by the file's name.
+    last: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Ledger {
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    fn flushes(&self) -> usize {
+        self.flushes.load(Ordering::Relaxed)
+    }
+}
+
+impl Disk for Ledger {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        RealDisk.read(path)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        self.last.lock().unwrap().insert(name, bytes.len());
+        RealDisk.write(path, bytes)
+    }
+
+    fn flush(&self, _: &Path) -> io::Result<()> {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+
+    fn flush_folder(&self, _: &Path) -> io::Result<()> {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+
+    fn open_lock(&self, path: &Path) -> io::Result<Box<dyn LockFile>> {
+        RealDisk.open_lock(path)
+    }
+}
+
+/// In preview, and slow to go live.
+const PREVIEW: &str = "{stepTime: 24h}";
+
+const LIVE: &str = "{previewVersion: 1, liveVersion: 1}";
+
+/// Offers of two publishers, and manifests that want them live.
+fn lab(offers: usize, behaviour: &str, concurrency: usize) -> (Lab, Arc<Counts>, Arc<Ledger>) {
+    let (mut seed, mut manifests) = (String::new(), Vec::new());
+    for number in 0..offers {
+        let name = format!("{}/vm-{number}", ["contoso", "fabrikam"][number % 2]);
+        writeln!(seed, "  {name}: {behaviour}").unwrap();
+        manifests.push(live(&name, ""));
+    }
+    let (counts, ledger) = (Arc::<Counts>::default(), Arc::<Ledger>::default());
+    let lab = Lab::new(&format!("offers:\n{seed}"));
+    let mut lab = lab.with_transport(|inner| Arc::new(Far { inner, counts: Arc::clone(&counts) }));
+    lab.manifest("all.yaml", &manifests.join("---\n"));
+    (lab.concurrency, lab.disk) = (concurrency, Arc::clone(&ledger) as _);
+    (lab, counts, ledger)
+}
+
+#[tokio::test(start_paused = true)]
+async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips() {
+    for (offers, concurrency) in [(400, 32), (200, 8), (40, 1)] {
+        let (lab, counts, ledger) = lab(offers, PREVIEW, concurrency);
+        let started = Instant::now();
+        let outcome = lab.once().await;
+        let took = started.elapsed();
+        assert_eq!((outcome.triggered, outcome.problems()), (offers, 0));
+        assert!(outcome.records.values().all(|record| record.phase == Phase::InProgress));
+
+        // Who tried before, the entity tag, golive, and one poll; and a list for each publisher.
+        let requests = counts.requests.load(Ordering::Relaxed);
+        assert_eq!(requests, 4 * offers + 2);
+        assert_eq!(counts.most_in_flight.load(Ordering::Relaxed), concurrency);
+        let limit = LATENCY * u32::try_from(requests.div_ceil(concurrency)).unwrap();
+        let ratio = took.as_secs_f64() / limit.as_secs_f64();
+        assert!(ratio <= 1.15, "{offers} offers, {concurrency} at once: {ratio:.3} × {limit:?}");
+
+        // Each write is flushed, and its folder. Under load there is one at most every 50 ms.
+        assert_eq!(ledger.flushes(), 2 * ledger.writes());
+        let most = took.as_millis() / 50 + 3;
+        assert!(ledger.writes() as u128 <= most, "{} writes in {took:?}", ledger.writes());
+        // What is written for each offer that was triggered: its intent and its operation, as a
+        // part of a whole file each time.
+        let file = ledger.last.lock().unwrap().values().copied().max().unwrap();
+        assert!(ledger.bytes.load(Ordering::Relaxed) <= ledger.writes() * file);
+        // The more is under way, the more updates share a write: one in four of those at least.
+        let (updates, writes) = (2 * offers, ledger.writes());
+        assert!(4 * updates >= concurrency * writes, "{writes} writes of {updates} updates");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_is_to_do_nothing_is_written() {
+    let (lab, counts, ledger) = lab(300, LIVE, 8);
+    lab.once().await;
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let started = Instant::now();
+    let outcome = lab.once().await;
+    assert_eq!((outcome.triggered, outcome.problems()), (0, 0));
+    assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 2, "a list for each publisher");
+    assert_eq!(started.elapsed(), LATENCY, "both at once");
+    assert_eq!(ledger.writes(), writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_that_run_cost_a_poll_each_and_one_write_for_all() {
+    let (lab, counts, ledger) = lab(200, PREVIEW, 32);
+    lab.once().await;
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let started = Instant::now();
+    lab.once().await;
+    assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 200 + 2);
+    assert_eq!(started.elapsed(), LATENCY * (1 + 200_u32.div_ceil(32)));
+    assert!(ledger.writes() - writes <= 2, "{} writes", ledger.writes() - writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_changed_file_costs_the_same_among_few_and_many() {
+    for others in [2, 400] {
+        let (lab, counts, ledger) = lab(others, LIVE, 8);
+        lab.emulator.add_missing([("contoso", "new", None)]);
+        let service = lab.watch();
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let requests = counts.requests.load(Ordering::Relaxed);
+        let writes = ledger.writes();
+
+        lab.manifest("new.yaml", &live("contoso/new", ""));
+        service.touch().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(service.phase("contoso/new"), Some(Phase::InProgress));
+        // The list of its publisher, and the four of an offer that is triggered.
+        assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 5, "{others} others");
+        // The intent, the operation, and what the poll said.
+        assert_eq!(ledger.writes() - writes, 3, "{others} others");
+        service.stop().await;
+    }
+}
