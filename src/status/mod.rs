@@ -6,6 +6,7 @@ mod record;
 mod schema;
 mod steps;
 mod store;
+mod text;
 
 pub(crate) use lock::lock_path;
 pub use lock::{LockError, StatusLock};

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
+use super::text::Text;
 use super::{OfferRecord, SCHEMA_VERSION, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
@@ -213,8 +214,7 @@ struct Shared {
 struct Writer {
     /// When the next one may begin.
     rested: Option<Instant>,
-    /// How many bytes the file has.
-    size: usize,
+    text: Text,
 }
 
 /// From the beginning of a write to the next one, where many updates come at once. It is short
@@ -360,7 +360,7 @@ impl StatusStore {
         let shared = Arc::clone(&self.shared);
         beside_the_runtime(move || {
             let began = Instant::now();
-            let written = shared.write(&mut writer.size);
+            let written = shared.write(&mut writer.text);
             if is_shared {
                 let apart = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
                 writer.rested = Some(began + apart);
@@ -382,8 +382,8 @@ impl StatusStore {
 }
 
 impl Shared {
-    /// Writes the file as it is now. `size` is how long it was, and becomes how long it is.
-    fn write(&self, size: &mut usize) -> Result<(), StoreError> {
+    /// Writes the file as it is now.
+    fn write(&self, text: &mut Text) -> Result<(), StoreError> {
         let before;
         let (file, generation) = {
             let mut model = self.model();
@@ -394,11 +394,8 @@ impl Shared {
         };
         // It may have been marked read-only, or replaced by a link, while golive runs.
         let written = refuse_unfit(&self.path).and_then(|()| {
-            let bytes = to_bytes_of_about(&file, *size).map_err(std::io::Error::from);
-            let written = bytes.and_then(|bytes| {
-                *size = bytes.len();
-                disk::replace(&*self.disk, &self.path, &bytes)
-            });
+            let bytes = text.of(&file).map_err(std::io::Error::from);
+            let written = bytes.and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
             written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
         });
         self.take_note(&written);
@@ -436,13 +433,7 @@ impl Shared {
 /// A status file's content, as [`parse`] reads it. Sorted keys, two spaces, a final newline: a
 /// committed status file diffs well.
 pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
-    to_bytes_of_about(file, 0)
-}
-
-/// The same, where it is known how long it may be: a buffer that grows by itself is twice as large.
-fn to_bytes_of_about(file: &StatusFile, size: usize) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(size + size / 16);
-    serde_json::to_writer_pretty(&mut bytes, file)?;
+    let mut bytes = serde_json::to_vec_pretty(file)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
