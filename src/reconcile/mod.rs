@@ -17,6 +17,7 @@ mod record;
 mod steps;
 mod trigger;
 mod viewpoint;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

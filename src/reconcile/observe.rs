@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
+use super::windows::windows;
 use crate::changes::{
     ChangeSet, Input, Moment, Observation, OperationSeen, Policy, Question, Seen, SlotSeen, plan,
 };
@@ -43,7 +45,7 @@ pub async fn observe_and_plan(
 }
 
 impl Observer {
-    /// An observer that has at most `concurrency` questions open.
+    /// An observer that has at most `concurrency` questions about a publisher's offers open.
     #[must_use]
     pub fn new(marketplace: Arc<dyn Marketplace>, concurrency: usize) -> Self {
         Self { marketplace, concurrency: concurrency.max(1) }
@@ -66,11 +68,13 @@ impl Observer {
         let wanted = crate::changes::with_dependencies(desired, policy);
         let publishers: BTreeSet<PublisherId> =
             wanted.iter().map(|offer| offer.publisher().clone()).collect();
-        let lists = futures_util::stream::iter(publishers).map(|publisher| async move {
+        // All at once: how many requests are under way is the marketplace's client to see to, which
+        // lets publishers take turns.
+        let lists = publishers.into_iter().map(|publisher| async move {
             let list = self.marketplace.offers(&publisher).await;
             (publisher, list.map(List::new))
         });
-        let lists: HashMap<_, _> = lists.buffer_unordered(self.concurrency).collect().await;
+        let lists: HashMap<_, _> = lists.collect::<FuturesUnordered<_>>().collect().await;
         let seen = wanted.into_iter().map(|offer| {
             let seen = match lists.get(offer.publisher()) {
                 Some(Ok(list)) => listed(
@@ -102,11 +106,12 @@ impl Observer {
                 Ok(changes) => return (observed, changes),
                 Err(questions) => questions,
             };
-            let answers = futures_util::stream::iter(questions).map(|(offer, question)| async {
+            let ask = |(offer, question): (OfferId, Question)| async {
                 let answer = self.ask(&offer, &question).await;
                 (offer, question, answer)
-            });
-            let answers: Vec<_> = answers.buffer_unordered(self.concurrency).collect().await;
+            };
+            let answers = windows(questions, |(offer, _)| offer, self.concurrency, ask);
+            let answers: Vec<_> = answers.collect().await;
             for (offer, question, answer) in answers {
                 note(&mut observed, offer, &question, answer);
             }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::answers::out_of_time;
 use super::record;
 use super::trigger::Triggered;
+use super::windows::windows;
 use super::{Job, Observed, Reconciler, RunError};
 use crate::changes::{
     Change, ChangeSet, Decision, Hold, Input, Moment, Origin, Policy, Seen, check,
@@ -25,7 +26,7 @@ use crate::status::{Edited, OfferRecord};
 /// How long a pass that is due when the time is up may ask.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How many offers are worked on for each request that may be under way: while some wait for the
+/// How many offers of a publisher are worked on for each request that may be under way: while some wait for the
 /// disk, others have requests to send. How many are sent at once is the client's to see to.
 const TRIGGERS_PER_REQUEST: usize = 4;
 
@@ -186,24 +187,23 @@ impl Reconciler {
         }
     }
 
-    async fn trigger_all(
+    async fn trigger_all<'a>(
         &self,
         job: &Job,
         policy: &mut Policy,
         run: &mut Run,
-        triggers: &[&Change],
+        triggers: &[&'a Change],
         observed: &BTreeMap<OfferId, Seen>,
         deadline: Option<Instant>,
     ) -> bool {
         let before = policy.clone();
         policy.attempted.extend(triggers.iter().map(|change| change.offer.clone()));
-        let results = futures_util::stream::iter(triggers)
-            .map(|change| async {
-                (&change.offer, self.trigger(job, &before, change, observed, deadline).await)
-            })
-            .buffer_unordered(self.settings.concurrency.max(1) * TRIGGERS_PER_REQUEST)
-            .collect::<Vec<_>>()
-            .await;
+        let send = |change: &'a Change| async {
+            (&change.offer, self.trigger(job, &before, change, observed, deadline).await)
+        };
+        let width = self.settings.concurrency.max(1) * TRIGGERS_PER_REQUEST;
+        let results = windows(triggers.iter().copied(), |change| &change.offer, width, send);
+        let results: Vec<_> = results.collect().await;
         let mut again = false;
         for (offer, tried) in results {
             let in_doubt = self.store.get(offer).is_some_and(|record| record.intent.is_some());
@@ -254,16 +254,15 @@ impl Reconciler {
     }
 
     /// Polls the operations that were adopted just now, once.
-    async fn poll_adopted(&self, changes: &ChangeSet, deadline: Option<Instant>) -> bool {
+    async fn poll_adopted<'a>(&self, changes: &'a ChangeSet, deadline: Option<Instant>) -> bool {
         let adopted = changes.changes.iter().filter(|change| {
             change.decision.tracked().is_some_and(|tracked| {
                 tracked.origin != Origin::Recorded
                     && !self.is_waiting(&change.offer, tracked.id.as_deref())
             })
         });
-        let polls = futures_util::stream::iter(adopted)
-            .map(|change| self.poll_in_time(&change.offer, deadline))
-            .buffer_unordered(self.settings.concurrency.max(1));
+        let poll = |change: &'a Change| self.poll_in_time(&change.offer, deadline);
+        let polls = windows(adopted, |change| &change.offer, self.settings.concurrency, poll);
         // All of them, also after one has ended.
         polls.fold(false, |any, ended| async move { any | ended }).await
     }

@@ -6,7 +6,6 @@
 //! | `folder` | a [`Source`]: folders of this machine, watched |
 //! | `git` | a [`Source`]: a branch of a remote repository |
 //! | `manifests` | which manifests are in force: the last good version of each file |
-//! | `links` | which offers wait for which |
 //! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
 //! | `tries` | how long an offer is left alone that could not be settled |
 //! | `seen` | what was seen of the offers: who is live, who waits, how far a resync is |
@@ -18,7 +17,6 @@ mod board;
 mod daemon;
 mod folder;
 mod git;
-mod links;
 mod manifests;
 mod queue;
 mod seen;

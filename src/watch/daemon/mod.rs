@@ -19,13 +19,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Ping, Trouble};
-use super::links::Links;
 use super::manifests::Manifests;
 use super::queue::{Now, Queue, Work};
 use super::seen::SeenOffers;
 use super::source::Source;
 use super::tries::Tries;
-use crate::changes::Policy;
+use crate::changes::{Links, Policy};
 use crate::clock::{Clock, reached};
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Daemon, Done};
+use crate::changes::Links;
 use crate::disk::folder_of;
 use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
-use crate::watch::links::Links;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;
 
@@ -88,7 +88,7 @@ impl Daemon {
         let is_first = !std::mem::replace(&mut self.has_read, true);
         self.desired = self.parts.manifests.desired();
         if !offers.is_empty() || is_first {
-            self.links = Links::of(&self.desired);
+            self.links = Links::of(self.desired.values());
             self.parts.reconciler.supersede(Arc::clone(&self.desired));
             (self.parts.herald)(&self.desired);
         }

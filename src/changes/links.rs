@@ -8,7 +8,7 @@ use crate::marketplace::{OfferId, PublisherId};
 
 /// What follows from `after`.
 #[derive(Debug, Default)]
-pub(super) struct Links {
+pub(crate) struct Links {
     /// The offers that wait for an offer.
     dependents: BTreeMap<OfferId, Vec<OfferId>>,
     /// Publishers on the way to the one that stands for their group; one that is missing stands for
@@ -17,9 +17,10 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn of(desired: &BTreeMap<OfferId, Arc<Loaded>>) -> Self {
+    /// What follows from these manifests.
+    pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Arc<Loaded>>) -> Self {
         let mut links = Self::default();
-        for loaded in desired.values() {
+        for loaded in manifests {
             for before in &loaded.manifest.after {
                 links.dependents.entry(before.clone()).or_default().push(loaded.id.clone());
                 links.join(loaded.id.publisher(), before.publisher());
@@ -29,13 +30,13 @@ impl Links {
     }
 
     /// The offers that name this one in their `after`.
-    pub(super) fn dependents(&self, offer: &OfferId) -> &[OfferId] {
+    pub(crate) fn dependents(&self, offer: &OfferId) -> &[OfferId] {
         self.dependents.get(offer).map_or(&[], Vec::as_slice)
     }
 
     /// The publisher that stands for all that must be looked at together, as offers of one wait for
     /// offers of another: so that each is listed once, and none is held up by a stranger.
-    pub(super) fn group<'a>(&'a self, publisher: &'a PublisherId) -> &'a PublisherId {
+    pub(crate) fn group<'a>(&'a self, publisher: &'a PublisherId) -> &'a PublisherId {
         let mut group = publisher;
         while let Some(next) = self.groups.get(group) {
             group = next;
@@ -66,7 +67,7 @@ mod tests {
         let file = FileManifests::from_bytes(path, text.as_bytes());
         let found = Found { files: vec![path.to_owned()], ..Found::default() };
         let found = Found { roots: vec![PathBuf::from(".")], ..found };
-        Links::of(&assemble(&found, [&file]).unwrap().offers)
+        Links::of(assemble(&found, [&file]).unwrap().offers.values())
     }
 
     #[test]
