@@ -45,6 +45,17 @@ impl Policy {
         self.scope.as_ref().is_none_or(|scope| scope.contains(offer))
     }
 
+    /// The same, for a run about these offers alone.
+    pub(crate) fn about(&self, offers: BTreeSet<OfferId>) -> Self {
+        let retry = match &self.retry {
+            Retry::None => Retry::None,
+            Retry::Offers(asked) => Retry::Offers(asked.intersection(&offers).cloned().collect()),
+            Retry::All => Retry::All,
+        };
+        let attempted = self.attempted.intersection(&offers).cloned().collect();
+        Self { retry, scope: Some(offers), attempted }
+    }
+
     /// Whether a failed offer is to be tried again.
     #[must_use]
     pub fn retries(&self, offer: &OfferId) -> bool {

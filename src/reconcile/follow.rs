@@ -217,9 +217,10 @@ impl Reconciler {
     pub(super) fn add_fresh_answers(&self, observed: &mut BTreeMap<OfferId, Seen>) {
         let now = Instant::now();
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        for (offer, known) in following.iter() {
-            let (Some(Seen::Offer(observation)), Some(id), Some(heard), Some(due)) =
-                (observed.get_mut(offer), &known.id, &known.heard, known.due)
+        for (offer, seen) in observed.iter_mut() {
+            let Some(known) = following.get(offer) else { continue };
+            let (Seen::Offer(observation), Some(id), Some(heard), Some(due)) =
+                (seen, &known.id, &known.heard, known.due)
             else {
                 continue;
             };

@@ -9,6 +9,7 @@
 mod answers;
 mod follow;
 mod forget;
+mod groups;
 mod heard;
 mod look;
 mod observe;

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::answers::out_of_time;
+use super::groups::{Looks, Sight};
 use super::record;
 use super::trigger::Triggered;
 use super::windows::windows;
@@ -18,7 +19,7 @@ use crate::changes::{
 };
 use crate::clock::reached;
 use crate::manifest::Loaded;
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 use crate::operation::State;
 use crate::report::{Event, Outcome};
 use crate::status::{Edited, OfferRecord};
@@ -43,9 +44,33 @@ pub(super) struct Run {
     /// The offers among them of which that is not known yet.
     in_doubt: BTreeSet<OfferId>,
     conflicts: BTreeMap<OfferId, u32>,
+    /// The publishers of which it was told that the others don't wait for them.
+    late: BTreeSet<PublisherId>,
+}
+
+/// What all parts of a pass have in common.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    job: &'a Job,
+    recorded: &'a BTreeMap<OfferId, Arc<OfferRecord>>,
+    moment: Moment,
+    deadline: Option<Instant>,
+    /// The same, unless this pass is made in any case.
+    later: Option<Instant>,
+    is_first: bool,
 }
 
 impl Run {
+    /// Takes in what the first pass found to be done, which may be in parts.
+    fn plan(&mut self, found: ChangeSet) {
+        let Some(planned) = &mut self.planned else {
+            self.planned = Some(found);
+            return;
+        };
+        planned.changes.extend(found.changes);
+        planned.changes.sort_by(|one, other| one.offer.cmp(&other.offer));
+    }
+
     /// Counts what was sent for an offer. What is sent again, an answer being lost, is one change.
     fn count(&mut self, offer: &OfferId, sent: bool, in_doubt: bool) {
         let counted = self.in_doubt.remove(offer);
@@ -59,6 +84,9 @@ impl Run {
 impl Reconciler {
     /// Makes one pass. Tells whether another one is due at once: an offer changed while it was
     /// being decided about, or an operation ended right away.
+    ///
+    /// What is known of some publishers waits for others only so long; who is late goes on being
+    /// looked at meanwhile, and is seen to in the same pass.
     pub(super) async fn pass(
         &self,
         job: &Job,
@@ -67,30 +95,74 @@ impl Reconciler {
         deadline: Option<Instant>,
     ) -> Result<bool, RunError> {
         let recorded = self.store.snapshot().offers;
-        let wanted = with_dependencies(&job.desired, policy);
-        let publishers: BTreeSet<_> = wanted.iter().map(|offer| offer.publisher()).collect();
-        let (publishers, offers) = (publishers.len(), wanted.len());
-        self.reporter.report(&Event::Observing { publishers, offers });
-
-        let moment = self.moment();
-        let observing = self.observe(&job.desired, &recorded, policy, moment);
-        // One pass is made in any case, however short a time there is to wait; and what has ended at
-        // the last moment is looked at.
-        let later = deadline.filter(|_| run.planned.is_some());
-        let deadline_of_questions = later.map(|deadline| deadline.max(Instant::now() + GRACE));
-        let (observed, changes) = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {
-                self.reporter.report(&Event::Stopping);
-                return Ok(false);
-            }
-            () = reached(deadline_of_questions) => return Ok(false),
-            seen = observing => seen,
-        };
-        let desired = &job.desired;
-        vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
         // What was found, or found to be over, is in doubt no more.
         run.in_doubt.retain(|offer| recorded.get(offer).is_some_and(|it| it.intent.is_some()));
+        let moment = self.moment();
+        let mut looks = {
+            let wanted = with_dependencies(&job.desired, policy);
+            let publishers: BTreeSet<_> = wanted.iter().map(|offer| offer.publisher()).collect();
+            let (publishers, offers) = (publishers.len(), wanted.len());
+            self.reporter.report(&Event::Observing { publishers, offers });
+            self.begin_to_look(job, &recorded, policy, &wanted, moment)
+        };
+        // One pass is made in any case, however short a time there is to wait; and what has ended at
+        // the last moment is looked at.
+        let is_first = run.planned.is_none();
+        let later = deadline.filter(|_| !is_first);
+        let questions_until = later.map(|deadline| deadline.max(Instant::now() + GRACE));
+        let pass = Pass { job, recorded: &recorded, moment, deadline, later, is_first };
+        let mut again = false;
+        loop {
+            let is_time_up = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.reporter.report(&Event::Stopping);
+                    return Ok(again);
+                }
+                () = reached(questions_until) => true,
+                () = looks.in_time() => false,
+            };
+            let Some(sight) = looks.take() else { return Ok(again) };
+            if !is_time_up {
+                self.tell_who_is_late(run, &looks);
+            }
+            let mut work = std::pin::pin!(self.go_on_with(&pass, policy, run, sight));
+            // It is never given up: it may have a request under way.
+            again |= loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => break done?,
+                    Some(()) = looks.go_on() => {}
+                }
+            };
+            if looks.is_over() {
+                return Ok(again);
+            }
+        }
+    }
+
+    /// Tells of the publishers that the others don't wait for, once in a run.
+    fn tell_who_is_late(&self, run: &mut Run, looks: &Looks<'_>) {
+        for publisher in looks.late() {
+            if run.late.insert(publisher.clone()) {
+                self.reporter.report(&Event::Late { publisher });
+            }
+        }
+    }
+
+    /// Writes down what was decided, sends what is to be sent, and polls what was found to run.
+    async fn go_on_with(
+        &self,
+        pass: &Pass<'_>,
+        policy: &mut Policy,
+        run: &mut Run,
+        sight: Sight,
+    ) -> Result<bool, RunError> {
+        let Pass { job, recorded, moment, deadline, later, is_first } = *pass;
+        let Sight { observed, changes } = sight;
+        let desired = &job.desired;
+        // Also where some are late: no offer waits for one of theirs.
+        vet(&changes, Input { desired, recorded, observed: &observed, moment, policy })?;
         guard(job, run, &changes)?;
         self.reporter.report(&Event::Planned(&changes));
         for change in &changes.changes {
@@ -107,7 +179,9 @@ impl Reconciler {
         let mut again = self.trigger_all(job, policy, run, &triggers, &observed, deadline).await;
         again |= self.poll_adopted(&changes, deadline).await;
         drop(triggers);
-        run.planned.get_or_insert(changes);
+        if is_first {
+            run.plan(changes);
+        }
         self.store.commit().await?;
         Ok(again)
     }

@@ -47,6 +47,12 @@ pub enum Event<'a> {
         /// Why, as a stable word.
         reason: Reason,
     },
+    /// Not everything that must be known of a publisher's offers is known yet. Those of others, which
+    /// don't wait for them, go ahead.
+    Late {
+        /// The publisher.
+        publisher: &'a PublisherId,
+    },
     /// A running operation was asked for.
     Polled {
         /// The offer.

@@ -99,6 +99,9 @@ impl Reporter for Lines {
             Event::Waiting { offer, pause, why } => {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
+            Event::Late { publisher } => {
+                tracing::warn!(%publisher, "{publisher}: the marketplace takes long to answer about its offers; those of other publishers go ahead");
+            }
             // The change of the record tells of it.
             Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),

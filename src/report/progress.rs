@@ -149,6 +149,12 @@ impl Reporter for Progress {
                     bar.set_message(format!("waiting {pause:.0?} {why}"));
                 }
             }
+            Event::Late { publisher } => {
+                let line = format!(
+                    "{publisher}  the marketplace takes long to answer about its offers; those of other publishers go ahead"
+                );
+                drop(self.all.println(line));
+            }
             Event::Stopping => {
                 drop(self.all.println("stopping: nothing more is sent"));
             }

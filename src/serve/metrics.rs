@@ -164,6 +164,7 @@ impl Reporter for Metrics {
             Event::NotListed { reason, .. } => self.error(*reason),
             Event::Observing { .. }
             | Event::Planned(_)
+            | Event::Late { .. }
             | Event::Forgotten(_)
             | Event::Doubt { .. }
             | Event::Waiting { .. }

@@ -190,6 +190,15 @@ impl Lab {
 
     /// One run, by a process of its own as it were: everything but the disk is new.
     pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
+        self.run_telling(ask, Arc::new(Silent)).await
+    }
+
+    /// The same, and somebody is told of it.
+    pub(crate) async fn run_telling(
+        &self,
+        ask: &Ask,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Outcome, RunError> {
         let job = Job {
             desired: self.desired(),
             gone: ask.gone.clone(),
@@ -198,7 +207,7 @@ impl Lab {
             wait: ask.wait,
         };
         let reconciler =
-            self.reconciler(self.store(), &self.stop, (self.pause, self.pause), Arc::new(Silent));
+            self.reconciler(self.store(), &self.stop, (self.pause, self.pause), reporter);
         let (outcome, result) = reconciler.run(&job).await;
         result.map(|()| outcome)
     }

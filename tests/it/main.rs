@@ -35,6 +35,7 @@ mod doubt;
 mod emulator;
 mod examples;
 mod failed;
+mod fair;
 mod hostile;
 mod kill;
 mod lost;

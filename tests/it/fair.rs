@@ -1,0 +1,348 @@
+//! A run in which one publisher is slow, hangs or is down holds up no other one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use golive::marketplace::portal::{Transport, TransportError};
+use golive::reconcile::Wait;
+use golive::report::{Event, Outcome, Reporter};
+use golive::status::{Phase, Reason};
+use http::{Method, Request, Response};
+use pretty_assertions::assert_eq;
+use tokio::time::{Instant, sleep};
+
+use crate::lab::{Ask, Lab};
+use crate::place::live;
+
+/// How long those that are known wait for the others.
+const PATIENCE: u64 = 10;
+
+/// How long the client waits for an answer.
+const TIMEOUT: u64 = 60;
+
+/// What is slow of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Lists,
+    /// The requests about an offer.
+    Offers,
+    Posts,
+    All,
+}
+
+/// Is slow where one publisher is concerned, and writes down when what was sent.
+struct Slow {
+    inner: Arc<dyn Transport>,
+    publisher: String,
+    what: What,
+    delay: Duration,
+    began: Instant,
+    golives: Arc<Golives>,
+}
+
+/// When golives of an offer were sent, in seconds.
+type Golives = Mutex<BTreeMap<String, Vec<u64>>>;
+
+#[async_trait]
+impl Transport for Slow {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let path = request.uri().path().trim_end_matches('/').to_owned();
+        let parts: Vec<_> = path.split('/').collect();
+        let (publisher, is_list) = (parts[3], path.ends_with("/offers"));
+        let is_post = request.method() == Method::POST;
+        if is_post && path.ends_with("/golive") {
+            let offer = format!("{publisher}/{}", parts[5]);
+            let at = self.began.elapsed().as_secs();
+            self.golives.lock().unwrap().entry(offer).or_default().push(at);
+        }
+        let is_hit = match self.what {
+            What::Lists => is_list,
+            What::Offers => !is_list,
+            What::Posts => is_post,
+            What::All => true,
+        };
+        if is_hit && publisher == self.publisher {
+            sleep(self.delay).await;
+        }
+        self.inner.send(request).await
+    }
+}
+
+/// Offers that are to go live, and one publisher that is slow.
+struct Town {
+    lab: Lab,
+    golives: Arc<Golives>,
+    told: Arc<Told>,
+    began: Instant,
+}
+
+/// What a run has told.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Reporter for Told {
+    fn report(&self, event: &Event<'_>) {
+        let line = match event {
+            Event::Observing { publishers, offers } => format!("{offers} of {publishers}"),
+            Event::Planned(set) => format!("planned {}", set.changes.len()),
+            Event::Late { publisher } => format!("{publisher} is late"),
+            Event::Stopping => "stopping".to_owned(),
+            Event::Changed { .. }
+            | Event::Forgotten(_)
+            | Event::Answered { .. }
+            | Event::NotListed { .. }
+            | Event::Polled { .. }
+            | Event::Doubt { .. }
+            | Event::Waiting { .. } => return,
+        };
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+/// Never, as far as a client is concerned.
+const NEVER: u64 = 1_000_000;
+
+impl Town {
+    /// So many offers of each publisher, those of `contoso` being slow by so many seconds.
+    fn new(publishers: &[(&str, usize)], behaviour: &str, what: What, delay: u64) -> Self {
+        let (mut seed, mut manifests) = ("offers:\n".to_owned(), Vec::new());
+        for (publisher, count) in publishers {
+            for number in 0..*count {
+                let name = format!("{publisher}/vm-{number:02}");
+                seed.extend([format!("  {name}: {behaviour}\n")]);
+                manifests.push(live(&name, ""));
+            }
+        }
+        let lab = Lab::new(&seed);
+        lab.manifest("all.yaml", &manifests.join("---\n"));
+        let (began, golives) = (Instant::now(), Arc::<Golives>::default());
+        let lab = lab.with_transport(|inner| {
+            Arc::new(Slow {
+                inner,
+                publisher: "contoso".to_owned(),
+                what,
+                delay: Duration::from_secs(delay),
+                began,
+                golives: Arc::clone(&golives),
+            })
+        });
+        Self { lab, golives, told: Arc::default(), began }
+    }
+
+    async fn run(&self, ask: &Ask) -> Outcome {
+        self.lab.run_telling(ask, Arc::clone(&self.told) as _).await.unwrap()
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.told.0.lock().unwrap().clone()
+    }
+
+    /// When golive was sent for offers of a publisher: how many were, and the first and last second
+    /// at which. None of them twice.
+    fn golives(&self, publisher: &str) -> (usize, u64, u64) {
+        let golives = self.golives.lock().unwrap();
+        let own = golives.iter().filter(|(offer, _)| offer.starts_with(&format!("{publisher}/")));
+        let times: Vec<_> = own
+            .map(|(offer, at)| {
+                assert_eq!((at.len(), self.lab.golives(offer)), (1, (1, 1)), "{offer}: {at:?}");
+                at[0]
+            })
+            .collect();
+        let (first, last) = (times.iter().min(), times.iter().max());
+        (times.len(), first.copied().unwrap_or_default(), last.copied().unwrap_or_default())
+    }
+
+    fn lists(&self, publisher: &str) -> usize {
+        let list = format!("GET /api/publishers/{publisher}/offers");
+        self.lab.requests().iter().filter(|request| **request == list).count()
+    }
+
+    #[track_caller]
+    fn assert_unreachable(&self, publisher: &str) {
+        let records = self.lab.status().offers;
+        let own = records.iter().filter(|(offer, _)| offer.publisher().as_str() == publisher);
+        for (offer, record) in own {
+            let found = (record.phase, record.reason);
+            assert_eq!(found, (Phase::Blocked, Reason::Unreachable), "{offer}");
+        }
+    }
+}
+
+const SIX: [(&str, usize); 6] =
+    [("a", 10), ("b", 10), ("contoso", 50), ("d", 10), ("e", 10), ("f", 10)];
+
+#[tokio::test(start_paused = true)]
+async fn one_that_hangs_holds_up_nobody() {
+    // Before it shows that its requests hang, it may have all turns, until they are given up.
+    for (what, turns) in [(What::All, 0), (What::Lists, 0), (What::Offers, TIMEOUT)] {
+        let town = Town::new(&SIX, "{}", what, NEVER);
+        let outcome = town.run(&Ask::once()).await;
+        for other in ["a", "b", "d", "e", "f"] {
+            let (count, _, last) = town.golives(other);
+            assert!(
+                count == 10 && last <= PATIENCE + turns + 1,
+                "{what:?} {other}: {count}, {last}"
+            );
+        }
+        assert_eq!(town.golives("contoso").0, 0, "{what:?}");
+        town.assert_unreachable("contoso");
+        let found = (outcome.problems(), outcome.triggered, outcome.planned.changes.len());
+        assert_eq!(found, (50, 50, 100), "{what:?}");
+        assert!(outcome.planned.changes.is_sorted_by(|one, other| one.offer < other.offer));
+        assert_eq!(outcome.records.len(), 100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_requests_hang_holds_up_nobody() {
+    let town = Town::new(&SIX, "{}", What::Posts, NEVER);
+    town.run(&Ask::once()).await;
+    for other in ["a", "b", "d", "e", "f"] {
+        let (count, _, last) = town.golives(other);
+        assert!(count == 10 && last <= TIMEOUT + 1, "{other}: {count}, {last}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_late_is_launched_in_the_same_run() {
+    for ask in [Ask::once(), Ask::once().with_retry(), Ask::to_the_end()] {
+        let town = Town::new(&[("contoso", 5), ("d", 5), ("e", 5)], "{}", What::Lists, 40);
+        let outcome = town.run(&ask).await;
+        assert_eq!(town.golives("contoso"), (5, 40, 40));
+        assert_eq!(town.golives("d"), (5, PATIENCE, PATIENCE));
+        assert_eq!(town.golives("e"), (5, PATIENCE, PATIENCE));
+        assert_eq!((outcome.problems(), outcome.triggered), (0, 15));
+        assert_eq!(outcome.planned.changes.len(), 15);
+        assert!(outcome.planned.changes.is_sorted_by(|one, other| one.offer < other.offer));
+        if ask.wait == Wait::No {
+            assert_eq!(["contoso", "d", "e"].map(|publisher| town.lists(publisher)), [1, 1, 1]);
+            let told = ["15 of 3", "contoso is late", "planned 10", "planned 5"];
+            assert_eq!(town.told(), told);
+        } else {
+            // However many passes it takes, that is told once.
+            assert_eq!(town.told().iter().filter(|told| told.ends_with("late")).count(), 1);
+            assert_eq!(outcome.running(), 0);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_are_quick_all_is_one() {
+    let town = Town::new(&SIX, "{stepTime: 1h}", What::All, 1);
+    let outcome = town.run(&Ask::once()).await;
+    assert_eq!((outcome.triggered, outcome.planned.changes.len()), (100, 100));
+    assert_eq!(town.told(), ["100 of 6", "planned 100"]);
+    for (publisher, _) in SIX {
+        assert_eq!(town.lists(publisher), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_that_are_late_none_waits_for_the_last() {
+    let town = Town::new(&[("contoso", 9), ("d", 9), ("hung", 9)], "{}", What::Lists, 25);
+    town.lab.faults("[{path: '/api/publishers/hung/offers', count: always, action: {delay: 24h}}]");
+    let outcome = town.run(&Ask::once()).await;
+    assert_eq!(town.golives("d"), (9, PATIENCE, PATIENCE));
+    assert_eq!(town.golives("contoso"), (9, 25 + PATIENCE, 25 + PATIENCE));
+    town.assert_unreachable("hung");
+    assert_eq!((outcome.problems(), outcome.planned.changes.len()), (9, 27));
+    assert_eq!(
+        town.told(),
+        ["27 of 3", "contoso is late", "hung is late", "planned 9", "planned 9", "planned 9"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_knows_everything_before_anything_is_sent() {
+    let publishers = [("contoso", 5), ("d", 5)];
+    let town = Town::new(&publishers, "{}", What::Lists, 40);
+    let mut ask = Ask::once();
+    ask.guard.max_changes = Some(9);
+    let refused = town.lab.run_telling(&ask, Arc::clone(&town.told) as _).await;
+    assert_eq!(refused.unwrap_err().to_string(), too_many(10, 9));
+    assert!(town.golives.lock().unwrap().is_empty());
+    ask.guard.max_changes = Some(10);
+    town.run(&ask).await;
+    assert_eq!((town.golives("contoso"), town.golives("d")), ((5, 80, 80), (5, 80, 80)));
+    assert_eq!(town.told(), ["10 of 2", "10 of 2", "planned 10"]);
+}
+
+fn too_many(found: usize, allowed: usize) -> String {
+    format!(
+        "--max-changes allows {allowed}, but this would make it {found}; none of these was sent"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_offers_of_another_is_decided_about_together_with_it() {
+    let town = Town::new(&[("contoso", 2), ("d", 2), ("e", 2)], "{}", What::Lists, 40);
+    town.lab.manifest("d.yaml", &live("d/z", "after: [contoso/vm-00]"));
+    town.run(&Ask::to_the_end()).await;
+    assert_eq!(town.golives("e"), (2, PATIENCE, PATIENCE));
+    assert_eq!((town.golives("contoso"), town.golives("d")), ((2, 40, 40), (2, 40, 40)));
+    let late: Vec<_> = town.told().into_iter().filter(|told| told.ends_with("late")).collect();
+    assert_eq!(late, ["contoso is late", "d is late"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_owed_to_who_is_late() {
+    let publishers = [("contoso", 3), ("d", 3)];
+    let town = Town::new(&publishers, "{fail: {times: 1}}", What::Lists, 40);
+    town.run(&Ask::to_the_end()).await;
+    assert_eq!(town.lab.phase("contoso/vm-00"), Phase::Failed);
+    let outcome = town.run(&Ask::to_the_end().with_retry()).await;
+    assert_eq!((outcome.problems(), outcome.triggered), (0, 6));
+    for offer in ["contoso/vm-00", "contoso/vm-02", "d/vm-00", "d/vm-02"] {
+        assert_eq!((town.lab.golives(offer), town.lab.phase(offer)), ((2, 2), Phase::Live));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_look_is_taken_at_who_is_late_however_short_the_wait() {
+    let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
+    let wait = Wait::Until(Some(Duration::from_secs(5)));
+    let outcome = town.run(&Ask { wait, ..Ask::once() }).await;
+    assert_eq!((town.golives("contoso"), town.golives("d")), ((3, 40, 40), (3, 10, 10)));
+    assert_eq!((outcome.problems(), outcome.running()), (0, 6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_look_takes_no_longer_than_it_may() {
+    // Offers of d go live at once; by then contoso has become slow.
+    let town = Town::new(&[("contoso", 1), ("d", 3)], "{}", What::Lists, 50);
+    let wait = Wait::Until(Some(Duration::from_secs(70)));
+    town.run(&Ask { wait, ..Ask::once() }).await;
+    assert!(town.began.elapsed() <= Duration::from_secs(85), "{:?}", town.began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_late_is_not_waited_for_once_it_is_to_stop() {
+    let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
+    let stop = town.lab.stop.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(20)).await;
+        stop.cancel();
+    });
+    let outcome = town.run(&Ask::to_the_end()).await;
+    assert!(outcome.interrupted && town.began.elapsed().as_secs() == 20);
+    assert_eq!((town.golives("contoso").0, town.golives("d").0), (0, 3));
+    assert_eq!((outcome.problems(), outcome.planned.changes.len()), (0, 3));
+    assert_eq!(town.told(), ["6 of 2", "contoso is late", "planned 3", "stopping"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_host_asks_to_wait_nothing_is_sent_to_it() {
+    let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
+    town.lab.faults(
+        "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}}]",
+    );
+    town.run(&Ask::once()).await;
+    for publisher in ["contoso", "d", "e"] {
+        let (count, first, last) = town.golives(publisher);
+        assert!(count == 3 && first >= 60 && last <= 75, "{publisher}: {count}, {first}, {last}");
+        assert!(town.lists(publisher) <= 2);
+    }
+}
