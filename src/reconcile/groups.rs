@@ -146,3 +146,90 @@ fn groups(job: &Job, policy: &Policy, wanted: &BTreeSet<&OfferId>) -> Vec<Group>
     };
     groups.into_iter().map(group).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::super::Wait;
+    use super::*;
+    use crate::changes::Retry;
+    use crate::manifest::{FileManifests, Found, assemble};
+
+    /// Offers, and what they wait for.
+    fn job(offers: &[(&str, &str)]) -> Job {
+        let manifest = |(name, after): &(&str, &str)| {
+            let (publisher, offer) = name.split_once('/').unwrap();
+            format!("publisher: {publisher}\noffer: {offer}\nstate: live\nafter: [{after}]\n")
+        };
+        let text = offers.iter().map(manifest).collect::<Vec<_>>().join("---\n");
+        let path = Path::new("all.yaml");
+        let file = FileManifests::from_bytes(path, text.as_bytes());
+        let found = Found { files: vec![path.to_owned()], ..Found::default() };
+        let found = Found { roots: vec![PathBuf::from(".")], ..found };
+        Job {
+            desired: Arc::new(assemble(&found, [&file]).unwrap().offers),
+            gone: BTreeSet::new(),
+            policy: Policy::default(),
+            guard: Guard::default(),
+            wait: Wait::No,
+        }
+    }
+
+    fn ids(names: &[&str]) -> BTreeSet<OfferId> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Each group's publishers, and its scope.
+    fn split(job: &Job) -> Vec<(String, Option<BTreeSet<OfferId>>)> {
+        let wanted = crate::changes::with_dependencies(&job.desired, &job.policy);
+        let groups = groups(job, &job.policy, &wanted).into_iter().map(|group| {
+            let publishers: Vec<_> = group.publishers.iter().map(PublisherId::as_str).collect();
+            (publishers.join(" "), group.policy.scope)
+        });
+        groups.collect()
+    }
+
+    #[test]
+    fn offers_that_have_to_do_with_each_other_are_one_group() {
+        let mut job =
+            job(&[("a/x", ""), ("b/x", "a/x, B/y"), ("b/y", ""), ("c/x", ""), ("D/x", "c/x")]);
+        let all = [
+            ("a b".to_owned(), Some(ids(&["a/x", "b/x", "b/y"]))),
+            ("c D".to_owned(), Some(ids(&["c/x", "d/x"]))),
+        ];
+        assert_eq!(split(&job), all);
+        // What is out of scope is looked at where it is waited for, and joins nobody otherwise.
+        job.policy.scope = Some(ids(&["a/x", "b/y", "d/x"]));
+        let narrowed = [
+            ("a".to_owned(), Some(ids(&["a/x"]))),
+            ("b".to_owned(), Some(ids(&["b/y"]))),
+            ("c D".to_owned(), Some(ids(&["d/x"]))),
+        ];
+        assert_eq!(split(&job), narrowed);
+    }
+
+    #[test]
+    fn one_publisher_or_a_guard_makes_one_group() {
+        assert_eq!(split(&job(&[])), [(String::new(), None)]);
+        assert_eq!(split(&job(&[("a/x", ""), ("a/y", "")])), [("a".to_owned(), None)]);
+        let mut guarded = job(&[("a/x", ""), ("b/x", "")]);
+        guarded.guard.max_changes = Some(9);
+        assert_eq!(split(&guarded), [("a b".to_owned(), None)]);
+        guarded.guard = Guard { expect: Some(String::new()), max_changes: None };
+        assert_eq!(split(&guarded), [("a b".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_group_is_owed_its_retries() {
+        let mut job = job(&[("a/x", ""), ("a/y", ""), ("b/x", "")]);
+        job.policy.retry = Retry::Offers(ids(&["a/x", "b/x"]));
+        job.policy.attempted = ids(&["b/x"]);
+        let wanted = crate::changes::with_dependencies(&job.desired, &job.policy);
+        for Group { policy, .. } in groups(&job, &job.policy, &wanted) {
+            for offer in policy.scope.iter().flatten() {
+                assert_eq!(policy.retries(offer), job.policy.retries(offer), "{offer}");
+            }
+        }
+    }
+}

@@ -100,7 +100,7 @@ impl Reporter for Lines {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
             Event::Late { publisher } => {
-                tracing::warn!(%publisher, "{publisher}: the marketplace takes long to answer about its offers; those of other publishers go ahead");
+                tracing::warn!(%publisher, "{publisher}: not everything about its offers is known yet; those of other publishers go ahead");
             }
             // The change of the record tells of it.
             Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}

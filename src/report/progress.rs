@@ -151,7 +151,7 @@ impl Reporter for Progress {
             }
             Event::Late { publisher } => {
                 let line = format!(
-                    "{publisher}  the marketplace takes long to answer about its offers; those of other publishers go ahead"
+                    "{publisher}  not everything about its offers is known yet; those of other publishers go ahead"
                 );
                 drop(self.all.println(line));
             }

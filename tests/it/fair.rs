@@ -240,6 +240,46 @@ async fn where_all_are_quick_all_is_one() {
     }
 }
 
+/// What is planned and asked does not depend on whether it is planned in groups: a guard makes one of
+/// all.
+#[tokio::test(start_paused = true)]
+async fn groups_are_decided_about_as_all_together() {
+    let mut found = Vec::new();
+    for max_changes in [None, Some(100)] {
+        let lab = Lab::new(
+            "offers:
+              a/x: {previewVersion: 3, liveVersion: 3}
+              b/x: {previewVersion: 3, liveVersion: 2}
+              c/x: {fail: {times: 1}}
+              c/y: {status: Running, previewVersion: 1, stepTime: 3h}
+              d/x: {previewVersion: 1}
+              d/y: {}
+              e/x: {}",
+        );
+        for (name, more) in [
+            ("a/x", ""),
+            ("b/x", "after: [a/x]"),
+            ("c/x", ""),
+            ("c/y", ""),
+            ("d/x", "suspend: true"),
+            ("d/y", "after: [d/x, b/x]"),
+            ("e/x", ""),
+            ("e/gone", ""),
+        ] {
+            lab.manifest(&format!("{}.yaml", name.replace('/', "-")), &live(name, more));
+        }
+        let mut ask = Ask::once();
+        ask.guard.max_changes = max_changes;
+        let first = lab.run(&ask).await.unwrap().planned;
+        let second = lab.run(&ask).await.unwrap().planned;
+        let mut requests = lab.requests();
+        requests.sort();
+        found.push((first, second, requests));
+    }
+    assert_eq!(found[0], found[1]);
+    assert_eq!((found[0].0.changes.len(), found[0].0.triggers()), (8, 3));
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_several_that_are_late_none_waits_for_the_last() {
     let town = Town::new(&[("contoso", 9), ("d", 9), ("hung", 9)], "{}", What::Lists, 25);

@@ -124,8 +124,11 @@ fn not_ready(truth: &Truth, pin: Option<u64>) -> Option<&'static str> {
 pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), String> {
     let uri = request.uri().to_string();
     let path = uri.strip_prefix(origin).ok_or(format!("a request leaves for {uri}"))?;
-    let ours = ["/api/publishers/contoso/offers", "/api/operations/contoso$vm-"];
-    if ours.iter().any(|prefix| path.starts_with(prefix)) && !path.contains("..") {
+    let is_ours = |publisher: &str| {
+        path.starts_with(&format!("/api/publishers/{publisher}/offers"))
+            || path.starts_with(&format!("/api/operations/{publisher}$vm-"))
+    };
+    if ["contoso", "fabrikam"].into_iter().any(is_ours) && !path.contains("..") {
         Ok(())
     } else {
         Err(format!("a request leaves for {uri}"))

@@ -12,7 +12,7 @@ use golive::marketplace::portal::{
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::laws::{self, Law};
-use super::scenario::Event;
+use super::scenario::{Event, name};
 use super::schedule::{Effect, Fault, Point, When};
 use super::sim::{Process, Sim};
 
@@ -44,11 +44,12 @@ struct Call {
 impl Call {
     fn of(request: &Request<Bytes>) -> Self {
         let path = request.uri().path();
-        let rest = path.strip_prefix("/api/publishers/contoso/").unwrap_or(path).to_owned();
-        let rest = rest.trim_end_matches('/').to_owned();
+        let below = path.strip_prefix("/api/publishers/").and_then(|rest| rest.split_once('/'));
+        let rest = below.map_or(path, |(_, rest)| rest).trim_end_matches('/').to_owned();
         let mut parts = rest.split(['/', '$']);
         let id = parts.find(|part| part.starts_with("vm-"));
-        let offer = id.map(|id| format!("contoso/{id}"));
+        let number = id.and_then(|id| id.strip_prefix("vm-")?.parse().ok());
+        let offer = number.map(name);
         Self { method: request.method().clone(), rest, offer }
     }
 

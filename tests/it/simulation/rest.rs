@@ -1,5 +1,6 @@
 //! What must hold once all has come to rest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 
 use super::endings::fits;
 use super::laws::{Accepted, Laws};
-use super::scenario::{Manifest, name};
+use super::scenario::{Manifest, name, publisher};
 use super::schedule::Point;
 use super::sim::{Sim, start};
 
@@ -62,7 +63,9 @@ pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String>
     };
     let lists = count(&|what| what == "GET offers");
     let is_managed = |number: usize| sim.manifest(number).is_some();
-    if lists != usize::from((0..sim.scenario.offers.len()).any(is_managed)) {
+    let managed = (0..sim.scenario.offers.len()).filter(|number| is_managed(*number));
+    let publishers: BTreeSet<_> = managed.map(publisher).collect();
+    if lists != publishers.len() {
         return Err(format!("asks {lists} times for the list"));
     }
     if count(&|what| what.starts_with("POST")) > 0 {

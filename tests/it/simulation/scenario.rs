@@ -120,8 +120,13 @@ pub(crate) struct Weather {
     pub(crate) kinds: u32,
 }
 
+/// Whose offer it is: what some publishers are looked at late must not matter to others.
+pub(crate) fn publisher(offer: usize) -> &'static str {
+    if offer.is_multiple_of(2) { "contoso" } else { "fabrikam" }
+}
+
 pub(crate) fn name(offer: usize) -> String {
-    format!("contoso/vm-{offer}")
+    format!("{}/vm-{offer}", publisher(offer))
 }
 
 impl Manifest {
@@ -132,7 +137,8 @@ impl Manifest {
     /// The YAML text; `start` is when the play began.
     pub(crate) fn text(&self, offer: usize, start: jiff::Timestamp) -> String {
         let state = if self.live { "live" } else { "preview" };
-        let mut text = format!("publisher: contoso\noffer: vm-{offer}\nstate: {state}\n");
+        let mut text = format!("offer: vm-{offer}\nstate: {state}\n");
+        writeln!(text, "publisher: {}", publisher(offer)).unwrap();
         if let Some(pin) = self.pin {
             writeln!(text, "version: {pin}").unwrap();
         }
