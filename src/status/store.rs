@@ -223,7 +223,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many times as long as a write took that interval is at least, so that a large file does not
 /// keep the disk busy.
-const WRITES_IN_INTERVAL: u32 = 4;
+const WRITES_IN_INTERVAL: u32 = 2;
 
 /// What an edit made of an offer's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
