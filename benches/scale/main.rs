@@ -8,7 +8,7 @@
 //!
 //! Each line has its reference, measured in the same run on the same machine, because times alone
 //! say little elsewhere. Requests, requests in flight, bytes and flushes are counts: they are the
-//! same everywhere. The marketplace is the emulator, in this process, on a socket; it shares the
+//! same everywhere. It runs on Linux. The marketplace is the emulator, in this process, on a socket; it shares the
 //! processors with golive.
 
 #![expect(

@@ -347,3 +347,32 @@ async fn never_more_requests_than_allowed() {
         assert_eq!(town.counts.lock().unwrap().busy.values().sum::<usize>(), 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_is_over_after_twice_the_time_of_a_request() {
+    let town = Town::new(|_| Way::Never);
+    let client = town.client(1, 60);
+    let post = post_of(Action::GoLive);
+    let began = Instant::now();
+    let offers: Vec<_> = (0..5).map(|number| named("contoso", number)).collect();
+    let ends = join_all(offers.iter().map(|offer| client.post(offer, &post))).await;
+    assert_eq!(began.elapsed(), client.longest_request());
+    // Two may have arrived. The others were never sent, and nothing is in doubt about them.
+    let unsent = ends.iter().filter(|end| matches!(end, Err(MarketplaceError::NotSent { .. })));
+    let (unsent, sent) = (unsent.count(), town.counts.lock().unwrap().sent);
+    assert_eq!((unsent, sent), (ends.len() - sent, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_goes_before_what_is_asked() {
+    let town = Town::new(|_| QUICK);
+    let client = town.client(1, 60);
+    let asked = (0..20).map(|number| ask(Arc::clone(&client), named("contoso", number)));
+    let asked: JoinSet<_> = asked.collect();
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    // The emptiness of its answer is no matter here.
+    let _ = client.post(&named("contoso", 99), &post_of(Action::GoLive)).await;
+    assert!(began.elapsed() <= Duration::from_millis(200), "{:?}", began.elapsed());
+    drop(asked);
+}
