@@ -8,8 +8,8 @@
 //!
 //! Each line has its reference, measured in the same run on the same machine, because times alone
 //! say little elsewhere. Requests, requests in flight, bytes and flushes are counts: they are the
-//! same everywhere. It runs on Linux. The marketplace is the emulator, in this process, on a socket; it shares the
-//! processors with golive.
+//! same everywhere. The marketplace is the emulator, in this process, on a socket; it shares the
+//! processors with golive. Runs on Linux.
 
 #![expect(
     clippy::unwrap_used,
