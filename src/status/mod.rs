@@ -1,5 +1,6 @@
 //! What golive last knew: the status file, and the lock that keeps it one process's.
 
+mod load;
 mod lock;
 mod phase;
 mod record;
@@ -8,6 +9,7 @@ mod steps;
 mod store;
 mod text;
 
+pub use load::{StoreError, parse, read, refuse_unfit};
 pub(crate) use lock::lock_path;
 pub use lock::{LockError, StatusLock};
 pub use phase::{Phase, Reason};
@@ -17,4 +19,4 @@ pub use record::{
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};
-pub use store::{Edited, StatusStore, StoreError, parse, read, refuse_unfit, to_bytes};
+pub use store::{Edited, StatusStore, to_bytes};

@@ -1,0 +1,238 @@
+//! Reading the status file, and what is wrong with one that can't be read.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{SCHEMA_VERSION, StatusFile};
+use crate::disk::Disk;
+use crate::marketplace::{clean_line, is_harmful};
+
+/// Why the status file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file is not what golive writes. It is left as it is.
+    #[error(
+        "{}:{line}:{column}: the status file is broken: {what}; mend it or move it away \
+         (golive then asks the marketplace again, and knows of no launch that was in doubt)",
+        path.display()
+    )]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The file was written by a newer golive. It is left as it is.
+    #[error(
+        "{}: the status file has schema {found}, this golive knows up to {SCHEMA_VERSION}; use a newer golive",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema it has.
+        found: u64,
+    },
+    /// The system refused to read it.
+    #[error("cannot read the status file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is a link, a folder, a pipe or a device.
+    #[error(
+        "the status file {} is no regular file, and golive would put one in its place; name the \
+         file itself with --status",
+        path.display()
+    )]
+    NoFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody marked it read-only.
+    #[error(
+        "the status file {} is read-only, and nothing is sent without it; make it writable, or \
+         name another one with --status",
+        path.display()
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system refused to write it.
+    #[error(
+        "cannot write the status file {}, and nothing more is sent without it; make room for it and \
+         let golive write there",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Reads a status file without taking it into possession; `None` where there is none.
+pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreError> {
+    let bytes =
+        disk.read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
+    bytes.map(|bytes| parse(path, &bytes)).transpose()
+}
+
+/// Refuses a file that can't be replaced without harm: one that is marked read-only, and one that
+/// is no regular file. It is replaced by renaming another one, which asks no permission of the file
+/// itself, and would take the place of a link instead of changing what the link leads to.
+pub fn refuse_unfit(path: &Path) -> Result<(), StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if !found.is_file() => Err(StoreError::NoFile { path: path.to_owned() }),
+        Ok(found) if found.permissions().readonly() => {
+            Err(StoreError::ReadOnly { path: path.to_owned() })
+        }
+        // What can't be looked at is told when it is read.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Parses a status file's content; `path` is for the error.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
+    #[derive(Deserialize)]
+    struct Probe {
+        schema: u64,
+    }
+    let broken =
+        |line, column, what| StoreError::Broken { path: path.to_owned(), line, column, what };
+    let newer = |found| StoreError::Newer { path: path.to_owned(), found };
+    let mut file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
+        // What a newer golive wrote need not make sense to this one.
+        if let Ok(Probe { schema }) = serde_json::from_slice(bytes)
+            && schema > u64::from(SCHEMA_VERSION)
+        {
+            return newer(schema);
+        }
+        let what = error.to_string();
+        // serde_json ends its message with the position, which stands in front here.
+        let what = what.split(" at line ").next().unwrap_or(&what);
+        let what = clean_line(what);
+        broken(error.line().max(1), column(bytes, &error), what)
+    })?;
+    if file.schema > SCHEMA_VERSION {
+        return Err(newer(file.schema.into()));
+    }
+    if file.schema != SCHEMA_VERSION {
+        return Err(broken(1, 1, format!("schema {} was never in use", file.schema)));
+    }
+    if may_be_harmful(bytes) {
+        file = cleaned(bytes).map_err(|error| broken(1, 1, clean_line(&error.to_string())))?;
+    }
+    Ok(file)
+}
+
+/// Whether a string in the JSON may hold a control character or another one that does harm where
+/// it is shown. golive writes none, so that only a file that was tampered with is read twice.
+fn may_be_harmful(json: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(json) else { return false };
+    let mut escaped = None;
+    for (at, _) in text.match_indices('\\') {
+        // The second of two is no escape's beginning.
+        if escaped == Some(at) {
+            continue;
+        }
+        escaped = Some(at + 1);
+        // An escape of anything but a quote, a backslash or a slash.
+        if !matches!(json.get(at + 1), Some(b'"' | b'\\' | b'/')) {
+            return true;
+        }
+    }
+    text.lines().any(is_harmful)
+}
+
+/// The file with every text made safe to show. A status file may come from a repository, so that
+/// its texts are no more to be trusted than the marketplace's.
+fn cleaned(json: &[u8]) -> serde_json::Result<StatusFile> {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) if is_harmful(text) => *text = clean_line(text),
+            Value::Array(values) => values.iter_mut().for_each(clean),
+            Value::Object(map) => map.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut value: Value = serde_json::from_slice(json)?;
+    clean(&mut value);
+    serde_json::from_value(value)
+}
+
+/// The column of an error, from 1, in characters; `serde_json` counts bytes.
+fn column(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let line = bytes.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+    let line = line.unwrap_or_default();
+    let before = &line[..error.column().min(line.len())];
+    String::from_utf8_lossy(before).chars().count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::marketplace::OfferId;
+    use crate::status::record::tests::record;
+
+    #[test]
+    fn broken_and_newer_files_are_told_apart() {
+        let path = Path::new("golive.status.json");
+        let error = |text: &str| parse(path, text.as_bytes()).unwrap_err().to_string();
+        let cut = error("{\"schema\": 1,\n \"offers\": {");
+        assert!(
+            cut.starts_with("golive.status.json:2:12: the status file is broken: EOF"),
+            "{cut}"
+        );
+        assert!(error("").contains(":1:1: "), "{}", error(""));
+        let wide = error("{\"schema\": 1, \"見出し\": 2}");
+        assert!(wide.starts_with("golive.status.json:1:19: "), "characters, not bytes: {wide}");
+        assert!(error("{\"schema\": 7, \"new\": []}").contains("schema 7"));
+        assert!(
+            error("{\"schema\": 0, \"offers\": {}, \"updatedAt\": \"2026-01-01T00:00:00Z\"}")
+                .contains("never in use")
+        );
+        assert!(error("\u{1b}[31m").contains("broken"));
+        let record = serde_json::to_string(&record()).unwrap();
+        let twice = format!("{{\"offers\": {{\"a/vm\": {record},\n \"A/VM\": {record}}}}}");
+        assert!(error(&twice).contains(":2:"), "{}", error(&twice));
+        assert!(error(&twice).contains("stands there twice"), "{}", error(&twice));
+    }
+
+    #[test]
+    fn texts_that_would_do_harm_are_cleaned() {
+        let path = Path::new("golive.status.json");
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let message = |text: &str| {
+            let mut file = StatusFile::empty("2026-01-01T00:00:00Z".parse().unwrap());
+            file.offers.insert(offer.clone(), Arc::new(record()));
+            let mut file = serde_json::to_value(file).unwrap();
+            file["offers"]["contoso/vm"]["message"] = text.into();
+            let mut file = parse(path, file.to_string().as_bytes()).unwrap();
+            file.offers.remove(&offer).unwrap().message.clone()
+        };
+        for (written, read) in [
+            ("\u{1b}[2Jrun\nFORGED", "run FORGED"),
+            ("\u{9b}31mred \u{202e}exe\u{7f}", "red exe"),
+            ("a\u{2028}b", "a b"),
+            // What golive itself writes stays as it is.
+            ("it said \"no\" at C:\\new …  twice", "it said \"no\" at C:\\new …  twice"),
+        ] {
+            assert_eq!(message(written), read);
+        }
+    }
+}
