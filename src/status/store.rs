@@ -257,7 +257,7 @@ impl Shared {
     }
 }
 
-/// A status file's content, as [`parse`] reads it. Sorted keys, two spaces, a final newline: a
+/// A status file's content, as [`super::parse`] reads it. Sorted keys, two spaces, a final newline: a
 /// committed status file diffs well.
 pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(file)?;
