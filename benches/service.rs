@@ -16,16 +16,14 @@
     reason = "a benchmark measures, prints, and ends where it can't go on"
 )]
 
-use std::fmt::Write as _;
+mod market;
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use golive::clock::SystemClock;
-use golive::emulator::{self, Emulator};
-use jiff::Timestamp;
+use market::Market;
 
 /// Measures the service as a whole process.
 #[derive(Debug, Parser)]
@@ -37,6 +35,9 @@ struct Options {
     /// How many of them are edited, one after the other
     #[arg(long, default_value_t = 200)]
     edits: usize,
+    /// How long after a golive the next edit comes, in milliseconds
+    #[arg(long, default_value_t = 500)]
+    pause: u64,
     /// How long it is left idle, in seconds
     #[arg(long, default_value_t = 60)]
     idle: u64,
@@ -48,47 +49,17 @@ struct Options {
 /// The offers of one publisher.
 const OFFERS_OF_ONE: usize = 500;
 
-/// A marketplace on a socket.
-struct Marketplace {
-    emulator: Emulator,
-    address: std::net::SocketAddr,
+/// So many offers, all in preview.
+fn marketplace(offers: usize) -> Market {
+    Market::new((0..offers).map(|number| format!("{}: {{}}", name(number))))
 }
 
-impl Marketplace {
-    /// With so many offers, all in preview.
-    fn with(offers: usize) -> Self {
-        let mut seed = "stepTime: 24h\noffers:\n".to_owned();
-        (0..offers).for_each(|number| writeln!(seed, "  {}: {{}}", name(number)).unwrap());
-        let emulator = Emulator::new(emulator::parse(&seed).unwrap(), Arc::new(SystemClock));
-        let served = emulator.clone();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                sender.send(listener.local_addr().unwrap()).unwrap();
-                emulator::serve(served, listener, std::future::pending()).await.unwrap();
-            });
-        });
-        Self { emulator, address: receiver.recv().unwrap() }
-    }
-
-    fn requests(&self) -> usize {
-        self.emulator.journal().entries().len()
-    }
-
-    /// When golive was received for an offer.
-    fn golive_at(&self, offer: &str) -> Timestamp {
-        let path = format!("/api/publishers/{}/golive", offer.replace('/', "/offers/"));
-        loop {
-            let journal = self.emulator.journal();
-            let mut entries = journal.entries();
-            if let Some(entry) = entries.find(|it| it.method == "POST" && it.path == path) {
-                return entry.at;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
+/// When the next request to go live came in, which must be one for this offer.
+fn golive_at(market: &Market, offer: &str) -> Instant {
+    let path = format!("/api/publishers/{}/golive", offer.replace('/', "/offers/"));
+    let golive = market.next_golive();
+    assert_eq!(golive.path, path);
+    golive.at
 }
 
 fn name(number: usize) -> String {
@@ -111,11 +82,11 @@ fn save(folder: &Path, number: usize, state: &str) {
 struct Service(Child);
 
 impl Service {
-    fn start(folder: &Path, marketplace: &Marketplace) -> Self {
+    fn start(folder: &Path, market: &Market) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_golive"))
             .args(["watch", "--debounce", "50ms", "--quiet"])
             .arg(folder)
-            .env("GOLIVE_ENDPOINT", format!("http://{}", marketplace.address))
+            .env("GOLIVE_ENDPOINT", market.url())
             .env("GOLIVE_TOKEN", "bench")
             .stdin(Stdio::null())
             .spawn();
@@ -147,10 +118,10 @@ impl Drop for Service {
 }
 
 /// Waits until no request comes any more.
-fn settle(marketplace: &Marketplace) {
+fn settle(market: &Market) {
     let mut before = usize::MAX;
-    while before != marketplace.requests() || before == 0 {
-        before = marketplace.requests();
+    while before != market.requests() || before == 0 {
+        before = market.requests();
         std::thread::sleep(Duration::from_millis(500));
     }
 }
@@ -159,27 +130,28 @@ fn known(figure: Option<impl std::fmt::Display>) -> String {
     figure.map_or_else(|| "?".to_owned(), |figure| figure.to_string())
 }
 
-fn measure(offers: usize, edits: usize, idle: Duration) {
+fn measure(options: &Options, offers: usize) {
+    let edits = options.edits.max(1);
     let folder = tempfile::tempdir().unwrap();
     (0..offers).for_each(|number| save(folder.path(), number, "preview"));
-    let marketplace = Marketplace::with(offers.max(edits));
-    let service = Service::start(folder.path(), &marketplace);
-    settle(&marketplace);
+    let market = marketplace(offers.max(edits));
+    let service = Service::start(folder.path(), &market);
+    settle(&market);
 
-    let (cpu, requests, since) = (service.cpu(), marketplace.requests(), Instant::now());
-    std::thread::sleep(idle);
+    let (cpu, requests, since) = (service.cpu(), market.requests(), Instant::now());
+    std::thread::sleep(Duration::from_secs(options.idle));
     let idle_cpu = service.cpu().zip(cpu).map(|(now, then)| format!("{:.2} s", now - then));
-    let idle_requests = marketplace.requests() - requests;
+    let idle_requests = market.requests() - requests;
     let idle = since.elapsed();
 
     let mut took: Vec<f64> = (0..edits)
         .map(|edit| {
             // Where there are fewer manifests than edits, the rest are new ones.
             let number = if offers < edits { edit } else { edit * (offers / edits) };
-            let saved = Timestamp::now();
+            let saved = Instant::now();
             save(folder.path(), number, "live");
-            let received = marketplace.golive_at(&name(number));
-            std::thread::sleep(Duration::from_millis(20));
+            let received = golive_at(&market, &name(number));
+            std::thread::sleep(Duration::from_millis(options.pause));
             received.duration_since(saved).as_secs_f64() * 1e3
         })
         .collect();
@@ -198,10 +170,12 @@ fn measure(offers: usize, edits: usize, idle: Duration) {
 
 fn main() {
     let options = Options::parse();
-    let edits = options.edits.max(1);
-    println!("file saved → golive received, {edits} edits, --debounce 50ms, in ms; then idle");
+    let Options { edits, pause, .. } = options;
+    println!(
+        "file saved → golive received, {edits} edits {pause} ms apart, --debounce 50ms, in ms; then idle"
+    );
     println!("  offers      p50      p99      max     memory   idle CPU   requests while idle");
     for &offers in &options.offers {
-        measure(offers, edits, Duration::from_secs(options.idle));
+        measure(&options, offers);
     }
 }

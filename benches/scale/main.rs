@@ -19,6 +19,7 @@
 )]
 
 mod files;
+#[path = "../market/mod.rs"]
 mod market;
 mod process;
 mod reference;

@@ -1,10 +1,11 @@
 //! What is run, and beside what.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use super::files::{Tree, name, written};
-use super::market::{Market, SPARE};
+use super::market::Market;
 use super::process::{Cost, median, run};
 use super::table::{Line, Table};
 use super::{Options, Scenario, reference};
@@ -13,6 +14,9 @@ const GOLIVE: &str = env!("CARGO_BIN_EXE_golive");
 
 /// How often what takes milliseconds is run.
 const SHORT_RUNS: usize = 41;
+
+/// How many offers there are, in preview, of which no manifest speaks.
+const SPARE: usize = 20;
 
 fn repeat(runs: usize, mut one: impl FnMut() -> Cost) -> Cost {
     median((0..runs.max(1)).map(|_| one()).collect())
@@ -29,10 +33,21 @@ fn variables(market: &Market) -> [(&'static str, String); 2] {
     [("GOLIVE_ENDPOINT", market.url()), ("GOLIVE_TOKEN", "bench".to_owned())]
 }
 
+/// The line of a seed for an offer that is live.
+fn live(number: usize, publishers: usize) -> String {
+    let name = name(number, publishers);
+    format!("{name}: {{status: Succeeded, liveVersion: 1, previewVersion: 1}}")
+}
+
+/// The line of a seed for an offer that is in preview.
+fn in_preview(number: usize, publishers: usize) -> String {
+    format!("{}: {{status: WaitingForPublisherReview}}", name(number, publishers))
+}
+
 /// `golive --version`, and `golive plan` of one offer.
 pub(crate) fn start(table: &mut Table) {
     let tree = Tree::new(1, 1, 1);
-    let market = Market::new(1, 1, 1);
+    let market = Market::new([in_preview(0, 1)]);
     let log = tree.log();
     let nothing = repeat(SHORT_RUNS, || run(&["true"], &[], &log)).wall;
     let version = repeat(SHORT_RUNS, || checked(run(&[GOLIVE, "--version"], &[], &log), &log));
@@ -74,7 +89,11 @@ pub(crate) fn validate(options: &Options, offers: usize, table: &mut Table) {
 pub(crate) fn apply(options: &Options, offers: usize, table: &mut Table) {
     let golives = options.golives.min(offers);
     let tree = Tree::new(offers, options.publishers, golives);
-    let market = Market::new(offers, options.publishers, golives);
+    let publishers = options.publishers;
+    let market = Market::new((0..offers + SPARE).map(|number| {
+        let is_live = (golives..offers).contains(&number);
+        if is_live { live(number, publishers) } else { in_preview(number, publishers) }
+    }));
     first(options, &tree, &market, offers, table);
     if options.wants(Scenario::Noop) {
         noop(options, &tree, &market, offers, table);
@@ -143,7 +162,9 @@ fn golive(options: &Options, tree: &Tree, market: &Market, offers: usize, table:
     let concurrency = options.concurrency.to_string();
     let (cost, written) = apply_once(tree, market, &["--concurrency", &concurrency]);
     let (requests, in_flight) = market.take_counts();
-    assert_eq!(market.golives(), u64::try_from(golives).unwrap(), "each once");
+    let launched: Vec<_> = market.take_golives().map(|golive| golive.path).collect();
+    assert_eq!(launched.len(), golives, "as many as are to go live");
+    assert_eq!(BTreeSet::from_iter(launched).len(), golives, "each once");
     let alone = reference::requests(market, requests, options.concurrency);
     let spare = (offers..offers + SPARE).map(|number| name(number, options.publishers));
     let script = reference::one_by_one(market, spare);
