@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The effects on files that a crash can fall between. Each is a method of its own, so that a
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 pub trait Disk: std::fmt::Debug + Send + Sync {
     /// Reads a whole file; `None` where there is none.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
-    /// Writes a new file, in the place of one that may be there, not yet flushed.
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Writes a new file, in the place of one that may be there, not yet flushed. The parts follow
+    /// each other without anything between them.
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
     /// Flushes a file's content to the device.
     fn flush(&self, path: &Path) -> io::Result<()>;
     /// Puts one file in the place of another.
@@ -37,10 +38,10 @@ pub trait LockFile: std::fmt::Debug + Send + Sync {
 
 /// Replaces `path` whole: a temporary file in the same folder, flush, rename, flush the folder.
 /// On an error the old file stands as it was.
-pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let temporary = temporary_path(path);
     let written = disk
-        .write(&temporary, bytes)
+        .write(&temporary, parts)
         .and_then(|()| disk.flush(&temporary))
         .and_then(|()| disk.rename(&temporary, path));
     if let Err(error) = written {
@@ -69,6 +70,10 @@ pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// How much of a file of many parts is written at once: more than a part, and less than what
+/// processors have at hand.
+const BUFFER: usize = 256 << 10;
+
 /// The machine's own files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -86,12 +91,15 @@ impl Disk for RealDisk {
         }
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         // What is there may be a link that somebody put there: it is not followed.
         self.remove(path)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(bytes)?;
-        tracing::trace!(path = %path.display(), bytes = bytes.len(), "written");
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = BufWriter::with_capacity(BUFFER, file);
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.flush()?;
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        tracing::trace!(path = %path.display(), bytes, "written");
         Ok(())
     }
 
@@ -169,7 +177,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.json");
         for content in ["one", "two"] {
-            replace(&RealDisk, &path, content.as_bytes()).unwrap();
+            replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
             assert_eq!(RealDisk.read(&path).unwrap().unwrap(), content.as_bytes());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -181,10 +189,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("status.json"), folder.path().join("other"));
         for content in ["other", "kept"] {
-            replace(&RealDisk, &other, content.as_bytes()).unwrap();
+            replace(&RealDisk, &other, &[content.as_bytes()]).unwrap();
             let link = temporary_path(&path);
             std::os::unix::fs::symlink(&other, link).unwrap();
-            replace(&RealDisk, &path, b"new").unwrap();
+            replace(&RealDisk, &path, &[b"ne", b"", b"w"]).unwrap();
             assert_eq!(RealDisk.read(&other).unwrap().unwrap(), content.as_bytes());
             assert_eq!(RealDisk.read(&path).unwrap().unwrap(), b"new");
         }
@@ -195,7 +203,7 @@ mod tests {
     fn a_link_in_the_place_of_the_lock_is_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("lock"), folder.path().join("other"));
-        replace(&RealDisk, &other, b"kept").unwrap();
+        replace(&RealDisk, &other, &[b"kept"]).unwrap();
         std::os::unix::fs::symlink(&other, &path).unwrap();
         let error = RealDisk.open_lock(&path).unwrap_err().to_string();
         assert!(error.contains("no regular file"), "{error}");
@@ -205,7 +213,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let error = replace(&RealDisk, &folder.path().join("no/status.json"), b"x").unwrap_err();
+        let error = replace(&RealDisk, &folder.path().join("no/status.json"), &[b"x"]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,5 +1,6 @@
 //! The status file on disk: read once, replaced whole, many updates in one write.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::load::{StoreError, read, refuse_unfit};
-use super::text::Text;
+use super::text::{Draft, Text};
 use super::{OfferRecord, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
@@ -64,6 +65,9 @@ pub struct Edited {
 #[derive(Debug)]
 struct Model {
     file: StatusFile,
+    /// The offers whose records are others than when the file was last written; `None` where
+    /// nobody wants to know.
+    changed: Option<BTreeSet<OfferId>>,
     /// Counts updates.
     generation: u64,
     /// The generation that is on disk.
@@ -80,7 +84,7 @@ impl StatusStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let file = read(&*disk, &path)?.unwrap_or_else(|| StatusFile::empty(clock.now()));
-        let model = Mutex::new(Model { file, generation: 0, written: 0, trouble: None });
+        let model = Mutex::new(Model::new(file));
         let shared = Arc::new(Shared { path, disk, clock, model, lock: OnceLock::new() });
         Ok(Self { shared, committing: AtomicUsize::new(0), writer: Arc::default() })
     }
@@ -147,7 +151,7 @@ impl StatusStore {
         }
         let after = Arc::new(after);
         model.file.offers.insert(offer.clone(), Arc::clone(&after));
-        model.generation += 1;
+        model.note(offer);
         Edited { before, after }
     }
 
@@ -155,7 +159,7 @@ impl StatusStore {
     pub fn remove(&self, offer: &OfferId) {
         let mut model = self.model();
         if model.file.offers.remove(offer).is_some() {
-            model.generation += 1;
+            model.note(offer);
         }
     }
 
@@ -208,21 +212,54 @@ impl StatusStore {
     }
 }
 
+impl Model {
+    fn new(file: StatusFile) -> Self {
+        Self { file, changed: None, generation: 0, written: 0, trouble: None }
+    }
+
+    /// An offer's record was changed.
+    fn note(&mut self, offer: &OfferId) {
+        self.generation += 1;
+        if let Some(changed) = &mut self.changed {
+            changed.insert(offer.clone());
+        }
+    }
+
+    /// What is to be written now; and from then on, if so, only what changes.
+    fn draft(&mut self, is_to_be_kept: bool) -> Draft {
+        let from_now_on = is_to_be_kept.then(BTreeSet::new);
+        let known = std::mem::replace(&mut self.changed, from_now_on).filter(|_| is_to_be_kept);
+        let Some(changed) = known else {
+            return Draft { file: self.file.clone(), changed: None };
+        };
+        let now = |offer: OfferId| match self.file.offers.get_key_value(&offer) {
+            // The name may be spelled otherwise there.
+            Some((offer, record)) => (offer.clone(), Some(Arc::clone(record))),
+            None => (offer, None),
+        };
+        let changed = Some(changed.into_iter().map(now).collect());
+        let (schema, source) = (self.file.schema, self.file.source.clone());
+        let (offers, updated_at) = (BTreeMap::new(), self.file.updated_at);
+        Draft { file: StatusFile { offers, schema, source, updated_at }, changed }
+    }
+}
+
 impl Shared {
     /// Writes the file as it is now.
     fn write(&self, text: &mut Text) -> Result<(), StoreError> {
         let before;
-        let (file, generation) = {
+        let (draft, generation) = {
             let mut model = self.model();
             before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
             model.generation += 1;
             // The records are shared with it: nobody waits while it is written out.
-            (model.file.clone(), model.generation)
+            (model.draft(text.is_to_be_kept()), model.generation)
         };
+        // Whatever comes of it: the text is told of each change just once.
+        let text = text.of(draft).map_err(std::io::Error::from);
         // It may have been marked read-only, or replaced by a link, while golive runs.
         let written = refuse_unfit(&self.path).and_then(|()| {
-            let bytes = text.of(&file).map_err(std::io::Error::from);
-            let written = bytes.and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
+            let written = text.and_then(|text| disk::replace(&*self.disk, &self.path, &text.all()));
             written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
         });
         self.take_note(&written);
@@ -339,6 +376,30 @@ mod tests {
         store.edit(&offer, record, |_| ());
         store.commit().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_written_the_next_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golive.status.json");
+        let ids = ["contoso/vm", "contoso/app", "fabrikam/vm"].map(|id| id.parse().unwrap());
+        let store = open(&path);
+        for attempt in 0..12 {
+            for id in &ids[attempt % 2..] {
+                store.edit(id, record, |record| record.message = format!("attempt {attempt}"));
+            }
+            if attempt % 4 == 3 {
+                store.remove(&ids[attempt % 3]);
+            }
+            // A folder in its place can't be replaced.
+            std::fs::remove_file(&path).ok();
+            std::fs::create_dir(&path).unwrap();
+            store.commit().await.unwrap_err();
+            store.edit(&ids[2], record, |record| record.message = format!("{attempt} again"));
+            std::fs::remove_dir(&path).unwrap();
+            store.commit().await.unwrap();
+            assert_eq!(read(&RealDisk, &path).unwrap(), Some(store.snapshot()));
+        }
     }
 
     #[tokio::test]

@@ -3,137 +3,205 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
-
-use super::{OfferRecord, SourceRecord, StatusFile};
+use super::{OfferRecord, StatusFile, to_bytes};
 use crate::marketplace::OfferId;
 
 /// From which write on the texts are kept: what is written once or twice and ends is not worth the
 /// memory of another copy.
 const KEPT_FROM: u32 = 3;
 
-/// What a record's lines begin with, as deep as they stand in the file.
-const INDENT: &str = "    ";
+/// What a record's lines begin with, besides their own indentation.
+const INDENT: &str = "  ";
 
-/// Writes status files, one after the other. The text of a record is kept and copied as long as the
-/// record is the same: of a large file of which little changes, most is.
+/// Writes status files, one after the other. The text of a record is kept, and goes along as long as
+/// the record is the same: of a large file of which little changes, most is.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     writes: u32,
-    /// Each with the record that it is of.
-    records: BTreeMap<OfferId, (Arc<OfferRecord>, Box<RawValue>)>,
-    /// How long the last text was.
-    length: usize,
+    kept: Kept,
 }
 
-/// A [`StatusFile`] whose records are written out.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Written<'a> {
-    offers: BTreeMap<&'a OfferId, &'a RawValue>,
-    schema: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<&'a SourceRecord>,
-    updated_at: Timestamp,
+/// What is to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    /// The file; without its records, where only some are told.
+    pub(super) file: StatusFile,
+    /// The records that are others since the last time; `None` where all are in the file.
+    pub(super) changed: Option<Changed>,
 }
+
+/// Records that are new, are others, or are none any more (`None`).
+pub(super) type Changed = Vec<(OfferId, Option<Arc<OfferRecord>>)>;
+
+/// A text, in parts.
+#[derive(Debug)]
+pub(super) enum Parts<'a> {
+    /// All of it.
+    Whole(Vec<u8>),
+    /// What stands before the records, and behind them.
+    Around(Vec<u8>, Vec<u8>, &'a Kept),
+}
+
+/// Records as they stand in the file, each from a line break to a comma.
+#[derive(Debug, Default)]
+pub(super) struct Kept(BTreeMap<OfferId, Box<str>>);
 
 impl Text {
-    /// The file as [`to_bytes`](super::to_bytes) has it.
-    pub(super) fn of(&mut self, file: &StatusFile) -> serde_json::Result<Vec<u8>> {
-        self.writes = self.writes.saturating_add(1);
-        // A buffer that grows by itself is twice as large.
-        let mut bytes = Vec::with_capacity(self.length + self.length / 16);
-        if self.writes < KEPT_FROM {
-            serde_json::to_writer_pretty(&mut bytes, file)?;
-        } else {
-            self.keep_up(&file.offers)?;
-            let records = self.records.iter();
-            let written = Written {
-                offers: records.map(|(offer, (_, text))| (offer, &**text)).collect(),
-                schema: file.schema,
-                source: file.source.as_ref(),
-                updated_at: file.updated_at,
-            };
-            serde_json::to_writer_pretty(&mut bytes, &written)?;
-        }
-        bytes.push(b'\n');
-        self.length = bytes.len();
-        Ok(bytes)
+    /// Whether the next text is kept, so that from then on it is enough to tell what changes.
+    pub(super) fn is_to_be_kept(&self) -> bool {
+        self.writes + 1 >= KEPT_FROM
     }
 
-    /// Writes out the records that are not those of the last time.
-    fn keep_up(&mut self, offers: &BTreeMap<OfferId, Arc<OfferRecord>>) -> serde_json::Result<()> {
-        let mut before = std::mem::take(&mut self.records).into_iter().peekable();
-        let mut records = Vec::with_capacity(offers.len());
-        for (offer, record) in offers {
-            while before.next_if(|(known, _)| known < offer).is_some() {}
-            let known = before.next_if(|(known, _)| known == offer);
-            let text = match known {
-                // The name may be spelled otherwise now, which is not a part of the text.
-                Some((_, (known, text))) if Arc::ptr_eq(&known, record) => text,
-                Some(_) | None => {
-                    let text = serde_json::to_string_pretty(record)?;
-                    // A line break is none of a text's own: there it is written as an escape.
-                    RawValue::from_string(text.replace('\n', &format!("\n{INDENT}")))?
-                }
-            };
-            records.push((offer.clone(), (Arc::clone(record), text)));
+    /// The file as [`to_bytes`] has it.
+    pub(super) fn of(&mut self, draft: Draft) -> serde_json::Result<Parts<'_>> {
+        let Draft { mut file, changed } = draft;
+        if self.is_to_be_kept() {
+            let all = std::mem::take(&mut file.offers).into_iter();
+            let all = || all.map(|(offer, record)| (offer, Some(record))).collect();
+            let changed = changed.unwrap_or_else(all);
+            if let Err(error) = self.kept.take_in(changed) {
+                // What is kept is not all there is.
+                *self = Self::default();
+                return Err(error);
+            }
         }
-        self.records = records.into_iter().collect();
+        self.writes = self.writes.saturating_add(1);
+        let mut before = to_bytes(&file)?;
+        if self.kept.0.is_empty() {
+            return Ok(Parts::Whole(before));
+        }
+        // Keys are sorted, so that the first empty braces are those of the offers.
+        let at = before.windows(2).position(|it| it == b"{}").map_or(0, |brace| brace + 1);
+        let behind = [b"\n  ", before.split_off(at).as_slice()].concat();
+        Ok(Parts::Around(before, behind, &self.kept))
+    }
+}
+
+impl Kept {
+    fn take_in(&mut self, changed: Changed) -> serde_json::Result<()> {
+        for (offer, record) in changed {
+            match record {
+                Some(record) => {
+                    let text = text(&offer, &record)?;
+                    self.0.insert(offer, text);
+                }
+                None => drop(self.0.remove(&offer)),
+            }
+        }
         Ok(())
+    }
+}
+
+/// A record with its name.
+fn text(offer: &OfferId, record: &OfferRecord) -> serde_json::Result<Box<str>> {
+    let text = serde_json::to_string_pretty(&BTreeMap::from([(offer, record)]))?;
+    let inner = text.trim_matches(['{', '}']).trim_end();
+    // A line break is none of a text's own: there it is written as an escape.
+    let mut text = inner.replace('\n', &format!("\n{INDENT}"));
+    text.push(',');
+    Ok(text.into_boxed_str())
+}
+
+impl Parts<'_> {
+    /// What follows each other.
+    pub(super) fn all(&self) -> Vec<&[u8]> {
+        let (before, behind, kept) = match self {
+            Self::Whole(text) => return vec![text],
+            Self::Around(before, behind, kept) => (before, behind, kept),
+        };
+        let mut parts = Vec::with_capacity(kept.0.len() + 2);
+        parts.push(before.as_slice());
+        parts.extend(kept.0.values().map(|text| text.as_bytes()));
+        if let Some(last) = parts.last_mut() {
+            // No comma behind the last one.
+            *last = &last[..last.len() - 1];
+        }
+        parts.push(behind);
+        parts
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::SourceRecord;
     use crate::status::record::tests::record;
-    use crate::status::to_bytes;
+
+    /// A file, and what changes in it.
+    struct Pair {
+        file: StatusFile,
+        text: Text,
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let file = StatusFile::empty("2026-11-22T12:00:00Z".parse().unwrap());
+            Self { file, text: Text::default() }
+        }
+
+        /// Writes it, having changed these, and looks that it is what would be written anew.
+        fn write(&mut self, changed: &[&OfferId]) {
+            let is_kept = self.text.writes >= KEPT_FROM;
+            let now = |id: &&OfferId| {
+                let known = self.file.offers.get_key_value(*id);
+                let name = known.map_or_else(|| (*id).clone(), |(name, _)| name.clone());
+                (name, known.map(|(_, record)| Arc::clone(record)))
+            };
+            let draft = if is_kept {
+                let offers = BTreeMap::new();
+                let file = StatusFile { offers, ..self.file.clone() };
+                Draft { file, changed: Some(changed.iter().map(now).collect()) }
+            } else {
+                Draft { file: self.file.clone(), changed: None }
+            };
+            let written = self.text.of(draft).unwrap().all().concat();
+            let anew = to_bytes(&self.file).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8(anew).unwrap());
+        }
+    }
 
     #[test]
     fn what_is_kept_is_what_would_be_written_anew() {
         let id = |number: usize| -> OfferId { format!("contoso/vm-{number}").parse().unwrap() };
-        let mut file = StatusFile::empty("2026-11-22T12:00:00Z".parse().unwrap());
-        let mut text = Text::default();
-        assert_eq!(text.of(&file).unwrap(), to_bytes(&file).unwrap());
+        let mut pair = Pair::new();
+        pair.write(&[]);
         for number in 0..40 {
             let mut new = record();
-            new.message = format!("line\nline {number} \"quoted\" \u{2028}");
-            file.offers.insert(id(number % 9), Arc::new(new));
+            new.message = format!("line\nline {number} {{}} \"quoted\" \u{2028} }}");
+            let (changed, removed) = (id(number % 9), id(number % 7));
+            pair.file.offers.insert(changed.clone(), Arc::new(new));
             if number % 5 == 4 {
-                file.offers.remove(&id(number % 7));
+                pair.file.offers.remove(&removed);
             }
+            let other: OfferId = "Contoso/VM-1".parse().unwrap();
             if number == 20 {
-                file.offers.insert("Contoso/VM-1".parse().unwrap(), Arc::new(record()));
-                file.source = Some(SourceRecord {
+                pair.file.offers.insert(other.clone(), Arc::new(record()));
+                pair.file.source = Some(SourceRecord {
                     branch: None,
                     commit: "c0ffee".to_owned(),
-                    url: "https://example.com/offers".to_owned(),
+                    url: "https://example.com/offers/{}".to_owned(),
                 });
             }
-            file.updated_at += jiff::SignedDuration::from_secs(1);
-            let kept = String::from_utf8(text.of(&file).unwrap()).unwrap();
-            assert_eq!(kept, String::from_utf8(to_bytes(&file).unwrap()).unwrap());
+            pair.file.updated_at += jiff::SignedDuration::from_secs(1);
+            pair.write(&[&changed, &removed, &other]);
         }
-        assert_eq!(text.records.len(), file.offers.len());
+        let all: Vec<OfferId> = std::mem::take(&mut pair.file.offers).into_keys().collect();
+        pair.write(&all.iter().collect::<Vec<_>>());
     }
 
     #[test]
     fn only_what_changes_is_written_out_again() {
-        let mut file = StatusFile::empty("2026-11-22T12:00:00Z".parse().unwrap());
+        let mut pair = Pair::new();
         let ids = ["a/x", "b/x", "c/x"].map(|id| id.parse::<OfferId>().unwrap());
         for id in &ids {
-            file.offers.insert(id.clone(), Arc::new(record()));
+            pair.file.offers.insert(id.clone(), Arc::new(record()));
         }
-        let mut text = Text::default();
-        let place = |text: &Text, id| text.records.get(id).map(|(_, raw)| raw.get().as_ptr());
-        (0..KEPT_FROM).for_each(|_| drop(text.of(&file).unwrap()));
-        let before = ids.each_ref().map(|id| place(&text, id));
-        file.offers.insert(ids[1].clone(), Arc::new(record()));
-        text.of(&file).unwrap();
-        let after = ids.each_ref().map(|id| place(&text, id));
+        let places = |pair: &Pair| ids.each_ref().map(|id| pair.text.kept.0[id].as_ptr());
+        (0..KEPT_FROM).for_each(|_| pair.write(&[]));
+        let before = places(&pair);
+        pair.file.offers.insert(ids[1].clone(), Arc::new(record()));
+        pair.write(&[&ids[1]]);
+        let after = places(&pair);
         assert_eq!((before[0], before[2]), (after[0], after[2]));
         assert_ne!(before[1], after[1]);
     }

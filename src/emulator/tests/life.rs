@@ -283,9 +283,9 @@ impl Disk for CountingDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealDisk.read(path)
     }
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        RealDisk.write(path, bytes)
+        RealDisk.write(path, parts)
     }
     fn flush(&self, path: &Path) -> io::Result<()> {
         RealDisk.flush(path)
@@ -363,7 +363,7 @@ async fn a_second_run_finds_the_world_that_the_first_left() {
         [("{", "EOF"), (r#"{"schema": 9, "x": 1}"#, "has schema 9"), (r#"{"schema": 1}"#, "offers")]
     {
         std::fs::File::create(&path).unwrap();
-        crate::disk::replace(&RealDisk, &path, content.as_bytes()).unwrap();
+        crate::disk::replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
         let error = problem(&open().unwrap_err());
         assert!(error.contains(expected), "{error}");
     }

@@ -209,7 +209,7 @@ impl Clone {
 
     fn write_mark(&self, path: &Path) -> Result<(), GitError> {
         let mark = serde_json::to_vec(&self.mark).unwrap_or_default();
-        RealDisk.write(path, &mark).map_err(GitError::files("write", path))
+        RealDisk.write(path, &[&mark]).map_err(GitError::files("write", path))
     }
 
     fn lock(&mut self) -> Result<Arc<File>, GitError> {

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 fn put(path: &Path, text: &str) {
     create_dir_all(path.parent().unwrap()).unwrap();
-    RealDisk.write(path, text.as_bytes()).unwrap();
+    RealDisk.write(path, &[text.as_bytes()]).unwrap();
 }
 
 fn offer(name: &str, more: &str) -> String {

@@ -133,7 +133,7 @@ mod tests {
         }
 
         fn write(&self, text: impl AsRef<[u8]>) {
-            disk::replace(&RealDisk, &self.path, text.as_ref()).unwrap();
+            disk::replace(&RealDisk, &self.path, &[text.as_ref()]).unwrap();
         }
 
         async fn token(&self, rejected: Option<&Token>) -> Result<Token, String> {
