@@ -40,6 +40,12 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The files that it shows a place in.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let related = self.related.iter().map(|related| &*related.file);
+        std::iter::once(&*self.file).chain(related)
+    }
+
     /// An error about a path as a whole.
     pub(super) fn whole(file: &Path, what: impl Into<String>, hint: Option<String>) -> Self {
         Self {

@@ -54,6 +54,14 @@ impl Document {
         Self::Whole(Arc::new(loaded))
     }
 
+    /// Which one it is: the offer, and the number of the document in its file.
+    pub(super) fn name(&self) -> (&OfferId, usize) {
+        match self {
+            Self::Whole(loaded) => (&loaded.id, loaded.document),
+            Self::Broken { id, document } => (id, *document),
+        }
+    }
+
     /// The offers that it comes after.
     pub(super) fn after(&self) -> &[OfferId] {
         match self {

@@ -47,5 +47,6 @@ pub use offer::{DesiredState, Manifest};
 pub(crate) use parallel::load_files;
 pub use schema::manifest_schema;
 pub use tree::MAX_DEPTH;
+pub(crate) use validate::are_checked_alike;
 pub use validate::{ManifestSet, assemble, check};
 pub(crate) use way::Way;

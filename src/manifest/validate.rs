@@ -50,6 +50,17 @@ pub fn check<'a>(
     Diagnostics::new(problems).into_iter().collect()
 }
 
+/// Whether [`check`] finds the same with a file as it is now as it did with what it was before, as
+/// long as nothing it told is about that file.
+pub(crate) fn are_checked_alike(before: &FileManifests, now: &FileManifests) -> bool {
+    let is_whole = |file: &FileManifests| file.problems.is_empty() && file.complete;
+    let links = |file: &FileManifests| -> Vec<(String, Vec<String>)> {
+        let after = |it: &Document| it.after().iter().map(ToString::to_string).collect();
+        file.documents.iter().map(|it| (it.name().0.to_string(), after(it))).collect()
+    };
+    is_whole(before) && is_whole(now) && links(before) == links(now)
+}
+
 /// Puts files together that were read one by one, and checks what only shows across them.
 ///
 /// # Errors
@@ -110,10 +121,7 @@ impl<'a> Check<'a> {
         let mut check = Self { offers: HashMap::new(), waiting: Vec::new(), pending: Vec::new() };
         for file in files {
             for document in &file.documents {
-                let (id, number) = match document {
-                    Document::Whole(loaded) => (&loaded.id, loaded.document),
-                    Document::Broken { id, document } => (id, *document),
-                };
+                let (id, number) = document.name();
                 let spot = Spot { file: file.path(), document: number };
                 match check.offers.entry(id) {
                     Entry::Vacant(entry) => {

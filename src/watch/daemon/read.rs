@@ -10,6 +10,7 @@ use crate::changes::Links;
 use crate::disk::folder_of;
 use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
+use crate::reconcile::Desired;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;
 
@@ -86,9 +87,11 @@ impl Daemon {
             self.flush_soon();
         }
         let is_first = !std::mem::replace(&mut self.has_read, true);
-        self.desired = self.parts.manifests.desired();
+        let before = std::mem::replace(&mut self.desired, self.parts.manifests.desired());
         if !offers.is_empty() || is_first {
-            self.links = Links::of(self.desired.values());
+            if offers.iter().any(|offer| after(&before, offer) != after(&self.desired, offer)) {
+                self.links = Links::of(self.desired.values());
+            }
             self.parts.reconciler.supersede(Arc::clone(&self.desired));
             (self.parts.herald)(&self.desired);
         }
@@ -122,6 +125,11 @@ impl Daemon {
             self.look_at_all();
         }
     }
+}
+
+/// The offers that an offer comes after.
+fn after<'a>(desired: &'a Desired, offer: &OfferId) -> &'a [OfferId] {
+    desired.get(offer).map_or(&[], |loaded| &loaded.manifest.after)
 }
 
 fn tell_of_manifests(refreshed: &Refreshed) {

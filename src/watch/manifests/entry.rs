@@ -48,21 +48,23 @@ impl Entry {
         self.good.as_ref().unwrap_or(&self.latest)
     }
 
-    /// Looks whether the file is to be read again.
-    pub(super) fn look(&mut self, real: &Path, is_suspect: bool) {
+    /// Looks whether the file is to be read again. Tells whether it is where it was.
+    pub(super) fn look(&mut self, real: &Path, is_suspect: bool) -> bool {
         let print = Fingerprint::of(self.path());
         self.is_stale =
             is_suspect || !self.latest.was_read() || print.is_none() || print != self.print;
         self.is_found = true;
         self.print = print;
-        if !is_same_text(&self.real, real) {
+        let is_there = is_same_text(&self.real, real);
+        if !is_there {
             real.clone_into(&mut self.real);
         }
+        is_there
     }
 
-    /// Takes in what the file holds now. One that is suddenly empty is likely to be just being written,
-    /// or to have met a full disk.
-    pub(super) fn take_in(&mut self, file: FileManifests) {
+    /// Takes in what the file holds now, and returns what it held. One that is suddenly empty is
+    /// likely to be just being written, or to have met a full disk.
+    pub(super) fn take_in(&mut self, file: FileManifests) -> FileManifests {
         self.is_stale = false;
         let is_empty = file.is_empty();
         let had_some = self.in_force().loaded().next().is_some();
@@ -71,8 +73,9 @@ impl Entry {
         if self.latest.problems().is_empty() {
             self.good = None;
         } else if self.good.is_none() && before.was_read() && before.problems().is_empty() {
-            self.good = Some(before);
+            self.good = Some(before.clone());
         }
+        before
     }
 }
 
@@ -153,7 +156,7 @@ pub(super) struct Merged {
     pub(super) entries: Vec<Entry>,
     /// The offers of files that are gone.
     pub(super) affected: HashSet<OfferId>,
-    /// Whether no file came or went.
+    /// Whether no file came, went, or moved.
     pub(super) is_same: bool,
 }
 
@@ -177,7 +180,7 @@ pub(super) fn merge(
         }
         let known = before.next_if(|it| is_same_text(it.path(), path));
         let entry = if let Some(mut known) = known {
-            known.look(real, is_suspect(real) || is_suspect(path));
+            merged.is_same &= known.look(real, is_suspect(real) || is_suspect(path));
             known
         } else {
             merged.is_same = false;

@@ -1,6 +1,7 @@
 //! Which manifests are in force: the last good version of each file.
 
 mod entry;
+mod index;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use entry::{Entry, Merged, Unseen, merge};
+use index::Index;
 
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
@@ -31,6 +33,7 @@ pub struct Manifests {
     roots: Vec<PathBuf>,
     /// Sorted by path.
     entries: Vec<Entry>,
+    index: Index,
     desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
     /// Where the last walk could not look.
@@ -66,6 +69,7 @@ impl Manifests {
         Self {
             roots,
             entries: Vec::new(),
+            index: Index::default(),
             desired: Arc::default(),
             problems: Arc::default(),
             unseen: Unseen::default(),
@@ -95,12 +99,15 @@ impl Manifests {
             merge(before, &found, &unseen, |real| suspects.contains(real));
         self.unseen = unseen;
         self.entries = entries;
-        let read = self.read(&mut affected);
-        let mut refreshed = Refreshed { read, ..Refreshed::default() };
-        if !affected.is_empty() {
-            refreshed.changed = self.settle(&affected);
+        if !is_same {
+            self.index = Index::new(&self.entries);
         }
-        if !is_same || read > 0 || !found.problems.is_empty() || !was_whole {
+        let stale: Vec<usize> =
+            (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
+        let is_alike = self.read(&stale, &mut affected);
+        let changed = self.settle(&affected);
+        let mut refreshed = Refreshed { read: stale.len(), changed, ..Refreshed::default() };
+        if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
             self.judge(&found, &mut refreshed);
         }
         self.folders = found.folders;
@@ -113,31 +120,28 @@ impl Manifests {
     /// one of them is not known, or is no file any more, all are looked at.
     pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
         let is_whole = self.has_walked && self.unseen.is_empty();
-        if !is_whole || suspects.len() > MOST_SUSPECTS || !self.suspect(suspects) {
+        if !is_whole || suspects.len() > MOST_SUSPECTS {
             return self.refresh(suspects);
         }
+        let known = |real: &PathBuf| {
+            let is_file = real.symlink_metadata().is_ok_and(|found| found.is_file());
+            self.index.at(&self.entries, real).filter(|_| is_file)
+        };
+        let Some(stale) = suspects.iter().map(known).collect::<Option<Vec<usize>>>() else {
+            return self.refresh(suspects);
+        };
+        for (at, real) in stale.iter().zip(suspects) {
+            self.entries[*at].look(real, true);
+        }
         let mut affected = HashSet::new();
-        let read = self.read(&mut affected);
-        let mut refreshed = Refreshed { read, ..Refreshed::default() };
-        if read > 0 {
-            refreshed.changed = self.settle(&affected);
+        let is_alike = self.read(&stale, &mut affected);
+        let changed = self.settle(&affected);
+        let mut refreshed = Refreshed { read: stale.len(), changed, ..Refreshed::default() };
+        if !is_alike {
             self.judge(&Found::default(), &mut refreshed);
         }
         refreshed.folders = self.folders.clone();
         refreshed
-    }
-
-    /// Marks these files to be read. Tells whether each is one that is known, and still a file.
-    fn suspect(&mut self, suspects: &BTreeSet<PathBuf>) -> bool {
-        suspects.iter().all(|suspect| {
-            let is_file = suspect.symlink_metadata().is_ok_and(|found| found.is_file());
-            let known = self.entries.iter_mut().find(|entry| is_same_text(&entry.real, suspect));
-            let known = known.filter(|_| is_file);
-            known.is_some_and(|entry| {
-                entry.look(suspect, true);
-                true
-            })
-        })
     }
 
     /// The manifests in force.
@@ -178,8 +182,8 @@ impl Manifests {
             // Something else has taken its name.
             Ok(real) if real.is_dir() => true,
             Ok(real) => {
-                let found = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
-                found.is_some_and(|entry| {
+                let found = self.index.at(&self.entries, &real);
+                found.map(|at| &self.entries[at]).is_some_and(|entry| {
                     let may_be_back = entry.latest.is_empty() && !self.nothing_is_an_answer;
                     entry.latest.problems().is_empty() && !may_be_back
                 })
@@ -190,41 +194,38 @@ impl Manifests {
         }
     }
 
-    /// Reads what is to be read, and tells how many files that were. Adds the offers that they named
-    /// or name.
-    fn read(&mut self, affected: &mut HashSet<OfferId>) -> usize {
-        let stale: Vec<usize> =
-            (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
+    /// Reads files, and adds the offers that they named or name. Tells whether nothing of what is
+    /// wrong can have changed by it.
+    fn read(&mut self, stale: &[usize], affected: &mut HashSet<OfferId>) -> bool {
         let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
+        let problems = Arc::clone(&self.problems);
+        let told: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
+        let mut is_alike = true;
         for (at, file) in stale.iter().zip(files) {
             let entry = &mut self.entries[*at];
             affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
-            entry.take_in(file);
+
+            self.index.forget(*at, entry);
+            let before = entry.take_in(file);
+            self.index.take_in(*at, entry);
             affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+            is_alike = is_alike
+                && manifest::are_checked_alike(&before, &entry.latest)
+                && !told.contains(entry.path());
         }
-        stale.len()
+        is_alike
     }
 
     /// Settles which manifest of each of these offers is in force. Tells which are others now.
     fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
-        let mut chosen: HashMap<&OfferId, &Arc<Loaded>> = HashMap::with_capacity(affected.len());
-        for loaded in self.entries.iter().flat_map(|entry| entry.in_force().loaded()) {
-            if !affected.contains(&loaded.id) {
-                continue;
-            }
-            let before = self.desired.get(&loaded.id).map(|loaded| &**loaded);
-            let best = chosen.entry(&loaded.id).or_insert(loaded);
-            if claim(loaded, before) > claim(best, before) {
-                *best = loaded;
-            }
-        }
         let mut changed = BTreeSet::new();
-        let mut updates: Vec<(&OfferId, Option<&Arc<Loaded>>)> = Vec::new();
+        let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
         for offer in affected {
-            let (before, after) = (self.desired.get(offer), chosen.get(offer).copied());
+            let before = self.desired.get(offer);
+            let after = self.best(offer, before.map(|loaded| &**loaded));
             if before != after {
-                updates.push((offer, after));
+                updates.push((offer, after.cloned()));
             }
             let seen = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
             if before.map(seen) != after.map(seen) {
@@ -236,7 +237,7 @@ impl Manifests {
         }
         if self.desired.is_empty() {
             let all = updates.into_iter().filter_map(|(_, after)| after);
-            self.desired = Arc::new(all.map(|it| (it.id.clone(), it.clone())).collect());
+            self.desired = Arc::new(all.map(|it| (it.id.clone(), it)).collect());
             return changed;
         }
         let desired = Arc::make_mut(&mut self.desired);
@@ -244,10 +245,19 @@ impl Manifests {
             // The old key goes too: it may be spelled in another case.
             desired.remove(offer);
             if let Some(after) = after {
-                desired.insert(after.id.clone(), after.clone());
+                desired.insert(after.id.clone(), after);
             }
         }
         changed
+    }
+
+    /// The manifest of an offer with the best claim: of those that are as good, the first.
+    fn best(&self, offer: &OfferId, before: Option<&Loaded>) -> Option<&Arc<Loaded>> {
+        let entries = self.index.naming(offer).map(|at| &self.entries[at]);
+        let all = entries.flat_map(|entry| entry.in_force().loaded());
+        all.filter(|loaded| loaded.id == *offer).reduce(|best, loaded| {
+            if claim(loaded, before) > claim(best, before) { loaded } else { best }
+        })
     }
 
     /// Tells what is wrong, and what of it is new or no more.

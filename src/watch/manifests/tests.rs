@@ -300,6 +300,115 @@ fn a_saved_file_is_read_alone_and_what_is_no_such_file_is_looked_for() {
     assert_eq!(place.manifests.refresh_only(&only("a.yaml")).mended.len(), 1);
 }
 
+/// Whatever changes, and however it is noticed: what is kept to find things quickly is what a look at
+/// all of them shows, and what is told is what a check of all of them finds.
+mod whatever_changes {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Put { file: usize, text: usize },
+        Remove { file: usize },
+        Rename { from: usize, to: usize },
+        Refresh,
+        RefreshOnly { file: usize },
+    }
+
+    const FILES: [&str; 4] = ["a.yaml", "b.yaml", "deep/a.yaml", "z.yaml"];
+
+    fn text(number: usize) -> String {
+        let both = |name, other, more| format!("{}---\n{}", offer(name, ""), offer(other, more));
+        match number {
+            0 => offer("a", ""),
+            1 => offer("a", "version: 2\n"),
+            2 => offer("b", "after: [contoso/a]\n"),
+            3 => offer("a", "after: [contoso/b]\n"),
+            4 => both("a", "b", ""),
+            5 => both("c", "d", "after: [contoso/x]\n"),
+            6 => both("A", "a", "version: 3\n"),
+            7 => both("b", "c", "stat: live\n"),
+            8 => "# nothing in it\n".to_owned(),
+            9 => "a: [".to_owned(),
+            10 => format!("# a line more\n{}", offer("b", "after: [contoso/a]\n")),
+            _ => String::new(),
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let file = || 0..FILES.len();
+        prop_oneof![
+            4 => (file(), 0..12_usize).prop_map(|(file, text)| Step::Put { file, text }),
+            1 => file().prop_map(|file| Step::Remove { file }),
+            1 => (file(), file()).prop_map(|(from, to)| Step::Rename { from, to }),
+            2 => Just(Step::Refresh),
+            4 => file().prop_map(|file| Step::RefreshOnly { file }),
+        ]
+    }
+
+    /// Which manifest of each offer would be in force, by a look at all files.
+    fn in_force(manifests: &Manifests, before: &BTreeMap<OfferId, Arc<Loaded>>) -> Vec<Loaded> {
+        let mut best: BTreeMap<&OfferId, &Loaded> = BTreeMap::new();
+        for loaded in manifests.entries.iter().flat_map(|entry| entry.in_force().loaded()) {
+            let had = before.get(&loaded.id).map(|loaded| &**loaded);
+            let kept = best.entry(&loaded.id).or_insert(loaded);
+            if claim(loaded, had) > claim(kept, had) {
+                *kept = loaded;
+            }
+        }
+        best.into_values().cloned().collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn it_is_found_as_by_a_look_at_all(steps in proptest::collection::vec(step(), 1..40)) {
+            let mut place = Place::new(&[("deep/kept.yaml", &offer("kept", ""))]);
+            place.refresh();
+            for step in steps {
+                let before = place.manifests.desired();
+                match step {
+                    Step::Put { file, text: number } => place.put(FILES[file], &text(number)),
+                    Step::Remove { file } => drop(remove_file(place.path(FILES[file]))),
+                    Step::Rename { from, to } => {
+                        drop(RealDisk.rename(&place.path(FILES[from]), &place.path(FILES[to])));
+                    }
+                    Step::Refresh => drop(place.refresh()),
+                    Step::RefreshOnly { file } => {
+                        let real = place.path("").canonicalize().unwrap().join(FILES[file]);
+                        place.manifests.refresh_only(&[real].into());
+                    }
+                }
+                let manifests = &place.manifests;
+                prop_assert_eq!(&manifests.index, &Index::new(&manifests.entries));
+                let desired = manifests.desired();
+                let now: Vec<Loaded> = desired.values().map(|it| (**it).clone()).collect();
+                prop_assert_eq!(now, in_force(manifests, &before));
+                let files = manifests.entries.iter().map(|entry| &entry.latest);
+                let found = Found::default();
+                // A check looks into the files for lines, where by now something else may stand.
+                let sorted = |all: &[Diagnostic]| {
+                    let all = all.iter().map(|it| (it.file.clone(), it.what.clone()));
+                    all.collect::<BTreeSet<_>>()
+                };
+                let checked = sorted(&manifest::check(&found, files));
+                prop_assert_eq!(sorted(&manifests.problems()), checked);
+            }
+            place.refresh();
+            let before = place.manifests.desired();
+            prop_assert_eq!(&place.refresh().changed, &BTreeSet::new());
+            prop_assert_eq!(&place.manifests.desired(), &before);
+            if let Err(problems) = manifest::load(&place.manifests.roots) {
+                let problems: Vec<Diagnostic> = problems.into_iter().collect();
+                // Only an empty file is told in another way, as it may be just being written.
+                let is_empty = |it: &Diagnostic| it.what == "this file is empty";
+                let told = place.manifests.problems();
+                prop_assert!(told.iter().any(is_empty) || *told == problems);
+            }
+        }
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;

@@ -1,0 +1,54 @@
+//! Where something is among the files, without a look at all of them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::entry::Entry;
+use crate::marketplace::OfferId;
+
+/// The numbers of entries, by what is asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Index {
+    /// All of them, in the order of their real paths.
+    by_real: Vec<usize>,
+    /// Each offer that an entry names in the version that counts.
+    by_offer: BTreeSet<(OfferId, usize)>,
+}
+
+impl Index {
+    pub(super) fn new(entries: &[Entry]) -> Self {
+        let mut by_real: Vec<usize> = (0..entries.len()).collect();
+        by_real.sort_by_key(|at| entries[*at].real.as_os_str());
+        let named = |(at, entry)| names(entry).map(move |offer| (offer.clone(), at));
+        Self { by_real, by_offer: entries.iter().enumerate().flat_map(named).collect() }
+    }
+
+    /// The file that really is there.
+    pub(super) fn at(&self, entries: &[Entry], real: &Path) -> Option<usize> {
+        let real = real.as_os_str();
+        let found = self.by_real.binary_search_by_key(&real, |at| entries[*at].real.as_os_str());
+        found.ok().map(|place| self.by_real[place])
+    }
+
+    /// The files that name an offer, in order.
+    pub(super) fn naming(&self, offer: &OfferId) -> impl Iterator<Item = usize> {
+        let all = (offer.clone(), 0)..=(offer.clone(), usize::MAX);
+        self.by_offer.range(all).map(|(_, at)| *at)
+    }
+
+    /// Forgets what a file names, as it is to be read anew.
+    pub(super) fn forget(&mut self, at: usize, entry: &Entry) {
+        for offer in names(entry) {
+            self.by_offer.remove(&(offer.clone(), at));
+        }
+    }
+
+    /// Takes in what a file names.
+    pub(super) fn take_in(&mut self, at: usize, entry: &Entry) {
+        self.by_offer.extend(names(entry).map(|offer| (offer.clone(), at)));
+    }
+}
+
+fn names(entry: &Entry) -> impl Iterator<Item = &OfferId> {
+    entry.in_force().loaded().map(|loaded| &loaded.id)
+}
