@@ -55,8 +55,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
     status::refuse_unfit(&ground.status_path).map_err(CommandError::failed)?;
     let (path, clock) = (ground.status_path.clone(), Arc::clone(&ground.clock));
     let store = StatusStore::open(path, Arc::new(RealDisk), clock).map_err(CommandError::failed)?;
-    let store = store.holding(lock);
-    let store = Arc::new(store);
+    let store = Arc::new(store.holding(lock).lasting());
     let stop = signal::stop_on_signal()?;
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());

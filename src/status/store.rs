@@ -98,6 +98,13 @@ impl StatusStore {
         self
     }
 
+    /// The same, for a process that stays: what it writes first is worth keeping, as it writes again.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        let writer = Writer { rested: None, text: Text::lasting() };
+        Self { writer: Arc::new(tokio::sync::Mutex::new(writer)), ..self }
+    }
+
     /// Where the file is.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -383,7 +390,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("golive.status.json");
         let ids = ["contoso/vm", "contoso/app", "fabrikam/vm"].map(|id| id.parse().unwrap());
-        let store = open(&path);
+        let store = open(&path).lasting();
         for attempt in 0..12 {
             for id in &ids[attempt % 2..] {
                 store.edit(id, record, |record| record.message = format!("attempt {attempt}"));

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use super::{OfferRecord, StatusFile, to_bytes};
 use crate::marketplace::OfferId;
 
-/// From which write on the texts are kept: what is written once or twice and ends is not worth the
-/// memory of another copy.
-const KEPT_FROM: u32 = 3;
+/// How many writes pass before the texts are kept: what is written once or twice and ends is not
+/// worth the memory of another copy.
+const FIRST_WRITES: u32 = 2;
 
 /// What a record's lines begin with, besides their own indentation.
 const INDENT: &str = "  ";
 
 /// Writes status files, one after the other. The text of a record is kept, and goes along as long as
 /// the record is the same: of a large file of which little changes, most is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Text {
-    writes: u32,
+    /// How many writes are to pass before the texts are kept.
+    unkept: u32,
     kept: Kept,
 }
 
@@ -46,10 +47,21 @@ pub(super) enum Parts<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Kept(BTreeMap<OfferId, Box<str>>);
 
+impl Default for Text {
+    fn default() -> Self {
+        Self { unkept: FIRST_WRITES, kept: Kept::default() }
+    }
+}
+
 impl Text {
+    /// Of a process that stays: all texts are kept.
+    pub(super) fn lasting() -> Self {
+        Self { unkept: 0, kept: Kept::default() }
+    }
+
     /// Whether the next text is kept, so that from then on it is enough to tell what changes.
     pub(super) fn is_to_be_kept(&self) -> bool {
-        self.writes + 1 >= KEPT_FROM
+        self.unkept == 0
     }
 
     /// The file as [`to_bytes`] has it.
@@ -60,12 +72,12 @@ impl Text {
             let all = || all.map(|(offer, record)| (offer, Some(record))).collect();
             let changed = changed.unwrap_or_else(all);
             if let Err(error) = self.kept.take_in(changed) {
-                // What is kept is not all there is.
-                *self = Self::default();
+                // What is kept is not all there is; the next time all is told.
+                *self = Self { unkept: 1, kept: Kept::default() };
                 return Err(error);
             }
         }
-        self.writes = self.writes.saturating_add(1);
+        self.unkept = self.unkept.saturating_sub(1);
         let mut before = to_bytes(&file)?;
         if self.kept.0.is_empty() {
             return Ok(Parts::Whole(before));
@@ -134,14 +146,14 @@ mod tests {
     }
 
     impl Pair {
-        fn new() -> Self {
+        fn new(text: Text) -> Self {
             let file = StatusFile::empty("2026-11-22T12:00:00Z".parse().unwrap());
-            Self { file, text: Text::default() }
+            Self { file, text }
         }
 
         /// Writes it, having changed these, and looks that it is what would be written anew.
         fn write(&mut self, changed: &[&OfferId]) {
-            let is_kept = self.text.writes >= KEPT_FROM;
+            let is_kept = self.text.is_to_be_kept() && !self.text.kept.0.is_empty();
             let now = |id: &&OfferId| {
                 let known = self.file.offers.get_key_value(*id);
                 let name = known.map_or_else(|| (*id).clone(), |(name, _)| name.clone());
@@ -162,8 +174,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_what_would_be_written_anew() {
+        change_and_write(Text::default());
+        change_and_write(Text::lasting());
+    }
+
+    fn change_and_write(text: Text) {
         let id = |number: usize| -> OfferId { format!("contoso/vm-{number}").parse().unwrap() };
-        let mut pair = Pair::new();
+        let mut pair = Pair::new(text);
         pair.write(&[]);
         for number in 0..40 {
             let mut new = record();
@@ -191,13 +208,13 @@ mod tests {
 
     #[test]
     fn only_what_changes_is_written_out_again() {
-        let mut pair = Pair::new();
+        let mut pair = Pair::new(Text::default());
         let ids = ["a/x", "b/x", "c/x"].map(|id| id.parse::<OfferId>().unwrap());
         for id in &ids {
             pair.file.offers.insert(id.clone(), Arc::new(record()));
         }
         let places = |pair: &Pair| ids.each_ref().map(|id| pair.text.kept.0[id].as_ptr());
-        (0..KEPT_FROM).for_each(|_| pair.write(&[]));
+        (0..=FIRST_WRITES).for_each(|_| pair.write(&[]));
         let before = places(&pair);
         pair.file.offers.insert(ids[1].clone(), Arc::new(record()));
         pair.write(&[&ids[1]]);

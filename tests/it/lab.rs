@@ -173,7 +173,8 @@ impl Lab {
     /// What the publishers' lists say, beside what is on record.
     pub(crate) async fn observed(&self) -> Observed {
         let waits = (self.pause, self.pause);
-        let reconciler = self.reconciler(self.store(), &self.stop, waits, Arc::new(Silent));
+        let reconciler =
+            self.reconciler(Arc::new(self.store()), &self.stop, waits, Arc::new(Silent));
         let observer = Observer::new(reconciler.marketplace(), self.concurrency);
         observer.list(&self.desired(), &self.status().offers, &Policy::default()).await
     }
@@ -207,7 +208,7 @@ impl Lab {
             wait: ask.wait,
         };
         let reconciler =
-            self.reconciler(self.store(), &self.stop, (self.pause, self.pause), reporter);
+            self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
         let (outcome, result) = reconciler.run(&job).await;
         result.map(|()| outcome)
     }
@@ -216,9 +217,8 @@ impl Lab {
         Arc::clone(&self.clock) as _
     }
 
-    fn store(&self) -> Arc<StatusStore> {
-        let store = StatusStore::open(self.path(STATUS), Arc::clone(&self.disk), self.clock());
-        Arc::new(store.unwrap())
+    fn store(&self) -> StatusStore {
+        StatusStore::open(self.path(STATUS), Arc::clone(&self.disk), self.clock()).unwrap()
     }
 
     fn random(&self) -> fastrand::Rng {
@@ -267,7 +267,7 @@ impl Lab {
     /// A service that watches the folder, as a process of its own.
     pub(crate) fn watch(&self) -> Watched {
         let (board, pings) = Board::new();
-        let store = self.store();
+        let store = Arc::new(self.store().lasting());
         let stop = CancellationToken::new();
         let reporter = Arc::clone(&board) as _;
         // Reads are put off as long as it takes; a request is looked at anew after that.

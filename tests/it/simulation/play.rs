@@ -251,14 +251,16 @@ impl Player {
         sim.laws().begins(process, now, (0..sim.scenario.offers.len()).map(name));
         let open = || {
             let store = StatusStore::open(path, Arc::clone(&disk), Arc::clone(&clock));
-            store.map(Arc::new).map_err(|error| error.to_string())
+            store.map_err(|error| error.to_string())
         };
         match run.wait {
             Waiting::Watch(duration) => {
                 let _silence = Silence(Arc::clone(process));
-                self.watch(process, open()?, marketplace, duration).await
+                let store = Arc::new(open()?.lasting());
+                self.watch(process, store, marketplace, duration).await
             }
             Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => {
+                let open = || open().map(Arc::new);
                 self.apply(process, run, open, marketplace).await
             }
         }
