@@ -10,6 +10,7 @@
 //! | `strict` | the rules, as serde sees them: the fast path |
 //! | `find` | from paths to the files below them |
 //! | `way` | where a path really leads, link by link |
+//! | `file` | what one file holds, by itself |
 //! | `load` | from a file to manifests, by one parse where all is well |
 //! | `parallel` | the same for many files, on all cores |
 //! | `screen` | what is looked at before any parser runs |
@@ -22,6 +23,7 @@
 mod diagnostic;
 mod explain;
 mod field;
+mod file;
 mod find;
 mod labels;
 mod load;
@@ -39,10 +41,11 @@ mod validate;
 mod way;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
+pub use file::{FileManifests, Loaded};
 pub(crate) use find::is_seen;
 pub use find::{Found, find};
 pub use labels::Labels;
-pub use load::{FileManifests, Loaded, MAX_FILE_BYTES, load, load_file};
+pub use load::{MAX_FILE_BYTES, load, load_file};
 pub use offer::{DesiredState, Manifest};
 pub(crate) use parallel::load_files;
 pub use schema::manifest_schema;

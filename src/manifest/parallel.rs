@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::load::{FileManifests, load_file};
+use super::file::FileManifests;
+use super::load::load_file;
 
 /// Reads files on all cores. Most of the time is spent in system calls and libyaml, file by file
 /// and independent of each other, so that a second core halves it; a thread takes a run of files

@@ -324,8 +324,8 @@ a.yaml:4:1: \"state\" is given twice
     #[test]
     fn an_offer_has_a_digest_that_ignores_formatting() {
         let digest = |text: &str| match &read(text).documents[0] {
-            load::Document::Whole(loaded) => loaded.digest.clone(),
-            load::Document::Broken { .. } => panic!("broken"),
+            file::Document::Whole(loaded) => loaded.digest.clone(),
+            file::Document::Broken { .. } => panic!("broken"),
         };
         let one = digest(
             "publisher: contoso\noffer: vm\nstate: live\nlabels: {a: b, c: d}\nnotBefore: 2030-01-01T00:00:00Z",
@@ -799,8 +799,8 @@ mod any_input {
             prop_assert_eq!(shown.is_empty(), file.problems().is_empty());
             if file.problems().is_empty() {
                 let documents = file.documents.iter().map(|document| match document {
-                    load::Document::Whole(loaded) => loaded.manifest.clone(),
-                    load::Document::Broken { .. } => panic!("broken without a word"),
+                    file::Document::Whole(loaded) => loaded.manifest.clone(),
+                    file::Document::Broken { .. } => panic!("broken without a word"),
                 });
                 prop_assert_eq!(typed(&text), Some(documents.collect::<Vec<_>>()));
             }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
+use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
-use super::load::{Document, FileManifests, Loaded, read_bounded};
+use super::load::read_bounded;
 use super::rules::{Problem, nearest};
 use super::source::Source;
 use super::tree::Tree;
