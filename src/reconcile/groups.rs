@@ -226,7 +226,9 @@ mod tests {
         job.policy.retry = Retry::Offers(ids(&["a/x", "b/x"]));
         job.policy.attempted = ids(&["b/x"]);
         let wanted = crate::changes::with_dependencies(&job.desired, &job.policy);
-        for Group { policy, .. } in groups(&job, &job.policy, &wanted) {
+        let groups = groups(&job, &job.policy, &wanted);
+        assert_eq!(groups.len(), 2);
+        for Group { policy, .. } in groups {
             for offer in policy.scope.iter().flatten() {
                 assert_eq!(policy.retries(offer), job.policy.retries(offer), "{offer}");
             }

@@ -48,7 +48,8 @@ const BREATH: Duration = Duration::from_secs(2);
 /// How the reconciler goes about its work.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many offers are worked on side by side.
+    /// How many requests may be under way. Of each publisher as many questions and polls are worked on
+    /// side by side, and four times as many launches, some of which wait for the disk.
     pub concurrency: usize,
     /// How long to wait between polls.
     pub intervals: Intervals,
@@ -121,8 +122,8 @@ pub enum RunError {
         /// How many are allowed.
         allowed: usize,
     },
-    /// The change set failed its independent check. That is a bug of golive; nothing was sent.
-    #[error("the change set failed its check, nothing was sent; please report this: {}", list(.0))]
+    /// The change set failed its independent check. That is a bug of golive; nothing of it was sent.
+    #[error("the change set failed its check, nothing of it was sent; please report this: {}", list(.0))]
     Unsound(Vec<Violation>),
     /// The status file could not be written.
     #[error(transparent)]

@@ -8,6 +8,10 @@ use crate::marketplace::{OfferId, OperationKind, PublisherId};
 use crate::operation::Answer;
 use crate::status::{OfferRecord, Reason};
 
+/// What is told of a publisher that is late.
+pub(super) const LATE: &str =
+    "not everything about its offers is known yet; those of other publishers go ahead";
+
 /// Something happened.
 #[derive(Debug)]
 pub enum Event<'a> {

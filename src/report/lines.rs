@@ -1,6 +1,6 @@
 //! A line in the log for every change of state.
 
-use super::event::{Event, Reporter};
+use super::event::{Event, LATE, Reporter};
 use crate::marketplace::OfferId;
 use crate::status::{OfferRecord, Phase, Reason};
 
@@ -100,7 +100,7 @@ impl Reporter for Lines {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
             Event::Late { publisher } => {
-                tracing::warn!(%publisher, "{publisher}: not everything about its offers is known yet; those of other publishers go ahead");
+                tracing::warn!(%publisher, "{publisher}: {LATE}");
             }
             // The change of the record tells of it.
             Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::event::{Event, Reporter};
+use super::event::{Event, LATE, Reporter};
 use super::style::{of_phase, paint};
 use crate::clock::Clock;
 use crate::marketplace::OfferId;
@@ -150,10 +150,7 @@ impl Reporter for Progress {
                 }
             }
             Event::Late { publisher } => {
-                let line = format!(
-                    "{publisher}  not everything about its offers is known yet; those of other publishers go ahead"
-                );
-                drop(self.all.println(line));
+                drop(self.all.println(format!("{publisher}  {LATE}")));
             }
             Event::Stopping => {
                 drop(self.all.println("stopping: nothing more is sent"));

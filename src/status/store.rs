@@ -189,7 +189,7 @@ impl StatusStore {
         if self.model().written >= wanted {
             return Ok(());
         }
-        if let Some(rested) = writer.rested.take() {
+        if let Some(rested) = writer.rested {
             tokio::time::sleep_until(rested).await;
         }
         // Whoever is ready to update now goes along in this write.
@@ -199,10 +199,9 @@ impl StatusStore {
         beside_the_runtime(move || {
             let began = Instant::now();
             let written = shared.write(&mut writer.text);
-            if is_shared {
-                let apart = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
-                writer.rested = Some(began + apart);
-            }
+            // What fails is not waited for: all that stand behind it come to the same end.
+            let apart = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
+            writer.rested = (is_shared && written.is_ok()).then_some(began + apart);
             written
         })
         .await
@@ -271,9 +270,12 @@ impl Shared {
         });
         self.take_note(&written);
         let mut model = self.model();
-        match &written {
-            Ok(()) => model.written = generation,
-            Err(_) => model.file.updated_at = before,
+        if written.is_ok() {
+            model.written = generation;
+        } else {
+            model.file.updated_at = before;
+            // That is another content than what could be seen meanwhile.
+            model.generation += 1;
         }
         written
     }
@@ -383,6 +385,65 @@ mod tests {
         store.edit(&offer, record, |_| ());
         store.commit().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    /// A disk whose writes wait until they are let go.
+    #[derive(Debug)]
+    struct SlowDisk {
+        began: std::sync::mpsc::Sender<()>,
+        go_on: Mutex<std::sync::mpsc::Receiver<()>>,
+    }
+
+    impl Disk for SlowDisk {
+        fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+            RealDisk.read(path)
+        }
+        fn write(&self, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
+            self.began.send(()).unwrap();
+            self.go_on.lock().unwrap().recv().unwrap();
+            RealDisk.write(path, parts)
+        }
+        fn flush(&self, path: &Path) -> std::io::Result<()> {
+            RealDisk.flush(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
+            RealDisk.rename(from, to)
+        }
+        fn flush_folder(&self, path: &Path) -> std::io::Result<()> {
+            RealDisk.flush_folder(path)
+        }
+        fn remove(&self, path: &Path) -> std::io::Result<()> {
+            RealDisk.remove(path)
+        }
+        fn open_lock(&self, path: &Path) -> std::io::Result<Box<dyn disk::LockFile>> {
+            RealDisk.open_lock(path)
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_write_whose_commit_is_given_up_goes_on_and_keeps_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("golive.status.json");
+        let try_lock =
+            || StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive apply", &SystemClock);
+        let (began, has_begun) = std::sync::mpsc::channel();
+        let (let_go, go_on) = std::sync::mpsc::channel();
+        let slow = Arc::new(SlowDisk { began, go_on: Mutex::new(go_on) });
+        let store = StatusStore::open(path.clone(), slow, Arc::new(SystemClock)).unwrap();
+        let store = store.holding(try_lock().await.unwrap());
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        store.edit(&offer, record, |_| ());
+        let commit = tokio::spawn(async move { store.commit().await });
+        tokio::task::block_in_place(|| has_begun.recv().unwrap());
+        commit.abort();
+        assert!(commit.await.unwrap_err().is_cancelled());
+        // The store is gone, and the write is not.
+        try_lock().await.unwrap_err();
+        let_go.send(()).unwrap();
+        while try_lock().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
     }
 
     #[tokio::test]

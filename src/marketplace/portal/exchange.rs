@@ -57,9 +57,10 @@ impl Default for Settings {
     }
 }
 
-/// How long a request may wait before it is sent.
+/// How a request stands in line, and how long it may wait before it is sent.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
+    rank: Rank,
     /// At most so long because the host is paused.
     pause: Duration,
     /// For its turn no longer than until then, where there is such a time.
@@ -103,11 +104,12 @@ impl Exchange {
         let started = Instant::now();
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
+        let mut rank = Rank::First;
         // What the marketplace itself asks for is bounded by `max_wait` alone.
         let mut told = Duration::ZERO;
         loop {
             attempt += 1;
-            let bounds = Bounds { pause: self.settings.max_wait, turn_by: None };
+            let bounds = Bounds { rank, pause: self.settings.max_wait, turn_by: None };
             let failure = match self.answer(call, attempt, bounds).await {
                 Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
                     Ok(value) => return Ok(value),
@@ -139,6 +141,8 @@ impl Exchange {
                 error = %failure.error,
                 "asking again"
             );
+            // Who was told to wait lets others go first; any other failure is none of its doing.
+            rank = if is_told_to_wait(&failure.error) { Rank::Repeat } else { Rank::First };
             sleep(wait).await;
         }
     }
@@ -150,7 +154,7 @@ impl Exchange {
     /// the time that a request may take: after twice that time it is over, whatever happened.
     pub(super) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
         let turn_by = Instant::now().checked_add(self.settings.request_timeout);
-        let bounds = Bounds { pause: Duration::ZERO, turn_by };
+        let bounds = Bounds { rank: Rank::Change, pause: Duration::ZERO, turn_by };
         self.answer(call, 1, bounds).await.map_err(|failure| *failure.error)
     }
 
@@ -169,7 +173,7 @@ impl Exchange {
         }
         let failure = answer.refusal();
         let status = answer.status.as_u16();
-        if matches!(status, 429 | 503) {
+        if is_told_to_wait(&failure.error) {
             let wait = self.wait_after(&failure.error, attempt);
             if self.pause.extend(wait, status) && wait >= WORTH_A_WORD {
                 let until = self.paused_until().unwrap_or_else(|| self.clock.now());
@@ -208,7 +212,7 @@ impl Exchange {
         let request = call
             .request(token, &request_id)
             .map_err(|error| Failure::last(self.not_sent(error.into())))?;
-        let turn = self.turn_in_time(call, attempt, bounds).await?;
+        let turn = self.turn_in_time(call, bounds).await?;
         let started = Instant::now();
         let span = tracing::info_span!(
             target: "otlp",
@@ -296,34 +300,25 @@ impl Exchange {
     }
 
     /// Waits for a turn, as long as the bounds allow.
-    async fn turn_in_time(
-        &self,
-        call: &Call,
-        attempt: u32,
-        bounds: Bounds,
-    ) -> Result<Turn, Failure> {
-        let turn = self.turn(call, attempt, bounds.pause);
+    async fn turn_in_time(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
+        let turn = self.turn(call, bounds);
         let Some(turn_by) = bounds.turn_by else { return turn.await };
-        timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| {
+        let late = || {
             let waited = seconds(self.settings.request_timeout);
             let why = format!("its turn did not come within {waited}, so many requests wait");
-            Err(Failure::last(self.not_sent(why.into())))
-        })
+            Failure::last(self.not_sent(why.into()))
+        };
+        // A turn that is free would be taken also then.
+        if turn_by <= Instant::now() {
+            return Err(late());
+        }
+        timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
-    /// Waits for a turn, and while the host is paused; for pauses in all no longer than
-    /// `allowance`. Standing in line for a turn does not count.
-    async fn turn(
-        &self,
-        call: &Call,
-        attempt: u32,
-        mut allowance: Duration,
-    ) -> Result<Turn, Failure> {
-        let rank = match (&call.method, attempt) {
-            (method, _) if *method != Method::GET => Rank::Change,
-            (_, ..=1) => Rank::First,
-            (_, _) => Rank::Repeat,
-        };
+    /// Waits for a turn, and while the host is paused; for pauses in all no longer than the bounds
+    /// allow. Standing in line for a turn does not count.
+    async fn turn(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
+        let Bounds { rank, pause: mut allowance, .. } = bounds;
         let place = self.turns.place(rank);
         loop {
             let paused = self.pause.current();
@@ -372,6 +367,11 @@ impl Exchange {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         RequestId::from_random(rng.u128(..).to_be_bytes())
     }
+}
+
+/// Whether it is the marketplace's word that it wants to be left alone.
+fn is_told_to_wait(error: &MarketplaceError) -> bool {
+    matches!(error, MarketplaceError::Refused(refusal) if matches!(refusal.status, 429 | 503))
 }
 
 /// Whether the marketplace answered at all, be it with an answer that breaks off.

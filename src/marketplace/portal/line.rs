@@ -3,9 +3,9 @@
 //!
 //! 1. Never more turns than allowed are handed out.
 //! 2. The publisher with the fewest requests under way goes first. Among equals goes first what
-//!    changes something, because what its caller knows of the offer grows old; then first attempts
-//!    before repeats, so that one that is answered 429 for good can't hold up others after each
-//!    pause. Then goes the publisher whose last turn is longest ago, and of its requests the one
+//!    changes something, because what its caller knows of the offer grows old; then what
+//!    was answered that it is to wait comes last, so that one that is answered 429 for good can't
+//!    hold up others after each pause. Then goes the publisher whose last turn is longest ago, and of its requests the one
 //!    that came first.
 //! 3. A publisher is slow from when a request of it took longer than [`SLOW`] or got no answer,
 //!    until one is answered in time; and while one is under way for longer. All that are slow
@@ -28,9 +28,9 @@ pub(super) const SLOW: Duration = Duration::from_secs(5);
 pub(super) enum Rank {
     /// It changes something.
     Change,
-    /// It is asked for the first time.
+    /// It is asked for the first time, or again after a failure that is nobody's doing.
     First,
-    /// It is asked again.
+    /// It is asked again, having been told to wait.
     Repeat,
 }
 

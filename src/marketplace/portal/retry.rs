@@ -13,7 +13,8 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The upper bound of any pause.
     pub cap: Duration,
-    /// From its first attempt on, no attempt of a read begins later than this.
+    /// From its first attempt on, a read is not decided to be asked again later than this. Pauses that
+    /// the marketplace asks for don't count. What is decided may still stand in line.
     pub budget: Duration,
 }
 

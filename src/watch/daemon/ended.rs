@@ -170,7 +170,7 @@ impl Daemon {
         self.parts.board.update(|service| service.unlisted = unlisted);
     }
 
-    /// A change set failed its check. That is a bug of golive, told once; nothing was sent.
+    /// A change set failed its check. That is a bug of golive, told once; nothing of it was sent.
     fn is_unsound(&mut self, error: &RunError) {
         let text = error.to_string();
         if !self.unsound.contains(&text) {

@@ -302,6 +302,40 @@ async fn who_asks_again_lets_those_go_first_that_were_never_answered() {
     assert!(all && at_most(took, 1_500), "{took:?}");
 }
 
+/// A failure is not its doing: it does not wait until nobody asks for the first time any more.
+#[tokio::test(start_paused = true)]
+async fn who_had_no_answer_asks_again_in_its_turn() {
+    let reset = |offer: &str| offer == "contoso/o0";
+    let lost = Way::Reset(Duration::from_millis(100));
+    let town = Town::new(move |offer| if reset(offer) { lost } else { QUICK });
+    let client = town.client(1, 60);
+    // Busy for a minute.
+    let others = ask_all(&client, "fabrikam", 600);
+    sleep(Duration::from_millis(10)).await;
+    let began = Instant::now();
+    assert!(client.offer(&named("contoso", 0)).await.is_err());
+    // Five attempts with up to 0.5, 1, 2 and 4 s between them.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(!others.is_empty());
+}
+
+/// Its answer comes late, and the second time it would be sent later still.
+#[tokio::test(start_paused = true)]
+async fn what_changes_something_is_not_sent_again_once_its_time_is_over() {
+    let script = Script::new([answer(200, "{}"), answer(401, ""), answer(202, "")]);
+    let script = Script { latency: Duration::from_secs(40), ..script };
+    let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
+    let client = script.client_with(settings, Arc::new(Numbered::default()));
+    let (vm, post) = (vm(), post_of(Action::GoLive));
+    let later = async {
+        sleep(Duration::from_secs(1)).await;
+        client.post(&vm, &post).await
+    };
+    let (_, later) = tokio::join!(timeout(Duration::from_secs(40), client.offer(&vm)), later);
+    assert!(matches!(later, Err(MarketplaceError::NotSent { .. })), "{later:?}");
+    assert_eq!(script.count(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_changes_something_leaves_the_line_when_a_pause_begins() {
     let script = Script::new([with(503, "", &[("retry-after", "60")])]);
