@@ -68,7 +68,7 @@ pub(super) fn reporter(globals: &Globals, clock: &Arc<dyn Clock>) -> Arc<dyn Rep
         return Arc::new(progress);
     }
     log_lines(globals, clock);
-    Arc::new(Lines)
+    Arc::new(Lines::default())
 }
 
 /// Sets up the log for a service: a line for each change of state.

@@ -178,7 +178,7 @@ fn reconciler(
     let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
-        vec![Arc::new(Lines), Arc::clone(board) as _, Arc::clone(metrics) as _];
+        vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.
     let marketplace = ground.client(globals, connection, Duration::MAX);
     let surroundings = Surroundings {

@@ -1,12 +1,19 @@
 //! A line in the log for every change of state.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::event::{Event, LATE, Reporter};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 use crate::status::{OfferRecord, Phase, Reason};
 
-/// Writes to the log: one line when an offer's phase, reason, step or error changes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Lines;
+/// Writes to the log: one line when an offer's phase, reason, step or error changes. An error that
+/// all offers of a publisher have, as its list could not be had, is one line, and so is its end.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// The last of what was told of a publisher: an error, or that there is none any more.
+    publishers: Mutex<BTreeMap<PublisherId, Option<String>>>,
+}
 
 /// What of a record makes a new line.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,12 +46,51 @@ fn without_figures(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// What is wrong with a record, where that is not about its offer alone: no text about a request for one
+/// offer is without the path of it.
+fn shared_error(record: &OfferRecord) -> Option<&str> {
+    let error = record.error.as_ref().map(|error| &*error.message);
+    let is_calm = match record.phase {
+        Phase::Live | Phase::Preview | Phase::Held | Phase::Blocked => true,
+        Phase::Triggering | Phase::InProgress | Phase::Failed => false,
+    };
+    error.filter(|error| is_calm && !error.contains("/offers/"))
+}
+
 impl Lines {
-    fn changed(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
+    fn changed(&self, offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
         let shown = Shown::of(record);
         if before.is_some_and(|before| Shown::of(before) == shown) {
             return;
         }
+        let publisher = offer.publisher();
+        let (was, is) = (before.and_then(shared_error), shared_error(record));
+        match (was, is) {
+            (_, Some(error)) if self.is_news(publisher, Some(error)) => {
+                tracing::error!(%publisher, "{publisher}: nothing new is known of its offers: {error}");
+            }
+            (Some(_), None) if self.is_news(publisher, None) => {
+                tracing::info!(%publisher, "{publisher}: its offers are known again");
+            }
+            (_, _) => {}
+        }
+        let is_in_place = matches!(record.phase, Phase::Live | Phase::Preview);
+        if is.is_some() || (was.is_some() && is_in_place) {
+            let (phase, reason) = (record.phase.as_str(), record.reason);
+            tracing::debug!(%offer, phase, ?reason, error = is, "{offer}: {}", record.message);
+        } else {
+            Self::line(offer, before, record);
+        }
+    }
+
+    /// Whether that was not told of the publisher last. Keeps it.
+    fn is_news(&self, publisher: &PublisherId, error: Option<&str>) -> bool {
+        let error = error.map(without_figures);
+        let mut publishers = self.publishers.lock().unwrap_or_else(PoisonError::into_inner);
+        publishers.insert(publisher.clone(), error.clone()) != Some(error)
+    }
+
+    fn line(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
         let operation = record.operation.as_ref();
         let id = operation.and_then(|operation| operation.id.as_deref());
         let request = record.intent.as_ref().map(|intent| &intent.request_id);
@@ -89,7 +135,7 @@ impl Reporter for Lines {
             Event::Planned(set) => {
                 tracing::info!(digest = set.digest(), "{}", set.summary());
             }
-            Event::Changed { offer, before, record } => Self::changed(offer, *before, record),
+            Event::Changed { offer, before, record } => self.changed(offer, *before, record),
             Event::Forgotten(offer) => {
                 tracing::info!(%offer, "{offer}: the manifest is gone, so that the offer leaves the status file");
             }
@@ -111,7 +157,89 @@ impl Reporter for Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::status::{ErrorRecord, record};
+
+    /// What is logged of these, one after the other, each with its phase and its error.
+    fn log(steps: &[(&str, Phase, Option<&str>)]) -> Vec<String> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&written);
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(move || Written(Arc::clone(&writer)))
+            .finish();
+        let mut known: BTreeMap<OfferId, OfferRecord> = BTreeMap::new();
+        tracing::subscriber::with_default(subscriber, || {
+            let lines = Lines::default();
+            for (offer, phase, error) in steps {
+                let offer: OfferId = offer.parse().unwrap();
+                let mut now = record();
+                (now.phase, now.message) = (*phase, "as it was".to_owned());
+                now.operation = None;
+                now.intent = None;
+                let at = now.since;
+                now.error = error.map(|error| ErrorRecord::new(at, error.to_owned()));
+                let before = known.get(&offer);
+                lines.report(&Event::Changed { offer: &offer, before, record: &now });
+                known.insert(offer, now);
+            }
+        });
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .map(|line| line.split(" publisher=").next().unwrap().trim().to_owned())
+            .collect()
+    }
+
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_whole_publisher_has_is_one_line() {
+        let down = Some("GET /api/publishers/a/offers was answered 500; request 1");
+        let also = Some("GET /api/publishers/a/offers was answered 500; request 2");
+        let (live, blocked) = (Phase::Live, Phase::Blocked);
+        let told = log(&[
+            ("a/x", blocked, down),
+            ("a/y", live, also),
+            ("a/z", Phase::Held, down),
+            ("a/x", live, None),
+            ("a/y", live, None),
+            ("a/z", Phase::Held, None),
+            ("a/y", live, also),
+        ]);
+        let error = "ERROR a: nothing new is known of its offers: GET /api/publishers/a/offers was \
+                     answered 500; request";
+        assert_eq!(told.len(), 4, "{told:#?}");
+        assert_eq!(told[0], format!("{error} 1"));
+        assert_eq!(told[1], "INFO a: its offers are known again");
+        assert!(told[2].starts_with("INFO a/z: as it was"), "{told:#?}");
+        assert_eq!(told[3], format!("{error} 2"));
+    }
+
+    #[test]
+    fn what_one_offer_has_is_told_of_that_one() {
+        let error = Some("GET /api/publishers/a/offers/x was answered 500");
+        let told = log(&[
+            ("a/x", Phase::Blocked, error),
+            ("a/y", Phase::Blocked, error),
+            ("a/z", Phase::InProgress, Some("no connection")),
+            ("a/v", Phase::InProgress, Some("no connection")),
+        ]);
+        assert_eq!(told.len(), 4, "{told:#?}");
+    }
 
     #[test]
     fn an_error_that_differs_in_figures_alone_is_no_news() {

@@ -13,7 +13,7 @@ use crate::marketplace::{OfferId, OperationStatus};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
 
 /// Beyond so many offers, those that are where they should be are counted, not listed.
-const MAX_ROWS: usize = 50;
+pub(super) const MAX_ROWS: usize = 50;
 
 /// The least room for phase, reason and message, in columns.
 const LEAST_BESIDE_NAME: usize = 64;

@@ -3,17 +3,21 @@
 use std::fmt::Write as _;
 
 use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
+use super::table::MAX_ROWS;
 use crate::changes::{Change, ChangeSet, Decision, diff};
 use crate::marketplace::Version;
 
 /// A line an offer, its diff, a summary, the digest.
 #[must_use]
 pub fn plan_text(set: &ChangeSet) -> String {
-    let names = set.changes.iter().map(|change| change.offer.to_string().len());
+    let many = set.changes.len() > MAX_ROWS;
+    let is_calm = |change: &Change| matches!(change.decision, Decision::InSync(_));
+    let shown: Vec<&Change> = set.changes.iter().filter(|it| !(many && is_calm(it))).collect();
+    let names = shown.iter().map(|change| change.offer.to_string().len());
     let width = names.max().unwrap_or_default();
     let mut text = String::new();
     // Writing to a string can't fail.
-    for change in &set.changes {
+    for change in &shown {
         let name = format!("{:width$}", change.offer);
         let what = paint(of_decision(&change.decision), &format!("{:8}", label(&change.decision)));
         let line = format!("{name}  {what}  {}", details(change));
@@ -21,6 +25,10 @@ pub fn plan_text(set: &ChangeSet) -> String {
         for line in diff(change).lines() {
             let _ = writeln!(text, "  {}", paint(of_line(line), line));
         }
+    }
+    let hidden = set.changes.len() - shown.len();
+    if hidden > 0 {
+        let _ = writeln!(text, "… and {hidden} offers that are as desired");
     }
     if !set.changes.is_empty() {
         text.push('\n');

@@ -13,6 +13,8 @@ pub use load::{StoreError, parse, read, refuse_unfit};
 pub(crate) use lock::lock_path;
 pub use lock::{LockError, StatusLock};
 pub use phase::{Phase, Reason};
+#[cfg(test)]
+pub(crate) use record::tests::record;
 pub use record::{
     ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
     OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,

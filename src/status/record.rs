@@ -379,12 +379,12 @@ pub struct RefusedRecord {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::marketplace::StepStatus;
 
     /// A record with everything in it.
-    pub(in crate::status) fn record() -> OfferRecord {
+    pub(crate) fn record() -> OfferRecord {
         let at: Timestamp = "2026-11-01T09:00:00Z".parse().unwrap();
         let message =
             Message { at: None, level: crate::marketplace::Level::Error, text: "no".to_owned() };
