@@ -39,6 +39,22 @@ fn every_row_as_text() {
 }
 
 #[test]
+fn of_many_offers_those_that_are_as_desired_are_counted() {
+    let live_already =
+        |number| format!("  contoso/vm-{number}: {{previewVersion: 1, liveVersion: 1}}\n");
+    let seed: String = (0..50).map(live_already).collect();
+    let place = Place::with_seed(&format!("offers:\n  contoso/new: {{}}\n{seed}"));
+    let names = (0..50).map(|number| format!("contoso/vm-{number}"));
+    let all: Vec<_> = names.chain(["contoso/new".to_owned()]).collect();
+    place
+        .write("all.yaml", all.iter().map(|name| live(name, "")).collect::<Vec<_>>().join("---\n"));
+    let shown = place.golive("plan").shown();
+    assert!(shown.contains("contoso/new  go live "), "{shown}");
+    assert!(shown.contains("… and 50 offers that are as desired\n"), "{shown}");
+    assert!(!shown.contains("contoso/vm-"), "{shown}");
+}
+
+#[test]
 fn the_json_document_has_exactly_these_fields() {
     let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
     place.write("vm.yaml", live("contoso/vm", ""));
