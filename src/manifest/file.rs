@@ -121,7 +121,7 @@ impl FileManifests {
         self.is_empty
     }
 
-    /// What is wrong in the file itself. With it, [`assemble`] fails.
+    /// What is wrong in the file itself. With it, [`assemble`](super::assemble) fails.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
