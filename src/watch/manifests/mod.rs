@@ -95,7 +95,7 @@ impl Manifests {
         let unseen = Unseen::of(&found, self.nothing_is_an_answer);
         let was_whole = mem::replace(&mut self.has_walked, true) && self.unseen.is_empty();
         let before = mem::take(&mut self.entries);
-        let Merged { entries, mut affected, is_same } =
+        let Merged { entries, affected, is_same } =
             merge(before, &found, &unseen, |real| suspects.contains(real));
         self.unseen = unseen;
         self.entries = entries;
@@ -104,9 +104,7 @@ impl Manifests {
         }
         let stale: Vec<usize> =
             (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
-        let is_alike = self.read(&stale, &mut affected);
-        let changed = self.settle(&affected);
-        let mut refreshed = Refreshed { read: stale.len(), changed, ..Refreshed::default() };
+        let (mut refreshed, is_alike) = self.take_in(&stale, affected);
         if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
             self.judge(&found, &mut refreshed);
         }
@@ -133,10 +131,7 @@ impl Manifests {
         for (at, real) in stale.iter().zip(suspects) {
             self.entries[*at].look(real, true);
         }
-        let mut affected = HashSet::new();
-        let is_alike = self.read(&stale, &mut affected);
-        let changed = self.settle(&affected);
-        let mut refreshed = Refreshed { read: stale.len(), changed, ..Refreshed::default() };
+        let (mut refreshed, is_alike) = self.take_in(&stale, HashSet::new());
         if !is_alike {
             self.judge(&Found::default(), &mut refreshed);
         }
@@ -194,9 +189,10 @@ impl Manifests {
         }
     }
 
-    /// Reads files, and adds the offers that they named or name. Tells whether nothing of what is
+    /// Reads files, and settles which manifests are in force of the offers that they named or name, and
+    /// of those that are affected besides. Tells what that brought, and whether nothing of what is
     /// wrong can have changed by it.
-    fn read(&mut self, stale: &[usize], affected: &mut HashSet<OfferId>) -> bool {
+    fn take_in(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
         let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
         let problems = Arc::clone(&self.problems);
@@ -205,7 +201,6 @@ impl Manifests {
         for (at, file) in stale.iter().zip(files) {
             let entry = &mut self.entries[*at];
             affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
-
             self.index.forget(*at, entry);
             let before = entry.take_in(file);
             self.index.take_in(*at, entry);
@@ -214,7 +209,8 @@ impl Manifests {
                 && manifest::are_checked_alike(&before, &entry.latest)
                 && !told.contains(entry.path());
         }
-        is_alike
+        let changed = self.settle(&affected);
+        (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, is_alike)
     }
 
     /// Settles which manifest of each of these offers is in force. Tells which are others now.
