@@ -50,11 +50,15 @@ fn without_figures(text: &str) -> String {
 /// offer is without the path of it.
 fn shared_error(record: &OfferRecord) -> Option<&str> {
     let error = record.error.as_ref().map(|error| &*error.message);
-    let is_calm = match record.phase {
+    error.filter(|error| is_calm(record) && !error.contains("/offers/"))
+}
+
+/// Whether nothing was sent for an offer, or was to be, that could have gone wrong.
+fn is_calm(record: &OfferRecord) -> bool {
+    match record.phase {
         Phase::Live | Phase::Preview | Phase::Held | Phase::Blocked => true,
         Phase::Triggering | Phase::InProgress | Phase::Failed => false,
-    };
-    error.filter(|error| is_calm && !error.contains("/offers/"))
+    }
 }
 
 impl Lines {
@@ -64,7 +68,9 @@ impl Lines {
             return;
         }
         let publisher = offer.publisher();
-        let (was, is) = (before.and_then(shared_error), shared_error(record));
+        // What becomes of a launch is told of its offer.
+        let is = shared_error(record).filter(|_| before.is_none_or(is_calm));
+        let was = before.and_then(shared_error);
         match (was, is) {
             (_, Some(error)) if self.is_news(publisher, Some(error)) => {
                 tracing::error!(%publisher, "{publisher}: nothing new is known of its offers: {error}");
@@ -237,8 +243,11 @@ mod tests {
             ("a/y", Phase::Blocked, error),
             ("a/z", Phase::InProgress, Some("no connection")),
             ("a/v", Phase::InProgress, Some("no connection")),
+            ("a/u", Phase::Triggering, None),
+            ("a/u", Phase::Blocked, Some("no connection")),
         ]);
-        assert_eq!(told.len(), 4, "{told:#?}");
+        assert_eq!(told.len(), 6, "{told:#?}");
+        assert!(told[5].starts_with("ERROR a/u: "), "{told:#?}");
     }
 
     #[test]
