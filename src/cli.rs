@@ -131,7 +131,7 @@ pub struct Globals {
     #[arg(help_heading = "Timing", value_parser = positive_duration)]
     pub poll_max: Option<Duration>,
     /// How long after a request without an answer the offer must be unchanged before the request
-    /// may be sent again
+    /// may be sent again [default: 30s where the marketplace gives an ETag, 15m elsewhere]
     #[arg(
         long,
         global = true,
@@ -139,8 +139,8 @@ pub struct Globals {
         env = "GOLIVE_SETTLE",
         hide_env_values = true
     )]
-    #[arg(default_value = "30s", help_heading = "Timing", value_parser = duration)]
-    pub settle: Duration,
+    #[arg(help_heading = "Timing", value_parser = duration)]
+    pub settle: Option<Duration>,
     /// How long to wait for another golive that holds the lock
     #[arg(
         long,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::decision::Decision;
-use crate::marketplace::{OfferId, Version};
+use crate::marketplace::{OfferId, Release};
 
 /// Where an offer stands, or should: what a diff is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -14,10 +14,10 @@ use crate::marketplace::{OfferId, Version};
 pub struct Standing {
     /// `draft`, `preview`, `live`, or nothing where it is not known.
     pub state: Option<&'static str>,
-    /// The version in preview.
-    pub preview_version: Option<Version>,
-    /// The version in production.
-    pub live_version: Option<Version>,
+    /// The release in preview.
+    pub preview_version: Option<Release>,
+    /// The release in production.
+    pub live_version: Option<Release>,
 }
 
 /// One offer's decision, with where it stands and where it should.

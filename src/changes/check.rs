@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::change::ChangeSet;
 use super::decision::Decision;
-use super::observation::Seen;
 use super::planner::Input;
+use super::sighting::Seen;
 use crate::manifest::DesiredState;
-use crate::marketplace::{OfferId, OfferStatus};
+use crate::marketplace::{OfferId, Release};
 
 /// A change set that must not be executed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +61,9 @@ fn check_trigger(
     set: &ChangeSet,
     input: &Input<'_>,
 ) -> Vec<Violation> {
-    let (version, wanted) = match decision {
-        Decision::GoLive { version } => (*version, DesiredState::Live),
-        Decision::Publish { version } => (*version, DesiredState::Preview),
+    let (release, wanted) = match decision {
+        Decision::GoLive { release } => (release, DesiredState::Live),
+        Decision::Publish { release } => (release, DesiredState::Preview),
         Decision::Track(_)
         | Decision::InSync(_)
         | Decision::Held(_)
@@ -84,18 +84,34 @@ fn check_trigger(
             violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));
         }
     }
-    let pinned_other = manifest.version.is_some_and(|pinned| pinned != version);
-    if manifest.state != wanted || (pinned_other && wanted == DesiredState::Live) {
-        violations.push(Violation::AgainstManifest(offer.clone()));
-    }
-    let Some(Seen::Offer(observed)) = input.observed.get(offer) else {
+    let Some(Seen::Offer(seen)) = input.observed.get(offer) else {
         violations.push(Violation::NotReady(offer.clone()));
         return violations;
     };
-    if *observed.status() == OfferStatus::Running {
+    let state = seen.state.as_ref();
+    let pin = manifest.version.map(Release::from);
+    let pinned = pin.as_ref() == Some(release)
+        || state.is_some_and(|state| state.pinned.as_ref() == Some(release));
+    let pinned_other = pin.is_some() && !pinned;
+    if manifest.state != wanted || (pinned_other && wanted == DesiredState::Live) {
+        violations.push(Violation::AgainstManifest(offer.clone()));
+    }
+    // A list alone suffices for no more than a golive of what it says is in preview.
+    let is_ready = match state {
+        Some(state) => state.is_inspected && state.running.is_none() && state.unclear.is_none(),
+        None => wanted == DesiredState::Live,
+    };
+    if !is_ready {
         violations.push(Violation::NotReady(offer.clone()));
     }
-    if observed.version != Some(version) && observed.preview.version() != Some(version) {
+    let was_seen = match state {
+        Some(state) if wanted == DesiredState::Live => {
+            [&state.preview, &state.stale_preview].contains(&&Some(release.clone()))
+        }
+        Some(state) => state.preview.is_none() && state.live.is_none(),
+        None => true,
+    };
+    if !was_seen {
         violations.push(Violation::WithoutVersion(offer.clone()));
     }
     violations

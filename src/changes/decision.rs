@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::marketplace::{Message, OfferId, OperationKind, OperationStatus, Step, Version};
+use crate::marketplace::{
+    Attempt, Message, OfferId, OperationKind, OperationStatus, Release, Step,
+};
 use crate::status::{Intent, Phase, Reason};
 
 /// What is to be done about one offer.
@@ -10,13 +12,13 @@ use crate::status::{Intent, Phase, Reason};
 pub enum Decision {
     /// Send golive.
     GoLive {
-        /// The version in preview.
-        version: Version,
+        /// The release in preview.
+        release: Release,
     },
     /// Send publish.
     Publish {
-        /// The version of the draft.
-        version: Version,
+        /// The draft.
+        release: Release,
     },
     /// Follow the operation that runs.
     Track(Tracked),
@@ -37,8 +39,8 @@ pub struct Tracked {
     pub kind: OperationKind,
     /// Its id, where the marketplace tells.
     pub id: Option<String>,
-    /// The version it works on, where that is known.
-    pub version: Option<Version>,
+    /// The release it works on, where that is known.
+    pub release: Option<Release>,
     /// Whose it is.
     pub origin: Origin,
     /// Where it is, in words, e.g. `Live, 42 %`.
@@ -57,14 +59,14 @@ pub enum Origin {
 }
 
 /// Where an offer is that is in sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In production, as desired.
-    Live(Version),
+    Live(Release),
     /// In production although preview is desired.
-    AlreadyLive(Version),
+    AlreadyLive(Release),
     /// In preview, as desired.
-    Preview(Option<Version>),
+    Preview(Option<Release>),
 }
 
 /// Why an offer is held.
@@ -90,13 +92,13 @@ pub enum Block {
     /// The pinned version is not the one in preview.
     VersionMismatch {
         /// What the manifest pins.
-        pinned: Version,
+        pinned: Release,
         /// What is in preview.
-        found: Version,
+        found: Release,
     },
     /// Nothing was ever published to preview.
     NotInPreview,
-    /// The raw text of a status this golive does not know.
+    /// What the marketplace says that this golive doesn't know, or that contradicts itself.
     UnknownStatus(String),
     /// The same request was refused before, and nothing changed since.
     Refused(String),
@@ -139,8 +141,8 @@ pub struct Failure {
     pub kind: OperationKind,
     /// Its id, where it is known.
     pub id: Option<String>,
-    /// The version it was for, where that is known.
-    pub version: Option<Version>,
+    /// The release it was for, where that is known.
+    pub release: Option<Release>,
     /// Its steps, with their messages.
     pub steps: Vec<Step>,
     /// Messages about the whole.
@@ -148,10 +150,23 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// An attempt that ended badly; `None` of any other.
+    #[must_use]
+    pub fn of(attempt: &Attempt) -> Option<Self> {
+        Some(Self {
+            outcome: Outcome::of(&attempt.status)?,
+            kind: attempt.kind.clone(),
+            id: attempt.id.clone(),
+            release: attempt.release.clone(),
+            steps: attempt.steps.clone(),
+            messages: attempt.messages.clone(),
+        })
+    }
+
     /// Whether it is that of an intent's request.
     #[must_use]
     pub fn is_of(&self, intent: &Intent) -> bool {
-        self.kind == intent.kind && self.version == Some(intent.version)
+        self.kind == intent.kind && self.release.as_ref() == Some(&intent.release)
     }
 }
 
@@ -202,12 +217,11 @@ impl Decision {
     #[must_use]
     pub fn achieves(&self, intent: &Intent) -> bool {
         match self {
-            Self::InSync(Place::Live(version) | Place::AlreadyLive(version)) => {
-                intent.kind == OperationKind::GoLive && *version == intent.version
+            Self::InSync(Place::Live(release) | Place::AlreadyLive(release)) => {
+                intent.kind == OperationKind::GoLive && *release == intent.release
             }
-            Self::InSync(Place::Preview(version)) => {
-                intent.kind == OperationKind::Publish && *version == Some(intent.version)
-            }
+            // What a publish brings to preview has a name of its own.
+            Self::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
             Self::GoLive { .. }
             | Self::Publish { .. }
             | Self::Track(_)
@@ -270,11 +284,9 @@ impl Decision {
     #[must_use]
     pub fn message(&self) -> String {
         match self {
-            Self::GoLive { version } => {
-                format!("version {version} is in preview and is to go live")
-            }
-            Self::Publish { version } => {
-                format!("version {version} was never published and is to go to preview")
+            Self::GoLive { release } => format!("version {release} is in preview and will go live"),
+            Self::Publish { .. } => {
+                "the offer was never published and will be published to preview".to_owned()
             }
             Self::Track(tracked) => tracked.message(),
             Self::InSync(place) => place.message(),
@@ -312,13 +324,13 @@ impl Tracked {
 }
 
 impl Place {
-    fn message(self) -> String {
+    fn message(&self) -> String {
         match self {
-            Self::Live(version) => format!("version {version} is live"),
-            Self::AlreadyLive(version) => format!(
-                "version {version} is live already; the manifest asks for preview, but a live offer can't be taken back"
+            Self::Live(release) => format!("version {release} is live"),
+            Self::AlreadyLive(release) => format!(
+                "version {release} is live already; the manifest asks for preview, but a live offer can't be taken back"
             ),
-            Self::Preview(Some(version)) => format!("version {version} is in preview"),
+            Self::Preview(Some(release)) => format!("version {release} is in preview"),
             Self::Preview(None) => "the offer is in preview".to_owned(),
         }
     }
@@ -371,7 +383,7 @@ impl Block {
                 "the offer is not in preview; publish it to preview first (state: preview does that)".to_owned()
             }
             Self::UnknownStatus(text) => format!(
-                "the marketplace gives the status {text:?}, which this golive does not know; nothing is sent"
+                "it is not clear how the offer stands, so that nothing is sent: {text}"
             ),
             Self::Refused(message) => format!(
                 "{}; not repeated until the manifest or the offer changes, or --retry is given",
@@ -391,8 +403,9 @@ impl Failure {
     fn message(&self) -> String {
         let nameless = self.kind.as_str().is_empty();
         let what = format!("the last {}", if nameless { "operation" } else { self.kind.as_str() });
+        let release = self.release.as_ref();
         let version =
-            self.version.map(|version| format!(" of version {version}")).unwrap_or_default();
+            release.map(|release| format!(" of version {release}")).unwrap_or_default();
         let outcome = match self.outcome {
             Outcome::Failed => "failed",
             Outcome::Canceled => "was canceled",

@@ -26,7 +26,7 @@ fn yaml(change: &Change, standing: &Standing) -> String {
     let offer = &change.offer;
     let mut text = format!("publisher: {}\noffer: {}\n", offer.publisher(), offer.offer());
     let versions =
-        [("previewVersion", standing.preview_version), ("liveVersion", standing.live_version)];
+        [("previewVersion", &standing.preview_version), ("liveVersion", &standing.live_version)];
     // Writing to a string can't fail.
     let _ = writeln!(text, "state: {}", standing.state.unwrap_or("unknown"));
     for (name, version) in versions {

@@ -1,201 +1,176 @@
-//! What follows from what was seen and recorded: where an offer stands, what is in production,
-//! how an operation ended.
+//! What follows from a state and a record: how an operation ended, where an offer stands and should.
 
 use super::change::Standing;
 use super::decision::{Block, Decision, Place};
 use super::moment::Moment;
-use super::observation::{Observation, OperationSeen};
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{OfferStatus, OperationKind, OperationStatus, Submission, Version};
+use crate::marketplace::{
+    Followed, OfferState, OperationKind, OperationStatus, Release, Report,
+};
 use crate::status::{OfferRecord, OperationRecord};
 
-/// The version known to be in production without asking: what the marketplace said, or a golive
-/// that golive itself followed to a good end just now. The latter keeps a marketplace whose slots
-/// lag behind from being sent a second one; after a while, the marketplace's word is what counts.
-pub(super) fn known_live(
-    observed: &Observation,
-    recorded: Option<&OfferRecord>,
-    moment: Moment,
-) -> Option<Version> {
-    let followed = recorded.and_then(|record| record.operation.as_ref());
-    let followed = followed.filter(|operation| {
-        operation.kind == OperationKind::GoLive
-            && moment.may_lag_behind(operation)
-            && ended(operation, observed, moment) == Some(OperationStatus::Succeeded)
-    });
-    let followed = followed.and_then(|operation| operation.version);
-    observed.known_live().max(followed)
-}
-
-/// How a recorded operation ended: by the record, by the answer to a poll, or, where its URL has
-/// expired, by what the offer says. `None` while it runs as far as is known.
+/// How a recorded operation ended, as far as that is known by now; `None` while it runs, or may.
+///
+/// What it says itself of a bad end is believed; a good end only where the offer shows it, since a
+/// golive may have the id of the publish before it.
 pub(crate) fn ended(
     operation: &OperationRecord,
-    observed: &Observation,
+    state: &OfferState,
     moment: Moment,
 ) -> Option<OperationStatus> {
     if operation.status.is_finished() {
         return Some(operation.status.clone());
     }
-    let Some(id) = &operation.id else { return ended_unseen(operation, observed, moment) };
-    match observed.operations.get(id)? {
-        OperationSeen::Known(known) => {
-            Some(known.standing(&operation.kind)).filter(OperationStatus::is_finished)
-        }
-        OperationSeen::Expired => ended_unseen(operation, observed, moment),
+    if is_in_place(operation, state) {
+        return Some(OperationStatus::Succeeded);
     }
-}
-
-/// Whether a submission may be about a recorded operation: by its id, or, where one of the two has
-/// none, or one that several attempts share, by kind and version.
-fn is_about(operation: &OperationRecord, submission: &Submission) -> bool {
-    let is_kind = submission.kind == operation.kind;
-    let Some(id) = &operation.id else {
-        return (is_kind || matches!(operation.kind, OperationKind::Unknown(_)))
-            && operation.version.is_none_or(|version| submission.is_for(version));
-    };
-    let two_names = operation.has_shared_id() != submission.id.contains('$');
-    let one_job = is_kind && operation.version.is_some_and(|version| submission.is_for(version));
-    *id == submission.id || (two_names && one_job)
-}
-
-/// Whether a submission is the publish that brought to preview what an operation takes live. It may
-/// be listed as running for as long as that is not signed off.
-pub(super) fn comes_before(submission: &Submission, operation: &OperationRecord) -> bool {
-    let version = submission.version();
-    operation.kind == OperationKind::GoLive
-        && submission.kind == OperationKind::Publish
-        && version.is_some()
-        && version <= operation.version
-}
-
-/// How an operation ended that cannot be asked for. One that left no trace counts as canceled, in
-/// due time: that is shown to a person and not repeated.
-pub(crate) fn ended_unseen(
-    operation: &OperationRecord,
-    observed: &Observation,
-    moment: Moment,
-) -> Option<OperationStatus> {
-    let id = operation.id.as_ref();
-    let mut submissions = observed.submissions.iter().flatten();
-    if let Some(submission) = submissions.find(|it| Some(&it.id) == id && it.state.is_finished()) {
-        return Some(submission.state.clone());
-    }
-    // What the list still shows as running has not ended because its URL has expired.
-    let mut unfinished = observed
-        .submissions
-        .iter()
-        .flatten()
-        .filter(|it| !it.state.is_finished() && !comes_before(it, operation));
-    let says_running = *observed.status() == OfferStatus::Running;
-    if unfinished.clone().any(|it| is_about(operation, it))
-        || (says_running && unfinished.next().is_none())
+    let report = followed(state);
+    if let Some(report) = report
+        && matches!(report.status, OperationStatus::Failed | OperationStatus::Canceled)
     {
+        return Some(report.status.clone());
+    }
+    if state.running.is_some() || !state.is_inspected {
         return None;
     }
+    let has_succeeded = report.is_some_and(|it| it.status == OperationStatus::Succeeded);
+    if let Some(status) = listed_end(operation, state, moment) {
+        // A list that says so while the offer does not is not believed.
+        return Some(status).filter(|it| *it != OperationStatus::Succeeded);
+    }
+    if moment.may_not_show_yet(operation) || has_succeeded || state.unclear.is_some() {
+        return None;
+    }
+    // It left no trace: that is shown to a person and not repeated.
+    let word = state.last.as_ref().filter(|last| last.id.is_none()).map(|last| &last.status);
+    Some(word.cloned().unwrap_or(OperationStatus::Canceled))
+}
+
+/// What the marketplace says of the operation that is followed.
+pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
+    match &state.followed {
+        Some(Followed::Known(report)) => Some(report),
+        Some(Followed::Expired) | None => None,
+    }
+}
+
+/// Whether the offer stands where the operation was to bring it.
+fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
+    match operation.kind {
+        OperationKind::Publish => state.preview.is_some() && state.is_inspected,
+        OperationKind::GoLive => match &operation.release {
+            Some(release) => state.live.as_ref() == Some(release),
+            None => state.live.is_some() && state.preview.is_none(),
+        },
+        OperationKind::Cancel | OperationKind::Unknown(_) => {
+            let waits = state.preview.is_some();
+            let live = state.live.is_some() && operation.release == state.live;
+            state.is_inspected && (waits || live)
+        }
+    }
+}
+
+/// How the list of operations says that an operation has ended.
+fn listed_end(
+    operation: &OperationRecord,
+    state: &OfferState,
+    moment: Moment,
+) -> Option<OperationStatus> {
+    let listed = state.listed.as_ref()?;
+    if let Some(id) = &operation.id {
+        return listed.iter().find(|it| it.id.as_ref() == Some(id)).map(|it| it.status.clone());
+    }
     // One without an id is the newest of its kind, unless that may be the one before it.
-    if let (None, Some(version)) = (id, operation.version)
-        && !moment.may_not_show_yet(operation)
-        && let Some(submission) = observed.newest_submission(&operation.kind, version)
-        && submission.state.is_finished()
-    {
-        return Some(submission.state.clone());
-    }
-    let in_place = match operation.kind {
-        OperationKind::Publish => {
-            *observed.status() == OfferStatus::WaitingForPublisherReview
-                || observed.preview.version().is_some()
-        }
-        OperationKind::GoLive | OperationKind::Cancel | OperationKind::Unknown(_) => {
-            let live = observed.known_live();
-            live.is_some() && live >= operation.version
-        }
+    let is_about = |release: &Option<Release>| {
+        operation.release.is_none() || release.is_none() || *release == operation.release
     };
-    if in_place {
-        Some(OperationStatus::Succeeded)
-    } else if moment.may_not_show_yet(operation) {
-        None
-    } else if *observed.status() == OfferStatus::Failed {
-        Some(OperationStatus::Failed)
-    } else {
-        Some(OperationStatus::Canceled)
+    if moment.may_not_show_yet(operation) {
+        return None;
     }
+    let newest = state.last.iter().chain(listed).find(|it| it.kind == operation.kind)?;
+    is_about(&newest.release).then(|| newest.status.clone())
+}
+
+/// How an operation of the history ended, by the list of operations.
+pub(crate) fn ended_unseen(
+    operation: &OperationRecord,
+    state: &OfferState,
+    moment: Moment,
+) -> Option<OperationStatus> {
+    state.listed.as_ref()?;
+    if is_in_place(operation, state) {
+        return Some(OperationStatus::Succeeded);
+    }
+    let listed = listed_end(operation, state, moment);
+    listed.or_else(|| {
+        (!moment.may_not_show_yet(operation) && state.running.is_none())
+            .then_some(OperationStatus::Canceled)
+    })
 }
 
 /// Where the offer stands, as far as it is known once it was decided about.
 pub(super) fn standing(
-    observed: &Observation,
+    state: &OfferState,
     recorded: Option<&OfferRecord>,
-    desired: &Loaded,
     decision: &Decision,
-    moment: Moment,
 ) -> Standing {
-    let live_version = known_live(observed, recorded, moment);
-    let preview = observed.preview.version();
+    let known = recorded.and_then(|record| record.observed.as_ref());
+    let live = state.live.clone();
+    let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
     match decision {
-        Decision::InSync(place @ (Place::Live(live) | Place::AlreadyLive(live))) => {
-            // Of a pinned version, or of one that is live already, it was not asked whether a newer
-            // one is in preview.
-            let is_newest = matches!(place, Place::Live(_)) && desired.manifest.version.is_none();
-            let is_newest = is_newest || observed.version == Some(*live);
-            let newer = preview.or_else(|| newer_preview(observed, *live));
-            Standing {
-                state: Some("live"),
-                preview_version: newer.or(Some(*live).filter(|_| is_newest)),
-                live_version: Some(*live),
-            }
-        }
-        Decision::InSync(Place::Preview(version)) => {
-            Standing { state: Some("preview"), preview_version: preview.or(*version), live_version }
-        }
-        Decision::GoLive { version }
-        | Decision::Blocked(Block::VersionMismatch { found: version, .. }) => {
-            Standing { state: Some("preview"), preview_version: Some(*version), live_version }
-        }
+        Decision::InSync(Place::Live(release) | Place::AlreadyLive(release)) => Standing {
+            state: Some("live"),
+            preview_version: preview.or_else(|| Some(release.clone())),
+            live_version: Some(release.clone()),
+        },
+        Decision::InSync(Place::Preview(release)) => Standing {
+            state: Some("preview"),
+            preview_version: preview.or_else(|| release.clone()),
+            live_version: live.or_else(|| known?.live.clone()),
+        },
+        Decision::GoLive { release }
+        | Decision::Blocked(Block::VersionMismatch { found: release, .. }) => Standing {
+            state: Some("preview"),
+            preview_version: Some(release.clone()),
+            live_version: live.or_else(|| known?.live.clone()),
+        },
         Decision::Publish { .. } | Decision::Blocked(Block::NotInPreview) => {
-            Standing { state: Some("draft"), preview_version: None, live_version }
+            Standing { state: Some("draft"), preview_version: None, live_version: live }
         }
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
-            let waiting = *observed.status() == OfferStatus::WaitingForPublisherReview;
-            let preview_version = preview.or(observed.version.filter(|_| waiting));
-            let state = match (preview_version, live_version) {
-                (Some(preview), live) if live < Some(preview) => Some("preview"),
-                (_, Some(_)) => Some("live"),
-                (Some(_) | None, None) => None,
+            let state = match (&preview, &live) {
+                (Some(_), _) => Some("preview"),
+                (None, Some(_)) => Some("live"),
+                (None, None) => None,
             };
-            Standing { state, preview_version, live_version }
+            Standing { state, preview_version: preview, live_version: live }
         }
     }
 }
 
-/// The version that waits in preview beside an older one in production.
-fn newer_preview(observed: &Observation, live: Version) -> Option<Version> {
-    let waiting = *observed.status() == OfferStatus::WaitingForPublisherReview;
-    observed.version.filter(|version| waiting && *version > live)
-}
-
 /// Where the offer should stand.
 pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> Standing {
-    let pinned = desired.manifest.version;
+    let pinned = desired.manifest.version.map(Release::from);
     match decision {
-        Decision::GoLive { version } => Standing {
+        Decision::GoLive { release } => Standing {
             state: Some("live"),
-            preview_version: Some(*version),
-            live_version: Some(*version),
+            preview_version: Some(release.clone()),
+            live_version: Some(release.clone()),
         },
-        Decision::Publish { version } => Standing {
+        Decision::Publish { release } => Standing {
             state: Some("preview"),
-            preview_version: Some(*version),
-            live_version: from.live_version,
+            preview_version: Some(release.clone()),
+            live_version: from.live_version.clone(),
         },
         Decision::InSync(_) => from.clone(),
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
             let live = desired.manifest.state == DesiredState::Live;
-            let live_version = pinned.or(from.preview_version).filter(|_| live);
+            let pinned = pinned.filter(|_| live);
+            let live_version = pinned.clone().or_else(|| from.preview_version.clone().filter(|_| live));
             Standing {
                 state: Some(desired.manifest.state.as_str()),
-                preview_version: pinned.filter(|_| live).or(from.preview_version),
-                live_version: live_version.or(from.live_version),
+                preview_version: pinned.or_else(|| from.preview_version.clone()),
+                live_version: live_version.or_else(|| from.live_version.clone()),
             }
         }
     }

@@ -1,6 +1,5 @@
 //! Pure: manifests, status and observations in, a change set out. No clock, no I/O, no chance.
 
-mod attempts;
 mod change;
 mod check;
 mod decision;
@@ -8,10 +7,9 @@ mod diff;
 mod facts;
 mod links;
 mod moment;
-mod observation;
 mod planner;
-mod position;
 mod rules;
+mod sighting;
 #[cfg(test)]
 mod tests;
 
@@ -19,8 +17,8 @@ pub use change::{Change, ChangeSet, Standing, Summary};
 pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 pub use diff::diff;
-pub(crate) use facts::{ended, ended_unseen};
+pub(crate) use facts::{ended, ended_unseen, followed};
 pub(crate) use links::Links;
 pub use moment::Moment;
-pub use observation::{Observation, OperationSeen, Question, Seen, SlotSeen, came_of, newest};
 pub use planner::{Input, Policy, Questions, Retry, plan, undecided, with_dependencies};
+pub use sighting::{Seen, Sighting, following};

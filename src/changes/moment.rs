@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::marketplace::Settling;
 use crate::status::{Intent, OperationRecord};
-
-/// How long the marketplace's list and slots may lag behind the end of an operation.
-const LONGEST_LAG: SignedDuration = SignedDuration::from_mins(15);
 
 /// How far ahead a time is that no clock a little fast explains.
 const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
@@ -20,20 +18,26 @@ pub struct Moment {
     /// How long a request may be under way.
     pub longest_request: Duration,
     /// How long after that the operation it started shows (`--settle`).
-    pub settle: Duration,
+    pub settling: Settling,
 }
 
 impl Moment {
+    /// How long after its end a request of an intent may still show.
+    #[must_use]
+    pub fn settle(&self, intent: &Intent) -> Duration {
+        if intent.fence.is_some() { self.settling.fenced } else { self.settling.unfenced }
+    }
+
     /// Until when an intent's request may have been under way, as far as that has passed.
     #[must_use]
     pub fn latest_end(&self, intent: &Intent) -> Timestamp {
-        intent.at.checked_add(self.longest_request).map_or(self.now, |end| end.min(self.now))
+        intent.deadline.min(self.now)
     }
 
     /// When what came of an intent's request shows, wherever it was under way until then.
     #[must_use]
     pub fn settles_at(&self, intent: &Intent) -> Option<Timestamp> {
-        intent.at.checked_add(self.longest_request).ok()?.checked_add(self.settle).ok()
+        intent.deadline.checked_add(self.settle(intent)).ok()
     }
 
     /// Whether what came of an intent's request would show by now. One that is far ahead of now is
@@ -41,7 +45,7 @@ impl Moment {
     #[must_use]
     pub fn has_settled(&self, intent: &Intent) -> bool {
         let since = self.now.duration_since(self.latest_end(intent));
-        Duration::try_from(since).is_ok_and(|since| since >= self.settle)
+        Duration::try_from(since).is_ok_and(|since| since >= self.settle(intent))
             || intent.at.duration_since(self.now) > FAR_AHEAD
     }
 
@@ -50,14 +54,8 @@ impl Moment {
     /// settle, and as much again, as it is known to have been accepted.
     #[must_use]
     pub fn may_not_show_yet(&self, operation: &OperationRecord) -> bool {
-        let within = self.longest_request.saturating_add(self.settle.saturating_mul(2));
+        let within = self.longest_request.saturating_add(self.settling.longest().saturating_mul(2));
         !operation.adopted && self.distance(operation.started_at).unsigned_abs() < within
-    }
-
-    /// Whether an operation ended so short a while ago that lists and slots may lag behind it.
-    #[must_use]
-    pub fn may_lag_behind(&self, operation: &OperationRecord) -> bool {
-        operation.finished_at.is_none_or(|end| self.distance(end) < LONGEST_LAG)
     }
 
     /// How far a time is from now. One ahead of now is of a clock that was set back since; it
@@ -79,7 +77,7 @@ mod tests {
 
     fn moment(minutes: i64) -> Moment {
         let (longest_request, settle) = (Duration::from_mins(1), Duration::from_mins(5));
-        Moment { now: at(minutes), longest_request, settle }
+        Moment { now: at(minutes), longest_request, settling: Settling::all(settle) }
     }
 
     fn operation() -> OperationRecord {
@@ -93,11 +91,11 @@ mod tests {
             messages: Vec::new(),
             polled_at: None,
             progress: None,
+            release: None,
             request_id: None,
             started_at: at(0),
             status: OperationStatus::Succeeded,
             steps: Vec::new(),
-            version: None,
         }
     }
 
@@ -111,11 +109,8 @@ mod tests {
 
     #[test]
     fn a_time_ahead_of_now_does_not_hold_for_ever() {
-        let at = |minutes: i64| {
-            let moment = moment(minutes);
-            (moment.may_not_show_yet(&operation()), moment.may_lag_behind(&operation()))
-        };
-        assert_eq!(at(-5), (true, true));
-        assert_eq!(at(-60 * 24 * 365), (false, false));
+        let hides = |minutes: i64| moment(minutes).may_not_show_yet(&operation());
+        assert!(hides(-5));
+        assert!(!hides(-60 * 24 * 365));
     }
 }

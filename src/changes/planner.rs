@@ -7,8 +7,8 @@ use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
 use super::facts;
 use super::moment::Moment;
-use super::observation::{Question, Seen};
-use super::rules::Case;
+use super::rules::{Case, Unasked};
+use super::sighting::Seen;
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::status::OfferRecord;
@@ -36,6 +36,9 @@ pub struct Policy {
     /// The offers this run has triggered already, or found an operation running on: a retry is
     /// asked for once, and of what had failed before.
     pub attempted: BTreeSet<OfferId>,
+    /// Whether a list is not enough to suppose that a preview waits: for a plan that people review.
+    /// Before a request is sent, the offer is asked about in any case.
+    pub verify: bool,
 }
 
 impl Policy {
@@ -53,7 +56,7 @@ impl Policy {
             Retry::All => Retry::All,
         };
         let attempted = self.attempted.intersection(&offers).cloned().collect();
-        Self { retry, scope: Some(offers), attempted }
+        Self { retry, scope: Some(offers), attempted, verify: self.verify }
     }
 
     /// Whether a failed offer is to be tried again.
@@ -83,10 +86,10 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
 }
 
-/// What must be asked before everything can be decided; at most one question an offer.
-pub type Questions = Vec<(OfferId, Question)>;
+/// The offers that must be asked about before everything can be decided.
+pub type Questions = Vec<OfferId>;
 
-/// Decides about every offer in scope, or tells what must be asked first.
+/// Decides about every offer in scope, or names the offers that must be asked about first.
 pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
     let Decided { mut changes, undecided: _, questions } = decide(input);
     if !questions.is_empty() {
@@ -133,9 +136,9 @@ fn decide(input: Input<'_>) -> Decided<'_> {
                 }
                 decided.changes.push(change);
             }
-            Err(question) => {
+            Err(Unasked) => {
                 decided.undecided.insert(&loaded.id);
-                decided.questions.push((loaded.id.clone(), question));
+                decided.questions.push(loaded.id.clone());
             }
         }
     }
@@ -220,20 +223,22 @@ fn waiting_on(
     Some(after.iter().filter(|dependency| !live.contains(dependency)).cloned().collect())
 }
 
-fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Question> {
+fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Unasked> {
     let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
     let absent = |block| (Decision::Blocked(block), None);
-    let (decision, observation) = match input.observed.get(&loaded.id) {
-        Some(Seen::Offer(observation)) => {
+    let (decision, state) = match input.observed.get(&loaded.id) {
+        Some(Seen::Offer(seen)) => {
             let case = Case {
                 desired: loaded,
                 recorded,
-                observed: observation,
+                seen,
                 waiting_on,
                 moment: input.moment,
                 retry: input.policy.retries(&loaded.id),
+                verify: input.policy.verify,
             };
-            (case.decide()?, Some(&**observation))
+            let (decision, state) = case.decide()?;
+            (decision, Some(state))
         }
         Some(Seen::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
         Some(Seen::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
@@ -242,8 +247,7 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from =
-        observation.map(|seen| facts::standing(seen, recorded, loaded, &decision, input.moment));
+    let from = state.as_ref().map(|state| facts::standing(state, recorded, &decision));
     let from = from.unwrap_or_default();
     let to = facts::target(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());

@@ -1,272 +1,178 @@
-//! The rules that decide about one offer. The first that matches wins; a rule that can't be
-//! judged yet returns the question that would settle it.
+//! The rules that decide about one offer, on its state alone. The first that matches wins.
+//!
+//! What the rules trust: an inspected state for everything; a state from the record for doing nothing;
+//! a list for supposing that a preview waits, which is asked before a request is sent.
 
-use super::decision::{Block, Decision, Hold, Origin, Place, Tracked};
+use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 use super::facts;
 use super::moment::Moment;
-use super::observation::{Observation, OperationSeen, Question};
-use super::position::Position;
+use super::sighting::Sighting;
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{
-    OfferId, OfferStatus, OperationKind, OperationRef, StatusReport, Submission, Version,
-};
-use crate::status::{Intent, OfferRecord, OperationRecord, place};
+use crate::marketplace::{OfferId, OfferState, OperationKind, OperationStatus, Release};
+use crate::status::{Intent, OfferRecord, OperationRecord, Phase, place};
 
 /// All that is known of one offer.
 pub(super) struct Case<'a> {
     pub(super) desired: &'a Loaded,
     pub(super) recorded: Option<&'a OfferRecord>,
-    pub(super) observed: &'a Observation,
+    pub(super) seen: &'a Sighting,
     pub(super) waiting_on: &'a [OfferId],
     pub(super) moment: Moment,
     pub(super) retry: bool,
+    /// Whether a list is not enough to suppose that a preview waits.
+    pub(super) verify: bool,
 }
 
+/// The offer must be asked about.
+pub(super) struct Unasked;
+
 impl Case<'_> {
-    pub(super) fn decide(&self) -> Result<Decision, Question> {
-        let unknown_to_list = matches!(self.observed.status(), OfferStatus::Unknown(_));
-        if unknown_to_list && self.observed.report.is_none() {
-            return Err(Question::Status); // The list has words that *offer status* has not.
+    /// The decision, and the state that it rests on.
+    pub(super) fn decide(&self) -> Result<(Decision, OfferState), Unasked> {
+        if let Some(state) = &self.seen.state {
+            return Ok((self.decide_on(state), state.clone()));
         }
-        if let Some(tracked) = self.running()? {
-            return Ok(Decision::Track(tracked));
+        let remembered = self.recorded.and_then(|record| self.seen.remembered(record));
+        if let Some(state) = remembered {
+            let decision = self.decide_on(&state);
+            let suffices = match &decision {
+                Decision::GoLive { .. } => !self.verify,
+                Decision::Publish { .. } => false,
+                // The pin may be another name of what stands there.
+                Decision::Blocked(Block::VersionMismatch { .. }) => false,
+                Decision::InSync(_) | Decision::Held(_) | Decision::Failed(_) => true,
+                Decision::Blocked(_) => true,
+                Decision::Track(_) => false,
+            };
+            return if suffices { Ok((decision, state)) } else { Err(Unasked) };
         }
-        if let Some(place) = self.in_sync()? {
-            return Ok(Decision::InSync(place));
+        let is_open = self.recorded.is_none_or(|record| {
+            let operation = record.operation.as_deref();
+            operation.is_none_or(|it| it.status == OperationStatus::Succeeded)
+                && record.intent.is_none()
+                && !record.has_loose_ends()
+        });
+        let suggested = self.seen.suggested().filter(|_| {
+            is_open && !self.verify && !self.retry && self.desired.manifest.version.is_none()
+        });
+        let state = suggested.ok_or(Unasked)?;
+        match self.decide_on(&state) {
+            decision @ (Decision::GoLive { .. } | Decision::Held(_)) => Ok((decision, state)),
+            Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Publish { .. }
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => Err(Unasked),
+        }
+    }
+
+    fn decide_on(&self, state: &OfferState) -> Decision {
+        if let Some(tracked) = self.running(state) {
+            return Decision::Track(tracked);
+        }
+        let failed = self.failed(state);
+        if let Some(place) = self.in_sync(state)
+            && !failed.as_ref().is_some_and(|failure| outweighs(failure, state))
+            && !self.is_in_doubt_beside(state)
+        {
+            return Decision::InSync(place);
         }
         if let Some(hold) = self.held() {
-            return Ok(Decision::Held(hold));
+            return Decision::Held(hold);
         }
-        if let Some(failure) = self.failed_before() {
-            return Ok(Decision::Failed(failure));
+        if let Some(failure) = failed {
+            return Decision::Failed(failure);
         }
-        let position = self.position()?;
-        if let Some(place) = self.in_place(&position) {
-            return Ok(Decision::InSync(place));
+        if let Some(decision) = self.lost_request(state) {
+            return decision;
         }
-        if let Some(failure) = self.failed(&position)? {
-            return Ok(Decision::Failed(failure));
+        if let Some(why) = &state.unclear {
+            return Decision::Blocked(Block::UnknownStatus(why.clone()));
         }
-        let decision = self.proceed(position);
+        if let Some(why) = self.contradiction(state) {
+            return Decision::Blocked(Block::UnknownStatus(why));
+        }
+        let decision = self.proceed(state);
         match self.refused_before(&decision) {
-            None => Ok(decision),
-            // What the marketplace refused may have been done already: the slots tell.
-            Some(block) => Ok(match self.in_slots()? {
-                Some(live) => Decision::InSync(Place::Live(live)),
-                None => Decision::Blocked(block),
-            }),
+            Some(block) => Decision::Blocked(block),
+            None => decision,
         }
     }
 
     /// Row 1: an operation runs, ours or not.
-    fn running(&self) -> Result<Option<Tracked>, Question> {
-        if self.recorded.is_some_and(OfferRecord::has_loose_ends) {
-            self.submissions()?;
-        }
+    fn running(&self, state: &OfferState) -> Option<Tracked> {
         let recorded = self.recorded.and_then(OfferRecord::running);
-        if let Some(operation) = recorded
-            && let Some(tracked) = self.recorded_running(operation)?
-        {
-            return Ok(Some(tracked));
+        if let Some(run) = &state.running {
+            let is_recorded = recorded.is_some_and(|it| {
+                it.id == run.id && (it.kind == run.kind || run.id.is_some())
+                    || (it.id.is_none() && it.kind == run.kind)
+                    || (run.id.is_none() && (it.kind == run.kind || run.kind.as_str().is_empty()))
+            });
+            let intent = self.recorded.and_then(|record| record.intent.as_deref());
+            let found = intent.filter(|it| it.kind == run.kind || run.kind.as_str().is_empty());
+            let origin = match (is_recorded, found) {
+                (true, _) => Origin::Recorded,
+                (false, Some(_)) => Origin::Found,
+                (false, None) => Origin::Elsewhere,
+            };
+            let kind = match (found, recorded) {
+                (Some(intent), _) if run.kind.as_str().is_empty() => intent.kind.clone(),
+                (None, Some(it)) if is_recorded => it.kind.clone(),
+                _ => run.kind.clone(),
+            };
+            let release = match (origin, found, recorded) {
+                (Origin::Found, Some(intent), _) => Some(intent.release.clone()),
+                (Origin::Recorded, _, Some(it)) => it.release.clone(),
+                _ => run.release.clone(),
+            };
+            let id = match recorded {
+                Some(it) if is_recorded && run.id.is_none() => it.id.clone(),
+                _ => run.id.clone(),
+            };
+            return Some(Tracked { kind, id, release, origin, at: place(&run.steps) });
         }
-        let says_running = match self.observed.status() {
-            OfferStatus::Running => true,
-            OfferStatus::NotStarted => {
-                self.submissions()?;
-                false
-            }
-            OfferStatus::NeverPublished
-            | OfferStatus::WaitingForPublisherReview
-            | OfferStatus::Succeeded
-            | OfferStatus::Published
-            | OfferStatus::Canceled
-            | OfferStatus::Failed
-            | OfferStatus::Unknown(_) => false,
-        };
-        // A list older than the end of our operation says that it runs.
-        if says_running && recorded.is_some() {
-            self.report()?;
-        }
-        // An intent without an operation may have been accepted without showing in the status.
-        let in_doubt = self.recorded.is_some_and(|record| record.intent.is_some());
-        if says_running || in_doubt {
-            self.submissions()?;
-        }
-        let unfinished = self.observed.submissions.iter().flatten().find(|it| self.is_running(it));
-        if let Some(submission) = unfinished {
-            return Ok(Some(Tracked {
-                kind: submission.kind.clone(),
-                id: Some(submission.id.clone()),
-                version: submission.version(),
-                origin: self
-                    .origin_of(&submission.kind, |intent| submission.is_for(intent.version)),
-                at: None,
-            }));
-        }
-        // What was sent just now need not show yet; and what runs without a name is likely to be it.
-        let hidden = recorded.filter(|it| facts::ended(it, self.observed, self.moment).is_none());
-        if let Some(operation) = hidden
-            && (!says_running
-                || operation.id.is_some()
-                || !matches!(operation.kind, OperationKind::Unknown(_)))
-        {
-            return Ok(Some(Tracked {
-                kind: operation.kind.clone(),
-                id: operation.id.clone(),
-                version: operation.version,
-                origin: Origin::Recorded,
-                at: operation.place(),
-            }));
-        }
-        if says_running { self.running_by_status().map(Some) } else { Ok(None) }
-    }
-
-    /// What runs where nothing shows but the offer's status: the list's word may lag behind.
-    fn running_by_status(&self) -> Result<Tracked, Question> {
-        let mut kind = self.report()?.running_kind();
-        // Of a request that may have been accepted, something that runs without a name is the answer.
-        let intent = self.recorded.and_then(|record| record.intent.as_ref());
-        if let Some(intent) = intent.filter(|_| kind.as_str().is_empty()) {
-            kind = intent.kind.clone();
-        }
-        let version = self.observed.version;
-        let origin =
-            self.origin_of(&kind, |it| version.is_none_or(|version| version == it.version));
-        Ok(Tracked { kind, id: None, version, origin, at: None })
-    }
-
-    fn recorded_running(&self, operation: &OperationRecord) -> Result<Option<Tracked>, Question> {
-        let Some(id) = &operation.id else {
-            // It was seen by the offer's status alone, so that is what tells whether it runs.
-            self.submissions()?;
-            return Ok(None);
-        };
-        let Some(seen) = self.observed.operations.get(id) else {
-            let location = operation.location.clone();
-            return Err(Question::Operation(OperationRef { id: id.clone(), location }));
-        };
-        Ok(match seen {
-            OperationSeen::Known(known) if !known.standing(&operation.kind).is_finished() => {
-                Some(Tracked {
-                    kind: operation.kind.clone(),
-                    id: Some(id.clone()),
-                    version: operation.version,
-                    origin: Origin::Recorded,
-                    at: place(&known.steps),
-                })
-            }
-            OperationSeen::Known(_) => None,
-            OperationSeen::Expired => {
-                self.submissions()?;
-                None
-            }
+        // What was sent just now need not show yet.
+        let hidden = recorded.filter(|it| {
+            facts::ended(it, state, self.moment).is_none() && self.contradicted(it, state).is_none()
+        })?;
+        Some(Tracked {
+            kind: hidden.kind.clone(),
+            id: hidden.id.clone(),
+            release: hidden.release.clone(),
+            origin: Origin::Recorded,
+            at: hidden.place(),
         })
     }
 
-    /// An operation of the kind and version that an intent on disk names is that request's.
-    fn origin_of(&self, kind: &OperationKind, is_for: impl FnOnce(&Intent) -> bool) -> Origin {
-        let intent = self.recorded.and_then(|record| record.intent.as_ref());
-        let found = intent.is_some_and(|intent| intent.kind == *kind && is_for(intent));
-        if found { Origin::Found } else { Origin::Elsewhere }
-    }
-
-    /// Whether a submission runs. A publish that waits for the publisher's sign-off is listed as
-    /// running too, but has done what it can.
-    fn is_running(&self, submission: &Submission) -> bool {
-        let in_preview = matches!(
-            self.observed.status(),
-            OfferStatus::WaitingForPublisherReview | OfferStatus::Published
-        );
-        let waits = in_preview && submission.kind != OperationKind::GoLive;
-        // The operation itself knows better than a list that lags behind.
-        let recorded = self.recorded.and_then(|record| record.operation.as_ref());
-        let ended_before = recorded.is_some_and(|operation| {
-            operation.status.is_finished() && operation.id.as_ref() == Some(&submission.id)
-        });
-        let ended_here = match self.observed.operations.get(&submission.id) {
-            Some(OperationSeen::Known(known)) => known.standing(&submission.kind).is_finished(),
-            Some(OperationSeen::Expired) | None => ended_before,
-        };
-        let came_before = recorded
-            .filter(|operation| !operation.status.is_finished())
-            .is_some_and(|operation| facts::comes_before(submission, operation));
-        !submission.state.is_finished() && !waits && !ended_here && !came_before
-    }
-
     /// Row 3: the offer is where it should be.
-    fn in_sync(&self) -> Result<Option<Place>, Question> {
-        match self.desired.manifest.state {
-            DesiredState::Preview => self.in_preview_or_live(),
-            DesiredState::Live => Ok(self.is_live()?.map(Place::Live)),
-        }
-    }
-
-    fn in_preview_or_live(&self) -> Result<Option<Place>, Question> {
-        match self.observed.status() {
-            OfferStatus::WaitingForPublisherReview => {
-                Ok(Some(Place::Preview(self.observed.version)))
-            }
-            OfferStatus::NeverPublished | OfferStatus::Unknown(_) => Ok(None),
-            OfferStatus::Succeeded | OfferStatus::Published => {
-                // Which version it is makes no difference to what is to be done: nothing.
-                let live = match self.known_live() {
-                    Some(live) => Some(live),
-                    None => self.newest_is_live()?,
-                };
-                let live = live.map(Place::AlreadyLive);
-                Ok(Some(live.unwrap_or(Place::Preview(self.observed.version))))
-            }
-            OfferStatus::NotStarted
-            | OfferStatus::Running
-            | OfferStatus::Canceled
-            | OfferStatus::Failed => {
-                if let Some(version) = self.production()? {
-                    return Ok(Some(Place::AlreadyLive(version)));
+    fn in_sync(&self, state: &OfferState) -> Option<Place> {
+        match (self.desired.manifest.state, &state.live) {
+            (DesiredState::Preview, live) => {
+                let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
+                match (preview, live) {
+                    (Some(preview), _) => Some(Place::Preview(Some(preview))),
+                    (None, Some(live)) => Some(Place::AlreadyLive(live.clone())),
+                    (None, None) => None,
                 }
-                Ok(self.preview()?.map(|version| Place::Preview(Some(version))))
+            }
+            (DesiredState::Live, None) => None,
+            (DesiredState::Live, Some(live)) => {
+                let is_wanted = match self.desired.manifest.version {
+                    Some(_) => self.is_pinned(live, state),
+                    None => {
+                        state.preview.is_none()
+                            && state.stale_preview.is_none()
+                            && state.unclear.is_none()
+                    }
+                };
+                is_wanted.then(|| Place::Live(live.clone()))
             }
         }
     }
 
-    /// The version in production, if it is the one that is desired.
-    fn is_live(&self) -> Result<Option<Version>, Question> {
-        let newest = self.observed.version;
-        let gone_live = self.known_live();
-        if let Some(pinned) = self.desired.manifest.version {
-            if gone_live == Some(pinned) {
-                return Ok(Some(pinned));
-            }
-            return match self.observed.status() {
-                // It is what waits for the sign-off, so that production can't hold it.
-                OfferStatus::WaitingForPublisherReview if newest == Some(pinned) => Ok(None),
-                OfferStatus::NeverPublished | OfferStatus::Unknown(_) => Ok(None),
-                OfferStatus::WaitingForPublisherReview
-                | OfferStatus::NotStarted
-                | OfferStatus::Running
-                | OfferStatus::Succeeded
-                | OfferStatus::Published
-                | OfferStatus::Canceled
-                | OfferStatus::Failed => Ok(self.production()?.filter(|live| *live == pinned)),
-            };
-        }
-        if newest.is_some() && gone_live >= newest {
-            return Ok(gone_live);
-        }
-        match self.observed.status() {
-            OfferStatus::NeverPublished
-            | OfferStatus::WaitingForPublisherReview
-            | OfferStatus::Unknown(_) => Ok(None),
-            OfferStatus::Succeeded | OfferStatus::Published => self.newest_is_live(),
-            OfferStatus::Failed | OfferStatus::Canceled
-                if self.is_unchanged() && self.recorded_failure().is_some() =>
-            {
-                Ok(None) // The version that failed to go live is not there.
-            }
-            OfferStatus::NotStarted
-            | OfferStatus::Running
-            | OfferStatus::Canceled
-            | OfferStatus::Failed => self.slots_are_level(),
-        }
+    fn is_pinned(&self, release: &Release, state: &OfferState) -> bool {
+        let pin = self.desired.manifest.version.map(Release::from);
+        pin.as_ref() == Some(release) || state.pinned.as_ref() == Some(release)
     }
 
     /// Row 4: held on purpose.
@@ -282,41 +188,161 @@ impl Case<'_> {
         waits.then(|| Hold::WaitingForDependency(self.waiting_on.to_vec()))
     }
 
-    /// Rows 6 to 9.
-    fn proceed(&self, position: Position) -> Decision {
-        match (position, self.desired.manifest.state) {
-            (Position::InPreview(found), DesiredState::Live) => {
-                // What is in production is never taken back to an older version.
-                let newest = self.known_live().filter(|live| *live >= found).unwrap_or(found);
-                match self.desired.manifest.version.filter(|pinned| *pinned != newest) {
-                    Some(pinned) => {
-                        Decision::Blocked(Block::VersionMismatch { pinned, found: newest })
-                    }
-                    None => Decision::GoLive { version: found },
-                }
+    /// Row 5: the last attempt to bring this very release here ended badly, and nothing changed.
+    fn failed(&self, state: &OfferState) -> Option<Failure> {
+        let wanted = self.wanted_kind();
+        let intent = self.intent();
+        let last = state.last.as_ref().filter(|last| {
+            Outcome::of(&last.status).is_some()
+                && (last.kind == wanted || last.kind.as_str().is_empty())
+        });
+        if let Some(intent) = intent {
+            // Whether a retry was asked for matters no more: this is the retry.
+            let last = last.filter(|last| last.is_new && intent.kind == wanted)?;
+            let release = Some(intent.release.clone());
+            return Some(Failure { release, ..Failure::of(last)? });
+        }
+        if self.retry {
+            return None;
+        }
+        let recorded = self.recorded.and_then(|record| record.operation.as_deref());
+        let recorded = recorded.filter(|it| it.kind == wanted || it.kind.as_str().is_empty());
+        let recorded = recorded.filter(|it| self.is_about(it, state));
+        let ended_badly = recorded.and_then(|it| {
+            Outcome::of(&facts::ended(it, state, self.moment)?).map(|outcome| (it, outcome))
+        });
+        if let Some((operation, outcome)) = ended_badly {
+            let is_same_attempt = last.is_none_or(|last| {
+                last.id.is_none() || last.id == operation.id || operation.id.is_none()
+            });
+            let is_same_manifest = operation.manifest_digest == self.desired.digest;
+            if is_same_attempt {
+                return is_same_manifest.then(|| self.failure_of(operation, outcome, state));
             }
-            (Position::InPreview(version), DesiredState::Preview) => {
-                Decision::InSync(Place::Preview(Some(version)))
+        }
+        // By another hand, or of a request that is not on record.
+        let at_hand = self.wants_live() && (state.preview.is_some() || state.stale_preview.is_some());
+        let at_hand = at_hand || (!self.wants_live() && state.preview.is_none());
+        last.filter(|_| at_hand || state.unclear.is_some()).and_then(Failure::of)
+    }
+
+    /// Whether a recorded attempt was at what stands there now: no newer release is in preview, and
+    /// production holds neither its own release nor another one than when it failed.
+    fn is_about(&self, operation: &OperationRecord, state: &OfferState) -> bool {
+        if !self.wants_live() {
+            return true;
+        }
+        let newer = state.preview.as_ref().or(state.stale_preview.as_ref());
+        let is_newer = newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
+        let is_live = operation.release.is_some() && state.live == operation.release;
+        // Seen before, when it was shown as failed.
+        let before = self.recorded.filter(|record| record.phase == Phase::Failed);
+        let before = before.and_then(|record| record.observed.as_ref()?.live.as_ref());
+        let is_overtaken = newer.is_none()
+            && before.is_some()
+            && state.live.is_some()
+            && before != state.live.as_ref();
+        !is_newer && !is_live && !is_overtaken
+    }
+
+    fn failure_of(
+        &self,
+        operation: &OperationRecord,
+        outcome: Outcome,
+        state: &OfferState,
+    ) -> Failure {
+        let report = facts::followed(state).filter(|_| !operation.status.is_finished());
+        let (steps, messages) = match (report, &state.last) {
+            (Some(report), _) => (report.steps.clone(), report.messages.clone()),
+            (None, Some(last)) if operation.steps.is_empty() => {
+                (last.steps.clone(), last.messages.clone())
             }
-            (Position::NeverInPreview, DesiredState::Live) => {
-                Decision::Blocked(Block::NotInPreview)
-            }
-            (Position::NeverInPreview, DesiredState::Preview) => {
-                let unclear = || {
-                    let text = format!("{} without a version", self.observed.status());
-                    Decision::Blocked(Block::UnknownStatus(text))
-                };
-                self.observed.version.map_or_else(unclear, |version| Decision::Publish { version })
-            }
-            (Position::Unclear(text), _) => Decision::Blocked(Block::UnknownStatus(text)),
+            (None, _) => (operation.steps.clone(), operation.messages.clone()),
+        };
+        let (kind, id) = (operation.kind.clone(), operation.id.clone());
+        Failure { outcome, kind, id, release: operation.release.clone(), steps, messages }
+    }
+
+    /// A request in doubt for a release that is neither in preview nor live any more, nor being taken
+    /// there: it may have been accepted and have failed, with the offer back at the release before.
+    fn lost_request(&self, state: &OfferState) -> Option<Decision> {
+        let intent = self.intent().filter(|_| self.is_in_doubt_beside(state))?;
+        if !self.moment.has_settled(intent) {
+            let why = format!("{} of release {} is in doubt", intent.kind, intent.release);
+            return Some(Decision::Blocked(Block::UnknownStatus(why)));
+        }
+        Some(Decision::Failed(Failure {
+            outcome: Outcome::Canceled,
+            kind: intent.kind.clone(),
+            id: None,
+            release: Some(intent.release.clone()),
+            steps: Vec::new(),
+            messages: Vec::new(),
+        }))
+    }
+
+    fn is_in_doubt_beside(&self, state: &OfferState) -> bool {
+        self.intent().is_some_and(|intent| {
+            intent.kind == OperationKind::GoLive
+                && self.wants_live()
+                && state.preview.is_none()
+                && state.stale_preview.is_none()
+                && state.live.as_ref() != Some(&intent.release)
+                && state.is_inspected
+        })
+    }
+
+    /// What speaks against a recorded operation's good end, long after it was told.
+    fn contradicted(&self, operation: &OperationRecord, state: &OfferState) -> Option<String> {
+        let told = facts::followed(state)
+            .is_some_and(|report| report.status == OperationStatus::Succeeded);
+        let is_late = !self.moment.may_not_show_yet(operation) && state.is_inspected;
+        (told && is_late && facts::ended(operation, state, self.moment).is_none()).then(|| {
+            let release = operation.release.as_ref().map_or("?", Release::as_str);
+            let shown = match (&state.preview, &state.live) {
+                (Some(preview), _) => format!("release {preview} waits for the sign-off"),
+                (None, Some(live)) => format!("release {live} is live"),
+                (None, None) => "neither preview nor production holds it".to_owned(),
+            };
+            format!("{} of release {release} is reported as succeeded, but {shown}", operation.kind)
+        })
+    }
+
+    fn contradiction(&self, state: &OfferState) -> Option<String> {
+        let recorded = self.recorded.and_then(OfferRecord::running)?;
+        self.contradicted(recorded, state)
+    }
+
+    /// Rows 6 to 8.
+    fn proceed(&self, state: &OfferState) -> Decision {
+        let retried = state.stale_preview.as_ref().filter(|_| self.retry);
+        if !self.wants_live() {
+            return match &state.draft {
+                Some(draft) => Decision::Publish { release: draft.clone() },
+                None => Decision::Publish { release: Release::from(0) },
+            };
+        }
+        let pin = self.desired.manifest.version;
+        let mismatch = |found: &Release| pin.filter(|_| !self.is_pinned(found, state)).map(|pinned| {
+            let (pinned, found) = (Release::from(pinned), found.clone());
+            Decision::Blocked(Block::VersionMismatch { pinned, found })
+        });
+        match state.preview.as_ref().or(retried) {
+            Some(found) => mismatch(found)
+                .unwrap_or_else(|| Decision::GoLive { release: found.clone() }),
+            None => state
+                .live
+                .as_ref()
+                .and_then(mismatch)
+                .unwrap_or(Decision::Blocked(Block::NotInPreview)),
         }
     }
 
     /// The same request was refused, and neither manifest nor offer changed since.
     fn refused_before(&self, decision: &Decision) -> Option<Block> {
-        let (kind, version) = match decision {
-            Decision::GoLive { version } => (OperationKind::GoLive, *version),
-            Decision::Publish { version } => (OperationKind::Publish, *version),
+        let (kind, release) = match decision {
+            Decision::GoLive { release } => (OperationKind::GoLive, release),
+            Decision::Publish { release } => (OperationKind::Publish, release),
             Decision::Track(_)
             | Decision::InSync(_)
             | Decision::Held(_)
@@ -325,33 +351,27 @@ impl Case<'_> {
         };
         let refused = self.recorded?.refused.as_ref()?;
         let same = refused.kind == kind
-            && refused.version == version
+            && refused.release == *release
             && refused.manifest_digest == self.desired.digest
-            && refused.changed_time == self.observed.changed_time;
+            && refused.fingerprint == self.seen.listing.fingerprint;
         (same && !self.retry).then(|| Block::Refused(refused.message.clone()))
     }
 
-    pub(super) fn report(&self) -> Result<&StatusReport, Question> {
-        self.observed.report.as_ref().ok_or(Question::Status)
+    fn intent(&self) -> Option<&Intent> {
+        self.recorded?.intent.as_deref()
     }
 
-    pub(super) fn wanted_kind(&self) -> OperationKind {
-        match self.desired.manifest.state {
-            DesiredState::Live => OperationKind::GoLive,
-            DesiredState::Preview => OperationKind::Publish,
-        }
+    fn wants_live(&self) -> bool {
+        self.desired.manifest.state == DesiredState::Live
     }
 
-    pub(super) fn other_version_pinned(&self, version: Version) -> bool {
-        self.desired.manifest.version.is_some_and(|pinned| pinned != version)
-            && self.desired.manifest.state == DesiredState::Live
+    fn wanted_kind(&self) -> OperationKind {
+        if self.wants_live() { OperationKind::GoLive } else { OperationKind::Publish }
     }
+}
 
-    pub(super) fn submissions(&self) -> Result<&[Submission], Question> {
-        self.observed.submissions.as_deref().ok_or(Question::Submissions)
-    }
-
-    pub(super) fn known_live(&self) -> Option<Version> {
-        facts::known_live(self.observed, self.recorded, self.moment)
-    }
+/// Whether a failure speaks against calling an offer live: the status may have fallen back to the
+/// release before the one that failed.
+fn outweighs(failure: &Failure, state: &OfferState) -> bool {
+    failure.kind == OperationKind::GoLive && failure.release != state.live
 }

@@ -9,16 +9,9 @@ use super::setting::{MAX_PAUSE, Memory, Setting, Threads, run_to_end};
 use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
 use crate::cli::{Apply, Globals, Output};
 use crate::disk::RealDisk;
-use crate::operation::Patience;
 use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Outcome, Reporter, apply_json, apply_text};
 use crate::status::{self, StatusLock, StatusStore};
-
-/// How often one trigger is sent in one run, where answers get lost.
-pub(super) const ATTEMPTS: u32 = 3;
-
-/// How often an offer in doubt is looked at in one run.
-pub(super) const LOOKS: u32 = 12;
 
 pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     let mut setting = Setting::new(&args.paths, globals)?;
@@ -91,15 +84,9 @@ fn reconciler(
         reporter: Arc::clone(reporter),
         stop,
     };
-    let patience = Patience {
-        settle: globals.settle,
-        attempts: ATTEMPTS,
-        looks: LOOKS,
-        pause: MAX_PAUSE,
-        left: Duration::MAX,
-    };
     let intervals = Setting::intervals(globals);
-    let settings = Settings { concurrency: globals.concurrency, intervals, patience };
+    let (concurrency, settle, pause) = (globals.concurrency, globals.settle, MAX_PAUSE);
+    let settings = Settings { concurrency, intervals, pause, settle };
     Ok(Reconciler::new(surroundings, settings))
 }
 

@@ -18,7 +18,7 @@ use crate::marketplace::portal::{
     AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
     TokenSource, Transport,
 };
-use crate::marketplace::{Marketplace, OfferId};
+use crate::marketplace::{Backend, OfferId};
 use crate::operation::Intervals;
 use crate::reconcile::Viewpoint;
 use crate::status::{OfferRecord, StatusStore};
@@ -93,7 +93,7 @@ impl Ground {
         globals: &Globals,
         connection: Connection,
         max_wait: Duration,
-    ) -> Arc<dyn Marketplace> {
+    ) -> Arc<dyn Backend> {
         let settings = crate::marketplace::portal::Settings {
             request_timeout: globals.timeout,
             concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
@@ -168,7 +168,7 @@ impl Setting {
         } else {
             Retry::Offers(selection.retry.iter().cloned().collect())
         };
-        Ok(Policy { retry, scope, attempted: BTreeSet::new() })
+        Ok(Policy { retry, scope, attempted: BTreeSet::new(), verify: false })
     }
 
     fn unknown(&self, offer: &OfferId) -> String {
@@ -224,7 +224,7 @@ impl Setting {
         globals: &Globals,
         memory: Memory,
         max_wait: Duration,
-    ) -> Result<Arc<dyn Marketplace>, CommandError> {
+    ) -> Result<Arc<dyn Backend>, CommandError> {
         let connection = self.ground.connect(globals, memory)?;
         if let Some(emulator) = &connection.emulator {
             emulator.add_missing(named(&self.manifests.offers));

@@ -8,12 +8,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{ATTEMPTS, LOOKS};
 use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{Globals, Watch};
 use crate::disk::RealDisk;
-use crate::operation::Patience;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
@@ -189,16 +187,10 @@ fn reconciler(
         reporter: Arc::new(All(reporters)),
         stop,
     };
-    let patience = Patience {
-        settle: globals.settle,
-        attempts: ATTEMPTS,
-        looks: LOOKS,
-        // What is put off is looked at anew then: by that time the manifest may be another one.
-        pause: Duration::ZERO,
-        left: Duration::MAX,
-    };
     let intervals = Setting::intervals(globals);
-    let settings = Settings { concurrency: globals.concurrency, intervals, patience };
+    // What is put off is looked at anew then: by that time the manifest may be another one.
+    let (concurrency, settle, pause) = (globals.concurrency, globals.settle, Duration::ZERO);
+    let settings = Settings { concurrency, intervals, pause, settle };
     let herald: Box<Herald> = Box::new(move |desired| {
         if let Some(emulator) = &emulator {
             emulator.add_missing(named(desired));

@@ -127,6 +127,8 @@ impl View<'_> {
             }
         };
         StatusWire {
+            publishing_version: None,
+            offer_version: None,
             status: Some(self.status()),
             messages: Vec::new(),
             steps,

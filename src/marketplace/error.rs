@@ -119,6 +119,12 @@ impl MarketplaceError {
         }
     }
 
+    /// Whether asking again is of no use.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        false
+    }
+
     /// How long the marketplace asks us to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -1,14 +1,10 @@
 //! Operations: what runs for hours at the marketplace, and its steps.
 
-use std::fmt;
-use std::time::Duration;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::RequestId;
-use super::offer::{ChangedTime, ETag, Version};
+use super::ChangedTime;
 use super::text_enum::text_enum;
 
 text_enum! {
@@ -119,15 +115,6 @@ pub struct Step {
     pub status: StepStatus,
 }
 
-/// A link to an offer's page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// What the link is called.
-    pub text: String,
-    /// Where it leads. Not to be followed by golive.
-    pub uri: String,
-}
-
 /// Where an operation is found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRef {
@@ -136,125 +123,6 @@ pub struct OperationRef {
     /// Path and query of its URL at the configured origin, where the marketplace gave one;
     /// otherwise it is asked for by its id.
     pub location: Option<String>,
-}
-
-/// The state of an operation, from the answer's body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// Its status.
-    pub status: OperationStatus,
-    /// Its steps, in order.
-    pub steps: Vec<Step>,
-    /// Messages about the whole.
-    pub messages: Vec<Message>,
-    /// The version of the offer it works on.
-    pub offer_version: Option<Version>,
-    /// The marketplace's number of the publishing. Can exceed 2^53.
-    pub publishing_version: Option<Version>,
-    /// Whether somebody asked to cancel it, in the marketplace's words.
-    pub cancellation: Option<String>,
-    /// Pages of the preview.
-    pub preview_links: Vec<Link>,
-    /// Pages of the live offer.
-    pub live_links: Vec<Link>,
-}
-
-/// An answer to *get operation*.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Polled {
-    /// The operation.
-    pub operation: Operation,
-    /// How long the marketplace asks us to wait before the next poll.
-    pub retry_after: Option<Duration>,
-}
-
-/// An operation as *list operations* shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Submission {
-    /// The operation's id.
-    pub id: String,
-    /// What it does.
-    pub kind: OperationKind,
-    /// How it stands.
-    pub state: OperationStatus,
-    /// `staging` or `production`.
-    pub slot: Option<String>,
-    /// The version of the offer it works on.
-    pub offer_version: Option<Version>,
-    /// The marketplace's number of the publishing. Can exceed 2^53.
-    pub publishing_version: Option<Version>,
-    /// When it last changed.
-    pub changed_time: Option<ChangedTime>,
-}
-
-/// A request that starts or ends something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// `POST …/publish`
-    Publish,
-    /// `POST …/golive`
-    GoLive,
-    /// `POST …/cancel`
-    Cancel,
-}
-
-impl Action {
-    /// The last segment of the path.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Publish => "publish",
-            Self::GoLive => "golive",
-            Self::Cancel => "cancel",
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What a request that changes something says about the state it expects (`If-Match`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Precondition {
-    /// The offer still has this entity tag.
-    Matches(ETag),
-    /// The last one wins (`*`).
-    Any,
-}
-
-/// All that is said in one POST.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Post {
-    /// Which call.
-    pub action: Action,
-    /// What it expects of the offer.
-    pub precondition: Precondition,
-    /// The id the request carries.
-    pub request_id: RequestId,
-    /// Who is told by e-mail.
-    pub notify: Vec<String>,
-}
-
-/// A POST was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Accepted {
-    /// 202, and here is the operation.
-    Started {
-        /// Where it is found.
-        operation: OperationRef,
-        /// How long to wait before the first poll.
-        retry_after: Option<Duration>,
-    },
-    /// 200: done at once (a cancel).
-    Done,
-    /// 2xx without a usable operation URL: none at all, not a URL, or one that is not ours.
-    Unlocated {
-        /// What was wrong with it, e.g. `ForeignOperationUrl: …`.
-        why: String,
-    },
 }
 
 impl Message {

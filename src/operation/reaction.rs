@@ -25,6 +25,8 @@ pub(super) struct Tally {
     pub(super) looks: u32,
     /// How long the marketplace has put the request off so far.
     pub(super) paused: Duration,
+    /// How often an intent was dropped since its write took too long.
+    pub(super) missed: u32,
 }
 
 impl Tally {
@@ -61,6 +63,10 @@ pub(super) fn answered(
         }
         Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
         Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
+        // The request before this one was accepted, it seems, and does not show yet.
+        Answer::Conflict(_) if intent.attempt > 1 => {
+            tally.to(State::Doubting(intent, at), Command::Look)
+        }
         Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
         // To be put off is no attempt.
         Answer::NotNow(asked) => {
@@ -84,6 +90,19 @@ pub(super) fn answered(
     }
 }
 
+/// What follows where the deadline can't be met any more: the write took too long. The next intent
+/// leaves more time for it.
+pub(super) fn missed(tally: Tally, patience: Patience) -> (Trigger, Next) {
+    let tally = Tally { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
+    if tally.missed < patience.attempts {
+        return tally.drop(After::Retry(SHORTEST_PAUSE));
+    }
+    let why = "writing the status file takes too long, so that nothing was sent; put it on a faster \
+               disk, or give requests more time (--timeout)";
+    let why = Obstacle { reason: Reason::Unreachable, why: why.to_owned() };
+    tally.drop(After::End(Standstill::Unsent(why)))
+}
+
 /// What follows from a look at an offer in doubt.
 pub(super) fn looked(
     tally: Tally,
@@ -94,7 +113,9 @@ pub(super) fn looked(
 ) -> (Trigger, Next) {
     // A clock that was set back would otherwise be waited for.
     let since = since.min(at);
-    let remaining = until_settled(since, at, patience.settle);
+    let settling = patience.settling;
+    let settle = if intent.fence.is_some() { settling.fenced } else { settling.unfenced };
+    let remaining = until_settled(since, at, settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
         Look::Operation { operation, status } => {
@@ -102,26 +123,29 @@ pub(super) fn looked(
         }
         Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
         Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
-        // What was sent may show late: nothing is given up, sent again or called done before it has
-        // settled.
-        Look::Live | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
-            tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
-        }
         Look::Live => {
             let status = Some(OperationStatus::Succeeded);
             tally.record(Sent { intent, operation: None, status })
         }
-        // Without a tag there is no telling whether this is still the offer that was seen.
-        Look::StillWaiting { .. } if intent.etag.is_none() => {
-            tally.stop_in_doubt("the marketplace gives the offer no ETag".to_owned())
+        // What was sent may show late: nothing is given up or sent again before it has settled.
+        Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere
+            if !remaining.is_zero() =>
+        {
+            tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
         }
-        Look::StillWaiting { etag } if etag == intent.etag => {
-            if tally.sent >= patience.attempts {
-                let why = format!("sent {} times, and the offer still waits", tally.sent);
+        // It may have been accepted and have failed: that is shown to a person and not repeated.
+        Look::Gone => {
+            let status = Some(OperationStatus::Canceled);
+            tally.record(Sent { intent, operation: None, status })
+        }
+        Look::StillWaiting { fence } if fence == intent.fence => {
+            if intent.attempt > 1 {
+                let why = format!("sent {} times, and the offer still waits", intent.attempt);
                 return tally.stop_in_doubt(why);
             }
-            let Fresh { at, request_id, manifest_digest } = fresh;
-            let again = Intent { at, manifest_digest, request_id, ..intent };
+            let Fresh { at, deadline, request_id, manifest_digest } = fresh;
+            let attempt = intent.attempt + 1;
+            let again = Intent { at, attempt, deadline, manifest_digest, request_id, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }
         Look::StillWaiting { .. } | Look::Elsewhere => {

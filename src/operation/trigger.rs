@@ -9,23 +9,23 @@
 //!    ▲            ▲             │             ▲
 //!    │            │             ▼             │
 //!    └─ Dropping ◄┼───────── Doubting ────────┘
-//!                 └─────────────┘ settled, and still waiting under the same ETag
+//!                 └─────────────┘ settled, and still waiting under the same fence
 //! ```
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::reaction::{Tally, answered, looked};
-use crate::marketplace::{ETag, OperationRef, OperationStatus, RequestId};
+use super::reaction::{Tally, answered, looked, missed};
+use crate::marketplace::{Fence, OperationRef, OperationStatus, RequestId, Settling};
 use crate::status::{Intent, Reason};
 
 /// How often, and for how long, one trigger is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// How long after its end a request that left no trace may be sent again (`--settle`).
-    pub settle: Duration,
-    /// How often the request is sent at most.
+    pub settling: Settling,
+    /// How often a request is tried at most that was certainly not accepted.
     pub attempts: u32,
     /// How often the offer is looked at in doubt before the doubt is left to the next run.
     pub looks: u32,
@@ -39,7 +39,7 @@ pub struct Patience {
 /// Where the protocol is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The offer is asked for its `ETag`, and decided about again.
+    /// The offer is inspected, and decided about again.
     Checking,
     /// The intent is being written.
     Intending(Intent),
@@ -144,10 +144,12 @@ pub enum Look {
     },
     /// The offer is where the request was to bring it, and no operation is to be found.
     Live,
+    /// The release is neither in preview nor live any more, and nothing runs.
+    Gone,
     /// The offer waits as it did before the request.
     StillWaiting {
-        /// Its entity tag.
-        etag: Option<ETag>,
+        /// What guards a request against a change of it now.
+        fence: Option<Fence>,
     },
     /// The offer is in another state, in which the request makes no sense.
     Elsewhere,
@@ -160,6 +162,8 @@ pub enum Look {
 pub struct Fresh {
     /// When it is made (UTC): once the look is over, which may have taken long.
     pub at: Timestamp,
+    /// By when it is over (UTC).
+    pub deadline: Timestamp,
     /// Its id.
     pub request_id: RequestId,
     /// The digest of the manifest as it is now.
@@ -179,6 +183,8 @@ pub enum Event {
     Written,
     /// The status file could not be written.
     NotWritten,
+    /// The write took so long that the request can't be over by its deadline: it was not sent.
+    DeadlineMissed,
     /// An answer, or none, and when (UTC).
     Answered(Answer, Timestamp),
     /// A look at an offer in doubt, at a time, with what a new attempt would have of its own.
@@ -197,13 +203,13 @@ pub enum Event {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `GET` the offer and decide again.
+    /// Inspect the offer and decide again.
     Check,
     /// Put the intent on disk, flushed.
     WriteIntent(Intent),
     /// Send the request.
     Send(Intent),
-    /// Look at the offer: submissions, status, slots, `ETag`.
+    /// Inspect the offer, to learn what came of the request.
     Look,
     /// Put the operation on disk in the place of the intent, in one write.
     WriteOperation(Sent),
@@ -257,6 +263,7 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Intending(intent), Event::Written) => Tally { sent: tally.sent + 1, ..tally }
             .to(State::Sending(intent.clone()), Command::Send(intent)),
         (State::Intending(_), Event::NotWritten) => stop(Standstill::Unwritten),
+        (State::Sending(_), Event::DeadlineMissed) => missed(tally, patience),
         (State::Sending(intent), Event::Answered(answer, at)) => {
             answered(tally, intent, answer, at, patience)
         }

@@ -35,7 +35,7 @@ pub(super) fn answer(error: &MarketplaceError) -> Answer {
         MarketplaceError::Refused(refusal) => match refusal.status {
             400 | 422 => Answer::Refused(describe(error)),
             401 | 403 | 404 => Answer::Denied(obstacle(error)),
-            409 | 412 => Answer::Conflict(describe(error)),
+            409 | 412 | 423 => Answer::Conflict(describe(error)),
             429 | 503 => Answer::NotNow(refusal.retry_after),
             _ => Answer::Unclear(describe(error)),
         },
@@ -43,14 +43,19 @@ pub(super) fn answer(error: &MarketplaceError) -> Answer {
 }
 
 /// What is in the way, by the error that shows it.
-pub(super) fn obstacle(error: &MarketplaceError) -> Obstacle {
-    let (reason, why) = match failed(error) {
+fn obstacle(error: &MarketplaceError) -> Obstacle {
+    obstacle_of(failed(error))
+}
+
+/// What is in the way, by what came of asking for the offer.
+pub(super) fn obstacle_of(seen: Seen) -> Obstacle {
+    let (reason, why) = match seen {
         Seen::Unauthorized(why) => (Reason::Unauthorized, why),
         Seen::Forbidden(why) => (Reason::Forbidden, why),
         Seen::NotFound(why) => (Reason::NotFound, why),
         Seen::Throttled(why) => (Reason::Throttled, why),
         Seen::Unreachable(why) => (Reason::Unreachable, why),
-        Seen::Offer(_) => (Reason::Unreachable, describe(error)),
+        Seen::Offer(_) => (Reason::Unreachable, String::new()),
     };
     Obstacle { reason, why }
 }

@@ -3,22 +3,18 @@
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::observe::{describe, is_expired};
+use super::observe::describe;
 use super::{BREATH, Job, Reconciler, heard, record};
-use crate::changes::{OperationSeen, Policy, Seen};
+use crate::changes::{Policy, following};
 use crate::clock::reached;
-use crate::marketplace::{
-    MarketplaceError, OfferId, OfferStatus, Operation, OperationKind, OperationRef,
-    OperationStatus, Polled,
-};
+use crate::marketplace::{Inquiry, OfferId, Report};
 use crate::operation::{Follow, FollowCommand, FollowEvent, Intervals};
 use crate::report::Event;
-use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
+use crate::status::{OfferRecord, Phase, Reason};
 
 /// How long the ends of several operations are gathered before a pass looks at them together.
 const GATHERING: Duration = Duration::from_secs(5);
@@ -32,7 +28,7 @@ pub(super) struct Following {
     /// When it is to be polled next; `None` once it was given up.
     due: Option<Instant>,
     /// The last answer.
-    heard: Option<Operation>,
+    heard: Option<Report>,
 }
 
 impl Reconciler {
@@ -49,20 +45,24 @@ impl Reconciler {
     pub(super) async fn ask_once(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return false };
         let Some(operation) = record.running() else { return true };
+        let followed = following(operation);
         let answer = tokio::select! {
             biased;
             () = self.stop.cancelled() => return false,
-            answer = self.ask_for(offer, operation) => answer,
+            answer = self.observer.backend.poll(offer, &followed) => answer,
         };
         self.reporter.report(&Event::Polled { offer, answered: answer.is_ok() });
         let (event, heard) = match answer {
-            Ok(None) => (FollowEvent::Expired, Err(None)),
-            Ok(Some(polled)) => {
-                let status = polled.operation.standing(&operation.kind);
-                let event = FollowEvent::Polled { status, retry_after: polled.retry_after };
-                (event, Ok(polled.operation))
+            Ok(polled) => match polled.report {
+                Some(report) => {
+                    let (runs, retry_after) = (report.runs, polled.retry_after);
+                    (FollowEvent::Polled { runs, retry_after }, Ok(report))
+                }
+                None => (FollowEvent::Expired, Err(None)),
+            },
+            Err(error) if error.is_final() => {
+                (FollowEvent::Hopeless, Err(Some(describe(&error))))
             }
-            Err(error) if is_expired(&error) => (FollowEvent::Expired, Err(None)),
             Err(error) => {
                 let retry_after = error.retry_after();
                 (FollowEvent::Failed { retry_after }, Err(Some(describe(&error))))
@@ -73,7 +73,7 @@ impl Reconciler {
             offer,
             || (*record).clone(),
             |record| match &heard {
-                Ok(operation) => heard::polled(record, operation, now),
+                Ok(report) => heard::polled(record, report, now),
                 Err(Some(why)) => record::poll_failed(record, why.clone(), now),
                 Err(None) => {}
             },
@@ -93,67 +93,13 @@ impl Reconciler {
         }
     }
 
-    /// Asks for an operation; `None` where the offer shows no more than that it does not run.
-    async fn ask_for(
-        &self,
-        offer: &OfferId,
-        operation: &OperationRecord,
-    ) -> Result<Option<Polled>, MarketplaceError> {
-        let (marketplace, moment) = (&self.observer.marketplace, self.moment());
-        if let Some(id) = &operation.id {
-            let location = operation.location.clone();
-            let reference = OperationRef { id: id.clone(), location };
-            return marketplace.operation(offer, &reference).await.map(Some);
-        }
-        // Without an id, the offer's status is what tells that something runs.
-        let report = marketplace.status(offer).await?;
-        let status = match report.status {
-            OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_) => {
-                OperationStatus::Running
-            }
-            // That alone does not say what succeeded: the `live` step does, or the slots, which are
-            // asked for elsewhere.
-            OfferStatus::Succeeded | OfferStatus::Published
-                if operation.kind != OperationKind::Publish
-                    && report.live_is_complete() != Some(true) =>
-            {
-                return Ok(None);
-            }
-            OfferStatus::Succeeded | OfferStatus::Published => OperationStatus::Succeeded,
-            OfferStatus::Failed if !moment.may_not_show_yet(operation) => OperationStatus::Failed,
-            // What a publish can do is done, unless it was sent just now.
-            OfferStatus::WaitingForPublisherReview
-                if operation.kind == OperationKind::Publish
-                    && !moment.may_not_show_yet(operation) =>
-            {
-                OperationStatus::Succeeded
-            }
-            OfferStatus::Failed
-            | OfferStatus::Canceled
-            | OfferStatus::NeverPublished
-            | OfferStatus::WaitingForPublisherReview => return Ok(None),
-        };
-        let (steps, messages) = (report.steps, report.messages);
-        let operation = Operation {
-            status,
-            steps,
-            messages,
-            offer_version: None,
-            publishing_version: None,
-            cancellation: None,
-            preview_links: Vec::new(),
-            live_links: Vec::new(),
-        };
-        Ok(Some(Polled { operation, retry_after: None }))
-    }
-
     /// Notes what came of a poll, and when the next one is due.
     fn advance(
         &self,
         offer: &OfferId,
         id: Option<String>,
         event: &FollowEvent,
-        heard: Option<Operation>,
+        heard: Option<Report>,
     ) -> FollowCommand {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let known = following.get(offer).filter(|known| known.id == id);
@@ -164,14 +110,10 @@ impl Reconciler {
             FollowCommand::GiveUp => None,
             // The offer may say that it still runs: then it is not asked for again at once, and
             // again, for as long as it does.
-            FollowCommand::AskOffer if *event == FollowEvent::Expired => {
+            FollowCommand::AskOffer => {
                 let pause = self.settings.intervals.after(follow.polls);
                 let due = Some(Instant::now() + pause);
-                following.insert(offer.clone(), Following { id, follow, due, heard: None });
-                return command;
-            }
-            FollowCommand::AskOffer => {
-                following.remove(offer);
+                following.insert(offer.clone(), Following { id, follow, due, heard });
                 return command;
             }
         };
@@ -212,23 +154,25 @@ impl Reconciler {
         known.is_some_and(|known| known.due.is_none_or(|due| due > Instant::now()))
     }
 
-    /// Gives the answers of polls that are not due again to an observation, so that a pass does
-    /// not poll out of turn.
-    pub(super) fn add_fresh_answers(&self, observed: &mut BTreeMap<OfferId, Seen>) {
-        let now = Instant::now();
+    /// Adds what an operation answered that is not due to be asked again.
+    pub(super) fn add_heard(&self, offer: &OfferId, inquiry: &mut Inquiry) {
+        let Some(asked) = &mut inquiry.following else { return };
+        let id = asked.operation.as_ref().map(|operation| &operation.id);
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        for (offer, seen) in observed.iter_mut() {
-            let Some(known) = following.get(offer) else { continue };
-            let (Seen::Offer(observation), Some(id), Some(heard), Some(due)) =
-                (seen, &known.id, &known.heard, known.due)
-            else {
-                continue;
-            };
-            if due > now {
-                let seen = OperationSeen::Known(Box::new(heard.clone()));
-                observation.operations.insert(id.clone(), seen);
-            }
+        let known = following.get(offer).filter(|known| known.id.as_ref() == id);
+        if let Some(known) = known.filter(|it| it.due.is_some_and(|due| due > Instant::now())) {
+            asked.heard.clone_from(&known.heard);
         }
+    }
+
+    /// The first poll of an operation is due after this long.
+    pub(super) fn follow_after(&self, offer: &OfferId, pause: Duration) {
+        let Some(record) = self.store.get(offer) else { return };
+        let Some(operation) = record.running() else { return };
+        let id = operation.id.clone();
+        let (follow, due) = (Follow::default(), Some(Instant::now() + pause));
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.insert(offer.clone(), Following { id, follow, due, heard: None });
     }
 
     /// Polls all running operations, each in its own time, until one has ended, and then for a little
@@ -301,7 +245,10 @@ impl Reconciler {
     }
 
     fn running(&self, job: &Job, policy: &Policy) -> Vec<OfferId> {
-        let in_scope = |offer: &OfferId| job.desired.contains_key(offer) && policy.covers(offer);
+        let orphans = Self::orphans(job);
+        let in_scope = |offer: &OfferId| {
+            job.desired.contains_key(offer) && policy.covers(offer) || orphans.contains(offer)
+        };
         self.store.with(|file| {
             let running = file.offers.iter().filter(|(_, record)| record.running().is_some());
             running.map(|(offer, _)| offer.clone()).filter(in_scope).collect()

@@ -1,67 +1,159 @@
-//! Offers whose manifest is gone.
+//! Offers that no manifest in force declares. What runs there is followed to its end and reported like
+//! any other launch; then the offer leaves the status file.
 
 use std::collections::BTreeSet;
 
-use super::Reconciler;
-use crate::marketplace::{OfferId, OfferStatus};
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use super::look::shown;
+use super::windows::windows;
+use super::{Job, Reconciler, heard, record};
+use crate::changes::ended;
+use crate::clock::reached;
+use crate::manifest::DesiredState;
+use crate::marketplace::{InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus};
+use crate::operation::{Look, Sent};
 use crate::report::Event;
+use crate::status::OfferRecord;
 
 impl Reconciler {
-    /// Removes the offers whose manifest is gone, once nothing of theirs runs.
-    pub(super) async fn forget(&self, gone: &BTreeSet<OfferId>) {
-        for offer in gone {
-            self.forget_one(offer).await;
+    /// The orphans of a run: a narrowed one touches nothing beyond its scope.
+    pub(super) fn orphans(job: &Job) -> BTreeSet<OfferId> {
+        if job.policy.scope.is_some() { BTreeSet::new() } else { job.gone.clone() }
+    }
+
+    /// Removes those orphans on which nothing runs, or may.
+    pub(super) fn forget_idle(&self, orphans: &BTreeSet<OfferId>) {
+        for offer in orphans {
+            self.forget_if_idle(offer);
         }
     }
 
-    /// Removes an offer whose manifest is gone, once nothing of its runs. Tells whether it did.
-    pub(super) async fn forget_one(&self, offer: &OfferId) -> bool {
-        let busy = self.may_be_busy(offer).await;
-        if !busy {
-            self.store.remove(offer);
-            self.stop_following(offer);
-            self.reporter.report(&Event::Forgotten(offer));
+    /// Removes an offer on which nothing runs, or may. Tells whether it did.
+    pub(super) fn forget_if_idle(&self, offer: &OfferId) -> bool {
+        let Some(record) = self.store.get(offer) else { return true };
+        if record.running().is_some() || record.intent.is_some() {
+            return false;
         }
-        !busy
+        self.store.remove(offer);
+        self.stop_following(offer);
+        self.reporter.report(&Event::Forgotten(offer));
+        true
     }
 
-    /// Whether an operation runs on an offer, or one may yet show.
-    async fn may_be_busy(&self, offer: &OfferId) -> bool {
-        let running = || self.store.get(offer)?.running().cloned();
-        if running().is_some() && !self.poll_once(offer).await {
-            return true;
-        }
-        let running = running();
-        if running.as_ref().is_some_and(|operation| self.moment().may_not_show_yet(operation)) {
-            return true;
-        }
-        let intent = self.store.get(offer).and_then(|record| record.intent.clone());
-        if intent.as_ref().is_some_and(|intent| !self.moment().has_settled(intent)) {
-            return true;
-        }
-        // An operation that can't be asked for any more, or a request that may have been sent: the
-        // offer tells.
-        (running.is_some() || intent.is_some()) && self.says_running(offer).await
-    }
-
-    /// Whether the offer says that something runs. Where it can't be asked, it may.
-    async fn says_running(&self, offer: &OfferId) -> bool {
-        let answer = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return true,
-            answer = self.observer.marketplace.status(offer) => answer,
+    /// Asks each orphan once how it is getting on, side by side.
+    pub(super) async fn handle_orphans(
+        &self,
+        orphans: &BTreeSet<OfferId>,
+        deadline: Option<Instant>,
+    ) {
+        let due = orphans.iter().filter(|offer| {
+            let id = self.store.get(offer).and_then(|record| record.running()?.id.clone());
+            !self.is_waiting(offer, id.as_deref())
+        });
+        let ask = |offer| async move {
+            tokio::select! {
+                biased;
+                () = self.handle_orphan(offer) => {}
+                () = reached(deadline) => {}
+            }
         };
-        match answer.map(|report| report.status) {
-            Ok(OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_)) => true,
-            Ok(
-                OfferStatus::NeverPublished
-                | OfferStatus::WaitingForPublisherReview
-                | OfferStatus::Succeeded
-                | OfferStatus::Published
-                | OfferStatus::Canceled
-                | OfferStatus::Failed,
-            ) => false,
-            Err(error) => error.status() != Some(404),
+        windows(due, |offer| offer, self.settings.concurrency, ask).for_each(|()| async {}).await;
+    }
+
+    /// Asks what runs on an orphan, or what came of its request. Nothing is sent.
+    pub(super) async fn handle_orphan(&self, offer: &OfferId) {
+        let Some(record) = self.store.get(offer) else { return };
+        if record.running().is_some() {
+            if self.ask_once(offer).await {
+                self.inspect_orphan(offer).await;
+            }
+        } else if record.intent.is_some() {
+            self.inspect_orphan(offer).await;
         }
+    }
+
+    async fn inspect_orphan(&self, offer: &OfferId) {
+        let Some(record) = self.store.get(offer) else { return };
+        let moment = self.moment();
+        let inquiry = inquiry(&record);
+        let state = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return,
+            state = self.observer.backend.inspect(offer, &inquiry) => state,
+        };
+        let state = match state {
+            Ok(state) => state,
+            // There is no such offer any more, so that nothing runs on it.
+            Err(error) if error.status() == Some(404) => {
+                OfferState { is_inspected: true, ..OfferState::default() }
+            }
+            Err(error) => return self.orphan_not_asked(offer, &error),
+        };
+        let intent = record.intent.as_deref().filter(|_| record.running().is_none());
+        let look = intent.map(|intent| (intent, shown(intent, &state)));
+        self.edit_known(offer, |record| match look {
+            Some((intent, Look::Operation { operation, status })) => {
+                let sent = Sent { intent: intent.clone(), operation, status: Some(status) };
+                let digest = record.manifest.digest.clone();
+                heard::accepted(record, &sent, &digest, moment.now);
+                record::concluded(record, moment.now);
+            }
+            Some((intent, Look::Live)) => {
+                let status = Some(OperationStatus::Succeeded);
+                let sent = Sent { intent: intent.clone(), operation: None, status };
+                let digest = record.manifest.digest.clone();
+                heard::accepted(record, &sent, &digest, moment.now);
+                record::concluded(record, moment.now);
+            }
+            // Nobody sends it again.
+            Some((intent, Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere)) => {
+                if moment.has_settled(intent) {
+                    record.intent = None;
+                }
+            }
+            Some((_, Look::Failed(_))) => {}
+            None => {
+                let running = record.running();
+                let is_over = running.is_some_and(|it| ended(it, &state, moment).is_some());
+                heard::end_operations(record, &state, moment);
+                if is_over {
+                    record::concluded(record, moment.now);
+                }
+            }
+        });
+    }
+
+    fn orphan_not_asked(&self, offer: &OfferId, error: &MarketplaceError) {
+        let (why, now) = (super::observe::describe(error), self.clock.now());
+        self.edit_known(offer, |record| record::poll_failed(record, why, now));
+    }
+
+    /// Changes an offer's record, if there is one, and tells.
+    pub(super) fn edit_known(&self, offer: &OfferId, change: impl FnOnce(&mut OfferRecord)) {
+        if let Some(record) = self.store.get(offer) {
+            self.tell(offer, &self.store.edit(offer, || (*record).clone(), change));
+        }
+    }
+}
+
+/// What to ask about an orphan: its publisher's list is not asked for.
+fn inquiry(record: &OfferRecord) -> Inquiry {
+    let operation = record.running();
+    let intent = record.intent.as_deref();
+    let release = operation.and_then(|it| it.release.clone());
+    Inquiry {
+        wants_live: record.manifest.state == DesiredState::Live,
+        following: operation.map(crate::changes::following),
+        in_doubt: intent.map(|intent| InDoubt {
+            kind: intent.kind.clone(),
+            release: intent.release.clone(),
+            at: intent.at,
+            known: intent.known.clone(),
+        }),
+        listed: release.or_else(|| intent.map(|intent| intent.release.clone())),
+        seems_busy: true,
+        ..Inquiry::default()
     }
 }

@@ -4,28 +4,26 @@ use jiff::Timestamp;
 
 use super::record::set_running;
 use crate::changes::{
-    Decision, Failure, Moment, Observation, OperationSeen, Origin, Outcome, Tracked, ended,
-    ended_unseen,
+    Decision, Failure, Moment, Origin, Outcome, Tracked, ended, ended_unseen, followed,
 };
 use crate::manifest::Loaded;
-use crate::marketplace::{Operation, OperationStatus};
+use crate::marketplace::{Followed, OfferState, OperationRef, OperationStatus, Report};
 use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
-/// Writes the last word on the recorded operations that have none, if it was heard.
-pub(super) fn end_operations(record: &mut OfferRecord, seen: &Observation, moment: Moment) {
+/// Writes down how the recorded operations have ended that had not, as far as that is known now.
+pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, moment: Moment) {
     let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
     // Something else ran before it showed how they ended: what the offer shows by now is the rest.
-    for operation in loose_ends.filter(|_| seen.submissions.is_some()) {
-        end(operation, ended_unseen(operation, seen, moment), moment.now);
+    for operation in loose_ends.filter(|_| state.listed.is_some()) {
+        end(operation, ended_unseen(operation, state, moment), moment.now);
     }
     let Some(operation) = record.operation.as_mut().filter(|it| !it.status.is_finished()) else {
         return;
     };
-    let status = ended(operation, seen, moment);
-    let known = operation.id.as_ref().and_then(|id| seen.operations.get(id));
-    if let Some(OperationSeen::Known(known)) = known {
-        hear(operation, known, moment.now);
+    let status = ended(operation, state, moment);
+    if let Some(report) = followed(state) {
+        hear(operation, report, moment.now);
     }
     end(operation, status, moment.now);
 }
@@ -34,26 +32,28 @@ fn end(operation: &mut OperationRecord, status: Option<OperationStatus>, now: Ti
     if let Some(status) = status {
         operation.status = status;
         operation.finished_at = Some(now);
+        operation.progress = operation.percent();
     }
 }
 
-/// Takes over what the marketplace says of an operation.
-fn hear(operation: &mut OperationRecord, known: &Operation, now: Timestamp) {
-    operation.status = known.standing(&operation.kind);
-    operation.steps.clone_from(&known.steps);
-    operation.messages.clone_from(&known.messages);
+/// Takes over what the marketplace says of an operation. Its end is for the offer to show.
+fn hear(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
+    if !report.status.is_finished() {
+        operation.status = report.status.clone();
+    }
+    operation.steps.clone_from(&report.steps);
+    operation.messages.clone_from(&report.messages);
     operation.progress = operation.percent();
     operation.polled_at = Some(now);
-    operation.version = operation.version.or(known.offer_version);
-    if operation.status.is_finished() {
-        operation.finished_at = Some(now);
+    if operation.release.is_none() {
+        operation.release.clone_from(&report.release);
     }
 }
 
 /// A poll was answered.
-pub(super) fn polled(record: &mut OfferRecord, known: &Operation, now: Timestamp) {
+pub(super) fn polled(record: &mut OfferRecord, report: &Report, now: Timestamp) {
     if let Some(operation) = &mut record.operation {
-        hear(operation, known, now);
+        hear(operation, report, now);
     }
     record.error = None;
     set_running(record, now);
@@ -62,12 +62,12 @@ pub(super) fn polled(record: &mut OfferRecord, known: &Operation, now: Timestamp
 pub(super) fn adopt(
     record: &mut OfferRecord,
     tracked: &Tracked,
-    seen: &Observation,
+    state: &OfferState,
     desired: &Loaded,
     now: Timestamp,
 ) {
     let intent = record.intent.as_deref().filter(|_| tracked.origin == Origin::Found);
-    let report = seen.report.as_ref();
+    let run = state.running.as_ref();
     record.begin(OperationRecord {
         adopted: intent.is_none(),
         finished_at: None,
@@ -75,19 +75,18 @@ pub(super) fn adopt(
         kind: tracked.kind.clone(),
         location: None,
         manifest_digest: digest_of(intent, &desired.digest),
-        messages: report.map(|report| report.messages.clone()).unwrap_or_default(),
+        messages: run.map(|run| run.messages.clone()).unwrap_or_default(),
         polled_at: None,
         progress: None,
+        release: tracked.release.clone().or_else(|| intent.map(|intent| intent.release.clone())),
         request_id: intent.map(|intent| intent.request_id.clone()),
         started_at: intent.map_or(now, |intent| intent.at),
         status: OperationStatus::Running,
-        steps: report.map(|report| report.steps.clone()).unwrap_or_default(),
-        version: tracked.version.or(intent.map(|intent| intent.version)),
+        steps: run.map(|run| run.steps.clone()).unwrap_or_default(),
     });
     // A URL that has expired is not asked again; its operation is asked for by its id.
     if let Some(operation) = &mut record.operation {
-        let seen = operation.id.as_ref().and_then(|id| seen.operations.get(id));
-        if matches!(seen, Some(OperationSeen::Expired)) {
+        if matches!(state.followed, Some(Followed::Expired)) {
             operation.location = None;
         }
     }
@@ -103,12 +102,14 @@ pub(super) fn adopt_failure(
     let known = record.operation.as_ref().is_some_and(|operation| {
         operation.id == failure.id
             && operation.status.is_finished()
-            && operation.version == failure.version
+            && operation.release == failure.release
     });
     if known {
         return;
     }
-    let intent = record.intent.as_deref().filter(|intent| failure.is_of(intent));
+    let intent = record.intent.as_deref().filter(|intent| failure.is_of(intent)).cloned();
+    let intent = intent.as_ref();
+    let intent_is_over = intent.is_some();
     let status = match failure.outcome {
         Outcome::Failed => OperationStatus::Failed,
         Outcome::Canceled => OperationStatus::Canceled,
@@ -123,12 +124,15 @@ pub(super) fn adopt_failure(
         messages: failure.messages.clone(),
         polled_at: Some(now),
         progress: None,
+        release: failure.release.clone(),
         request_id: intent.map(|intent| intent.request_id.clone()),
         started_at: intent.map_or(now, |intent| intent.at),
         status,
         steps: failure.steps.clone(),
-        version: failure.version,
     });
+    if intent_is_over {
+        record.intent = None;
+    }
 }
 
 /// Writes down what became of the request of an intent before anybody looked, in the place of the
@@ -136,7 +140,7 @@ pub(super) fn adopt_failure(
 pub(super) fn adopt_outcome(
     record: &mut OfferRecord,
     decision: &Decision,
-    seen: &Observation,
+    state: &OfferState,
     desired: &Loaded,
     moment: Moment,
 ) {
@@ -145,14 +149,18 @@ pub(super) fn adopt_outcome(
     if matches!(decision, Decision::Failed(failure) if failure.is_of(&intent)) {
         return;
     }
-    let (operation, status) = match seen.came_of(&intent).filter(|it| it.state.is_finished()) {
-        Some(submission) => (Some(submission.reference()), submission.state.clone()),
-        // It is where the request was to bring it, and nothing shows that did: so did the request.
-        None if moment.has_settled(&intent) && decision.achieves(&intent) => {
-            (None, OperationStatus::Succeeded)
-        }
-        None => return,
+    let listed = state.listed.iter().flatten();
+    let new = listed.clone().find(|it| it.is_new && it.kind == intent.kind);
+    let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
+    let (found, status) = if decision.achieves(&intent) {
+        (new.filter(|it| it.status == OperationStatus::Succeeded), OperationStatus::Succeeded)
+    } else if let Some(bad) = bad.filter(|_| state.is_inspected) {
+        (Some(bad), bad.status.clone())
+    } else {
+        return;
     };
+    let id = found.and_then(|it| it.id.clone());
+    let operation = id.map(|id| OperationRef { id, location: None });
     record.intent = None;
     let sent = Sent { intent: *intent, operation, status: Some(status) };
     record.begin(started(&sent, &desired.digest, moment.now));
@@ -188,14 +196,18 @@ fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
         messages: Vec::new(),
         polled_at: None,
         progress: None,
+        release: Some(sent.intent.release.clone()),
         request_id: Some(sent.intent.request_id.clone()),
         started_at: sent.intent.at,
         status,
         steps: Vec::new(),
-        version: Some(sent.intent.version),
     };
     // To ask for an id that a former attempt has as well may be to hear of that one.
-    if started.has_shared_id() && sent.intent.last_submission.is_some() {
+    let is_known = |id: &String| {
+        let known = sent.intent.known.iter().flatten();
+        known.clone().any(|mark| mark.split(' ').next() == Some(id))
+    };
+    if started.has_shared_id() && started.id.as_ref().is_some_and(is_known) {
         started.forget_id();
     }
     started

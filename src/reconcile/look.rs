@@ -3,72 +3,78 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reconciler;
+use super::observe::failed;
 use super::trigger::Target;
-use crate::changes::{
-    Block, Change, Decision, Failure, Moment, Observation, Outcome, Policy, Seen, came_of,
-    with_dependencies,
-};
+use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting, with_dependencies};
 use crate::marketplace::{
-    Offer, OfferId, OperationKind, OperationRef, OperationStatus, Submission, Version,
+    OfferId, OfferState, OperationKind, OperationRef, OperationStatus,
 };
 use crate::operation::Look;
 use crate::status::Intent;
 
-/// An operation as the list of operations shows it.
-fn found(submission: &Submission) -> Look {
-    Look::Operation { operation: Some(submission.reference()), status: submission.state.clone() }
-}
-
-/// What an offer shows of an intent's request, by what would be decided about it now.
-fn shown(
-    target: &Target<'_>,
-    intent: &Intent,
-    observation: &Observation,
-    decision: Decision,
-) -> Look {
-    // A manifest may have come to ask for something else since the request.
-    let is_same_request = intent.kind == target.kind && intent.version == target.version;
-    let may_be = |kind: &OperationKind, version: Option<Version>| {
-        (*kind == intent.kind || kind.as_str().is_empty())
-            && version.is_none_or(|version| version == intent.version)
+/// What an offer shows of an intent's request.
+pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
+    let by_id = |id: &Option<String>| {
+        id.as_ref().map(|id| OperationRef { id: id.clone(), location: None })
     };
-    let by_id = |id: Option<String>| id.map(|id| OperationRef { id, location: None });
-    match decision {
-        Decision::Track(tracked) if may_be(&tracked.kind, tracked.version) => {
-            Look::Operation { operation: by_id(tracked.id), status: OperationStatus::Running }
+    if let Some(run) = &state.running {
+        let is_kind = run.kind == intent.kind || run.kind.as_str().is_empty();
+        return if is_kind {
+            Look::Operation { operation: by_id(&run.id), status: OperationStatus::Running }
+        } else {
+            Look::Elsewhere
+        };
+    }
+    let is_in_place = match intent.kind {
+        OperationKind::Publish => state.preview.is_some(),
+        OperationKind::GoLive | OperationKind::Cancel | OperationKind::Unknown(_) => {
+            state.live.as_ref() == Some(&intent.release)
         }
-        decision if decision.achieves(intent) => {
-            observation.came_of(intent).map_or(Look::Live, found)
+    };
+    let listed = state.listed.iter().flatten().find(|it| it.is_new && it.kind == intent.kind);
+    let new = state.last.as_ref().filter(|it| it.is_new).or(listed);
+    if is_in_place {
+        return match new {
+            Some(new) if new.status == OperationStatus::Succeeded => {
+                Look::Operation { operation: by_id(&new.id), status: new.status.clone() }
+            }
+            Some(_) | None => Look::Live,
+        };
+    }
+    match new {
+        // A list that says so while the offer does not is not believed.
+        Some(new) if new.status == OperationStatus::Succeeded => {
+            return Look::Failed(format!(
+                "the list of operations says that {} has succeeded, but the offer does not show it",
+                intent.kind
+            ));
         }
-        Decision::Failed(Failure { outcome, kind, id, version, .. }) if may_be(&kind, version) => {
-            let status = match outcome {
-                Outcome::Failed => OperationStatus::Failed,
-                Outcome::Canceled => OperationStatus::Canceled,
-            };
-            Look::Operation { operation: by_id(id), status }
+        Some(new) => {
+            return Look::Operation { operation: by_id(&new.id), status: new.status.clone() };
         }
-        decision if decision == target.change.decision && is_same_request => {
-            Look::StillWaiting { etag: observation.etag.clone() }
+        None => {}
+    }
+    if let Some(why) = &state.unclear {
+        return Look::Failed(why.clone());
+    }
+    match intent.kind {
+        OperationKind::Publish if state.preview.is_none() && state.live.is_none() => {
+            Look::StillWaiting { fence: state.fence.clone() }
         }
-        // An offer that could not be asked about says nothing of the request.
-        Decision::Blocked(
-            Block::Unauthorized(why)
-            | Block::Forbidden(why)
-            | Block::NotFound(why)
-            | Block::Throttled(why)
-            | Block::Unreachable(why),
-        ) => Look::Failed(why),
-        Decision::Track(_)
-        | Decision::GoLive { .. }
-        | Decision::InSync(_)
-        | Decision::Publish { .. }
-        | Decision::Held(_)
-        | Decision::Blocked(_)
-        | Decision::Failed(_) => {
-            // What came of it may have ended before something else began.
-            let over = observation.came_of(intent).filter(|it| it.state.is_finished());
-            over.map_or(Look::Elsewhere, found)
+        OperationKind::GoLive if state.preview.as_ref() == Some(&intent.release) => {
+            Look::StillWaiting { fence: state.fence.clone() }
         }
+        // A retry, of what does not wait for the sign-off.
+        OperationKind::GoLive if state.stale_preview.as_ref() == Some(&intent.release) => {
+            Look::StillWaiting { fence: state.fence.clone() }
+        }
+        OperationKind::GoLive if state.preview.is_none() && state.stale_preview.is_none() => {
+            Look::Gone
+        }
+        OperationKind::GoLive
+        | OperationKind::Publish
+        | OperationKind::Cancel
+        | OperationKind::Unknown(_) => Look::Elsewhere,
     }
 }
 
@@ -79,52 +85,59 @@ impl Reconciler {
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
             return Look::Failed("the request is not on record".to_owned());
         };
-        if let Some(look) = self.look_for_operation(offer, &intent).await {
-            return look;
-        }
-        let observation = match self.observer.look(offer).await {
-            Ok(observation) => observation,
-            Err(
-                Seen::NotFound(why)
-                | Seen::Forbidden(why)
-                | Seen::Unauthorized(why)
-                | Seen::Throttled(why)
-                | Seen::Unreachable(why),
-            ) => {
-                return Look::Failed(why);
-            }
-            Err(Seen::Offer(observation)) => *observation,
+        let (sighting, change) = match self.inspect_for(target, moment).await {
+            Ok(found) => found,
+            Err(seen) => return Look::Failed(said(seen)),
         };
-        let (observation, change) = self.decide_alone(target, observation, moment).await;
-        match change {
-            Some(change) => shown(target, &intent, &observation, change.decision),
-            None => Look::Failed("the offer is out of scope".to_owned()),
+        let Some(state) = &sighting.state else {
+            return Look::Failed("the offer could not be asked about".to_owned());
+        };
+        let look = shown(&intent, state);
+        // Sent again only what would be decided anew: the manifest may have come to ask for something
+        // else, and an offer that it waits for may be live no more.
+        let still = change.is_some_and(|change| match &change.decision {
+            Decision::GoLive { .. } => intent.kind == OperationKind::GoLive,
+            Decision::Publish { .. } => intent.kind == OperationKind::Publish,
+            Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => false,
+        });
+        match look {
+            Look::StillWaiting { .. } if !still => Look::Elsewhere,
+            look => look,
         }
     }
 
-    /// The operation that came of an intent, where the list of operations shows it: the cheapest
-    /// look, and all that is needed after a 202 without a usable URL.
-    pub(super) async fn look_for_operation(
+    /// Inspects one offer as for a launch, and decides about it.
+    pub(super) async fn inspect_for(
         &self,
-        offer: &OfferId,
-        intent: &Intent,
-    ) -> Option<Look> {
-        let submissions = self.observer.submissions(offer).await.ok()?;
-        let submission = came_of(&submissions, intent)?;
-        // How one failed is for the whole look to tell.
-        let is_over = submission.state.is_finished();
-        let is_well = !is_over || submission.state == OperationStatus::Succeeded;
-        is_well.then(|| found(submission))
+        target: &Target<'_>,
+        moment: Moment,
+    ) -> Result<(Sighting, Option<Change>), Seen> {
+        let offer = &target.change.offer;
+        let Some(Seen::Offer(seen)) = target.observed.get(offer) else {
+            return Err(Seen::Unreachable("the offer was not listed".to_owned()));
+        };
+        let record = self.store.get(offer);
+        let mut inquiry = super::observe::inquiry(seen, target.desired, record.as_deref());
+        inquiry.launches = true;
+        let state = self.observer.backend.inspect(offer, &inquiry).await;
+        let state = state.map_err(|error| failed(&error))?;
+        let sighting = seen.with(state, moment.now);
+        let change = self.decide_alone(target, &sighting, moment).await;
+        Ok((sighting, change))
     }
 
     /// Decides about one offer, with what was seen of it since a moment and what the pass saw of the
     /// offers it waits for.
-    pub(super) async fn decide_alone(
+    async fn decide_alone(
         &self,
         target: &Target<'_>,
-        observation: Observation,
+        sighting: &Sighting,
         moment: Moment,
-    ) -> (Observation, Option<Change>) {
+    ) -> Option<Change> {
         let offer = &target.change.offer;
         let scope = Some(BTreeSet::from([offer.clone()]));
         let policy = Policy { scope, ..target.policy.clone() };
@@ -140,44 +153,20 @@ impl Reconciler {
             .iter()
             .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
             .collect();
-        observed.insert(offer.clone(), Seen::Offer(Box::new(observation.clone())));
-        let (mut observed, changes) =
-            self.observer.settle(observed, &desired, &recorded, &policy, moment).await;
-        let change = changes.get(offer).cloned();
-        match observed.remove(offer) {
-            Some(Seen::Offer(observation)) => (*observation, change),
-            Some(
-                Seen::Unauthorized(_)
-                | Seen::Forbidden(_)
-                | Seen::NotFound(_)
-                | Seen::Throttled(_)
-                | Seen::Unreachable(_),
-            )
-            | None => (observation, change),
-        }
+        observed.insert(offer.clone(), Seen::Offer(Box::new(sighting.clone())));
+        let settled = self.observer.settle(observed, &desired, &recorded, &policy, moment).await;
+        settled.1.get(offer).cloned()
     }
 }
 
-/// What was observed before, as far as the offer itself does not say otherwise.
-pub(super) fn refreshed(before: &Observation, answer: Offer) -> Observation {
-    let news = |is_new: Option<bool>| is_new.unwrap_or(false);
-    let changed = news(answer.version.map(|version| Some(version) != before.version))
-        || news(answer.status.as_ref().map(|status| !status.is_like(before.status())))
-        || news(
-            answer
-                .changed_time
-                .as_ref()
-                .zip(before.changed_time.as_ref())
-                .map(|(new, old)| !new.is_like(old)),
-        );
-    if !changed {
-        let (preview, production) = (before.preview.asked(), before.production.asked());
-        return Observation { etag: answer.etag, preview, production, ..before.clone() };
-    }
-    Observation {
-        version: answer.version.or(before.version),
-        changed_time: answer.changed_time.or_else(|| before.changed_time.clone()),
-        etag: answer.etag,
-        ..Observation::of(answer.status.unwrap_or_else(|| before.status().clone()))
+/// What an offer that could not be seen says instead.
+pub(super) fn said(seen: Seen) -> String {
+    match seen {
+        Seen::Unauthorized(why)
+        | Seen::Forbidden(why)
+        | Seen::NotFound(why)
+        | Seen::Throttled(why)
+        | Seen::Unreachable(why) => why,
+        Seen::Offer(_) => String::new(),
     }
 }

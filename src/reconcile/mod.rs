@@ -30,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use crate::changes::{Policy, Violation};
 use crate::clock::Clock;
 use crate::manifest::Loaded;
-use crate::marketplace::{Marketplace, OfferId, RequestId};
-use crate::operation::{Intervals, Patience};
+use crate::marketplace::{Backend, OfferId, RequestId, Settling};
+use crate::operation::Intervals;
 use crate::report::{Outcome, Reporter};
 use crate::status::{StatusStore, StoreError};
 
@@ -53,8 +53,12 @@ pub struct Settings {
     pub concurrency: usize,
     /// How long to wait between polls.
     pub intervals: Intervals,
-    /// How often one trigger is tried.
-    pub patience: Patience,
+    /// How long the marketplace may put a request off, in all, before the offer is left to another
+    /// pass, or to the next run.
+    pub pause: Duration,
+    /// How long a request that left no trace may still show (`--settle`); by default what the
+    /// marketplace's API is known to take.
+    pub settle: Option<Duration>,
 }
 
 /// What must hold before anything is sent.
@@ -159,7 +163,7 @@ pub type Desired = Arc<BTreeMap<OfferId, Arc<Loaded>>>;
 /// Where a reconciler's effects go.
 pub struct Surroundings {
     /// The marketplace.
-    pub marketplace: Arc<dyn Marketplace>,
+    pub marketplace: Arc<dyn Backend>,
     /// The status file, locked by this process.
     pub store: Arc<StatusStore>,
     /// The time.
@@ -177,7 +181,8 @@ impl Reconciler {
     #[must_use]
     pub fn new(surroundings: Surroundings, settings: Settings) -> Self {
         let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
-        let observer = Observer::new(marketplace, settings.concurrency);
+        let settle = settings.settle.map(Settling::all);
+        let observer = Observer::new(marketplace, settings.concurrency, settle);
         let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
         let (in_force, requests) = (Mutex::default(), Mutex::default());
         let viewpoint = Viewpoint::of(store.path());
@@ -199,8 +204,8 @@ impl Reconciler {
 
     /// The marketplace that it works at.
     #[must_use]
-    pub fn marketplace(&self) -> Arc<dyn Marketplace> {
-        Arc::clone(&self.observer.marketplace)
+    pub fn marketplace(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.observer.backend)
     }
 
     /// Takes note that these are the manifests in force from now on: what is under way for one that
@@ -222,10 +227,16 @@ impl Reconciler {
     #[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
     pub async fn run(&self, job: &Job) -> (Outcome, Result<(), RunError>) {
         let mut run = pass::Run::default();
+        // Nothing of these runs, so that there is nothing to report.
+        let orphans = Self::orphans(job);
+        self.forget_idle(&orphans);
         let result = self.run_to_end(job, &mut run).await;
-        // What is known goes to the disk even so; the first error is the one that is told.
+        let outcome = self.outcome(job, run);
+        // What has ended meanwhile is reported now.
+        self.forget_idle(&orphans);
+        // What is known goes to the disk even so; the first error is the one that is returned.
         let committed = self.store.commit().await.map_err(RunError::from);
-        (self.outcome(job, run), result.and(committed))
+        (outcome, result.and(committed))
     }
 
     async fn run_to_end(&self, job: &Job, run: &mut pass::Run) -> Result<(), RunError> {
@@ -234,13 +245,16 @@ impl Reconciler {
             Wait::Until(Some(duration)) => Instant::now().checked_add(duration),
         };
         let mut policy = job.policy.clone();
-        if policy.scope.is_none() {
-            // A narrowed run touches nothing beyond its scope.
-            self.forget(&job.gone).await;
+        if job.guard.expect.is_some() || job.guard.max_changes.is_some() {
+            // What is counted and compared is what would be sent.
+            policy.verify = true;
         }
+        let orphans = Self::orphans(job);
         let mut hurried = 0;
         loop {
-            let again = self.pass(job, &mut policy, run, deadline).await?;
+            let pass = self.pass(job, &mut policy, run, deadline);
+            let (again, ()) = tokio::join!(pass, self.handle_orphans(&orphans, deadline));
+            let again = again?;
             if self.stop.is_cancelled() {
                 return Ok(());
             }

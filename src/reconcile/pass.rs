@@ -19,7 +19,7 @@ use crate::changes::{
 };
 use crate::clock::reached;
 use crate::manifest::Loaded;
-use crate::marketplace::{OfferId, PublisherId};
+use crate::marketplace::{Inquiry, OfferId, PublisherId};
 use crate::operation::State;
 use crate::report::{Event, Outcome};
 use crate::status::{Edited, OfferRecord};
@@ -194,9 +194,22 @@ impl Reconciler {
         policy: &Policy,
         moment: Moment,
     ) -> (Observed, ChangeSet) {
-        let mut observed = self.observer.list(desired, recorded, policy).await;
-        self.add_fresh_answers(&mut observed);
-        self.observer.settle(observed, desired, recorded, policy, moment).await
+        let observed = self.observer.list(desired, policy).await;
+        self.settle_fresh(observed, desired, recorded, policy, moment).await
+    }
+
+    /// Decides about what was listed, without polling out of turn: an operation that answered a
+    /// moment ago is not asked again.
+    pub(super) async fn settle_fresh(
+        &self,
+        observed: Observed,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
+        policy: &Policy,
+        moment: Moment,
+    ) -> (Observed, ChangeSet) {
+        let heard = |offer: &OfferId, inquiry: &mut Inquiry| self.add_heard(offer, inquiry);
+        self.observer.settle_with(observed, desired, recorded, policy, moment, heard).await
     }
 
     /// Records what was decided about an offer, and tells. What did not show is judged by the moment
@@ -235,7 +248,7 @@ impl Reconciler {
     }
 
     pub(super) fn moment(&self) -> Moment {
-        self.observer.moment(self.clock.now(), self.settings.patience.settle)
+        self.observer.moment(self.clock.now())
     }
 
     /// Changes an offer's record and tells, if it shows.
@@ -342,8 +355,10 @@ impl Reconciler {
     }
 
     pub(super) fn outcome(&self, job: &Job, run: Run) -> Outcome {
-        let in_scope =
-            |offer: &OfferId| job.desired.contains_key(offer) && job.policy.covers(offer);
+        let orphans = Self::orphans(job);
+        let in_scope = |offer: &OfferId| {
+            job.desired.contains_key(offer) && job.policy.covers(offer) || orphans.contains(offer)
+        };
         let records = self.store.with(|file| {
             let records = file.offers.iter().filter(|(offer, _)| in_scope(offer));
             records.map(|(offer, record)| (offer.clone(), record.clone())).collect()

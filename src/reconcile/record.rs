@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{
-    Block, Change, Decision, Failure, Hold, Moment, Observation, Origin, Outcome, Place, Seen,
+    Block, Change, Decision, Failure, Hold, Moment, Origin, Outcome, Place, Seen, Sighting,
 };
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{MAX_RETRY_AFTER, OperationKind, OperationStatus};
+use crate::marketplace::{MAX_RETRY_AFTER, OfferState, OperationKind, OperationStatus};
 use crate::operation::Standstill;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
@@ -48,13 +48,14 @@ pub(super) fn decided(
 ) {
     record.manifest.digest.clone_from(&desired.digest);
     record.manifest.state = desired.manifest.state;
-    if let Some(Seen::Offer(observation)) = seen {
-        observe(record, change, observation, moment.now);
-        end_operations(record, observation, moment);
-        adopt_outcome(record, &change.decision, observation, desired, moment);
+    if let Some(Seen::Offer(sighting)) = seen {
+        let state = sighting.state.clone().or_else(|| sighting.remembered(record));
+        let state = state.unwrap_or_default();
+        end_operations(record, &state, moment);
+        adopt_outcome(record, &change.decision, &state, desired, moment);
         match &change.decision {
             Decision::Track(tracked) if tracked.origin != Origin::Recorded => {
-                adopt(record, tracked, observation, desired, moment.now);
+                adopt(record, tracked, &state, desired, moment.now);
             }
             Decision::Failed(failure) => adopt_failure(record, failure, desired, moment.now),
             Decision::Track(_)
@@ -64,8 +65,9 @@ pub(super) fn decided(
             | Decision::Held(_)
             | Decision::Blocked(_) => {}
         }
-        settle_intent(record, &change.decision, moment);
-        settle_refusal(record, &change.decision, observation, desired);
+        settle_intent(record, &change.decision, &state, moment);
+        settle_refusal(record, &change.decision, sighting, desired);
+        observe(record, change, sighting, moment.now);
     }
     let (could_not_ask, refusal) = match &change.decision {
         Decision::Blocked(
@@ -101,7 +103,7 @@ pub(super) fn decided(
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
     }
     if let Some(intent) = &record.intent
-        && !matches!(record.phase, Phase::InProgress | Phase::Live)
+        && record.phase != Phase::InProgress
         && !change.decision.achieves(intent)
     {
         record.next_check_at = moment.settles_at(intent);
@@ -141,7 +143,7 @@ fn set_pending(record: &mut OfferRecord, now: Timestamp) {
     };
     let message = format!(
         "{} of version {} is being sent, or may have been (request {})",
-        intent.kind, intent.version, intent.request_id
+        intent.kind, intent.release, intent.request_id
     );
     set_phase(record, Phase::Triggering, reason, message, now);
 }
@@ -152,7 +154,7 @@ pub(super) fn set_running(record: &mut OfferRecord, now: Timestamp) {
     let tracked = crate::changes::Tracked {
         kind: operation.kind.clone(),
         id: operation.id.clone(),
-        version: operation.version,
+        release: operation.release.clone(),
         origin: Origin::Recorded,
         at: operation.place(),
     };
@@ -167,19 +169,19 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
         return;
     };
     let wants_live = record.manifest.state == DesiredState::Live;
-    let decision = match (&operation.status, &operation.kind, operation.version) {
-        (OperationStatus::Succeeded, OperationKind::Publish, version) if !wants_live => {
-            Decision::InSync(Place::Preview(version))
+    let decision = match (&operation.status, &operation.kind, operation.release.clone()) {
+        (OperationStatus::Succeeded, OperationKind::Publish, release) if !wants_live => {
+            Decision::InSync(Place::Preview(release))
         }
-        (OperationStatus::Succeeded, OperationKind::GoLive, Some(version)) if wants_live => {
-            Decision::InSync(Place::Live(version))
+        (OperationStatus::Succeeded, OperationKind::GoLive, Some(release)) if wants_live => {
+            Decision::InSync(Place::Live(release))
         }
-        (status, _, version) => match Outcome::of(status) {
+        (status, _, release) => match Outcome::of(status) {
             Some(outcome) => Decision::Failed(Failure {
                 outcome,
                 kind: operation.kind.clone(),
                 id: operation.id.clone(),
-                version,
+                release,
                 steps: operation.steps.clone(),
                 messages: operation.messages.clone(),
             }),
@@ -189,30 +191,37 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
-/// The observation, dated anew only where it says something new: a pass that finds nothing new
+/// What was observed, dated anew only where it says something new: a pass that finds nothing new
 /// leaves the file as it is.
-fn observe(record: &mut OfferRecord, change: &Change, seen: &Observation, now: Timestamp) {
+fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Timestamp) {
     let known = record.observed.take();
-    if known.as_ref().is_some_and(|known| known.version != seen.version) {
+    let listing = &seen.listing;
+    let is_same = known.as_ref().is_some_and(|known| {
+        known.fingerprint.is_some() && known.fingerprint == listing.fingerprint
+    });
+    let fingerprint = if seen.state.is_some() {
+        listing.fingerprint.clone().filter(|_| seen.is_certain(record, now))
+    } else {
+        listing.fingerprint.clone().filter(|_| is_same)
+    };
+    let before = known.as_ref();
+    // A failure that is on record is shown without a look at what is in preview.
+    let preview_before = before
+        .filter(|_| is_same || matches!(change.decision, Decision::Failed(_)))
+        .and_then(|known| known.preview.clone());
+    let preview = change.from.preview_version.clone().or(preview_before);
+    let new = ObservedRecord {
+        at: before.map_or(now, |known| known.at),
+        changed_time: listing.changed_time.clone(),
+        fingerprint,
+        live: change.from.live_version.clone().or_else(|| before?.live.clone()),
+        preview,
+        status: listing.words.clone(),
+    };
+    if before.is_some_and(|known| known.preview != new.preview) {
         record.attempts = 0;
     }
-    let unchanged = known
-        .as_ref()
-        .filter(|known| known.changed_time == seen.changed_time && known.version == seen.version);
-    // A failure that is on record is shown without a look at the slots.
-    let preview_before = unchanged
-        .filter(|_| matches!(change.decision, Decision::Failed(_)))
-        .and_then(|known| known.preview_version);
-    let new = ObservedRecord {
-        at: known.as_ref().map_or(now, |known| known.at),
-        changed_time: seen.changed_time.clone(),
-        etag: seen.etag.clone().or_else(|| unchanged?.etag.clone()),
-        live_version: change.from.live_version.or(known.as_ref().and_then(|it| it.live_version)),
-        preview_version: change.from.preview_version.or(preview_before),
-        status: seen.listed_status.clone(),
-        version: seen.version,
-    };
-    let at = if known.as_ref() == Some(&new) { new.at } else { now };
+    let at = if before == Some(&new) { new.at } else { now };
     record.observed = Some(ObservedRecord { at, ..new });
 }
 
@@ -226,12 +235,12 @@ pub(super) fn poll_failed(record: &mut OfferRecord, why: String, now: Timestamp)
 fn settle_refusal(
     record: &mut OfferRecord,
     decision: &Decision,
-    seen: &Observation,
+    seen: &Sighting,
     desired: &Loaded,
 ) {
     let Some(refused) = &record.refused else { return };
-    let changed =
-        refused.manifest_digest != desired.digest || refused.changed_time != seen.changed_time;
+    let changed = refused.manifest_digest != desired.digest
+        || refused.fingerprint != seen.listing.fingerprint;
     let overcome = match decision {
         Decision::InSync(_) | Decision::Track(_) => true,
         Decision::GoLive { .. }
@@ -246,12 +255,16 @@ fn settle_refusal(
 }
 
 /// Drops an intent once what was seen settles it.
-fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) {
+fn settle_intent(
+    record: &mut OfferRecord,
+    decision: &Decision,
+    state: &OfferState,
+    moment: Moment,
+) {
     let Some(intent) = &record.intent else { return };
     let found = match decision {
         Decision::Track(tracked) => {
-            tracked.kind == intent.kind
-                && tracked.version.is_none_or(|version| version == intent.version)
+            tracked.kind == intent.kind && tracked.origin != Origin::Recorded
         }
         Decision::Failed(failure) => failure.is_of(intent),
         // The trigger protocol itself settles it.
@@ -259,7 +272,8 @@ fn settle_intent(record: &mut OfferRecord, decision: &Decision, moment: Moment) 
         // Its operation may yet show in the list of operations, and belongs on record.
         Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => false,
     };
-    if found || moment.has_settled(intent) {
+    let is_clear = state.is_inspected && state.unclear.is_none();
+    if found || (is_clear && moment.has_settled(intent)) {
         record.intent = None;
     }
 }
@@ -271,9 +285,6 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     record.error = None;
     record.refused = None;
     record.next_check_at = None;
-    if let (Some(observed), Some(etag)) = (&mut record.observed, &intent.etag) {
-        observed.etag = Some(etag.clone());
-    }
     set_pending(record, intent.at);
 }
 
@@ -287,7 +298,7 @@ pub(super) fn dropped(record: &mut OfferRecord, decision: &Decision, now: Timest
 pub(super) fn stopped(
     record: &mut OfferRecord,
     end: &Standstill,
-    attempt: Option<&Intent>,
+    attempt: Option<(&Intent, Option<String>)>,
     desired: &Loaded,
     now: Timestamp,
 ) {
@@ -317,13 +328,13 @@ pub(super) fn stopped(
             return;
         }
     };
-    if let (Standstill::Refused(_), Some(intent)) = (end, attempt) {
+    if let (Standstill::Refused(_), Some((intent, fingerprint))) = (end, attempt) {
         record.refused = Some(Box::new(RefusedRecord {
-            changed_time: record.observed.as_ref().and_then(|it| it.changed_time.clone()),
+            fingerprint,
             kind: intent.kind.clone(),
             manifest_digest: desired.digest.clone(),
             message: why.clone(),
-            version: intent.version,
+            release: intent.release.clone(),
         }));
     }
     set_error(record, why.clone(), now);
@@ -340,7 +351,7 @@ pub(super) fn spell(pause: Duration) -> String {
 
 /// The offer changed under every try.
 pub(super) fn conflicted(record: &mut OfferRecord, why: &str, now: Timestamp) {
-    let why = format!("the offer changed whenever the request was to be sent: {why}");
+    let why = format!("the offer kept changing while golive tried to send: {why}");
     set_error(record, why.clone(), now);
     set_phase(record, Phase::Blocked, Reason::Conflict, why, now);
 }

@@ -11,10 +11,9 @@ use tokio::time::Instant;
 
 use super::pass::{MAX_CONFLICTS, vet};
 use super::trigger::Triggered;
-use super::{Desired, Job, Observed, Reconciler, RunError, heard, record};
+use super::{Desired, Job, Observed, Reconciler, RunError};
 use crate::changes::{Change, ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
 use crate::marketplace::{OfferId, PublisherId};
-use crate::operation::{Look, Sent};
 use crate::report::Event;
 use crate::status::{OfferRecord, Reason, StoreError};
 
@@ -93,15 +92,14 @@ impl Reconciler {
     pub async fn look(&self, job: Job) -> Result<Option<Looked>, RunError> {
         let moment = self.moment();
         let recorded = self.recorded(&job);
-        let mut observed = tokio::select! {
+        let observed = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            listed = self.observer.list(&job.desired, &recorded, &job.policy) => listed,
+            listed = self.observer.list(&job.desired, &job.policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);
         let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
-        self.add_fresh_answers(&mut observed);
         let (desired, policy) = (&job.desired, &job.policy);
         let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
         let undecided = undecided(input);
@@ -122,7 +120,7 @@ impl Reconciler {
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            settled = self.observer.settle(observed, desired, &recorded, policy, moment) => settled,
+            settled = self.settle_fresh(observed, desired, &recorded, policy, moment) => settled,
         };
         vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
         // Of offers that are not listed nothing is known, and all that was known of them stands.
@@ -196,61 +194,21 @@ impl Reconciler {
         if self.ask_once(offer).await { Next::LookNow } else { self.next(offer) }
     }
 
-    /// Removes an offer whose manifest is gone, unless something of it runs, or may.
+    /// Removes an offer whose manifest is gone, once nothing runs there, or may.
     pub async fn remove(&self, offer: &OfferId) -> Next {
-        if self.forget_one(offer).await { Next::Rest } else { self.next(offer) }
+        self.handle_orphan(offer).await;
+        if self.forget_if_idle(offer) { Next::Rest } else { self.next(offer) }
     }
 
-    /// Looks whether a request of which the answer was lost has started something, for an offer that
-    /// no manifest in force is about: the manifest can't be read at the moment. Nothing is sent.
+    /// Asks what runs, or what came of a request in doubt, for an offer that no manifest in force
+    /// declares: its manifest can't be read at the moment. Nothing is sent.
     pub async fn tend(&self, offer: &OfferId) -> Next {
-        let intent = self.store.get(offer).and_then(|record| record.intent.clone());
-        let runs = self.next_poll(offer).is_some();
-        let Some(intent) = intent.filter(|_| !runs) else {
-            self.conclude(offer);
-            return match self.next(offer) {
-                Next::Poll(due) => Next::Poll(due),
-                Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => Next::Rest,
-            };
-        };
-        let look = tokio::select! {
-            biased;
-            () = self.stop.cancelled() => return Next::Rest,
-            look = self.look_for_operation(offer, &intent) => look,
-        };
-        match look {
-            Some(Look::Operation { operation, status }) => {
-                let now = self.clock.now();
-                let sent = Sent { intent: *intent, operation, status: Some(status) };
-                self.edit_known(offer, |record| {
-                    let digest = record.manifest.digest.clone();
-                    heard::accepted(record, &sent, &digest, now);
-                });
-                self.conclude(offer);
-                self.next(offer)
-            }
-            // Who sends again, or gives it up, is who reads the manifest.
-            Some(Look::Live | Look::StillWaiting { .. } | Look::Elsewhere | Look::Failed(_))
-            | None
-                if self.moment().has_settled(&intent) =>
-            {
-                Next::Rest
-            }
-            Some(Look::Live | Look::StillWaiting { .. } | Look::Elsewhere | Look::Failed(_))
-            | None => Next::Retry,
-        }
-    }
-
-    /// Says how an operation has ended that nobody decides about now.
-    fn conclude(&self, offer: &OfferId) {
-        let now = self.clock.now();
-        self.edit_known(offer, |record| record::concluded(record, now));
-    }
-
-    /// Changes an offer's record, if there is one, and tells.
-    fn edit_known(&self, offer: &OfferId, change: impl FnOnce(&mut OfferRecord)) {
-        if let Some(record) = self.store.get(offer) {
-            self.tell(offer, &self.store.edit(offer, || (*record).clone(), change));
+        self.handle_orphan(offer).await;
+        let settled = self.store.get(offer).is_none_or(|record| record.intent.is_none());
+        match self.next(offer) {
+            Next::Poll(due) => Next::Poll(due),
+            _ if settled => Next::Rest,
+            Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => Next::Retry,
         }
     }
 

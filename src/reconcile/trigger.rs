@@ -4,21 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::answers::{answer, obstacle, out_of_time};
-use super::look::refreshed;
+use super::answers::{answer, obstacle_of, out_of_time};
 use super::{Job, Reconciler, heard, record};
-use crate::changes::{Change, Decision, Moment, Observation, Policy, Seen, newest};
+use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Action, OfferId, OperationKind, OperationStatus, Post, Precondition, Version,
+    Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus,
 };
 use crate::operation::{
     Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
+
+/// How often a request is tried at most that was certainly not accepted.
+const ATTEMPTS: u32 = 3;
+
+/// How often an offer is looked at in vain, in doubt, before the doubt is left to the next run.
+const LOOKS: u32 = 12;
+
+/// How long ago an inspection may be that counts as right before the request.
+const RIGHT_BEFORE: SignedDuration = SignedDuration::from_secs(3);
 
 /// What came of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,17 +65,26 @@ pub(super) struct Target<'a> {
     pub(super) change: &'a Change,
     pub(super) desired: &'a Loaded,
     pub(super) observed: &'a BTreeMap<OfferId, Seen>,
-    pub(super) action: Action,
     pub(super) kind: OperationKind,
-    pub(super) version: Version,
 }
 
 /// What is to be done about an offer that is not what it was.
 struct Revised {
     change: Change,
-    observation: Observation,
+    sighting: Sighting,
     /// When the look began.
     moment: Moment,
+}
+
+/// What the steps of one trigger leave for each other.
+#[derive(Default)]
+struct Progress {
+    revised: Option<Revised>,
+    /// The longest that an intent took to be written: the next one's deadline leaves time for twice
+    /// as much.
+    write_took: Duration,
+    /// How long the marketplace asks to wait before the first poll.
+    retry_after: Option<Duration>,
 }
 
 impl Reconciler {
@@ -80,9 +98,9 @@ impl Reconciler {
         deadline: Option<Instant>,
     ) -> Tried {
         let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
-        let (action, kind, version) = match &change.decision {
-            Decision::GoLive { version } => (Action::GoLive, OperationKind::GoLive, *version),
-            Decision::Publish { version } => (Action::Publish, OperationKind::Publish, *version),
+        let kind = match &change.decision {
+            Decision::GoLive { .. } => OperationKind::GoLive,
+            Decision::Publish { .. } => OperationKind::Publish,
             Decision::Track(_)
             | Decision::InSync(_)
             | Decision::Held(_)
@@ -90,7 +108,7 @@ impl Reconciler {
             | Decision::Failed(_) => return not_tried,
         };
         let Some(desired) = job.desired.get(&change.offer) else { return not_tried };
-        let target = Target { job, policy, change, desired, observed, action, kind, version };
+        let target = Target { job, policy, change, desired, observed, kind };
         let mut sent = false;
         let outcome = self.carry_through(&target, deadline, &mut sent).await;
         Tried { outcome, sent }
@@ -124,12 +142,14 @@ impl Reconciler {
             }
         };
         let mut attempt = None;
-        let mut revised = None;
+        let mut progress = Progress::default();
         loop {
             let command = match next {
-                Next::Follow(sent) => return self.follow_sent(target, &sent, deadline).await,
-                Next::Stop(Standstill::ObserveAgain(_)) if revised.is_some() => {
-                    return self.revise(target, revised, deadline).await;
+                Next::Follow(sent) => {
+                    return self.follow_sent(target, &sent, progress.retry_after, deadline).await;
+                }
+                Next::Stop(Standstill::ObserveAgain(_)) if progress.revised.is_some() => {
+                    return self.revise(target, progress.revised, deadline).await;
                 }
                 Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
                 Next::Do(command) => command,
@@ -137,7 +157,7 @@ impl Reconciler {
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
             }
-            let Some(event) = self.carry_out(target, command, &mut revised).await else {
+            let Some(event) = self.carry_out(target, command, &mut progress).await else {
                 return Triggered::Stopped;
             };
             *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_), _));
@@ -155,12 +175,12 @@ impl Reconciler {
     /// The patience that is left: no pause is longer than the run, and once an offer was given up
     /// because of pauses, no other one waits them out.
     fn patience_until(&self, deadline: Option<Instant>) -> Patience {
-        let patience = self.settings.patience;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.map_or(patience.left, |left| patience.left.min(left));
+        let left = left.unwrap_or(Duration::MAX);
         let was_put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        let pause = if was_put_off { Duration::ZERO } else { patience.pause };
-        Patience { pause, left, ..patience }
+        let pause = if was_put_off { Duration::ZERO } else { self.settings.pause };
+        let settling = self.observer.settling();
+        Patience { settling, attempts: ATTEMPTS, looks: LOOKS, pause, left }
     }
 
     /// Carries out one command; `None` where the user stopped golive instead. A request that is
@@ -169,24 +189,26 @@ impl Reconciler {
         &self,
         target: &Target<'_>,
         command: Command,
-        revised: &mut Option<Revised>,
+        progress: &mut Progress,
     ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
             Command::WriteIntent(_) if self.must_not_send(target) => None,
             Command::Check => {
-                *revised = None;
+                progress.revised = None;
                 tokio::select! {
                     biased;
                     () = self.stop.cancelled() => None,
-                    checked = self.check_again(target, revised) => Some(checked),
+                    checked = self.check_again(target, progress) => Some(checked),
                 }
             }
             Command::WriteIntent(intent) => {
                 let before = self.store.get(offer);
                 self.is_of_another_run(&intent);
                 self.edit(offer, target.desired, |record| record::intended(record, &intent));
+                let begun = Instant::now();
                 let written = self.flush().await;
+                progress.write_took = progress.write_took.max(begun.elapsed());
                 if let (Step::NotWritten, Some(before)) = (&written, before) {
                     // Nothing is sent, so that what was known before stands, a doubt included.
                     self.edit(offer, target.desired, |record| (*record).clone_from(&before));
@@ -198,8 +220,12 @@ impl Reconciler {
                 self.drop_intent(target).await;
                 None
             }
+            // Whoever finds the intent relies on its deadline.
+            Command::Send(intent) if self.can_not_be_over_by(intent.deadline) => {
+                Some(Step::DeadlineMissed)
+            }
             Command::Send(intent) => {
-                let answer = self.send(target, &intent).await;
+                let answer = self.send(target, &intent, progress).await;
                 let kind = &intent.kind;
                 self.reporter.report(&Event::Answered { offer, kind, answer: &answer });
                 Some(Step::Answered(answer, self.clock.now()))
@@ -213,7 +239,8 @@ impl Reconciler {
                 };
                 let manifest_digest = target.desired.digest.clone();
                 let (at_last, request_id) = (self.clock.now(), self.request_id());
-                let fresh = Fresh { at: at_last, request_id, manifest_digest };
+                let deadline = self.deadline(at_last, progress.write_took);
+                let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
                 Some(Step::Looked { look, at, fresh })
             }
             Command::WriteOperation(sent) => {
@@ -221,6 +248,7 @@ impl Reconciler {
                 self.edit(offer, target.desired, |record| {
                     heard::accepted(record, &sent, &target.desired.digest, now);
                 });
+                self.forget_request(&sent.intent);
                 Some(self.flush().await)
             }
             Command::DropIntent => Some(self.drop_intent(target).await),
@@ -236,7 +264,7 @@ impl Reconciler {
         }
     }
 
-    /// Whether an intent was written by a process before this one. It is told once.
+    /// Whether an intent was written by a process before this one. True once for each.
     fn is_of_another_run(&self, intent: &Intent) -> bool {
         let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(intent.request_id.clone())
@@ -250,8 +278,17 @@ impl Reconciler {
     async fn drop_intent(&self, target: &Target<'_>) -> Step {
         let (offer, decision) = (&target.change.offer, &target.change.decision);
         let now = self.clock.now();
+        let dropped = self.store.get(offer).and_then(|record| record.intent.clone());
         self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
+        if let Some(intent) = dropped {
+            self.forget_request(&intent);
+        }
         self.flush().await
+    }
+
+    fn forget_request(&self, intent: &Intent) {
+        let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&intent.request_id);
     }
 
     async fn flush(&self) -> Step {
@@ -262,61 +299,96 @@ impl Reconciler {
         }
     }
 
-    /// Asks for the offer's `ETag` and decides again on what it says.
-    async fn check_again(&self, target: &Target<'_>, revised: &mut Option<Revised>) -> Step {
-        let (offer, moment) = (&target.change.offer, self.moment());
-        let answer = match self.observer.marketplace.offer(offer).await {
-            Ok(answer) => answer,
-            Err(error) => return Step::CheckFailed(obstacle(&error)),
+    /// By when a request is over that is about to be written down and then sent. The write is given
+    /// half as long as the request, and twice as long as one took before.
+    fn deadline(&self, at: Timestamp, write_took: Duration) -> Timestamp {
+        let request = self.observer.backend.longest_request();
+        let time = request.saturating_add((request / 2).max(write_took.saturating_mul(2)));
+        at.checked_add(time).unwrap_or(Timestamp::MAX)
+    }
+
+    fn can_not_be_over_by(&self, deadline: Timestamp) -> bool {
+        let end = self.clock.now().checked_add(self.observer.backend.longest_request());
+        end.is_ok_and(|end| end > deadline)
+    }
+
+    /// Inspects the offer and decides again on how it stands.
+    async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
+        let moment = self.moment();
+        let found = match self.seen_just_now(target, moment) {
+            Some(sighting) => Ok((sighting, Some(target.change.clone()))),
+            None => self.inspect_for(target, moment).await,
         };
-        let Some(Seen::Offer(before)) = target.observed.get(offer) else { return Step::Changed };
-        let observation = refreshed(before, answer);
-        let (observation, change) = self.decide_alone(target, observation, moment).await;
-        let Some(change) = change else { return Step::Changed };
-        if change.decision != target.change.decision {
-            if !change.decision.is_trigger() {
-                *revised = Some(Revised { change, observation, moment });
+        let (sighting, change) = match found {
+            Ok((sighting, Some(change))) => (sighting, change),
+            Ok((_, None)) => return Step::Changed,
+            Err(seen) => return Step::CheckFailed(obstacle_of(seen)),
+        };
+        let release = match &change.decision {
+            Decision::GoLive { release } if target.kind == OperationKind::GoLive => release.clone(),
+            Decision::Publish { release } if target.kind == OperationKind::Publish => {
+                release.clone()
             }
+            Decision::GoLive { .. } | Decision::Publish { .. } => return Step::Changed,
+            Decision::Track(_)
+            | Decision::InSync(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_)
+            | Decision::Failed(_) => {
+                progress.revised = Some(Revised { change, sighting, moment });
+                return Step::Changed;
+            }
+        };
+        // What people reviewed is sent as it was reviewed.
+        if target.policy.verify && change.decision != target.change.decision {
             return Step::Changed;
         }
-        let recorded = self.store.get(offer).and_then(|record| record.operation.clone());
-        let recorded = recorded.filter(|operation| {
-            operation.kind == target.kind && operation.version == Some(target.version)
-        });
-        // Whoever tries again must be able to tell the new attempt from the old ones.
-        let is_again = target.policy.retries(offer) || recorded.is_some();
-        let asked = if is_again && observation.submissions.is_none() {
-            match self.observer.submissions(offer).await {
-                Ok(submissions) => Some(submissions),
-                Err(error) => return Step::CheckFailed(obstacle(&error)),
-            }
-        } else {
-            None
-        };
-        let submissions = asked.or(observation.submissions).unwrap_or_default();
-        let newest = newest(&submissions, &target.kind, target.version);
+        let state = sighting.state.unwrap_or_default();
+        let OfferState { fence, attempts, listed, .. } = state;
+        let at = self.clock.now();
         Step::Confirmed(Intent {
-            at: self.clock.now(),
-            etag: observation.etag,
+            at,
+            attempt: 1,
+            deadline: self.deadline(at, progress.write_took),
+            fence,
             kind: target.kind.clone(),
-            last_changed: newest.and_then(|it| it.changed_time.clone()),
-            last_submission: newest.map(|it| it.id.clone()).or(recorded.and_then(|it| it.id)),
+            known: listed.is_some().then_some(attempts),
             manifest_digest: target.desired.digest.clone(),
+            release,
             request_id: self.request_id(),
-            version: target.version,
         })
     }
 
-    async fn send(&self, target: &Target<'_>, intent: &Intent) -> Answer {
-        let post = Post {
-            action: target.action,
-            precondition: intent.etag.clone().map_or(Precondition::Any, Precondition::Matches),
+    /// What the pass saw of the offer, if that was all that a launch needs, and so short a while ago
+    /// that it is right before the request.
+    fn seen_just_now(&self, target: &Target<'_>, moment: Moment) -> Option<Sighting> {
+        let Some(Seen::Offer(seen)) = target.observed.get(&target.change.offer) else {
+            return None;
+        };
+        let age = moment.now.duration_since(seen.asked_at?);
+        let is_fresh = (SignedDuration::ZERO..RIGHT_BEFORE).contains(&age);
+        let suffices = seen.state.as_ref().is_some_and(|state| state.is_launchable);
+        (is_fresh && suffices).then(|| (**seen).clone())
+    }
+
+    async fn send(
+        &self,
+        target: &Target<'_>,
+        intent: &Intent,
+        progress: &mut Progress,
+    ) -> Answer {
+        let launch = Launch {
+            kind: target.kind.clone(),
+            release: intent.release.clone(),
+            fence: intent.fence.clone(),
             request_id: intent.request_id.clone(),
             notify: target.desired.manifest.notify.clone(),
         };
-        match self.observer.marketplace.post(&target.change.offer, &post).await {
-            Ok(Accepted::Started { operation, .. }) => Answer::Accepted(operation),
-            Ok(Accepted::Done) => Answer::Unclear("accepted without an operation".to_owned()),
+        match self.observer.backend.launch(&target.change.offer, &launch).await {
+            Ok(Accepted::Started { operation, retry_after }) => {
+                progress.retry_after = retry_after;
+                Answer::Accepted(operation)
+            }
             // To give no usable URL is one of the marketplace's ways.
             Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
             Err(error) => {
@@ -337,10 +409,10 @@ impl Reconciler {
         revised: Option<Revised>,
         deadline: Option<Instant>,
     ) -> Triggered {
-        let Some(Revised { change, observation, moment }) = revised else {
+        let Some(Revised { change, sighting, moment }) = revised else {
             return Triggered::Changed(None);
         };
-        let seen = Seen::Offer(Box::new(observation));
+        let seen = Seen::Offer(Box::new(sighting));
         self.write_down(target.job, &change, Some(&seen), moment);
         self.flush().await;
         let runs = change.decision.tracked().is_some();
@@ -352,11 +424,16 @@ impl Reconciler {
         &self,
         target: &Target<'_>,
         sent: &Sent,
+        retry_after: Option<Duration>,
         deadline: Option<Instant>,
     ) -> Triggered {
         let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
         if over {
             return Triggered::Over;
+        }
+        if let Some(pause) = retry_after {
+            self.follow_after(&target.change.offer, pause);
+            return Triggered::Running;
         }
         if self.poll_in_time(&target.change.offer, deadline).await {
             Triggered::Over
@@ -384,6 +461,11 @@ impl Reconciler {
             let mut put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
             *put_off = (*put_off).max(Some(until));
         }
+        let listing = match target.observed.get(offer) {
+            Some(Seen::Offer(seen)) => seen.listing.fingerprint.clone(),
+            _ => None,
+        };
+        let attempt = attempt.map(|intent| (intent, listing));
         self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
         self.flush().await;
         match end {

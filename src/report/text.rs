@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
 use super::table::MAX_ROWS;
 use crate::changes::{Change, ChangeSet, Decision, diff};
-use crate::marketplace::Version;
+use crate::marketplace::Release;
 
 /// A line an offer, its diff, a summary, the digest.
 #[must_use]
@@ -64,11 +64,11 @@ fn label(decision: &Decision) -> &'static str {
 
 fn details(change: &Change) -> String {
     match &change.decision {
-        Decision::GoLive { version } => {
+        Decision::GoLive { release } => {
             let doubt = if change.in_doubt { "; may have been sent already" } else { "" };
-            format!("preview {version} → live{}{doubt}", now(change.from.live_version))
+            format!("preview {release} → live{}{doubt}", now(change.from.live_version.as_ref()))
         }
-        Decision::Publish { version } => format!("draft {version} → preview"),
+        Decision::Publish { release } => format!("draft {release} → preview"),
         Decision::Track(_)
         | Decision::InSync(_)
         | Decision::Held(_)
@@ -77,6 +77,6 @@ fn details(change: &Change) -> String {
     }
 }
 
-fn now(version: Option<Version>) -> String {
-    version.map(|version| format!(" (now {version})")).unwrap_or_default()
+fn now(live: Option<&Release>) -> String {
+    live.map(|live| format!(" (now {live})")).unwrap_or_default()
 }

@@ -89,7 +89,7 @@ fn standing(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Times
         }
         @if let Some(refused) = &record.refused {
             section.notice.bad aria-labelledby="refused" {
-                h2 id="refused" { "The marketplace refused " (refused.kind) " of version " (refused.version) }
+                h2 id="refused" { "The marketplace refused " (refused.kind) " of version " (refused.release) }
                 p { (refused.message) }
                 p { "It is not repeated until the manifest or the offer changes." }
             }
@@ -102,10 +102,10 @@ fn intending(intent: &Intent, now: Timestamp) -> Markup {
         section.card aria-labelledby="intent" {
             h2 id="intent" { "A request may be under way" }
             dl {
-                (fact("What", &html! { (intent.kind) " of version " (intent.version) }))
+                (fact("What", &html! { (intent.kind) " of version " (intent.release) }))
                 (fact("Written down", &time(intent.at, now, Told::Ago)))
                 (fact("Request id", &html! { code { (intent.request_id) } }))
-                @if let Some(etag) = &intent.etag { (fact("Expects", &html! { code { (etag.0) } })) }
+                @if let Some(fence) = &intent.fence { (fact("Expects", &html! { code { (fence.0) } })) }
             }
         }
     }
@@ -118,9 +118,8 @@ fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Mar
             dl {
                 (fact("Status", &html! { (observed.status) }))
                 @for (name, version) in [
-                    ("Version", observed.version),
-                    ("In preview", observed.preview_version),
-                    ("Live", observed.live_version),
+                    ("In preview", &observed.preview),
+                    ("Live", &observed.live),
                 ] {
                     @if let Some(version) = version { (fact(name, &html! { (version) })) }
                 }
@@ -130,7 +129,6 @@ fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Mar
                         None => (fact("Changed", &html! { (clean_line(&changed.0)) })),
                     }
                 }
-                @if let Some(etag) = &observed.etag { (fact("ETag", &html! { code { (etag.0) } })) }
                 (fact("Seen", &time(observed.at, now, Told::Ago)))
                 (fact("Attempts", &html! { (record.attempts) }))
             }

@@ -15,7 +15,7 @@ pub(super) fn operation(operation: &OperationRecord, now: Timestamp) -> Markup {
         section.card aria-labelledby="operation" {
             h2 id="operation" {
                 (name(&operation.kind))
-                @if let Some(version) = operation.version { " of version " (version) }
+                @if let Some(version) = &operation.release { " of version " (version) }
                 " " span class={ "st " (outcome_class(&operation.status)) } { (status(operation)) }
             }
             @if !operation.messages.is_empty() { (messages(&operation.messages)) }
@@ -96,7 +96,7 @@ fn entry(operation: &OperationRecord) -> Markup {
         tr {
             th scope="row" {
                 (name(&operation.kind))
-                @if let Some(version) = operation.version { " of version " (version) }
+                @if let Some(version) = &operation.release { " of version " (version) }
             }
             td { span class={ "st " (outcome_class(&operation.status)) } { (status(operation)) } }
             td { (moment(operation.started_at)) }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::marketplace::{OfferId, Version};
+use crate::marketplace::{OfferId, Release};
 use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
 
 /// What a table shows of one offer, apart from the time that passes.
@@ -11,8 +11,8 @@ pub(super) struct Row {
     pub(super) offer: OfferId,
     pub(super) phase: Phase,
     pub(super) reason: Reason,
-    pub(super) preview: Option<Version>,
-    pub(super) live: Option<Version>,
+    pub(super) preview: Option<Release>,
+    pub(super) live: Option<Release>,
     /// The operation that runs.
     pub(super) running: Option<Running>,
     /// The phase in a sentence, where the other columns do not say as much.
@@ -50,8 +50,8 @@ impl Row {
             offer: offer.clone(),
             phase: record.phase,
             reason: record.reason,
-            preview: observed.and_then(|seen| seen.preview_version),
-            live: observed.and_then(|seen| seen.live_version),
+            preview: observed.and_then(|seen| seen.preview.clone()),
+            live: observed.and_then(|seen| seen.live.clone()),
             running: record.running().map(Running::of),
             message: says_more.then(|| record.message.clone()),
             error: error.filter(|error| !(says_more && told(error))).cloned(),

@@ -71,8 +71,8 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
                 }
             }
             td { (phase(row.phase)) (reason(row.reason)) }
-            td { @if let Some(version) = row.preview { (version) } }
-            td { @if let Some(version) = row.live { (version) } }
+            td { @if let Some(version) = &row.preview { (version) } }
+            td { @if let Some(version) = &row.live { (version) } }
             td {
                 @if let Some(running) = &row.running { (progress(running, now)) }
                 @if let Some(message) = &row.message { p { (message) } }

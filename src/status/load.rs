@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{SCHEMA_VERSION, StatusFile};
+use super::{SCHEMA_VERSION, StatusFile, upgrade};
 use crate::disk::Disk;
 use crate::marketplace::{clean_line, is_harmful};
 
@@ -113,13 +113,19 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     let broken =
         |line, column, what| StoreError::Broken { path: path.to_owned(), line, column, what };
     let newer = |found| StoreError::Newer { path: path.to_owned(), found };
-    let mut file: StatusFile = serde_json::from_slice(bytes).map_err(|error| {
-        // What a newer golive wrote need not make sense to this one.
-        if let Ok(Probe { schema }) = serde_json::from_slice(bytes)
-            && schema > u64::from(SCHEMA_VERSION)
-        {
-            return newer(schema);
-        }
+    let parsed = match serde_json::from_slice::<StatusFile>(bytes) {
+        Ok(file) if file.schema == 1 => upgrade::from_schema_1(bytes),
+        // What another golive wrote need not make sense to this one.
+        Err(error) => match serde_json::from_slice(bytes) {
+            Ok(Probe { schema: 1 }) => upgrade::from_schema_1(bytes),
+            Ok(Probe { schema }) if schema > u64::from(SCHEMA_VERSION) => {
+                return Err(newer(schema));
+            }
+            Ok(_) | Err(_) => Err(error),
+        },
+        Ok(file) => Ok(file),
+    };
+    let mut file = parsed.map_err(|error| {
         let what = error.to_string();
         // serde_json ends its message with the position, which stands in front here.
         let what = what.split(" at line ").next().unwrap_or(&what);
@@ -170,6 +176,9 @@ fn cleaned(json: &[u8]) -> serde_json::Result<StatusFile> {
     }
     let mut value: Value = serde_json::from_slice(json)?;
     clean(&mut value);
+    if value.get("schema") == Some(&1.into()) {
+        return upgrade::from_schema_1(value.to_string().as_bytes());
+    }
     serde_json::from_value(value)
 }
 

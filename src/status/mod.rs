@@ -8,6 +8,7 @@ mod schema;
 mod steps;
 mod store;
 mod text;
+mod upgrade;
 
 pub use load::{StoreError, parse, read, refuse_unfit};
 pub(crate) use lock::lock_path;
@@ -16,7 +17,7 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
+    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, MarketplaceRecord, ObservedRecord, OfferRecord,
     OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;

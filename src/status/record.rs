@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,22 +15,22 @@ use super::phase::{Phase, Reason};
 use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
 use crate::marketplace::{
-    ChangedTime, ETag, Message, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId,
-    Step, Submission, Version,
+    ChangedTime, Fence, Message, OfferId, OperationKind, OperationStatus, PublisherId, Release,
+    RequestId, Step,
 };
 
 /// The version of the file's format that this golive reads and writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Offers by their names. One that stands there twice, as after a merge gone wrong, is an error: the
 /// later would hide the other one's intent.
-fn each_once<'de, D: Deserializer<'de>>(
+pub(super) fn each_once<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<BTreeMap<OfferId, Arc<OfferRecord>>, D::Error> {
-    struct Offers;
+) -> Result<BTreeMap<OfferId, T>, D::Error> {
+    struct Offers<T>(PhantomData<T>);
 
-    impl<'de> Visitor<'de> for Offers {
-        type Value = BTreeMap<OfferId, Arc<OfferRecord>>;
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Offers<T> {
+        type Value = BTreeMap<OfferId, T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("offers by their names")
@@ -37,17 +38,24 @@ fn each_once<'de, D: Deserializer<'de>>(
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
             let mut offers = BTreeMap::new();
-            while let Some((offer, record)) = entries.next_entry::<OfferId, OfferRecord>()? {
+            while let Some((offer, record)) = entries.next_entry::<OfferId, T>()? {
                 if offers.contains_key(&offer) {
                     return Err(A::Error::custom(format!("{offer} stands there twice")));
                 }
-                offers.insert(offer, Arc::new(record));
+                offers.insert(offer, record);
             }
             Ok(offers)
         }
     }
 
-    deserializer.deserialize_map(Offers)
+    deserializer.deserialize_map(Offers(PhantomData))
+}
+
+fn shared<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<OfferId, Arc<OfferRecord>>, D::Error> {
+    let offers = each_once::<D, OfferRecord>(deserializer)?;
+    Ok(offers.into_iter().map(|(offer, record)| (offer, Arc::new(record))).collect())
 }
 
 /// How many finished operations an offer's history keeps.
@@ -58,8 +66,12 @@ pub const HISTORY_LENGTH: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusFile {
+    /// Which marketplace each publisher's offers are at: a file is about one, and a run against
+    /// another refuses it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marketplace: BTreeMap<PublisherId, MarketplaceRecord>,
     /// Every offer, by its name (`publisher/offer`).
-    #[serde(deserialize_with = "each_once")]
+    #[serde(deserialize_with = "shared")]
     pub offers: BTreeMap<OfferId, Arc<OfferRecord>>,
     /// The version of this format.
     pub schema: u32,
@@ -74,8 +86,19 @@ impl StatusFile {
     /// A file that knows nothing.
     #[must_use]
     pub fn empty(now: Timestamp) -> Self {
-        Self { offers: BTreeMap::new(), schema: SCHEMA_VERSION, source: None, updated_at: now }
+        let (marketplace, offers) = (BTreeMap::new(), BTreeMap::new());
+        Self { marketplace, offers, schema: SCHEMA_VERSION, source: None, updated_at: now }
     }
+}
+
+/// A marketplace: which API at which origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MarketplaceRecord {
+    /// The API, e.g. `cloud-partner-portal`.
+    pub api: String,
+    /// Scheme, host and port; `emulator` for the embedded marketplace.
+    pub origin: String,
 }
 
 /// A commit of a repository.
@@ -95,7 +118,7 @@ pub struct SourceRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OfferRecord {
-    /// How often a request was sent to bring the present version where it should be.
+    /// How often a request was sent to bring the present release where it should be.
     pub attempts: u32,
     /// What last went wrong, until it is overcome.
     pub error: Option<ErrorRecord>,
@@ -190,16 +213,16 @@ pub struct ObservedRecord {
     pub at: Timestamp,
     /// When the offer last changed, in the marketplace's words.
     pub changed_time: Option<ChangedTime>,
-    /// The entity tag of the offer, where golive asked for it.
-    pub etag: Option<ETag>,
-    /// The version in production, where golive knows it.
-    pub live_version: Option<Version>,
-    /// The version in preview, where golive knows it.
-    pub preview_version: Option<Version>,
-    /// The offer's status.
-    pub status: OfferStatus,
-    /// The offer's version.
-    pub version: Option<Version>,
+    /// What the publisher's list said of the offer, in short: while it says the same, what is on
+    /// record here need not be asked again. `None` where that is not certain enough.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The release in production, where golive knows it.
+    pub live: Option<Release>,
+    /// The release in preview, where golive knows it.
+    pub preview: Option<Release>,
+    /// The offer's status, in the marketplace's words.
+    pub status: String,
 }
 
 /// The record that a POST is about to be made. It is on disk before the request is sent, and an
@@ -209,37 +232,31 @@ pub struct ObservedRecord {
 pub struct Intent {
     /// When it was written (UTC).
     pub at: Timestamp,
-    /// The offer's entity tag that the request expects.
-    pub etag: Option<ETag>,
+    /// Which attempt this is in one doubt: 1, or 2 for the one request that is sent again.
+    #[serde(default = "first")]
+    pub attempt: u32,
+    /// By when the request is over, wherever it is under way (UTC). It is not sent where it can't be
+    /// over by then.
+    pub deadline: Timestamp,
+    /// What guards the request against a change of the offer, where the marketplace gives that.
+    pub fence: Option<Fence>,
     /// What is to be started.
     pub kind: OperationKind,
-    /// When the operation in `lastSubmission` had last changed, in the marketplace's words.
+    /// The attempts that the marketplace listed before the request, opaque: another one may be the
+    /// request's. `None` where that is not known.
     #[serde(default)]
-    pub last_changed: Option<ChangedTime>,
-    /// The newest operation of this kind that was known before the request: a newer one is the
-    /// request's.
-    pub last_submission: Option<String>,
+    pub known: Option<Vec<String>>,
     /// The digest of the manifest that asked for it.
     #[serde(default)]
     pub manifest_digest: String,
+    /// The release it is for.
+    pub release: Release,
     /// The id the request carries.
     pub request_id: RequestId,
-    /// The version it is for.
-    pub version: Version,
 }
 
-impl Intent {
-    /// Whether a submission was not known before the request.
-    #[must_use]
-    pub fn is_older_than(&self, submission: &Submission) -> bool {
-        if self.last_submission.as_ref() != Some(&submission.id) {
-            return true;
-        }
-        // Offers that were not migrated give the same id, `publisher$offer$version$slot`, to each
-        // attempt at a version.
-        let times = self.last_changed.as_ref().zip(submission.changed_time.as_ref());
-        submission.id.contains('$') && times.is_some_and(|(known, seen)| !seen.is_like(known))
-    }
+fn first() -> u32 {
+    1
 }
 
 /// An operation, running or finished.
@@ -264,6 +281,8 @@ pub struct OperationRecord {
     pub polled_at: Option<Timestamp>,
     /// How far it is, in percent (0 to 100).
     pub progress: Option<u8>,
+    /// The release it works on, where it is known.
+    pub release: Option<Release>,
     /// The id of the request that started it, where golive did.
     pub request_id: Option<RequestId>,
     /// When golive started or adopted it (UTC).
@@ -272,8 +291,6 @@ pub struct OperationRecord {
     pub status: OperationStatus,
     /// Its steps.
     pub steps: Vec<Step>,
-    /// The version of the offer it works on, where it is known.
-    pub version: Option<Version>,
 }
 
 impl OperationRecord {
@@ -281,11 +298,11 @@ impl OperationRecord {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.id, &other.id) {
-            // Offers that were not migrated give the same id to each attempt at a version, and
+            // Offers that were not migrated give the same id to each attempt at a release, and
             // another one in the list of operations.
             (Some(one), Some(two)) => {
                 let both_run = !self.status.is_finished() && !other.status.is_finished();
-                let one_job = (&self.kind, self.version) == (&other.kind, other.version);
+                let one_job = (&self.kind, &self.release) == (&other.kind, &other.release);
                 let two_names = self.has_shared_id() != other.has_shared_id();
                 let same_name = one.eq_ignore_ascii_case(two)
                     && (self.status.is_finished() || !other.status.is_finished());
@@ -294,16 +311,22 @@ impl OperationRecord {
             // Before an adopted operation was identified it had no id.
             (Some(_) | None, None) => {
                 let kind_unknown = matches!(other.kind, OperationKind::Unknown(_));
-                let versions = self.version.zip(other.version);
+                let releases = self.release.as_ref().zip(other.release.as_ref());
                 !other.status.is_finished()
                     && (self.kind == other.kind || kind_unknown)
-                    && versions.is_none_or(|(one, two)| one == two)
+                    && releases.is_none_or(|(one, two)| one == two)
             }
             (None, Some(_)) => false,
         }
     }
 
-    /// Whether other attempts at the version have the same id, as they do for offers that were not
+    /// Whether it has ended without success.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status, OperationStatus::Failed | OperationStatus::Canceled)
+    }
+
+    /// Whether other attempts at the release have the same id, as they do for offers that were not
     /// migrated: `publisher$offer$version$slot`.
     #[must_use]
     pub fn has_shared_id(&self) -> bool {
@@ -361,21 +384,22 @@ impl ErrorRecord {
     }
 }
 
-/// A request that the marketplace refused (400 or 422). It is not repeated for the same version
+/// A request that the marketplace refused (400 or 422). It is not repeated for the same release
 /// while neither the manifest nor the offer changes and nobody asks for a retry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedRecord {
-    /// When the offer had last changed.
-    pub changed_time: Option<ChangedTime>,
+    /// What the publisher's list said of the offer, in short.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// What was to be started.
     pub kind: OperationKind,
     /// The digest of the manifest for which it was sent.
     pub manifest_digest: String,
     /// What the marketplace said, as a sentence.
     pub message: String,
-    /// The version it was for.
-    pub version: Version,
+    /// The release it was for.
+    pub release: Release,
 }
 
 #[cfg(test)]
@@ -402,13 +426,14 @@ pub(crate) mod tests {
             history: Vec::new(),
             intent: Some(Box::new(Intent {
                 at,
-                etag: Some(ETag("\"1\"".to_owned())),
+                attempt: 1,
+                deadline: at,
+                fence: Some(Fence("\"1\"".to_owned())),
                 kind: OperationKind::GoLive,
-                last_changed: Some(ChangedTime("2026-10-30T00:00:00Z".to_owned())),
-                last_submission: None,
+                known: Some(vec!["a succeeded 2026-10-30T00:00:00Z".to_owned()]),
                 manifest_digest: "sha256:00".to_owned(),
+                release: Release::from(2),
                 request_id: RequestId::from_random([7; 16]),
-                version: Version(2),
             })),
             manifest: ManifestRecord {
                 digest: "sha256:00".to_owned(),
@@ -420,21 +445,20 @@ pub(crate) mod tests {
             observed: Some(ObservedRecord {
                 at,
                 changed_time: Some(ChangedTime("2026-10-31T00:00:00.1234567Z".to_owned())),
-                etag: None,
-                live_version: Some(Version(1)),
-                preview_version: Some(Version(2)),
-                status: OfferStatus::Running,
-                version: Some(Version(2)),
+                fingerprint: Some("running 2 2026-10-31T00:00:00.1234567Z".to_owned()),
+                live: Some(Release::from(1)),
+                preview: Some(Release::from(2)),
+                status: "running".to_owned(),
             }),
             operation: Some(operation("a").into()),
             phase: Phase::InProgress,
             reason: Reason::GoLiveRunning,
             refused: Some(Box::new(RefusedRecord {
-                changed_time: None,
+                fingerprint: None,
                 kind: OperationKind::GoLive,
                 manifest_digest: "sha256:00".to_owned(),
                 message: "no".to_owned(),
-                version: Version(2),
+                release: Release::from(2),
             })),
             since: at,
         }
@@ -461,11 +485,11 @@ pub(crate) mod tests {
             messages: Vec::new(),
             polled_at: None,
             progress: Some(42),
+            release: Some(Release::from(2)),
             request_id: None,
             started_at: "2026-11-01T09:00:00Z".parse().unwrap(),
             status: OperationStatus::Running,
             steps: Vec::new(),
-            version: Some(Version(2)),
         }
     }
 

@@ -246,7 +246,8 @@ impl Model {
         let changed = Some(changed.into_iter().map(now).collect());
         let (schema, source) = (self.file.schema, self.file.source.clone());
         let (offers, updated_at) = (BTreeMap::new(), self.file.updated_at);
-        Draft { file: StatusFile { offers, schema, source, updated_at }, changed }
+        let marketplace = self.file.marketplace.clone();
+        Draft { file: StatusFile { marketplace, offers, schema, source, updated_at }, changed }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::changes::{Change, ChangeSet};
 use crate::manifest::{Diagnostic, Loaded};
-use crate::marketplace::{Marketplace, OfferId, PublisherId};
+use crate::marketplace::{Backend, OfferId, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
@@ -90,7 +90,7 @@ pub struct Board {
 }
 
 /// A marketplace that is asked for its pauses alone.
-struct Asked(Arc<dyn Marketplace>);
+struct Asked(Arc<dyn Backend>);
 
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +139,7 @@ impl Board {
     }
 
     /// Which marketplace to ask whether it has asked to be left alone. The first one counts.
-    pub fn asks(&self, marketplace: Arc<dyn Marketplace>) {
+    pub fn asks(&self, marketplace: Arc<dyn Backend>) {
         drop(self.marketplace.set(Asked(marketplace)));
     }
 

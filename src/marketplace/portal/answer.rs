@@ -16,7 +16,8 @@ use url::Url;
 use super::lenient;
 use super::redact::Cleaner;
 use super::retry;
-use crate::marketplace::{ETag, MarketplaceError, Refusal};
+use super::model::ETag;
+use crate::marketplace::{MarketplaceError, Refusal};
 
 /// The longest message of a refusal, in characters.
 const MAX_MESSAGE: usize = 1_000;

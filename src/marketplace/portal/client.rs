@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use url::Url;
 
@@ -21,9 +20,9 @@ use super::translate;
 use super::transport::Transport;
 use super::wire::{PostMetadataWire, PostWire};
 use crate::clock::Clock;
+use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use crate::marketplace::{
-    Accepted, Action, Marketplace, MarketplaceError, Offer, OfferId, OfferSummary, OperationRef,
-    Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission, Version,
+    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
 };
 
 /// Where an answer says which operation it has started.
@@ -69,11 +68,9 @@ impl PortalClient {
         }
     }
 
-    fn if_match(&self, precondition: &Precondition) -> Result<HeaderValue, MarketplaceError> {
-        let tag = match precondition {
-            Precondition::Matches(tag) => tag.0.as_str(),
-            Precondition::Any => "*",
-        };
+    /// The entity tag; `*` where there is none: the reference asks for one of the two.
+    fn if_match(&self, fence: Option<&Fence>) -> Result<HeaderValue, MarketplaceError> {
+        let tag = fence.map_or("*", |tag| tag.0.as_str());
         // Only a status file that was tampered with has such a tag.
         HeaderValue::from_str(tag).map_err(|error| self.exchange.not_sent(error.into()))
     }
@@ -118,103 +115,97 @@ impl PortalClient {
     }
 }
 
-#[async_trait]
-impl Marketplace for PortalClient {
-    fn longest_request(&self) -> Duration {
-        // It is not sent later than after the first half: neither the first time nor, after a 401, the
-        // second.
+impl PortalClient {
+    /// How long a request that starts something may be under way: it is not sent later than after
+    /// the first half, neither the first time nor, after a 401, the second.
+    pub(super) fn longest_change(&self) -> Duration {
         self.exchange.settings.request_timeout.saturating_mul(2)
     }
 
-    fn paused_until(&self) -> Option<Timestamp> {
+    pub(super) fn pause(&self) -> Option<Timestamp> {
         self.exchange.paused_until()
     }
 
-    async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
+    /// All offers of a publisher.
+    pub async fn offers(
+        &self,
+        publisher: &PublisherId,
+    ) -> Result<Vec<OfferSummary>, MarketplaceError> {
         let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
         let call = Call::read("list offers", publisher, url);
         self.exchange.read(&call, |answer| translate::offers(answer, publisher)).await
     }
 
-    async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
+    /// The offer itself (its draft slot): the `ETag`.
+    pub async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
         let call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
         self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
-    async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError> {
+    /// What a slot holds; `None` where the slot is empty.
+    pub async fn slot(
+        &self,
+        offer: &OfferId,
+        slot: Slot,
+    ) -> Result<Option<Offer>, MarketplaceError> {
         let url = self.url(offer, &["slot", slot.as_str()]);
         self.held(offer, Call::read("get slot", offer.publisher(), url)).await
     }
 
-    async fn version(
-        &self,
-        offer: &OfferId,
-        version: Version,
-    ) -> Result<Option<Offer>, MarketplaceError> {
-        let url = self.url(offer, &["versions", &version.to_string()]);
-        self.held(offer, Call::read("get version", offer.publisher(), url)).await
-    }
-
-    async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
+    /// The offer's status, with the steps of its last operation.
+    pub async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
         let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
         self.exchange.read(&call, translate::status).await
     }
 
-    async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
+    /// The operations the marketplace remembers for an offer, in the order it lists them.
+    pub async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
         // The reference writes this path, and only this one, with a slash at its end.
         let call =
             Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
         self.exchange.read(&call, |answer| translate::submissions(answer, offer)).await
     }
 
-    async fn operation(
+    /// The state of one operation. An expired operation is a [`MarketplaceError::Refused`] whose
+    /// status is 404.
+    pub async fn operation(
         &self,
         offer: &OfferId,
         operation: &OperationRef,
-    ) -> Result<Polled, MarketplaceError> {
+    ) -> Result<PolledOperation, MarketplaceError> {
         let url = self.operation_url(offer, operation)?.into_url();
         let call = Call::read("get operation", offer.publisher(), url);
         self.exchange.read(&call, translate::operation).await
     }
 
-    async fn put(
+    /// Starts a publish or a golive.
+    pub async fn post(
         &self,
         offer: &OfferId,
-        body: &serde_json::Value,
-        precondition: &Precondition,
-    ) -> Result<Offer, MarketplaceError> {
-        let call = Call {
-            name: "put offer",
-            publisher: offer.publisher().clone(),
-            method: Method::PUT,
-            url: self.url(offer, &[]),
-            body: Bytes::from(body.to_string()),
-            if_match: Some(self.if_match(precondition)?),
-            request_id: None,
+        launch: &Launch,
+    ) -> Result<Accepted, MarketplaceError> {
+        let name = match launch.kind {
+            OperationKind::Publish => "publish",
+            OperationKind::GoLive => "golive",
+            OperationKind::Cancel | OperationKind::Unknown(_) => {
+                let why = format!("{:?} starts nothing", launch.kind.as_str());
+                return Err(self.exchange.not_sent(why.into()));
+            }
         };
-        let answer = self.exchange.change(&call).await?;
-        translate::offer(&answer, offer).map_err(|failure| *failure.error)
-    }
-
-    async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {
-        let addresses = (!post.notify.is_empty()).then(|| post.notify.join(","));
+        let addresses = (!launch.notify.is_empty()).then(|| launch.notify.join(","));
         let body = PostWire { metadata: PostMetadataWire { notification_emails: addresses } };
         let body = serde_json::to_vec(&body).map_err(|e| self.exchange.not_sent(e.into()))?;
         let call = Call {
-            name: post.action.as_str(),
+            name,
             publisher: offer.publisher().clone(),
             method: Method::POST,
-            url: self.url(offer, &[post.action.as_str()]),
+            url: self.url(offer, &[name]),
             body: Bytes::from(body),
-            if_match: Some(self.if_match(&post.precondition)?),
-            request_id: Some(post.request_id.clone()),
+            if_match: Some(self.if_match(launch.fence.as_ref())?),
+            request_id: Some(launch.request_id.clone()),
         };
         let answer = self.exchange.change(&call).await?;
-        let at_once = matches!(answer.status, StatusCode::OK | StatusCode::NO_CONTENT);
-        match post.action {
-            Action::Cancel if at_once => Ok(Accepted::Done),
-            Action::Publish | Action::GoLive | Action::Cancel => Ok(self.located(offer, &answer)),
-        }
+        Ok(self.located(offer, &answer))
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
+//! | `backend` | [`PortalClient`] is a [`Backend`](super::Backend): it asks until it knows the state |
+//! | `interpret`, `stage` | pure: from answers to the state of an offer |
+//! | `model` | what the portal answers, in types |
+//! | `client` | the calls |
 //! | `call` | a request before it has a token |
 //! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
@@ -15,17 +18,21 @@
 //! | `line`, `turns` | who may ask now: publishers share the requests in flight |
 
 mod answer;
+mod backend;
 mod call;
 mod client;
 mod endpoint;
 mod exchange;
+mod interpret;
 mod lenient;
 mod line;
 mod location;
+mod model;
 mod pause;
 mod redact;
 mod retry;
 mod retry_after;
+mod stage;
 mod token;
 mod translate;
 mod transport;
@@ -41,6 +48,9 @@ pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use exchange::Settings;
 pub use location::OperationUrl;
+pub use model::{
+    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Slot, StatusReport, Submission,
+};
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;
 pub use token::{AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenSource};

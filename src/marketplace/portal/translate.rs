@@ -1,19 +1,19 @@
 //! From the wire to golive's own types. Every text is cleaned and bounded, every list is bounded;
 //! what is not understood is kept as text, and what is unusable is left out and said in the log.
 
-use url::Url;
-
 use super::answer::{Answer, Failure};
 use super::location::is_operation_id;
 use super::redact::Cleaner;
 use super::wire::{
-    LinkWire, MAX_LINKS, MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire,
+    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire,
     StatusWire, StepWire, SubmissionWire,
 };
+use super::model::{
+    Offer, OfferStatus, OfferSummary, Operation, PolledOperation, StatusReport, Submission,
+};
 use crate::marketplace::{
-    ChangedTime, Level, Link, Message, Offer, OfferId, OfferStatus, OfferSummary, Operation,
-    OperationKind, OperationStatus, Polled, PublisherId, StatusReport, Step, StepStatus,
-    Submission, Version,
+    ChangedTime, Level, Message, OfferId, OperationKind, OperationStatus, PublisherId, Step,
+    StepStatus, Version,
 };
 
 /// The longest text of a message, in characters.
@@ -24,9 +24,6 @@ const MAX_WORD: usize = 100;
 
 /// The longest name for people.
 const MAX_NAME: usize = 200;
-
-/// The longest link, in bytes.
-const MAX_URI: usize = 2_048;
 
 /// What stands where the marketplace says no status.
 const ABSENT: &str = "(absent)";
@@ -58,14 +55,16 @@ fn summary(
     }
     let id =
         OfferId::new(publisher.clone(), name).map_err(|why| format!("{:?}: {why}", shown()))?;
-    let title = title(&wire, cleaner);
+    let is_migrated = wire
+        .pc_migration_status
+        .as_deref()
+        .is_some_and(|status| status.trim().eq_ignore_ascii_case("migrated"));
     Ok(OfferSummary {
         id,
         status: OfferStatus::from(word(wire.status, cleaner).unwrap_or(ABSENT.to_owned())),
         version: wire.version.map(Version),
         changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
-        offer_type: word(wire.offer_type_id, cleaner),
-        title,
+        is_migrated,
     })
 }
 
@@ -85,14 +84,11 @@ pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> 
             return Err(answer.misshapen(expected, &format!("it is about {shown:?}")));
         }
     }
-    let title = title(&wire, cleaner);
     Ok(Offer {
         version: wire.version.map(Version),
         status: word(wire.status.take(), cleaner).map(OfferStatus::from),
         etag: answer.etag(wire.etag.take()),
         changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
-        offer_type: word(wire.offer_type_id, cleaner),
-        title,
     })
 }
 
@@ -104,11 +100,17 @@ pub(super) fn status(answer: &Answer) -> Result<StatusReport, Failure> {
     let status = word(wire.status, cleaner)
         .ok_or_else(|| answer.misshapen(expected, "the status is missing"))?;
     let (steps, messages) = steps_and_messages(wire.steps, wire.messages, cleaner);
-    Ok(StatusReport { status: OfferStatus::from(status), steps, messages })
+    Ok(StatusReport {
+        status: OfferStatus::from(status),
+        steps,
+        messages,
+        publishing_version: wire.publishing_version.map(Version),
+        offer_version: wire.offer_version.map(Version),
+    })
 }
 
 /// An operation's state.
-pub(super) fn operation(answer: &Answer) -> Result<Polled, Failure> {
+pub(super) fn operation(answer: &Answer) -> Result<PolledOperation, Failure> {
     let expected = "an operation";
     let wire: OperationWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
@@ -121,11 +123,8 @@ pub(super) fn operation(answer: &Answer) -> Result<Polled, Failure> {
         messages,
         offer_version: wire.offer_version.map(Version),
         publishing_version: wire.publishing_version.map(Version),
-        cancellation: word(wire.cancellation_request_state, cleaner),
-        preview_links: links(wire.preview_links, cleaner),
-        live_links: links(wire.live_links, cleaner),
     };
-    Ok(Polled { operation, retry_after: answer.retry_after })
+    Ok(PolledOperation { operation, retry_after: answer.retry_after })
 }
 
 /// The operations of an offer.
@@ -209,24 +208,6 @@ fn messages(mut wires: Vec<MessageWire>, cleaner: &Cleaner) -> Vec<Message> {
 /// What golive itself has to say among the marketplace's messages.
 fn note(text: String) -> Message {
     Message { level: Level::Warning, text, at: None }
-}
-
-fn links(wires: Vec<LinkWire>, cleaner: &Cleaner) -> Vec<Link> {
-    let link = |wire: LinkWire| {
-        let uri = Url::parse(wire.uri.as_deref()?.trim()).ok()?;
-        let usable = matches!(uri.scheme(), "http" | "https")
-            && uri.as_str().len() <= MAX_URI
-            && !cleaner.finds(uri.as_str());
-        let uri = usable.then(|| String::from(uri))?;
-        let text = named(wire.display_text, cleaner).unwrap_or_else(|| uri.clone());
-        Some(Link { text, uri })
-    };
-    wires.into_iter().take(MAX_LINKS).filter_map(link).collect()
-}
-
-fn title(wire: &OfferWire, cleaner: &Cleaner) -> Option<String> {
-    let text = wire.definition.as_ref()?.get("displayText")?.as_str()?;
-    Some(cleaner.html(text, MAX_NAME)).filter(|title| !title.is_empty())
 }
 
 /// A name for people.

@@ -117,6 +117,12 @@ pub struct StatusWire {
     /// The offer's status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
+    /// The number of the publication that this is about; can exceed 2^53.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
+    pub publishing_version: Option<u64>,
+    /// The version of the offer.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
+    pub offer_version: Option<u64>,
     /// Messages about the whole.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,

@@ -1,0 +1,113 @@
+//! Names for what stands in preview or in production, and what guards a request against a change.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+
+/// What stands in preview or in production, by the marketplace's opaque id: the publishing version
+/// of the Cloud Partner Portal. A text, since such numbers exceed 2^53.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Release(String);
+
+impl Release {
+    /// The release with this id.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self(id.into())
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<u64> for Release {
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<Version> for Release {
+    fn from(version: Version) -> Self {
+        version.0.into()
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Status files of schema 1 have numbers.
+impl<'de> Deserialize<'de> for Release {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Id;
+
+        impl Visitor<'_> for Id {
+            type Value = Release;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the id of a release")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Release, E> {
+                Ok(number.into())
+            }
+
+            fn visit_str<E: de::Error>(self, id: &str) -> Result<Release, E> {
+                Ok(Release::new(super::clean_line(id)))
+            }
+        }
+
+        deserializer.deserialize_any(Id)
+    }
+}
+
+/// The version that a manifest pins: an integer.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct Version(pub u64);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.to_string())
+    }
+}
+
+/// What a request carries so that the marketplace refuses it if the offer changed meanwhile; opaque.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Fence(pub String);
+
+/// When an offer or an attempt last changed, as the marketplace wrote it (UTC, with three to seven
+/// fractional digits, with or without `Z`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ChangedTime(pub String);
+
+impl ChangedTime {
+    /// Whether two texts mean the same moment, however many digits they have.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let moments = self.timestamp().zip(other.timestamp());
+        self == other || moments.is_some_and(|(one, two)| one == two)
+    }
+
+    /// The moment, where the text is a timestamp. A text without an offset is taken as UTC.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        let with_offset = self.0.parse::<Timestamp>().ok();
+        with_offset.or_else(|| {
+            let civil: jiff::civil::DateTime = self.0.parse().ok()?;
+            Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+        })
+    }
+}
