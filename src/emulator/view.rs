@@ -146,6 +146,7 @@ impl View<'_> {
                 Kind::GoLive => "golive",
             })),
             submission_state: Some(self.word(state_word(operation))),
+            status: None,
             slot: Some(operation.slot().to_owned()),
             publishing_version: Some(operation.publishing),
             offer_version: Some(operation.version),

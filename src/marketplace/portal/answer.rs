@@ -13,6 +13,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::any_case;
 use super::lenient;
 use super::redact::Cleaner;
 use super::retry;
@@ -87,23 +88,22 @@ impl Answer {
     /// The one value of the body; the reference prints some inside an array.
     pub(super) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;
-        let body = body.as_bytes();
         let read = |error: serde_json::Error| self.unread(expected, &error);
-        match body.first() {
-            Some(b'{') => serde_json::from_slice(body).map_err(read),
+        match body.as_bytes().first() {
+            Some(b'{') => any_case::from_str(&body).map_err(read),
             Some(b'[') => {
                 let mut first = None;
-                let count = lenient::each(body, |_, element| {
+                let count = lenient::each(&body, |_, element| {
                     first.get_or_insert(element);
                     Ok(())
                 });
                 match (first, count.map_err(read)?) {
                     (None, _) => Err(self.broken("the array that should hold it is empty")),
-                    (Some(element), 1) => serde_json::from_str(element).map_err(read),
+                    (Some(element), 1) => any_case::from_str(element).map_err(read),
                     (Some(_), more) => Err(self.misshapen(expected, &format!("{more} values"))),
                 }
             }
-            _ => Err(self.neither(expected, body)),
+            _ => Err(self.neither(expected, &body)),
         }
     }
 
@@ -116,18 +116,17 @@ impl Answer {
         keep: impl Fn(W) -> Result<T, String>,
     ) -> Result<Vec<T>, Failure> {
         let body = self.json_text()?;
-        let body = body.as_bytes();
-        let list = match body.first() {
-            Some(b'[') => body,
-            Some(b'{') => self.page(expected, body)?,
-            _ => return Err(self.neither(expected, body)),
+        let list = match body.as_bytes().first() {
+            Some(b'[') => &body,
+            Some(b'{') => self.page(expected, &body)?,
+            _ => return Err(self.neither(expected, &body)),
         };
         let (mut kept, mut readable, mut skipped) = (Vec::new(), 0_usize, 0_usize);
         let count = lenient::each(list, |at, element| {
             if at == MAX_ELEMENTS {
                 return Err("it is too long to be one");
             }
-            let value = serde_json::from_str(element)
+            let value = any_case::from_str(element)
                 .map_err(|error| self.cleaner.line(&serde_json::Error::to_string(&error), 200));
             readable += usize::from(value.is_ok());
             match value.and_then(&keep) {
@@ -154,7 +153,7 @@ impl Answer {
     }
 
     /// The list in a page of one.
-    fn page<'a>(&self, expected: &str, body: &'a [u8]) -> Result<&'a [u8], Failure> {
+    fn page<'a>(&self, expected: &str, body: &'a str) -> Result<&'a str, Failure> {
         #[derive(Deserialize)]
         struct Page<'a> {
             #[serde(borrow)]
@@ -165,14 +164,14 @@ impl Answer {
             next: Option<IgnoredAny>,
         }
         let page: Page<'_> =
-            serde_json::from_slice(body).map_err(|error| self.unread(expected, &error))?;
+            any_case::from_str(body).map_err(|error| self.unread(expected, &error))?;
         if page.odata_next.is_some() || page.next.is_some() {
             tracing::warn!(
                 request = self.request,
                 "the list has more pages, which golive does not read"
             );
         }
-        Ok(page.value.get().as_bytes())
+        Ok(page.value.get())
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
@@ -187,8 +186,8 @@ impl Answer {
         Ok(lenient::with_whole_characters(String::from_utf8_lossy(body)))
     }
 
-    fn neither(&self, expected: &str, body: &[u8]) -> Failure {
-        match serde_json::from_slice::<IgnoredAny>(body) {
+    fn neither(&self, expected: &str, body: &str) -> Failure {
+        match serde_json::from_str::<IgnoredAny>(body) {
             Ok(_) => self.misshapen(expected, "it is neither an object nor an array"),
             Err(error) => self.unread(expected, &error),
         }

@@ -119,7 +119,9 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         };
         while let Some(name) = entries.next_key::<Scalar>()? {
             match (name, entries.next_value::<Scalar>()?) {
-                (Scalar::Text(name), Scalar::Text(text)) if name == kept => found = Some(text),
+                (Scalar::Text(name), Scalar::Text(text)) if name.eq_ignore_ascii_case(kept) => {
+                    found = Some(text);
+                }
                 _ => {}
             }
         }
@@ -170,7 +172,7 @@ pub(super) fn definition<'de, D: Deserializer<'de>>(
 
 /// The elements of a list, one by one, as they are written. Tells how many there were.
 pub(super) fn each<'de>(
-    json: &'de [u8],
+    json: &'de str,
     visit: impl FnMut(usize, &'de str) -> Result<(), &'static str>,
 ) -> serde_json::Result<usize> {
     struct Each<F>(F);
@@ -190,7 +192,7 @@ pub(super) fn each<'de>(
             Ok(count)
         }
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     let count = deserializer.deserialize_seq(Each(visit))?;
     deserializer.end()?;
     Ok(count)

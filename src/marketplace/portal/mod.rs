@@ -6,6 +6,7 @@
 //! | `call` | a request before it has a token |
 //! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
+//! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
 //! | `transport` | HTTP over a socket, or a router in this process |
@@ -15,6 +16,7 @@
 //! | `line`, `turns` | who may ask now: publishers share the requests in flight |
 
 mod answer;
+mod any_case;
 mod call;
 mod client;
 mod endpoint;

@@ -152,7 +152,7 @@ fn submission(
     Ok(Submission {
         id,
         kind: OperationKind::from(or_absent(wire.submission_type)),
-        state: OperationStatus::from(or_absent(wire.submission_state)),
+        state: OperationStatus::from(or_absent(wire.submission_state.or(wire.status))),
         slot: word(wire.slot, cleaner),
         offer_version: wire.offer_version.map(Version),
         publishing_version: wire.publishing_version.map(Version),

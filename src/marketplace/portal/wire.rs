@@ -1,5 +1,5 @@
 //! The JSON of the Cloud Partner Portal API, as it goes over the wire: every field optional,
-//! unknown fields passed over, statuses as text. The client translates it into golive's own
+//! unknown fields passed over, statuses as text. Keys are read in any case. The client translates it into golive's own
 //! types; the emulator writes it.
 
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,6 @@ pub struct OfferWire {
     /// The entity tag, where it is in the body.
     #[serde(
         rename = "eTag",
-        alias = "etag",
-        alias = "ETag",
         skip_serializing_if = "Option::is_none",
         deserialize_with = "lenient::text"
     )]
@@ -160,12 +158,11 @@ pub struct SubmissionWire {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_type: Option<String>,
     /// The operation's status.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        alias = "status",
-        deserialize_with = "lenient::text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_state: Option<String>,
+    /// The same under another name, where there is no `submissionState`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
+    pub status: Option<String>,
     /// `staging` or `production`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub slot: Option<String>,

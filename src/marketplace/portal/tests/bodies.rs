@@ -247,6 +247,28 @@ async fn an_echoed_token_is_shown_nowhere() {
     }
 }
 
+/// The precondition of a POST hangs on one of these keys.
+#[tokio::test(start_paused = true)]
+async fn keys_are_found_in_any_case() {
+    for key in ["etag", "eTag", "Etag", "ETag", "ETAG"] {
+        let body = json!({"Id": "vm", "Version": 2, key: "W/\"7\""}).to_string();
+        let offer = Script::new([answer(200, &body)]).client().offer(&vm()).await.unwrap();
+        assert_eq!(offer.etag, Some(ETag("W/\"7\"".to_owned())), "{key}");
+    }
+    let list = json!({"Value": [{"ID": "vm", "PublisherId": "contoso", "STATUS": "running"}]});
+    let submissions = json!([{"Id": "1", "submissionstate": "failed", "SubmissionType": "golive"}]);
+    let script =
+        Script::new([answer(200, &list.to_string()), answer(200, &submissions.to_string())]);
+    let client = script.client();
+    assert_eq!(client.offers(&contoso()).await.unwrap()[0].status, OfferStatus::Running);
+    let submissions = client.submissions(&vm()).await.unwrap();
+    assert_eq!(submissions[0].state, OperationStatus::Failed);
+    // Both names of the state in one entry are no contradiction.
+    let both = json!([{"id": "1", "status": "running", "submissionState": "failed"}]).to_string();
+    let both = Script::new([answer(200, &both)]).client().submissions(&vm()).await.unwrap();
+    assert_eq!(both[0].state, OperationStatus::Failed);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_says_nothing_of_the_offer_is_no_offer() {
     for body in
