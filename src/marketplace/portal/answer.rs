@@ -8,22 +8,19 @@ use http::header::{ETAG, HeaderName, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use url::Url;
 
 use super::any_case;
+use super::complaint::Complaint;
 use super::lenient;
 use super::redact::Cleaner;
 use super::retry;
 use crate::marketplace::{ETag, MarketplaceError, Refusal};
 
-/// The longest message of a refusal, in characters.
+/// The longest text about an answer that can't be read, in characters.
 const MAX_MESSAGE: usize = 1_000;
-
-/// The longest body of a refusal that is searched for a message, in bytes.
-const MAX_ERROR_BODY: usize = 1024 * 1024;
 
 /// The most elements that a list has. The largest publishers have some thousand offers.
 const MAX_ELEMENTS: usize = 100_000;
@@ -247,10 +244,11 @@ impl Answer {
 
     /// The error that an answer without success is.
     pub(super) fn refusal(&self) -> Failure {
-        let (code, message) = if self.status.is_redirection() {
-            (None, Some(self.redirection()))
+        let Complaint { code, message } = if self.status.is_redirection() {
+            Complaint { code: None, message: Some(self.redirection()) }
         } else {
-            self.code_and_message()
+            let reason = self.status.canonical_reason().unwrap_or_default();
+            Complaint::read(&self.body, reason, &self.cleaner)
         };
         let status = self.status.as_u16();
         let request_id = REQUEST_ID_HEADERS
@@ -275,26 +273,5 @@ impl Answer {
             self.cleaner.line(&url.origin().ascii_serialization(), 200)
         });
         format!("it redirects to {target}, which golive does not follow")
-    }
-
-    /// `{"error": {"code", "message"}}`, or the same without `error` around it, or whatever text
-    /// the body is.
-    fn code_and_message(&self) -> (Option<String>, Option<String>) {
-        let body = &self.body[..self.body.len().min(MAX_ERROR_BODY)];
-        let shown = |text: &str, max| Some(self.cleaner.html(text, max)).filter(|t| !t.is_empty());
-        let Ok(Value::Object(outer)) = serde_json::from_slice::<Value>(body) else {
-            return (None, shown(&String::from_utf8_lossy(body), MAX_MESSAGE));
-        };
-        let inner = outer.get("error").unwrap_or(&Value::Null);
-        let field = |name: &str| {
-            let sought = |map: &serde_json::Map<String, Value>| {
-                let found = map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-                found.1.as_str().map(str::to_owned)
-            };
-            inner.as_object().and_then(sought).or_else(|| sought(&outer))
-        };
-        let message = field("message").or_else(|| inner.as_str().map(str::to_owned));
-        let code = field("code").and_then(|code| shown(&code, 100));
-        (code, message.and_then(|message| shown(&message, MAX_MESSAGE)))
     }
 }

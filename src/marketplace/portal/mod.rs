@@ -6,6 +6,7 @@
 //! | `call` | a request before it has a token |
 //! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
+//! | `complaint` | what the body of an error says, its causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
@@ -19,6 +20,7 @@ mod answer;
 mod any_case;
 mod call;
 mod client;
+mod complaint;
 mod endpoint;
 mod exchange;
 mod lenient;
