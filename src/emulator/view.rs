@@ -81,6 +81,7 @@ impl View<'_> {
             publisher_id: Some(offer.publisher.clone()),
             status: Some(list_status.unwrap_or_else(|| self.status())),
             id: Some(offer.id.clone()),
+            offer_id: None,
             version: Some(offer.version),
             definition: offer
                 .draft

@@ -22,8 +22,8 @@ use crate::marketplace::{ETag, MarketplaceError, Refusal};
 /// The longest text about an answer that can't be read, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
-/// The most elements that a list has. The largest publishers have some thousand offers.
-const MAX_ELEMENTS: usize = 100_000;
+/// The most elements that a list has, on all its pages. The largest publishers have some thousand offers.
+pub(super) const MAX_ELEMENTS: usize = 100_000;
 
 /// How many elements of one list are told of, each in a line, that they are skipped.
 const MAX_SKIPS_TOLD: usize = 5;
@@ -63,9 +63,28 @@ impl Failure {
         Self { error: Box::new(error), repeat }
     }
 
+    /// The same, saying whether asking again is of no use while this process runs.
+    pub(super) fn finally(mut self, is_final: bool) -> Self {
+        if let MarketplaceError::Refused(refusal) = &mut *self.error {
+            refusal.is_final = is_final;
+        }
+        self
+    }
+
     pub(super) fn last(error: MarketplaceError) -> Self {
         Self::new(error, Repeat::Never)
     }
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    /// Those that were taken.
+    pub(super) elements: Vec<T>,
+    /// How many there were.
+    pub(super) count: usize,
+    /// Where the next page is, as it is written there.
+    pub(super) next: Option<String>,
 }
 
 /// What came back, and what is needed to speak about it.
@@ -104,17 +123,17 @@ impl Answer {
         }
     }
 
-    /// The elements of the body: an array, or one inside `{"value": …}`. An element of the wrong
+    /// The elements of the body: an array, or one inside `{"value": …}`, a page. An element of the wrong
     /// shape, or that `keep` does not take, is left out, and said in the log: one odd offer must
     /// not hide all others. A list of which none has the right shape is no such list.
     pub(super) fn many<W: DeserializeOwned, T>(
         &self,
         expected: &str,
         keep: impl Fn(W) -> Result<T, String>,
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Page<T>, Failure> {
         let body = self.json_text()?;
-        let list = match body.as_bytes().first() {
-            Some(b'[') => &body,
+        let (list, next) = match body.as_bytes().first() {
+            Some(b'[') => (&*body, None),
             Some(b'{') => self.page(expected, &body)?,
             _ => return Err(self.neither(expected, &body)),
         };
@@ -146,29 +165,36 @@ impl Answer {
         if readable == 0 && count > 0 {
             return Err(self.misshapen(expected, "none of its elements can be read"));
         }
-        Ok(kept)
+        Ok(Page { elements: kept, count, next })
     }
 
-    /// The list in a page of one.
-    fn page<'a>(&self, expected: &str, body: &'a str) -> Result<&'a str, Failure> {
+    /// The list in a page of one, and where the next page is.
+    fn page<'a>(
+        &self,
+        expected: &str,
+        body: &'a str,
+    ) -> Result<(&'a str, Option<String>), Failure> {
         #[derive(Deserialize)]
         struct Page<'a> {
             #[serde(borrow)]
             value: &'a RawValue,
-            #[serde(rename = "@odata.nextLink", default)]
-            odata_next: Option<IgnoredAny>,
-            #[serde(rename = "nextLink", default)]
-            next: Option<IgnoredAny>,
+            #[serde(rename = "nextLink", default, deserialize_with = "lenient::text")]
+            next: Option<String>,
+            #[serde(rename = "@nextLink", default, deserialize_with = "lenient::text")]
+            at_next: Option<String>,
+            #[serde(rename = "@odata.nextLink", default, deserialize_with = "lenient::text")]
+            odata_next: Option<String>,
         }
         let page: Page<'_> =
             any_case::from_str(body).map_err(|error| self.unread(expected, &error))?;
-        if page.odata_next.is_some() || page.next.is_some() {
-            tracing::warn!(
-                request = self.request,
-                "the list has more pages, which golive does not read"
-            );
+        let mut links: Vec<_> =
+            [page.next, page.at_next, page.odata_next].into_iter().flatten().collect();
+        links.retain(|link| !link.trim().is_empty());
+        links.dedup();
+        if links.len() > 1 {
+            return Err(self.misshapen(expected, "it names two different next pages"));
         }
-        Ok(page.value.get())
+        Ok((page.value.get(), links.pop()))
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
@@ -262,6 +288,8 @@ impl Answer {
             message,
             retry_after: self.retry_after,
             request_id,
+            is_unsent: false,
+            is_final: false,
         });
         let repeat = if retry::is_transient(status) { Repeat::Transient } else { Repeat::Never };
         Failure::new(error, repeat)

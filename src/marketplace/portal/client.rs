@@ -14,8 +14,9 @@ use url::Url;
 use super::answer::Answer;
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, Settings};
+use super::exchange::Exchange;
 use super::location::OperationUrl;
+use super::settings::Settings;
 use super::token::TokenSource;
 use super::translate;
 use super::transport::Transport;
@@ -29,14 +30,17 @@ use crate::marketplace::{
 /// Where an answer says which operation it has started.
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 
+/// How long *get offer* may take: clients in the field waited for more than a minute, so often that
+/// one of them raised its limit to this.
+const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// The Cloud Partner Portal.
 pub struct PortalClient {
     exchange: Exchange,
 }
 
 impl PortalClient {
-    /// A client of the marketplace at `endpoint`. `clock` is asked only to read dates in
-    /// `Retry-After`; `rng` gives backoffs and the ids of reads.
+    /// A client of the marketplace at `endpoint`. `clock` is asked only for `Retry-After`; `rng` gives backoffs and the ids of reads.
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
@@ -133,11 +137,12 @@ impl Marketplace for PortalClient {
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
         let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
         let call = Call::read("list offers", publisher, url);
-        self.exchange.read(&call, |answer| translate::offers(answer, publisher)).await
+        self.exchange.list(call, |answer| translate::offers(answer, publisher)).await
     }
 
     async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
-        let call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
+        let mut call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
+        call.least_timeout = GET_OFFER_TIMEOUT;
         self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
@@ -164,7 +169,7 @@ impl Marketplace for PortalClient {
         // The reference writes this path, and only this one, with a slash at its end.
         let call =
             Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
-        self.exchange.read(&call, |answer| translate::submissions(answer, offer)).await
+        self.exchange.list(call, translate::submissions).await
     }
 
     async fn operation(
@@ -191,6 +196,7 @@ impl Marketplace for PortalClient {
             body: Bytes::from(body.to_string()),
             if_match: Some(self.if_match(precondition)?),
             request_id: None,
+            least_timeout: Duration::ZERO,
         };
         let answer = self.exchange.change(&call).await?;
         translate::offer(&answer, offer).map_err(|failure| *failure.error)
@@ -208,6 +214,7 @@ impl Marketplace for PortalClient {
             body: Bytes::from(body),
             if_match: Some(self.if_match(&post.precondition)?),
             request_id: Some(post.request_id.clone()),
+            least_timeout: Duration::ZERO,
         };
         let answer = self.exchange.change(&call).await?;
         let at_once = matches!(answer.status, StatusCode::OK | StatusCode::NO_CONTENT);

@@ -297,9 +297,16 @@ mod tests {
         (complaint.code, complaint.message)
     }
 
+    fn assert_read(cases: &[(&str, &str, &str)]) {
+        for (body, code, message) in cases {
+            let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+            assert_eq!(read(body), (some(code), some(message)), "{body}");
+        }
+    }
+
     #[test]
     fn the_cause_is_shown_after_the_general_message() {
-        for (body, code, message) in [
+        assert_read(&[
             (
                 r#"{"error":{"code":"BadRequest","message":"One or more errors.","details":[
                     {"code":"InvalidLogo","target":"logo","message":"It is too small."},
@@ -334,6 +341,12 @@ mod tests {
             ),
             (r#"[{"code":"A","message":"one"},{"code":"B","message":"two"}]"#, "A", "one • B: two"),
             (r#"["one","two"]"#, "", "one • two"),
+        ]);
+    }
+
+    #[test]
+    fn all_known_forms_are_understood() {
+        assert_read(&[
             (
                 r#"{"type":"about:blank","title":"Bad Request","detail":"The logo.","instance":"/1"}"#,
                 "",
@@ -390,10 +403,7 @@ mod tests {
             ("plain", "", "plain"),
             ("\u{feff}{\"message\":\"mark\"}", "", "mark"),
             (r#"{"message":"cut \ud83d"}"#, "", "cut \u{fffd}"),
-        ] {
-            let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-            assert_eq!(read(body), (some(code), some(message)), "{body}");
-        }
+        ]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `client` | the calls: [`PortalClient`] is a [`Marketplace`](super::Marketplace) |
 //! | `call` | a request before it has a token |
+//! | `settings` | how a client behaves |
 //! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
 //! | `complaint` | what the body of an error says, its causes included |
@@ -12,6 +13,8 @@
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
 //! | `transport` | HTTP over a socket, or a router in this process |
 //! | `endpoint`, `location` | where requests may go, and nowhere else |
+//! | `pages` | lists that come in pages, read whole |
+//! | `login` | which token to use, and which was refused |
 //! | `token`, `redact` | the secret, and keeping it out of every text |
 //! | `retry`, `retry_after`, `pause` | when to ask again |
 //! | `line`, `turns` | who may ask now: publishers share the requests in flight |
@@ -26,10 +29,13 @@ mod exchange;
 mod lenient;
 mod line;
 mod location;
+mod login;
+mod pages;
 mod pause;
 mod redact;
 mod retry;
 mod retry_after;
+mod settings;
 mod token;
 mod translate;
 mod transport;
@@ -43,10 +49,10 @@ pub use call::CallName;
 pub use client::PortalClient;
 pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
-pub use exchange::Settings;
 pub use location::OperationUrl;
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;
+pub use settings::Settings;
 pub use token::{AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenSource};
 #[cfg(feature = "otlp")]
 pub(crate) use transport::install_crypto;

@@ -42,9 +42,12 @@ pub struct OfferWire {
     /// The offer's status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
-    /// The offer's id.
+    /// The offer's id: its name, or a GUID.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
+    /// The offer's name, where the id is another one.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
+    pub offer_id: Option<String>,
     /// The version, growing with each publish.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub version: Option<u64>,

@@ -100,15 +100,16 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
          "definition": {"displayText": "A <b>VM</b>", "plans": []}},
         {"id": "contoso/full", "status": 7},
         {"id": "bare"},
+        {"id": "059afc24-07de-4126-b004-4e42a51816fe", "offerId": "named", "publisherId": 7},
         {"id": "../evil"}, {"status": "Running"}, {"id": "x", "publisherId": "fabrikam"},
         "soup", 7, null, [["x"]], {"id": {"a": 1}}
     ]);
-    let both = json!({"value": array, "nextLink": "x", "@odata.nextLink": "x"});
-    for body in [array.clone(), json!({"value": array, "nextLink": "x"}), both] {
+    for body in [array.clone(), json!({"value": array}), json!({"Value": array, "nextLink": null})]
+    {
         let script = Script::new([answer(200, &body.to_string())]);
         let offers = script.client().offers(&contoso()).await.unwrap();
         let ids: Vec<_> = offers.iter().map(|offer| offer.id.to_string()).collect();
-        assert_eq!(ids, ["contoso/vm", "contoso/full", "contoso/bare"]);
+        assert_eq!(ids, ["contoso/vm", "contoso/full", "contoso/bare", "contoso/named"]);
         assert_eq!(offers[0].status, OfferStatus::WaitingForPublisherReview);
         assert_eq!(offers[0].version, Some(Version(2)));
         assert_eq!(offers[0].title.as_deref(), Some("A VM"));
@@ -171,12 +172,15 @@ async fn submissions_keep_their_big_numbers() {
         {"id": "1-2", "offerId": "VM", "publisherId": "contoso", "submissionType": "GoLive",
          "submissionState": "completed", "slot": "production", "offerVersion": 3,
          "publishingVersion": u64::MAX, "changedTime": "2026-11-30T10:00:00.1234567Z"},
-        {"id": "1-3", "offerId": "other", "submissionType": "publish"},
+        {"id": "1-3", "offerId": "59160c40-1c6c-4d3a-9d3c-0b7e1f6a2b10", "publisherId": "7"},
+        {"id": "1-4", "offerId": "other", "publisherId": "fabrikam"},
         {"id": "a/b"}, {}
     ]);
     let script = Script::new([answer(200, &body.to_string())]);
     let submissions = script.client().submissions(&vm()).await.unwrap();
-    assert_eq!(submissions.len(), 1);
+    // All that is listed under the offer is about it, whatever it is called there.
+    let ids: Vec<_> = submissions.iter().map(|submission| submission.id.as_str()).collect();
+    assert_eq!(ids, ["1-2", "1-3", "1-4"]);
     assert_eq!(submissions[0].kind, OperationKind::GoLive);
     assert_eq!(submissions[0].state, OperationStatus::Succeeded);
     assert_eq!(submissions[0].publishing_version, Some(Version(u64::MAX)));
@@ -271,13 +275,24 @@ async fn keys_are_found_in_any_case() {
 
 #[tokio::test(start_paused = true)]
 async fn what_says_nothing_of_the_offer_is_no_offer() {
-    for body in
-        ["{}", r#"{"value": [1]}"#, r#"{"id": "other", "version": 2}"#, r#"[{"eTag": "x"}]"#]
-    {
+    for body in [
+        "{}",
+        r#"{"value": [1]}"#,
+        r#"{"id": "other", "version": 2}"#,
+        r#"[{"eTag": "x"}]"#,
+        r#"{"id": "059afc24-07de-4126-b004"}"#,
+    ] {
         let error = Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap_err();
         assert!(error.to_string().contains("the JSON is not an offer"), "{error}");
     }
-    for body in [r#"{"id": "contoso/VM"}"#, r#"{"version": 2}"#] {
+    for body in [
+        r#"{"id": "contoso/VM"}"#,
+        r#"{"id": "/api/publishers/contoso/offers/vm"}"#,
+        r#"{"version": 2}"#,
+        r#"{"id": "059AFC24-07de-4126-b004-4e42a51816fe"}"#,
+        r#"{"id": "059afc2407de4126b0044e42a51816fe"}"#,
+        r#"{"id": 1152921504606846976}"#,
+    ] {
         Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap();
     }
     let script = Script::new((0..5).map(|_| answer(202, r#"{"id": "vm", "version": 2}"#)));

@@ -62,6 +62,8 @@ async fn the_operation_is_found_in_all_four_shapes() {
         let answered = golive(status, &[("location", &stored), ("retry-after", "9")]).await;
         assert_eq!(answered, started(&stored, GUID, Some(9)));
     }
+    let date = [("location", stored.as_str()), ("retry-after", "Tue, 01 Dec 2026 09:02:00 GMT")];
+    assert_eq!(golive(202, &date).await, started(&stored, GUID, Some(120)));
     let Accepted::Unlocated { why } = golive(202, &[]).await else { panic!() };
     assert_eq!(why, "the answer names no operation");
     for bad in ["none", "https://evil.example/api/operations/contoso$vm$2$preview"] {
@@ -131,7 +133,8 @@ async fn a_post_is_not_kept_waiting_by_a_pause() {
     let error = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
     assert_eq!((began.elapsed().as_secs(), script.count()), (20, 1), "{error}");
     assert_eq!((refusal(&error).status, error.retry_after()), (503, Some(Duration::from_secs(40))));
-    assert!(error.to_string().contains("not sent: an earlier answer asks to wait"), "{error}");
+    assert!(error.to_string().contains("was not sent: the marketplace asked"), "{error}");
+    assert!(!error.is_final());
     tokio::time::sleep(Duration::from_secs(40)).await;
     client.post(&vm(), &post_of(Action::GoLive)).await.unwrap();
 }

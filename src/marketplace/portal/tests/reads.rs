@@ -116,10 +116,30 @@ async fn the_budget_bounds_the_whole() {
     let script = Script { latency: Duration::from_hours(9), ..Script::default() };
     let client = script.client_with(settings, Arc::new(AnonymousToken));
     let began = Instant::now();
-    let error = client.offer(&vm()).await.unwrap_err();
+    let error = client.status(&vm()).await.unwrap_err();
     assert!(error.to_string().ends_with("no answer within 60 s"), "{error}");
     assert_eq!(script.count(), 2);
     assert!(began.elapsed() < Duration::from_secs(122), "{:?}", began.elapsed());
+}
+
+/// It is known to take minutes; nothing else is.
+#[tokio::test(start_paused = true)]
+async fn get_offer_has_five_minutes() {
+    for (timeout, offer, status) in [(60, 300, 60), (1, 300, 1), (600, 600, 600)] {
+        let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
+        let request_timeout = Duration::from_secs(timeout);
+        let settings = Settings { request_timeout, retry, ..Settings::default() };
+        let script = Script { latency: Duration::from_hours(1), ..Script::default() };
+        let client = script.client_with(settings, Arc::new(AnonymousToken));
+        let began = Instant::now();
+        let error = client.offer(&vm()).await.unwrap_err();
+        assert!(error.to_string().ends_with(&format!("no answer within {offer} s")), "{error}");
+        assert_eq!(began.elapsed().as_secs(), offer);
+        let began = Instant::now();
+        client.status(&vm()).await.unwrap_err();
+        assert_eq!(began.elapsed().as_secs(), status);
+        assert_eq!(client.longest_request(), Duration::from_secs(2 * timeout));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +188,10 @@ async fn too_long_a_pause_fails_at_once() {
     assert_eq!(refusal(&error).retry_after, Some(Duration::from_mins(10)));
     let other = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
     assert_eq!(refusal(&other).status, 503);
-    assert!(other.to_string().contains("not sent: an earlier answer asks to wait"), "{other}");
+    let text = "POST /api/publishers/contoso/offers/vm/golive was not sent: the marketplace asked \
+                golive to wait until 2026-12-01T09:10:00Z: GET /api/publishers/contoso/offers/vm \
+                was answered 503 Service Unavailable";
+    assert_eq!(other.to_string(), text);
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(script.count(), 1);
     // Later, when little is left of it, it is waited for.
