@@ -20,8 +20,8 @@ pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
 pub use offer::{ChangedTime, ETag, Offer, OfferStatus, OfferSummary, Slot, StatusReport, Version};
 pub use operation::{
-    Accepted, Action, Level, Link, Message, Operation, OperationKind, OperationRef,
-    OperationStatus, Polled, Post, Precondition, Step, StepStatus, Submission,
+    Accepted, Action, Level, Message, Operation, OperationKind, OperationRef, OperationStatus,
+    Polled, Post, Precondition, Step, StepStatus, Submission,
 };
 pub use text::{clean_line, is_harmful, plain_text};
 
@@ -35,12 +35,12 @@ pub trait Marketplace: Send + Sync {
         Duration::from_mins(2)
     }
 
-    /// Until when it has asked to be left alone (UTC), if it has.
+    /// Until when it has asked to be left alone (UTC), at least for one publisher, if it has.
     fn paused_until(&self) -> Option<Timestamp> {
         None
     }
 
-    /// All offers of a publisher, in one request.
+    /// All offers of a publisher, in one request a page.
     async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError>;
 
     /// The offer itself (its draft slot): the `ETag` and the version.
@@ -48,13 +48,6 @@ pub trait Marketplace: Send + Sync {
 
     /// What a slot holds; `None` where the slot is empty.
     async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError>;
-
-    /// One version of an offer; `None` where there is no such version.
-    async fn version(
-        &self,
-        offer: &OfferId,
-        version: Version,
-    ) -> Result<Option<Offer>, MarketplaceError>;
 
     /// The offer's status, with the steps of its last operation.
     async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError>;
@@ -69,14 +62,6 @@ pub trait Marketplace: Send + Sync {
         offer: &OfferId,
         operation: &OperationRef,
     ) -> Result<Polled, MarketplaceError>;
-
-    /// Creates or changes the draft of an offer.
-    async fn put(
-        &self,
-        offer: &OfferId,
-        body: &serde_json::Value,
-        precondition: &Precondition,
-    ) -> Result<Offer, MarketplaceError>;
 
     /// Starts publish, golive or cancel. It does not wait where the marketplace has asked to: then
     /// nothing is sent, and the error is the [`MarketplaceError::Refused`] that asked, with the

@@ -87,8 +87,6 @@ impl ChangedTime {
 /// A place where a version of an offer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
-    /// What is being edited.
-    Draft,
     /// What certification let through, seen by few.
     Preview,
     /// What customers buy.
@@ -100,7 +98,6 @@ impl Slot {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Draft => "Draft",
             Self::Preview => "Preview",
             Self::Production => "Production",
         }
@@ -118,13 +115,9 @@ pub struct OfferSummary {
     pub version: Option<Version>,
     /// When it last changed.
     pub changed_time: Option<ChangedTime>,
-    /// The kind of offer, e.g. `microsoft-azure-virtualmachines`.
-    pub offer_type: Option<String>,
-    /// Its name for people.
-    pub title: Option<String>,
 }
 
-/// An offer, or one slot or version of it.
+/// An offer, or one slot of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// Its version.
@@ -135,10 +128,6 @@ pub struct Offer {
     pub etag: Option<ETag>,
     /// When it last changed.
     pub changed_time: Option<ChangedTime>,
-    /// The kind of offer.
-    pub offer_type: Option<String>,
-    /// Its name for people.
-    pub title: Option<String>,
 }
 
 /// The answer to *offer status*.

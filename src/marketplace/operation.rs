@@ -119,15 +119,6 @@ pub struct Step {
     pub status: StepStatus,
 }
 
-/// A link to an offer's page.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// What the link is called.
-    pub text: String,
-    /// Where it leads. Not to be followed by golive.
-    pub uri: String,
-}
-
 /// Where an operation is found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRef {
@@ -153,10 +144,6 @@ pub struct Operation {
     pub publishing_version: Option<Version>,
     /// Whether somebody asked to cancel it, in the marketplace's words.
     pub cancellation: Option<String>,
-    /// Pages of the preview.
-    pub preview_links: Vec<Link>,
-    /// Pages of the live offer.
-    pub live_links: Vec<Link>,
 }
 
 /// An answer to *get operation*.

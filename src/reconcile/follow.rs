@@ -141,8 +141,6 @@ impl Reconciler {
             offer_version: None,
             publishing_version: None,
             cancellation: None,
-            preview_links: Vec::new(),
-            live_links: Vec::new(),
         };
         Ok(Some(Polled { operation, retry_after: None }))
     }

@@ -346,7 +346,7 @@ fn note(
 fn slot_of(observation: &mut Observation, slot: Slot) -> &mut SlotSeen {
     match slot {
         Slot::Production => &mut observation.production,
-        Slot::Preview | Slot::Draft => &mut observation.preview,
+        Slot::Preview => &mut observation.preview,
     }
 }
 
@@ -387,8 +387,6 @@ mod tests {
             status: OfferStatus::WaitingForPublisherReview,
             version: Some(Version(3)),
             changed_time,
-            offer_type: None,
-            title: None,
         };
         let seen = listed(&loaded.id, Some(&summary), Some(&record), Some(&loaded));
         let Seen::Offer(seen) = seen else { panic!("{seen:?}") };

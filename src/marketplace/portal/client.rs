@@ -24,7 +24,7 @@ use super::wire::{PostMetadataWire, PostWire};
 use crate::clock::Clock;
 use crate::marketplace::{
     Accepted, Action, Marketplace, MarketplaceError, Offer, OfferId, OfferSummary, OperationRef,
-    Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission, Version,
+    Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission,
 };
 
 /// Where an answer says which operation it has started.
@@ -151,15 +151,6 @@ impl Marketplace for PortalClient {
         self.held(offer, Call::read("get slot", offer.publisher(), url)).await
     }
 
-    async fn version(
-        &self,
-        offer: &OfferId,
-        version: Version,
-    ) -> Result<Option<Offer>, MarketplaceError> {
-        let url = self.url(offer, &["versions", &version.to_string()]);
-        self.held(offer, Call::read("get version", offer.publisher(), url)).await
-    }
-
     async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
         let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
         self.exchange.read(&call, translate::status).await
@@ -180,26 +171,6 @@ impl Marketplace for PortalClient {
         let url = self.operation_url(offer, operation)?.into_url();
         let call = Call::read("get operation", offer.publisher(), url);
         self.exchange.read(&call, translate::operation).await
-    }
-
-    async fn put(
-        &self,
-        offer: &OfferId,
-        body: &serde_json::Value,
-        precondition: &Precondition,
-    ) -> Result<Offer, MarketplaceError> {
-        let call = Call {
-            name: "put offer",
-            publisher: offer.publisher().clone(),
-            method: Method::PUT,
-            url: self.url(offer, &[]),
-            body: Bytes::from(body.to_string()),
-            if_match: Some(self.if_match(precondition)?),
-            request_id: None,
-            least_timeout: Duration::ZERO,
-        };
-        let answer = self.exchange.change(&call).await?;
-        translate::offer(&answer, offer).map_err(|failure| *failure.error)
     }
 
     async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {

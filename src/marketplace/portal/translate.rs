@@ -1,17 +1,15 @@
 //! From the wire to golive's own types. Every text is cleaned and bounded, every list is bounded;
 //! what is not understood is kept as text, and what is unusable is left out and said in the log.
 
-use url::Url;
-
 use super::answer::{Answer, Failure, Page};
 use super::location::is_operation_id;
 use super::redact::Cleaner;
 use super::wire::{
-    LinkWire, MAX_LINKS, MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire,
-    StatusWire, StepWire, SubmissionWire,
+    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire, StatusWire, StepWire,
+    SubmissionWire,
 };
 use crate::marketplace::{
-    ChangedTime, Level, Link, Message, Offer, OfferId, OfferStatus, OfferSummary, Operation,
+    ChangedTime, Level, Message, Offer, OfferId, OfferStatus, OfferSummary, Operation,
     OperationKind, OperationStatus, Polled, PublisherId, StatusReport, Step, StepStatus,
     Submission, Version,
 };
@@ -24,9 +22,6 @@ const MAX_WORD: usize = 100;
 
 /// The longest name for people.
 const MAX_NAME: usize = 200;
-
-/// The longest link, in bytes.
-const MAX_URI: usize = 2_048;
 
 /// What stands where the marketplace says no status.
 const ABSENT: &str = "(absent)";
@@ -72,18 +67,15 @@ fn summary(
     }
     let id =
         OfferId::new(publisher.clone(), name).map_err(|why| format!("{:?}: {why}", shown()))?;
-    let title = title(&wire, cleaner);
     Ok(OfferSummary {
         id,
         status: OfferStatus::from(word(wire.status, cleaner).unwrap_or(ABSENT.to_owned())),
         version: wire.version.map(Version),
         changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
-        offer_type: word(wire.offer_type_id, cleaner),
-        title,
     })
 }
 
-/// An offer, a slot or a version. What says nothing of an offer, or speaks of another one, is
+/// An offer or a slot. What says nothing of an offer, or speaks of another one, is
 /// none: golive would go by an entity tag that is missing or somebody else's.
 pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> {
     let expected = "an offer";
@@ -99,14 +91,11 @@ pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> 
             return Err(answer.misshapen(expected, &format!("it is about {shown:?}")));
         }
     }
-    let title = title(&wire, cleaner);
     Ok(Offer {
         version: wire.version.map(Version),
         status: word(wire.status.take(), cleaner).map(OfferStatus::from),
         etag: answer.etag(wire.etag.take()),
         changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
-        offer_type: word(wire.offer_type_id, cleaner),
-        title,
     })
 }
 
@@ -136,8 +125,6 @@ pub(super) fn operation(answer: &Answer) -> Result<Polled, Failure> {
         offer_version: wire.offer_version.map(Version),
         publishing_version: wire.publishing_version.map(Version),
         cancellation: word(wire.cancellation_request_state, cleaner),
-        preview_links: links(wire.preview_links, cleaner),
-        live_links: links(wire.live_links, cleaner),
     };
     Ok(Polled { operation, retry_after: answer.retry_after })
 }
@@ -232,24 +219,6 @@ fn messages(mut wires: Vec<MessageWire>, cleaner: &Cleaner) -> Vec<Message> {
 /// What golive itself has to say among the marketplace's messages.
 fn note(text: String) -> Message {
     Message { level: Level::Warning, text, at: None }
-}
-
-fn links(wires: Vec<LinkWire>, cleaner: &Cleaner) -> Vec<Link> {
-    let link = |wire: LinkWire| {
-        let uri = Url::parse(wire.uri.as_deref()?.trim()).ok()?;
-        let usable = matches!(uri.scheme(), "http" | "https")
-            && uri.as_str().len() <= MAX_URI
-            && !cleaner.finds(uri.as_str());
-        let uri = usable.then(|| String::from(uri))?;
-        let text = named(wire.display_text, cleaner).unwrap_or_else(|| uri.clone());
-        Some(Link { text, uri })
-    };
-    wires.into_iter().take(MAX_LINKS).filter_map(link).collect()
-}
-
-fn title(wire: &OfferWire, cleaner: &Cleaner) -> Option<String> {
-    let text = wire.definition.as_ref()?.get("displayText")?.as_str()?;
-    Some(cleaner.html(text, MAX_NAME)).filter(|title| !title.is_empty())
 }
 
 /// A name for people.

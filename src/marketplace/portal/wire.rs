@@ -15,13 +15,9 @@ pub(super) const MAX_STEPS: usize = 200;
 /// The most messages that are kept of one step or operation.
 pub(super) const MAX_MESSAGES: usize = 100;
 
-/// The most links that are kept.
-pub(super) const MAX_LINKS: usize = 100;
-
 /// One more than is kept tells that there are more.
 const SOME_STEPS: usize = MAX_STEPS + 1;
 const SOME_MESSAGES: usize = MAX_MESSAGES + 1;
-const SOME_LINKS: usize = MAX_LINKS;
 
 /// Marks an answer in process (as an extension of the response) that stands for a connection that
 /// was dropped before any answer came.
@@ -51,7 +47,7 @@ pub struct OfferWire {
     /// The version, growing with each publish.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub version: Option<u64>,
-    /// Texts and plans; golive reads `displayText` only.
+    /// Texts and plans; golive only looks whether it is there.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::definition")]
     pub definition: Option<serde_json::Value>,
     /// When it last changed (UTC, seven fractional digits).
@@ -124,11 +120,11 @@ pub struct StatusWire {
     /// The steps of the current or last operation.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the preview. golive passes over them.
+    #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the live offer. golive passes over them.
+    #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
 
@@ -202,11 +198,11 @@ pub struct OperationWire {
     /// The steps, in order.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the preview. golive passes over them.
+    #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the live offer. golive passes over them.
+    #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
 

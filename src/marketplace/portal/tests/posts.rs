@@ -119,8 +119,6 @@ async fn a_post_is_never_repeated() {
     let script = Script { latency: Duration::from_mins(2), ..Script::default() };
     let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
     assert!(is_lost(&error) && script.count() == 1, "{error}");
-    let put = script.client().put(&vm(), &serde_json::json!({}), &Precondition::Any).await;
-    assert!(put.is_err_and(|error| is_lost(&error)) && script.count() == 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,17 +148,6 @@ async fn after_a_401_a_post_is_sent_once_more() {
         .map(|seen| seen.headers["x-ms-client-request-id"].to_str().unwrap().to_owned())
         .collect();
     assert_eq!(ids, [post_of(Action::GoLive).request_id.as_str(); 2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_put_gives_the_new_tag() {
-    let script = Script::new([with(201, r#"{"id":"vm","version":1}"#, &[("etag", "W/\"8\"")])]);
-    let tag = Precondition::Matches(ETag("W/\"7\"".to_owned()));
-    let offer = script.client().put(&vm(), &serde_json::json!({"id": "vm"}), &tag).await.unwrap();
-    assert_eq!(offer.etag, Some(ETag("W/\"8\"".to_owned())));
-    let seen = &script.seen()[0];
-    assert_eq!((&seen.method, seen.body.as_str()), (&Method::PUT, r#"{"id":"vm"}"#));
-    assert_eq!(seen.headers["if-match"], "W/\"7\"");
 }
 
 #[tokio::test(start_paused = true)]
