@@ -112,7 +112,7 @@ impl Exchange {
                 error = %failure.error,
                 "asking again"
             );
-            // Who was told to wait lets others go first; any other failure is none of its doing.
+            // A throttled request re-queues behind others; other failures keep their rank.
             rank = if is_told_to_wait(&failure.error) { Rank::Repeat } else { Rank::First };
             sleep(wait).await;
         }
@@ -135,7 +135,7 @@ impl Exchange {
         let mut is_repeat = false;
         loop {
             let turn = self.turn_in_time(call, bounds).await?;
-            // Another request may have found out about the token while this one stood in line.
+            // Another request with this token may have been answered 401 meanwhile.
             if self.login.is_refused(&token) {
                 drop(turn);
                 token = self.login.token(&call.title()).await?;
@@ -325,8 +325,8 @@ impl Exchange {
                     Failure::last(paused.told_to_wait(call.title(), self.clock.now()))
                 })?;
             }
-            // It stands in line while it waits, so that the one that goes first after a pause is
-            // the first in line, not the first to wake.
+            // It queues during the pause, so that the first in the queue goes first afterwards, not
+            // the first to wake.
             let from = paused.map(|paused| paused.until);
             let waiting = self.turns.line_up(&call.publisher, place, from);
             if let Some(from) = from {
@@ -335,7 +335,7 @@ impl Exchange {
                     continue;
                 }
             }
-            // Somebody may have been told to wait while this one stood in line.
+            // A pause may have begun while this request was queued.
             if let Ok(turn) = waiting.turn().await
                 && self.pauses.current(&call.publisher).is_none()
             {
