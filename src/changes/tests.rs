@@ -183,8 +183,6 @@ fn answer(status: &str) -> OperationSeen {
         offer_version: None,
         publishing_version: None,
         cancellation: None,
-        preview_links: Vec::new(),
-        live_links: Vec::new(),
     }))
 }
 

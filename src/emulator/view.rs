@@ -81,6 +81,7 @@ impl View<'_> {
             publisher_id: Some(offer.publisher.clone()),
             status: Some(list_status.unwrap_or_else(|| self.status())),
             id: Some(offer.id.clone()),
+            offer_id: None,
             version: Some(offer.version),
             definition: offer
                 .draft
@@ -148,6 +149,7 @@ impl View<'_> {
                 Kind::GoLive => "golive",
             })),
             submission_state: Some(self.word(state_word(operation))),
+            status: None,
             slot: Some(operation.slot().to_owned()),
             publishing_version: Some(operation.publishing),
             offer_version: Some(operation.version),

@@ -59,10 +59,20 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The id of the request at the marketplace, for a support case.
     pub request_id: Option<String>,
+    /// Whether the request was not sent at all. Then the message says why, and which earlier answer
+    /// the status is taken from.
+    pub is_unsent: bool,
+    /// Whether no later request of this process can fare better; see
+    /// [`MarketplaceError::is_final`].
+    pub is_final: bool,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_unsent {
+            let why = self.message.as_deref().unwrap_or_default();
+            return write!(f, "{} was not sent: {why}", self.request);
+        }
         // A gateway's page begins with the status itself.
         let status = self.status.to_string();
         if let Some(message) = self.message.as_ref().filter(|text| text.starts_with(&status)) {
@@ -97,6 +107,24 @@ impl MarketplaceError {
         }
     }
 
+    /// Whether asking again is of no use while this process runs: the token was refused (401), and
+    /// its source has no other one and will have none. Whoever follows an operation can end at once.
+    ///
+    /// It is false where somebody may still renew the token ([`FileToken`]), and where no token could
+    /// be had ([`MarketplaceError::Token`]), which may be a passing trouble.
+    ///
+    /// [`FileToken`]: crate::marketplace::portal::FileToken
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_final,
+            Self::NotSent { .. }
+            | Self::Lost { .. }
+            | Self::Token(_)
+            | Self::ForeignOperationUrl(_) => false,
+        }
+    }
+
     /// What a person can do about it, where that is known: the portal's own words on 401 and 403
     /// are of little help.
     #[must_use]
@@ -117,12 +145,6 @@ impl MarketplaceError {
             ),
             _ => None,
         }
-    }
-
-    /// Whether asking again is of no use.
-    #[must_use]
-    pub fn is_final(&self) -> bool {
-        false
     }
 
     /// How long the marketplace asks us to wait.

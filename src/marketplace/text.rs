@@ -8,6 +8,9 @@ use html5gum::{Span, Tokenizer};
 /// The most characters one cleaned line has.
 const MAX_LINE: usize = 2_000;
 
+/// The longest address of a link that is shown, in bytes: a longer one would crowd out the text.
+const MAX_ADDRESS: usize = 500;
+
 /// The most bytes of a text that are looked at. What is longer is no message for people.
 const MAX_INPUT: usize = 64 * 1024;
 
@@ -30,16 +33,19 @@ pub fn is_harmful(text: &str) -> bool {
 }
 
 /// HTML as one such line: tags, comments, scripts and styles dropped, entities decoded once. The
-/// items of a list are set apart by `•`, other blocks by a space. A `<` that would still begin a
+/// items of a list are set apart by `•`, other blocks by a space. A link is followed by its address:
+/// `report (https://…)`. A `<` that would still begin a
 /// tag (it was written as an entity) is shown as `‹`, so that the text is safe even where it is
 /// put into a page unescaped.
 #[must_use]
 pub fn plain_text(html: &str) -> String {
-    cut(without_markup(html), MAX_LINE)
+    cut(without_markup(html, &|_| true), MAX_LINE)
 }
 
 /// [`plain_text`] before its length is bounded.
-pub(super) fn without_markup(html: &str) -> String {
+///
+/// The address of a link is shown only where `may_show` takes it.
+pub(super) fn without_markup(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
     let html = head(html);
     // Most messages have no markup at all.
     if !html.contains(['<', '&']) {
@@ -47,7 +53,7 @@ pub(super) fn without_markup(html: &str) -> String {
     }
     // Cleaned after decoding: `&#27;[31m` is an escape only then, and what is dropped here may
     // join what becomes a tag.
-    defused(&cleaned(&visible_text(html)))
+    defused(&cleaned(&visible_text(html, may_show)))
 }
 
 /// [`clean_line`] before its length is bounded.
@@ -161,39 +167,19 @@ const INLINE: [&[u8]; 20] = [
     b"s", b"small", b"span", b"strong", b"sub", b"sup", b"u", b"wbr",
 ];
 
-/// The text of a page between its tags, entities decoded.
-fn visible_text(html: &str) -> String {
-    let mut text: Vec<u8> = Vec::with_capacity(html.len());
-    let mut hidden: Option<Vec<u8>> = None;
+/// The text of a page between its tags, entities decoded, links with their addresses.
+fn visible_text(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
+    let mut page = Page { may_show, text: Vec::new(), hidden: None, link: None, in_href: false };
+    page.text.reserve(html.len());
     let mut emitter =
         CallbackEmitter::new(|event: CallbackEvent<'_>, _: Span<()>| -> Option<Infallible> {
             match event {
-                CallbackEvent::OpenStartTag { name } => {
-                    if hidden.is_none() && HIDDEN.contains(&name) {
-                        hidden = Some(name.to_vec());
-                    }
-                    if name == b"li" {
-                        text.extend_from_slice(" • ".as_bytes());
-                    } else if !INLINE.contains(&name) {
-                        text.push(b' ');
-                    }
-                }
-                CallbackEvent::EndTag { name } => {
-                    if hidden.as_deref() == Some(name) {
-                        hidden = None;
-                    }
-                    if !INLINE.contains(&name) {
-                        text.push(b' ');
-                    }
-                }
-                CallbackEvent::String { value } => {
-                    if hidden.is_none() {
-                        text.extend_from_slice(value);
-                    }
-                }
-                CallbackEvent::AttributeName { .. }
-                | CallbackEvent::AttributeValue { .. }
-                | CallbackEvent::CloseStartTag { .. }
+                CallbackEvent::OpenStartTag { name } => page.start(name),
+                CallbackEvent::EndTag { name } => page.end(name),
+                CallbackEvent::String { value } => page.say(value),
+                CallbackEvent::AttributeName { name } => page.in_href = name == b"href",
+                CallbackEvent::AttributeValue { value } => page.attribute(value),
+                CallbackEvent::CloseStartTag { .. }
                 | CallbackEvent::Comment { .. }
                 | CallbackEvent::Doctype { .. }
                 | CallbackEvent::Error(_) => {}
@@ -203,7 +189,99 @@ fn visible_text(html: &str) -> String {
     // Otherwise a `<` in a script would begin a tag, and its end would be missed.
     emitter.naively_switch_states(true);
     let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
-    String::from_utf8_lossy(&text).into_owned()
+    page.end_link();
+    String::from_utf8_lossy(&page.text).into_owned()
+}
+
+/// A page while it is read.
+struct Page<'a> {
+    /// Whether an address may be shown.
+    may_show: &'a dyn Fn(&str) -> bool,
+    text: Vec<u8>,
+    /// The element around what is not for reading.
+    hidden: Option<Vec<u8>>,
+    /// The link that is open.
+    link: Option<OpenLink>,
+    /// Whether the attribute that is being read is a link's address.
+    in_href: bool,
+}
+
+struct OpenLink {
+    /// Where its text begins.
+    from: usize,
+    address: Vec<u8>,
+}
+
+impl Page<'_> {
+    fn start(&mut self, name: &[u8]) {
+        self.in_href = false;
+        if self.hidden.is_none() && HIDDEN.contains(&name) {
+            self.hidden = Some(name.to_vec());
+        }
+        if name == b"a" {
+            self.end_link();
+            if self.hidden.is_none() {
+                self.link = Some(OpenLink { from: self.text.len(), address: Vec::new() });
+            }
+        } else if name == b"li" {
+            self.text.extend_from_slice(" • ".as_bytes());
+        } else if !INLINE.contains(&name) {
+            self.text.push(b' ');
+        }
+    }
+
+    /// Part of an attribute's value; of a tag other than `<a>` no address is taken.
+    fn attribute(&mut self, value: &[u8]) {
+        if let Some(link) = self.link.as_mut().filter(|link| link.from == self.text.len())
+            && self.in_href
+        {
+            link.address.extend_from_slice(value);
+        }
+    }
+
+    fn say(&mut self, value: &[u8]) {
+        if self.hidden.is_none() {
+            self.text.extend_from_slice(value);
+        }
+    }
+
+    fn end(&mut self, name: &[u8]) {
+        if self.hidden.as_deref() == Some(name) {
+            self.hidden = None;
+        }
+        if name == b"a" {
+            self.end_link();
+        } else if !INLINE.contains(&name) {
+            self.text.push(b' ');
+        }
+    }
+
+    /// The address of a link follows its text, unless the text is the address.
+    fn end_link(&mut self) {
+        let Some(OpenLink { from, address }) = self.link.take() else { return };
+        let Some(address) = address_of(&address).filter(|address| (self.may_show)(address)) else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&self.text[from..]);
+        let text = text.trim();
+        let bare = |text: &str| {
+            let text = text.split_once(':').map_or(text, |(_, rest)| rest);
+            text.trim_matches('/').to_ascii_lowercase()
+        };
+        if text.is_empty() {
+            self.text.extend_from_slice(format!(" {address} ").as_bytes());
+        } else if bare(text) != bare(&address) {
+            self.text.extend_from_slice(format!(" ({address})").as_bytes());
+        }
+    }
+}
+
+/// The address of a link that can be shown and followed by a person: one on the web, or of a
+/// mailbox. What would do something, or is relative to a page nobody sees, is none.
+fn address_of(href: &[u8]) -> Option<String> {
+    let url = url::Url::parse(str::from_utf8(href).ok()?.trim()).ok()?;
+    let is_shown = matches!(url.scheme(), "http" | "https" | "mailto");
+    (is_shown && url.as_str().len() <= MAX_ADDRESS).then(|| url.into())
 }
 
 /// `<` where a parser would see a tag, and the `>` that closes it, become `‹` and `›`.
@@ -250,6 +328,25 @@ mod tests {
             ("&#x1b;]8;;https://evil.example&#7;link&#27;]8;;&#7;", "link"),
             ("<img src=x onerror='alert(1)'>after", "after"),
             ("<a href='javascript:x'>here</a>.", "here."),
+            ("<a href='/relative'>here</a>.", "here."),
+            (
+                "See the <A class=x HREF=\"https://x.example/a?b=1&amp;c=2\"><b>report</b></A>.",
+                "See the report (https://x.example/a?b=1&c=2).",
+            ),
+            ("<a href=https://x.example/>https://x.example</a>!", "https://x.example!"),
+            ("<a href=https://x.example/>x.example</a>!", "x.example!"),
+            ("<a href='https://x.example'></a>", "https://x.example/"),
+            ("<a href=mailto:a@x.example>us</a>", "us (mailto:a@x.example)"),
+            (
+                "<a href='https://x.example/1'>one<a href='https://x.example/2'>two",
+                "one (https://x.example/1)two (https://x.example/2)",
+            ),
+            ("<a><img href='https://x.example/1'>x</a>", "x"),
+            ("<script><a href='https://x.example'>x</a></script>y", "y"),
+            (
+                "<a href='https://x.example/<script>&#27;[31m'>x</a>",
+                "x (https://x.example/%3Cscript%3E%1B[31m)",
+            ),
             ("&#8238;evil&#8236; &#xfeff;x&#x200b;y", "evil xy"),
             ("&lt;&#x200b;script&gt;", "‹script›"),
             ("a&nbsp;&nbsp; b", "a b"),

@@ -374,10 +374,26 @@ async fn who_is_late_is_not_waited_for_once_it_is_to_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_host_asks_to_wait_nothing_is_sent_to_it() {
+async fn the_publisher_that_the_marketplace_asks_to_wait_for_is_left_alone() {
     let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
     town.lab.faults(
         "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}}]",
+    );
+    town.run(&Ask::once()).await;
+    for (publisher, earliest, latest) in [("contoso", 60, 75), ("d", 0, 15), ("e", 0, 15)] {
+        let (count, first, last) = town.golives(publisher);
+        let in_time = first >= earliest && last <= latest;
+        assert!(count == 3 && in_time, "{publisher}: {count}, {first}, {last}");
+        assert!(town.lists(publisher) <= 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_marketplace_asks_to_wait_for_two_publishers_nothing_is_sent_to_it() {
+    let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
+    town.lab.faults(
+        "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}},
+          {path: '/api/publishers/d/offers', action: {status: 503, retryAfter: 60}}]",
     );
     town.run(&Ask::once()).await;
     for publisher in ["contoso", "d", "e"] {

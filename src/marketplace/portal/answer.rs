@@ -8,25 +8,23 @@ use http::header::{ETAG, HeaderName, LOCATION};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::any_case;
+use super::complaint::Complaint;
 use super::lenient;
 use super::redact::Cleaner;
 use super::retry;
 use super::model::ETag;
 use crate::marketplace::{MarketplaceError, Refusal};
 
-/// The longest message of a refusal, in characters.
+/// The longest text about an answer that can't be read, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
-/// The longest body of a refusal that is searched for a message, in bytes.
-const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// The most elements that a list has. The largest publishers have some thousand offers.
-const MAX_ELEMENTS: usize = 100_000;
+/// The most elements that a list has, on all its pages. The largest publishers have some thousand offers.
+pub(super) const MAX_ELEMENTS: usize = 100_000;
 
 /// How many elements of one list are told of, each in a line, that they are skipped.
 const MAX_SKIPS_TOLD: usize = 5;
@@ -66,9 +64,28 @@ impl Failure {
         Self { error: Box::new(error), repeat }
     }
 
+    /// The same, saying whether asking again is of no use while this process runs.
+    pub(super) fn finally(mut self, is_final: bool) -> Self {
+        if let MarketplaceError::Refused(refusal) = &mut *self.error {
+            refusal.is_final = is_final;
+        }
+        self
+    }
+
     pub(super) fn last(error: MarketplaceError) -> Self {
         Self::new(error, Repeat::Never)
     }
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    /// Those that were taken.
+    pub(super) elements: Vec<T>,
+    /// How many there were.
+    pub(super) count: usize,
+    /// Where the next page is, as it is written there.
+    pub(super) next: Option<String>,
 }
 
 /// What came back, and what is needed to speak about it.
@@ -88,47 +105,45 @@ impl Answer {
     /// The one value of the body; the reference prints some inside an array.
     pub(super) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;
-        let body = body.as_bytes();
         let read = |error: serde_json::Error| self.unread(expected, &error);
-        match body.first() {
-            Some(b'{') => serde_json::from_slice(body).map_err(read),
+        match body.as_bytes().first() {
+            Some(b'{') => any_case::from_str(&body).map_err(read),
             Some(b'[') => {
                 let mut first = None;
-                let count = lenient::each(body, |_, element| {
+                let count = lenient::each(&body, |_, element| {
                     first.get_or_insert(element);
                     Ok(())
                 });
                 match (first, count.map_err(read)?) {
                     (None, _) => Err(self.broken("the array that should hold it is empty")),
-                    (Some(element), 1) => serde_json::from_str(element).map_err(read),
+                    (Some(element), 1) => any_case::from_str(element).map_err(read),
                     (Some(_), more) => Err(self.misshapen(expected, &format!("{more} values"))),
                 }
             }
-            _ => Err(self.neither(expected, body)),
+            _ => Err(self.neither(expected, &body)),
         }
     }
 
-    /// The elements of the body: an array, or one inside `{"value": …}`. An element of the wrong
+    /// The elements of the body: an array, or one inside `{"value": …}`, a page. An element of the wrong
     /// shape, or that `keep` does not take, is left out, and said in the log: one odd offer must
     /// not hide all others. A list of which none has the right shape is no such list.
     pub(super) fn many<W: DeserializeOwned, T>(
         &self,
         expected: &str,
         keep: impl Fn(W) -> Result<T, String>,
-    ) -> Result<Vec<T>, Failure> {
+    ) -> Result<Page<T>, Failure> {
         let body = self.json_text()?;
-        let body = body.as_bytes();
-        let list = match body.first() {
-            Some(b'[') => body,
-            Some(b'{') => self.page(expected, body)?,
-            _ => return Err(self.neither(expected, body)),
+        let (list, next) = match body.as_bytes().first() {
+            Some(b'[') => (&*body, None),
+            Some(b'{') => self.page(expected, &body)?,
+            _ => return Err(self.neither(expected, &body)),
         };
         let (mut kept, mut readable, mut skipped) = (Vec::new(), 0_usize, 0_usize);
         let count = lenient::each(list, |at, element| {
             if at == MAX_ELEMENTS {
                 return Err("it is too long to be one");
             }
-            let value = serde_json::from_str(element)
+            let value = any_case::from_str(element)
                 .map_err(|error| self.cleaner.line(&serde_json::Error::to_string(&error), 200));
             readable += usize::from(value.is_ok());
             match value.and_then(&keep) {
@@ -151,29 +166,36 @@ impl Answer {
         if readable == 0 && count > 0 {
             return Err(self.misshapen(expected, "none of its elements can be read"));
         }
-        Ok(kept)
+        Ok(Page { elements: kept, count, next })
     }
 
-    /// The list in a page of one.
-    fn page<'a>(&self, expected: &str, body: &'a [u8]) -> Result<&'a [u8], Failure> {
+    /// The list in a page of one, and where the next page is.
+    fn page<'a>(
+        &self,
+        expected: &str,
+        body: &'a str,
+    ) -> Result<(&'a str, Option<String>), Failure> {
         #[derive(Deserialize)]
         struct Page<'a> {
             #[serde(borrow)]
             value: &'a RawValue,
-            #[serde(rename = "@odata.nextLink", default)]
-            odata_next: Option<IgnoredAny>,
-            #[serde(rename = "nextLink", default)]
-            next: Option<IgnoredAny>,
+            #[serde(rename = "nextLink", default, deserialize_with = "lenient::text")]
+            next: Option<String>,
+            #[serde(rename = "@nextLink", default, deserialize_with = "lenient::text")]
+            at_next: Option<String>,
+            #[serde(rename = "@odata.nextLink", default, deserialize_with = "lenient::text")]
+            odata_next: Option<String>,
         }
         let page: Page<'_> =
-            serde_json::from_slice(body).map_err(|error| self.unread(expected, &error))?;
-        if page.odata_next.is_some() || page.next.is_some() {
-            tracing::warn!(
-                request = self.request,
-                "the list has more pages, which golive does not read"
-            );
+            any_case::from_str(body).map_err(|error| self.unread(expected, &error))?;
+        let mut links: Vec<_> =
+            [page.next, page.at_next, page.odata_next].into_iter().flatten().collect();
+        links.retain(|link| !link.trim().is_empty());
+        links.dedup();
+        if links.len() > 1 {
+            return Err(self.misshapen(expected, "it names two different next pages"));
         }
-        Ok(page.value.get().as_bytes())
+        Ok((page.value.get(), links.pop()))
     }
 
     /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
@@ -188,8 +210,8 @@ impl Answer {
         Ok(lenient::with_whole_characters(String::from_utf8_lossy(body)))
     }
 
-    fn neither(&self, expected: &str, body: &[u8]) -> Failure {
-        match serde_json::from_slice::<IgnoredAny>(body) {
+    fn neither(&self, expected: &str, body: &str) -> Failure {
+        match serde_json::from_str::<IgnoredAny>(body) {
             Ok(_) => self.misshapen(expected, "it is neither an object nor an array"),
             Err(error) => self.unread(expected, &error),
         }
@@ -249,10 +271,11 @@ impl Answer {
 
     /// The error that an answer without success is.
     pub(super) fn refusal(&self) -> Failure {
-        let (code, message) = if self.status.is_redirection() {
-            (None, Some(self.redirection()))
+        let Complaint { code, message } = if self.status.is_redirection() {
+            Complaint { code: None, message: Some(self.redirection()) }
         } else {
-            self.code_and_message()
+            let reason = self.status.canonical_reason().unwrap_or_default();
+            Complaint::read(&self.body, reason, &self.cleaner)
         };
         let status = self.status.as_u16();
         let request_id = REQUEST_ID_HEADERS
@@ -266,6 +289,8 @@ impl Answer {
             message,
             retry_after: self.retry_after,
             request_id,
+            is_unsent: false,
+            is_final: false,
         });
         let repeat = if retry::is_transient(status) { Repeat::Transient } else { Repeat::Never };
         Failure::new(error, repeat)
@@ -277,26 +302,5 @@ impl Answer {
             self.cleaner.line(&url.origin().ascii_serialization(), 200)
         });
         format!("it redirects to {target}, which golive does not follow")
-    }
-
-    /// `{"error": {"code", "message"}}`, or the same without `error` around it, or whatever text
-    /// the body is.
-    fn code_and_message(&self) -> (Option<String>, Option<String>) {
-        let body = &self.body[..self.body.len().min(MAX_ERROR_BODY)];
-        let shown = |text: &str, max| Some(self.cleaner.html(text, max)).filter(|t| !t.is_empty());
-        let Ok(Value::Object(outer)) = serde_json::from_slice::<Value>(body) else {
-            return (None, shown(&String::from_utf8_lossy(body), MAX_MESSAGE));
-        };
-        let inner = outer.get("error").unwrap_or(&Value::Null);
-        let field = |name: &str| {
-            let sought = |map: &serde_json::Map<String, Value>| {
-                let found = map.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-                found.1.as_str().map(str::to_owned)
-            };
-            inner.as_object().and_then(sought).or_else(|| sought(&outer))
-        };
-        let message = field("message").or_else(|| inner.as_str().map(str::to_owned));
-        let code = field("code").and_then(|code| shown(&code, 100));
-        (code, message.and_then(|message| shown(&message, MAX_MESSAGE)))
     }
 }

@@ -111,7 +111,7 @@ impl PortalClient {
                 let held = self.slot(offer, slot).await?;
                 let held = held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
                 match slot {
-                    Slot::Preview | Slot::Draft => answers.preview = Some(held),
+                    Slot::Preview => answers.preview = Some(held),
                     Slot::Production => answers.production = Some(held),
                 }
             }

@@ -1,5 +1,7 @@
 //! A request before it has a token: what is asked, about whom, and how that is written.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, IF_MATCH};
 use http::{HeaderValue, Method, Request};
@@ -31,12 +33,16 @@ pub(super) struct Call {
     pub(super) if_match: Option<HeaderValue>,
     /// Where there is none, each attempt gets one of its own.
     pub(super) request_id: Option<RequestId>,
+    /// How long it may take at least, however short the time for a request is set: a call that is
+    /// known to be slow would never be answered.
+    pub(super) least_timeout: Duration,
 }
 
 impl Call {
     pub(super) fn read(name: &'static str, publisher: &PublisherId, url: Url) -> Self {
         let (publisher, method, body) = (publisher.clone(), Method::GET, Bytes::new());
-        Self { name, publisher, method, url, body, if_match: None, request_id: None }
+        let least_timeout = Duration::ZERO;
+        Self { name, publisher, method, url, body, if_match: None, request_id: None, least_timeout }
     }
 
     /// Method and path, for people.

@@ -13,8 +13,9 @@ use url::Url;
 use super::answer::Answer;
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::exchange::{Exchange, Settings};
+use super::exchange::Exchange;
 use super::location::OperationUrl;
+use super::settings::Settings;
 use super::token::TokenSource;
 use super::translate;
 use super::transport::Transport;
@@ -28,14 +29,17 @@ use crate::marketplace::{
 /// Where an answer says which operation it has started.
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 
+/// How long *get offer* may take: clients in the field waited for more than a minute, so often that
+/// one of them raised its limit to this.
+const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// The Cloud Partner Portal.
 pub struct PortalClient {
     exchange: Exchange,
 }
 
 impl PortalClient {
-    /// A client of the marketplace at `endpoint`. `clock` is asked only to read dates in
-    /// `Retry-After`; `rng` gives backoffs and the ids of reads.
+    /// A client of the marketplace at `endpoint`. `clock` is asked only for `Retry-After`; `rng` gives backoffs and the ids of reads.
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
@@ -133,12 +137,13 @@ impl PortalClient {
     ) -> Result<Vec<OfferSummary>, MarketplaceError> {
         let url = self.exchange.endpoint.call(&["publishers", publisher.as_str(), "offers"]);
         let call = Call::read("list offers", publisher, url);
-        self.exchange.read(&call, |answer| translate::offers(answer, publisher)).await
+        self.exchange.list(call, |answer| translate::offers(answer, publisher)).await
     }
 
     /// The offer itself (its draft slot): the `ETag`.
     pub async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
-        let call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
+        let mut call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
+        call.least_timeout = GET_OFFER_TIMEOUT;
         self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
@@ -163,7 +168,7 @@ impl PortalClient {
         // The reference writes this path, and only this one, with a slash at its end.
         let call =
             Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
-        self.exchange.read(&call, |answer| translate::submissions(answer, offer)).await
+        self.exchange.list(call, translate::submissions).await
     }
 
     /// The state of one operation. An expired operation is a [`MarketplaceError::Refused`] whose
@@ -203,6 +208,7 @@ impl PortalClient {
             body: Bytes::from(body),
             if_match: Some(self.if_match(launch.fence.as_ref())?),
             request_id: Some(launch.request_id.clone()),
+            least_timeout: Duration::ZERO,
         };
         let answer = self.exchange.change(&call).await?;
         Ok(self.located(offer, &answer))

@@ -1,7 +1,6 @@
 //! One request and its answer: turns, pauses, timeouts, tokens; and the repeating of reads.
 
 use std::error::Error;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,52 +15,26 @@ use super::answer::{Answer, Failure, Repeat};
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::line::Rank;
-use super::pause::{HostPause, seconds};
+use super::login::Login;
+use super::pause::{Pauses, Stopped, seconds};
 use super::redact::Cleaner;
-use super::retry::{RetryPolicy, full_jitter};
+use super::retry::full_jitter;
 use super::retry_after::retry_after;
+use super::settings::Settings;
 use super::token::{Token, TokenSource};
 use super::transport::{Transport, TransportError};
 use super::turns::{Turn, Turns};
 use crate::clock::Clock;
-use crate::marketplace::{MarketplaceError, RequestId};
+use crate::marketplace::{MarketplaceError, PublisherId, RequestId};
 
-/// From which length on a pause is told of.
+/// Shorter pauses are not logged.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
-
-/// How a client behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long one request may take, from its first byte to the last of its answer.
-    pub request_timeout: Duration,
-    /// The most requests in flight at once. One that waits, for its turn, for a pause to end or
-    /// before it is repeated, is not in flight. Publishers share them: those that are slow have
-    /// at most half of them together, unless all are slow.
-    pub concurrency: NonZeroUsize,
-    /// When reads are repeated.
-    pub retry: RetryPolicy,
-    /// The longest time a read waits because the marketplace says so. Where it says longer, the
-    /// read fails at once, with what the marketplace said, so that a CI job does not hang. What
-    /// changes something does not wait at all.
-    pub max_wait: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            request_timeout: Duration::from_mins(1),
-            concurrency: NonZeroUsize::MIN.saturating_add(7),
-            retry: RetryPolicy::default(),
-            max_wait: Duration::from_mins(2),
-        }
-    }
-}
 
 /// How a request stands in line, and how long it may wait before it is sent.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     rank: Rank,
-    /// At most so long because the host is paused.
+    /// At most so long because its publisher, or the host, is paused.
     pause: Duration,
     /// For its turn no longer than until then, where there is such a time.
     turn_by: Option<Instant>,
@@ -71,13 +44,12 @@ struct Bounds {
 pub(super) struct Exchange {
     pub(super) endpoint: Endpoint,
     transport: Arc<dyn Transport>,
-    tokens: Arc<dyn TokenSource>,
+    login: Login,
     clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
     turns: Turns,
-    pause: HostPause,
+    pauses: Pauses,
     rng: Mutex<fastrand::Rng>,
-    cleaner: Mutex<Cleaner>,
 }
 
 impl Exchange {
@@ -90,9 +62,8 @@ impl Exchange {
         rng: fastrand::Rng,
     ) -> Self {
         let turns = Turns::new(settings.concurrency);
-        let (rng, cleaner) = (Mutex::new(rng), Mutex::default());
-        let pause = HostPause::default();
-        Self { endpoint, transport, tokens, clock, settings, turns, pause, rng, cleaner }
+        let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
+        Self { endpoint, transport, login, clock, settings, turns, pauses, rng }
     }
 
     /// Asks until there is an answer that `parse` takes, within the retry policy.
@@ -141,14 +112,14 @@ impl Exchange {
                 error = %failure.error,
                 "asking again"
             );
-            // Who was told to wait lets others go first; any other failure is none of its doing.
+            // A throttled request re-queues behind others; other failures keep their rank.
             rank = if is_told_to_wait(&failure.error) { Rank::Repeat } else { Rank::First };
             sleep(wait).await;
         }
     }
 
     /// Sends a request that changes something: once, and a second time only after a 401, which
-    /// says that nothing was done. Any answer without success is an error. While the host is
+    /// says that nothing was done. Any answer without success is an error. While its publisher is
     /// paused it is not sent: what waits here can't be called back, and what its caller knows of
     /// the offer grows old. For the same reason it is not sent where its turn does not come within
     /// the time that a request may take: after twice that time it is over, whatever happened.
@@ -160,59 +131,85 @@ impl Exchange {
 
     /// One attempt whose answer is a success, with one fresh token where it takes one.
     async fn answer(&self, call: &Call, attempt: u32, bounds: Bounds) -> Result<Answer, Failure> {
-        let token = self.token(None).await?;
-        let mut answer = self.send(call, attempt, &token, bounds).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            let fresh = self.token(Some(&token)).await?;
-            if fresh != token {
-                answer = self.send(call, attempt, &fresh, bounds).await?;
+        let mut token = self.login.token(&call.title()).await?;
+        let mut is_repeat = false;
+        loop {
+            let turn = self.turn_in_time(call, bounds).await?;
+            // Another request with this token may have been answered 401 meanwhile.
+            if self.login.is_refused(&token) {
+                drop(turn);
+                token = self.login.token(&call.title()).await?;
+                continue;
             }
-        }
-        if answer.status.is_success() {
-            return Ok(answer);
-        }
-        let failure = answer.refusal();
-        let status = answer.status.as_u16();
-        if is_told_to_wait(&failure.error) {
-            let wait = self.wait_after(&failure.error, attempt);
-            if self.pause.extend(wait, status) && wait >= WORTH_A_WORD {
-                let until = self.paused_until().unwrap_or_else(|| self.clock.now());
-                tracing::warn!(
-                    status,
-                    %until,
-                    "the marketplace answers {status} and asks to wait: until {until:.0} it is not \
-                     asked, and nothing is sent"
-                );
+            let answer = self.send(call, attempt, &token, turn).await?;
+            if answer.status.is_success() {
+                return Ok(answer);
             }
+            let failure = answer.refusal();
+            if answer.status != StatusCode::UNAUTHORIZED {
+                self.leave_alone(&call.publisher, &failure, attempt);
+                return Err(failure);
+            }
+            self.login.refuse(&token, failure.error.to_string());
+            let fresh = if is_repeat { None } else { self.login.another(&token).await? };
+            let Some(fresh) = fresh else { return Err(failure.finally(self.login.is_final())) };
+            (token, is_repeat) = (fresh, true);
         }
-        Err(failure)
     }
 
-    /// Until when the marketplace is left alone (UTC), because it asked for that.
+    /// Pauses the publisher where the marketplace asks for that.
+    fn leave_alone(&self, publisher: &PublisherId, failure: &Failure, attempt: u32) {
+        let MarketplaceError::Refused(refusal) = &*failure.error else { return };
+        if !is_told_to_wait(&failure.error) {
+            return;
+        }
+        let (wait, status) = (self.wait_after(&failure.error, attempt), refusal.status);
+        let stopped = self.pauses.extend(publisher, wait, status, &refusal.to_string());
+        if wait < WORTH_A_WORD {
+            return;
+        }
+        let now = self.clock.now();
+        let until = now.checked_add(wait).unwrap_or(now);
+        match stopped {
+            Stopped::Publisher => tracing::warn!(
+                status,
+                %until,
+                publisher = publisher.as_str(),
+                "the marketplace answers {status} and asks to wait: until {until:.0} nothing is sent \
+                 about {publisher}"
+            ),
+            Stopped::Host => tracing::warn!(
+                status,
+                "the marketplace asks to wait for two publishers: nothing is sent at all until one of the two pauses is over"
+            ),
+            Stopped::Nobody => {}
+        }
+    }
+
+    /// Until when at least one publisher is left alone (UTC), because the marketplace asked for that.
     pub(super) fn paused_until(&self) -> Option<Timestamp> {
-        let left = self.pause.current()?.until.saturating_duration_since(Instant::now());
+        let left = self.pauses.last()?.saturating_duration_since(Instant::now());
         self.clock.now().checked_add(SignedDuration::try_from(left).ok()?).ok()
     }
 
-    async fn token(&self, rejected: Option<&Token>) -> Result<Token, Failure> {
-        let token = self.tokens.token(rejected).await.map_err(Failure::last)?;
-        self.cleaner.lock().unwrap_or_else(PoisonError::into_inner).learn(&token);
-        Ok(token)
+    /// Hides every token that was used lately.
+    pub(super) fn cleaner(&self) -> Cleaner {
+        self.login.cleaner()
     }
 
-    /// One request on the wire, once the pause is over and it is its turn.
+    /// One request on the wire, in its turn.
     async fn send(
         &self,
         call: &Call,
         attempt: u32,
         token: &Token,
-        bounds: Bounds,
+        turn: Turn,
     ) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = call
             .request(token, &request_id)
             .map_err(|error| Failure::last(self.not_sent(error.into())))?;
-        let turn = self.turn_in_time(call, bounds).await?;
+        let limit = self.settings.request_timeout.max(call.least_timeout);
         let started = Instant::now();
         let span = tracing::info_span!(
             target: "otlp",
@@ -225,7 +222,7 @@ impl Exchange {
             request_id = request_id.as_str(),
             attempt,
         );
-        let sending = timeout(self.settings.request_timeout, self.transport.send(request));
+        let sending = timeout(limit, self.transport.send(request));
         let outcome = sending.instrument(span.clone()).await;
         let took = started.elapsed();
         if is_answered(&outcome) {
@@ -258,7 +255,7 @@ impl Exchange {
             }
             Ok(Err(error)) => Err(self.not_received(call, error)),
             Err(_elapsed) => {
-                let what = format!("no answer within {}", seconds(self.settings.request_timeout));
+                let what = format!("no answer within {}", seconds(limit));
                 let error = MarketplaceError::Lost { request: call.title(), what, source: None };
                 Err(Failure::new(error, Repeat::Transient))
             }
@@ -268,7 +265,7 @@ impl Exchange {
     fn received(&self, call: &Call, response: Response<Bytes>) -> Answer {
         let (parts, body) = response.into_parts();
         let retry_after = retry_after(&parts.headers, self.clock.now());
-        let cleaner = self.cleaner.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let cleaner = self.cleaner();
         let (status, headers) = (parts.status, parts.headers);
         Answer { request: call.title(), status, headers, body, retry_after, cleaner }
     }
@@ -315,32 +312,32 @@ impl Exchange {
         timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
-    /// Waits for a turn, and while the host is paused; for pauses in all no longer than the bounds
+    /// Waits for a turn, and while the publisher is paused; for pauses in all no longer than the bounds
     /// allow. Standing in line for a turn does not count.
     async fn turn(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
         let Bounds { rank, pause: mut allowance, .. } = bounds;
         let place = self.turns.place(rank);
         loop {
-            let paused = self.pause.current();
-            if let Some(paused) = paused {
+            let paused = self.pauses.current(&call.publisher);
+            if let Some(paused) = &paused {
                 let wait = paused.until.saturating_duration_since(Instant::now());
-                allowance = allowance
-                    .checked_sub(wait)
-                    .ok_or_else(|| Failure::last(paused.told_to_wait(call.title())))?;
+                allowance = allowance.checked_sub(wait).ok_or_else(|| {
+                    Failure::last(paused.told_to_wait(call.title(), self.clock.now()))
+                })?;
             }
-            // It stands in line while it waits, so that the one that goes first after a pause is
-            // the first in line, not the first to wake.
+            // It queues during the pause, so that the first in the queue goes first afterwards, not
+            // the first to wake.
             let from = paused.map(|paused| paused.until);
             let waiting = self.turns.line_up(&call.publisher, place, from);
             if let Some(from) = from {
                 sleep_until(from).await;
-                if self.pause.current().is_some() {
+                if self.pauses.current(&call.publisher).is_some() {
                     continue;
                 }
             }
-            // Somebody may have been told to wait while this one stood in line.
+            // A pause may have begun while this request was queued.
             if let Ok(turn) = waiting.turn().await
-                && self.pause.current().is_none()
+                && self.pauses.current(&call.publisher).is_none()
             {
                 return Ok(turn);
             }

@@ -573,7 +573,7 @@ impl Interpreter<'_> {
 
     fn slot(&self, slot: Slot) -> Result<&Held, Question> {
         let held = match slot {
-            Slot::Preview | Slot::Draft => &self.answers.preview,
+            Slot::Preview => &self.answers.preview,
             Slot::Production => &self.answers.production,
         };
         held.as_ref().ok_or(Question::Slot(slot))

@@ -7,10 +7,7 @@ use std::fmt;
 use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use serde_json::{Number, Value, json};
-
-/// What golive reads of a definition.
-const TITLE: &str = "displayText";
+use serde_json::{Map, Number, Value};
 
 /// JSON in which every escape that is half of a character (`\ud83d` without its other half, as where
 /// a text was cut inside of one) stands for U+FFFD. One of those would make the whole unreadable.
@@ -56,20 +53,16 @@ enum Scalar {
     Number(Number),
     Text(String),
     Array,
-    /// With the text under the one name that was asked for.
-    Object(Option<String>),
+    Object,
 }
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor { kept: None })
+        deserializer.deserialize_any(ScalarVisitor)
     }
 }
 
-struct ScalarVisitor {
-    /// The name in an object whose text is kept.
-    kept: Option<&'static str>,
-}
+struct ScalarVisitor;
 
 impl<'de> Visitor<'de> for ScalarVisitor {
     type Value = Scalar;
@@ -112,18 +105,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar, A::Error> {
-        let mut found = None;
-        let Some(kept) = self.kept else {
-            while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            return Ok(Scalar::Object(None));
-        };
-        while let Some(name) = entries.next_key::<Scalar>()? {
-            match (name, entries.next_value::<Scalar>()?) {
-                (Scalar::Text(name), Scalar::Text(text)) if name == kept => found = Some(text),
-                _ => {}
-            }
-        }
-        Ok(Scalar::Object(found))
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Object)
     }
 }
 
@@ -135,7 +118,7 @@ pub(super) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
             number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
         }
         Scalar::Text(text) => text.trim().parse().ok(),
-        Scalar::Null | Scalar::Bool(_) | Scalar::Array | Scalar::Object(_) => None,
+        Scalar::Null | Scalar::Bool(_) | Scalar::Array | Scalar::Object => None,
     })
 }
 
@@ -148,29 +131,25 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         Scalar::Number(number) => Ok(Some(number.to_string())),
         Scalar::Bool(truth) => Ok(Some(truth.to_string())),
         Scalar::Array => Err(D::Error::custom("an array instead of a text")),
-        Scalar::Object(_) => Err(D::Error::custom("an object instead of a text")),
+        Scalar::Object => Err(D::Error::custom("an object instead of a text")),
     }
 }
 
-/// An offer's definition, of which only the `displayText` is kept: definitions are large.
+/// An offer's definition, of which nothing is kept but that there is one: definitions are large.
 pub(super) fn definition<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {
-    let visitor = ScalarVisitor { kept: Some(TITLE) };
-    Ok(match deserializer.deserialize_any(visitor)? {
-        Scalar::Object(Some(title)) => Some(json!({ TITLE: title })),
-        Scalar::Object(None)
-        | Scalar::Null
-        | Scalar::Bool(_)
-        | Scalar::Number(_)
-        | Scalar::Text(_)
-        | Scalar::Array => None,
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Object => Some(Value::Object(Map::new())),
+        Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_) | Scalar::Array => {
+            None
+        }
     })
 }
 
 /// The elements of a list, one by one, as they are written. Tells how many there were.
 pub(super) fn each<'de>(
-    json: &'de [u8],
+    json: &'de str,
     visit: impl FnMut(usize, &'de str) -> Result<(), &'static str>,
 ) -> serde_json::Result<usize> {
     struct Each<F>(F);
@@ -190,7 +169,7 @@ pub(super) fn each<'de>(
             Ok(count)
         }
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     let count = deserializer.deserialize_seq(Each(visit))?;
     deserializer.end()?;
     Ok(count)

@@ -1,16 +1,12 @@
-//! Who is next: the line in which requests wait for their turn. It decides, and nothing else: the
-//! time is given to it, and waking is left to [`turns`](super::turns).
+//! The queue in which requests wait for a free turn. It only decides: the time is passed in, and
+//! [`turns`](super::turns) wakes the tasks.
 //!
-//! 1. Never more turns than allowed are handed out.
-//! 2. The publisher with the fewest requests under way goes first. Among equals goes first what
-//!    changes something, because what its caller knows of the offer grows old; then what
-//!    was answered that it is to wait comes last, so that one that is answered 429 for good can't
-//!    hold up others after each pause. Then goes the publisher whose last turn is longest ago, and of its requests the one
-//!    that came first.
-//! 3. A publisher is slow from when a request of it took longer than [`SLOW`] or got no answer,
-//!    until one is answered in time; and while one is under way for longer. All that are slow
-//!    together have at most half of the turns, but at least one. Where all publishers that were
-//!    ever asked about are slow, they have all turns.
+//! 1. At most `limit` turns are out at once.
+//! 2. The publisher with the fewest requests in flight goes first. Ties: mutations first (their
+//!    precondition ages), throttled retries last, then least recently served, then FIFO.
+//! 3. A publisher is slow from the moment a request takes longer than [`SLOW`] or gets no answer,
+//!    until one is answered in time. All slow publishers together get at most half of the turns, but
+//!    at least one. If every known publisher is slow, they get all turns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -23,23 +19,22 @@ use crate::marketplace::PublisherId;
 /// How long a request may take before its publisher counts as slow.
 pub(super) const SLOW: Duration = Duration::from_secs(5);
 
-/// What a request is, as far as the line is concerned. The least goes first.
+/// The priority of a request. The least goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
-    /// It changes something.
+    /// A mutation.
     Change,
-    /// It is asked for the first time, or again after a failure that is nobody's doing.
+    /// A first attempt, or a retry after any failure but throttling.
     First,
-    /// It is asked again, having been told to wait.
+    /// A retry after a 429 or 503.
     Repeat,
 }
 
-/// A request's place in line. Of one publisher the least goes first: by rank, and then in the order
-/// in which they came.
+/// The position of a request. Within a publisher the least goes first: by rank, then FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     rank: Rank,
-    /// No two requests have the same.
+    /// Unique.
     number: u64,
 }
 
@@ -56,13 +51,13 @@ pub(super) struct Granted {
 pub(super) enum End {
     /// With an answer, whatever it says, after this long.
     Answered(Duration),
-    /// The request was sent, or was to be sent, and no answer came.
+    /// No answer came, whether or not the request was sent.
     Unanswered,
-    /// Whoever had it gave it back or was stopped. That says nothing about the publisher.
+    /// Its holder gave it back or was canceled. That says nothing about the publisher.
     Dropped,
 }
 
-/// What is known of one publisher. It is never forgotten, but small when nothing waits.
+/// The state of one publisher. It is kept for good, and small while nothing waits.
 #[derive(Debug)]
 struct Publisher<W> {
     line: BTreeMap<Place, W>,
@@ -70,7 +65,7 @@ struct Publisher<W> {
     under_way: BTreeSet<(Instant, Place)>,
     /// The number of the last turn it was handed.
     last_turn: u64,
-    /// Whether the last of its requests that told anything took too long, or got no answer.
+    /// Whether its last answered or unanswered request was slow.
     was_slow: bool,
 }
 
@@ -95,17 +90,17 @@ impl<W> Publisher<W> {
     }
 }
 
-/// The line. `W` stands for whoever waits.
+/// The queue. `W` is whatever wakes the waiting task.
 #[derive(Debug)]
 pub(super) struct Line<W> {
-    /// The most turns that may be handed out at once.
+    /// The most turns out at once.
     limit: usize,
     under_way: usize,
     last_number: u64,
     last_turn: u64,
-    /// Every publisher that was ever asked about.
+    /// Every publisher that ever had a request.
     publishers: HashMap<PublisherId, Publisher<W>>,
-    /// Those that want no turn before a time.
+    /// Requests that must not be sent before a time: their publisher is paused.
     resting: BTreeMap<(Instant, Place), (PublisherId, W)>,
 }
 
@@ -121,13 +116,13 @@ impl<W> Line<W> {
         }
     }
 
-    /// The place of a request that comes now. It keeps it, however often it leaves and comes back.
+    /// The position of a new request. The request keeps it when it leaves and enters again.
     pub(super) fn place(&mut self, rank: Rank) -> Place {
         self.last_number += 1;
         Place { rank, number: self.last_number }
     }
 
-    /// Stands in line, for a turn not before `from` where there is one.
+    /// Enters the queue; with `from`, no turn is granted before that time.
     pub(super) fn enter(
         &mut self,
         publisher: &PublisherId,
@@ -146,7 +141,7 @@ impl<W> Line<W> {
         }
     }
 
-    /// Leaves the line. Gives back who waited there, unless it was handed a turn.
+    /// Leaves the queue. Returns the waiter, unless it was already granted a turn.
     pub(super) fn leave(
         &mut self,
         publisher: &PublisherId,
@@ -159,11 +154,11 @@ impl<W> Line<W> {
         self.publishers.get_mut(publisher)?.line.remove(&place)
     }
 
-    /// Hands out a turn, where one is free and somebody may have it. To be called until it gives
-    /// none, whenever somebody comes and whenever a turn ends.
+    /// Grants a free turn to the next request that may have one. Call it until it returns `None`,
+    /// whenever a request enters and whenever a turn ends.
     ///
-    /// Nobody is forgotten so: where nothing is under way anybody may have a turn, so that who is
-    /// left in line waits for an end at the latest.
+    /// No request is stranded: with nothing in flight any request may go, so whatever waits is looked
+    /// at again when a turn ends.
     pub(super) fn next(&mut self, now: Instant) -> Option<(W, Granted)> {
         if self.under_way >= self.limit {
             return None;
@@ -185,7 +180,7 @@ impl<W> Line<W> {
         Some((who, granted))
     }
 
-    /// Takes a turn back.
+    /// Ends a turn.
     pub(super) fn end(&mut self, granted: &Granted, end: End) {
         let Some(publisher) = self.publishers.get_mut(&granted.publisher) else { return };
         if !publisher.under_way.remove(&(granted.since, granted.place)) {
@@ -199,7 +194,7 @@ impl<W> Line<W> {
         }
     }
 
-    /// Those whose time has come stand in line with the others.
+    /// Moves requests whose time has come into their publisher's queue.
     fn wake(&mut self, now: Instant) {
         while let Some(first) = self.resting.first_entry() {
             let (from, place) = *first.key();
@@ -212,11 +207,11 @@ impl<W> Line<W> {
         }
     }
 
-    /// Whether a slow publisher may have another turn. The other half is kept for whoever comes;
-    /// where all are slow, there is nobody to keep it for.
+    /// Whether a slow publisher may have another turn. The other half of the turns is reserved for
+    /// publishers that answer; if there are none, nothing is reserved.
     ///
-    /// One that hangs is not bounded any further: what waits for it would only fail later, and so
-    /// would the run that asks.
+    /// A publisher that hangs isn't bounded further: what waits for it would only fail later, and the
+    /// run with it.
     fn is_room_for_slow(&self, now: Instant) -> bool {
         let (mut under_way, mut all_slow) = (0, true);
         for publisher in self.publishers.values() {

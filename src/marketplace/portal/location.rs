@@ -75,14 +75,32 @@ pub(super) fn is_operation_id(id: &str) -> bool {
 }
 
 fn check(endpoint: &Endpoint, offer: &OfferId, text: &str) -> Result<OperationUrl, String> {
-    if text.is_empty() || text.len() > MAX_URL {
-        return Err(format!("is empty or longer than {MAX_URL} bytes"));
+    if text.len() > MAX_URL {
+        return Err(format!("is longer than {MAX_URL} bytes"));
+    }
+    let mut url = same_origin(endpoint, endpoint.url(), text)?;
+    check_dots(text)?;
+    let id = operation_id(endpoint, offer, &url)
+        .ok_or_else(|| format!("is not the path of an operation of {offer}"))?;
+    with_version(&mut url);
+    // The parser encodes what need not be: what is stored must be taken again.
+    if url.as_str().len() > MAX_URL {
+        return Err(format!("is longer than {MAX_URL} bytes once it is encoded"));
+    }
+    Ok(OperationUrl { url, id })
+}
+
+/// A link in an answer, joined to `base`, where it leads to the configured origin: the token goes
+/// there and nowhere else.
+pub(super) fn same_origin(endpoint: &Endpoint, base: &Url, text: &str) -> Result<Url, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
     }
     // The URL parser mends these in silence: it drops line breaks and turns `\` into `/`.
     if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
         return Err("has a character that no URL has".to_owned());
     }
-    let mut url = endpoint.url().join(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = base.join(text).map_err(|error| format!("is not a URL: {error}"))?;
     let ours = endpoint.url();
     if url.scheme() != ours.scheme()
         || url.host() != ours.host()
@@ -93,19 +111,15 @@ fn check(endpoint: &Endpoint, offer: &OfferId, text: &str) -> Result<OperationUr
     if has_userinfo(text) || !url.username().is_empty() || url.password().is_some() {
         return Err("has a user name in it".to_owned());
     }
-    check_dots(text)?;
-    let id = operation_id(endpoint, offer, &url)
-        .ok_or_else(|| format!("is not the path of an operation of {offer}"))?;
-    // Never sent, so not kept.
+    Ok(url)
+}
+
+/// Adds `api-version` where it is missing, and drops what is never sent.
+pub(super) fn with_version(url: &mut Url) {
     url.set_fragment(None);
     if !url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("api-version")) {
         url.query_pairs_mut().append_pair("api-version", API_VERSION);
     }
-    // The parser encodes what need not be: what is stored must be taken again.
-    if url.as_str().len() > MAX_URL {
-        return Err(format!("is longer than {MAX_URL} bytes once it is encoded"));
-    }
-    Ok(OperationUrl { url, id })
 }
 
 /// `https://@host/` has an empty user name, which the parser forgets.

@@ -38,8 +38,6 @@ pub struct ETag(pub String);
 /// A place where a version of an offer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
-    /// What is being edited.
-    Draft,
     /// What certification let through, seen by few.
     Preview,
     /// What customers buy.
@@ -51,7 +49,6 @@ impl Slot {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Draft => "Draft",
             Self::Preview => "Preview",
             Self::Production => "Production",
         }

@@ -1,67 +1,122 @@
-//! One pause for the whole host: where it asks one request to wait, all wait.
+//! Who is left alone, and until when: a publisher whose request was answered 429 or 503, and the
+//! whole host once two publishers were answered so.
+//!
+//! One publisher may be throttled for itself, for an hour: that is no reason to leave the offers of
+//! all others where they are. Where two are, it is the host that is in trouble.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
+use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, PublisherId, Refusal};
 
-/// The pause, shared by all requests of a client.
+/// The pauses of all publishers, shared by all requests of a client.
 #[derive(Debug, Default)]
-pub(super) struct HostPause(Mutex<Option<Paused>>);
+pub(super) struct Pauses(Mutex<HashMap<PublisherId, Paused>>);
 
 /// Until when nothing is sent, and because of which answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Paused {
     pub(super) until: Instant,
     /// 429 or 503.
     pub(super) status: u16,
+    /// That answer, in words.
+    said: Arc<str>,
+}
+
+/// Whom an answer has stopped that were not stopped before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    Nobody,
+    Publisher,
+    Host,
 }
 
 impl Paused {
-    /// The request was not sent, because an earlier answer asked for a longer wait than is allowed.
-    pub(super) fn told_to_wait(&self, request: String) -> MarketplaceError {
-        let wait = self.until - Instant::now();
-        let message = format!(
-            "not sent: an earlier answer asks to wait another {}, longer than this request waits",
-            seconds(wait)
-        );
+    /// Why a request is not sent: the marketplace asked for a longer wait than the request may take.
+    /// `now` is the time of day.
+    pub(super) fn told_to_wait(&self, request: String, now: Timestamp) -> MarketplaceError {
+        let wait = self.until.saturating_duration_since(Instant::now());
+        let until = now.checked_add(wait).unwrap_or(now);
         MarketplaceError::Refused(Refusal {
             request,
             status: self.status,
             code: None,
-            message: Some(message),
+            message: Some(format!(
+                "the marketplace asked golive to wait until {until:.0}: {}",
+                self.said
+            )),
             retry_after: Some(wait),
             request_id: None,
+            is_unsent: true,
+            is_final: false,
         })
     }
 }
 
-impl HostPause {
-    /// Pauses for `wait` from now, at most [`MAX_RETRY_AFTER`]. A pause is never shortened: a
-    /// later answer with a shorter wait does not take back an earlier one. Tells whether there was
-    /// none.
-    pub(super) fn extend(&self, wait: Duration, status: u16) -> bool {
+impl Pauses {
+    /// Pauses a publisher for `wait` from now, at most [`MAX_RETRY_AFTER`]. A pause is never
+    /// shortened: a later answer with a shorter wait does not take back an earlier one.
+    pub(super) fn extend(
+        &self,
+        publisher: &PublisherId,
+        wait: Duration,
+        status: u16,
+        said: &str,
+    ) -> Stopped {
         let now = Instant::now();
         let until = now + wait.min(MAX_RETRY_AFTER);
-        let mut paused = self.lock();
-        let is_first = paused.is_none_or(|paused| paused.until <= now);
-        if paused.is_none_or(|paused| paused.until < until) {
-            *paused = Some(Paused { until, status });
+        let mut pauses = self.lock();
+        pauses.retain(|_, paused| paused.until > now);
+        let before = pauses.len();
+        let known = pauses.get(publisher);
+        if known.is_none_or(|paused| paused.until < until) && until > now {
+            pauses.insert(publisher.clone(), Paused { until, status, said: said.into() });
         }
-        is_first
+        match (before, pauses.len()) {
+            (0, 1) => Stopped::Publisher,
+            (1, 2) => Stopped::Host,
+            (_, _) => Stopped::Nobody,
+        }
     }
 
-    /// The pause that holds now, if any.
-    pub(super) fn current(&self) -> Option<Paused> {
-        (*self.lock()).filter(|paused| paused.until > Instant::now())
+    /// The pause that holds for a publisher now, if any: its own or the host's, whichever is longer.
+    pub(super) fn current(&self, publisher: &PublisherId) -> Option<Paused> {
+        let now = Instant::now();
+        let pauses = self.lock();
+        let own = pauses.get(publisher).filter(|paused| paused.until > now);
+        let longest = own.into_iter().chain(host(&pauses, now)).max_by_key(|paused| paused.until);
+        longest.cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Paused>> {
+    /// When the last of all pauses ends, if there is any.
+    pub(super) fn last(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.lock().values().map(|paused| paused.until).filter(|until| *until > now).max()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PublisherId, Paused>> {
         // No code that could panic holds it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The pause of the whole host: it lasts while two publishers are paused, so that it ends with the
+/// last but one of the pauses.
+fn host(pauses: &HashMap<PublisherId, Paused>, now: Instant) -> Option<&Paused> {
+    let mut latest = [None, None];
+    for paused in pauses.values().filter(|paused| paused.until > now) {
+        let later = |other: Option<&Paused>| other.is_none_or(|other| other.until < paused.until);
+        if later(latest[0]) {
+            latest = [Some(paused), latest[0]];
+        } else if later(latest[1]) {
+            latest[1] = Some(paused);
+        }
+    }
+    latest[1]
 }
 
 /// `60 s`, `1.5 s`.
@@ -73,17 +128,46 @@ pub(super) fn seconds(duration: Duration) -> String {
 mod tests {
     use super::*;
 
+    fn id(name: &str) -> PublisherId {
+        PublisherId::new(name).unwrap()
+    }
+
+    /// How many seconds are left of the pause of a publisher.
+    fn left(pauses: &Pauses, name: &str) -> Option<u64> {
+        let until = pauses.current(&id(name))?.until;
+        Some((until - Instant::now()).as_secs())
+    }
+
+    fn extend(pauses: &Pauses, name: &str, seconds: u64) -> Stopped {
+        pauses.extend(&id(name), Duration::from_secs(seconds), 429, "busy")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_pause_only_grows_and_is_bounded() {
-        let pause = HostPause::default();
-        assert_eq!(pause.current(), None);
-        assert!(pause.extend(Duration::from_secs(10), 429));
-        assert!(!pause.extend(Duration::from_secs(5), 503));
-        let paused = pause.current().unwrap();
-        assert_eq!((paused.until - Instant::now(), paused.status), (Duration::from_secs(10), 429));
+        let pauses = Pauses::default();
+        assert_eq!((left(&pauses, "a"), pauses.last()), (None, None));
+        assert_eq!(extend(&pauses, "a", 10), Stopped::Publisher);
+        assert_eq!(extend(&pauses, "A", 5), Stopped::Nobody);
+        assert_eq!((left(&pauses, "a"), left(&pauses, "b")), (Some(10), None));
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(pause.current(), None);
-        assert!(pause.extend(Duration::MAX, 503));
-        assert_eq!(pause.current().unwrap().until - Instant::now(), MAX_RETRY_AFTER);
+        assert_eq!((left(&pauses, "a"), pauses.last()), (None, None));
+        assert_eq!(extend(&pauses, "a", u64::MAX), Stopped::Publisher);
+        assert_eq!(left(&pauses, "a"), Some(MAX_RETRY_AFTER.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_host_is_paused_while_two_publishers_are() {
+        let pauses = Pauses::default();
+        extend(&pauses, "a", 100);
+        assert_eq!(extend(&pauses, "b", 30), Stopped::Host);
+        assert_eq!(extend(&pauses, "c", 20), Stopped::Nobody);
+        let all = |names: [&str; 4]| names.map(|name| left(&pauses, name));
+        let names = ["a", "b", "c", "d"];
+        assert_eq!(all(names), [Some(100), Some(30), Some(30), Some(30)]);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(all(names), [Some(70), None, None, None]);
+        assert_eq!(pauses.last().map(|until| (until - Instant::now()).as_secs()), Some(70));
+        assert_eq!(extend(&pauses, "d", 70), Stopped::Host);
+        assert_eq!(all(names), [Some(70); 4]);
     }
 }

@@ -117,9 +117,11 @@ impl Cleaner {
         text::cut(self.hide(text::cleaned(raw)), max)
     }
 
-    /// HTML as one clean line of at most `max` characters.
+    /// HTML as one clean line of at most `max` characters. A link keeps its address, unless there is
+    /// a token in it.
     pub(super) fn html(&self, raw: &str, max: usize) -> String {
-        text::cut(self.hide(text::without_markup(raw)), max)
+        let may_show = |address: &str| !self.finds(address);
+        text::cut(self.hide(text::without_markup(raw, &may_show)), max)
     }
 
     /// Whether a text has a token in it, or a part of one, also where any of its characters are

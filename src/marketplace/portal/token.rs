@@ -106,6 +106,12 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     /// is not repeated. Many requests may report the same token at once: a source that already
     /// has a newer one gives that.
     async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError>;
+
+    /// Whether somebody else renews its tokens, so that there may be a good one later although there
+    /// is none now. Where nobody does, a refused token is the end.
+    fn is_renewed_by_others(&self) -> bool {
+        false
+    }
 }
 
 /// The token of the environment variable `GOLIVE_TOKEN`. There is only the one.

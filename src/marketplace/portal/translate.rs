@@ -1,7 +1,7 @@
 //! From the wire to golive's own types. Every text is cleaned and bounded, every list is bounded;
 //! what is not understood is kept as text, and what is unusable is left out and said in the log.
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, Failure, Page};
 use super::location::is_operation_id;
 use super::redact::Cleaner;
 use super::wire::{
@@ -32,9 +32,18 @@ const ABSENT: &str = "(absent)";
 pub(super) fn offers(
     answer: &Answer,
     publisher: &PublisherId,
-) -> Result<Vec<OfferSummary>, Failure> {
+) -> Result<Page<OfferSummary>, Failure> {
     let keep = |wire: OfferWire| summary(wire, publisher, &answer.cleaner);
-    answer.many("a list of offers", keep)
+    let page = answer.many("a list of offers", keep)?;
+    let mut offers = page.elements.iter();
+    if page.count > 0 && offers.all(|offer| is_number(offer.id.offer())) {
+        tracing::warn!(
+            request = answer.request,
+            "the list names offers by numbers only: a manifest finds an offer by what the list \
+             calls it"
+        );
+    }
+    Ok(page)
 }
 
 fn summary(
@@ -42,12 +51,17 @@ fn summary(
     publisher: &PublisherId,
     cleaner: &Cleaner,
 ) -> Result<OfferSummary, String> {
-    let raw = wire.id.as_deref().ok_or("it has no id")?;
+    // A list that gives numbers for ids may have the names beside them.
+    let raw = match (&wire.id, &wire.offer_id) {
+        (Some(id), Some(name)) if is_number(id) => name.as_str(),
+        (Some(id), _) | (None, Some(id)) => id.as_str(),
+        (None, None) => return Err("it has no id".to_owned()),
+    };
     let shown = || cleaner.line(raw, MAX_WORD);
     // Some lists name an offer in full.
     let (owner, name) = raw.split_once('/').map_or((None, raw), |(p, o)| (Some(p), o));
     let owners = [owner, wire.publisher_id.as_deref()];
-    if owners.into_iter().flatten().any(|owner| !owner.eq_ignore_ascii_case(publisher.as_str())) {
+    if owners.into_iter().flatten().any(|owner| is_another(owner, publisher.as_str())) {
         return Err(format!("{:?} belongs to another publisher", shown()));
     }
     if cleaner.finds(name) {
@@ -68,7 +82,7 @@ fn summary(
     })
 }
 
-/// An offer, a slot or a version. What says nothing of an offer, or speaks of another one, is
+/// An offer or a slot. What says nothing of an offer, or speaks of another one, is
 /// none: golive would go by an entity tag that is missing or somebody else's.
 pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> {
     let expected = "an offer";
@@ -78,8 +92,8 @@ pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> 
         return Err(answer.misshapen(expected, "it has no id, no version and no definition"));
     }
     if let Some(raw) = &wire.id {
-        let name = raw.split_once('/').map_or(raw.as_str(), |(_, name)| name);
-        if !name.eq_ignore_ascii_case(offer.offer()) {
+        let name = raw.trim_end_matches('/').rsplit('/').next().unwrap_or(raw);
+        if is_another(name, offer.offer()) {
             let shown = cleaner.line(raw, MAX_WORD);
             return Err(answer.misshapen(expected, &format!("it is about {shown:?}")));
         }
@@ -127,36 +141,45 @@ pub(super) fn operation(answer: &Answer) -> Result<PolledOperation, Failure> {
     Ok(PolledOperation { operation, retry_after: answer.retry_after })
 }
 
-/// The operations of an offer.
-pub(super) fn submissions(answer: &Answer, offer: &OfferId) -> Result<Vec<Submission>, Failure> {
-    let keep = |wire: SubmissionWire| submission(wire, offer, &answer.cleaner);
+/// The operations of an offer. Whatever an entry calls its offer and its publisher (the reference's
+/// sample has a GUID there), it is in the answer to a question about this one, and to leave it out
+/// could mean to send again what has failed or runs.
+pub(super) fn submissions(answer: &Answer) -> Result<Page<Submission>, Failure> {
+    let keep = |wire: SubmissionWire| submission(wire, &answer.cleaner);
     answer.many("a list of operations", keep)
 }
 
-fn submission(
-    wire: SubmissionWire,
-    offer: &OfferId,
-    cleaner: &Cleaner,
-) -> Result<Submission, String> {
+fn submission(wire: SubmissionWire, cleaner: &Cleaner) -> Result<Submission, String> {
     let id = wire.id.filter(|id| is_operation_id(id) && !cleaner.finds(id));
     let id = id.ok_or("it has no usable id")?;
-    let other = |said: &Option<String>, ours: &str| {
-        said.as_deref().is_some_and(|said| !said.eq_ignore_ascii_case(ours))
-    };
-    if other(&wire.publisher_id, offer.publisher().as_str()) || other(&wire.offer_id, offer.offer())
-    {
-        return Err(format!("{id} belongs to another offer"));
-    }
     let or_absent = |text| word(text, cleaner).unwrap_or(ABSENT.to_owned());
     Ok(Submission {
         id,
         kind: OperationKind::from(or_absent(wire.submission_type)),
-        state: OperationStatus::from(or_absent(wire.submission_state)),
+        state: OperationStatus::from(or_absent(wire.submission_state.or(wire.status))),
         slot: word(wire.slot, cleaner),
         offer_version: wire.offer_version.map(Version),
         publishing_version: wire.publishing_version.map(Version),
         changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
     })
+}
+
+/// Whether `said` is the name of somebody or something else than `ours`. A number is nobody's name:
+/// the service gives some things a GUID beside it.
+fn is_another(said: &str, ours: &str) -> bool {
+    !said.eq_ignore_ascii_case(ours) && !is_number(said)
+}
+
+/// Whether an id is one that the service has made up: a GUID, or digits only.
+fn is_number(id: &str) -> bool {
+    let id = id.trim().trim_matches(|c| matches!(c, '{' | '}'));
+    let is_guid = || {
+        let lengths = id.split('-').map(str::len);
+        lengths.eq([8, 4, 4, 4, 12]) && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+    };
+    let is_plain = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    is_digits || is_plain || is_guid()
 }
 
 fn steps_and_messages(

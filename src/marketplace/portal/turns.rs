@@ -1,6 +1,6 @@
-//! Turns: who may send a request now. Never more than so many at once, and shared fairly between
-//! publishers, so that one that is slow, hangs or refuses does not hold up the others. The rules
-//! are those of the [`line`](super::line); here they meet tasks.
+//! Turns: the permits to send a request. Their number is bounded, and publishers share them fairly,
+//! so that one that is slow, hangs or throttles doesn't hold up the others. [`line`](super::line)
+//! holds the rules; this module connects them to tasks.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +23,13 @@ impl Turns {
         Self(Arc::new(Mutex::new(Line::new(concurrency))))
     }
 
-    /// The place of a request that comes now; see [`Line::place`].
+    /// The position of a new request; see [`Line::place`].
     pub(super) fn place(&self, rank: Rank) -> Place {
         self.lock().place(rank)
     }
 
-    /// Stands in line with a request about `publisher`, for a turn not before `from` where there
-    /// is one.
+    /// Enters the queue with a request about `publisher`; with `from`, no turn is granted before that
+    /// time.
     pub(super) fn line_up(
         &self,
         publisher: &PublisherId,
@@ -41,13 +41,14 @@ impl Turns {
         Waiting { turns: self.clone(), publisher: publisher.clone(), place, from, receiver }
     }
 
-    /// Hands out what is free.
+    /// Grants all free turns.
     fn hand_out(&self) {
         loop {
             let next = self.lock().next(Instant::now());
             let Some((waiting, granted)) = next else { return };
             let turn = Turn { turns: self.clone(), granted, end: End::Dropped };
-            // Who has just gone away on another thread gives it back at once, which hands it on.
+            // A receiver that was just dropped on another thread returns the turn, which grants it to
+            // the next one.
             drop(waiting.send(turn));
         }
     }
@@ -58,8 +59,8 @@ impl Turns {
     }
 }
 
-/// Stands in line, and leaves it when it is dropped. A turn that it was handed and did not take
-/// goes to the next one.
+/// A request in the queue; dropping it leaves the queue. A turn that it was granted and didn't take
+/// goes to the next request.
 #[derive(Debug)]
 pub(super) struct Waiting {
     turns: Turns,
@@ -70,10 +71,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for the turn. Where none is wanted before a time, that time must have passed: the line
-    /// has no clock that would tell it.
+    /// Waits for the turn. If the request entered with a time, call this after that time: the queue
+    /// has no timer.
     ///
-    /// The line keeps the other end until it sends a turn, so that no error comes.
+    /// The queue keeps the sender until it sends a turn, so the receiver never fails.
     pub(super) async fn turn(mut self) -> Result<Turn, RecvError> {
         self.turns.hand_out();
         (&mut self.receiver).await
@@ -88,8 +89,8 @@ impl Drop for Waiting {
     }
 }
 
-/// The right to send one request. It ends when it is dropped, and the next one has its turn; a
-/// turn that is dropped without a word says nothing about the publisher.
+/// The permit to send one request. Dropping it grants it to the next request; without `answered` or
+/// `unanswered` before, that says nothing about the publisher.
 #[derive(Debug)]
 pub(super) struct Turn {
     turns: Turns,
@@ -98,7 +99,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// The request was answered, whatever the answer says, and took so long.
+    /// The request was answered after `took`, whatever the answer says.
     pub(super) fn answered(mut self, took: Duration) {
         self.end = End::Answered(took);
     }

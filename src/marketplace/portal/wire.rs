@@ -1,5 +1,5 @@
 //! The JSON of the Cloud Partner Portal API, as it goes over the wire: every field optional,
-//! unknown fields passed over, statuses as text. The client translates it into golive's own
+//! unknown fields passed over, statuses as text. Keys are read in any case. The client translates it into golive's own
 //! types; the emulator writes it.
 
 use serde::{Deserialize, Serialize};
@@ -15,13 +15,9 @@ pub(super) const MAX_STEPS: usize = 200;
 /// The most messages that are kept of one step or operation.
 pub(super) const MAX_MESSAGES: usize = 100;
 
-/// The most links that are kept.
-pub(super) const MAX_LINKS: usize = 100;
-
 /// One more than is kept tells that there are more.
 const SOME_STEPS: usize = MAX_STEPS + 1;
 const SOME_MESSAGES: usize = MAX_MESSAGES + 1;
-const SOME_LINKS: usize = MAX_LINKS;
 
 /// Marks an answer in process (as an extension of the response) that stands for a connection that
 /// was dropped before any answer came.
@@ -42,13 +38,16 @@ pub struct OfferWire {
     /// The offer's status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
-    /// The offer's id.
+    /// The offer's id: its name, or a GUID.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
+    /// The offer's name, where the id is another one.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
+    pub offer_id: Option<String>,
     /// The version, growing with each publish.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub version: Option<u64>,
-    /// Texts and plans; golive reads `displayText` only.
+    /// Texts and plans; golive only looks whether it is there.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::definition")]
     pub definition: Option<serde_json::Value>,
     /// When it last changed (UTC, seven fractional digits).
@@ -60,8 +59,6 @@ pub struct OfferWire {
     /// The entity tag, where it is in the body.
     #[serde(
         rename = "eTag",
-        alias = "etag",
-        alias = "ETag",
         skip_serializing_if = "Option::is_none",
         deserialize_with = "lenient::text"
     )]
@@ -129,11 +126,11 @@ pub struct StatusWire {
     /// The steps of the current or last operation.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the preview. golive passes over them.
+    #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the live offer. golive passes over them.
+    #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
 
@@ -166,12 +163,11 @@ pub struct SubmissionWire {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_type: Option<String>,
     /// The operation's status.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        alias = "status",
-        deserialize_with = "lenient::text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_state: Option<String>,
+    /// The same under another name, where there is no `submissionState`.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
+    pub status: Option<String>,
     /// `staging` or `production`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub slot: Option<String>,
@@ -208,11 +204,11 @@ pub struct OperationWire {
     /// The steps, in order.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the preview. golive passes over them.
+    #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_LINKS>")]
+    /// Pages of the live offer. golive passes over them.
+    #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
 

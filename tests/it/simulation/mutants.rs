@@ -11,7 +11,6 @@ use golive::disk::{Disk, LockFile};
 use golive::marketplace::{
     Accepted, Marketplace, MarketplaceError, Offer, OfferId, OfferSummary, OperationRef,
     OperationStatus, Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission,
-    Version,
 };
 use golive::operation::Patience;
 
@@ -209,14 +208,6 @@ impl Marketplace for MutantClient {
         self.inner.slot(offer, slot).await
     }
 
-    async fn version(
-        &self,
-        offer: &OfferId,
-        version: Version,
-    ) -> Result<Option<Offer>, MarketplaceError> {
-        self.inner.version(offer, version).await
-    }
-
     async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
         self.inner.status(offer).await
     }
@@ -239,15 +230,6 @@ impl Marketplace for MutantClient {
 
     fn longest_request(&self) -> Duration {
         self.inner.longest_request()
-    }
-
-    async fn put(
-        &self,
-        offer: &OfferId,
-        body: &serde_json::Value,
-        precondition: &Precondition,
-    ) -> Result<Offer, MarketplaceError> {
-        self.inner.put(offer, body, precondition).await
     }
 
     async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {

@@ -3,9 +3,12 @@
 
 mod bodies;
 mod logs;
+mod pages;
+mod pauses;
 mod posts;
 mod reads;
 mod sockets;
+mod tokens;
 mod turns;
 
 use std::collections::VecDeque;

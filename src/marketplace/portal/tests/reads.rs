@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::marketplace::{Marketplace, OfferStatus, OperationRef, Slot, Version};
+use crate::marketplace::{Marketplace, OfferStatus, OperationRef, Slot};
 
 const OFFER: &str = r#"{"id":"vm","version":3,"status":"Running","eTag":"\"body\""}"#;
 
@@ -32,7 +32,6 @@ async fn every_call_has_its_path() {
     let client = script.client();
     let _ = client.offers(&contoso()).await;
     assert_eq!(client.slot(&vm(), Slot::Preview).await.unwrap(), None);
-    assert_eq!(client.version(&vm(), Version(u64::MAX)).await.unwrap(), None);
     let _ = client.status(&vm()).await;
     let _ = client.submissions(&vm()).await;
     let known = |id: &str, location: Option<&str>| OperationRef {
@@ -50,7 +49,6 @@ async fn every_call_has_its_path() {
         [
             format!("{offers}{version}"),
             format!("{offers}/vm/slot/Preview{version}"),
-            format!("{offers}/vm/versions/18446744073709551615{version}"),
             format!("{offers}/vm/status{version}"),
             format!("{offers}/vm/submissions/{version}"),
             format!("{offers}/vm/operations/1-2{version}"),
@@ -116,10 +114,30 @@ async fn the_budget_bounds_the_whole() {
     let script = Script { latency: Duration::from_hours(9), ..Script::default() };
     let client = script.client_with(settings, Arc::new(AnonymousToken));
     let began = Instant::now();
-    let error = client.offer(&vm()).await.unwrap_err();
+    let error = client.status(&vm()).await.unwrap_err();
     assert!(error.to_string().ends_with("no answer within 60 s"), "{error}");
     assert_eq!(script.count(), 2);
     assert!(began.elapsed() < Duration::from_secs(122), "{:?}", began.elapsed());
+}
+
+/// It is known to take minutes; nothing else is.
+#[tokio::test(start_paused = true)]
+async fn get_offer_has_five_minutes() {
+    for (timeout, offer, status) in [(60, 300, 60), (1, 300, 1), (600, 600, 600)] {
+        let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
+        let request_timeout = Duration::from_secs(timeout);
+        let settings = Settings { request_timeout, retry, ..Settings::default() };
+        let script = Script { latency: Duration::from_hours(1), ..Script::default() };
+        let client = script.client_with(settings, Arc::new(AnonymousToken));
+        let began = Instant::now();
+        let error = client.offer(&vm()).await.unwrap_err();
+        assert!(error.to_string().ends_with(&format!("no answer within {offer} s")), "{error}");
+        assert_eq!(began.elapsed().as_secs(), offer);
+        let began = Instant::now();
+        client.status(&vm()).await.unwrap_err();
+        assert_eq!(began.elapsed().as_secs(), status);
+        assert_eq!(client.longest_request(), Duration::from_secs(2 * timeout));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +186,10 @@ async fn too_long_a_pause_fails_at_once() {
     assert_eq!(refusal(&error).retry_after, Some(Duration::from_mins(10)));
     let other = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
     assert_eq!(refusal(&other).status, 503);
-    assert!(other.to_string().contains("not sent: an earlier answer asks to wait"), "{other}");
+    let text = "POST /api/publishers/contoso/offers/vm/golive was not sent: the marketplace asked \
+                golive to wait until 2026-12-01T09:10:00Z: GET /api/publishers/contoso/offers/vm \
+                was answered 503 Service Unavailable";
+    assert_eq!(other.to_string(), text);
     assert!(began.elapsed() < Duration::from_secs(1));
     assert_eq!(script.count(), 1);
     // Later, when little is left of it, it is waited for.
@@ -184,7 +205,7 @@ async fn requests_in_flight_are_bounded() {
     let client = script.client_with(settings, Arc::new(AnonymousToken));
     let began = Instant::now();
     let offer = vm();
-    join_all((0..40).map(|_| client.slot(&offer, Slot::Draft))).await;
+    join_all((0..40).map(|_| client.slot(&offer, Slot::Preview))).await;
     assert_eq!(script.busy.lock().unwrap().1, 4);
     assert_eq!(began.elapsed().as_millis() / 100, 10);
 }

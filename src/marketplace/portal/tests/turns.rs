@@ -122,7 +122,7 @@ fn named(publisher: &str, number: usize) -> OfferId {
 }
 
 async fn ask(client: Arc<PortalClient>, offer: OfferId) -> Result<(), MarketplaceError> {
-    client.slot(&offer, Slot::Draft).await.map(|found| assert_eq!(found, None))
+    client.slot(&offer, Slot::Preview).await.map(|found| assert_eq!(found, None))
 }
 
 /// Asks about so many offers of a publisher, all at once.

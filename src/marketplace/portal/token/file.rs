@@ -112,6 +112,10 @@ impl TokenSource for FileToken {
     async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
         self.current(rejected)
     }
+
+    fn is_renewed_by_others(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]
