@@ -23,6 +23,7 @@ pub use operation::{
     Accepted, Action, Level, Link, Message, Operation, OperationKind, OperationRef,
     OperationStatus, Polled, Post, Precondition, Step, StepStatus, Submission,
 };
+pub(crate) use text::is_invisible;
 pub use text::{clean_line, is_harmful, plain_text};
 
 /// The calls golive makes. Reads may be repeated by the implementation; [`Marketplace::post`] is
