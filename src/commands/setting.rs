@@ -184,8 +184,8 @@ impl Setting {
         }
     }
 
-    /// The offers in the status file whose manifest is gone: it stood in a file that was read, or
-    /// that is no more.
+    /// The offers in the status file whose manifest is gone: it stood in a file that was read, that is
+    /// no more, or that a `.goliveignore` leaves out.
     pub(super) fn gone(&self, store: &StatusStore) -> BTreeSet<OfferId> {
         let folder = disk::folder_of(store.path());
         let viewpoint = Viewpoint::of(store.path());
@@ -194,9 +194,15 @@ impl Setting {
             let names = self.manifests.files.iter().map(|file| viewpoint.name(file));
             names.collect::<HashSet<String>>()
         });
+        let left_out = LazyCell::new(|| {
+            let names = self.manifests.ignored.iter().map(|path| viewpoint.name(path));
+            names.collect::<Vec<String>>()
+        });
         let is_gone = |record: &OfferRecord| {
             let file = &record.manifest.file;
-            read.contains(file) || !folder.join(file).exists()
+            read.contains(file)
+                || !folder.join(file).exists()
+                || left_out.iter().any(|left_out| Path::new(file).starts_with(left_out))
         };
         store.with(|status| {
             let unnamed = status
@@ -318,6 +324,10 @@ pub(super) fn run_to_end<T>(
 
 /// The folder that a path given on the command line stands for.
 pub(super) fn folder_of_path(path: &Path) -> PathBuf {
+    // What is named there is an open file or a pipe, and the folder is no place for files.
+    if manifest::is_pipe(path) || ["/dev", "/proc"].iter().any(|top| path.starts_with(top)) {
+        return PathBuf::from(".");
+    }
     if path.is_dir() { path.to_owned() } else { disk::folder_of(path).to_owned() }
 }
 

@@ -12,6 +12,7 @@ use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{Globals, Watch};
 use crate::disk::RealDisk;
+use crate::manifest;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
@@ -31,6 +32,7 @@ pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
             "--branch, --dir and --git-poll say how a repository is followed; give --git too";
         return Err(CommandError::Usage(what.to_owned()));
     }
+    refuse_pipes(&args.paths)?;
     let first = match &args.git {
         Some(_) => Path::new("."),
         None => args.paths.first().map_or(Path::new("."), PathBuf::as_path),
@@ -39,6 +41,17 @@ pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
     output::log_lines(globals, &ground.clock);
     run_to_end(Threads::All, watch(args, globals, &ground))?;
     Ok(OK)
+}
+
+/// A pipe tells what it has once, so that nothing of it can change.
+fn refuse_pipes(paths: &[PathBuf]) -> Result<(), CommandError> {
+    match paths.iter().find(|path| manifest::is_pipe(path)) {
+        None => Ok(()),
+        Some(path) => Err(CommandError::Usage(format!(
+            "{} can't be watched: it is a pipe; name files and folders, or use golive apply",
+            path.display()
+        ))),
+    }
 }
 
 async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), CommandError> {

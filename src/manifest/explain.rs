@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::characters::first_foreign;
 use super::diagnostic::Diagnostic;
 use super::field::{Draft, Field};
+use super::foreign;
 use super::labels::Labels;
 use super::offer::Manifest;
 use super::rules::{self, Problem, quoted};
 use super::source::Source;
+use super::syntax::RENDER;
 use super::tree::{Kind, NodeId, Scalar, Tree, scalar};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
@@ -27,6 +30,15 @@ pub(super) struct Explained {
     pub(super) after_nodes: Vec<NodeId>,
     /// Whether there is nothing in the document.
     pub(super) blank: bool,
+    /// Whether it is plainly no manifest.
+    pub(super) foreign: bool,
+}
+
+impl Explained {
+    /// Whether nothing in it can be an offer that is not known.
+    pub(super) fn is_known(&self) -> bool {
+        self.blank || self.foreign || self.id.is_some()
+    }
 }
 
 /// Explains the document below `root`. Errors are added to `errors`.
@@ -40,7 +52,12 @@ pub(super) fn explain(
     let mut walk = Walk { tree, source, errors };
     let mut explained = Explained::default();
     let node = tree.resolve(root);
+    explained.foreign = foreign::is_foreign(tree, root);
     let entries = match &node.kind {
+        Kind::Mapping(entries) if explained.foreign => {
+            walk.error(entries.first().map_or(root, |(key, _)| *key), foreign::problem("document"));
+            return explained;
+        }
         Kind::Mapping(entries) => entries,
         Kind::Scalar { text, plain: true } if text.is_empty() && node.tag.is_none() => {
             explained.blank = true;
@@ -48,7 +65,15 @@ pub(super) fn explain(
         }
         Kind::Scalar { .. } | Kind::List(_) | Kind::Alias(_) => {
             let what = format!("a manifest is a mapping of fields, not {}", walk.describe(root));
-            walk.error(root, Problem::new(what).hint("begin with \"publisher: …\""));
+            let hint = match &node.kind {
+                Kind::List(_) => {
+                    "write the manifests one below the other, with a line --- between them"
+                }
+                Kind::Scalar { .. } | Kind::Alias(_) | Kind::Mapping(_) => {
+                    "begin with \"publisher: …\""
+                }
+            };
+            walk.error(root, Problem::new(what).hint(hint));
             return explained;
         }
     };
@@ -145,7 +170,7 @@ impl<'t> Walk<'t, '_> {
                 self.error(
                     key,
                     if self.source.from(self.tree.place(key).start).starts_with('{') {
-                        problem.hint("render templates before golive reads them")
+                        problem.hint(RENDER)
                     } else {
                         problem
                     },
@@ -216,6 +241,13 @@ impl<'t> Walk<'t, '_> {
 
     fn wrong_type(&mut self, what: &str, node: NodeId, wanted: &str, hint: Option<String>) {
         let what = format!("{what} must be {wanted}, not {}", self.describe(node));
+        let hint = hint.or_else(|| match &self.tree.resolve(node).kind {
+            Kind::Mapping(_) if self.source.from(self.tree.place(node).start).starts_with("{{") => {
+                Some(RENDER.to_owned())
+            }
+            Kind::Scalar { text, .. } => first_foreign(text),
+            Kind::Mapping(_) | Kind::List(_) | Kind::Alias(_) => None,
+        });
         self.error(node, Problem { what, hint });
     }
 

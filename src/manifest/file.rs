@@ -76,8 +76,6 @@ pub struct FileManifests {
     /// Whether the file itself could be read. Where not, it may be another time, though it looks the
     /// same.
     pub(super) was_read: bool,
-    /// Whether there is nothing at all in it.
-    pub(super) is_empty: bool,
 }
 
 impl FileManifests {
@@ -101,24 +99,10 @@ impl FileManifests {
         })
     }
 
-    /// The offers of documents that have a name, and something wrong with them.
-    pub(crate) fn broken(&self) -> impl Iterator<Item = &OfferId> {
-        self.documents.iter().filter_map(|document| match document {
-            Document::Whole(_) => None,
-            Document::Broken { id, .. } => Some(id),
-        })
-    }
-
-    /// The same, with the complaint that it is empty.
-    pub(crate) fn emptied(self) -> Self {
-        let hint = "write the manifest again, or remove the file".to_owned();
-        let problem = Diagnostic::whole(&self.path, "this file is empty", Some(hint));
-        Self::unreadable(&self.path, problem)
-    }
-
-    /// Whether there is nothing at all in the file, not even a comment.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.is_empty
+    /// The offers that its documents are about, those with something wrong in them included: one for
+    /// each document.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &OfferId> {
+        self.documents.iter().map(|document| document.name().0)
     }
 
     /// What is wrong in the file itself. With it, [`assemble`](super::assemble) fails.
@@ -140,7 +124,6 @@ impl FileManifests {
             problems: Vec::new(),
             complete: false,
             was_read: false,
-            is_empty: false,
         }
     }
 

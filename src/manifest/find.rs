@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
+use super::ignored::{self, Ignores};
+use super::pipe;
 use super::way::Way;
 
 /// What the given paths hold.
@@ -25,14 +27,17 @@ pub struct Found {
     /// on the way, files behind links that are no manifests by their name, and where a link leads
     /// nowhere, the name that is missing.
     pub names: BTreeSet<PathBuf>,
+    /// The manifest files and the folders that a `.goliveignore` leaves out, as they would be shown.
+    pub ignored: Vec<PathBuf>,
     /// Whether all could be looked at, and nothing is there.
     pub is_nothing: bool,
     /// What could not be looked at. There is one, too, if there are no files at all.
     pub problems: Vec<Diagnostic>,
 }
 
-/// Finds the manifests: a path that is a file is one, whatever its name; of a folder, every
-/// `*.yaml` and `*.yml` below it, hidden files and folders aside. Symbolic links are followed,
+/// Finds the manifests: a path that is a file or a pipe is one, whatever its name, and `-` is standard
+/// input; of a folder, every `*.yaml` and `*.yml` below it, hidden ones aside, and those that a
+/// `.goliveignore` leaves out. Symbolic links are followed,
 /// but each real folder is entered once, so that links cannot make a walk endless.
 #[must_use]
 pub fn find(paths: &[PathBuf]) -> Found {
@@ -44,21 +49,26 @@ pub fn find(paths: &[PathBuf]) -> Found {
     for root in sorted {
         walk.root(root);
     }
-    let Walk { mut files, mut problems, folders, mut names, .. } = walk;
+    let Walk { mut files, mut problems, folders, mut names, ignored, .. } = walk;
     files.sort();
     let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     names.retain(|name| is_apart(name, &folders));
     let is_nothing = files.is_empty() && problems.is_empty();
     if is_nothing {
+        let hint = if ignored.is_empty() {
+            "name a folder that holds manifests, or a manifest file"
+        } else {
+            "a .goliveignore leaves out what is there"
+        };
         let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
         problems.push(Diagnostic::whole(
             first,
             format!("there is no manifest (*.yaml, *.yml) in {:?}", names.join(", ")),
-            Some("name a folder that holds manifests, or a manifest file".to_owned()),
+            Some(hint.to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, is_nothing, problems }
+    Found { roots, files, real, folders, names, ignored, is_nothing, problems }
 }
 
 #[derive(Default)]
@@ -68,6 +78,7 @@ struct Walk {
     problems: Vec<Diagnostic>,
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<PathBuf>,
+    ignored: Vec<PathBuf>,
     /// The real paths of folders entered and of files found.
     /// As texts: names need not be told apart in them, and that is what comparing paths would take.
     seen: HashSet<OsString>,
@@ -77,20 +88,53 @@ struct Walk {
 
 impl Walk {
     fn root(&mut self, root: &Path) {
+        if pipe::is_pipe(root) {
+            // It has no place of its own: what it is read by is all there is to it.
+            if self.seen.insert(root.as_os_str().to_owned()) {
+                self.files.push((root.to_owned(), root.to_owned()));
+            }
+            return;
+        }
+        let mut ignores = match Ignores::above(root) {
+            Ok((ignores, names)) => {
+                self.names.extend(names);
+                ignores
+            }
+            Err(problem) => return self.problems.push(*problem),
+        };
         let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
-            match entry {
-                Ok(entry) if entry.depth() > 0 && is_hidden(entry.path()) => {
-                    if entry.file_type().is_dir() {
-                        entries.skip_current_dir();
-                    }
+            let is_entered = match &entry {
+                Ok(entry) => self.step(entry, &mut ignores),
+                Err(error) => {
+                    self.error(root, error, &mut ignores);
+                    true
                 }
-                Ok(entry) => {
-                    if !self.entry(&entry) {
-                        entries.skip_current_dir();
-                    }
-                }
-                Err(error) => self.error(root, error),
+            };
+            if !is_entered {
+                entries.skip_current_dir();
+            }
+        }
+    }
+
+    /// `false` for a folder that is not to be entered.
+    fn step(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> bool {
+        let (path, depth, is_folder) = (entry.path(), entry.depth(), entry.file_type().is_dir());
+        if depth > 0 && is_hidden(path) {
+            return !is_folder;
+        }
+        if depth > 0 && (is_folder || is_manifest(path)) && ignores.covers(path, depth, is_folder) {
+            self.ignored.push(shown(path).to_owned());
+            return !is_folder;
+        }
+        if !self.entry(entry) {
+            return false;
+        }
+        match if is_folder { ignores.enter(path, depth) } else { Ok(()) } {
+            Ok(()) => true,
+            Err(problem) => {
+                self.problems.push(*problem);
+                false
             }
         }
     }
@@ -119,9 +163,10 @@ impl Walk {
         if is_new && entry.file_type().is_file() {
             self.files.push((shown(path).to_owned(), real));
         } else if is_new {
-            // Reading a pipe could wait for ever.
-            let hint = "name a file, or a folder that holds manifests".to_owned();
-            self.problems.push(Diagnostic::whole(shown(path), "this is no file", Some(hint)));
+            // Reading it could wait for ever.
+            let what = format!("this is {}, not a file", pipe::kind(entry.file_type()));
+            let hint = "name a file, a pipe, or a folder that holds manifests".to_owned();
+            self.problems.push(Diagnostic::whole(shown(path), what, Some(hint)));
         }
         true
     }
@@ -169,12 +214,13 @@ impl Walk {
         Ok(end)
     }
 
-    fn error(&mut self, root: &Path, error: walkdir::Error) {
+    fn error(&mut self, root: &Path, error: &walkdir::Error, ignores: &mut Ignores) {
         if error.loop_ancestor().is_some() {
             return; // A link to a folder above: all that is in there is found already.
         }
         let path = error.path().unwrap_or(root).to_owned();
-        if error.depth() > 0 && is_hidden(&path) {
+        let depth = error.depth();
+        if depth > 0 && (is_hidden(&path) || ignores.covers(&path, depth, path.is_dir())) {
             return;
         }
         if error.depth() > 0
@@ -184,8 +230,9 @@ impl Walk {
             // Where it leads to may come to be.
             drop(self.follow(folder, name));
         }
-        let error = error.into_io_error().unwrap_or_else(|| io::ErrorKind::Other.into());
-        self.problems.push(Diagnostic::unreadable(shown(&path), &error));
+        let other = io::ErrorKind::Other.into();
+        let error = error.io_error().unwrap_or(&other);
+        self.problems.push(Diagnostic::unreadable(shown(&path), error));
     }
 }
 
@@ -196,9 +243,9 @@ fn is_apart(name: &Path, folders: &BTreeSet<PathBuf>) -> bool {
     !folders.contains(name) && (!is_inside || name.is_file())
 }
 
-/// Whether a file counts as a manifest by its name alone.
+/// Whether a file counts by its name alone: as a manifest, or for what it leaves out.
 pub(crate) fn is_seen(path: &Path) -> bool {
-    is_manifest(path) && !is_hidden(path)
+    is_manifest(path) && !is_hidden(path) || path.file_name().is_some_and(|it| it == ignored::NAME)
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -280,6 +327,68 @@ mod tests {
         let roots =
             [folder.path().join("a/x.yaml"), folder.path().to_owned(), folder.path().join("a")];
         assert_eq!(names(&find(&roots), &folder), ["a/x.yaml", "a/y.yaml"]);
+    }
+
+    fn put(folder: &TempDir, name: &str, text: &str) {
+        let path = folder.path().join(name);
+        std::io::Write::write_all(&mut File::create(path).unwrap(), text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_is_listed_in_a_goliveignore_is_left_out() {
+        let folder = folder(&[
+            "a.yaml",
+            "b.yaml",
+            "chart/c.yaml",
+            "deep/chart/d.yaml",
+            "deep/e.yaml",
+            "deep/keep.yaml",
+        ]);
+        put(&folder, ".goliveignore", "\u{feff}# other tools\r\n/chart/\r\nb.*\r\n*e.yaml\r\n");
+        put(&folder, "deep/.goliveignore", "!e.yaml\nchart/*\n");
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["a.yaml", "deep/e.yaml", "deep/keep.yaml"]);
+        let left_out =
+            ["b.yaml", "chart", "deep/chart/d.yaml"].map(|name| folder.path().join(name));
+        assert_eq!(found.ignored, left_out);
+        assert!(found.problems.is_empty());
+        // What is named is read all the same, and so is what is below it.
+        let named = find(&[folder.path().join("b.yaml"), folder.path().join("chart")]);
+        assert_eq!(names(&named, &folder), ["b.yaml", "chart/c.yaml"]);
+    }
+
+    #[test]
+    fn a_goliveignore_counts_below_it_up_to_the_repository_s_root() {
+        let folder =
+            folder(&["repo/.git/HEAD", "repo/a/b/x.yaml", "repo/a/b/y.yaml", "repo/a/b/z.yaml"]);
+        put(&folder, ".goliveignore", "*\n");
+        put(&folder, "repo/.goliveignore", "a/b/x.yaml\nz.yaml\n");
+        put(&folder, "repo/a/.goliveignore", "!/b/z.yaml\n");
+        let found = find(&[folder.path().join("repo/a/b")]);
+        assert_eq!(names(&found, &folder), ["repo/a/b/y.yaml", "repo/a/b/z.yaml"]);
+        let real = folder.path().canonicalize().unwrap();
+        let seen = ["repo/.goliveignore", "repo/a/.goliveignore"].map(|name| real.join(name));
+        assert_eq!(found.names, BTreeSet::from(seen));
+    }
+
+    #[test]
+    fn a_broken_goliveignore_is_told_with_its_line_and_lets_nothing_in() {
+        let folder = folder(&["a.yaml", "deep/b.yaml"]);
+        put(&folder, "deep/.goliveignore", "x\n{a\n");
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["a.yaml"]);
+        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
+        assert_eq!((problem.line, problem.column), (2, 1));
+        assert!(problem.what.starts_with("invalid pattern: "), "{problem:?}");
+        assert!(problem.file.ends_with("deep/.goliveignore"));
+    }
+
+    #[test]
+    fn where_all_is_left_out_it_is_said() {
+        let folder = folder(&["a.yaml"]);
+        put(&folder, ".goliveignore", "*\n");
+        let found = find_in(&folder);
+        assert!(found.problems[0].hint.as_ref().unwrap().contains(".goliveignore leaves out"));
     }
 
     #[test]
@@ -371,8 +480,50 @@ mod tests {
             let path = folder.path().join("b.yaml");
             let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
             let found = find_in(&folder);
+            let named = find(std::slice::from_ref(&path));
             drop(socket);
-            assert_eq!(found.problems[0].what, "this is no file");
+            for found in [found, named] {
+                assert_eq!(found.problems[0].what, "this is a socket, not a file");
+            }
+            let null = find(&[PathBuf::from("/dev/null")]);
+            assert_eq!(null.problems[0].what, "this is a device, such as a terminal, not a file");
+        }
+
+        fn pipe(path: &Path) {
+            use rustix::fs::{CWD, FileType, Mode, mknodat};
+            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        }
+
+        #[test]
+        fn a_pipe_is_read_where_it_is_named_and_once() {
+            let folder = folder(&["a.yaml"]);
+            let path = folder.path().join("p.yaml");
+            pipe(&path);
+            let found = find_in(&folder);
+            assert_eq!(found.problems[0].what, "this is a pipe, not a file");
+            assert_eq!(names(&found, &folder), ["a.yaml"]);
+
+            let mut writer = None;
+            std::thread::scope(|scope| {
+                // Opening it waits for the other end.
+                scope.spawn(|| {
+                    let mut pipe = File::options().write(true).open(&path).unwrap();
+                    let text = "publisher: contoso\noffer: vm\nstate: live\n";
+                    std::io::Write::write_all(&mut pipe, text.repeat(2).as_bytes()).unwrap();
+                    let text = format!("---\n{text}");
+                    std::io::Write::write_all(&mut pipe, text.as_bytes()).unwrap();
+                    drop(pipe);
+                });
+                let found = find(std::slice::from_ref(&path));
+                assert_eq!((names(&found, &folder).len(), found.problems.len()), (1, 0));
+                writer = Some(crate::manifest::load(std::slice::from_ref(&path)));
+            });
+            // Its lines are shown, for which a file is read once more; and so is all by `apply`.
+            let first = writer.unwrap().unwrap_err();
+            let again = crate::manifest::load(&[path]).unwrap_err();
+            assert_eq!(first, again);
+            let lines: Vec<usize> = first.iter().map(|problem| problem.line).collect();
+            assert_eq!(lines, [4, 5, 6, 9]);
         }
     }
 }

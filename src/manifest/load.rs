@@ -6,15 +6,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 
+use super::characters::named;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::explain::{Explained, MAX_ERRORS, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::find;
+use super::foreign;
+use super::lookalike::{self, Lookalike};
 use super::offer::Manifest;
 use super::parallel::load_files;
-use super::rules::Problem;
+use super::pipe;
+use super::rules::{self, Problem};
 use super::screen::{Screened, screen};
 use super::source::Source;
+use super::syntax::{conflict, syntax};
 use super::tree::{Stop, Tree};
 use super::validate::{ManifestSet, assemble};
 
@@ -26,21 +31,33 @@ impl FileManifests {
     /// [`FileManifests::problems`].
     #[must_use]
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
-        if bytes.is_empty() {
-            return Self { is_empty: true, ..Self::whole(path, Vec::new()) };
-        }
         let text = match decode(path, bytes) {
             Ok(text) => text,
-            Err(problem) => return Self::unreadable(path, *problem),
+            Err(problem) => {
+                let is_other = problem.line > 0
+                    && !foreign::is_ours_by_its_lines(&String::from_utf8_lossy(bytes));
+                return if is_other {
+                    Self::foreign(path)
+                } else {
+                    Self::unreadable(path, *problem)
+                };
+            }
         };
+        if text.trim_ascii().is_empty() {
+            return Self::empty(path);
+        }
         let Screened { forbidden, unusual } = screen(text);
         if let Some(byte) = forbidden {
-            return Self::unreadable(path, forbidden_character(path, text, byte));
+            return if foreign::is_ours_by_its_lines(text) {
+                Self::unreadable(path, forbidden_character(path, text, byte))
+            } else {
+                Self::foreign(path)
+            };
         }
         let typed = if unusual { None } else { Some(read_types(text)) };
         match typed {
             Some(Ok(Typed { manifests, blank: false })) => Self::whole(path, manifests),
-            typed => Self::explained(path, text, typed),
+            typed => Self::explained(path, text, typed, true),
         }
     }
 
@@ -53,16 +70,32 @@ impl FileManifests {
             problems: Vec::new(),
             complete: true,
             was_read: true,
-            is_empty: false,
         }
     }
 
+    /// A file with nothing in it. It is more likely to be half written, or to have met a full disk,
+    /// than to mean that its offers are to be given up; for that there is no need of a file. One that
+    /// has only comments is fine: somebody wrote them.
+    fn empty(path: &Path) -> Self {
+        let hint = "write a manifest, remove the file, or list it in a .goliveignore".to_owned();
+        Self::unreadable(path, Diagnostic::whole(path, "this file is empty", Some(hint)))
+    }
+
+    /// Another tool's file. It hides no manifest.
+    fn foreign(path: &Path) -> Self {
+        let place = Diagnostic { line: 1, column: 1, ..Diagnostic::whole(path, "", None) };
+        let rules::Problem { what, hint } = foreign::problem("file");
+        Self { complete: true, ..Self::unreadable(path, Diagnostic { what, hint, ..place }) }
+    }
+
     /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
-    fn explained(path: &Path, text: &str, typed: Option<Result<Typed, Rejected>>) -> Self {
+    fn explained(
+        path: &Path,
+        text: &str,
+        typed: Option<Result<Typed, Rejected>>,
+        is_original: bool,
+    ) -> Self {
         let source = Source::new(path, text);
-        if let Some(problem) = conflict(&source) {
-            return Self::unreadable(path, problem);
-        }
         let mut tree = Tree::parse(text);
         let stop = tree.stop.take();
         let mut problems = Vec::new();
@@ -71,16 +104,33 @@ impl FileManifests {
             .iter()
             .map(|root| explain(&tree, &source, *root, &mut problems))
             .collect();
-        let complete = stop.is_none()
-            && explained.iter().all(|document| document.blank || document.id.is_some());
+        let complete = stop.is_none() && explained.iter().all(Explained::is_known);
         let verdict = match typed {
             Some(verdict) => verdict,
             // An unusual text goes to serde_yaml only after it was found to be within bounds.
             None if stop.is_none() => read_types(text),
             None => Ok(Typed::default()),
         };
+        match verdict {
+            Ok(typed) if stop.is_some() && typed.blank => {
+                return Self::whole(path, typed.manifests);
+            }
+            Ok(_) | Err(_) if is_foreign(&explained, stop.is_some(), text) => {
+                return Self::foreign(path);
+            }
+            Ok(_) | Err(_) => {}
+        }
+        if let Some(problem) = conflict(&source) {
+            return Self::unreadable(path, problem);
+        }
+        let is_stopped = stop.is_some();
+        if is_stopped && explained.iter().all(|document| document.id_node.is_none()) {
+            // What was read before is a consequence of what stopped it.
+            problems.clear();
+        }
         match (verdict, stop) {
-            (Ok(typed), Some(_)) if typed.blank => return Self::whole(path, typed.manifests),
+            // What stops a text that was mended is mostly a consequence of the same characters.
+            (_, Some(_)) if !is_original => {}
             (_, Some(stop)) => problems.push(syntax(&source, stop)),
             (Err(rejected), None) if problems.is_empty() => {
                 problems.push(rejected.explain(&source));
@@ -89,6 +139,12 @@ impl FileManifests {
                 problems.extend(ambiguous(&source, &tree, &typed, &explained));
             }
             (Ok(_) | Err(_), None) => {}
+        }
+        if is_original && !problems.is_empty() {
+            let blamed = lookalike::blamed(&source, &problems, is_stopped);
+            if !blamed.is_empty() {
+                return Self::mended(&source, &blamed);
+            }
         }
         if problems.len() >= MAX_ERRORS {
             let what = format!("there are more errors; only the first {MAX_ERRORS} are told");
@@ -99,15 +155,31 @@ impl FileManifests {
             Some(manifest) => Loaded::new(path, document, manifest).map(Document::whole),
             None => explained.id.map(|id| Document::Broken { id, document }),
         });
-        Self {
-            path: path.to_owned(),
-            documents: documents.collect(),
-            problems,
-            complete,
-            was_read: true,
-            is_empty: false,
-        }
+        Self { documents: documents.collect(), problems, complete, ..Self::whole(path, Vec::new()) }
     }
+
+    /// A file with characters in it that look like those that YAML needs. The other errors are those
+    /// that it has once these are replaced; nothing in it counts before that.
+    fn mended(source: &Source<'_>, lookalikes: &[Lookalike]) -> Self {
+        let path = source.file;
+        let file = lookalike::mended(source.text, lookalikes)
+            .map(|text| Self::explained(path, &text, None, false));
+        let mut file = file.unwrap_or_else(|| Self { was_read: true, ..Self::unread(path) });
+        file.problems.extend(lookalikes.iter().map(|one| one.diagnostic(source)));
+        for document in &mut file.documents {
+            let (id, number) = document.name();
+            *document = Document::Broken { id: id.clone(), document: number };
+        }
+        file
+    }
+}
+
+/// Whether no document of a file is a manifest, nor what could not be read.
+fn is_foreign(explained: &[Explained], is_stopped: bool, text: &str) -> bool {
+    let mut documents = explained.iter().filter(|document| !document.blank).peekable();
+    let is_something = documents.peek().is_some();
+    documents.all(|document| document.foreign)
+        && if is_stopped { !foreign::is_ours_by_its_lines(text) } else { is_something }
 }
 
 /// What `serde_yaml` made of a file.
@@ -158,43 +230,6 @@ fn without_places(message: &str) -> String {
     words.join(" ")
 }
 
-/// A text that is no YAML, with the usual cause told apart: tabs.
-fn syntax(source: &Source<'_>, Stop { at, problem }: Stop) -> Diagnostic {
-    let (line, _) = source.position(at);
-    let indents = |line: &usize| {
-        let text = source.line(*line);
-        let space = text.len() - text.trim_start().len();
-        text[..space].chars().position(|c| c == '\t').filter(|_| space < text.len())
-    };
-    // A parser may notice a line later.
-    let before = (1..line).rev().find(|line| !source.line(*line).trim().is_empty());
-    let tab =
-        [Some(line), before].into_iter().flatten().find_map(|line| Some((line, indents(&line)?)));
-    match tab {
-        Some((line, tab)) => {
-            let start = source.line_start(line) + tab;
-            let problem = Problem::new("a tab is used for indentation")
-                .hint("YAML allows spaces only: replace the tab by spaces");
-            source.diagnostic(start..start + 1, problem)
-        }
-        None => source.diagnostic(at..at + 1, problem),
-    }
-}
-
-/// What git leaves in a file where a merge stopped: one error, where a parser finds many.
-fn conflict(source: &Source<'_>) -> Option<Diagnostic> {
-    let is_marker = |line: &&str| line.starts_with("<<<<<<< ");
-    let byte =
-        source.text.split_inclusive('\n').take_while(|line| !is_marker(line)).map(str::len).sum();
-    if byte == source.text.len() {
-        return None;
-    }
-    let at = source.character_at(byte);
-    let problem = Problem::new("a merge conflict is not resolved")
-        .hint("choose one of the two, and remove the marks");
-    Some(source.diagnostic(at..at + 7, problem))
-}
-
 /// Where aliases are used, both readers must read the same: `serde_yaml` mistakes anchors after
 /// one that is defined twice.
 fn ambiguous(
@@ -237,14 +272,18 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
 fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     let source = Source::new(path, text);
     let at = source.character_at(byte);
-    let code = text.get(byte..).and_then(|rest| rest.chars().next()).map_or(0, u32::from);
-    let problem = Problem::new(format!("the invisible character U+{code:04X} is not allowed"));
-    source.diagnostic(at..at + 1, problem.hint("remove it, or write it as an escape in quotes"))
+    let c = text.get(byte..).and_then(|rest| rest.chars().next()).unwrap_or_default();
+    let problem = Problem::new(format!("the invisible character {} is not allowed", named(c)));
+    source.diagnostic(at..at + 1, problem.hint("remove it"))
 }
 
 /// Reads a file, but never more of it than is allowed.
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
     let unreadable = |error: io::Error| Box::new(Diagnostic::unreadable(path, &error));
+    if let Some(bytes) = pipe::read(path) {
+        let bytes = bytes.map_err(unreadable)?;
+        return if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large(path)) } else { Ok(bytes) };
+    }
     let file = File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
@@ -254,11 +293,16 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     }
     if length.max(bytes.len() as u64) > MAX_FILE_BYTES {
-        let hint = "split it: one manifest is a few hundred bytes".to_owned();
-        let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(Box::new(Diagnostic::whole(path, what, Some(hint))));
+        return Err(too_large(path));
     }
     Ok(bytes)
+}
+
+fn too_large(path: &Path) -> Box<Diagnostic> {
+    let hint = "split it: one manifest is a few hundred bytes; \
+                or list it in a .goliveignore where it holds none";
+    let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
+    Box::new(Diagnostic::whole(path, what, Some(hint.to_owned())))
 }
 
 /// Reads one file. Never fails: what is wrong is told by [`FileManifests::problems`].

@@ -4,9 +4,12 @@
 //! (`explain`). So they cannot disagree about a value.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
+use super::characters::{first_foreign, named};
 use super::offer::DesiredState;
-use crate::marketplace::{IdError, OfferId, PublisherId, Version};
+use crate::marketplace::{IdError, OfferId, PublisherId, Version, is_invisible};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,11 +68,15 @@ fn did_you_mean(text: &str) -> String {
 
 /// An unknown word where one of `known` is meant.
 pub(super) fn unknown(what: String, text: &str, known: &[&str]) -> Problem {
-    let problem = Problem::new(what);
-    match nearest(text, known.iter().copied()) {
-        Some(known) => problem.hint(did_you_mean(known)),
-        None => problem.hint(format!("use one of: {}", known.join(", "))),
-    }
+    let hint = match nearest(text, known.iter().copied()) {
+        Some(known) => did_you_mean(known),
+        None => format!("use one of: {}", known.join(", ")),
+    };
+    // A letter of another script may look the same.
+    Problem::new(what).hint(match first_foreign(text) {
+        Some(foreign) => format!("{hint} {foreign}"),
+        None => hint,
+    })
 }
 
 pub(super) fn publisher(text: &str) -> Result<PublisherId, Problem> {
@@ -90,7 +97,9 @@ pub(super) fn offer(text: &str) -> Result<String, Problem> {
 }
 
 fn bad_id(field: &str, text: &str, error: &IdError) -> Problem {
-    Problem::new(format!("{} is no {field} id: {error}", quoted(text)))
+    let hint = first_foreign(text);
+    let what = format!("{} isn't a valid {field} id: {error}", quoted(text));
+    Problem { what, hint }
 }
 
 pub(super) fn state(text: &str) -> Result<DesiredState, Problem> {
@@ -109,46 +118,79 @@ pub(super) fn version(number: u64) -> Result<Version, Problem> {
 pub(super) fn not_before(text: &str) -> Result<Timestamp, Problem> {
     const EXAMPLE: &str = "2030-01-31T09:00:00Z";
     let problem = |hint: String| {
-        Problem::new(format!("{} is no RFC 3339 timestamp", quoted(text))).hint(hint)
+        Problem::new(format!("{} isn't a valid RFC 3339 timestamp", quoted(text))).hint(hint)
     };
-    if !looks_like_rfc_3339(text) {
+    let Some(Shape { zone, digits }) = Shape::of(text) else {
         let with_zone = format!("{text}Z");
         let whole_day = format!("{text}T00:00:00Z");
-        return Err(if looks_like_rfc_3339(&with_zone) {
+        return Err(if Shape::of(&with_zone).is_some() {
             problem(format!("say which time zone: {with_zone} is UTC"))
-        } else if looks_like_rfc_3339(&whole_day) {
+        } else if Shape::of(&whole_day).is_some() {
             problem(format!("say at what time: {whole_day} is midnight UTC"))
         } else {
             problem(format!("write it like {EXAMPLE}"))
         });
+    };
+    if digits > MOST_DIGITS {
+        return Err(problem(format!(
+            "write at most {MOST_DIGITS} digits behind the second's point"
+        )));
     }
-    text.parse().map_err(|_| problem("there is no such date or time".to_owned()))
+    if zone.get(1..3) > Some("23") || zone.get(4..) > Some("59") {
+        return Err(problem("an offset from UTC is at most 23:59".to_owned()));
+    }
+    let is_leap = text.get(17..19) == Some("60");
+    let fits = |moment: &Timestamp| {
+        // jiff reads a leap second as the second before it. They are only ever at the end of a day.
+        let time = moment.to_zoned(TimeZone::UTC).time();
+        !is_leap || (time.hour(), time.minute()) == (23, 59)
+    };
+    match text.parse::<Timestamp>() {
+        Ok(moment) if text.get(11..13) <= Some("23") && fits(&moment) => Ok(moment),
+        Ok(_) => Err(problem("there is no such time of day".to_owned())),
+        Err(_) if text.get(..19).is_some_and(|text| text.parse::<DateTime>().is_ok()) => {
+            let latest = Timestamp::from_second(Timestamp::MAX.as_second());
+            let latest = latest.map_or(String::new(), |latest| format!(" the latest is {latest};"));
+            Err(Problem::new(format!("{} is too far away", quoted(text)))
+                .hint(format!("{} to hold the offer for ever, write suspend: true", latest.trim())))
+        }
+        Err(_) => Err(problem("there is no such date or time".to_owned())),
+    }
 }
 
-/// The shape only: jiff reads more forms than RFC 3339 has, and an editor's schema does not.
-fn looks_like_rfc_3339(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let fits = |bytes: &[u8], shape: &[u8]| {
-        bytes.len() == shape.len()
-            && bytes.iter().zip(shape).all(|(byte, shape)| match shape {
-                b'0' => byte.is_ascii_digit(),
-                b'T' => byte.eq_ignore_ascii_case(&b'T'),
-                b'+' => matches!(byte, b'+' | b'-'),
-                other => byte == other,
-            })
-    };
-    let Some((date_and_time, mut rest)) = bytes.split_at_checked(19) else { return false };
-    if !fits(date_and_time, b"0000-00-00T00:00:00") {
-        return false;
+/// As many as a timestamp keeps.
+const MOST_DIGITS: usize = 9;
+
+/// What a text has that is written as RFC 3339 has it. jiff reads more forms, and an editor's schema
+/// does not.
+struct Shape<'a> {
+    /// `Z`, or an offset like `+01:00`.
+    zone: &'a str,
+    /// How many digits there are behind the second's point.
+    digits: usize,
+}
+
+impl<'a> Shape<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let fits = |text: &str, shape: &[u8]| {
+            text.len() == shape.len()
+                && text.bytes().zip(shape).all(|(byte, shape)| match shape {
+                    b'0' => byte.is_ascii_digit(),
+                    b'T' => byte.eq_ignore_ascii_case(&b'T'),
+                    b'+' => matches!(byte, b'+' | b'-'),
+                    other => byte == *other,
+                })
+        };
+        let (date_and_time, rest) = text.split_at_checked(19)?;
+        let fraction = rest.strip_prefix('.');
+        let zone = fraction.map_or(rest, |it| it.trim_start_matches(|c: char| c.is_ascii_digit()));
+        let digits = fraction.map_or(0, |fraction| fraction.len() - zone.len());
+        let is_zone = matches!(zone, "Z" | "z") || fits(zone, b"+00:00");
+        (fits(date_and_time, b"0000-00-00T00:00:00")
+            && is_zone
+            && (fraction.is_none() || digits > 0))
+            .then_some(Self { zone, digits })
     }
-    if let Some((b'.', fraction)) = rest.split_first() {
-        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if !(1..=9).contains(&digits) {
-            return false;
-        }
-        rest = &fraction[digits..];
-    }
-    matches!(rest, b"Z" | b"z") || fits(rest, b"+00:00")
 }
 
 pub(super) fn offer_id(text: &str) -> Result<OfferId, Problem> {
@@ -159,9 +201,10 @@ pub(super) fn offer_id(text: &str) -> Result<OfferId, Problem> {
 /// them, so that a comma or a line break in one would be another recipient.
 pub(super) fn email(text: &str) -> Result<String, Problem> {
     const LONGEST: usize = 254;
-    let problem = |why: &str| Problem::new(format!("{} is no e-mail address: {why}", quoted(text)));
+    let problem =
+        |why: &str| Problem::new(format!("{} isn't a valid e-mail address: {why}", quoted(text)));
     if let Some(bad) =
-        text.chars().find(|c| c.is_whitespace() || c.is_control() || ",;<>\"".contains(*c))
+        text.chars().find(|c| c.is_whitespace() || is_invisible(*c) || ",;<>\"".contains(*c))
     {
         let problem = problem(&format!("{bad:?} is not allowed"));
         return Err(if ",; ".contains(bad) && text.matches('@').count() > 1 {
@@ -181,14 +224,14 @@ pub(super) fn email(text: &str) -> Result<String, Problem> {
 }
 
 pub(super) fn label_key(text: &str) -> Result<String, Problem> {
-    let problem = |why: &str| Problem::new(format!("{} is no label: {why}", quoted(text)));
+    let problem = |why: &str| Problem::new(format!("{} isn't a valid label: {why}", quoted(text)));
     if text == MERGE_KEY {
         return Err(merge_key());
     }
     if text.is_empty() {
         return Err(problem("a label must have a name"));
     }
-    let bad = |c: &char| c.is_whitespace() || c.is_control() || "=,!".contains(*c);
+    let bad = |c: &char| c.is_whitespace() || is_invisible(*c) || "=,!".contains(*c);
     match text.chars().find(bad) {
         Some(bad) => Err(problem(&format!("{bad:?} is not allowed in its name"))
             .hint("--selector is written name=value,name=value")),
@@ -197,16 +240,16 @@ pub(super) fn label_key(text: &str) -> Result<String, Problem> {
 }
 
 pub(super) fn label_value(text: &str) -> Result<String, Problem> {
-    match text.chars().find(|c| c.is_control() || *c == ',') {
-        Some(bad) => Err(Problem::new(format!(
-            "{} is no label's value: {bad:?} is not allowed",
-            quoted(text)
-        ))
-        .hint("--selector is written name=value,name=value")),
-        None if text.trim() != text => Err(Problem::new(format!(
-            "{} is no label's value: it begins or ends with a space",
-            quoted(text)
-        ))),
+    let problem =
+        |why: &str| Problem::new(format!("{} isn't a valid label value: {why}", quoted(text)));
+    match text.chars().find(|c| is_invisible(*c) || *c == ',') {
+        Some(',') => {
+            Err(problem("',' is not allowed").hint("--selector is written name=value,name=value"))
+        }
+        Some(bad) => {
+            Err(problem(&format!("the invisible character {} is not allowed", named(bad))))
+        }
+        None if text.trim() != text => Err(problem("it begins or ends with a space")),
         None => Ok(text.to_owned()),
     }
 }
@@ -249,6 +292,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_time_says_why() {
+        let told = |text: &str| {
+            let Problem { what, hint } = not_before(text).unwrap_err();
+            format!("{what}: {}", hint.unwrap())
+        };
+        for far in
+            ["9999-12-31T23:59:59Z", "9999-12-31t23:59:59.9999999z", "9999-12-31T23:59:59-12:00"]
+        {
+            assert_eq!(
+                told(far),
+                format!(
+                    "\"{far}\" is too far away: the latest is 9999-12-30T22:00:00Z; \
+                     to hold the offer for ever, write suspend: true"
+                )
+            );
+        }
+        for (no, why) in [
+            ("2030-01-01T09:00:00+24:00", "an offset from UTC is at most 23:59"),
+            ("2030-01-01T09:00:00-01:60", "an offset from UTC is at most 23:59"),
+            ("2030-01-01T24:00:00Z", "there is no such date or time"),
+            ("2030-01-01T09:00:60Z", "there is no such time of day"),
+            ("2030-01-01T09:00:61Z", "there is no such date or time"),
+            ("2030-01-01T09:00:00.1234567891Z", "write at most 9 digits behind the second's point"),
+            ("2030-13-01T09:00:00Z", "there is no such date or time"),
+        ] {
+            assert_eq!(told(no), format!("{no:?} isn't a valid RFC 3339 timestamp: {why}"));
+        }
+        for yes in [
+            "9999-12-30T22:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "2016-12-31T23:59:60Z",
+            "2017-01-01T00:59:60+01:00",
+            "2030-01-01T09:00:00-00:00",
+            "2030-01-01T09:00:00+23:59",
+        ] {
+            assert!(not_before(yes).is_ok(), "{yes}: {:?}", not_before(yes));
+        }
+    }
+
+    #[test]
     fn what_is_no_address_says_why() {
         for no in [
             "",
@@ -275,7 +359,7 @@ mod tests {
         for no in ["", "a=b", "a,b", "a b", "!a", "a\n", "<<"] {
             assert!(label_key(no).is_err(), "{no:?}");
         }
-        for no in ["a,b", "a\u{1b}", " a", "a\t"] {
+        for no in ["a,b", "a\u{1b}", " a", "a\t", "a\u{202e}", "\u{3164}"] {
             assert!(label_value(no).is_err(), "{no:?}");
         }
         assert!(label_key("team.example/name").is_ok());

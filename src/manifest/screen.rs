@@ -5,6 +5,8 @@
 //! kind is *unusual*: the tree reader, which has those bounds, must accept it first. Files that
 //! people write are not unusual, and are parsed once.
 
+use crate::marketplace::is_invisible;
+
 /// More brackets than this in one document: it could be nested deeply.
 const MANY_BRACKETS: u32 = 48;
 /// Block nesting needs indentation: a line that begins with more of it could be nested deeply.
@@ -45,7 +47,7 @@ pub(super) fn screen(text: &str) -> Screened {
             b'&' => (anchors, indenting) = (true, false),
             b'*' => (aliases, indenting) = (true, false),
             b'\t' | b' '..=b'~' => indenting = false,
-            0..=0x1f | 0x7f | 0x80..=0xff if is_forbidden(&bytes[index..]) => {
+            0..=0x1f | 0x7f | 0xc0..=0xff if is_forbidden(text, index) => {
                 return Screened { forbidden: Some(index), unusual };
             }
             0..=0x1f | 0x7f..=0xff => indenting = false,
@@ -58,17 +60,12 @@ fn starts_document(rest: &[u8]) -> bool {
     rest.strip_prefix(b"---").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
-/// Characters that libyaml refuses, and those that it takes for a line break where YAML 1.2 has
-/// none (U+0085, U+2028, U+2029): with them, what one reads is not what golive reads.
-fn is_forbidden(rest: &[u8]) -> bool {
-    match rest {
-        [0..=0x1f | 0x7f, ..]
-        | [0xc2, 0x80..=0x9f, ..]
-        | [0xe2, 0x80, 0xa8 | 0xa9, ..]
-        | [0xef, 0xbb, 0xbf, ..]
-        | [0xef, 0xbf, 0xbe | 0xbf, ..] => true,
-        [..] => false,
-    }
+/// Characters that nobody sees, of which some are refused by libyaml, and those that it takes for a
+/// line break where YAML 1.2 has none (U+0085, U+2028, U+2029): with them, what one reads is not what
+/// golive reads.
+fn is_forbidden(text: &str, index: usize) -> bool {
+    let c = text.get(index..).and_then(|rest| rest.chars().next());
+    c.is_some_and(|c| is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}'))
 }
 
 #[cfg(test)]
@@ -100,10 +97,25 @@ mod tests {
     #[test]
     fn characters_that_hide_are_found() {
         for c in [
-            '\0', '\u{7}', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{feff}',
+            '\0',
+            '\u{7}',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{85}',
+            '\u{9b}',
+            '\u{2028}',
+            '\u{feff}',
             '\u{ffff}',
+            '\u{ad}',
+            '\u{200b}',
+            '\u{202e}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{e0041}',
         ] {
             assert_eq!(screen(&format!("aé {c}")).forbidden, Some(4), "{c:?}");
+            assert_eq!(screen(&format!("# é{c}\na: b")).forbidden, Some(4), "{c:?}");
         }
+        assert_eq!(screen("# 見\u{3000}«\u{a0}é\u{a0}» \u{1f680}").forbidden, None);
     }
 }

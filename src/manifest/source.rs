@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::diagnostic::{Diagnostic, Related};
 use super::rules::Problem;
+use crate::marketplace::is_invisible;
 
 /// How many characters of a line are shown.
 const WIDEST: usize = 100;
@@ -153,16 +154,7 @@ fn cells(text: &[char]) -> usize {
 pub(super) fn harmless(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
+        c if is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',
         c => c,
     }
 }

@@ -88,25 +88,29 @@ publisher: contoso
 offer: other
 ---
 - a
+---
+kind: ConfigMap
+data: {}
 ";
         assert_eq!(
             errors(text),
             [
                 "11:1: unknown field \"colour\"",
                 "12:1: \"offer\" is given twice",
-                "1:12: \"con toso\" is no publisher id: ' ' is not allowed in an id: use letters, digits, '-', '_' and '.'",
+                "1:12: \"con toso\" isn't a valid publisher id: ' ' is not allowed in an id: use letters, digits, '-', '_' and '.'",
                 "2:8: \"offer\" must be a text, not the number 5",
                 "3:8: unknown state \"liev\"",
                 "4:10: a version is at least 1",
-                "5:12: \"tomorrow\" is no RFC 3339 timestamp",
+                "5:12: \"tomorrow\" isn't a valid RFC 3339 timestamp",
                 "6:10: \"suspend\" must be true or false, not the text \"yes\"",
-                "7:9: \"vm\" is no offer id: an offer is named publisher/offer, with one slash",
+                "7:9: \"vm\" isn't a valid offer id: an offer is named publisher/offer, with one slash",
                 "7:27: an item of \"after\" must be a text, not the number 7",
-                "9:5: \"a@b@example.com\" is no e-mail address: it has more than one \"@\"",
-                "10:10: \"a=b\" is no label: '=' is not allowed in its name",
+                "9:5: \"a@b@example.com\" isn't a valid e-mail address: it has more than one \"@\"",
+                "10:10: \"a=b\" isn't a valid label: '=' is not allowed in its name",
                 "10:24: the label \"team\" must be a text, not the number 1",
                 "14:1: \"state\" is missing",
                 "17:1: a manifest is a mapping of fields, not a list",
+                "19:1: this document isn't a manifest: it has no \"publisher\" and no \"offer\" at its top level",
             ]
         );
     }
@@ -215,7 +219,7 @@ a.yaml:4:1: \"state\" is given twice
         let found = errors(&text);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("3:8: unknown state"));
-        assert!(found[1].contains("no YAML"), "{found:?}");
+        assert!(found[1].contains("invalid YAML"), "{found:?}");
         assert_eq!(errors("publisher: 'contoso").len(), 1);
         assert_eq!(errors("a: b: c").len(), 1);
     }
@@ -244,7 +248,7 @@ a.yaml:4:1: \"state\" is given twice
     fn bytes_that_are_no_utf_8_are_told_with_their_place() {
         let found = errors(b"publisher: contoso\r\noffer: \xc3\xa9\xff\n");
         assert_eq!(found, ["2:9: the byte 0xff is not UTF-8"]);
-        assert_eq!(errors(b"\xef\xbb\xbf\xff"), ["1:1: the byte 0xff is not UTF-8"]);
+        assert_eq!(errors(b"\xef\xbb\xbfoffer: \xff"), ["1:8: the byte 0xff is not UTF-8"]);
         let utf_16: Vec<u8> =
             "\u{feff}publisher: contoso".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(errors(&utf_16), ["0:0: this file is in UTF-16"]);
@@ -259,24 +263,281 @@ a.yaml:4:1: \"state\" is given twice
         );
         let found = errors("\u{feff}publisher: contoso\r\noffer: vm\r\nstate: x\r\nversion: 0\r\n");
         assert_eq!(found, ["3:8: unknown state \"x\"", "4:10: a version is at least 1"]);
-        assert_eq!(errors("\u{feff}x: 1\n")[0], "1:1: unknown field \"x\"");
+        assert_eq!(errors("\u{feff}x: 1\noffer: vm")[0], "1:1: unknown field \"x\"");
     }
 
     #[test]
     fn files_without_a_manifest_are_fine() {
-        for text in [
-            "",
-            "\n\n",
-            "# only\n# comments\n",
-            "---\n",
-            "---\n# a\n---\n...\n",
-            "\u{feff}",
-            "%YAML 1.2\n---\n",
-        ] {
+        for text in ["# only\n# comments\n", "---\n", "---\n# a\n---\n...\n", "%YAML 1.2\n---\n"] {
             assert_eq!(manifests(text), [], "{text:?}");
         }
         let blanks = format!("---\n---\n{GOOD}---\n\n---\n# none\n");
         assert_eq!(manifests(blanks).len(), 1);
+    }
+
+    #[test]
+    fn a_file_with_nothing_at_all_in_it_is_an_error() {
+        for text in ["", "\n\n", " \t\r\n", "\u{feff}"] {
+            assert_eq!(errors(text), ["0:0: this file is empty"], "{text:?}");
+        }
+    }
+
+    /// Of the files of other tools that lie in a repository, each is one error.
+    #[test]
+    fn another_tool_s_file_is_one_error() {
+        for text in [
+            "trigger:\n  branches: {include: [main]}\npool: {vmImage: x}\nstages:\n  - stage: plan\n",
+            "apiVersion: v2\nname: golive\nversion: 0.1.0\n",
+            "services:\n  golive: {image: golive}\nversion: '3'\n",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: offers}\n---\nkind: Secret\n---\n# none\n",
+            "{{- if .Values.enabled }}\nkind: Deployment\n{{- end }}\n",
+            "{% for x in y %}\nname: {{ x }}\n{% endfor %}\n",
+            "name: {{ .Chart.Name }}\nlabels: {{- include \"x\" . | nindent 4 }}\n",
+            "site_name: x\nnav: []\nmarkdown_extensions:\n  - x: {y: !!python/name:a.b.c }\nz: !ENV [A, b]\n",
+            "Resources:\n  A: !Ref B\n  C: !Sub '${D}'\n",
+            "- hosts: all\n  tasks: []\n",
+            "- a\n",
+            "just a text\n",
+            "42\n",
+            "[]\n",
+            "{}\n",
+            "{\"openapi\": \"3.0.0\", \"paths\": {}}\n",
+            "on: push\njobs:\n\tx: y\n",
+            "a: &a 1\nb: *a\n<<: *c\n",
+            "a: {b: [\n",
+            "a: b: c\n",
+            "%YAML 1.1\n---\na: b\n",
+            "nav: \"\u{2764}\u{fe0f}\"\n",
+            "state: live\nversion: 3\nlabels: {}\n",
+            "image:\n  publisher: Canonical\n  offer: ubuntu\n  sku: x\n",
+            "name: caf\u{e9}\n<<<<<<< HEAD\na: b\n=======\na: c\n>>>>>>> x\n",
+        ] {
+            let file = read(text);
+            let [problem] = file.problems() else { panic!("{text:?}: {:?}", file.problems()) };
+            assert_eq!(problem.place(), "a.yaml:1:1", "{text:?}");
+            assert!(problem.what.starts_with("this file isn't a manifest"), "{problem:?}");
+            assert!(problem.hint.as_ref().unwrap().contains(".goliveignore"));
+            assert!(file.complete, "it hides no manifest");
+        }
+        let latin_1 = b"name: caf\xe9\n";
+        assert!(errors(latin_1)[0].starts_with("1:1: this file isn't a manifest"));
+        assert!(errors("[".repeat(500))[0].starts_with("1:1: this file isn't a manifest"));
+    }
+
+    #[test]
+    fn a_manifest_with_misspelled_fields_is_none_of_another_tool() {
+        for (text, first) in [
+            ("publisherr: contoso\noffer: vm\nstate: live\n", "1:1: unknown field \"publisherr\""),
+            ("publisherr: contoso\nstate: live\n", "1:1: unknown field \"publisherr\""),
+            ("Publisher: contoso\nOffer: vm\nState: live\n", "1:1: unknown field \"Publisher\""),
+            ("offerr: vm\nstate: live\n", "1:1: unknown field \"offerr\""),
+            ("offer: vm\n", "1:1: \"publisher\" is missing"),
+            (
+                "- publisher: contoso\n  offer: vm\n",
+                "1:1: a manifest is a mapping of fields, not a list",
+            ),
+            ("publisher contoso\noffer vm\n", "1:1: a manifest is a mapping"),
+        ] {
+            let found = errors(text);
+            assert!(found[0].starts_with(first), "{found:?}");
+        }
+        let template =
+            "{{- range .Values.offers }}\npublisher: contoso\noffer: {{ .name }}\n{{- end }}\n";
+        assert_eq!(hint(template), "render templates before golive reads them");
+        let values = read("publisher: {{ .a }}\noffer: {{ .b }}\nstate: live\n");
+        assert!(
+            values
+                .problems()
+                .iter()
+                .all(|it| it.hint.as_deref() == Some("render templates before golive reads them"))
+        );
+        assert_eq!(
+            hint(&with("labels: {{ .Values.labels }}\nafter: {% raw %}")),
+            "render templates before golive reads them"
+        );
+    }
+
+    /// What is wrong is the character, wherever the parser notices it.
+    #[test]
+    fn a_lookalike_is_told_where_it_stands() {
+        const NBSP: &str = "U+00A0 (no-break space) is not a space in YAML";
+        const WIDE: &str = "U+3000 (ideographic space) is not a space in YAML";
+        const DASH: &str = "is not a list's dash in YAML";
+        const COLON: &str = "U+FF1A (fullwidth colon) is not a colon in YAML";
+        let nbsp = |text: &str, place: &str| (text.to_owned(), format!("{place}: {NBSP}"));
+        let told =
+            |text: &str, place: &str, what: &str| (text.to_owned(), format!("{place}: {what}"));
+        let listed = |line: &str| format!("{GOOD}after:\n  - contoso/a\n{line}\n");
+        let of_line = |line: &str, place: &str, what: &str| told(&listed(line), place, what);
+        for (text, expected) in [
+            nbsp("publisher: contoso\noffer:\u{a0}vm\nstate: live\n", "2:7"),
+            nbsp("publisher:\u{a0}contoso\noffer: vm\nstate: live\n", "1:11"),
+            told(
+                "publisher: contoso\noffer: vm\nstate:\u{2007}live",
+                "3:7",
+                "U+2007 (figure space) is not a space in YAML",
+            ),
+            nbsp(
+                "publisher: contoso\noffer: vm\nstate: live\nlabels:\n\u{a0}\u{a0}team: compute\n",
+                "5:1",
+            ),
+            told("publisher: contoso\n\u{3000}offer: vm\nstate: live\n", "2:1", WIDE),
+            nbsp("publisher: contoso\n\u{a0}\noffer: vm\nstate: live\n", "2:1"),
+            told(
+                "publisher: contoso\noffer: vm\nstate: live\u{202f}# now\n",
+                "3:12",
+                "U+202F (narrow no-break space) is not a space in YAML",
+            ),
+            nbsp("publisher: contoso\noffer: vm\nstate: live\u{a0}\n", "3:12"),
+            nbsp("publisher: contoso\r\noffer\u{a0}: vm\r\nstate: live\r\n", "2:6"),
+            nbsp(
+                "publisher: contoso\noffer: vm\nstate: live\nafter: [contoso/a,\u{a0}contoso/b]\n",
+                "4:19",
+            ),
+            nbsp("publisher: contoso\noffer: vm\nstate: live\nafter:\n-\u{a0}contoso/a\n", "5:2"),
+            of_line("  – contoso/b", "6:3", &format!("U+2013 (en dash) {DASH}")),
+            of_line("  — contoso/b", "6:3", &format!("U+2014 (em dash) {DASH}")),
+            told(
+                "publisher: a\noffer: b\nstate: live\n—-\npublisher: a\noffer: c\nstate: live\n",
+                "4:1",
+                "U+2014 (em dash) is not a separator of documents",
+            ),
+            told("publisher: contoso\noffer：vm\nstate: live\n", "2:6", COLON),
+            told("publisher： contoso\noffer: vm\nstate: live\n", "1:10", COLON),
+            of_line(
+                "labels: {a: \"x”}",
+                "6:15",
+                "U+201D (right double quotation mark) is not a quotation mark in YAML",
+            ),
+            of_line("labels: {a：b}", "6:11", COLON),
+        ] {
+            assert_eq!(errors(&text), [expected], "{text:?}");
+        }
+    }
+
+    /// The hint is about what stands there, not about what a parser met lines later.
+    #[test]
+    fn a_forgotten_colon_or_space_is_told_where_it_is_missing() {
+        let no_colon = "this line has no colon after a field's name";
+        for (text, expected, hinted) in [
+            (
+                "publisher: contoso\noffer vm\nstate: live\n",
+                format!("2:1: {no_colon}"),
+                "write it like: offer: vm",
+            ),
+            (
+                "publisher: contoso\noffer: vm\nstate live",
+                format!("3:1: {no_colon}"),
+                "write it like: state: live",
+            ),
+            (
+                "publisher contoso\noffer: vm\nstate: live\n",
+                format!("1:1: {no_colon}"),
+                "write it like: publisher: contoso",
+            ),
+            (
+                "offer: vm\nlabels:\n  team compute\n  a: b\n",
+                format!("3:3: {no_colon}"),
+                "write it like: team: compute",
+            ),
+            (
+                "publisher: contoso\noffer: vm\n\n# c\nstate:live\n\n# x\n",
+                "5:6: a space is missing after the colon".to_owned(),
+                "write it like: state: live",
+            ),
+            (
+                "publisher:contoso\noffer: vm\n",
+                "1:10: a space is missing after the colon".to_owned(),
+                "write it like: publisher: contoso",
+            ),
+            (
+                "offer: vm\nnotify:\n-a@b.c\n",
+                "3:1: a space is missing after the dash".to_owned(),
+                "write a list's items like: - contoso/vm",
+            ),
+        ] {
+            assert_eq!((errors(text), &*hint(text)), (vec![expected], hinted), "{text:?}");
+        }
+        // Where that is not what is wrong, it is not said.
+        for text in
+            ["offer: vm\n  state: live\n", "offer: vm\nstate: live: now\n", "offer: 'x\nstate: a\n"]
+        {
+            assert!(errors(text)[0].contains("invalid YAML"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_lookalike_hides_no_other_error_and_makes_none() {
+        let quotes = "publisher: “contoso”\noffer: ‘vm’\nstate: live\n";
+        assert_eq!(
+            errors(quotes),
+            [
+                "1:12: U+201C (left double quotation mark) is not a quotation mark in YAML",
+                "1:20: U+201D (right double quotation mark) is not a quotation mark in YAML",
+                "2:8: U+2018 (left single quotation mark) is not a quotation mark in YAML",
+                "2:11: U+2019 (right single quotation mark) is not a quotation mark in YAML",
+            ]
+        );
+        // What else is wrong is told beside it, in its place.
+        assert_eq!(
+            errors("publisher: contoso\noffer:\u{a0}vm\nstate: liev\nversion: 0 # \u{a0}\n"),
+            [
+                "3:8: unknown state \"liev\"",
+                "4:10: a version is at least 1",
+                "2:7: U+00A0 (no-break space) is not a space in YAML",
+            ]
+        );
+        // The offer has a name, but no manifest in force.
+        let file = read("publisher: contoso\noffer: vm\nstate: live\u{a0}\n");
+        assert_eq!((file.names().count(), file.loaded().count()), (1, 0));
+    }
+
+    #[test]
+    fn a_lookalike_in_a_text_is_a_part_of_it() {
+        let text =
+            with("labels: {a: “x”, b: R\u{a0}D, c: 'é\u{a0}: –', d: 10–20} # – \u{a0}«é\u{a0}»");
+        assert_eq!(manifests(&text)[0].labels.get("b"), Some("R\u{a0}D"));
+        // Nor is it blamed for another's error.
+        assert_eq!(errors(format!("{text}version: 0\n")), ["5:10: a version is at least 1"]);
+        let cyrillic = "publisher: contoso\noffer: vm\nstate: l\u{456}ve\n";
+        assert_eq!(hint(cyrillic), "did you mean \"live\"? 'і' is U+0456");
+        assert_eq!(
+            hint("publisher: contoso\noffer: a–b\nstate: live\n"),
+            "'–' is U+2013 (en dash)"
+        );
+    }
+
+    #[test]
+    fn invisible_characters_are_errors_anywhere() {
+        for c in [
+            '\u{202e}',
+            '\u{200b}',
+            '\u{ad}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{200d}',
+            '\u{e0061}',
+            '\u{feff}',
+        ] {
+            for line in
+                [format!("labels: {{a: x{c}y}}"), format!("# x{c}y"), format!("version: 1 # {c}")]
+            {
+                let found = errors(with(&line));
+                assert_eq!(found.len(), 1, "{line:?}: {found:?}");
+                assert!(
+                    found[0].starts_with(&format!(
+                        "4:{}: the invisible character U+",
+                        1 + line.chars().position(|it| it == c).unwrap()
+                    )),
+                    "{found:?}"
+                );
+            }
+        }
+        for escaped in
+            ["labels: {a: \"x\\u202Ey\"}", "labels: {\"x\\u200By\": a}", "notify: [\"a\\u3164@b\"]"]
+        {
+            assert_eq!(errors(with(escaped)).len(), 1, "{escaped}");
+        }
     }
 
     #[test]
@@ -296,8 +557,8 @@ a.yaml:4:1: \"state\" is given twice
             assert!(!shown.contains(bad), "{shown:?}");
         }
         assert_eq!(
-            errors("a: b\nc: \u{1b}"),
-            ["2:4: the invisible character U+001B is not allowed"]
+            errors("a: b\noffer: \u{1b}"),
+            ["2:8: the invisible character U+001B (escape) is not allowed"]
         );
     }
 
@@ -308,7 +569,7 @@ a.yaml:4:1: \"state\" is given twice
         assert_eq!(read[1].labels.get("owner"), Some("contoso"));
         assert_eq!(
             errors(format!("{GOOD}---\nstate: *p")),
-            ["5:8: this is no YAML: while parsing node, found unknown anchor"]
+            ["5:8: invalid YAML: while parsing node, found unknown anchor"]
         );
         let found = errors("publisher: &a contoso\noffer: *a\nstate: *a\n");
         assert_eq!(found, ["3:8: unknown state \"contoso\""]);
@@ -391,10 +652,14 @@ mod bounds {
     #[test]
     fn depth_is_told() {
         let at_depth = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(errors(at_depth(100)), ["1:1: a manifest is a mapping of fields, not a list"]);
-        assert_eq!(errors(at_depth(101)), ["1:101: nested more than 100 levels deep"]);
-        let mut text = String::new();
-        for depth in 0..110 {
+        let after = |depth| format!("offer: vm\nafter: {}", at_depth(depth));
+        assert!(
+            errors(after(99))
+                .contains(&"2:9: an item of \"after\" must be a text, not a list".to_owned())
+        );
+        assert_eq!(errors(after(100)), ["2:107: nested more than 100 levels deep"]);
+        let mut text = "offer:\n".to_owned();
+        for depth in 1..110 {
             writeln!(text, "{}a:", " ".repeat(depth)).unwrap();
         }
         assert_eq!(errors(text), ["101:101: nested more than 100 levels deep"]);
@@ -413,7 +678,7 @@ mod bounds {
             found[0].ends_with("the aliases up to here expand to more than 4 MiB"),
             "{found:?}"
         );
-        let mut laughs = "a: &x0 [lol, lol]\n".to_owned();
+        let mut laughs = "offer: &x0 [lol, lol]\n".to_owned();
         for level in 1..30 {
             writeln!(laughs, "b{level}: &x{level} [{}]", format!("*x{} ,", level - 1).repeat(9))
                 .unwrap();
@@ -425,7 +690,7 @@ mod bounds {
 
     #[test]
     fn a_file_of_nothing_but_errors_is_told_in_part() {
-        let found = errors("a: b\n".repeat(5000));
+        let found = errors(format!("offer: vm\n{}", "a: b\n".repeat(5000)));
         assert_eq!(found.len(), 1001);
         assert!(found[1000].contains("only the first 1000"));
     }
@@ -460,12 +725,12 @@ b/c.yml:4:8: the offer Contoso/vm has more than one manifest
         assert_eq!(
             shown(&folder),
             "\
-a.yaml:4:9: no manifest is about the offer \"contoso/base-imgae\"
+a.yaml:4:9: no manifest declares the offer \"contoso/base-imgae\"
 4 | after: [contoso/base-imgae, fabrikam/zzz]
   |         ^^^^^^^^^^^^^^^^^^
   = hint: did you mean \"contoso/base-image\"?
 
-a.yaml:4:29: no manifest is about the offer \"fabrikam/zzz\"
+a.yaml:4:29: no manifest declares the offer \"fabrikam/zzz\"
 4 | after: [contoso/base-imgae, fabrikam/zzz]
   |                             ^^^^^^^^^^^^
   = hint: add a manifest for it, or remove it here"
@@ -482,7 +747,7 @@ a.yaml:4:29: no manifest is about the offer \"fabrikam/zzz\"
         // One that cannot even be named may be it, but all errors are told.
         put(&folder.path().join("b.yaml"), b"offer: [");
         let shown = shown(&folder);
-        assert!(shown.starts_with("a.yaml:4:9: no manifest is about"), "{shown}");
+        assert!(shown.starts_with("a.yaml:4:9: no manifest declares"), "{shown}");
         assert!(shown.contains("\nb.yaml:1:"), "{shown}");
     }
 
@@ -532,7 +797,7 @@ d.yaml:4:9: contoso/d cannot come after itself
     #[test]
     fn all_errors_of_all_files_come_sorted() {
         let folder = folder(&[
-            ("b.yaml", "x: 1\n"),
+            ("b.yaml", "offer: x\nx: 1\n"),
             ("a.yaml", &offer("vm", "version: 0\nafter: [contoso/vm]")),
         ]);
         std::fs::create_dir(folder.path().join("c")).unwrap();
@@ -541,12 +806,12 @@ d.yaml:4:9: contoso/d cannot come after itself
             .iter()
             .map(|d| format!("{}:{}", d.file.file_name().unwrap().display(), d.line))
             .collect();
-        assert_eq!(places, ["a.yaml:4", "b.yaml:1", "b.yaml:1", "b.yaml:1", "b.yaml:1", "none:0"]);
+        assert_eq!(places, ["a.yaml:4", "b.yaml:1", "b.yaml:1", "b.yaml:2", "none:0"]);
     }
 
     #[test]
     fn a_set_knows_where_it_came_from() {
-        let folder = folder(&[("a.yaml", &offer("vm", "")), ("b.yaml", ""), ("c.txt", "")]);
+        let folder = folder(&[("a.yaml", &offer("vm", "")), ("b.yaml", "# none\n"), ("c.txt", "")]);
         let set = load(&[folder.path().to_owned()]).unwrap();
         assert_eq!(set.roots, [folder.path()]);
         assert_eq!(set.files, [folder.path().join("a.yaml"), folder.path().join("b.yaml")]);
@@ -831,6 +1096,7 @@ mod any_input {
             notify in proptest::collection::vec("[a-z0-9.+'é]{1,20}@[a-z0-9.-]{1,20}", 0..3),
             labels in proptest::collection::btree_map("[a-zA-Z0-9é~&*#:?-]{1,9}", "([^\\s,\\p{C}]([^\\s,\\p{C}]| ){0,9}[^\\s,\\p{C}])?", 0..3),
         ) {
+            prop_assume!(!labels.values().any(|label| crate::marketplace::is_harmful(label)));
             let state = if live { DesiredState::Live } else { DesiredState::Preview };
             let manifest = Manifest {
                 publisher: crate::marketplace::PublisherId::new(publisher).unwrap(),

@@ -216,7 +216,7 @@ fn syntax(error: &ScanError) -> Stop {
     let problem = if info.contains("recursion limit") {
         Problem::new(format!("nested more than {MAX_DEPTH} levels deep"))
     } else {
-        let problem = Problem::new(format!("this is no YAML: {info}"));
+        let problem = Problem::new(format!("invalid YAML: {info}"));
         match usual_cause(info) {
             Some(hint) => problem.hint(hint),
             None => problem,
@@ -227,7 +227,7 @@ fn syntax(error: &ScanError) -> Stop {
 
 /// What people mostly did where the parser says this.
 fn usual_cause(info: &str) -> Option<&'static str> {
-    const CAUSES: [(&str, &str); 7] = [
+    const CAUSES: [(&str, &str); 8] = [
         (
             "mapping values are not allowed",
             "check the indentation; a text with \": \" in it must be quoted",
@@ -235,6 +235,7 @@ fn usual_cause(info: &str) -> Option<&'static str> {
         ("simple key expect", "the line before has no \":\" after its field's name"),
         ("illegal placement of ':'", "a bracket or a quote before this may not be closed"),
         ("did not find expected ','", "a bracket or a quote before this may not be closed"),
+        ("while parsing a flow", "a bracket before this may not be closed"),
         ("quoted scalar", "a quote may not be closed"),
         ("unexpected character", "quote the text"),
         ("unknown anchor", "an anchor is known only after it, and within its own document"),
@@ -340,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_is_no_yaml_stops_with_a_place() {
-        assert!(stopped("a: [b\nc: d\n").1.contains("no YAML"));
+        assert!(stopped("a: [b\nc: d\n").1.contains("invalid YAML"));
         assert!(stopped("a: *b").1.contains("unknown anchor"));
         let (at, what) = stopped("a: &a b\n---\nc: *a\n");
         assert_eq!(at, 15);

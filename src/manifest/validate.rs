@@ -10,6 +10,7 @@ use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
 use super::load::read_bounded;
+use super::lookalike;
 use super::rules::{Problem, nearest};
 use super::source::Source;
 use super::tree::Tree;
@@ -29,6 +30,8 @@ pub struct ManifestSet {
     pub files: Vec<PathBuf>,
     /// The paths that were asked for; `.` where none was.
     pub roots: Vec<PathBuf>,
+    /// The manifest files and the folders that a `.goliveignore` leaves out.
+    pub ignored: Vec<PathBuf>,
 }
 
 /// Everything that is wrong: in finding the files, in each file, and across them. Sorted by file,
@@ -80,6 +83,7 @@ pub fn assemble<'a>(
         offers: loaded.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect(),
         files: files.iter().map(|file| file.path().to_owned()).collect(),
         roots: found.roots.clone(),
+        ignored: found.ignored.clone(),
     })
 }
 
@@ -174,7 +178,7 @@ impl<'a> Check<'a> {
             let is_near = |name: &&String| name.len().abs_diff(text.len()) <= text.len() / 2;
             let similar = names.iter().filter(is_near).map(String::as_str);
             let near = if number < MAX_SUGGESTIONS { nearest(&text, similar) } else { None };
-            let problem = Problem::new(format!("no manifest is about the offer \"{after}\""));
+            let problem = Problem::new(format!("no manifest declares the offer \"{after}\""));
             let problem = match near {
                 Some(near) => problem.hint(format!("did you mean \"{near}\"?")),
                 None if is_complete => problem.hint("add a manifest for it, or remove it here"),
@@ -282,6 +286,10 @@ impl<'a> Reread<'a> {
     fn with(&self, use_it: impl FnOnce(&Lines<'_>)) {
         let source = Source::new(self.file, &self.text);
         let tree = Tree::parse(&self.text);
+        // What was read with lookalikes replaced is found in the same way.
+        let replaced = tree.stop.is_some().then(|| lookalike::blamed(&source, &[], true));
+        let replaced = replaced.and_then(|lookalikes| lookalike::mended(&self.text, &lookalikes));
+        let tree = replaced.as_deref().map_or(tree, Tree::parse);
         let documents = tree
             .documents
             .iter()

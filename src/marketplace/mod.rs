@@ -23,4 +23,5 @@ pub use release::{ChangedTime, Fence, Release, Version};
 pub use state::{
     Attempt, Failed, Followed, Following, Hint, InDoubt, Inquiry, Listing, OfferState, Report, Run,
 };
+pub(crate) use text::is_invisible;
 pub use text::{clean_line, is_harmful, plain_text};

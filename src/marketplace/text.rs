@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Span, Tokenizer};
+use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, NoncharacterCodePoint};
+use icu_properties::{CodePointSetData, CodePointSetDataBorrowed};
 
 /// The most characters one cleaned line has.
 const MAX_LINE: usize = 2_000;
@@ -24,7 +26,7 @@ pub fn clean_line(text: &str) -> String {
 /// Whether a text has a character that [`clean_line`] takes out or folds; a plain space is none.
 #[must_use]
 pub fn is_harmful(text: &str) -> bool {
-    let harms = |c: char| c.is_control() || is_invisible(c) || (c.is_whitespace() && c != ' ');
+    let harms = |c: char| is_invisible(c) || (c.is_whitespace() && c != ' ');
     // Nearly every text is plain, and long ones are looked through often.
     if text.is_ascii() {
         return text.bytes().any(|byte| byte.is_ascii_control());
@@ -72,7 +74,7 @@ pub(super) fn cleaned(text: &str) -> String {
                     if !line.is_empty() && !line.ends_with(' ') {
                         line.push(' ');
                     }
-                } else if !c.is_control() && !is_invisible(c) {
+                } else if !is_invisible(c) {
                     line.push(c);
                 }
                 tail
@@ -148,13 +150,27 @@ fn after_control_text(body: &str) -> &str {
         .unwrap_or(body)
 }
 
-/// Characters that show nothing, or turn the direction of what follows.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+/// Whether a character controls what shows it, shows nothing itself, or changes the direction of the
+/// text around it. The one table of such characters, for what is read as for what is shown: Unicode's
+/// own. White space aside, unless it is a control character. An emoji's variation selectors and
+/// joiners are among them: a name that differs from another one only in them looks the same.
+#[must_use]
+pub(crate) fn is_invisible(c: char) -> bool {
+    const IGNORABLE: CodePointSetDataBorrowed<'_> =
+        CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    const BIDI: CodePointSetDataBorrowed<'_> = CodePointSetData::new::<BidiControl>();
+    const NONCHARACTER: CodePointSetDataBorrowed<'_> =
+        CodePointSetData::new::<NoncharacterCodePoint>();
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    // Marks of interlinear annotations are invisible, too, but Unicode doesn't let a font ignore them.
+    let is_annotation = matches!(c, '\u{fff9}'..='\u{fffb}');
+    c.is_control()
+        || is_annotation
+        || IGNORABLE.contains(c)
+        || BIDI.contains(c)
+        || NONCHARACTER.contains(c)
 }
 
 /// Elements whose content is not for reading.
@@ -383,6 +399,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_invisible_is_by_unicode_s_table() {
+        for c in "\0\t\u{7f}\u{85}\u{9b}\u{ad}\u{34f}\u{61c}\u{115f}\u{17b4}\u{180e}\u{180f}\u{200b}\
+                  \u{200e}\u{202a}\u{202e}\u{2060}\u{2065}\u{2069}\u{206f}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\
+                  \u{fff0}\u{fffa}\u{ffff}\u{fdd0}\u{1bca0}\u{1d173}\u{e0001}\u{e0100}\u{e0fff}"
+            .chars()
+        {
+            assert!(is_invisible(c), "{c:?}");
+        }
+        // Arabic number signs are format characters that show; spaces are spaces.
+        for c in " a\u{a0}é\u{3000}\u{2028}見\u{600}\u{301}\u{fffd}\u{1f680}".chars() {
+            assert!(!is_invisible(c), "{c:?}");
+        }
+        assert_eq!(clean_line("a\u{fe0f}\u{1bca0}\u{1d173}b \u{2764}\u{fe0f}"), "ab \u{2764}");
+    }
+
+    #[test]
     fn length_is_bounded_in_characters() {
         let line = clean_line(&"é".repeat(5_000));
         assert_eq!(line.chars().count(), MAX_LINE);
@@ -395,7 +427,7 @@ mod tests {
     }
 
     fn is_safe(text: &str) -> bool {
-        text.chars().all(|c| !c.is_control() && !is_invisible(c))
+        text.chars().all(|c| !is_invisible(c))
             && text.chars().count() <= MAX_LINE
             && !text.contains("  ")
     }

@@ -29,6 +29,8 @@ mod apply;
 mod browser;
 mod budgets;
 mod command_line;
+#[cfg(unix)]
+mod contradict;
 mod converge;
 mod crash;
 mod doubt;

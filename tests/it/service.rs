@@ -57,7 +57,7 @@ impl Service {
 
     /// Waits until it says something, for at most ten seconds.
     #[track_caller]
-    fn until_said(&self, text: &str) -> Value {
+    pub(crate) fn until_said(&self, text: &str) -> Value {
         for _ in 0..2000 {
             if let Some(line) = self.find(text) {
                 return line;
@@ -67,7 +67,7 @@ impl Service {
         panic!("never said: {text}; but: {:#?}", self.said());
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
@@ -179,7 +179,7 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
     service.until_said("nothing is wrong with it any more");
     // What breaks later stays in force as it was.
     place.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
-    service.until_said("this is no YAML");
+    service.until_said("invalid YAML");
     service.signal("-HUP");
     service.until_said("asked to reconcile now");
     place.until("the offer is launched all the same", |place| {

@@ -114,3 +114,134 @@ fn a_loop_of_links_ends_and_each_file_counts_once() {
     std::os::unix::fs::symlink("vm.yaml", place.path("offers/again.yaml")).unwrap();
     place.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n").stderr("");
 }
+
+/// The root of a repository: one manifest among other tools' files.
+fn repository() -> Place {
+    let place = Place::with_seed("offers: {contoso/vm: {}, contoso/drafts: {}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.write(
+        "azure-pipelines.yml",
+        "trigger: {branches: {include: [main]}}\nstages:\n- stage: a\n",
+    );
+    place.write("chart/Chart.yaml", "apiVersion: v2\nname: golive\nversion: 0.1.0\n");
+    place.write("chart/templates/a.yaml", "{{- if .Values.enabled }}\nkind: Job\n{{- end }}\n");
+    place.write("compose.yml", "services: {a: {image: b}}\n");
+    place.write("mkdocs.yml", "site_name: x\nextra: {a: !!python/name:b.c }\n");
+    place.write("drafts/draft.yaml", live("contoso/drafts", ""));
+    place
+}
+
+#[test]
+fn another_tool_s_file_is_one_error_and_can_be_left_out() {
+    let place = repository();
+    let ran = place.golive("validate").code(1);
+    let hint = "= hint: name the folder of the manifests, or list this file in a .goliveignore";
+    let what =
+        "this file isn't a manifest: it has no \"publisher\" and no \"offer\" at its top level";
+    let files = [
+        "azure-pipelines.yml",
+        "chart/Chart.yaml",
+        "chart/templates/a.yaml",
+        "compose.yml",
+        "mkdocs.yml",
+    ];
+    let told: Vec<String> = files.map(|file| format!("{file}:1:1: {what}\n {hint}\n")).to_vec();
+    let told = told.join("\n").replace("\n = hint", "\n  = hint");
+    assert_eq!(ran.stderr, format!("{told}error: 5 errors; nothing was sent\n"));
+
+    place.write(".goliveignore", "# other tools\n/chart/\n/*.yml\n");
+    place.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n");
+    place.write("drafts/.goliveignore", "*\n");
+    place.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n");
+    // What is named is read.
+    place.golive("validate drafts/draft.yaml compose.yml").code(1).stderr_has("compose.yml:1:1: ");
+}
+
+#[test]
+fn an_offer_that_is_left_out_leaves_the_status_file() {
+    let place = repository();
+    place.write(".goliveignore", "/chart/\n/*.yml\n");
+    place.golive("apply --wait --poll 10ms").code(0);
+    assert_eq!(place.status().offers.len(), 2);
+    place.write("drafts/.goliveignore", "*\n");
+    place.golive("apply").code(0).stderr_has("contoso/drafts: the manifest is gone");
+    assert_eq!(place.status().offers.len(), 1);
+}
+
+#[test]
+fn an_empty_file_gives_nothing_up_and_one_of_comments_does_and_says_so() {
+    let place = Place::in_preview(&["a", "b"]);
+    place.golive("apply --wait --poll 10ms").code(0);
+    for empty in ["", " \n"] {
+        place.write("a.yaml", empty);
+        let told = "a.yaml: this file is empty\n \
+                    = hint: write a manifest, remove the file, or list it in a .goliveignore\n\
+                    error: 1 error; nothing was sent\n";
+        for command in ["validate", "plan", "apply"] {
+            place.golive(command).code(1).stdout("").stderr(told);
+        }
+        assert_eq!(place.status().offers.len(), 2);
+    }
+    place.write("a.yaml", "# publisher: contoso\n# offer: a\n");
+    place.golive("validate").code(0);
+    place.golive("apply").code(0).stderr_has("contoso/a: the manifest is gone");
+    assert_eq!(place.status().offers.len(), 1);
+}
+
+#[cfg(unix)]
+mod pipes {
+    use super::*;
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    /// Runs a command whose standard input is a pipe with this text.
+    #[track_caller]
+    fn piped(place: &Place, line: &str, text: &str) -> crate::place::Ran {
+        let mut child = place.command(line).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let text = text.to_owned();
+        // The program need not read all of it.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
+        let ran = place.ran(child);
+        writer.join().unwrap();
+        ran
+    }
+
+    #[test]
+    fn a_pipe_that_is_named_is_read() {
+        let place = Place::with_seed("offers: {contoso/vm: {}}");
+        let text = live("contoso/vm", "");
+        for name in ["-", "/dev/stdin", "/dev/fd/0"] {
+            let ran = piped(&place, &format!("validate {name}"), &text);
+            ran.code(0).stdout("1 offer in 1 file: all valid\n").stderr("");
+            piped(&place, &format!("plan {name}"), &text).code(0);
+            // Its errors are shown with their lines.
+            let ran = piped(&place, &format!("validate {name}"), &format!("{text}---\n{text}"));
+            ran.code(1).stderr_has("6:8: the offer contoso/vm has more than one manifest");
+        }
+        piped(&place, "apply - --wait --poll 10ms", &text).code(0);
+        assert_eq!(place.golives("contoso/vm"), (1, 1));
+        assert_eq!(place.record("contoso/vm").manifest.file, "-");
+        piped(&place, "validate -", &format!("{text}#{}", "x".repeat(1 << 20)))
+            .code(1)
+            .stderr_has("-: larger than 1 MiB");
+        piped(&place, "validate -", "").code(1).stderr_has("-: this file is empty");
+    }
+
+    #[test]
+    fn what_is_no_pipe_either_is_named() {
+        let place = Place::new();
+        place.golive("validate /dev/null").code(1).stderr_has("this is a device");
+        let _socket = std::os::unix::net::UnixListener::bind(place.path("s.yaml")).unwrap();
+        place.golive("validate s.yaml").code(1).stderr_has("s.yaml: this is a socket, not a file");
+    }
+
+    #[test]
+    fn a_pipe_is_not_watched() {
+        let place = Place::new();
+        for name in ["-", "/dev/stdin"] {
+            let told = format!("error: {name} can't be watched: it is a pipe; ");
+            piped(&place, &format!("watch {name}"), "").code(64).stderr_has(&told);
+        }
+    }
+}

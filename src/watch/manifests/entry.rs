@@ -1,13 +1,13 @@
 //! What is kept of one file, and how the files found now go with those known before.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::{is_same_text, plain};
-use crate::manifest::{FileManifests, Found};
+use crate::manifest::{self, FileManifests, Found};
 use crate::marketplace::OfferId;
 
 /// One manifest file.
@@ -62,13 +62,22 @@ impl Entry {
         is_there
     }
 
-    /// Takes in what the file holds now, and returns what it held. One that is suddenly empty is
-    /// likely to be just being written, or to have met a full disk.
+    /// The offers that the file names: in the version that counts, and in what it holds now, though
+    /// there be something wrong with that.
+    pub(super) fn names(&self) -> BTreeSet<&OfferId> {
+        let good = self.good.iter().flat_map(FileManifests::names);
+        good.chain(self.latest.names()).collect()
+    }
+
+    /// How many manifests of an offer there are in it, by whichever of these two versions has more.
+    pub(super) fn claims(&self, offer: &OfferId) -> usize {
+        let count = |file: &FileManifests| file.names().filter(|id| *id == offer).count();
+        count(&self.latest).max(self.good.as_ref().map_or(0, count))
+    }
+
+    /// Takes in what the file holds now, and returns what it held.
     pub(super) fn take_in(&mut self, file: FileManifests) -> FileManifests {
         self.is_stale = false;
-        let is_empty = file.is_empty();
-        let had_some = self.in_force().loaded().next().is_some();
-        let file = if is_empty && had_some { file.emptied() } else { file };
         let before = std::mem::replace(&mut self.latest, file);
         if self.latest.problems().is_empty() {
             self.good = None;
@@ -128,12 +137,12 @@ impl Unseen {
     /// By what was wrong with a walk. One that found nothing at all has not looked anywhere, unless
     /// nothing is an answer.
     pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
-        let is_empty = found.files.is_empty();
-        if found.is_nothing && nothing_is_an_answer {
+        let is_empty = found.files.is_empty() && found.ignored.is_empty();
+        if found.is_nothing && (nothing_is_an_answer || !is_empty) {
             return Self::default();
         }
         let everywhere = PathBuf::new();
-        let paths = found.problems.iter().map(|problem| plain(&problem.file));
+        let paths = found.problems.iter().map(|problem| plain(manifest::missed(problem)));
         Self { paths: if is_empty { vec![everywhere] } else { paths.collect() } }
     }
 
@@ -202,7 +211,7 @@ impl Merged {
             entry.is_stale = false;
             self.entries.push(entry);
         } else {
-            self.affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+            self.affected.extend(entry.names().into_iter().cloned());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::marketplace::OfferId;
 pub(super) struct Index {
     /// All of them, in the order of their real paths.
     by_real: Vec<usize>,
-    /// Each offer that an entry names in the version that counts.
+    /// Each offer that an entry names.
     by_offer: BTreeSet<(OfferId, usize)>,
 }
 
@@ -19,7 +19,9 @@ impl Index {
     pub(super) fn new(entries: &[Entry]) -> Self {
         let mut by_real: Vec<usize> = (0..entries.len()).collect();
         by_real.sort_by_key(|at| entries[*at].real.as_os_str());
-        let named = |(at, entry)| names(entry).map(move |offer| (offer.clone(), at));
+        let named = |(at, entry): (usize, &Entry)| -> Vec<(OfferId, usize)> {
+            entry.names().into_iter().map(|offer| (offer.clone(), at)).collect()
+        };
         Self { by_real, by_offer: entries.iter().enumerate().flat_map(named).collect() }
     }
 
@@ -38,17 +40,13 @@ impl Index {
 
     /// Forgets what a file names, as it is to be read anew.
     pub(super) fn forget(&mut self, at: usize, entry: &Entry) {
-        for offer in names(entry) {
+        for offer in entry.names() {
             self.by_offer.remove(&(offer.clone(), at));
         }
     }
 
     /// Takes in what a file names.
     pub(super) fn take_in(&mut self, at: usize, entry: &Entry) {
-        self.by_offer.extend(names(entry).map(|offer| (offer.clone(), at)));
+        self.by_offer.extend(entry.names().into_iter().map(|offer| (offer.clone(), at)));
     }
-}
-
-fn names(entry: &Entry) -> impl Iterator<Item = &OfferId> {
-    entry.in_force().loaded().map(|loaded| &loaded.id)
 }

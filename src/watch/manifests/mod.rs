@@ -24,10 +24,10 @@ const MOST_SUSPECTS: usize = 32;
 /// The manifests below some paths, read again as they change.
 ///
 /// A file with something wrong in it keeps its last good version in force as a whole; one that never
-/// had one, those of its documents that are whole. Where two files name one offer, the one that had
-/// it in force keeps it, else the first by its path has it. What could not be looked at does not count
-/// as gone, nor does anything where nothing is found: a volume that is not mounted is no commit that
-/// deletes all offers.
+/// had one, those of its documents that are whole. While an offer has more than one manifest, be there
+/// something wrong with one of them, none is in force: which is meant can't be told, and what is started
+/// can't be taken back. What could not be looked at does not count as gone, nor does anything where
+/// nothing is found: a volume that is not mounted is no commit that deletes all offers.
 #[derive(Debug)]
 pub struct Manifests {
     roots: Vec<PathBuf>,
@@ -44,6 +44,8 @@ pub struct Manifests {
     nothing_is_an_answer: bool,
     /// What was to be watched after the last walk.
     folders: BTreeSet<PathBuf>,
+    /// What a `.goliveignore` left out of it.
+    ignored: Vec<PathBuf>,
 }
 
 /// What a refresh brought.
@@ -76,6 +78,7 @@ impl Manifests {
             has_walked: false,
             nothing_is_an_answer: false,
             folders: BTreeSet::new(),
+            ignored: Vec::new(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Manifests {
         if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
             self.judge(&found, &mut refreshed);
         }
+        self.ignored = found.ignored;
         self.folders = found.folders;
         self.folders.extend(found.names);
         refreshed.folders = self.folders.clone();
@@ -158,31 +162,30 @@ impl Manifests {
     }
 
     /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, where
-    /// it stood when last seen, was read without problems or is no more. Never so while it could
-    /// not be looked at, nor while something is wrong with that file, or with the manifest itself,
-    /// wherever it stands now.
+    /// it stood when last seen, was read without problems, is left out, or is no more. Never so while
+    /// it could not be looked at, nor while something is wrong with that file, or with the manifest
+    /// itself, wherever it stands now.
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
-        let is_unseen = self.unseen.covers(file);
-        if !self.has_walked || is_unseen || self.desired.contains_key(offer) {
+        let is_named = self.index.naming(offer).next().is_some();
+        if !self.has_walked || self.unseen.covers(file) || is_named {
             return false;
         }
-        let broken = || self.entries.iter().filter(|entry| !entry.latest.problems().is_empty());
         let shown = plain(file);
-        if broken().any(|it| it.latest.broken().any(|id| id == offer) || plain(it.path()) == shown)
-        {
+        let mut here = self.entries.iter().filter(|entry| plain(entry.path()) == shown);
+        if here.any(|entry| !entry.latest.problems().is_empty()) {
             return false;
+        }
+        if self.ignored.iter().any(|ignored| shown.starts_with(plain(ignored))) {
+            return true;
         }
         match file.canonicalize() {
             // Something else has taken its name.
             Ok(real) if real.is_dir() => true,
-            Ok(real) => {
-                let found = self.index.at(&self.entries, &real);
-                found.map(|at| &self.entries[at]).is_some_and(|entry| {
-                    let may_be_back = entry.latest.is_empty() && !self.nothing_is_an_answer;
-                    entry.latest.problems().is_empty() && !may_be_back
-                })
-            }
+            Ok(real) => self
+                .index
+                .at(&self.entries, &real)
+                .is_some_and(|at| self.entries[at].latest.problems().is_empty()),
             Err(error) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
@@ -200,11 +203,11 @@ impl Manifests {
         let mut is_alike = true;
         for (at, file) in stale.iter().zip(files) {
             let entry = &mut self.entries[*at];
-            affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+            affected.extend(entry.names().into_iter().cloned());
             self.index.forget(*at, entry);
             let before = entry.take_in(file);
             self.index.take_in(*at, entry);
-            affected.extend(entry.in_force().loaded().map(|loaded| loaded.id.clone()));
+            affected.extend(entry.names().into_iter().cloned());
             is_alike = is_alike
                 && manifest::are_checked_alike(&before, &entry.latest)
                 && !told.contains(entry.path());
@@ -219,7 +222,7 @@ impl Manifests {
         let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
         for offer in affected {
             let before = self.desired.get(offer);
-            let after = self.best(offer, before.map(|loaded| &**loaded));
+            let after = self.only(offer);
             if before != after {
                 updates.push((offer, after.cloned()));
             }
@@ -247,13 +250,14 @@ impl Manifests {
         changed
     }
 
-    /// The manifest of an offer with the best claim: of those that are as good, the first.
-    fn best(&self, offer: &OfferId, before: Option<&Loaded>) -> Option<&Arc<Loaded>> {
-        let entries = self.index.naming(offer).map(|at| &self.entries[at]);
-        let all = entries.flat_map(|entry| entry.in_force().loaded());
-        all.filter(|loaded| loaded.id == *offer).reduce(|best, loaded| {
-            if claim(loaded, before) > claim(best, before) { loaded } else { best }
-        })
+    /// The manifest of an offer that has no other one.
+    fn only(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
+        let mut entries = self.index.naming(offer).map(|at| &self.entries[at]);
+        let entry = entries.next().filter(|entry| entry.claims(offer) == 1)?;
+        if entries.next().is_some() {
+            return None;
+        }
+        entry.in_force().loaded().find(|loaded| loaded.id == *offer)
     }
 
     /// Tells what is wrong, and what of it is new or no more.
@@ -278,14 +282,6 @@ impl Manifests {
             self.problems = Arc::new(problems);
         }
     }
-}
-
-/// How good a manifest's claim is to be the one in force: best where it already is.
-fn claim(loaded: &Loaded, before: Option<&Loaded>) -> (bool, bool) {
-    let Some(before) = before else { return (false, false) };
-    let is_there = loaded.file == before.file;
-    // A file may name it twice.
-    (is_there, is_there && loaded.digest == before.digest)
 }
 
 /// What is reported under one name may be found under another.

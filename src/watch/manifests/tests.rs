@@ -188,38 +188,102 @@ fn of_a_file_that_is_broken_from_the_start_the_whole_documents_count() {
 }
 
 #[test]
-fn of_two_files_the_one_that_had_the_offer_keeps_it() {
-    let mut place = Place::new(&[("m.yaml", &offer("a", "version: 1\n"))]);
+fn while_two_manifests_name_an_offer_none_is_in_force() {
+    let suspended = offer("a", "suspend: true\n");
+    let mut place = Place::new(&[("m.yaml", &suspended), ("b.yaml", &offer("b", ""))]);
     place.refresh();
-    place.put("b.yaml", &offer("a", "version: 2\n"));
-    place.put("z.yaml", &offer("a", "version: 3\n"));
+    assert_eq!(place.in_force(), ["a", "b"]);
+    // The copy is spelled otherwise, and first by its name.
+    place.put("Copy of m.yaml", &offer("A", ""));
     let refreshed = place.refresh();
-    assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&[]), 2));
+    assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&["a"]), 1));
+    assert_eq!(place.in_force(), ["b"]);
+    assert_eq!(place.problems(), ["the offer contoso/a has more than one manifest"]);
+    // It is left alone, not forgotten: what runs is followed.
+    for file in ["m.yaml", "Copy of m.yaml", "no-more.yaml"] {
+        assert!(!place.manifests.is_gone(&id("a"), &place.path(file)), "{file}");
+    }
+    place.validates();
+    // A start decides as a running service does.
+    let restart = |place: &Place| {
+        let mut anew = Manifests::new(place.manifests.roots.clone());
+        anew.refresh(&BTreeSet::new());
+        assert_eq!(*anew.desired(), *place.manifests.desired());
+        assert_eq!(anew.problems(), place.manifests.problems());
+    };
+    restart(&place);
+    // Also while there is something wrong with one of them.
+    for wrong in ["version: one\n", "stat: live\n"] {
+        place.put("m.yaml", &offer("a", wrong));
+        assert_eq!(place.changed(), ids(&[]));
+        assert_eq!(place.in_force(), ["b"]);
+        restart(&place);
+    }
+    place.put("m.yaml", &suspended);
+    place.refresh();
+    remove_file(place.path("Copy of m.yaml")).unwrap();
+    let mended = place.refresh();
+    assert_eq!((mended.changed, mended.mended), (ids(&["a"]), vec![place.path("m.yaml")]));
     assert_eq!(place.file_of("a"), Path::new("m.yaml"));
     place.validates();
-    // Also while it is broken.
-    place.put("m.yaml", &offer("a", "version: one\n"));
-    assert_eq!(place.changed(), ids(&[]));
-    place.validates();
-    remove_file(place.path("m.yaml")).unwrap();
+    restart(&place);
+}
+
+#[test]
+fn a_file_may_not_name_an_offer_twice_either() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", ""))]);
+    place.refresh();
+    let twice = format!("{}---\n{}", offer("a", ""), offer("A", "version: 3\n"));
+    place.put("a.yaml", &twice);
     assert_eq!(place.changed(), ids(&["a"]));
-    assert_eq!(place.file_of("a"), Path::new("b.yaml"));
-    remove_file(place.path("z.yaml")).unwrap();
-    let mended = place.refresh();
-    assert_eq!((mended.changed, mended.mended), (ids(&[]), vec![place.path("z.yaml")]));
+    assert!(place.in_force().is_empty() && place.problems().len() == 1);
+    place.put("a.yaml", &offer("A", "version: 3\n"));
+    assert_eq!(place.changed(), ids(&["a"]));
+    assert_eq!(place.in_force(), ["A"]);
     place.validates();
 }
 
 #[test]
-fn at_the_start_the_first_of_two_by_path_counts_and_what_is_in_force_stays() {
-    let one = offer("a", "version: 1\n");
-    let two = offer("a", "version: 2\n");
-    let mut place = Place::new(&[("b.yaml", &one), ("a/z.yaml", &two)]);
+fn an_empty_file_is_a_problem_and_one_of_comments_gives_its_offers_up() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
     place.refresh();
-    assert_eq!(place.file_of("a"), Path::new("a/z.yaml"));
-    place.put("a/z.yaml", &format!("{}---\n{two}", offer("a", "version: 3\n")));
-    assert_eq!(place.changed(), ids(&[]));
-    assert_eq!(place.manifests.desired()[&id("a")].manifest.version.unwrap().0, 2);
+    for empty in ["", "\n \n"] {
+        place.put("a.yaml", empty);
+        assert_eq!(place.changed(), ids(&[]));
+        assert_eq!(
+            (place.in_force(), place.problems()),
+            (vec!["a".to_owned(), "b".to_owned()], vec!["this file is empty".to_owned()],)
+        );
+        assert!(!place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+        place.validates();
+    }
+    place.put("a.yaml", "# not now\n");
+    assert_eq!(place.changed(), ids(&["a"]));
+    assert!(place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+    place.validates();
+}
+
+#[test]
+fn what_is_left_out_is_given_up_and_a_broken_list_gives_nothing_up() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("deep/b.yaml", &offer("b", ""))]);
+    place.refresh();
+    place.put(".goliveignore", "deep/\n");
+    let real = place.path("").canonicalize().unwrap();
+    let suspects = BTreeSet::from([real.join(".goliveignore")]);
+    assert_eq!(place.manifests.refresh_only(&suspects).changed, ids(&["b"]));
+    assert!(place.manifests.is_gone(&id("b"), &place.path("deep/b.yaml")));
+    assert!(!place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+    place.validates();
+    place.put(".goliveignore", "deep/\n{a\n");
+    let refreshed = place.refresh();
+    assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&[]), 1));
+    assert_eq!(place.in_force(), ["a"]);
+    assert!(!place.manifests.is_gone(&id("x"), &place.path("x.yaml")));
+    place.put(".goliveignore", "*\n");
+    assert_eq!(place.changed(), ids(&["a"]));
+    place.validates();
+    place.put(".goliveignore", "");
+    assert_eq!(place.changed(), ids(&["a", "b"]));
     place.validates();
 }
 
@@ -346,17 +410,19 @@ mod whatever_changes {
         ]
     }
 
-    /// Which manifest of each offer would be in force, by a look at all files.
-    fn in_force(manifests: &Manifests, before: &BTreeMap<OfferId, Arc<Loaded>>) -> Vec<Loaded> {
-        let mut best: BTreeMap<&OfferId, &Loaded> = BTreeMap::new();
-        for loaded in manifests.entries.iter().flat_map(|entry| entry.in_force().loaded()) {
-            let had = before.get(&loaded.id).map(|loaded| &**loaded);
-            let kept = best.entry(&loaded.id).or_insert(loaded);
-            if claim(loaded, had) > claim(kept, had) {
-                *kept = loaded;
+    /// Which manifests would be in force, by a look at all files.
+    fn in_force(manifests: &Manifests) -> Vec<Loaded> {
+        let mut claims: BTreeMap<&OfferId, usize> = BTreeMap::new();
+        for entry in &manifests.entries {
+            for offer in entry.names() {
+                *claims.entry(offer).or_default() += entry.claims(offer);
             }
         }
-        best.into_values().cloned().collect()
+        let all = manifests.entries.iter().flat_map(|entry| entry.in_force().loaded());
+        let only = all.filter(|loaded| claims[&loaded.id] == 1);
+        let mut only: Vec<Loaded> = only.map(|loaded| (**loaded).clone()).collect();
+        only.sort_by(|one, two| one.id.cmp(&two.id));
+        only
     }
 
     proptest! {
@@ -366,7 +432,6 @@ mod whatever_changes {
             let mut place = Place::new(&[("deep/kept.yaml", &offer("kept", ""))]);
             place.refresh();
             for step in steps {
-                let before = place.manifests.desired();
                 match step {
                     Step::Put { file, text: number } => place.put(FILES[file], &text(number)),
                     Step::Remove { file } => drop(remove_file(place.path(FILES[file]))),
@@ -383,7 +448,7 @@ mod whatever_changes {
                 prop_assert_eq!(&manifests.index, &Index::new(&manifests.entries));
                 let desired = manifests.desired();
                 let now: Vec<Loaded> = desired.values().map(|it| (**it).clone()).collect();
-                prop_assert_eq!(now, in_force(manifests, &before));
+                prop_assert_eq!(now, in_force(manifests));
                 let files = manifests.entries.iter().map(|entry| &entry.latest);
                 let found = Found::default();
                 // A check looks into the files for lines, where by now something else may stand.
@@ -398,14 +463,9 @@ mod whatever_changes {
             let before = place.manifests.desired();
             prop_assert_eq!(&place.refresh().changed, &BTreeSet::new());
             prop_assert_eq!(&place.manifests.desired(), &before);
-            // Only an empty file is told about where it had a manifest: it may be just being written.
-            // What it named may then be in force, or be missed by others.
-            let told = place.manifests.problems();
-            if !told.iter().any(|it| it.what == "this file is empty") {
-                let anew = manifest::load(&place.manifests.roots).err();
-                let anew: Vec<Diagnostic> = anew.into_iter().flatten().collect();
-                prop_assert_eq!(&*told, &anew);
-            }
+            let anew = manifest::load(&place.manifests.roots).err();
+            let anew: Vec<Diagnostic> = anew.into_iter().flatten().collect();
+            prop_assert_eq!(&*place.manifests.problems(), &anew);
         }
     }
 }

@@ -1,0 +1,143 @@
+//! What is plainly no manifest but another tool's file: it gets one error, not one for each field.
+
+use super::characters::is_lookalike_space;
+use super::field::Field;
+use super::rules::Problem;
+use super::tree::{Kind, NodeId, Tree};
+
+/// From which likeness on a name is a misspelled one.
+const LIKE: f64 = 0.75;
+
+/// Whether fields with these names are a manifest's, be they misspelled. `publisher` or `offer` says
+/// so; something like them only beside `state`, or both of them, and where hardly anything else is
+/// there: other tools know `offers` and `publishers`, too.
+pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
+    let (mut publisher, mut offer, mut state, mut strange) = (false, false, false, 0);
+    for name in names {
+        match name {
+            "publisher" | "offer" => return true,
+            "state" => state = true,
+            other if is_like(other, "publisher") => publisher = true,
+            other if is_like(other, "offer") => offer = true,
+            other => {
+                let is_field = Field::ALL.iter().any(|field| is_like(other, field.name()));
+                strange += usize::from(!is_field);
+            }
+        }
+    }
+    strange <= MOST_STRANGE && (publisher && offer || state && (publisher || offer))
+}
+
+/// How many fields of a misspelled manifest are nothing like one of golive's.
+const MOST_STRANGE: usize = 1;
+
+/// Whether a document is plainly none of golive's.
+pub(super) fn is_foreign(tree: &Tree<'_>, root: NodeId) -> bool {
+    let is_ours = |id: NodeId| match &tree.resolve(id).kind {
+        Kind::Mapping(entries) => {
+            is_ours(entries.iter().filter_map(|(key, _)| match &tree.resolve(*key).kind {
+                Kind::Scalar { text, .. } => Some(text.as_ref()),
+                Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => None,
+            }))
+        }
+        Kind::Scalar { text, .. } => is_ours_by_its_lines(text),
+        Kind::List(_) | Kind::Alias(_) => false,
+    };
+    match &tree.resolve(root).kind {
+        // A list of manifests is a usual mistake.
+        Kind::List(items) => !items.iter().copied().any(is_ours),
+        Kind::Scalar { .. } | Kind::Mapping(_) | Kind::Alias(_) => !is_ours(root),
+    }
+}
+
+fn is_like(name: &str, wanted: &str) -> bool {
+    // Names of quite another length are no typing errors.
+    name.len() < 2 * wanted.len()
+        && 2 * name.len() > wanted.len()
+        && strsim::normalized_damerau_levenshtein(&name.trim().to_lowercase(), wanted) >= LIKE
+}
+
+/// The same for a text that can't be read as YAML: by the words at the beginning of its lines.
+pub(super) fn is_ours_by_its_lines(text: &str) -> bool {
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let line = line.trim_start_matches(|c| is_lookalike_space(c) || "\u{feff}{\"'".contains(c));
+        let end = line.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(line.len());
+        let (name, rest) = line.split_at(end);
+        let is_named = matches!(name, "publisher" | "offer");
+        let behind = rest.trim_start_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
+        let has_colon = behind.starts_with([':', '\u{ff1a}', '\u{2236}', '\u{fe55}']);
+        // Where the colon was forgotten, the name itself says it.
+        if !name.is_empty() && (has_colon || is_named && rest.starts_with(char::is_whitespace)) {
+            names.push(name);
+        }
+    }
+    is_ours(names)
+}
+
+/// The one error.
+pub(super) fn problem(what: &str) -> Problem {
+    Problem::new(format!(
+        "this {what} isn't a manifest: it has no \"publisher\" and no \"offer\" at its top level"
+    ))
+    .hint("name the folder of the manifests, or list this file in a .goliveignore")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_known_by_its_fields() {
+        for ours in [
+            &["publisher"][..],
+            &["kind", "offer"],
+            &["publisherr", "state"],
+            &["Offer", "state"],
+            &["Publisher", "OFFER"],
+            &["publihser", "offr"],
+            &["\u{a0}offer", "state"],
+        ] {
+            assert!(is_ours(ours.iter().copied()), "{ours:?}");
+        }
+        for other in [
+            &[][..],
+            &["state", "version", "labels"],
+            &["offers", "version"],
+            &["publishers", "api"],
+            &["apiVersion", "kind", "metadata", "data"],
+            &["stages", "trigger", "pool"],
+            &["order", "state"],
+            &["replicaCount", "image", "offers", "state"],
+        ] {
+            assert!(!is_ours(other.iter().copied()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_yaml_is_known_by_its_lines() {
+        for ours in [
+            "publisher: a\noffer: [",
+            "{{ if x }}\n\"publisher\" : a\n{{ end }}",
+            "{publisher: a",
+            "offer\u{a0}:\u{a0}vm",
+            "publisher：contoso",
+            "publisher contoso\n",
+            "\u{a0}offer: vm",
+            "publisherr: x: y\nstate: live",
+        ] {
+            assert!(is_ours_by_its_lines(ours), "{ours:?}");
+        }
+        for other in [
+            "",
+            "{{- if .Values.enabled }}\nkind: Deployment\n{{- end }}",
+            "image:\n  publisher: Canonical\n  offer: x\n\t- [",
+            "# publisher: a\nname: {{ x }}",
+            "[[[",
+            "offering: {{ x }}\nstate: 1",
+            "state: {{ x }}\n",
+        ] {
+            assert!(!is_ours_by_its_lines(other), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What a `.goliveignore` leaves out: in each folder of a walk, as git does it with a `.gitignore`, and
+//! above it up to the root of the repository, so that a narrower path doesn't bring back what is left
+//! out. What is named on the command line is never left out.
+
+use std::path::{Path, PathBuf};
+
+use ignore::Match;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::diagnostic::Diagnostic;
+use super::load::read_bounded;
+use super::rules::Problem;
+use super::source::Source;
+
+/// The name of such a file.
+pub(super) const NAME: &str = ".goliveignore";
+
+/// What a walk missed because of a problem: all that its rules would have been for, where they could not
+/// be read.
+pub(crate) fn missed(problem: &Diagnostic) -> &Path {
+    match problem.file.parent() {
+        Some(folder) if problem.file.file_name().is_some_and(|name| name == NAME) => folder,
+        Some(_) | None => &problem.file,
+    }
+}
+
+/// The rules in force at one place of a walk; the innermost come last.
+#[derive(Default)]
+pub(super) struct Ignores(Vec<Rules>);
+
+struct Rules {
+    /// The folder of the walk that they, or the root below them, stand for.
+    folder: PathBuf,
+    /// Where that folder is, as seen from the rules' own.
+    below: PathBuf,
+    /// How deep in the walk it is.
+    depth: usize,
+    patterns: Gitignore,
+}
+
+impl Ignores {
+    /// The rules above the root of a walk, and the files that they may stand in.
+    pub(super) fn above(root: &Path) -> Result<(Self, Vec<PathBuf>), Box<Diagnostic>> {
+        let mut ignores = Self::default();
+        // A root that can't be looked at is told by the walk.
+        let Ok(real) = root.canonicalize() else { return Ok((ignores, Vec::new())) };
+        let Some(top) = real.ancestors().find(|folder| folder.join(".git").exists()) else {
+            return Ok((ignores, Vec::new()));
+        };
+        let inside = real.ancestors().skip(1).take_while(|folder| folder.starts_with(top));
+        let mut folders: Vec<&Path> = inside.collect();
+        folders.reverse();
+        for folder in &folders {
+            if let Some(patterns) = read(&folder.join(NAME))? {
+                let below = real.strip_prefix(folder).unwrap_or(Path::new("")).to_owned();
+                ignores.0.push(Rules { folder: root.to_owned(), below, depth: 0, patterns });
+            }
+        }
+        Ok((ignores, folders.into_iter().map(|folder| folder.join(NAME)).collect()))
+    }
+
+    /// Enters a folder of the walk, which goes in depth first.
+    pub(super) fn enter(&mut self, folder: &Path, depth: usize) -> Result<(), Box<Diagnostic>> {
+        self.leave(depth);
+        if let Some(patterns) = read(&folder.join(NAME))? {
+            let below = PathBuf::new();
+            self.0.push(Rules { folder: folder.to_owned(), below, depth: depth + 1, patterns });
+        }
+        Ok(())
+    }
+
+    /// Whether something that the walk met at this depth is left out.
+    pub(super) fn covers(&mut self, path: &Path, depth: usize, is_folder: bool) -> bool {
+        self.leave(depth);
+        for Rules { folder, below, patterns, .. } in self.0.iter().rev() {
+            let Ok(rest) = path.strip_prefix(folder) else { continue };
+            match patterns.matched(below.join(rest), is_folder) {
+                Match::Ignore(_) => return true,
+                Match::Whitelist(_) => return false,
+                Match::None => {}
+            }
+        }
+        false
+    }
+
+    /// Drops the rules of folders that the walk has left.
+    fn leave(&mut self, depth: usize) {
+        while self.0.last().is_some_and(|last| last.depth > depth) {
+            self.0.pop();
+        }
+    }
+}
+
+/// Reads such a file, where there is one.
+fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let bytes = read_bounded(path)?;
+    let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
+    let mut builder = GitignoreBuilder::new("");
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let rule = line.trim_end_matches(['\n', '\r']);
+        let length = rule.chars().count();
+        if let Err(error) = builder.add_line(None, rule) {
+            return Err(Box::new(wrong(path, &text, start..start + length, &error)));
+        }
+        start += line.chars().count();
+    }
+    match builder.build() {
+        Ok(rules) => Ok(Some(rules)),
+        Err(error) => Err(Box::new(wrong(path, &text, 0..0, &error))),
+    }
+}
+
+fn wrong(
+    path: &Path,
+    text: &str,
+    place: std::ops::Range<usize>,
+    error: &ignore::Error,
+) -> Diagnostic {
+    let problem = Problem::new(format!("invalid pattern: {error}"))
+        .hint("patterns are those of a .gitignore; until this is right, nothing here is read");
+    Source::new(path, text).diagnostic(place, problem)
+}
