@@ -6,9 +6,12 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `model`, `operation` | pure: the life of one offer; one publish or golive |
+//! | `model`, `stage`, `operation` | pure: the life of one offer; where it stands; one publish or golive |
 //! | `ids` | ids that follow from names |
-//! | `seed`, `behaviour`, `scalar` | the seed, as YAML |
+//! | `seed`, `behaviour`, `answers`, `scalar` | the seed, as YAML |
+//! | `dialect` | the profiles: every choice about answers, in one place |
+//! | `beyond` | fields that the reference doesn't have |
+//! | `numbers` | how releases are numbered |
 //! | `start` | an offer as the seed says it stands, with its history |
 //! | `truth` | what is true of an offer, whatever the API shows |
 //! | `world` | publishers and their offers |
@@ -24,8 +27,11 @@
 //! often they changed, so that the same requests get the same answers in every run.
 
 mod answer;
+mod answers;
 mod behaviour;
+mod beyond;
 mod calls;
+mod dialect;
 mod fault;
 mod faulty;
 mod hand;
@@ -34,11 +40,13 @@ mod ids;
 mod journal;
 mod memory;
 mod model;
+mod numbers;
 mod operation;
 mod route;
 mod scalar;
 mod seed;
 mod server;
+mod stage;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -51,6 +59,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+pub use answers::{
+    AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
+    Stale, StepNames, Words,
+};
 pub use behaviour::{
     AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
     RefuseWith, StartStatus, StepMessage,
@@ -67,6 +79,7 @@ pub use truth::{Run, Truth};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use dialect::Behaviour;
 use fault::Faults;
 use memory::Keeper;
 use world::{Key, World};
@@ -180,9 +193,9 @@ impl Emulator {
             if state.world.contains(&Key::new(publisher, offer)) {
                 continue;
             }
-            let behaviour = OfferSeed { preview_version, ..OfferSeed::default() };
-            let pace = self.seed().pace(&behaviour);
-            let new = start::offer(publisher, offer, &behaviour, pace, now);
+            let entry = OfferSeed { preview_version, ..OfferSeed::default() };
+            let behaviour = Behaviour::new(self.seed(), Arc::new(entry));
+            let new = start::offer(publisher, offer, &behaviour, now);
             state.world.add(new, Arc::new(behaviour));
         }
     }
@@ -198,9 +211,10 @@ impl Emulator {
         if hand == Hand::Delete {
             return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
         }
-        let acted = state.world.visit(&key, now, |offer, behaviour| {
-            hand::act(hand, offer, behaviour, self.seed().pace(behaviour), now)
-        });
+        let last = state.world.last_number;
+        let acted = state
+            .world
+            .visit(&key, now, |offer, behaviour| hand::act(hand, offer, behaviour, last, now));
         acted.ok_or_else(no_offer)?.map_err(|refused| HandError::Refused(refused.to_string()))
     }
 
@@ -209,7 +223,7 @@ impl Emulator {
     pub fn truth(&self, offer: &str) -> Option<Truth> {
         let (publisher, id) = offer.split_once('/')?;
         let (key, now) = (Key::new(publisher, id), self.now());
-        self.state().world.visit(&key, now, |offer, _| Truth::of(offer))
+        self.state().world.visit(&key, now, |offer, behaviour| Truth::of(offer, &behaviour.dialect))
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.

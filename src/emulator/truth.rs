@@ -2,6 +2,7 @@
 //! tests, which judge a client by what it brought about.
 
 use super::behaviour::Kind;
+use super::dialect::Dialect;
 use super::model::Offer;
 use super::operation::{Ending, Operation, State};
 
@@ -33,11 +34,11 @@ pub struct Run {
 }
 
 impl Truth {
-    pub(super) fn of(offer: &Offer) -> Self {
+    pub(super) fn of(offer: &Offer, dialect: &Dialect) -> Self {
         Self {
             preview: offer.preview,
             production: offer.production,
-            ready: offer.may_go_live().is_ok(),
+            ready: offer.may_go_live(dialect).is_ok(),
             runs: offer.operations.iter().map(Run::of).collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod field;
 mod life;
 mod rules;
 mod seeds;
