@@ -189,15 +189,17 @@ mod tests {
             "/",
             "/api",
             "/api/publishers//offers",
-            "/api/publishers/p/offers/",
+            "/api/publishers/p/offers//",
             "/api/publishers/p/offers/o/slot/attic",
             "/api/publishers/p/offers/o/versions/x",
             "/api/operations/p$o$x$preview",
             "/api/operations/p$o$1",
         ] {
-            let none = parse(path).is_none();
-            assert!(none || path == "/api/publishers/p/offers/", "{path}");
+            assert_eq!(parse(path), None, "{path}");
         }
+        // One slash at the end is as none: this is the list of offers.
+        let offers = Some(Route::Offers("p".into()));
+        assert_eq!(parse("/api/publishers/p/offers/"), offers);
         assert_eq!(parse("/API/Publishers/P/offers/"), Some(Route::Offers("P".into())));
         let dollar = parse("/api/operations/p%24o%242%24preview");
         let of = Of::Latest(2, SlotName::Preview);
