@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Reply, started};
-use super::answers::Slots;
+use super::answers::{Slots, Stale};
 use super::behaviour::{CancelAnswer, RefuseWith};
+use super::beyond::OfferAnswer;
 use super::dialect::Behaviour;
 use super::model::{Content, Offer};
 use super::operation::Operation;
-use super::route::{Call, Of, Route, SlotName, Verb};
+use super::route::{Call, Of, Route, SlotName, Verb, type_filter};
 use super::seed::Seed;
 use super::stage::Refused;
 use super::start;
@@ -87,8 +88,14 @@ impl Context<'_> {
                 self.publisher(&publisher)?;
                 let offers =
                     self.world.visit_publisher(&publisher, self.now, |offer, behaviour| {
-                        View { offer, behaviour, now: self.now }.summary()
+                        let lag = behaviour.dialect.lag.list;
+                        View::lagging(offer, behaviour, self.now, lag).summary()
                     });
+                let wanted = self.call.parameter("$filter").and_then(type_filter);
+                let of_type = |offer: &&OfferAnswer| {
+                    wanted.is_none_or(|wanted| offer.offer.offer_type_id.as_deref() == Some(wanted))
+                };
+                let offers: Vec<_> = offers.iter().filter(of_type).collect();
                 Ok(Reply::json(StatusCode::OK, &offers))
             }
             Route::Offer { publisher, id, of } => {
@@ -136,18 +143,22 @@ impl Context<'_> {
             Of::Itself | Of::Verb(_) | Of::Slot(SlotName::Draft) => {
                 whole(View { offer, behaviour, now }, None)
             }
-            Of::Slot(SlotName::Preview) => {
-                slot(View { offer, behaviour, now }, "Staging", offer.preview)
-            }
-            Of::Slot(SlotName::Production) => {
-                slot(View { offer, behaviour, now }, "Production", offer.production)
+            Of::Slot(name @ (SlotName::Preview | SlotName::Production)) => {
+                let lag = behaviour.dialect.lag.slots;
+                slot(View::lagging(offer, behaviour, now, lag), *name)
             }
             Of::Version(version) => whole(View { offer, behaviour, now }, Some(*version)),
             Of::Status => {
                 if offer.running().is_some() {
                     offer.poll(offer.operations.len() - 1, now, behaviour);
                 }
-                let report = View { offer, behaviour, now }.status_report();
+                let stale = offer.stale(now, behaviour);
+                let shown = stale.unwrap_or(offer);
+                let report = View { offer: shown, behaviour, now }.status_report();
+                if stale.is_some() && matches!(behaviour.dialect.stale, Some(Stale::Answers(_))) {
+                    offer.stale_answers += 1;
+                    offer.stamp += 1;
+                }
                 Ok(Reply::json(StatusCode::OK, &report))
             }
             Of::Submissions => Ok(submissions(View { offer, behaviour, now }, call)),
@@ -255,8 +266,13 @@ fn changed(view: View<'_>) -> Result<Reply, Reply> {
     Ok(tagged.accepted())
 }
 
-fn slot(view: View<'_>, name: &str, version: Option<u64>) -> Result<Reply, Reply> {
+fn slot(view: View<'_>, slot: SlotName) -> Result<Reply, Reply> {
     let dialect = &view.behaviour.dialect;
+    let (name, version) = match slot {
+        SlotName::Draft => ("Draft", Some(view.offer.version)),
+        SlotName::Preview => ("Staging", view.offer.preview),
+        SlotName::Production => ("Production", view.offer.production),
+    };
     if let Some(version) = version.filter(|_| dialect.slots == Slots::Present) {
         return whole(view, Some(version));
     }
@@ -336,12 +352,6 @@ fn check_body(body: &[u8]) -> Result<(), Reply> {
         }
         Err(error) => Err(bad_request(&format!("the body is not JSON: {error}"))),
     }
-}
-
-/// The notification addresses in the body of a POST.
-pub(super) fn notification_emails(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    Some(body.pointer("/metadata/notification-emails")?.as_str()?.to_owned())
 }
 
 /// The answer the seed fixed for this call, if it is not used up.

@@ -324,6 +324,14 @@ impl Dialect {
         }
     }
 
+    /// Whether answers carry a correlation id.
+    pub(super) fn correlates(&self) -> bool {
+        match self.profile {
+            Profile::Field => true,
+            Profile::Documented => false,
+        }
+    }
+
     /// What is said of an empty slot.
     pub(super) fn empty_slot(&self, slot: &str, offer: &Offer) -> String {
         match self.profile {

@@ -14,6 +14,7 @@ use super::behaviour::{AfterCancel, Kind};
 use super::dialect::{Behaviour, Dialect};
 use super::ids::guid;
 use super::operation::{Ending, Fate, Operation, Pace, State};
+use super::past::Past;
 use super::stage::{Refused, Resting, Stage};
 
 /// One version of what an offer says.
@@ -53,6 +54,12 @@ pub(super) struct Offer {
     pub revision: u64,
     pub operations: Vec<Operation>,
     pub used: Used,
+    /// What it was before, the oldest first, where answers lag behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Past>,
+    /// How many answers showed what was before the last publish.
+    #[serde(default)]
+    pub stale_answers: u32,
     /// Counts changes since the start of the program: what is zero is as the seed says.
     #[serde(skip)]
     pub stamp: u64,
@@ -194,6 +201,7 @@ impl Offer {
             return Err(Refused::Busy);
         }
         self.staged = Some(self.draft.clone());
+        self.stale_answers = 0;
         let version = behaviour.dialect.numbers.next(self, last_number);
         self.start(Kind::Publish, version, now, behaviour);
         Ok(())

@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use serde_json::Value;
 
 use super::world::Key;
 
@@ -169,6 +170,18 @@ fn slot_name(text: &str) -> Option<SlotName> {
         "production" | "live" => Some(SlotName::Production),
         _ => None,
     }
+}
+
+/// The type of offer in a filter `offerTypeId eq '…'`, the only one that is known to be served.
+pub(super) fn type_filter(filter: &str) -> Option<&str> {
+    let value = filter.trim().strip_prefix("offerTypeId")?.trim().strip_prefix("eq")?.trim();
+    value.strip_prefix('\'')?.strip_suffix('\'')
+}
+
+/// The notification addresses in the body of a POST.
+pub(super) fn notification_emails(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    Some(body.pointer("/metadata/notification-emails")?.as_str()?.to_owned())
 }
 
 #[cfg(test)]

@@ -169,6 +169,8 @@ pub(super) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> 
         revision: 1,
         operations: Vec::new(),
         used: Used::default(),
+        past: Vec::new(),
+        stale_answers: 0,
         stamp: 0,
     }
 }

@@ -16,6 +16,8 @@ pub struct Truth {
     /// Whether *golive* would be taken now: a newer version is in preview, signed off or to be
     /// tried again, and nothing runs.
     pub ready: bool,
+    /// The preview that waits for the publisher's sign-off, if one does and nothing runs.
+    pub waiting: Option<u64>,
     /// Publishes and golives, the oldest first, those of the seed included.
     pub runs: Vec<Run>,
 }
@@ -38,6 +40,7 @@ impl Truth {
         Self {
             preview: offer.preview,
             production: offer.production,
+            waiting: offer.waits_for_sign_off(),
             ready: offer.may_go_live(dialect).is_ok(),
             runs: offer.operations.iter().map(Run::of).collect(),
         }

@@ -1,8 +1,6 @@
 //! An offer as the API writes it. Pure: from the model to the wire types.
 
-use std::cmp::Ordering;
-
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::answers::{OfferIds, StepNames};
@@ -12,6 +10,7 @@ use super::dialect::{Behaviour, Place};
 use super::ids::guid;
 use super::model::Offer;
 use super::operation::{Ending, Fate, Note, Operation, State};
+use super::scalar::Length;
 use super::stage::Resting;
 use crate::marketplace::portal::wire::{
     LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
@@ -31,6 +30,20 @@ pub(super) struct View<'a> {
     pub offer: &'a Offer,
     pub behaviour: &'a Behaviour,
     pub now: Timestamp,
+}
+
+impl<'a> View<'a> {
+    /// An offer as it was so long ago.
+    pub(super) fn lagging(
+        offer: &'a Offer,
+        behaviour: &'a Behaviour,
+        now: Timestamp,
+        lag: Option<Length>,
+    ) -> Self {
+        let lag = lag.map_or(SignedDuration::ZERO, Length::signed);
+        let then = now.checked_sub(lag).unwrap_or(Timestamp::MIN);
+        Self { offer: offer.before_now(now, lag), behaviour, now: then }
+    }
 }
 
 impl View<'_> {
@@ -192,19 +205,17 @@ impl View<'_> {
 
     /// The steps while nothing runs.
     fn rest(&self, rest: Rest) -> Vec<StepWire> {
-        let list = self.behaviour.entry.step_list();
-        let sign_off = list.iter().position(|(id, ..)| *id == SIGN_OFF).unwrap_or(list.len());
-        let status = |index: usize| match rest {
-            Rest::NotBegun => ("notStarted", 0),
+        // Some kinds of offers have no step for the sign-off: there it lies between two steps.
+        let (golive, _) = self.behaviour.entry.own_steps(Kind::GoLive);
+        let status = |index: usize, id: &str| match rest {
             Rest::Complete => ("complete", 100),
-            Rest::WaitingForSignOff => match index.cmp(&sign_off) {
-                Ordering::Less => ("complete", 100),
-                Ordering::Equal => ("waitingForPublisherReview", 0),
-                Ordering::Greater => ("notStarted", 0),
-            },
+            Rest::WaitingForSignOff if id == SIGN_OFF => ("waitingForPublisherReview", 0),
+            Rest::WaitingForSignOff if index < golive => ("complete", 100),
+            Rest::NotBegun | Rest::WaitingForSignOff => ("notStarted", 0),
         };
-        let rows = list.into_iter().enumerate();
-        rows.map(|(index, row)| self.step(row, status(index), None, self.offer.changed)).collect()
+        let rows = self.behaviour.entry.step_list().into_iter().enumerate();
+        rows.map(|(index, row)| self.step(row, status(index, row.0), None, self.offer.changed))
+            .collect()
     }
 
     /// The steps of an operation.
@@ -222,11 +233,11 @@ impl View<'_> {
                 (done, (operation.hundredths(until) - done * 100).min(99))
             }
         };
-        let own = |index: usize| match index.checked_sub(operation.first) {
+        let own = |index: usize, id: &str| match index.checked_sub(operation.first) {
             None => ("complete", 100),
             Some(own) if own < done.min(operation.count) => ("complete", 100),
             Some(own) if own == done && own < operation.count => current(operation, done, part),
-            Some(own) if own == operation.count => match operation.state {
+            Some(own) if own == operation.count && id == SIGN_OFF => match operation.state {
                 State::Ended { ending: Ending::Succeeded, .. } => ("waitingForPublisherReview", 0),
                 State::Ended { .. } | State::Running | State::Canceling { .. } => ("notStarted", 0),
             },
@@ -244,7 +255,7 @@ impl View<'_> {
         let at = operation.changed();
         let steps = list.into_iter().enumerate().map(|(index, row)| {
             let note = note.filter(|(of, _)| *of == index).map(|(_, note)| note);
-            self.step(row, own(index), note, at)
+            self.step(row, own(index, row.0), note, at)
         });
         steps.collect()
     }

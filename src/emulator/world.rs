@@ -1,6 +1,7 @@
 //! The emulated marketplace: publishers and their offers. Names compare without case.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,6 +21,13 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(publisher: &str, offer: &str) -> Self {
         Self { publisher: publisher.to_ascii_lowercase(), offer: offer.to_ascii_lowercase() }
+    }
+}
+
+/// `publisher/offer`, in lower case.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.publisher, self.offer)
     }
 }
 
@@ -119,8 +127,10 @@ impl World {
     ) -> Option<R> {
         let Resident { offer, behaviour } = self.offers.get_mut(key)?;
         let before = offer.stamp;
-        offer.settle(now, behaviour);
+        settle(offer, now, behaviour);
+        let picture = offer.picture(behaviour);
         let result = visitor(offer, behaviour);
+        offer.keep(picture);
         self.generation += u64::from(offer.stamp != before);
         self.last_number = self.last_number.max(offer.last_number());
         Some(result)
@@ -140,7 +150,7 @@ impl World {
                 break;
             }
             let before = offer.stamp;
-            offer.settle(now, behaviour);
+            settle(offer, now, behaviour);
             self.generation += u64::from(offer.stamp != before);
             results.push(visitor(offer, behaviour));
         }
@@ -154,4 +164,11 @@ impl World {
         // The count is of this run: it says nothing to the next one.
         changed.map(|offer| Offer { stamp: 0, ..offer.clone() }).collect()
     }
+}
+
+/// Ends what was due, and keeps what was before where that is still answered.
+fn settle(offer: &mut Offer, now: Timestamp, behaviour: &Behaviour) {
+    let picture = offer.picture(behaviour);
+    offer.settle(now, behaviour);
+    offer.keep(picture);
 }

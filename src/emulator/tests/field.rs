@@ -5,16 +5,12 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
-use crate::emulator::{Hand, Profile};
+use crate::emulator::Hand;
 
 const VM: &str = "contoso/offers/vm";
 
 fn emulator_of(profile: Profile, seed: &str) -> Emulator {
     Emulator::new(Seed { profile, ..seed_of(seed) }, clock())
-}
-
-fn field(seed: &str) -> Emulator {
-    emulator_of(Profile::Field, seed)
 }
 
 /// An offer in every answer about it, one line each.

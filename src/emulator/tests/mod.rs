@@ -3,7 +3,10 @@
 mod calls;
 mod faults;
 mod field;
+mod journal;
 mod life;
+mod memory;
+mod quirks;
 mod rules;
 mod seeds;
 mod shapes;
@@ -17,7 +20,7 @@ use http::{HeaderMap, Request};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{Emulator, Seed, parse};
+use super::{Emulator, Profile, Seed, parse};
 use crate::clock::RuntimeClock;
 use crate::marketplace::portal::wire::Dropped;
 
@@ -28,6 +31,11 @@ fn clock() -> Arc<RuntimeClock> {
 
 fn emulator(seed: &str) -> Emulator {
     Emulator::new(seed_of(seed), clock())
+}
+
+/// A marketplace as the field knows it.
+fn field(seed: &str) -> Emulator {
+    Emulator::new(Seed { profile: Profile::Field, ..seed_of(seed) }, clock())
 }
 
 #[track_caller]
