@@ -15,9 +15,9 @@ use super::stage::Stage;
 #[serde(rename_all = "camelCase")]
 pub enum Profile {
     /// The service as clients that ran against it saw it.
+    #[default]
     Field,
     /// The API as its reference describes it.
-    #[default]
     Documented,
 }
 

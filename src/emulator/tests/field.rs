@@ -226,3 +226,42 @@ async fn numbers_of_the_seed_are_kept_and_new_ones_come_from_the_one_space() {
     assert!(invented < number("vm").await);
     assert!(number("vm").await < number("c").await);
 }
+
+/// Asks *offer status* every ten minutes until it is as wanted, as pipelines do; gives it.
+async fn wait_for(emulator: &Emulator, wanted: impl Fn(&Value, &str, &str) -> bool) -> Value {
+    for _ in 0..100 {
+        let status = get(emulator, &format!("{VM}/status")).await.json;
+        let step = |id: &str| {
+            let steps = status["steps"].as_array().unwrap();
+            // Clients look for the step by its id or by its name, and compare with case.
+            let step = steps.iter().find(|step| step["stepName"] == id && step["id"] == id);
+            step.unwrap()["status"].as_str().unwrap().to_owned()
+        };
+        if wanted(&status, &step("publisher-signoff"), &step("live")) {
+            return status;
+        }
+        pass(600).await;
+    }
+    panic!("it never came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_written_for_the_service_brings_an_offer_live() {
+    let emulator = field("{stepTime: 1h, offers: {contoso/vm: {liveVersion: 5}}}");
+    let old = get(&emulator, &format!("{VM}/status")).await.json["publishingVersion"].as_u64();
+    assert_eq!(put(&emulator, VM, &[("if-match", "*")], r#"{"definition": {}}"#).await.status, 200);
+    assert_eq!(post(&emulator, &format!("{VM}/publish")).await.status, 202);
+    let waiting =
+        wait_for(&emulator, |_, sign_off, _| sign_off == "waitingForPublisherReview").await;
+    assert!(waiting["publishingVersion"].as_u64() > old);
+    let golive = post(&emulator, &format!("{VM}/golive")).await;
+    assert_eq!(golive.status, 202);
+    let live = wait_for(&emulator, |status, sign_off, live| {
+        status["status"] == "succeeded" && sign_off == "complete" && live == "complete"
+    })
+    .await;
+    assert_eq!(live["publishingVersion"], waiting["publishingVersion"]);
+    let operation = golive.header("location").unwrap();
+    let operation = raw(&emulator, "GET", operation, &[("authorization", "Bearer t")], "").await;
+    assert_eq!((operation.status, &operation.json["status"]), (200, &json!("succeeded")));
+}

@@ -29,13 +29,14 @@ fn clock() -> Arc<RuntimeClock> {
     Arc::new(RuntimeClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()))
 }
 
+/// A marketplace as the reference describes it.
 fn emulator(seed: &str) -> Emulator {
-    Emulator::new(seed_of(seed), clock())
+    Emulator::new(Seed { profile: Profile::Documented, ..seed_of(seed) }, clock())
 }
 
-/// A marketplace as the field knows it.
+/// A marketplace as the field knows it, which is the default.
 fn field(seed: &str) -> Emulator {
-    Emulator::new(Seed { profile: Profile::Field, ..seed_of(seed) }, clock())
+    Emulator::new(seed_of(seed), clock())
 }
 
 #[track_caller]

@@ -231,7 +231,7 @@ async fn a_golive_can_be_canceled_where_the_seed_says_so() {
 #[tokio::test(start_paused = true)]
 async fn an_offer_without_a_step_for_the_sign_off_is_not_live_before_its_golive() {
     for profile in ["field", "documented"] {
-        let emulator = emulator(&format!(
+        let emulator = field(&format!(
             "{{profile: {profile}, offers: {{contoso/vm: {{steps: [validate, live]}}}}}}"
         ));
         assert_eq!(steps(&emulator, STATUS).await, ["complete", "notStarted"], "{profile}");
