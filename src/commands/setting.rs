@@ -12,7 +12,7 @@ use crate::changes::{Policy, Retry};
 use crate::cli::{Globals, Selection};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{self, RealDisk};
-use crate::emulator::{self, Emulator, Seed};
+use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
 use crate::manifest::{self, Loaded, ManifestSet};
 use crate::marketplace::portal::{
     AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
@@ -106,7 +106,8 @@ impl Ground {
     }
 
     fn emulated(&self, globals: &Globals, memory: Memory) -> Result<Connection, CommandError> {
-        let seed = seed(globals.seed.as_deref())?;
+        let given = globals.seed.as_deref();
+        let seed = given.map(|path| read_seed(path, Remembered::parse)).transpose()?;
         let path = self.status_path.with_extension("emulator.json");
         let clock = Arc::clone(&self.clock);
         let emulator = match memory {
@@ -269,11 +270,17 @@ fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
 
 /// Reads what the embedded marketplace begins with.
 pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
-    let Some(path) = path else { return Ok(Seed::default()) };
+    path.map_or_else(|| Ok(Seed::default()), |path| read_seed(path, emulator::parse))
+}
+
+fn read_seed<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, SeedError>,
+) -> Result<T, CommandError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         CommandError::because(format!("cannot read the seed {}", path.display()), error)
     })?;
-    emulator::parse(&text)
+    parse(&text)
         .map_err(|error| CommandError::because(format!("{}: {error}", path.display()), error))
 }
 

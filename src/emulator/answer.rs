@@ -5,7 +5,8 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::behaviour::{Header, Kind, OfferSeed};
+use super::behaviour::{Header, Kind};
+use super::dialect::Behaviour;
 use super::model::Offer;
 use super::operation::Operation;
 use crate::marketplace::portal::wire::{API_VERSION, ErrorBodyWire, ErrorWire};
@@ -16,6 +17,8 @@ pub(super) struct Reply {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     body: Vec<u8>,
+    /// What went wrong, where something did.
+    problem: Option<String>,
     /// Whether the request was done.
     pub accepted: bool,
 }
@@ -23,7 +26,7 @@ pub(super) struct Reply {
 impl Reply {
     /// An answer without a body.
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), accepted: false }
+        Self { status, headers: Vec::new(), body: Vec::new(), problem: None, accepted: false }
     }
 
     /// A JSON answer.
@@ -37,7 +40,23 @@ impl Reply {
     /// An error in the API's form.
     pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let (code, message) = (Some(code.to_owned()), Some(message.into()));
-        Self::json(status, &ErrorBodyWire { error: ErrorWire { code, message } })
+        let problem = message.clone();
+        let reply = Self::json(status, &ErrorBodyWire { error: ErrorWire { code, message } });
+        Self { problem, ..reply }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What went wrong, in words, where this is an error.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// The same answer with another JSON body.
+    pub(super) fn with_body(self, value: &impl Serialize) -> Self {
+        Self { body: serde_json::to_vec(value).unwrap_or_default(), ..self }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: String) -> Self {
@@ -45,8 +64,8 @@ impl Reply {
         self
     }
 
-    pub(super) fn with_retry_after(self, offer: &OfferSeed) -> Self {
-        match &offer.retry_after {
+    pub(super) fn with_retry_after(self, behaviour: &Behaviour) -> Self {
+        match &behaviour.entry.retry_after {
             Some(retry_after) => self.with(header::RETRY_AFTER, retry_after.to_string()),
             None => self,
         }
@@ -78,7 +97,7 @@ impl Reply {
 pub(super) fn started(
     offer: &Offer,
     operation: &Operation,
-    behaviour: &OfferSeed,
+    behaviour: &Behaviour,
     origin: Option<&str>,
 ) -> Reply {
     let location = header::LOCATION;
@@ -92,8 +111,8 @@ pub(super) fn started(
         // A request without a host: nothing absolute can be said of it.
         None => relative.clone(),
     };
-    let reply = Reply::empty(StatusCode::ACCEPTED).accepted().with_retry_after(behaviour);
-    match behaviour.header {
+    let reply = Reply::empty(StatusCode::ACCEPTED).with_retry_after(behaviour);
+    match behaviour.dialect.header {
         Header::Both => reply.with(operation_location, absolute).with(location, relative),
         Header::Absolute => reply.with(operation_location, absolute),
         Header::Relative => reply.with(location, relative),

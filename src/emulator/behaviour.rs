@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::answers::{Answers, Profile};
 use super::fault::RetryAfter;
 use super::model::Used;
 use super::operation::{Fate, Note};
@@ -53,11 +54,10 @@ pub enum Kind {
 }
 
 /// Which header tells where an accepted operation is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Header {
     /// An absolute `Operation-Location` and a relative `Location`.
-    #[default]
     Both,
     /// `Operation-Location`, absolute, without `api-version`.
     Absolute,
@@ -76,11 +76,10 @@ pub enum Header {
 }
 
 /// How statuses are spelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Casing {
     /// Offers in `PascalCase`, operations and steps in camelCase.
-    #[default]
     Mixed,
     /// All in `PascalCase`.
     Pascal,
@@ -245,10 +244,14 @@ pub struct OfferSeed {
     pub steps: Option<Vec<String>>,
     /// Messages of steps.
     pub messages: Vec<StepMessage>,
-    /// The header of a 202.
-    pub header: Header,
-    /// How statuses are spelled.
-    pub casing: Casing,
+    /// Whose picture of the API the answers follow. Default: the seed's own.
+    pub profile: Option<Profile>,
+    /// How answers differ from the profile. Default: the seed's own.
+    pub answers: Answers,
+    /// The header of a 202: `relative` (field) or `both` (documented).
+    pub header: Option<Header>,
+    /// How statuses are spelled: `camel` (field) or `mixed` (documented).
+    pub casing: Option<Casing>,
     /// *Get operation* answers with a one-element array.
     pub array_form: bool,
     /// The status the list shows, e.g. `published`.

@@ -1,24 +1,33 @@
 //! The calls of the API, on the world. Synchronous: a request is answered at one moment.
 
+use std::collections::BTreeSet;
+
 use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Reply, started};
-use super::behaviour::{CancelAnswer, OfferSeed, RefuseWith};
-use super::model::{Content, Offer, Refused};
+use super::answers::{Slots, Stale};
+use super::behaviour::{CancelAnswer, RefuseWith};
+use super::beyond::OfferAnswer;
+use super::dialect::Behaviour;
+use super::model::{Content, Offer};
 use super::operation::Operation;
-use super::route::{Call, Of, Route, SlotName, Verb};
+use super::route::{Call, Of, Route, SlotName, Verb, type_filter};
 use super::seed::Seed;
+use super::stage::Refused;
 use super::start;
-use super::view::{View, state_word};
+use super::view::View;
 use super::world::{Key, World};
 use crate::marketplace::portal::wire::{API_VERSION, OneOrArray};
 
 /// Answers one request.
 pub(super) fn respond(world: &mut World, seed: &Seed, call: &Call, now: Timestamp) -> Reply {
-    admit(seed, call)
-        .and_then(|()| Route::parse(&call.segments).ok_or_else(|| not_found("resource")))
+    let route = Route::parse(&call.segments);
+    let key = route.as_ref().and_then(Route::offer).map(|(key, _)| key);
+    let behaviour = world.behaviour(key.as_ref());
+    let reply = admit(seed, call, &behaviour)
+        .and_then(|()| route.ok_or_else(|| not_found("resource")))
         .and_then(|route| {
             if route.methods().contains(&call.method) {
                 return Ok(route);
@@ -29,11 +38,12 @@ pub(super) fn respond(world: &mut World, seed: &Seed, call: &Call, now: Timestam
                 .with(header::ALLOW, allowed.join(", ")))
         })
         .and_then(|route| Context { world, seed, call, now }.answer(route))
-        .unwrap_or_else(|refusal| refusal)
+        .unwrap_or_else(|refusal| refusal);
+    behaviour.dialect.put_error(reply)
 }
 
 /// Token and version, before anything else is looked at.
-fn admit(seed: &Seed, call: &Call) -> Result<(), Reply> {
+fn admit(seed: &Seed, call: &Call, behaviour: &Behaviour) -> Result<(), Reply> {
     let token = call.header("authorization").and_then(|value| value.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.trim()).filter(|token| !token.is_empty());
@@ -49,10 +59,7 @@ fn admit(seed: &Seed, call: &Call) -> Result<(), Reply> {
     match call.parameter("api-version") {
         Some(API_VERSION) => Ok(()),
         given => {
-            let message = format!(
-                "The api-version '{}' is invalid. The supported versions are '{API_VERSION}'.",
-                given.unwrap_or_default()
-            );
+            let message = behaviour.dialect.bad_version(given.unwrap_or_default());
             Err(Reply::error(StatusCode::BAD_REQUEST, "InvalidAPIVersion", message))
         }
     }
@@ -81,8 +88,14 @@ impl Context<'_> {
                 self.publisher(&publisher)?;
                 let offers =
                     self.world.visit_publisher(&publisher, self.now, |offer, behaviour| {
-                        View { offer, behaviour, now: self.now }.summary()
+                        let lag = behaviour.dialect.lag.list;
+                        View::lagging(offer, behaviour, self.now, lag).summary()
                     });
+                let wanted = self.call.parameter("$filter").and_then(type_filter);
+                let of_type = |offer: &&OfferAnswer| {
+                    wanted.is_none_or(|wanted| offer.offer.offer_type_id.as_deref() == Some(wanted))
+                };
+                let offers: Vec<_> = offers.iter().filter(of_type).collect();
                 Ok(Reply::json(StatusCode::OK, &offers))
             }
             Route::Offer { publisher, id, of } => {
@@ -108,8 +121,7 @@ impl Context<'_> {
     /// Whether a publisher is there, and open to the caller.
     fn publisher(&self, publisher: &str) -> Result<(), Reply> {
         if self.forbids(publisher) {
-            let message = "The service principal has no access to this publisher account: enter \
-                its object id in the account's users.";
+            let message = self.world.behaviour(None).dialect.forbidden();
             return Err(Reply::error(StatusCode::FORBIDDEN, "Forbidden", message));
         }
         if self.world.has_publisher(publisher) { Ok(()) } else { Err(not_found("publisher")) }
@@ -131,16 +143,22 @@ impl Context<'_> {
             Of::Itself | Of::Verb(_) | Of::Slot(SlotName::Draft) => {
                 whole(View { offer, behaviour, now }, None)
             }
-            Of::Slot(SlotName::Preview) => slot(View { offer, behaviour, now }, offer.preview),
-            Of::Slot(SlotName::Production) => {
-                slot(View { offer, behaviour, now }, offer.production)
+            Of::Slot(name @ (SlotName::Preview | SlotName::Production)) => {
+                let lag = behaviour.dialect.lag.slots;
+                slot(View::lagging(offer, behaviour, now, lag), *name)
             }
             Of::Version(version) => whole(View { offer, behaviour, now }, Some(*version)),
             Of::Status => {
                 if offer.running().is_some() {
                     offer.poll(offer.operations.len() - 1, now, behaviour);
                 }
-                let report = View { offer, behaviour, now }.status_report();
+                let stale = offer.stale(now, behaviour);
+                let shown = stale.unwrap_or(offer);
+                let report = View { offer: shown, behaviour, now }.status_report();
+                if stale.is_some() && matches!(behaviour.dialect.stale, Some(Stale::Answers(_))) {
+                    offer.stale_answers += 1;
+                    offer.stamp += 1;
+                }
                 Ok(Reply::json(StatusCode::OK, &report))
             }
             Of::Submissions => Ok(submissions(View { offer, behaviour, now }, call)),
@@ -169,7 +187,8 @@ impl Context<'_> {
         let offer_type = body.remove("offerTypeId").and_then(|t| t.as_str().map(str::to_owned));
         let (now, call, strict) = (self.now, self.call, self.seed.strict);
         if !self.world.contains(key) {
-            precondition(call, None, strict)?;
+            let behaviour = self.world.behaviour(None);
+            precondition(call, None, &behaviour, strict)?;
             let usable = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             if id.len() > 50 || !id.chars().all(usable) {
                 return Err(bad_request(
@@ -178,49 +197,54 @@ impl Context<'_> {
                 ));
             }
             let definition = definition.unwrap_or_else(|| json!({ "displayText": id }));
-            let mut offer = start::blank(publisher, id, Content { definition, changed: now });
+            let draft = Content { definition, changed: now };
+            let version = behaviour.dialect.draft_version();
+            let mut offer = start::blank(publisher, id, draft, version);
             offer.stamp = 1;
             if let Some(offer_type) = offer_type {
                 offer.type_id = offer_type;
             }
-            let behaviour = OfferSeed::default();
-            let reply = whole(View { offer: &offer, behaviour: &behaviour, now }, None)?;
-            self.world.add(offer, behaviour.into());
-            return Ok(reply.with_status(StatusCode::CREATED).accepted());
+            let reply = changed(View { offer: &offer, behaviour: &behaviour, now })?;
+            let created = behaviour.dialect.created();
+            self.world.add(offer, behaviour);
+            return Ok(reply.with_status(created));
         }
         let visit = self.world.visit(key, now, |offer, behaviour| {
-            precondition(call, Some(offer), strict)?;
+            precondition(call, Some(offer), behaviour, strict)?;
             offer.put(definition, now);
             if let Some(offer_type) = offer_type {
                 offer.type_id = offer_type;
             }
-            Ok(whole(View { offer, behaviour, now }, None)?.accepted())
+            changed(View { offer, behaviour, now })
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
     }
 
     fn post(&mut self, key: &Key, verb: Verb) -> Result<Reply, Reply> {
-        let (now, call, seed) = (self.now, self.call, self.seed);
+        let (now, call, seed, last) = (self.now, self.call, self.seed, self.world.last_number);
         let visit = self.world.visit(key, now, |offer, behaviour| {
             check_body(&call.body)?;
             if let Some(with) = fixed_refusal(offer, behaviour, verb) {
                 return Err(refuse_with(with));
             }
-            precondition(call, Some(offer), seed.strict)?;
-            let pace = seed.pace(behaviour);
-            let at_once = behaviour.cancel_answer == CancelAnswer::Immediate;
-            match verb {
-                Verb::Publish => offer.publish(now, pace, behaviour),
-                Verb::GoLive => offer.golive(now, pace, behaviour),
-                Verb::Cancel => offer.cancel(now, at_once, behaviour.after_cancel),
+            precondition(call, Some(offer), behaviour, seed.strict)?;
+            let refused = |refused| refusal(refused, behaviour);
+            let begun = match verb {
+                Verb::Publish => offer.publish(now, last, behaviour).map(|()| true),
+                Verb::GoLive => offer.golive(now, behaviour).map(|()| true),
+                Verb::Cancel => offer.cancel(now, behaviour),
             }
-            .map_err(|refused| refusal(refused, behaviour))?;
-            match offer.operations.last() {
-                Some(operation) if verb != Verb::Cancel || !at_once => {
-                    Ok(started(offer, operation, behaviour, call.origin.as_deref()))
-                }
-                Some(_) | None => Ok(Reply::empty(StatusCode::OK).accepted()),
+            .map_err(refused)?;
+            let immediate = behaviour.entry.cancel_answer == CancelAnswer::Immediate;
+            if verb == Verb::Cancel && begun && immediate {
+                offer.cancel_now(now, behaviour).map_err(refused)?;
+                return Ok(Reply::empty(StatusCode::OK).accepted());
             }
+            let reply = match offer.operations.last() {
+                Some(operation) => started(offer, operation, behaviour, call.origin.as_deref()),
+                None => Reply::empty(StatusCode::ACCEPTED),
+            };
+            Ok(if begun { reply.accepted() } else { reply })
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
     }
@@ -228,33 +252,52 @@ impl Context<'_> {
 
 fn whole(view: View<'_>, version: Option<u64>) -> Result<Reply, Reply> {
     let wire = view.full(version).ok_or_else(|| not_found("version of this offer"))?;
-    Ok(Reply::json(StatusCode::OK, &wire).with(header::ETAG, view.offer.etag()))
+    let reply = Reply::json(StatusCode::OK, &wire);
+    let dialect = &view.behaviour.dialect;
+    Ok(if dialect.etags { reply.with(header::ETAG, dialect.etag(view.offer)) } else { reply })
 }
 
-fn slot(view: View<'_>, version: Option<u64>) -> Result<Reply, Reply> {
-    match version {
-        Some(version) => whole(view, Some(version)),
-        None => Err(not_found("slot: it is empty")),
+/// The answer to a PUT. It has the entity tag also where GET has none.
+fn changed(view: View<'_>) -> Result<Reply, Reply> {
+    let dialect = &view.behaviour.dialect;
+    let reply = whole(view, None)?;
+    let tagged =
+        if dialect.etags { reply } else { reply.with(header::ETAG, dialect.etag(view.offer)) };
+    Ok(tagged.accepted())
+}
+
+fn slot(view: View<'_>, slot: SlotName) -> Result<Reply, Reply> {
+    let dialect = &view.behaviour.dialect;
+    let (name, version) = match slot {
+        SlotName::Draft => ("Draft", Some(view.offer.version)),
+        SlotName::Preview => ("Staging", view.offer.preview),
+        SlotName::Production => ("Production", view.offer.production),
+    };
+    if let Some(version) = version.filter(|_| dialect.slots == Slots::Present) {
+        return whole(view, Some(version));
     }
+    let message = dialect.empty_slot(name, view.offer);
+    Err(Reply::error(StatusCode::NOT_FOUND, "NotFound", message))
 }
 
 /// The submissions, newest first, those in one state only where the query says so.
 fn submissions(view: View<'_>, call: &Call) -> Reply {
     let state = call.parameter("status").or_else(|| call.parameter("submissionState"));
-    let wanted = |operation: &&Operation| {
-        state.is_none_or(|state| {
-            state.is_empty() || state.eq_ignore_ascii_case(state_word(operation))
-        })
-    };
-    let operations = view.offer.operations.iter().rev().filter(wanted);
-    let list: Vec<_> = operations.map(|operation| view.submission(operation)).collect();
-    Reply::json(StatusCode::OK, &list)
+    let state = state.filter(|state| !state.is_empty());
+    let mut seen = BTreeSet::new();
+    // A golive that is the same submission as its publish takes its place.
+    let newest = view.offer.operations.iter().rev().filter(|own| seen.insert(&own.id));
+    let list = newest.map(|operation| view.submission(operation)).filter(|submission| {
+        let shown = submission.submission_state.as_deref().unwrap_or_default();
+        state.is_none_or(|state| state.eq_ignore_ascii_case(shown))
+    });
+    Reply::json(StatusCode::OK, &list.collect::<Vec<_>>())
 }
 
 /// Answers *get operation* for the newest operation that matches.
 fn poll(
     offer: &mut Offer,
-    behaviour: &OfferSeed,
+    behaviour: &Behaviour,
     now: Timestamp,
     matches: impl Fn(&Operation) -> bool,
 ) -> Result<Reply, Reply> {
@@ -265,26 +308,30 @@ fn poll(
     let Some(operation) = offer.operations.get(index) else {
         return Err(not_found("operation"));
     };
-    let outlived = behaviour.expire.polls.is_some_and(|polls| operation.polls > polls);
-    let over = behaviour.expire.finished && !operation.runs();
+    let outlived = behaviour.entry.expire.polls.is_some_and(|polls| operation.polls > polls);
+    let over = behaviour.entry.expire.finished && !operation.runs();
     if operation.expired || outlived || over {
         return Err(not_found("operation: it has expired"));
     }
     let wire = view.operation(operation);
-    let body = if behaviour.array_form { OneOrArray::Array([wire]) } else { OneOrArray::One(wire) };
+    let body =
+        if behaviour.entry.array_form { OneOrArray::Array([wire]) } else { OneOrArray::One(wire) };
     let reply = Reply::json(StatusCode::OK, &body);
     Ok(if operation.runs() { reply.with_retry_after(behaviour) } else { reply })
 }
 
 /// Checks `If-Match` against an offer, or against its absence.
-fn precondition(call: &Call, offer: Option<&Offer>, strict: bool) -> Result<(), Reply> {
+fn precondition(
+    call: &Call,
+    offer: Option<&Offer>,
+    behaviour: &Behaviour,
+    strict: bool,
+) -> Result<(), Reply> {
     let Some(expected) = call.header("if-match") else {
-        if strict {
-            return Err(bad_request("the If-Match header is missing: send an ETag or *"));
-        }
-        return Ok(());
+        let refusal = behaviour.dialect.without_if_match(&call.method, offer);
+        return refusal.filter(|_| strict).map_or(Ok(()), Err);
     };
-    let current = offer.map(Offer::etag);
+    let current = offer.map(|offer| behaviour.dialect.etag(offer));
     let mut tags = expected.split(',').map(str::trim);
     if tags.any(|tag| tag == "*" || Some(tag) == current.as_deref()) {
         return Ok(());
@@ -307,21 +354,15 @@ fn check_body(body: &[u8]) -> Result<(), Reply> {
     }
 }
 
-/// The notification addresses in the body of a POST.
-pub(super) fn notification_emails(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    Some(body.pointer("/metadata/notification-emails")?.as_str()?.to_owned())
-}
-
 /// The answer the seed fixed for this call, if it is not used up.
 fn fixed_refusal<'a>(
     offer: &mut Offer,
-    behaviour: &'a OfferSeed,
+    behaviour: &'a Behaviour,
     verb: Verb,
 ) -> Option<&'a RefuseWith> {
     let (with, used) = match verb {
-        Verb::Publish => (behaviour.publish.as_ref(), &mut offer.used.publish_refusals),
-        Verb::GoLive => (behaviour.golive.as_ref(), &mut offer.used.golive_refusals),
+        Verb::Publish => (behaviour.entry.publish.as_ref(), &mut offer.used.publish_refusals),
+        Verb::GoLive => (behaviour.entry.golive.as_ref(), &mut offer.used.golive_refusals),
         Verb::Cancel => return None,
     };
     let with = with.filter(|with| with.times.allows(*used))?;
@@ -342,17 +383,13 @@ fn refuse_with(with: &RefuseWith) -> Reply {
     }
 }
 
-fn refusal(refused: Refused, behaviour: &OfferSeed) -> Reply {
-    let busy = match behaviour.busy {
-        Some(400) => StatusCode::BAD_REQUEST,
-        Some(_) | None => StatusCode::CONFLICT,
+fn refusal(refused: Refused, behaviour: &Behaviour) -> Reply {
+    let code = match refused {
+        Refused::Busy => "OperationInProgress",
+        Refused::NotInPreview => "OfferNotInPreview",
+        Refused::NothingNewer => "OfferAlreadyLive",
+        Refused::NotSignedOff => "OfferNotReadyForSignOff",
+        Refused::NothingRuns => "NoOperationInProgress",
     };
-    let (status, code) = match refused {
-        Refused::Busy => (busy, "OperationInProgress"),
-        Refused::NotInPreview => (StatusCode::BAD_REQUEST, "OfferNotInPreview"),
-        Refused::NothingNewer => (StatusCode::BAD_REQUEST, "OfferAlreadyLive"),
-        Refused::NotSignedOff => (StatusCode::BAD_REQUEST, "OfferNotReadyForSignOff"),
-        Refused::NothingRuns => (StatusCode::BAD_REQUEST, "NoOperationInProgress"),
-    };
-    Reply::error(status, code, refused.to_string())
+    Reply::error(behaviour.dialect.refusal(refused), code, refused.to_string())
 }

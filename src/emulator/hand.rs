@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::behaviour::OfferSeed;
-use super::model::{Offer, Refused};
-use super::operation::{Ending, Pace};
+use super::dialect::Behaviour;
+use super::model::Offer;
+use super::operation::Ending;
+use super::stage::Refused;
 
 /// Something done to an offer by another hand. Refused where the marketplace would refuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,23 +49,23 @@ pub enum HandError {
 pub(super) fn act(
     hand: Hand,
     offer: &mut Offer,
-    behaviour: &OfferSeed,
-    pace: Pace,
+    behaviour: &Behaviour,
+    last_number: u64,
     now: Timestamp,
 ) -> Result<(), Refused> {
     match hand {
         Hand::Edit => offer.put(None, now),
-        Hand::StartPublish => offer.publish(now, pace, behaviour)?,
-        Hand::StartGoLive => offer.golive(now, pace, behaviour)?,
+        Hand::StartPublish => offer.publish(now, last_number, behaviour)?,
+        Hand::StartGoLive => offer.golive(now, behaviour)?,
         Hand::Publish => {
-            offer.publish(now, pace, behaviour)?;
+            offer.publish(now, last_number, behaviour)?;
             end(offer, Ending::Succeeded, behaviour, now)?;
         }
         Hand::GoLive => {
-            offer.golive(now, pace, behaviour)?;
+            offer.golive(now, behaviour)?;
             end(offer, Ending::Succeeded, behaviour, now)?;
         }
-        Hand::Cancel => offer.cancel(now, true, behaviour.after_cancel)?,
+        Hand::Cancel => offer.cancel_now(now, behaviour)?,
         Hand::Finish => end(offer, Ending::Succeeded, behaviour, now)?,
         Hand::Fail(html) => {
             if let Some(operation) = offer.operations.last_mut().filter(|last| last.runs()) {
@@ -90,7 +91,7 @@ pub(super) fn act(
 fn end(
     offer: &mut Offer,
     ending: Ending,
-    behaviour: &OfferSeed,
+    behaviour: &Behaviour,
     now: Timestamp,
 ) -> Result<(), Refused> {
     let running = offer.running().ok_or(Refused::NothingRuns)?;
@@ -98,6 +99,6 @@ fn end(
         Ending::Succeeded => running.count,
         Ending::Failed | Ending::Canceled => running.done(now),
     };
-    offer.end(ending, now, done, behaviour.after_cancel);
+    offer.end(ending, now, done, behaviour);
     Ok(())
 }

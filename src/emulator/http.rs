@@ -13,12 +13,15 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::answer::Reply;
-use super::calls::{self, notification_emails};
+use super::calls;
 use super::ids::guid;
-use super::journal::Entry;
-use super::route::{Call, Of, Route, Verb, segments};
+use super::journal::{Asked, Entry};
+use super::route::{Call, Of, Route, Verb, notification_emails, segments};
+use super::world::Key;
 use super::{Emulator, faulty};
 
+/// Where the journal is read. It takes no token, writes nothing down and is hit by no fault.
+const JOURNAL: &str = "/_journal";
 /// The longest body that is taken, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// The longest body that is read to its end before it is refused: a client that is still sending
@@ -34,12 +37,15 @@ pub(super) fn router(emulator: Emulator) -> Router {
 struct Ticket {
     number: usize,
     /// The offer that is asked to go live.
-    golive_of: Option<String>,
+    golive_of: Option<Key>,
     client_request_id: Option<HeaderValue>,
 }
 
 async fn handle(State(emulator): State<Emulator>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if parts.uri.path() == JOURNAL {
+        return Reply::json(StatusCode::OK, &emulator.journal().report()).into_response();
+    }
     let ticket = begin(&emulator, &parts);
     let action = emulator.state().faults.hit(parts.method.as_str(), parts.uri.path());
     let answer = process(&emulator, &ticket, &parts, body);
@@ -51,9 +57,14 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
         response.extensions().get::<crate::marketplace::portal::wire::Dropped>().is_some();
     let status = (!dropped).then_some(response.status().as_u16());
     emulator.state().journal.amend(ticket.number, |entry| entry.status = status);
+    let correlates = emulator.state().world.behaviour(None).dialect.correlates();
     let headers = response.headers_mut();
     let request_id = guid(&format!("request {}", ticket.number));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
+        if correlates {
+            let name = HeaderName::from_static("x-ms-correlation-request-id");
+            headers.insert(name, value.clone());
+        }
         headers.insert(HeaderName::from_static("x-ms-request-id"), value);
     }
     if let Some(value) = ticket.client_request_id {
@@ -71,9 +82,19 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
         matches!(route, Route::Offer { of: Of::Verb(Verb::GoLive), .. })
             && parts.method == Method::POST
     });
-    let golive_of = golive.and_then(|route| route.offer()).map(|(_, name)| name);
+    let golive_of = golive.and_then(|route| route.offer());
+    let now = emulator.now();
+    let mut guard = emulator.state();
+    let state = &mut *guard;
+    let asked = golive_of.as_ref().map(|(key, name)| {
+        let visit = state.world.visit(key, now, |offer, behaviour| {
+            (offer.preview, offer.may_go_live(&behaviour.dialect).is_ok())
+        });
+        let (release, legitimate) = visit.unwrap_or_default();
+        Asked { offer: name.to_ascii_lowercase(), release, legitimate }
+    });
     let entry = Entry {
-        at: emulator.now(),
+        at: now,
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -82,8 +103,10 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
         request_id: header("x-ms-client-request-id"),
         notify: None,
         accepted: false,
+        golive: asked,
     };
-    let number = emulator.state().journal.begin(entry, golive_of.as_deref());
+    let number = state.journal.begin(entry);
+    let golive_of = golive_of.map(|(key, _)| key);
     let client_request_id = parts.headers.get("x-ms-client-request-id").cloned();
     Ticket { number, golive_of, client_request_id }
 }
@@ -107,7 +130,14 @@ fn answer(emulator: &Emulator, ticket: &Ticket, call: &Call) -> Reply {
     let notify = notification_emails(&call.body);
     state.journal.amend(ticket.number, |entry| entry.notify = notify);
     if reply.accepted {
-        state.journal.accepted(ticket.number, ticket.golive_of.as_deref());
+        let golive = ticket.golive_of.as_ref().map(|key| {
+            let visit = state.world.visit(key, now, |offer, _| {
+                offer.operations.last().map(|operation| operation.version)
+            });
+            (key.to_string(), visit.flatten())
+        });
+        let golive = golive.as_ref().map(|(offer, release)| (offer.as_str(), *release));
+        state.journal.accepted(ticket.number, golive);
     }
     reply
 }

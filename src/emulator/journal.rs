@@ -3,12 +3,28 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Older entries are let go: a server that runs for weeks must not fill the memory.
 const MOST_ENTRIES: usize = 200_000;
 
+/// A golive that was asked for, judged when it arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked {
+    /// The offer, `publisher/offer`, in lower case.
+    pub offer: String,
+    /// The version that was in preview, if one was.
+    pub release: Option<u64>,
+    /// Whether the offer waited for sign-off and nothing ran. Only the marketplace's refusal stops
+    /// a request that is not legitimate, if anything does.
+    pub legitimate: bool,
+}
+
 /// One request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// When it came.
     pub at: Timestamp,
@@ -30,10 +46,12 @@ pub struct Entry {
     /// Whether it changed something: a publish, golive, cancel or PUT that was done. True also
     /// where the answer was lost.
     pub accepted: bool,
+    /// What it asked for, where it is a golive.
+    pub golive: Option<Asked>,
 }
 
 /// How often something was asked of an offer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// Requests that came, whatever became of them.
     pub received: u64,
@@ -41,13 +59,20 @@ pub struct Count {
     pub accepted: u64,
 }
 
-/// Every request, in the order of arrival, and how often each offer was asked to go live.
+impl Count {
+    fn and(self, other: Self) -> Self {
+        Self { received: self.received + other.received, accepted: self.accepted + other.accepted }
+    }
+}
+
+/// Every request, in the order of arrival, and how often each release was asked to go live.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: VecDeque<Entry>,
     /// How many entries were let go.
     forgotten: usize,
-    golives: BTreeMap<String, Count>,
+    /// By offer, in lower case, and by the version in preview, if one was.
+    golives: BTreeMap<String, BTreeMap<Option<u64>, Count>>,
 }
 
 impl Journal {
@@ -60,22 +85,33 @@ impl Journal {
     /// How often golive was received and accepted for an offer, `publisher/offer`, any case.
     #[must_use]
     pub fn golives(&self, offer: &str) -> Count {
-        self.golives.get(&offer.to_ascii_lowercase()).copied().unwrap_or_default()
+        self.releases(offer).fold(Count::default(), |sum, (_, count)| sum.and(count))
+    }
+
+    /// The same for each of its releases, by the version that was in preview; `None` where none
+    /// was.
+    pub fn releases(&self, offer: &str) -> impl Iterator<Item = (Option<u64>, Count)> {
+        let own = self.golives.get(&offer.to_ascii_lowercase());
+        own.into_iter().flatten().map(|(release, count)| (*release, *count))
     }
 
     /// How often golive was received and accepted for all offers together.
     #[must_use]
     pub fn all_golives(&self) -> Count {
-        self.golives.values().fold(Count::default(), |sum, count| Count {
-            received: sum.received + count.received,
-            accepted: sum.accepted + count.accepted,
-        })
+        let counts = self.golives.values().flat_map(BTreeMap::values);
+        counts.fold(Count::default(), |sum, count| sum.and(*count))
+    }
+
+    /// The golives that no sign-off waited for when they arrived, accepted or not.
+    pub fn illegitimate(&self) -> impl Iterator<Item = &Entry> {
+        let stray = |entry: &&Entry| entry.golive.as_ref().is_some_and(|own| !own.legitimate);
+        self.entries.iter().filter(stray)
     }
 
     /// Writes a request down; the number is its ticket.
-    pub(super) fn begin(&mut self, entry: Entry, golive_of: Option<&str>) -> usize {
-        if let Some(offer) = golive_of {
-            self.golives.entry(offer.to_ascii_lowercase()).or_default().received += 1;
+    pub(super) fn begin(&mut self, entry: Entry) -> usize {
+        if let Some(Asked { offer, release, .. }) = &entry.golive {
+            self.count(offer, *release).received += 1;
         }
         if self.entries.len() == MOST_ENTRIES {
             self.entries.pop_front();
@@ -85,12 +121,29 @@ impl Journal {
         self.forgotten + self.entries.len() - 1
     }
 
-    /// The request was done.
-    pub(super) fn accepted(&mut self, ticket: usize, golive_of: Option<&str>) {
-        if let Some(offer) = golive_of {
-            self.golives.entry(offer.to_ascii_lowercase()).or_default().accepted += 1;
+    fn count(&mut self, offer: &str, release: Option<u64>) -> &mut Count {
+        self.golives.entry(offer.to_owned()).or_default().entry(release).or_default()
+    }
+
+    /// The request was done; a golive on this release of an offer.
+    pub(super) fn accepted(&mut self, ticket: usize, golive: Option<(&str, Option<u64>)>) {
+        if let Some((offer, release)) = golive {
+            self.count(offer, release).accepted += 1;
         }
         self.amend(ticket, |entry| entry.accepted = true);
+    }
+
+    /// All of it, for `GET /_journal`.
+    pub(super) fn report(&self) -> Value {
+        let golives = self.golives.iter().flat_map(|(offer, releases)| {
+            releases.iter().map(move |(release, count)| {
+                let Count { received, accepted } = count;
+                json!({
+                    "offer": offer, "release": release, "received": received, "accepted": accepted
+                })
+            })
+        });
+        json!({ "golives": golives.collect::<Vec<_>>(), "requests": self.entries })
     }
 
     /// Adds to what is known of a request.
@@ -118,12 +171,13 @@ mod tests {
             request_id: None,
             notify: None,
             accepted: false,
+            golive: None,
         };
         let mut journal = Journal::default();
-        let first = journal.begin(entry(), None);
+        let first = journal.begin(entry());
         let mut last = first;
         for _ in 0..MOST_ENTRIES {
-            last = journal.begin(entry(), None);
+            last = journal.begin(entry());
         }
         journal.amend(first, |_| panic!("it is gone"));
         journal.amend(last, |entry| entry.status = Some(200));

@@ -1,28 +1,69 @@
-//! What the emulated marketplace remembers: the offers that are no longer as the seed says.
+//! What the emulated marketplace remembers: its seed, and the offers that are no longer as that
+//! says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::model::Offer;
+use super::seed::{self, Seed, SeedError};
 use crate::disk::{self, Disk};
 
-/// The format this program writes.
-const SCHEMA: u32 = 1;
+/// The format this program writes. Schema 1 had no seed; it is read as one without.
+const SCHEMA: u32 = 2;
 
-/// A snapshot: every offer that is not as the seed says. How offers behave, the tokens and the
+/// A snapshot: the seed, and every offer that is not as the seed says. How offers behave and the
 /// faults stay the seed's business, so that a seed can be changed between two runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     schema: u32,
+    /// The seed without its token; `None` where there was none.
+    #[serde(default)]
+    pub(super) seed: Option<Value>,
     pub(super) offers: Vec<Offer>,
 }
 
 impl Memory {
-    pub(super) fn new(offers: Vec<Offer>) -> Self {
-        Self { schema: SCHEMA, offers }
+    pub(super) fn new(seed: Option<Value>, offers: Vec<Offer>) -> Self {
+        Self { schema: SCHEMA, seed, offers }
+    }
+}
+
+/// A seed that can be remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    pub(super) seed: Seed,
+    /// As it was written, without its token: what is remembered must hold no secret.
+    pub(super) written: Option<Value>,
+}
+
+impl Remembered {
+    /// Reads a seed.
+    pub fn parse(yaml: &str) -> Result<Self, SeedError> {
+        let seed = seed::parse(yaml)?;
+        let written: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
+        let mut written = written.unwrap_or_default();
+        written.remove("token");
+        Ok(Self { seed, written: Some(Value::Object(written)) })
+    }
+
+    /// The seed that this run is given, else the one that the run before was.
+    pub(super) fn choose(
+        given: Option<Self>,
+        memory: Option<&Memory>,
+        path: &Path,
+    ) -> Result<Self, MemoryError> {
+        let written = memory.and_then(|memory| memory.seed.as_ref());
+        match (given, written) {
+            (Some(given), _) => Ok(given),
+            (None, None) => Ok(Self::default()),
+            (None, Some(written)) => Seed::deserialize(written)
+                .map(|seed| Self { seed, written: Some(written.clone()) })
+                .map_err(|source| MemoryError::Broken { path: path.to_owned(), source }),
+        }
     }
 }
 

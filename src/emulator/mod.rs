@@ -6,9 +6,13 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `model`, `operation` | pure: the life of one offer; one publish or golive |
+//! | `model`, `stage`, `operation` | pure: the life of one offer; where it stands; one publish or golive |
+//! | `past` | what an offer was, for answers that lag |
 //! | `ids` | ids that follow from names |
-//! | `seed`, `behaviour`, `scalar` | the seed, as YAML |
+//! | `seed`, `behaviour`, `answers`, `scalar` | the seed, as YAML |
+//! | `dialect` | the profiles: every choice about answers, in one place |
+//! | `beyond` | fields that the reference doesn't have |
+//! | `numbers` | how releases are numbered |
 //! | `start` | an offer as the seed says it stands, with its history |
 //! | `truth` | what is true of an offer, whatever the API shows |
 //! | `world` | publishers and their offers |
@@ -24,8 +28,11 @@
 //! often they changed, so that the same requests get the same answers in every run.
 
 mod answer;
+mod answers;
 mod behaviour;
+mod beyond;
 mod calls;
+mod dialect;
 mod fault;
 mod faulty;
 mod hand;
@@ -34,11 +41,14 @@ mod ids;
 mod journal;
 mod memory;
 mod model;
+mod numbers;
 mod operation;
+mod past;
 mod route;
 mod scalar;
 mod seed;
 mod server;
+mod stage;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -50,15 +60,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
+pub use answers::{
+    AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
+    Stale, StepNames, Words,
+};
 pub use behaviour::{
     AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
     RefuseWith, StartStatus, StepMessage,
 };
 pub use fault::{Action, Fault, RetryAfter, Rule, When};
 pub use hand::{Hand, HandError};
-pub use journal::{Count, Entry, Journal};
-pub use memory::{Memory, MemoryError};
+pub use journal::{Asked, Count, Entry, Journal};
+pub use memory::{Memory, MemoryError, Remembered};
 pub use operation::Ending;
 pub use scalar::{Length, Times};
 pub use seed::{Offers, Seed, SeedError, Token, parse, schema};
@@ -67,6 +82,7 @@ pub use truth::{Run, Truth};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
+use dialect::Behaviour;
 use fault::Faults;
 use memory::Keeper;
 use world::{Key, World};
@@ -80,6 +96,8 @@ pub struct Emulator {
 #[derive(Debug)]
 struct Shared {
     seed: Seed,
+    /// The seed as it is remembered.
+    written: Option<Value>,
     clock: Arc<dyn Clock>,
     state: Mutex<Changing>,
     keeper: Option<Keeper>,
@@ -97,51 +115,65 @@ impl Emulator {
     /// A marketplace as the seed says, whose time is the clock's.
     #[must_use]
     pub fn new(seed: Seed, clock: Arc<dyn Clock>) -> Self {
-        Self::build(seed, None, clock, None)
+        Self::build(Remembered { seed, written: None }, None, clock, None)
     }
 
-    /// A marketplace as a snapshot left it. What runs by time has gone on meanwhile.
+    /// A marketplace as a snapshot left it, under this seed. What runs by time has gone on
+    /// meanwhile.
     #[must_use]
     pub fn restore(seed: Seed, memory: Memory, clock: Arc<dyn Clock>) -> Self {
+        let seed = Remembered { seed, written: memory.seed.clone() };
         Self::build(seed, Some(memory), clock, None)
     }
 
     /// A marketplace that remembers: it begins as the file left it, if there is one, and the file
-    /// is replaced after each request that changed something, before its answer goes out.
+    /// is replaced after each request that changed something, before its answer goes out. Without
+    /// a seed it has the one that the file remembers; another seed takes that one's place, and
+    /// the offers stay as they were left. A seed's token is not remembered.
     pub fn remembered(
-        seed: Seed,
+        seed: Option<Remembered>,
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
         path: PathBuf,
     ) -> Result<Self, MemoryError> {
         let memory = memory::read(disk.as_ref(), &path)?;
-        Ok(Self::build(seed, memory, clock, Some(Keeper::new(disk, path))))
+        let seed = Remembered::choose(seed, memory.as_ref(), &path)?;
+        let known = memory.as_ref().and_then(|memory| memory.seed.as_ref());
+        let news = known != seed.written.as_ref();
+        let emulator = Self::build(seed, memory, clock, Some(Keeper::new(disk, path)));
+        if news {
+            // The first request writes the seed, also where it changes nothing.
+            emulator.state().world.generation += 1;
+        }
+        Ok(emulator)
     }
 
     /// A marketplace that begins as the file left it, if there is one, and writes nothing.
     pub fn recalled(
-        seed: Seed,
+        seed: Option<Remembered>,
         clock: Arc<dyn Clock>,
         disk: &dyn Disk,
         path: &Path,
     ) -> Result<Self, MemoryError> {
         let memory = memory::read(disk, path)?;
+        let seed = Remembered::choose(seed, memory.as_ref(), path)?;
         Ok(Self::build(seed, memory, clock, None))
     }
 
     fn build(
-        seed: Seed,
+        seed: Remembered,
         memory: Option<Memory>,
         clock: Arc<dyn Clock>,
         keeper: Option<Keeper>,
     ) -> Self {
+        let Remembered { seed, written } = seed;
         let mut world = World::new(&seed, clock.now());
         for offer in memory.into_iter().flat_map(|memory| memory.offers) {
             world.recall(offer);
         }
         let faults = Faults::new(seed.faults.iter().cloned());
         let state = Mutex::new(Changing { world, journal: Journal::default(), faults });
-        Self { shared: Arc::new(Shared { seed, clock, state, keeper }) }
+        Self { shared: Arc::new(Shared { seed, written, clock, state, keeper }) }
     }
 
     /// The API. The same router serves in process (`tower::ServiceExt::oneshot`) and on a socket
@@ -164,7 +196,7 @@ impl Emulator {
     /// What there is to remember now.
     #[must_use]
     pub fn snapshot(&self) -> Memory {
-        Memory::new(self.state().world.changed())
+        self.memory(&self.state().world)
     }
 
     /// Adds the offers that are not there yet: in preview with this version (`None`: 1), waiting
@@ -180,9 +212,9 @@ impl Emulator {
             if state.world.contains(&Key::new(publisher, offer)) {
                 continue;
             }
-            let behaviour = OfferSeed { preview_version, ..OfferSeed::default() };
-            let pace = self.seed().pace(&behaviour);
-            let new = start::offer(publisher, offer, &behaviour, pace, now);
+            let entry = OfferSeed { preview_version, ..OfferSeed::default() };
+            let behaviour = Behaviour::new(self.seed(), Arc::new(entry));
+            let new = start::offer(publisher, offer, &behaviour, now);
             state.world.add(new, Arc::new(behaviour));
         }
     }
@@ -198,9 +230,10 @@ impl Emulator {
         if hand == Hand::Delete {
             return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
         }
-        let acted = state.world.visit(&key, now, |offer, behaviour| {
-            hand::act(hand, offer, behaviour, self.seed().pace(behaviour), now)
-        });
+        let last = state.world.last_number;
+        let acted = state
+            .world
+            .visit(&key, now, |offer, behaviour| hand::act(hand, offer, behaviour, last, now));
         acted.ok_or_else(no_offer)?.map_err(|refused| HandError::Refused(refused.to_string()))
     }
 
@@ -209,7 +242,7 @@ impl Emulator {
     pub fn truth(&self, offer: &str) -> Option<Truth> {
         let (publisher, id) = offer.split_once('/')?;
         let (key, now) = (Key::new(publisher, id), self.now());
-        self.state().world.visit(&key, now, |offer, _| Truth::of(offer))
+        self.state().world.visit(&key, now, |offer, behaviour| Truth::of(offer, &behaviour.dialect))
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.
@@ -225,7 +258,7 @@ impl Emulator {
         let generation = self.state().world.generation;
         let snapshot = || {
             let state = self.state();
-            (state.world.generation, Memory::new(state.world.changed()))
+            (state.world.generation, self.memory(&state.world))
         };
         keeper.keep(generation, snapshot).await
     }
@@ -235,6 +268,10 @@ impl Emulator {
         if let Err(error) = self.save().await {
             tracing::error!(%error, "the emulator's memory could not be written");
         }
+    }
+
+    fn memory(&self, world: &World) -> Memory {
+        Memory::new(self.shared.written.clone(), world.changed())
     }
 
     fn seed(&self) -> &Seed {

@@ -9,24 +9,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::behaviour::{AfterCancel, Kind, OfferSeed};
-use super::ids::{bytes_of, guid};
+use super::answers::AfterFailure;
+use super::behaviour::{AfterCancel, Kind};
+use super::dialect::{Behaviour, Dialect};
+use super::ids::guid;
 use super::operation::{Ending, Fate, Operation, Pace, State};
-
-/// The first number of a golive's publishing: odd and beyond 2^53, so that whoever reads it as a
-/// double is found out.
-const FIRST_GOLIVE_PUBLISHING: u64 = (1 << 53) + 1;
-
-/// What an offer's status is when no operation runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Resting {
-    NeverPublished,
-    NotStarted,
-    WaitingForPublisherReview,
-    Succeeded,
-    Canceled,
-    Failed,
-}
+use super::past::Past;
+use super::stage::{Refused, Resting, Stage};
 
 /// One version of what an offer says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,24 +54,15 @@ pub(super) struct Offer {
     pub revision: u64,
     pub operations: Vec<Operation>,
     pub used: Used,
+    /// What it was before, the oldest first, where answers lag behind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Past>,
+    /// How many answers showed what was before the last publish.
+    #[serde(default)]
+    pub stale_answers: u32,
     /// Counts changes since the start of the program: what is zero is as the seed says.
     #[serde(skip)]
     pub stamp: u64,
-}
-
-/// Why the state of an offer does not allow something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("an operation is already running on this offer")]
-    Busy,
-    #[error("the offer is not in preview: publish it first")]
-    NotInPreview,
-    #[error("the version in preview is already live: there is nothing to sign off")]
-    NothingNewer,
-    #[error("the last publish did not reach the publisher's sign-off: publish the offer again")]
-    NotSignedOff,
-    #[error("no operation is running on this offer: there is nothing to cancel")]
-    NothingRuns,
 }
 
 impl Offer {
@@ -91,15 +71,27 @@ impl Offer {
         format!("{}/{}", self.publisher, self.id)
     }
 
-    /// The entity tag: another one after every change of the draft and after every start and end
-    /// of an operation.
-    pub(super) fn etag(&self) -> String {
-        let bytes = bytes_of(&format!("etag {} {}", self.name(), self.revision));
-        format!("\"0x{}\"", hex::encode_upper(&bytes[..8]))
-    }
-
     pub(super) fn running(&self) -> Option<&Operation> {
         self.operations.last().filter(|operation| operation.runs())
+    }
+
+    /// Where the offer stands.
+    pub(super) fn stage(&self) -> Stage {
+        match (self.running().map(|running| running.kind), self.resting) {
+            (Some(Kind::Publish), _) => Stage::Publish,
+            (Some(Kind::GoLive), _) => Stage::GoLive,
+            (None, Resting::NeverPublished) => Stage::NeverPublished,
+            (None, Resting::NotStarted) => Stage::NotStarted,
+            (None, Resting::WaitingForPublisherReview) => Stage::SignOff,
+            (None, Resting::Succeeded) => Stage::Live,
+            (None, Resting::Canceled) => Stage::Canceled,
+            (None, Resting::Failed) => Stage::Failed,
+        }
+    }
+
+    /// The highest number that a release of it has.
+    pub(super) fn last_number(&self) -> u64 {
+        self.operations.iter().map(|operation| operation.version).fold(self.version, u64::max)
     }
 
     /// The content of a version.
@@ -115,14 +107,20 @@ impl Offer {
     }
 
     /// Ends what was due by now.
-    pub(super) fn settle(&mut self, now: Timestamp, behaviour: &OfferSeed) {
+    pub(super) fn settle(&mut self, now: Timestamp, behaviour: &Behaviour) {
         if let Some((ending, at, done)) = self.running().and_then(|running| running.due(now)) {
-            self.end(ending, at, done, behaviour.after_cancel);
+            self.end(ending, at, done, behaviour);
         }
     }
 
     /// Ends the running operation.
-    pub(super) fn end(&mut self, ending: Ending, at: Timestamp, done: usize, after: AfterCancel) {
+    pub(super) fn end(
+        &mut self,
+        ending: Ending,
+        at: Timestamp,
+        done: usize,
+        behaviour: &Behaviour,
+    ) {
         let Some(operation) = self.operations.last_mut().filter(|operation| operation.runs())
         else {
             return;
@@ -130,69 +128,133 @@ impl Offer {
         operation.state = State::Ended { ending, at, done };
         let (kind, version) = (operation.kind, operation.version);
         let staged = self.staged.take();
-        self.resting = match (kind, ending) {
+        match (kind, ending) {
             (Kind::Publish, Ending::Succeeded) => {
                 let content = staged.unwrap_or_else(|| self.draft.clone());
                 self.versions.insert(version, Content { changed: at, ..content });
                 self.preview = Some(version);
                 self.version = version;
-                Resting::WaitingForPublisherReview
+                self.resting = Resting::WaitingForPublisherReview;
             }
             (Kind::GoLive, Ending::Succeeded) => {
                 self.production = Some(version);
-                Resting::Succeeded
+                self.resting = Resting::Succeeded;
             }
-            (Kind::Publish | Kind::GoLive, Ending::Failed) => Resting::Failed,
-            (Kind::Publish, Ending::Canceled) => Resting::Canceled,
-            (Kind::GoLive, Ending::Canceled) => match after {
-                AfterCancel::WaitingForPublisherReview => Resting::WaitingForPublisherReview,
-                AfterCancel::Canceled => Resting::Canceled,
-            },
-        };
+            (_, Ending::Failed) => self.fall_back(kind, &behaviour.dialect),
+            (Kind::Publish, Ending::Canceled) => self.resting = Resting::Canceled,
+            (Kind::GoLive, Ending::Canceled) => {
+                self.resting = match behaviour.entry.after_cancel {
+                    AfterCancel::WaitingForPublisherReview => Resting::WaitingForPublisherReview,
+                    AfterCancel::Canceled => Resting::Canceled,
+                }
+            }
+        }
         self.change(at);
     }
 
+    /// Comes to rest after an operation failed.
+    pub(super) fn fall_back(&mut self, kind: Kind, dialect: &Dialect) {
+        match (dialect.after_failure(kind), kind) {
+            (AfterFailure::Failed, _) => {
+                self.resting = Resting::Failed;
+                return;
+            }
+            (AfterFailure::Fallback, Kind::GoLive) => {
+                // The release that failed is gone, with its preview.
+                self.preview = self.production;
+                self.version = self.production.unwrap_or_else(|| dialect.draft_version());
+            }
+            (AfterFailure::Fallback | AfterFailure::SignOff, _) => {}
+        }
+        self.resting = self.before();
+    }
+
+    /// What the offer is by its slots alone, whatever ran last.
+    pub(super) fn before(&self) -> Resting {
+        match (self.preview, self.production) {
+            (None, _) => Resting::NeverPublished,
+            (Some(preview), Some(live)) if preview == live => Resting::Succeeded,
+            (Some(_), Some(_) | None) => Resting::WaitingForPublisherReview,
+        }
+    }
+
     /// Counts a poll of one operation; it may be the one that ends it.
-    pub(super) fn poll(&mut self, index: usize, now: Timestamp, behaviour: &OfferSeed) {
+    pub(super) fn poll(&mut self, index: usize, now: Timestamp, behaviour: &Behaviour) {
         if let Some(operation) = self.operations.get_mut(index) {
             operation.polls = operation.polls.saturating_add(1);
             // With time as the pace, polls matter only where operations expire by them.
-            if matches!(operation.pace, Pace::Polls(_)) || behaviour.expire.polls.is_some() {
+            if matches!(operation.pace, Pace::Polls(_)) || behaviour.entry.expire.polls.is_some() {
                 self.stamp += 1;
             }
         }
         self.settle(now, behaviour);
     }
 
-    /// Pushes the draft towards preview.
+    /// Pushes the draft towards preview. `last_number` is the last one of the large space.
     pub(super) fn publish(
         &mut self,
         now: Timestamp,
-        pace: Pace,
-        behaviour: &OfferSeed,
+        last_number: u64,
+        behaviour: &Behaviour,
     ) -> Result<(), Refused> {
         if self.running().is_some() {
             return Err(Refused::Busy);
         }
         self.staged = Some(self.draft.clone());
-        self.start(Kind::Publish, self.next_version(), now, pace, behaviour);
+        self.stale_answers = 0;
+        let version = behaviour.dialect.numbers.next(self, last_number);
+        self.start(Kind::Publish, version, now, behaviour);
         Ok(())
     }
 
     /// Pushes the preview towards production.
-    pub(super) fn golive(
-        &mut self,
-        now: Timestamp,
-        pace: Pace,
-        behaviour: &OfferSeed,
-    ) -> Result<(), Refused> {
-        let version = self.may_go_live()?;
-        self.start(Kind::GoLive, version, now, pace, behaviour);
+    pub(super) fn golive(&mut self, now: Timestamp, behaviour: &Behaviour) -> Result<(), Refused> {
+        let dialect = &behaviour.dialect;
+        let version = match (self.may_go_live(dialect), self.released()) {
+            (Ok(version), _) => version,
+            (Err(Refused::Busy | Refused::NothingNewer), Some(again))
+                if dialect.accepts_second_golive() =>
+            {
+                self.break_off(now);
+                again
+            }
+            (Err(refused), _) => return Err(refused),
+        };
+        self.start(Kind::GoLive, version, now, behaviour);
         Ok(())
     }
 
+    /// The release that the last golive is about, where nothing came after it.
+    fn released(&self) -> Option<u64> {
+        let last = self.operations.last().filter(|last| last.kind == Kind::GoLive)?;
+        (self.preview == Some(last.version)).then_some(last.version)
+    }
+
+    /// Ends what runs in favour of what takes its place.
+    fn break_off(&mut self, now: Timestamp) {
+        if let Some(running) = self.operations.last_mut().filter(|last| last.runs()) {
+            let done = running.done(now);
+            running.state = State::Ended { ending: Ending::Canceled, at: now, done };
+        }
+    }
+
+    /// The preview that waits for the publisher's sign-off, if one does and nothing runs.
+    pub(super) fn waits_for_sign_off(&self) -> Option<u64> {
+        let waits = match self.stage() {
+            Stage::SignOff | Stage::Live => true,
+            Stage::NeverPublished
+            | Stage::NotStarted
+            | Stage::Publish
+            | Stage::GoLive
+            | Stage::Canceled
+            | Stage::Failed => false,
+        };
+        let newer = |preview: &u64| self.production.is_none_or(|live| live < *preview);
+        self.preview.filter(newer).filter(|_| waits)
+    }
+
     /// The version that a golive would push to production, were it asked for now.
-    pub(super) fn may_go_live(&self) -> Result<u64, Refused> {
+    pub(super) fn may_go_live(&self, dialect: &Dialect) -> Result<u64, Refused> {
         if self.running().is_some() {
             return Err(Refused::Busy);
         }
@@ -202,31 +264,48 @@ impl Offer {
         }
         match (self.resting, self.operations.last().map(|operation| operation.kind)) {
             (Resting::NeverPublished | Resting::NotStarted, _) => Err(Refused::NotInPreview),
-            (Resting::Failed | Resting::Canceled, None | Some(Kind::Publish)) => {
-                Err(Refused::NotSignedOff)
-            }
             (Resting::Failed | Resting::Canceled, Some(Kind::GoLive))
-            | (Resting::WaitingForPublisherReview | Resting::Succeeded, _) => Ok(version),
+                if dialect.repeats_golive() =>
+            {
+                Ok(version)
+            }
+            (Resting::Failed | Resting::Canceled, _) => Err(Refused::NotSignedOff),
+            (Resting::WaitingForPublisherReview | Resting::Succeeded, _) => Ok(version),
         }
     }
 
-    /// Asks for the end of what runs. The end comes with [`Offer::settle`], unless it is told to
-    /// come at once.
+    /// Asks for the end of what runs; it comes with [`Offer::settle`]. Tells whether it will come.
     pub(super) fn cancel(
         &mut self,
         now: Timestamp,
-        at_once: bool,
-        after: AfterCancel,
-    ) -> Result<(), Refused> {
-        let running = self.operations.last_mut().filter(|operation| operation.runs());
-        let operation = running.ok_or(Refused::NothingRuns)?;
-        if at_once {
-            let done = operation.done(now);
-            self.end(Ending::Canceled, now, done, after);
-        } else if operation.state == State::Running {
-            operation.state = State::Canceling { since: now, polls: operation.polls };
+        behaviour: &Behaviour,
+    ) -> Result<bool, Refused> {
+        let dialect = &behaviour.dialect;
+        let Some(running) = self.operations.last_mut().filter(|operation| operation.runs()) else {
+            return if dialect.accepts_idle_cancel() {
+                Ok(false)
+            } else {
+                Err(Refused::NothingRuns)
+            };
+        };
+        if !dialect.cancels(running.kind) {
+            return Ok(false);
+        }
+        if running.state == State::Running {
+            running.state = State::Canceling { since: now, polls: running.polls };
             self.stamp += 1;
         }
+        Ok(true)
+    }
+
+    /// Ends what runs as canceled, at once.
+    pub(super) fn cancel_now(
+        &mut self,
+        now: Timestamp,
+        behaviour: &Behaviour,
+    ) -> Result<(), Refused> {
+        let done = self.running().ok_or(Refused::NothingRuns)?.done(now);
+        self.end(Ending::Canceled, now, done, behaviour);
         Ok(())
     }
 
@@ -239,26 +318,19 @@ impl Offer {
         self.change(now);
     }
 
-    /// The version the next publish makes.
-    pub(super) fn next_version(&self) -> u64 {
+    /// The version that the next publish makes, where each offer has a counter of its own.
+    pub(super) fn next_small_version(&self) -> u64 {
         self.versions.keys().next_back().map_or(1, |last| last + 1)
     }
 
-    fn start(
-        &mut self,
-        kind: Kind,
-        version: u64,
-        now: Timestamp,
-        pace: Pace,
-        behaviour: &OfferSeed,
-    ) {
-        let fate = behaviour.fate(kind, self.used);
+    fn start(&mut self, kind: Kind, version: u64, now: Timestamp, behaviour: &Behaviour) {
+        let fate = behaviour.entry.fate(kind, self.used);
         match fate {
             Fate::Fail(..) => self.used.failures += 1,
             Fate::Cancel => self.used.cancels += 1,
             Fate::Succeed | Fate::Halt(..) => {}
         }
-        self.push(kind, version, now, pace, fate, behaviour);
+        self.push(kind, version, now, fate, behaviour);
         self.change(now);
     }
 
@@ -268,23 +340,23 @@ impl Offer {
         kind: Kind,
         version: u64,
         now: Timestamp,
-        pace: Pace,
         fate: Fate,
-        behaviour: &OfferSeed,
+        behaviour: &Behaviour,
     ) {
         let number = self.operations.len() as u64;
-        let (first, count) = behaviour.own_steps(kind);
+        let (first, count) = behaviour.entry.own_steps(kind);
+        let released = (kind == Kind::GoLive && behaviour.dialect.shared_id)
+            .then(|| self.operations.iter().rev().find(|own| own.version == version))
+            .flatten()
+            .map(|own| own.id.clone());
         self.operations.push(Operation {
-            id: guid(&format!("operation {} {number}", self.name())),
+            id: released.unwrap_or_else(|| guid(&format!("operation {} {number}", self.name()))),
             kind,
             version,
-            publishing: match kind {
-                Kind::Publish => 1000 + number,
-                Kind::GoLive => FIRST_GOLIVE_PUBLISHING + 2 * number,
-            },
+            publishing: behaviour.dialect.numbers.publishing(kind, number, version),
             started: now,
             polls: 0,
-            pace,
+            pace: behaviour.pace,
             fate,
             first,
             count,

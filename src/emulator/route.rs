@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use serde_json::Value;
 
 use super::world::Key;
 
@@ -171,6 +172,18 @@ fn slot_name(text: &str) -> Option<SlotName> {
     }
 }
 
+/// The type of offer in a filter `offerTypeId eq '…'`, the only one that is known to be served.
+pub(super) fn type_filter(filter: &str) -> Option<&str> {
+    let value = filter.trim().strip_prefix("offerTypeId")?.trim().strip_prefix("eq")?.trim();
+    value.strip_prefix('\'')?.strip_suffix('\'')
+}
+
+/// The notification addresses in the body of a POST.
+pub(super) fn notification_emails(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    Some(body.pointer("/metadata/notification-emails")?.as_str()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,15 +202,17 @@ mod tests {
             "/",
             "/api",
             "/api/publishers//offers",
-            "/api/publishers/p/offers/",
+            "/api/publishers/p/offers//",
             "/api/publishers/p/offers/o/slot/attic",
             "/api/publishers/p/offers/o/versions/x",
             "/api/operations/p$o$x$preview",
             "/api/operations/p$o$1",
         ] {
-            let none = parse(path).is_none();
-            assert!(none || path == "/api/publishers/p/offers/", "{path}");
+            assert_eq!(parse(path), None, "{path}");
         }
+        // One slash at the end is as none: this is the list of offers.
+        let offers = Some(Route::Offers("p".into()));
+        assert_eq!(parse("/api/publishers/p/offers/"), offers);
         assert_eq!(parse("/API/Publishers/P/offers/"), Some(Route::Offers("P".into())));
         let dollar = parse("/api/operations/p%24o%242%24preview");
         let of = Of::Latest(2, SlotName::Preview);

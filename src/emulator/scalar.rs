@@ -16,6 +16,12 @@ impl Length {
     pub(super) fn signed(self) -> SignedDuration {
         SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX)
     }
+
+    /// Reads a length; `None` where the text is none, or is negative.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let length = text.parse::<SignedDuration>().ok()?;
+        Duration::try_from(length).ok().map(Self)
+    }
 }
 
 impl<'de> Deserialize<'de> for Length {
@@ -27,9 +33,8 @@ impl<'de> Deserialize<'de> for Length {
                 f.write_str("a duration such as 90s, 5m or 2h")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Length, E> {
-                let length = text.parse::<SignedDuration>().ok();
-                let length = length.and_then(|length| Duration::try_from(length).ok());
-                length.map(Length).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+                let length = Length::parse(text);
+                length.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Text)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
+use super::answers::{Answers, Profile};
 use super::behaviour::OfferSeed;
 use super::fault::Rule;
 use super::operation::Pace;
@@ -57,8 +58,13 @@ impl fmt::Debug for Token {
 pub struct Seed {
     /// The only bearer token accepted. Without it, any is.
     pub token: Option<Token>,
-    /// Publish, golive, cancel and PUT without `If-Match` are answered 400.
+    /// `If-Match` is asked for. Field: a PUT of an offer that exists is answered 409 without it.
+    /// Documented: publish, golive, cancel and PUT are answered 400.
     pub strict: bool,
+    /// Whose picture of the API the answers follow.
+    pub profile: Profile,
+    /// How answers differ from the profile, for all offers.
+    pub answers: Answers,
     /// Publishers whose every call is answered 403.
     pub forbidden: Vec<String>,
     /// Publishers that exist without offers.
@@ -77,6 +83,8 @@ pub struct Seed {
 impl Default for Seed {
     fn default() -> Self {
         Self {
+            profile: Profile::default(),
+            answers: Answers::default(),
             token: None,
             strict: false,
             forbidden: Vec::new(),

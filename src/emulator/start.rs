@@ -6,8 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::behaviour::{Kind, OfferSeed, StartStatus};
-use super::model::{Content, Offer, Resting, Used};
-use super::operation::{Ending, Fate, Operation, Pace, State};
+use super::dialect::Behaviour;
+use super::model::{Content, Offer, Used};
+use super::operation::{Ending, Fate, Operation, State};
+use super::stage::Resting;
 
 /// When seeded histories begin. A fixed moment: the same seed is the same world at any time.
 const LONG_AGO: &str = "2020-01-06T08:00:00.1234567Z";
@@ -24,10 +26,14 @@ struct Standing {
 
 /// What of the entry's start cannot be, in words.
 pub(super) fn problem(seed: &OfferSeed) -> Option<String> {
-    standing(seed).err()
+    standing(seed, |_, after| after.map_or(1, |after| after.saturating_add(1))).err()
 }
 
-fn standing(seed: &OfferSeed) -> Result<Standing, String> {
+/// Where an offer stands. `invent` makes up the n-th release's number, after another one.
+fn standing(
+    seed: &OfferSeed,
+    invent: impl Fn(u64, Option<u64>) -> u64,
+) -> Result<Standing, String> {
     let (preview, live) = (seed.preview_version, seed.live_version);
     if preview == Some(0) || live == Some(0) {
         return Err("versions start at 1".to_owned());
@@ -44,7 +50,7 @@ fn standing(seed: &OfferSeed) -> Result<Standing, String> {
     } else {
         StartStatus::WaitingForPublisherReview
     });
-    let newer = || preview.or(live.map_or(Some(1), |live| live.checked_add(1)));
+    let newer = || Some(preview.unwrap_or_else(|| invent(1, live)));
     let (preview, live, last) = match status {
         StartStatus::NeverPublished if preview.or(live).is_some() => {
             return Err("NeverPublished, yet there is a version in a slot".to_owned());
@@ -55,7 +61,10 @@ fn standing(seed: &OfferSeed) -> Result<Standing, String> {
                 .to_owned());
         }
         StartStatus::WaitingForPublisherReview => (newer(), live, None),
-        StartStatus::Succeeded if preview.or(live).is_none() => (Some(1), Some(1), None),
+        StartStatus::Succeeded if preview.or(live).is_none() => {
+            let first = Some(invent(0, None));
+            (first, first, None)
+        }
         StartStatus::NotStarted | StartStatus::Succeeded => (preview.or(live), live, None),
         StartStatus::Running | StartStatus::Canceled | StartStatus::Failed => {
             let kind = seed.operation.unwrap_or(if awaits { Kind::GoLive } else { Kind::Publish });
@@ -75,30 +84,28 @@ fn standing(seed: &OfferSeed) -> Result<Standing, String> {
 }
 
 /// Makes the offer. What runs has begun `now`; everything else is long ago.
-pub(super) fn offer(
-    publisher: &str,
-    id: &str,
-    seed: &OfferSeed,
-    pace: Pace,
-    now: Timestamp,
-) -> Offer {
+pub(super) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Timestamp) -> Offer {
+    let (seed, dialect) = (behaviour.entry.as_ref(), &behaviour.dialect);
+    let name = format!("{publisher}/{id}");
+    let invent = |nth, after| dialect.numbers.invent(&name, nth, after);
     // The entry was checked when it was read; a wrong one made in code is taken as the default.
-    let standing = standing(seed).unwrap_or(Standing {
+    let standing = standing(seed, invent).unwrap_or(Standing {
         status: StartStatus::WaitingForPublisherReview,
-        preview: Some(1),
+        preview: Some(invent(1, None)),
         live: None,
         last: None,
     });
     let mut at = LONG_AGO.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let title = seed.title.as_deref().unwrap_or(id);
     let definition = seed.definition.clone().unwrap_or_else(|| json!({ "displayText": title }));
-    let mut offer = blank(publisher, id, Content { definition, changed: at });
+    let content = Content { definition, changed: at };
+    let mut offer = blank(publisher, id, content, dialect.draft_version());
     if let Some(offer_type) = &seed.offer_type {
         offer.type_id.clone_from(offer_type);
     }
     let mut past = |offer: &mut Offer, kind, version, fate, ending| {
         at = at.checked_add(SignedDuration::from_hours(24)).unwrap_or(at);
-        offer.push(kind, version, at, pace, fate, seed);
+        offer.push(kind, version, at, fate, behaviour);
         if let Some(operation) = offer.operations.last_mut() {
             end_in_the_past(operation, ending);
         }
@@ -115,9 +122,9 @@ pub(super) fn offer(
         offer.version = version;
     }
     (offer.preview, offer.production) = (standing.preview, standing.live);
-    let (last, next) = (standing.last.unwrap_or(Kind::Publish), offer.next_version());
+    let last = standing.last.unwrap_or(Kind::Publish);
     let version = match last {
-        Kind::Publish => next,
+        Kind::Publish => invent(2, offer.preview),
         Kind::GoLive => offer.preview.unwrap_or(1),
     };
     offer.resting = match standing.status {
@@ -127,8 +134,8 @@ pub(super) fn offer(
         StartStatus::Succeeded => Resting::Succeeded,
         StartStatus::Running => {
             offer.staged = (last == Kind::Publish).then(|| offer.draft.clone());
-            offer.push(last, version, now, pace, seed.fate(last, Used::default()), seed);
-            before_running(&offer)
+            offer.push(last, version, now, seed.fate(last, Used::default()), behaviour);
+            offer.before()
         }
         StartStatus::Canceled => {
             past(&mut offer, last, version, Fate::Cancel, Ending::Canceled);
@@ -136,31 +143,23 @@ pub(super) fn offer(
         }
         StartStatus::Failed => {
             past(&mut offer, last, version, seed.past_failure(last), Ending::Failed);
-            Resting::Failed
+            offer.fall_back(last, dialect);
+            offer.resting
         }
     };
     offer.changed = offer.operations.last().map_or(offer.draft.changed, Operation::changed);
     offer
 }
 
-/// What the offer was before the operation that runs, in case nobody ever ends it.
-fn before_running(offer: &Offer) -> Resting {
-    match (offer.preview, offer.production) {
-        (None, _) => Resting::NeverPublished,
-        (Some(preview), Some(live)) if preview == live => Resting::Succeeded,
-        (Some(_), Some(_) | None) => Resting::WaitingForPublisherReview,
-    }
-}
-
 /// A draft that was never published.
-pub(super) fn blank(publisher: &str, id: &str, draft: Content) -> Offer {
+pub(super) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> Offer {
     Offer {
         publisher: publisher.to_owned(),
         id: id.to_owned(),
         type_id: "microsoft-azure-virtualmachines".to_owned(),
         changed: draft.changed,
         draft,
-        version: 1,
+        version,
         preview: None,
         production: None,
         versions: BTreeMap::new(),
@@ -170,6 +169,8 @@ pub(super) fn blank(publisher: &str, id: &str, draft: Content) -> Offer {
         revision: 1,
         operations: Vec::new(),
         used: Used::default(),
+        past: Vec::new(),
+        stale_answers: 0,
         stamp: 0,
     }
 }

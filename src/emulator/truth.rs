@@ -2,6 +2,7 @@
 //! tests, which judge a client by what it brought about.
 
 use super::behaviour::Kind;
+use super::dialect::Dialect;
 use super::model::Offer;
 use super::operation::{Ending, Operation, State};
 
@@ -15,6 +16,8 @@ pub struct Truth {
     /// Whether *golive* would be taken now: a newer version is in preview, signed off or to be
     /// tried again, and nothing runs.
     pub ready: bool,
+    /// The preview that waits for the publisher's sign-off, if one does and nothing runs.
+    pub waiting: Option<u64>,
     /// Publishes and golives, the oldest first, those of the seed included.
     pub runs: Vec<Run>,
 }
@@ -33,11 +36,12 @@ pub struct Run {
 }
 
 impl Truth {
-    pub(super) fn of(offer: &Offer) -> Self {
+    pub(super) fn of(offer: &Offer, dialect: &Dialect) -> Self {
         Self {
             preview: offer.preview,
             production: offer.production,
-            ready: offer.may_go_live().is_ok(),
+            waiting: offer.waits_for_sign_off(),
+            ready: offer.may_go_live(dialect).is_ok(),
             runs: offer.operations.iter().map(Run::of).collect(),
         }
     }

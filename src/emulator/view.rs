@@ -1,42 +1,20 @@
 //! An offer as the API writes it. Pure: from the model to the wire types.
 
-use std::cmp::Ordering;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
-use jiff::Timestamp;
-use serde_json::json;
-
-use super::behaviour::{Casing, Halt, Kind, Level, OfferSeed, SIGN_OFF};
-use super::model::{Offer, Resting};
+use super::answers::{OfferIds, StepNames};
+use super::behaviour::{Halt, Kind, Level, SIGN_OFF};
+use super::beyond::{OfferAnswer, Publication, StatusAnswer};
+use super::dialect::{Behaviour, Place};
+use super::ids::guid;
+use super::model::Offer;
 use super::operation::{Ending, Fate, Note, Operation, State};
+use super::scalar::Length;
+use super::stage::Resting;
 use crate::marketplace::portal::wire::{
     LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
 };
-
-/// A moment as the API writes it: UTC, seven fractional digits.
-pub(super) fn time(at: Timestamp) -> String {
-    // The fraction of a moment before 1970 counts backwards; none is shown here.
-    let ticks = at.subsec_nanosecond().max(0) / 100;
-    format!("{}.{ticks:07}Z", at.strftime("%Y-%m-%dT%H:%M:%S"))
-}
-
-/// What a word names, for its spelling.
-#[derive(Clone, Copy)]
-enum Word {
-    Offer,
-    Operation,
-}
-
-fn spell(text: &str, word: Word, casing: Casing) -> String {
-    let mut letters = text.chars();
-    let Some(first) = letters.next() else {
-        return String::new();
-    };
-    let first = match (casing, word) {
-        (Casing::Pascal, _) | (Casing::Mixed, Word::Offer) => first.to_ascii_uppercase(),
-        (Casing::Camel, _) | (Casing::Mixed, Word::Operation) => first.to_ascii_lowercase(),
-    };
-    std::iter::once(first).chain(letters).collect()
-}
 
 /// How the steps stand while nothing runs.
 #[derive(Clone, Copy)]
@@ -50,69 +28,77 @@ enum Rest {
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub offer: &'a Offer,
-    pub behaviour: &'a OfferSeed,
+    pub behaviour: &'a Behaviour,
     pub now: Timestamp,
 }
 
+impl<'a> View<'a> {
+    /// An offer as it was so long ago.
+    pub(super) fn lagging(
+        offer: &'a Offer,
+        behaviour: &'a Behaviour,
+        now: Timestamp,
+        lag: Option<Length>,
+    ) -> Self {
+        let lag = lag.map_or(SignedDuration::ZERO, Length::signed);
+        let then = now.checked_sub(lag).unwrap_or(Timestamp::MIN);
+        Self { offer: offer.before_now(now, lag), behaviour, now: then }
+    }
+}
+
 impl View<'_> {
-    /// The offer's status.
-    pub(super) fn status(&self) -> String {
-        if let Some(shown) = &self.offer.shown {
-            return shown.clone();
+    /// The offer's status, as it is told in one place.
+    fn word_at(&self, place: Place) -> String {
+        let dialect = &self.behaviour.dialect;
+        match &self.offer.shown {
+            Some(shown) => dialect.shown(place, shown),
+            None => dialect.stage(place, self.offer.stage()),
         }
-        let text = match (self.offer.running(), self.offer.resting) {
-            (Some(_), _) => "Running",
-            (None, Resting::NeverPublished) => "NeverPublished",
-            (None, Resting::NotStarted) => "NotStarted",
-            (None, Resting::WaitingForPublisherReview) => "WaitingForPublisherReview",
-            (None, Resting::Succeeded) => "Succeeded",
-            (None, Resting::Canceled) => "Canceled",
-            (None, Resting::Failed) => "Failed",
-        };
-        spell(text, Word::Offer, self.behaviour.casing)
     }
 
     /// An element of the list.
-    pub(super) fn summary(&self) -> OfferWire {
-        let offer = self.offer;
-        let list_status = self.behaviour.list_status.clone();
-        OfferWire {
-            offer_type_id: Some(offer.type_id.clone()),
-            publisher_id: Some(offer.publisher.clone()),
-            status: Some(list_status.unwrap_or_else(|| self.status())),
-            id: Some(offer.id.clone()),
-            offer_id: None,
-            version: Some(offer.version),
-            definition: offer
-                .draft
-                .definition
-                .get("displayText")
-                .map(|title| json!({ "displayText": title })),
-            changed_time: Some(time(offer.changed)),
-            pc_migration_status: Some("notMigrated".to_owned()),
-            etag: None,
-        }
+    pub(super) fn summary(&self) -> OfferAnswer {
+        let title = self.offer.draft.definition.get("displayText");
+        let definition = title.map(|title| json!({ "displayText": title }));
+        self.offer_answer(Place::List, self.offer.version, definition, self.offer.changed)
     }
 
     /// The whole of a version; the draft without one.
-    pub(super) fn full(&self, version: Option<u64>) -> Option<OfferWire> {
+    pub(super) fn full(&self, version: Option<u64>) -> Option<OfferAnswer> {
         let (number, content) = match version {
             None => (self.offer.version, &self.offer.draft),
             Some(version) => (version, self.offer.content(version)?),
         };
         let changed = version.map_or(self.offer.changed, |_| content.changed);
-        Some(OfferWire {
-            version: Some(number),
-            status: Some(self.status()),
-            definition: Some(content.definition.clone()),
-            changed_time: Some(time(changed)),
-            etag: Some(self.offer.etag()),
-            ..self.summary()
-        })
+        let definition = Some(content.definition.clone());
+        Some(self.offer_answer(Place::Document, number, definition, changed))
+    }
+
+    fn offer_answer(
+        &self,
+        place: Place,
+        version: u64,
+        definition: Option<Value>,
+        changed: Timestamp,
+    ) -> OfferAnswer {
+        let (offer, dialect) = (self.offer, &self.behaviour.dialect);
+        let wire = OfferWire {
+            offer_id: None,
+            offer_type_id: Some(offer.type_id.clone()),
+            publisher_id: Some(offer.publisher.clone()),
+            status: Some(self.word_at(place)),
+            id: Some(offer.id.clone()),
+            version: Some(version),
+            definition,
+            changed_time: Some(dialect.time(changed)),
+            pc_migration_status: Some(dialect.migration().to_owned()),
+            etag: (place == Place::Document && dialect.etags).then(|| dialect.etag(offer)),
+        };
+        OfferAnswer { offer: wire, beyond: dialect.beyond() }
     }
 
     /// The answer to *offer status*.
-    pub(super) fn status_report(&self) -> StatusWire {
+    pub(super) fn status_report(&self) -> StatusAnswer {
         let offer = self.offer;
         let last = offer.operations.last();
         let steps = match (offer.running(), offer.resting, last) {
@@ -127,40 +113,69 @@ impl View<'_> {
                 self.rest(Rest::WaitingForSignOff)
             }
         };
-        StatusWire {
-            publishing_version: None,
-            offer_version: None,
-            status: Some(self.status()),
-            messages: Vec::new(),
+        let status = StatusWire {
+            status: Some(self.word_at(Place::Status)),
             steps,
             preview_links: self.links(offer.preview, "preview"),
             live_links: self.links(offer.production, "live"),
+            ..StatusWire::default()
+        };
+        StatusAnswer { status, publication: self.publication() }
+    }
+
+    /// The publication that *offer status* is about: what runs, or failed, or is in a slot.
+    fn publication(&self) -> Option<Publication> {
+        if !self.behaviour.dialect.publishing_version {
+            return None;
         }
+        let operations = &self.offer.operations;
+        let about = match (self.offer.running(), self.offer.resting) {
+            (Some(running), _) => Some(running),
+            (None, Resting::NeverPublished | Resting::NotStarted) => None,
+            (None, Resting::Canceled | Resting::Failed) => operations.last(),
+            (None, Resting::WaitingForPublisherReview | Resting::Succeeded) => {
+                operations.iter().rev().find(|own| Some(own.version) == self.offer.preview)
+            }
+        };
+        Some(Publication {
+            publishing_version: about.map_or(0, |operation| operation.publishing),
+            offer_version: about.map_or(0, |operation| operation.version),
+            cancellation_request_state: self.word(about.map_or("none", cancellation)),
+            notification_emails: None,
+        })
     }
 
     /// An element of *list operations*.
     pub(super) fn submission(&self, operation: &Operation) -> SubmissionWire {
+        let dialect = &self.behaviour.dialect;
+        let waits = operation.kind == Kind::Publish
+            && self.offer.waits_for_sign_off() == Some(operation.version);
+        let in_sign_off = dialect.publish_in_sign_off.clone().filter(|_| waits);
         SubmissionWire {
+            status: None,
             id: Some(operation.id.clone()),
-            offer_id: Some(self.offer.id.clone()),
+            offer_id: Some(match dialect.offer_ids {
+                OfferIds::Name => self.offer.id.clone(),
+                OfferIds::Guid => guid(&format!("offer {}", self.offer.name())),
+            }),
             publisher_id: Some(self.offer.publisher.clone()),
             submission_type: Some(self.word(match operation.kind {
                 Kind::Publish => "publish",
-                Kind::GoLive => "golive",
+                Kind::GoLive => &dialect.golive_type,
             })),
-            submission_state: Some(self.word(state_word(operation))),
-            status: None,
+            submission_state: Some(in_sign_off.unwrap_or_else(|| self.word(state_word(operation)))),
             slot: Some(operation.slot().to_owned()),
-            publishing_version: Some(operation.publishing),
+            publishing_version: dialect.publishing_version_of(operation.publishing),
             offer_version: Some(operation.version),
-            changed_time: Some(time(operation.changed())),
+            changed_time: Some(dialect.time(operation.changed())),
         }
     }
 
     /// The answer to *get operation*.
     pub(super) fn operation(&self, operation: &Operation) -> OperationWire {
+        let dialect = &self.behaviour.dialect;
         let succeeded = matches!(operation.state, State::Ended { ending: Ending::Succeeded, .. });
-        let own_word = self.behaviour.succeeded_as.as_deref().filter(|_| succeeded);
+        let own_word = self.behaviour.entry.succeeded_as.as_deref().filter(|_| succeeded);
         let (preview, live) = match operation.kind {
             Kind::Publish => (Some(operation.version), None),
             Kind::GoLive => (None, Some(operation.version)),
@@ -168,14 +183,9 @@ impl View<'_> {
         OperationWire {
             status: Some(self.word(own_word.unwrap_or(state_word(operation)))),
             messages: Vec::new(),
-            publishing_version: Some(operation.publishing),
+            publishing_version: dialect.publishing_version_of(operation.publishing),
             offer_version: Some(operation.version),
-            cancellation_request_state: Some(self.word(match operation.state {
-                State::Canceling { .. } => "requested",
-                State::Ended { ending: Ending::Canceled, .. } => "canceled",
-                State::Running
-                | State::Ended { ending: Ending::Succeeded | Ending::Failed, .. } => "none",
-            })),
+            cancellation_request_state: Some(self.word(cancellation(operation))),
             steps: self.steps(operation),
             preview_links: self.links(preview.filter(|_| succeeded), "preview"),
             live_links: self.links(live.filter(|_| succeeded), "live"),
@@ -183,7 +193,7 @@ impl View<'_> {
     }
 
     fn word(&self, text: &str) -> String {
-        spell(text, Word::Operation, self.behaviour.casing)
+        self.behaviour.dialect.word(text)
     }
 
     fn links(&self, version: Option<u64>, stage: &str) -> Vec<LinkWire> {
@@ -197,24 +207,22 @@ impl View<'_> {
 
     /// The steps while nothing runs.
     fn rest(&self, rest: Rest) -> Vec<StepWire> {
-        let list = self.behaviour.step_list();
-        let sign_off = list.iter().position(|(id, ..)| *id == SIGN_OFF).unwrap_or(list.len());
-        let status = |index: usize| match rest {
-            Rest::NotBegun => ("notStarted", 0),
+        // Some kinds of offers have no step for the sign-off: there it lies between two steps.
+        let (golive, _) = self.behaviour.entry.own_steps(Kind::GoLive);
+        let status = |index: usize, id: &str| match rest {
             Rest::Complete => ("complete", 100),
-            Rest::WaitingForSignOff => match index.cmp(&sign_off) {
-                Ordering::Less => ("complete", 100),
-                Ordering::Equal => ("waitingForPublisherReview", 0),
-                Ordering::Greater => ("notStarted", 0),
-            },
+            Rest::WaitingForSignOff if id == SIGN_OFF => ("waitingForPublisherReview", 0),
+            Rest::WaitingForSignOff if index < golive => ("complete", 100),
+            Rest::NotBegun | Rest::WaitingForSignOff => ("notStarted", 0),
         };
-        let rows = list.into_iter().enumerate();
-        rows.map(|(index, row)| self.step(row, status(index), None, self.offer.changed)).collect()
+        let rows = self.behaviour.entry.step_list().into_iter().enumerate();
+        rows.map(|(index, row)| self.step(row, status(index, row.0), None, self.offer.changed))
+            .collect()
     }
 
     /// The steps of an operation.
     fn steps(&self, operation: &Operation) -> Vec<StepWire> {
-        let list = self.behaviour.step_list();
+        let list = self.behaviour.entry.step_list();
         // An operation that is to be canceled goes no further.
         let until = match operation.state {
             State::Canceling { since, .. } => since,
@@ -227,11 +235,11 @@ impl View<'_> {
                 (done, (operation.hundredths(until) - done * 100).min(99))
             }
         };
-        let own = |index: usize| match index.checked_sub(operation.first) {
+        let own = |index: usize, id: &str| match index.checked_sub(operation.first) {
             None => ("complete", 100),
             Some(own) if own < done.min(operation.count) => ("complete", 100),
             Some(own) if own == done && own < operation.count => current(operation, done, part),
-            Some(own) if own == operation.count => match operation.state {
+            Some(own) if own == operation.count && id == SIGN_OFF => match operation.state {
                 State::Ended { ending: Ending::Succeeded, .. } => ("waitingForPublisherReview", 0),
                 State::Ended { .. } | State::Running | State::Canceling { .. } => ("notStarted", 0),
             },
@@ -249,7 +257,7 @@ impl View<'_> {
         let at = operation.changed();
         let steps = list.into_iter().enumerate().map(|(index, row)| {
             let note = note.filter(|(of, _)| *of == index).map(|(_, note)| note);
-            self.step(row, own(index), note, at)
+            self.step(row, own(index, row.0), note, at)
         });
         steps.collect()
     }
@@ -261,14 +269,17 @@ impl View<'_> {
         note: Option<&Note>,
         at: Timestamp,
     ) -> StepWire {
-        let seeded = self.behaviour.messages.iter();
+        let seeded = self.behaviour.entry.messages.iter();
         let seeded = seeded.filter(|message| message.step == id && status != "notStarted");
         let seeded = seeded.map(|message| (message.message.as_str(), message.level));
         let note = note.filter(|note| !note.html.is_empty());
         let notes = seeded.chain(note.map(|note| (note.html.as_str(), note.level)));
         StepWire {
             id: Some(id.to_owned()),
-            step_name: Some(name.to_owned()),
+            step_name: Some(match self.behaviour.dialect.step_names {
+                StepNames::Id => id.to_owned(),
+                StepNames::Title => name.to_owned(),
+            }),
             description: Some(String::new()),
             estimated_time_frame: Some(estimate.to_owned()),
             status: Some(self.word(status)),
@@ -277,7 +288,7 @@ impl View<'_> {
                 .map(|(html, level)| MessageWire {
                     message_html: Some(html.to_owned()),
                     level: Some(level_word(level).to_owned()),
-                    timestamp: Some(time(at)),
+                    timestamp: Some(self.behaviour.dialect.time(at)),
                 })
                 .collect(),
         }
@@ -302,8 +313,17 @@ fn current(operation: &Operation, done: usize, part: usize) -> (&'static str, us
     }
 }
 
+/// Whether somebody asked for an operation's end.
+fn cancellation(operation: &Operation) -> &'static str {
+    match operation.state {
+        State::Canceling { .. } => "requested",
+        State::Ended { ending: Ending::Canceled, .. } => "canceled",
+        State::Running | State::Ended { ending: Ending::Succeeded | Ending::Failed, .. } => "none",
+    }
+}
+
 /// The status of an operation as a submission writes it.
-pub(super) fn state_word(operation: &Operation) -> &'static str {
+fn state_word(operation: &Operation) -> &'static str {
     match operation.state {
         State::Running | State::Canceling { .. } => "running",
         State::Ended { ending: Ending::Succeeded, .. } => "succeeded",

@@ -1,11 +1,12 @@
 //! The emulated marketplace: publishers and their offers. Names compare without case.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::behaviour::OfferSeed;
+use super::dialect::Behaviour;
 use super::model::Offer;
 use super::seed::Seed;
 use super::start;
@@ -23,15 +24,26 @@ impl Key {
     }
 }
 
+/// `publisher/offer`, in lower case.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.publisher, self.offer)
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Resident {
     offer: Offer,
-    behaviour: Arc<OfferSeed>,
+    behaviour: Arc<Behaviour>,
 }
 
 /// Every publisher and every offer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct World {
+    /// How the marketplace behaves about offers that the seed doesn't name.
+    usual: Arc<Behaviour>,
+    /// The last number of the large space that all offers share.
+    pub last_number: u64,
     /// Folded id to the id as it was written.
     publishers: BTreeMap<String, String>,
     offers: BTreeMap<Key, Resident>,
@@ -41,14 +53,20 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: &Seed, now: Timestamp) -> Self {
-        let mut world = Self::default();
+        let mut world = Self {
+            usual: Arc::new(Behaviour::new(seed, Arc::default())),
+            last_number: 0,
+            publishers: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            generation: 0,
+        };
         for publisher in seed.publishers.iter().chain(&seed.forbidden) {
             world.add_publisher(publisher);
         }
         for entry in seed.offers.0.values() {
-            let pace = seed.pace(&entry.seed);
-            let offer = start::offer(&entry.publisher, &entry.offer, &entry.seed, pace, now);
-            world.add(offer, Arc::clone(&entry.seed));
+            let behaviour = Arc::new(Behaviour::new(seed, Arc::clone(&entry.seed)));
+            let offer = start::offer(&entry.publisher, &entry.offer, &behaviour, now);
+            world.add(offer, behaviour);
         }
         world
     }
@@ -59,19 +77,20 @@ impl World {
     }
 
     /// Adds or replaces an offer.
-    pub(super) fn add(&mut self, offer: Offer, behaviour: Arc<OfferSeed>) {
+    pub(super) fn add(&mut self, offer: Offer, behaviour: Arc<Behaviour>) {
         self.add_publisher(&offer.publisher);
         let key = Key::new(&offer.publisher, &offer.id);
         if offer.stamp > 0 {
             self.generation += 1;
         }
+        self.last_number = self.last_number.max(offer.last_number());
         self.offers.insert(key, Resident { offer, behaviour });
     }
 
     /// Puts a remembered offer in the place of the seeded one, whose behaviour it takes.
     pub(super) fn recall(&mut self, mut offer: Offer) {
         let known = self.offers.get(&Key::new(&offer.publisher, &offer.id));
-        let behaviour = known.map(|known| Arc::clone(&known.behaviour)).unwrap_or_default();
+        let behaviour = Arc::clone(known.map_or(&self.usual, |known| &known.behaviour));
         offer.stamp = 1;
         self.add(offer, behaviour);
     }
@@ -79,6 +98,12 @@ impl World {
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         self.generation += 1;
         self.offers.remove(key).is_some()
+    }
+
+    /// How the marketplace behaves about an offer, also where there is none of that name.
+    pub(super) fn behaviour(&self, key: Option<&Key>) -> Arc<Behaviour> {
+        let known = key.and_then(|key| self.offers.get(key));
+        Arc::clone(known.map_or(&self.usual, |known| &known.behaviour))
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
@@ -98,13 +123,16 @@ impl World {
         &mut self,
         key: &Key,
         now: Timestamp,
-        visitor: impl FnOnce(&mut Offer, &OfferSeed) -> R,
+        visitor: impl FnOnce(&mut Offer, &Behaviour) -> R,
     ) -> Option<R> {
         let Resident { offer, behaviour } = self.offers.get_mut(key)?;
         let before = offer.stamp;
-        offer.settle(now, behaviour);
+        settle(offer, now, behaviour);
+        let picture = offer.picture(behaviour);
         let result = visitor(offer, behaviour);
+        offer.keep(picture);
         self.generation += u64::from(offer.stamp != before);
+        self.last_number = self.last_number.max(offer.last_number());
         Some(result)
     }
 
@@ -113,7 +141,7 @@ impl World {
         &mut self,
         publisher: &str,
         now: Timestamp,
-        mut visitor: impl FnMut(&Offer, &OfferSeed) -> R,
+        mut visitor: impl FnMut(&Offer, &Behaviour) -> R,
     ) -> Vec<R> {
         let from = Key::new(publisher, "");
         let mut results = Vec::new();
@@ -122,7 +150,7 @@ impl World {
                 break;
             }
             let before = offer.stamp;
-            offer.settle(now, behaviour);
+            settle(offer, now, behaviour);
             self.generation += u64::from(offer.stamp != before);
             results.push(visitor(offer, behaviour));
         }
@@ -136,4 +164,11 @@ impl World {
         // The count is of this run: it says nothing to the next one.
         changed.map(|offer| Offer { stamp: 0, ..offer.clone() }).collect()
     }
+}
+
+/// Ends what was due, and keeps what was before where that is still answered.
+fn settle(offer: &mut Offer, now: Timestamp, behaviour: &Behaviour) {
+    let picture = offer.picture(behaviour);
+    offer.settle(now, behaviour);
+    offer.keep(picture);
 }

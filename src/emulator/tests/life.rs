@@ -1,14 +1,9 @@
 //! The life of an offer: every state and every action, time, polls, cancels, other hands.
 
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::disk::{Disk, RealDisk};
-use crate::emulator::{Count, Hand, HandError, Memory};
+use crate::emulator::{Count, Hand, HandError};
 
 const VM: &str = "contoso/offers/vm";
 
@@ -274,97 +269,4 @@ async fn the_journal_counts_golives() {
     assert_eq!((entries[1].status, entries[1].accepted), (Some(202), true));
     assert_eq!(entries[1].notify.as_deref(), Some("a@example.com"));
     assert_eq!((entries[2].method.as_str(), entries[2].query.as_str()), ("POST", ""));
-}
-
-#[derive(Debug, Default)]
-struct CountingDisk(std::sync::atomic::AtomicUsize);
-
-impl Disk for CountingDisk {
-    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        RealDisk.read(path)
-    }
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        RealDisk.write(path, parts)
-    }
-    fn flush(&self, path: &Path) -> io::Result<()> {
-        RealDisk.flush(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-    fn flush_folder(&self, path: &Path) -> io::Result<()> {
-        RealDisk.flush_folder(path)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-    fn open_lock(&self, path: &Path) -> io::Result<Box<dyn crate::disk::LockFile>> {
-        RealDisk.open_lock(path)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn many_changes_at_once_are_few_writes_and_none_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.emulator.json");
-    let disk = Arc::new(CountingDisk::default());
-    let time = clock();
-    let open =
-        || Emulator::remembered(Seed::default(), time.clone(), disk.clone(), path.clone()).unwrap();
-    let first = open();
-    let offers: Vec<String> = (0..40).map(|number| format!("o{number}")).collect();
-    first.add_missing(offers.iter().map(|offer| ("contoso", offer, None)));
-    let paths: Vec<String> = offers.iter().map(|o| format!("contoso/offers/{o}/golive")).collect();
-    let answers = futures_util::future::join_all(paths.iter().map(|path| post(&first, path))).await;
-    assert!(answers.iter().all(|answer| answer.status == 202));
-    let writes = disk.0.load(std::sync::atomic::Ordering::Relaxed);
-    assert!((1..=3).contains(&writes), "{writes}");
-    assert_eq!(open().snapshot(), first.snapshot());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_second_run_finds_the_world_that_the_first_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.emulator.json");
-    let seed = "offers: {contoso/vm: {}, contoso/still: {}}";
-    let time = clock();
-    let open = || {
-        let disk = Arc::new(RealDisk);
-        Emulator::remembered(seed_of(seed), time.clone(), disk, path.clone())
-    };
-    let first = open().unwrap();
-    first.add_missing([("contoso", "extra", Some(4)), ("Contoso", "VM", Some(9))]);
-    get(&first, VM).await;
-    assert!(!path.exists(), "a read changes nothing");
-    let location = post(&first, &format!("{VM}/golive")).await;
-    let location = location.header("location").unwrap().to_owned();
-    post(&first, "contoso/offers/extra/golive").await;
-    assert_eq!(put(&first, "contoso/offers/new", &[], "{}").await.status, 201);
-    pass(1).await;
-    let before = (first.snapshot(), get(&first, "contoso/offers").await.json);
-
-    let second = open().unwrap();
-    second.add_missing([("contoso", "extra", Some(4))]);
-    assert_eq!(text(&second, VM, "/status").await, "Succeeded");
-    assert_eq!(get(&second, "contoso/offers").await.json, before.1);
-    assert_eq!(text(&second, "contoso/offers/extra/slot/production", "/version").await, "4");
-    let path_of_it = location.strip_prefix("/api/publishers/").unwrap();
-    let path_of_it = path_of_it.split('?').next().unwrap();
-    assert_eq!(text(&second, path_of_it, "/status").await, "succeeded");
-
-    let json = serde_json::to_string(&second.snapshot()).unwrap();
-    let memory: Memory = serde_json::from_str(&json).unwrap();
-    assert_eq!(memory, second.snapshot());
-    let third = Emulator::restore(seed_of(seed), memory, clock());
-    assert_eq!(get(&third, "contoso/offers").await.json, before.1);
-
-    for (content, expected) in
-        [("{", "EOF"), (r#"{"schema": 9, "x": 1}"#, "has schema 9"), (r#"{"schema": 1}"#, "offers")]
-    {
-        std::fs::File::create(&path).unwrap();
-        crate::disk::replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
-        let error = problem(&open().unwrap_err());
-        assert!(error.contains(expected), "{error}");
-    }
 }

@@ -2,7 +2,11 @@
 
 mod calls;
 mod faults;
+mod field;
+mod journal;
 mod life;
+mod memory;
+mod quirks;
 mod rules;
 mod seeds;
 mod shapes;
@@ -16,7 +20,7 @@ use http::{HeaderMap, Request};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use super::{Emulator, Seed, parse};
+use super::{Emulator, Profile, Seed, parse};
 use crate::clock::RuntimeClock;
 use crate::marketplace::portal::wire::Dropped;
 
@@ -25,7 +29,13 @@ fn clock() -> Arc<RuntimeClock> {
     Arc::new(RuntimeClock::starting_at("2026-01-01T00:00:00Z".parse().unwrap()))
 }
 
+/// A marketplace as the reference describes it.
 fn emulator(seed: &str) -> Emulator {
+    Emulator::new(Seed { profile: Profile::Documented, ..seed_of(seed) }, clock())
+}
+
+/// A marketplace as the field knows it, which is the default.
+fn field(seed: &str) -> Emulator {
     Emulator::new(seed_of(seed), clock())
 }
 

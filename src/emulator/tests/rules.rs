@@ -1,13 +1,18 @@
 //! What holds of the model whatever is done to it, in whatever order.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::emulator::behaviour::{AfterCancel, Kind, OfferSeed};
+use crate::emulator::dialect::Behaviour;
 use crate::emulator::model::{Content, Offer};
-use crate::emulator::operation::{Ending, Pace, State};
+use crate::emulator::operation::{Ending, State};
 use crate::emulator::start::blank;
+use crate::emulator::{Length, Profile, Seed};
 
 #[derive(Clone, Debug)]
 enum Deed {
@@ -50,27 +55,37 @@ fn hold(offer: &Offer) {
 
 proptest! {
     #[test]
-    fn the_rules_hold_in_every_order(deeds in prop::collection::vec(deed(), 0..60), polls in any::<bool>()) {
-        let seed = OfferSeed::default();
-        let step = SignedDuration::from_secs(2);
-        let pace = if polls { Pace::Polls(3) } else { Pace::Time(step) };
+    fn the_rules_hold_in_every_order(
+        deeds in prop::collection::vec(deed(), 0..60),
+        polls in any::<bool>(),
+        field in any::<bool>(),
+    ) {
+        let seed = Seed {
+            profile: if field { Profile::Field } else { Profile::Documented },
+            step_time: Length(Duration::from_secs(2)),
+            polls: polls.then_some(3),
+            ..Seed::default()
+        };
+        let entry = OfferSeed { after_cancel: AfterCancel::Canceled, ..OfferSeed::default() };
+        let seed = Behaviour::new(&seed, Arc::new(entry));
         let mut now = Timestamp::UNIX_EPOCH;
         let draft = Content { definition: json!({}), changed: now };
-        let mut offer = blank("contoso", "vm", draft);
+        let mut offer = blank("contoso", "vm", draft, 1);
         for deed in deeds {
-            let (revision, tag) = (offer.revision, offer.etag());
+            let (revision, tag) = (offer.revision, seed.dialect.etag(&offer));
             offer.settle(now, &seed);
             match deed {
                 Deed::Wait(seconds) => now += SignedDuration::from_secs(seconds),
                 Deed::Poll => offer.poll(offer.operations.len().saturating_sub(1), now, &seed),
                 Deed::Put => offer.put(None, now),
-                Deed::Publish => drop(offer.publish(now, pace, &seed)),
-                Deed::GoLive => drop(offer.golive(now, pace, &seed)),
-                Deed::Cancel(at_once) => drop(offer.cancel(now, at_once, AfterCancel::Canceled)),
+                Deed::Publish => drop(offer.publish(now, offer.last_number(), &seed)),
+                Deed::GoLive => drop(offer.golive(now, &seed)),
+                Deed::Cancel(false) => drop(offer.cancel(now, &seed)),
+                Deed::Cancel(true) => drop(offer.cancel_now(now, &seed)),
             }
             hold(&offer);
             prop_assert!(offer.revision >= revision);
-            prop_assert_eq!(offer.revision == revision, offer.etag() == tag);
+            prop_assert_eq!(offer.revision == revision, seed.dialect.etag(&offer) == tag);
         }
     }
 }

@@ -60,7 +60,7 @@ const MANY: usize = 1 << 20;
 
 #[tokio::test]
 async fn a_client_is_served_and_the_server_stops_when_told() {
-    let server = server("{stepTime: 0s, offers: {contoso/vm: {}}}").await;
+    let server = server("{profile: documented, stepTime: 0s, offers: {contoso/vm: {}}}").await;
     let answer = server.exchange("POST", "contoso/offers/vm/golive", MANY).await;
     assert!(answer.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answer}");
     let absolute = format!("operation-location: http://{}/api/publishers/contoso", server.address);

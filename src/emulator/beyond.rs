@@ -1,0 +1,58 @@
+//! Answers with fields beyond the reference.
+
+use serde::Serialize;
+
+use crate::marketplace::portal::wire::{OfferWire, StatusWire};
+
+/// An offer as it is answered, with what it has beyond the reference.
+#[derive(Debug, Serialize)]
+pub(super) struct OfferAnswer {
+    #[serde(flatten)]
+    pub offer: OfferWire,
+    #[serde(flatten)]
+    pub beyond: Option<Beyond>,
+}
+
+/// *Offer status* as it is answered: the reference's fields, and whose publication it is about.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusAnswer {
+    #[serde(flatten)]
+    pub status: StatusWire,
+    #[serde(flatten)]
+    pub publication: Option<Publication>,
+}
+
+/// The publication that *offer status* is about.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Publication {
+    pub publishing_version: u64,
+    pub offer_version: u64,
+    pub cancellation_request_state: String,
+    pub notification_emails: Option<String>,
+}
+
+/// Fields of an offer that the reference doesn't have.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Beyond {
+    lock_status: &'static str,
+    isv_upgrade_request: bool,
+    pc_redirect_uri: Option<String>,
+    offer_type_versions_override: Option<String>,
+    offer_type_changes: Option<String>,
+    pricing_not_recalculated_regions: [&'static str; 0],
+}
+
+impl Default for Beyond {
+    fn default() -> Self {
+        Self {
+            lock_status: "none",
+            isv_upgrade_request: false,
+            pc_redirect_uri: None,
+            offer_type_versions_override: None,
+            offer_type_changes: None,
+            pricing_not_recalculated_regions: [],
+        }
+    }
+}
