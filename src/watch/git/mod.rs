@@ -4,7 +4,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `remote` | the repository's URL, and keeping user name and password out of every text |
-//! | `run` | one run of git: its environment, its time, its output, its end |
+//! | `environment` | what of the user's variables and configuration git obeys |
+//! | `run` | one run of git: its time, its output, its end |
+//! | `said` | what git said of a failure |
 //! | `clone` | the folder with the repository and the checkout |
 //! | `error` | what may go wrong |
 //!
@@ -12,9 +14,11 @@
 //! no commit can make golive read a file outside of it. Submodules are not fetched, hooks not run.
 
 mod clone;
+mod environment;
 mod error;
 mod remote;
 mod run;
+mod said;
 
 #[cfg(test)]
 mod tests;
@@ -46,10 +50,6 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Over which part of it a time to wait is spread, so that many golives don't come at once.
 const JITTER: f64 = 0.2;
-
-/// How ssh is run: it asks nobody, and does not wait for a server that has gone.
-const SSH: &str =
-    "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
 /// What is followed, and where it is kept.
 #[derive(Clone)]
@@ -143,14 +143,13 @@ impl GitSource {
         let absolute =
             std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
         let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
-        let mut git = Git::new(tools, remote, &Clone::repository(&absolute));
+        let global = Clone::global(&absolute);
+        let git = Git::new(tools, remote, &Clone::repository(&absolute), global);
         check_version(&git).await?;
         if let Some(branch) = &mark.branch {
             check_branch(&git, branch).await?;
         }
         Clone::check_folder(&absolute)?;
-        bound_silence(&mut git).await;
-        keep_ssh_from_asking(&mut git).await;
         // As the manifests are named in messages: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
         let root = Clone::tree(folder).join(&dir);
@@ -351,25 +350,5 @@ async fn check_branch(git: &Git, branch: &str) -> Result<(), GitError> {
     match git.run("check-ref-format", &["check-ref-format", &name]).await {
         Err(GitError::Failed { .. }) => Err(wrong()),
         other => other.map(drop),
-    }
-}
-
-/// Has HTTP fail where the server says nothing for a minute, unless the user has chosen a bound.
-async fn bound_silence(git: &mut Git) {
-    let name = r"^http\.(.*\.)?lowspeed(limit|time)$";
-    let configured = git.run("config", &["config", "--get-regexp", name]).await;
-    if configured.is_err() {
-        // Less than one byte a second. A server that prepares a pack says that it does.
-        git.default_variable("GIT_HTTP_LOW_SPEED_LIMIT", "1");
-        git.default_variable("GIT_HTTP_LOW_SPEED_TIME", "60");
-    }
-}
-
-/// Has ssh fail where it would ask for a password, and where the server is silent, unless the user
-/// has chosen how it is run.
-async fn keep_ssh_from_asking(git: &mut Git) {
-    let configured = git.run("config", &["config", "--get", "core.sshCommand"]).await;
-    if configured.is_err() && !git.has_variable("GIT_SSH") {
-        git.default_variable("GIT_SSH_COMMAND", SSH);
     }
 }
