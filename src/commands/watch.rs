@@ -59,9 +59,12 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
     let stop = signal::stop_on_signal()?;
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
-    let (source, roots) = source(args, ground, &board).await?;
-    let (reconciler, herald) =
+    let Place { source, roots, checkout } = source(args, ground, &board).await?;
+    let (mut reconciler, herald) =
         reconciler(globals, ground, &store, (&board, &metrics), stop.clone())?;
+    if let Some(checkout) = checkout {
+        reconciler = reconciler.in_checkout(checkout);
+    }
     let page = match args.listen {
         None => None,
         Some(address) => {
@@ -125,12 +128,16 @@ async fn tell_supervisor(board: Arc<Board>, stop: CancellationToken) {
     systemd::stopping();
 }
 
-/// Where the manifests come from, and the folders to read.
-async fn source(
-    args: &Watch,
-    ground: &Ground,
-    board: &Arc<Board>,
-) -> Result<(Box<dyn Source>, Vec<PathBuf>), CommandError> {
+/// Where the manifests come from.
+struct Place {
+    source: Box<dyn Source>,
+    /// The folders to read.
+    roots: Vec<PathBuf>,
+    /// The checkout that golive makes.
+    checkout: Option<PathBuf>,
+}
+
+async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Place, CommandError> {
     let Some(url) = &args.git else {
         if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
             let path = path.display();
@@ -143,7 +150,7 @@ async fn source(
         board.update(|service| service.place = place);
         let (roots, status) = (args.paths.clone(), &ground.status_path);
         let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(board));
-        return Ok((Box::new(source), roots));
+        return Ok(Place { source: Box::new(source), roots, checkout: None });
     };
     let settings = GitSettings {
         url: url.clone(),
@@ -162,8 +169,9 @@ async fn source(
     })?;
     let (roots, place) = (source.roots(), source.place());
     tracing::info!(status = %ground.status_path.display(), "following {place}");
-    board.update(|service| service.place = place);
-    Ok((Box::new(source), roots))
+    let checkout = Some(source.checkout());
+    board.update(|service| (service.place, service.checkout) = (place, checkout.clone()));
+    Ok(Place { source: Box::new(source), roots, checkout })
 }
 
 /// What looks, sends and polls, and who must hear of manifests first.

@@ -145,8 +145,11 @@ fn manifest(
     loaded: Option<&Loaded>,
     recorded: Option<&ManifestRecord>,
 ) -> Markup {
-    let path = loaded.map(|loaded| loaded.file.display().to_string());
-    let file = recorded.map(|recorded| recorded.file.clone()).or(path);
+    let checkout = serving.board.service().checkout.unwrap_or_default();
+    let file = recorded.map(|recorded| recorded.file.clone()).or_else(|| {
+        let file = &loaded?.file;
+        Some(file.strip_prefix(checkout).unwrap_or(file).display().to_string())
+    });
     let digest = loaded.map(|loaded| &loaded.digest).or(recorded.map(|recorded| &recorded.digest));
     let diff = serving.board.change(offer).map(|change| diff(&change)).unwrap_or_default();
     html! {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub struct Service {
     pub files: usize,
     /// Where the manifests come from, in words: folders, or a repository and its branch.
     pub place: String,
+    /// The checkout that golive made of it, as the paths of its manifests begin.
+    pub checkout: Option<PathBuf>,
     /// The commit, where there is one.
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.

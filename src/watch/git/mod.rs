@@ -95,6 +95,7 @@ pub struct GitSource {
     mark: Mark,
     /// The clone's, absolute.
     folder: PathBuf,
+    checkout: PathBuf,
     root: PathBuf,
     dir: PathBuf,
     soon: Duration,
@@ -152,11 +153,13 @@ impl GitSource {
         Clone::check_folder(&absolute)?;
         // As the manifests are named in messages: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
-        let root = Clone::tree(folder).join(&dir);
+        let checkout = Clone::tree(folder);
+        let root = checkout.join(&dir);
         let clone = Clone::new(git, absolute.clone(), mark.clone(), address, dir.clone());
         Ok(Self {
             mark,
             folder: absolute,
+            checkout,
             root,
             dir,
             soon: SOON,
@@ -179,6 +182,12 @@ impl GitSource {
     #[must_use]
     pub fn roots(&self) -> Vec<PathBuf> {
         vec![self.root.clone()]
+    }
+
+    /// The checkout, as the paths of its files begin.
+    #[must_use]
+    pub fn checkout(&self) -> PathBuf {
+        self.checkout.clone()
     }
 
     /// The repository and its branch in words, without user name and password.
