@@ -192,6 +192,33 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
     service.stop();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
+    let mut place = Place::with_seed("offers: {contoso/a: {}}");
+    let socket = std::os::unix::net::UnixDatagram::bind(place.path("notify")).unwrap();
+    place.env("NOTIFY_SOCKET", place.path("notify").to_str().unwrap());
+    place.write("a.yaml", live("contoso/a", ""));
+    place.emulator().add_fault(
+        serde_yaml::from_str("{path: '*/offers', count: 9, action: {delay: 500ms}}").unwrap(),
+    );
+    let heard = || {
+        let mut buffer = [0; 64];
+        let count = socket.recv(&mut buffer).unwrap_or_default();
+        String::from_utf8(buffer[..count].to_vec()).unwrap()
+    };
+    let service = Service::start(&place, "--poll 10ms");
+    service.until_said("watching");
+    socket.set_nonblocking(true).unwrap();
+    assert_eq!(heard(), "", "it has not looked yet");
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(heard(), "READY=1\n");
+    service.until_said("the service is ready");
+    service.stop();
+    assert_eq!(heard(), "STOPPING=1\n");
+}
+
 /// Runs git in a repository, without any configuration of this machine.
 fn git(repository: &std::path::Path, arguments: &[&str]) {
     let mut command = Command::new("git");

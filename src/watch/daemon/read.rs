@@ -101,7 +101,7 @@ impl Daemon {
                 self.seen.forget(offer);
                 self.tries.forget(offer);
                 self.conflicts.remove(offer);
-            } else if is_first {
+            } else if !self.ready {
                 self.seen.expect(offer);
             }
             self.queue.ask(offer, now);
