@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{ATTEMPTS, LOOKS};
-use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
+use super::setting::{Connection, Ground, Memory, Setting, Threads, named, run_to_end};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{Globals, Watch};
 use crate::disk::RealDisk;
@@ -60,8 +60,10 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
     let Place { source, roots, checkout } = source(args, ground, &board).await?;
+    let connection = ground.connect(globals, Memory::Kept)?;
+    let marketplace = connection.marketplace_name();
     let (mut reconciler, herald) =
-        reconciler(globals, ground, &store, (&board, &metrics), stop.clone())?;
+        reconciler(globals, ground, connection, &store, (&board, &metrics), stop.clone());
     if let Some(checkout) = checkout {
         reconciler = reconciler.in_checkout(checkout);
     }
@@ -73,6 +75,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
                 store: Arc::clone(&store),
                 metrics,
                 clock: Arc::clone(&ground.clock),
+                marketplace,
                 hosts: args.allow_host.clone(),
             };
             Some(serve_page(address, serving, stop.clone()).await?)
@@ -178,11 +181,11 @@ async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Pla
 fn reconciler(
     globals: &Globals,
     ground: &Ground,
+    mut connection: Connection,
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
     stop: CancellationToken,
-) -> Result<(Reconciler, Box<Herald>), CommandError> {
-    let mut connection = ground.connect(globals, Memory::Kept)?;
+) -> (Reconciler, Box<Herald>) {
     let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
@@ -212,7 +215,7 @@ fn reconciler(
             emulator.add_missing(named(desired));
         }
     });
-    Ok((Reconciler::new(surroundings, settings), herald))
+    (Reconciler::new(surroundings, settings), herald)
 }
 
 /// Listens at once, so that an address that can't be had is an error now; serves until the stop.
