@@ -240,6 +240,15 @@ impl Setting {
     }
 }
 
+impl Connection {
+    /// Which marketplace it leads to, in a word for people.
+    pub(super) fn marketplace_name(&self) -> String {
+        let origin = self.endpoint.origin();
+        let host = origin.split_once("://").map_or(&*origin, |(_, host)| host);
+        if self.emulator.is_some() { "EMULATOR" } else { host }.to_owned()
+    }
+}
+
 fn real(globals: &Globals) -> Result<Connection, CommandError> {
     let text = globals.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
     // The text is not shown: it may hold credentials, which is one of the errors.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
+use super::setting::{Connection, Ground, Memory, Setting, Threads, named, run_to_end};
 use super::{CommandError, OK, output, signal};
 use crate::cli::{Globals, Watch};
 use crate::disk::RealDisk;
@@ -70,9 +70,14 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
     let stop = signal::stop_on_signal()?;
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
-    let (source, roots) = source(args, ground, &board).await?;
-    let (reconciler, herald) =
-        reconciler(globals, ground, &store, (&board, &metrics), stop.clone())?;
+    let Place { source, roots, checkout } = source(args, ground, &board).await?;
+    let connection = ground.connect(globals, Memory::Kept)?;
+    let marketplace = connection.marketplace_name();
+    let (mut reconciler, herald) =
+        reconciler(globals, ground, connection, &store, (&board, &metrics), stop.clone());
+    if let Some(checkout) = checkout {
+        reconciler = reconciler.in_checkout(checkout);
+    }
     let page = match args.listen {
         None => None,
         Some(address) => {
@@ -81,6 +86,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
                 store: Arc::clone(&store),
                 metrics,
                 clock: Arc::clone(&ground.clock),
+                marketplace,
                 hosts: args.allow_host.clone(),
             };
             Some(serve_page(address, serving, stop.clone()).await?)
@@ -136,12 +142,16 @@ async fn tell_supervisor(board: Arc<Board>, stop: CancellationToken) {
     systemd::stopping();
 }
 
-/// Where the manifests come from, and the folders to read.
-async fn source(
-    args: &Watch,
-    ground: &Ground,
-    board: &Arc<Board>,
-) -> Result<(Box<dyn Source>, Vec<PathBuf>), CommandError> {
+/// Where the manifests come from.
+struct Place {
+    source: Box<dyn Source>,
+    /// The folders to read.
+    roots: Vec<PathBuf>,
+    /// The checkout that golive makes.
+    checkout: Option<PathBuf>,
+}
+
+async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Place, CommandError> {
     let Some(url) = &args.git else {
         if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
             let path = path.display();
@@ -154,7 +164,7 @@ async fn source(
         board.update(|service| service.place = place);
         let (roots, status) = (args.paths.clone(), &ground.status_path);
         let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(board));
-        return Ok((Box::new(source), roots));
+        return Ok(Place { source: Box::new(source), roots, checkout: None });
     };
     let settings = GitSettings {
         url: url.clone(),
@@ -173,19 +183,20 @@ async fn source(
     })?;
     let (roots, place) = (source.roots(), source.place());
     tracing::info!(status = %ground.status_path.display(), "following {place}");
-    board.update(|service| service.place = place);
-    Ok((Box::new(source), roots))
+    let checkout = Some(source.checkout());
+    board.update(|service| (service.place, service.checkout) = (place, checkout.clone()));
+    Ok(Place { source: Box::new(source), roots, checkout })
 }
 
 /// What looks, sends and polls, and who must hear of manifests first.
 fn reconciler(
     globals: &Globals,
     ground: &Ground,
+    mut connection: Connection,
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
     stop: CancellationToken,
-) -> Result<(Reconciler, Box<Herald>), CommandError> {
-    let mut connection = ground.connect(globals, Memory::Kept)?;
+) -> (Reconciler, Box<Herald>) {
     let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
@@ -209,7 +220,7 @@ fn reconciler(
             emulator.add_missing(named(desired));
         }
     });
-    Ok((Reconciler::new(surroundings, settings), herald))
+    (Reconciler::new(surroundings, settings), herald)
 }
 
 /// Listens at once, so that an address that can't be had is an error now; serves until the stop.

@@ -21,6 +21,7 @@ mod viewpoint;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -200,6 +201,19 @@ impl Reconciler {
             requests,
             in_force,
         }
+    }
+
+    /// The same, where manifests are in a checkout that golive made, as their paths begin.
+    #[must_use]
+    pub fn in_checkout(mut self, checkout: PathBuf) -> Self {
+        self.viewpoint = self.viewpoint.in_checkout(checkout);
+        self
+    }
+
+    /// How files are named.
+    #[must_use]
+    pub fn viewpoint(&self) -> &Viewpoint {
+        &self.viewpoint
     }
 
     /// The marketplace that it works at.

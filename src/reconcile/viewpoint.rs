@@ -1,6 +1,9 @@
 //! How the status file names the files that manifests are in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::manifest::Diagnostic;
 
 /// The status file's folder, from which files are seen: their names then hold wherever the
 /// repository is checked out.
@@ -9,6 +12,9 @@ pub struct Viewpoint {
     folder: PathBuf,
     /// The process's folder. To ask for it is a system call, too much for each file.
     current: PathBuf,
+    /// The checkout that golive made, as the manifests' paths begin. Where it is on this machine
+    /// tells nobody anything: its files are named as in their repository.
+    checkout: Option<PathBuf>,
 }
 
 impl Viewpoint {
@@ -18,17 +24,59 @@ impl Viewpoint {
         // Where there is no such folder any more, names stay as they were given.
         let current = std::env::current_dir().unwrap_or_default();
         let folder = current.join(crate::disk::folder_of(status_path));
-        Self { folder, current }
+        Self { folder, current, checkout: None }
     }
 
-    /// A file's path from there, with forward slashes.
+    /// The same, where manifests are in a checkout that golive made.
+    #[must_use]
+    pub fn in_checkout(self, checkout: PathBuf) -> Self {
+        Self { checkout: Some(checkout), ..self }
+    }
+
+    /// A file's path from there, or in its repository, with forward slashes.
     #[must_use]
     pub fn name(&self, file: &Path) -> String {
-        let relative = pathdiff::diff_paths(self.current.join(file), &self.folder);
-        let path = relative.unwrap_or_else(|| file.to_owned());
+        let inside = self.inside(file).map(Path::to_owned);
+        let seen = || pathdiff::diff_paths(self.current.join(file), &self.folder);
+        let path = inside.or_else(seen).unwrap_or_else(|| file.to_owned());
         let parts: Vec<_> =
             path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
         parts.join("/")
+    }
+
+    /// Where the file is that [`Self::name`] gave this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> PathBuf {
+        self.checkout.as_ref().unwrap_or(&self.folder).join(name)
+    }
+
+    /// A file as people are told of it: as they named it, or as in its repository.
+    #[must_use]
+    pub fn shown<'a>(&self, file: &'a Path) -> &'a Path {
+        match self.inside(file) {
+            Some(all) if all.as_os_str().is_empty() => Path::new("."),
+            Some(inside) => inside,
+            None => file,
+        }
+    }
+
+    /// What is wrong with manifests, with files as people are told of them.
+    pub(crate) fn named(&self, problems: Arc<Vec<Diagnostic>>) -> Arc<Vec<Diagnostic>> {
+        if self.checkout.is_none() {
+            return problems;
+        }
+        let mut named = Arc::unwrap_or_clone(problems);
+        for problem in &mut named {
+            let related = problem.related.iter_mut().map(|related| &mut related.file);
+            for file in related.chain([&mut problem.file]) {
+                *file = self.shown(file).to_owned();
+            }
+        }
+        Arc::new(named)
+    }
+
+    fn inside<'a>(&self, file: &'a Path) -> Option<&'a Path> {
+        file.strip_prefix(self.checkout.as_ref()?).ok()
     }
 }
 
@@ -47,5 +95,17 @@ mod tests {
         let current = std::env::current_dir().unwrap();
         let absolute = current.join("offers/vm.yaml");
         assert_eq!(name("golive.status.json", absolute.to_str().unwrap()), "offers/vm.yaml");
+    }
+    #[test]
+    fn files_of_a_checkout_are_named_as_in_their_repository() {
+        let tree = Path::new("state/golive.status.git/.tree");
+        let viewpoint = Viewpoint::of(Path::new("state/golive.status.json"));
+        let viewpoint = viewpoint.in_checkout(tree.to_owned());
+        let file = tree.join("offers/vm.yaml");
+        assert_eq!(viewpoint.name(&file), "offers/vm.yaml");
+        assert_eq!(viewpoint.find("offers/vm.yaml"), file);
+        assert_eq!(viewpoint.shown(&file), Path::new("offers/vm.yaml"));
+        assert_eq!(viewpoint.shown(tree), Path::new("."));
+        assert_eq!(viewpoint.shown(Path::new("a.yaml")), Path::new("a.yaml"));
     }
 }

@@ -22,9 +22,9 @@ impl Asset {
         Self { name: format!("{stem}-{}.{extension}", &digest[..16]), media, content }
     }
 
-    /// Its path.
-    pub(super) fn path(&self) -> String {
-        format!("/assets/{}", self.name)
+    /// Its address, from the page of all offers.
+    pub(super) fn address(&self) -> String {
+        format!("assets/{}", self.name)
     }
 }
 

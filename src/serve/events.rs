@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
@@ -39,6 +39,9 @@ const PACE: Duration = Duration::from_millis(250);
 const REST: Duration = Duration::from_secs(2);
 /// The time after which silence is broken, so that a lost connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often it is looked whether the marketplace asked to wait: nobody tells when such a pause begins
+/// or is over. Only while a page is open.
+const GLANCE: Duration = Duration::from_secs(1);
 /// The most rows of a batch. With more, the page itself, compressed, is the shorter answer.
 const MAX_ROWS: usize = 200;
 
@@ -125,6 +128,10 @@ struct Listener {
     sent: Instant,
     /// When it was last looked at what is to be sent.
     looked: Instant,
+    /// The pause of the marketplace that the page knows of.
+    paused_until: Option<Timestamp>,
+    /// When to look at it again.
+    glance: Instant,
     _place: OwnedSemaphorePermit,
 }
 
@@ -147,6 +154,8 @@ pub(super) fn stream(
         greeted: false,
         sent: now,
         looked: now,
+        paused_until: None,
+        glance: now + GLANCE,
         _place: place,
     };
     unfold(listener, |mut listener| async {
@@ -181,12 +190,31 @@ impl Listener {
                         Batch::TooMuch => return self.reload().await,
                     }
                 }
+                () = sleep_until(self.glance) => self.look_at_pause(),
                 update = self.updates.recv() => match update {
                     Ok(update) => self.pending.add(update),
                     Err(RecvError::Lagged(_)) => self.overlook(),
                     Err(RecvError::Closed) => return None,
                 },
             }
+        }
+    }
+
+    /// Whether a pause has begun, is over, or became longer, is news like any other.
+    fn look_at_pause(&mut self) {
+        self.glance = Instant::now() + GLANCE;
+        let now = self.site.serving.board.paused_until();
+        let is_same = match (self.paused_until, now) {
+            (None, None) => true,
+            // It is computed from two clocks, and so never quite the same.
+            (Some(before), Some(now)) => {
+                now.duration_since(before).abs() < SignedDuration::from_secs(1)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            self.paused_until = now;
+            self.pending.service = true;
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) fn register(registry: &mut Registry, serving: &Serving) {
     number(
         registry,
         "ready",
-        "Whether the first observation of every offer is in (1) or not (0)",
+        "Whether every offer was looked at once, or could not be for a reason that is shown (1), or not (0)",
         u64::from(service.ready),
     );
     number(

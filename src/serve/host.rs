@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version, header};
 
 /// Which hosts are answered.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ impl Hosts {
     /// a whole URL.
     pub(super) fn admit(&self, request: &Parts) -> bool {
         let target = request.uri.authority().is_none_or(|target| self.admit_authority(target));
+        if request.version == Version::HTTP_10 && !request.headers.contains_key(header::HOST) {
+            // No browser asks like that, but the probes of some load balancers do.
+            return target;
+        }
         target && only_host(&request.headers).is_some_and(|host| self.admit_authority(&host))
     }
 
@@ -160,6 +164,12 @@ mod tests {
     fn there_is_one_host_and_the_target_has_no_other() {
         let admits = |target: &str, hosts: &[&str]| admits("127.0.0.1:80", &[], target, hosts);
         assert!(!admits("/", &[]));
+        let old = |target: &str| {
+            let request = Request::builder().version(Version::HTTP_10).uri(target);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            Hosts::new("127.0.0.1:80".parse().unwrap(), &[]).admit(&parts)
+        };
+        assert!(old("/readyz") && !old("http://evil.example/"));
         assert!(!admits("/", &["127.0.0.1", "127.0.0.1"]));
         assert!(admits("http://localhost/", &["localhost"]));
         assert!(!admits("http://evil.example/", &["localhost"]));

@@ -16,48 +16,53 @@ pub(super) type Parts = Vec<(&'static str, Markup)>;
 /// Where a page hears of changes, and what it shows as yet.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
-    /// The address of its events.
+    /// The address of its events, from the page of all offers.
     pub(super) events: String,
     /// A digest of what it shows.
     pub(super) digest: String,
 }
 
-/// A whole page. Without `live`, it stays as it is.
+/// A whole page. `home` is the address of the page of all offers from there, see
+/// [`super::route::home`]. Without `live`, the page stays as it is.
 pub(super) fn layout(
     serving: &Serving,
+    home: &str,
     title: &str,
     live: Option<&Live>,
     content: &Markup,
 ) -> Markup {
+    let marketplace = clean_line(&serving.marketplace);
+    let from_home = |address: String| format!("{home}{address}");
     let [css, js, icon] = &*ASSETS;
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                title { (title) }
+                title { (title) " · " (marketplace) " · golive" }
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                link rel="icon" href=(icon.path()) type="image/svg+xml";
-                link rel="stylesheet" href=(css.path());
-                script src=(js.path()) defer {}
+                link rel="icon" href=(from_home(icon.address())) type="image/svg+xml";
+                link rel="stylesheet" href=(from_home(css.address()));
+                script src=(from_home(js.address())) defer {}
             }
             body {
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
-                    a.mark href="/" { "golive" }
+                    a.mark href=(home) { "golive" }
+                    p.market title="The marketplace that golive works at" { (marketplace) }
                     (source(serving, serving.clock.now()))
                     p id="link" role="status" {}
                 }
                 main id="main" tabindex="-1"
-                    data-events=[live.map(|live| &live.events)]
+                    data-events=[live.map(|live| from_home(live.events.clone()))]
                     data-digest=[live.map(|live| &live.digest)] { (content) }
                 p.unseen id="say" role="status" {}
                 footer {
                     p { "golive " (env!("CARGO_PKG_VERSION")) ". Read-only: offers change by their manifests." }
                     nav aria-label="For programs" {
-                        a href="/api/status" { "Status as JSON" }
-                        a href="/metrics" { "Metrics" }
+                        a href=(from_home("api/status".to_owned())) { "Status as JSON" }
+                        a href=(from_home("metrics".to_owned())) { "Metrics" }
                     }
                 }
             }

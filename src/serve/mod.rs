@@ -66,6 +66,8 @@ pub struct Serving {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Which marketplace it is about, in a word: the host of its address, or `EMULATOR`.
+    pub marketplace: String,
     /// The names under which the server may be asked for, addresses aside: what a browser has in
     /// its address bar. Compared without case, and without a port.
     pub hosts: Vec<String>,

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::Serving;
 use super::layout::{Live, Parts, digest, layout, source};
 use super::operation::{history, operation};
+use super::route::{home, offer_address};
 use super::table::phase;
 use super::time::{Told, time};
 use crate::changes::diff;
@@ -20,12 +21,13 @@ pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
         return None;
     }
     let live =
-        Live { events: format!("/events?offer={offer}"), digest: content_digest(serving, offer) };
+        Live { events: format!("events?offer={offer}"), digest: content_digest(serving, offer) };
+    let home = home(&format!("/{}", offer_address(offer)));
     let content = html! {
-        nav.crumbs aria-label="Where you are" { a href="/" { "Offers" } }
+        nav.crumbs aria-label="Where you are" { a href=(home) { "Offers" } }
         (article(serving, offer, serving.clock.now()))
     };
-    Some(layout(serving, &format!("{offer} · golive"), Some(&live), &content))
+    Some(layout(serving, &home, &offer.to_string(), Some(&live), &content))
 }
 
 /// The pieces that change.
@@ -143,8 +145,11 @@ fn manifest(
     loaded: Option<&Loaded>,
     recorded: Option<&ManifestRecord>,
 ) -> Markup {
-    let path = loaded.map(|loaded| loaded.file.display().to_string());
-    let file = recorded.map(|recorded| recorded.file.clone()).or(path);
+    let checkout = serving.board.service().checkout.unwrap_or_default();
+    let file = recorded.map(|recorded| recorded.file.clone()).or_else(|| {
+        let file = &loaded?.file;
+        Some(file.strip_prefix(checkout).unwrap_or(file).display().to_string())
+    });
     let digest = loaded.map(|loaded| &loaded.digest).or(recorded.map(|recorded| &recorded.digest));
     let diff = serving.board.change(offer).map(|change| diff(&change)).unwrap_or_default();
     html! {

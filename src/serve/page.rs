@@ -8,6 +8,7 @@ use super::filter::Filter;
 use super::layout::{Live, Parts, digest, layout, source};
 use super::notices::notices;
 use super::overview::{Counts, Overview};
+use super::route::home;
 use super::table::{caption, class, empty, table};
 use crate::status::Phase;
 
@@ -16,7 +17,7 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
     let now = serving.clock.now();
     let overview = Overview::of(serving, filter);
     let live = Live {
-        events: filter.address("/events"),
+        events: filter.address("events"),
         digest: content_digest(serving, filter, &overview),
     };
     let content = html! {
@@ -26,16 +27,17 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
         (form(&overview, filter))
         (table(&overview, filter, now))
     };
-    layout(serving, "Offers · golive", Some(&live), &content)
+    layout(serving, &home("/"), "Offers", Some(&live), &content)
 }
 
 /// What is there instead of a page that is not.
-pub(super) fn not_found(serving: &Serving) -> Markup {
+pub(super) fn not_found(serving: &Serving, path: &str) -> Markup {
+    let home = home(path);
     let content = html! {
         h1 { "Nothing is here" }
-        p.lead { "golive follows no offer of this name, or its manifest is gone. " a href="/" { "All offers" } }
+        p.lead { "golive follows no offer of this name, or its manifest is gone. " a href=(home) { "All offers" } }
     };
-    layout(serving, "Not found · golive", None, &content)
+    layout(serving, &home, "Not found", None, &content)
 }
 
 /// The pieces that change, beside the rows.
@@ -60,7 +62,7 @@ fn phases(counts: &Counts, filter: &Filter) -> Markup {
     let link = |phase: Option<Phase>, name: &str, count: usize| {
         let is_current = filter.phase == phase;
         html! {
-            a class=[phase.filter(|_| count > 0).map(class)] href=(filter.with_phase(phase).address("/"))
+            a class=[phase.filter(|_| count > 0).map(class)] href=(filter.with_phase(phase).address("./"))
                 aria-current=[is_current.then_some("true")] {
                 b { (count) } " " (name)
             }
@@ -78,7 +80,7 @@ fn phases(counts: &Counts, filter: &Filter) -> Markup {
 
 fn form(overview: &Overview, filter: &Filter) -> Markup {
     html! {
-        form.filter method="get" action="/" role="search" {
+        form.filter method="get" action="./" role="search" {
             label { "Phase"
                 select name="phase" {
                     option value="" { "Any" }
@@ -100,7 +102,7 @@ fn form(overview: &Overview, filter: &Filter) -> Markup {
                     placeholder="name, reason, message, file";
             }
             button { "Filter" }
-            @if !filter.is_empty() { a href="/" { "Clear" } }
+            @if !filter.is_empty() { a href="./" { "Clear" } }
         }
     }
 }

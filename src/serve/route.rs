@@ -43,9 +43,37 @@ impl Route {
             }
         })
     }
+}
 
-    /// The path of an offer's page.
-    pub(super) fn of_offer(offer: &OfferId) -> String {
-        format!("/offers/{offer}")
+/// The address of an offer's page, from the page of all offers. No address begins with a slash: a
+/// proxy may serve the page below a path that golive does not know.
+pub(super) fn offer_address(offer: &OfferId) -> String {
+    format!("offers/{offer}")
+}
+
+/// The address of the page of all offers, from the page with this path.
+pub(super) fn home(path: &str) -> String {
+    match path.matches('/').count().saturating_sub(1) {
+        0 => "./".to_owned(),
+        depth => "../".repeat(depth),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_home_is_as_long_as_the_path() {
+        for (path, home_from_there) in [
+            ("/", "./"),
+            ("/x", "./"),
+            ("/offers/contoso/vm", "../../"),
+            ("/offers/", "../"),
+            ("/a//b", "../../"),
+            ("*", "./"),
+        ] {
+            assert_eq!(home(path), home_from_there, "{path}");
+        }
     }
 }

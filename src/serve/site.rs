@@ -99,14 +99,15 @@ async fn answer(site: &Arc<Site>, request: &Parts) -> Response {
         return response;
     }
     let query = request.uri.query().unwrap_or_default();
-    match Route::parse(request.uri.path()) {
+    let path = request.uri.path();
+    match Route::parse(path) {
         Some(Route::Page) => match Filter::parse(query) {
             Ok(filter) => all_offers(site, filter).await,
             Err(why) => plain(StatusCode::BAD_REQUEST, format!("{why}\n")),
         },
         Some(Route::Offer(offer)) => match offer_page::render(&site.serving, &offer) {
             Some(page) => html(StatusCode::OK, page),
-            None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving)),
+            None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving, path)),
         },
         Some(Route::Events) => events(site, query),
         Some(Route::Status) => status(site, &request.headers).await,
@@ -114,7 +115,7 @@ async fn answer(site: &Arc<Site>, request: &Parts) -> Response {
         Some(Route::Health) => health(site).await,
         Some(Route::Ready) => ready(site),
         Some(Route::Asset(file)) => asset(file),
-        None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving)),
+        None => html(StatusCode::NOT_FOUND, page::not_found(&site.serving, path)),
     }
 }
 
@@ -135,7 +136,11 @@ fn events(site: &Arc<Site>, query: &str) -> Response {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n");
     };
     let stream = events::stream(Arc::clone(site), subject, place);
-    respond(StatusCode::OK, "text/event-stream", Body::from_stream(stream))
+    let mut response = respond(StatusCode::OK, "text/event-stream", Body::from_stream(stream));
+    // Has nginx pass events on as they come.
+    let name = HeaderName::from_static("x-accel-buffering");
+    response.headers_mut().insert(name, HeaderValue::from_static("no"));
+    response
 }
 
 async fn status(site: &Site, headers: &HeaderMap) -> Response {
@@ -164,14 +169,10 @@ fn ready(site: &Site) -> Response {
     if service.ready {
         return plain(StatusCode::OK, "ready\n");
     }
-    let why = if let Some(until) = service.paused_until {
-        format!("the marketplace asks to wait until {until:.0}")
-    } else if let Some(publisher) = service.unlisted.keys().next() {
-        format!("{publisher} can't be listed")
-    } else if service.desired.is_empty() {
-        "no manifest is in force".to_owned()
+    let why = if service.desired.is_empty() {
+        "manifests were not read yet"
     } else {
-        "not every offer has been looked at once".to_owned()
+        "not every offer has been looked at once"
     };
     plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::filter::Filter;
 use super::overview::{Counts, MAX_ROWS, Overview};
-use super::route::Route;
+use super::route::offer_address;
 use super::row::{Row, Running};
 use super::time::{Told, time};
 use crate::status::{Phase, Reason};
@@ -51,7 +51,7 @@ pub(super) fn empty(counts: &Counts, filter: &Filter) -> Markup {
             @if counts.known == 0 {
                 "No offers yet. They appear here once a manifest asks for them."
             } @else if counts.shown == 0 && !filter.is_empty() {
-                "No offer is like that. " a href="/" { "Show all" }
+                "No offer is like that. " a href="./" { "Show all" }
             }
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
     html! {
         tr id=(row.key()) {
             th scope="row" {
-                a href=(Route::of_offer(&row.offer)) {
+                a href=(offer_address(&row.offer)) {
                     (row.offer.publisher()) "/" wbr; b { (row.offer.offer()) }
                 }
             }

@@ -4,6 +4,7 @@ mod counted;
 mod hostile;
 pub(super) mod invented;
 mod live;
+mod proxied;
 mod site;
 mod slow;
 
@@ -38,9 +39,13 @@ impl Fixture {
     fn new() -> Self {
         let (serving, pings, folder) = shown();
         let (stop, stopped) = watch::channel(());
-        let listening = "127.0.0.1:8080".parse().unwrap();
-        let site = Arc::new(Site::new(serving.clone(), listening, stopped));
+        let site = site(&serving, stopped);
         Self { serving, site, pings, stop, folder }
+    }
+
+    /// Serves what `serving` is now.
+    fn serve_anew(&mut self) {
+        self.site = site(&self.serving, self.stop.subscribe());
     }
 
     /// Puts a record in the place of the one there was, and tells.
@@ -82,6 +87,10 @@ pub(super) fn serving() -> (Serving, TempDir) {
     (serving, folder)
 }
 
+fn site(serving: &Serving, stopped: watch::Receiver<()>) -> Arc<Site> {
+    Arc::new(Site::new(serving.clone(), "127.0.0.1:8080".parse().unwrap(), stopped))
+}
+
 fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("golive.status.json");
@@ -93,6 +102,7 @@ fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
         store: Arc::new(store),
         metrics: Arc::new(Metrics::new()),
         clock,
+        marketplace: "cloudpartner.azure.com".to_owned(),
         hosts: vec!["golive.contoso.com".to_owned()],
     };
     (serving, pings, folder)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::changes::{Change, ChangeSet};
 use crate::manifest::{Diagnostic, Loaded};
-use crate::marketplace::{Backend, OfferId, PublisherId};
+use crate::marketplace::{OfferId, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
@@ -61,6 +62,8 @@ pub struct Service {
     pub files: usize,
     /// Where the manifests come from, in words: folders, or a repository and its branch.
     pub place: String,
+    /// The checkout that golive made of it, as the paths of its manifests begin.
+    pub checkout: Option<PathBuf>,
     /// The commit, where there is one.
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.
@@ -73,7 +76,8 @@ pub struct Service {
     pub trouble: Option<Trouble>,
     /// When all publishers were last listed with success (UTC).
     pub last_resync: Option<Timestamp>,
-    /// Whether the first observation of every offer is in.
+    /// Whether each manifest that is in force was looked at once, or could not be for a reason that is
+    /// shown. Without any manifest that is so. Once reached, it stays.
     pub ready: bool,
 }
 
@@ -86,11 +90,11 @@ pub struct Board {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
     pings: mpsc::Sender<Ping>,
-    marketplace: OnceLock<Asked>,
+    paused_until: OnceLock<Asked>,
 }
 
-/// A marketplace that is asked for its pauses alone.
-struct Asked(Arc<dyn Backend>);
+/// Tells until when the marketplace has asked to be left alone.
+struct Asked(Box<dyn Fn() -> Option<Timestamp> + Send + Sync>);
 
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +122,7 @@ impl Board {
                 state: Mutex::default(),
                 updates,
                 pings,
-                marketplace: OnceLock::new(),
+                paused_until: OnceLock::new(),
             }),
             questions,
         )
@@ -134,13 +138,18 @@ impl Board {
     #[must_use]
     pub fn service(&self) -> Service {
         let service = self.state().service.clone();
-        let paused_until = self.marketplace.get().and_then(|it| it.0.paused_until());
-        Service { paused_until, ..service }
+        Service { paused_until: self.paused_until(), ..service }
     }
 
-    /// Which marketplace to ask whether it has asked to be left alone. The first one counts.
-    pub fn asks(&self, marketplace: Arc<dyn Backend>) {
-        drop(self.marketplace.set(Asked(marketplace)));
+    /// Until when the marketplace has asked to be left alone (UTC), if it has. That this changes is
+    /// not told.
+    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
+        self.paused_until.get().and_then(|it| it.0())
+    }
+
+    /// Whom to ask until when the marketplace has asked to be left alone. The first one counts.
+    pub fn asks(&self, paused_until: impl Fn() -> Option<Timestamp> + Send + Sync + 'static) {
+        drop(self.paused_until.set(Asked(Box::new(paused_until))));
     }
 
     /// What was last decided about an offer.

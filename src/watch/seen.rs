@@ -9,7 +9,7 @@ use crate::marketplace::OfferId;
 /// What was seen of the offers.
 #[derive(Debug, Default)]
 pub(super) struct SeenOffers {
-    /// The offers that were never seen, so far.
+    /// The offers that are expected, and were not looked at so far.
     unseen: BTreeSet<OfferId>,
     live: BTreeSet<OfferId>,
     /// The offers that wait for others, and for which.
@@ -31,7 +31,7 @@ pub(super) struct Noted {
 }
 
 impl SeenOffers {
-    /// An offer is new: it is to be seen before the service is ready.
+    /// An offer is to be looked at before the service is ready.
     pub(super) fn expect(&mut self, offer: &OfferId) {
         self.unseen.insert(offer.clone());
     }
@@ -56,7 +56,8 @@ impl SeenOffers {
         if self.open.is_empty() { self.resync.take() } else { None }
     }
 
-    /// Whether each offer was seen at least once.
+    /// Whether each expected offer was looked at once, or could not be, which is shown with its
+    /// reason: a service that waits for its marketplace is as ready as it can be.
     pub(super) fn is_ready(&self) -> bool {
         self.unseen.is_empty()
     }
@@ -64,6 +65,7 @@ impl SeenOffers {
     /// A look at these offers came to nothing.
     pub(super) fn missed<'a>(&mut self, offers: impl Iterator<Item = &'a OfferId>) {
         for offer in offers {
+            self.unseen.remove(offer);
             if self.open.remove(offer) {
                 self.resync = self.resync.map(|_| false);
             }
@@ -188,8 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_who_has_seen_all_and_a_resync_succeeds_only_so() {
+    fn ready_is_who_has_tried_all_and_a_resync_succeeds_only_where_all_were_seen() {
         let mut seen = SeenOffers::default();
+        assert!(seen.is_ready(), "there is nothing to wait for");
         for name in ["a", "b"] {
             seen.expect(&offer(name));
         }
@@ -198,7 +201,7 @@ mod tests {
         seen.note(&live("a"), true);
         assert_eq!((seen.is_ready(), seen.end_resync()), (false, None));
         seen.note(&unreachable("b"), false);
-        assert_eq!((seen.is_ready(), seen.end_resync()), (false, Some(false)));
+        assert_eq!((seen.is_ready(), seen.end_resync()), (true, Some(false)));
         assert_eq!(seen.end_resync(), None, "told once");
         // One that can't be asked about is a matter of its own, once its publisher is listed.
         seen.note(&unreachable("b"), true);

@@ -77,7 +77,7 @@ async fn an_offer_goes_live_before_the_reader_s_eyes() {
         tab.until(&format!("{said} === 'contoso/backup-vault is Live'")).await;
         tab.until("document.querySelector('#phases .live').textContent === '3 Live'").await;
         let kept = "window.still && document.activeElement.getAttribute('href')";
-        assert_eq!(tab.run(&format!("return {kept}")).await, "/offers/contoso/backup-vault");
+        assert_eq!(tab.run(&format!("return {kept}")).await, "offers/contoso/backup-vault");
 
         // Another one comes, in its place, and goes.
         served.set(&offer("contoso/cache"), runs(1));

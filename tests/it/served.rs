@@ -59,6 +59,7 @@ impl Served {
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
+            marketplace: "cloudpartner.azure.com".to_owned(),
             hosts: Vec::new(),
         };
         let stopped = async { drop(stopped.await) };

@@ -192,6 +192,89 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
     service.stop();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
+    let mut place = Place::with_seed("offers: {contoso/a: {}}");
+    let socket = std::os::unix::net::UnixDatagram::bind(place.path("notify")).unwrap();
+    place.env("NOTIFY_SOCKET", place.path("notify").to_str().unwrap());
+    place.write("a.yaml", live("contoso/a", ""));
+    place.emulator().add_fault(
+        serde_yaml::from_str("{path: '*/offers', count: 9, action: {delay: 500ms}}").unwrap(),
+    );
+    let heard = || {
+        let mut buffer = [0; 64];
+        let count = socket.recv(&mut buffer).unwrap_or_default();
+        String::from_utf8(buffer[..count].to_vec()).unwrap()
+    };
+    let service = Service::start(&place, "--poll 10ms");
+    service.until_said("watching");
+    socket.set_nonblocking(true).unwrap();
+    assert_eq!(heard(), "", "it has not looked yet");
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(heard(), "READY=1\n");
+    service.until_said("the service is ready");
+    service.stop();
+    assert_eq!(heard(), "STOPPING=1\n");
+}
+
+/// Runs git in a repository, without any configuration of this machine.
+fn git(repository: &std::path::Path, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.current_dir(repository).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]);
+    command.args(arguments).env("GIT_CONFIG_GLOBAL", "").env("GIT_CONFIG_NOSYSTEM", "1");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+}
+
+#[test]
+fn files_of_a_repository_are_named_as_in_it() {
+    if Command::new("git").arg("--version").output().is_err() {
+        println!("SKIPPED: there is no git on this machine");
+        return;
+    }
+    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    place.write("remote/offers/a.yaml", live("contoso/a", ""));
+    place.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
+    place.write("remote/offers/twice.yaml", live("contoso/a", ""));
+    let remote = place.path("remote");
+    let commit = || {
+        git(&remote, &["add", "--all"]);
+        git(&remote, &["commit", "--quiet", "-m", "x"]);
+    };
+    git(&remote, &["init", "--quiet", "--initial-branch=main"]);
+    commit();
+    let line = "--git remote --dir offers --git-poll 1s --listen 0 --poll 10ms";
+    let service = Service::ready(&place, line);
+    let told = service.until_said("offers/broken.yaml:");
+    assert_eq!(told["file"], "offers/broken.yaml", "{told}");
+    assert!(told["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{told}");
+    let told = service.until_said("first defined");
+    assert!(told["related"].to_string().contains(" at offers/"), "{told}");
+    service.until_said("contoso/a: version 1 is live");
+    assert_eq!(place.record("contoso/a").manifest.file, "offers/a.yaml");
+    let (_, page) = get(service.address(), "/");
+    assert!(page.contains("<code>offers/broken.yaml:"), "{page}");
+
+    // Where a manifest stood is found by that name.
+    place.write("remote/offers/broken.yaml", live("contoso/b", ""));
+    place.remove("remote/offers/a.yaml");
+    place.remove("remote/offers/twice.yaml");
+    commit();
+    let mended = service.until_said("offers/broken.yaml: nothing is wrong with it any more");
+    assert_eq!(mended["file"], "offers/broken.yaml", "{mended}");
+    place.until("the offer leaves the status file", |place| {
+        !place.status().offers.contains_key(&"contoso/a".parse().unwrap())
+    });
+    let said = service.said();
+    let in_clone = |line: &&Value| line.to_string().contains(".tree");
+    assert_eq!(said.iter().filter(in_clone).collect::<Vec<_>>(), Vec::<&Value>::new());
+    let (_, page) = get(service.address(), "/offers/contoso/b");
+    assert!(page.contains("<code>offers/broken.yaml</code>") && !page.contains(".tree"), "{page}");
+    service.stop();
+}
+
 #[test]
 fn killed_again_and_again_it_launches_once() {
     let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");

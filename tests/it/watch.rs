@@ -163,11 +163,52 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
     after(MINUTE).await;
     assert_eq!(service.record("contoso/vm"), None, "nothing is known of it");
     let shown = service.board.service();
-    assert!(!shown.ready && shown.unlisted.len() == 1, "{shown:?}");
+    assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
     after(MINUTE * 60).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert!(service.board.service().ready);
     assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_is_ready_once_what_it_found_was_looked_at() {
+    // Nothing is found: there is nothing to wait for, also when something comes.
+    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    lab.faults(
+        "[{path: '*contoso*', count: 9, action: {delay: 5s}}, \
+          {path: '*fabrikam*', count: 9, action: {delay: 20s}}]",
+    );
+    let service = lab.watch();
+    moment().await;
+    assert!(service.board.service().ready);
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    service.touch().await;
+    moment().await;
+    assert!(service.board.service().ready, "what is ready stays so");
+    service.stop().await;
+
+    // What comes during the first look is waited for, too.
+    let service = lab.watch();
+    moment().await;
+    assert!(!service.board.service().ready);
+    lab.manifest("b.yaml", &live("fabrikam/b", ""));
+    service.touch().await;
+    after(MINUTE / 6).await;
+    assert!(service.board.change(&"contoso/a".parse().unwrap()).is_some());
+    assert!(!service.board.service().ready, "b was not looked at yet");
+    after(MINUTE * 3).await;
+    assert!(service.board.service().ready);
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waiting() {
+    let lab = Lab::vm("{}");
+    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = lab.watch();
+    after(Duration::from_secs(3)).await;
+    let shown = service.board.service();
+    assert!(shown.ready && shown.paused_until.is_some(), "{shown:?}");
     service.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! Events, in virtual time.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::BodyDataStream;
@@ -76,6 +77,28 @@ async fn a_change_is_told_with_all_that_it_changes() {
     let (_, data) = page.event().await;
     assert_eq!(data["rows"], serde_json::json!([]));
     assert!(!data["parts"]["source"].as_str().unwrap().contains("first look"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
+    let fixture = Fixture::new();
+    let paused_until = Arc::new(Mutex::new(None));
+    let asked = Arc::clone(&paused_until);
+    fixture.serving.board.asks(move || *asked.lock().unwrap());
+    let mut page = Page::open(&fixture, "/events").await;
+    let mut notices = async || {
+        let (name, data) = timeout(Duration::from_secs(2), page.event()).await.unwrap();
+        assert_eq!(name, "update");
+        data["parts"]["notices"].as_str().unwrap().to_owned()
+    };
+    let (soon, later) = (invented::at(), invented::at() + jiff::SignedDuration::from_mins(5));
+    for (until, shown) in [(Some(soon), "asks to wait"), (Some(later), "asks to wait"), (None, "")]
+    {
+        *paused_until.lock().unwrap() = until;
+        let notices = notices().await;
+        assert!(notices.contains(shown), "{notices}");
+        assert_eq!(notices.contains("asks to wait"), until.is_some(), "{notices}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

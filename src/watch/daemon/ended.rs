@@ -125,15 +125,14 @@ impl Daemon {
         self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
     }
 
-    /// Shows whether all offers were seen, and when a resync ends.
+    /// Shows that the service is ready, and when a resync ends.
     pub(super) fn tell_how_it_stands(&mut self) {
-        if self.has_read && !self.ready && self.seen.is_ready() && !self.desired.is_empty() {
+        // A pause is shown, too, and may be longer than a supervisor waits.
+        let is_paused = || self.parts.board.paused_until().is_some();
+        if self.has_read && !self.ready && (self.seen.is_ready() || is_paused()) {
             self.ready = true;
             self.parts.board.update(|service| service.ready = true);
-            tracing::info!(
-                offers = self.desired.len(),
-                "every offer was seen; the service is ready"
-            );
+            tracing::info!(offers = self.desired.len(), "the service is ready");
         }
         if let Some(true) = self.seen.end_resync() {
             // Every offer was decided about since.

@@ -38,6 +38,9 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The longest pause after errors; the time between resyncs, where that is shorter.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// How often it is looked whether the marketplace asks to wait, until the service is ready.
+const GLANCE: Duration = Duration::from_secs(1);
+
 /// What the daemon works with.
 pub struct Parts {
     /// What looks, sends and polls.
@@ -124,7 +127,8 @@ impl Daemon {
     #[must_use]
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
-        parts.board.asks(parts.reconciler.marketplace());
+        let marketplace = parts.reconciler.marketplace();
+        parts.board.asks(move || marketplace.paused_until());
         let random = parts.random.fork();
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
         Self {
@@ -170,7 +174,7 @@ impl Daemon {
                     self.read(changed);
                 }
                 Some(ended) = self.tasks.join_next() => self.take_in(unharmed(ended)),
-                () = reached(wake) => {}
+                () = reached(wake) => self.tell_how_it_stands(),
             }
         }
         self.wind_up().await
@@ -213,7 +217,9 @@ impl Daemon {
         let now = self.now();
         let queued = self.queue.idle(now).map(|pause| now.instant + pause);
         let resync = self.has_read.then_some(self.resync_at);
-        [queued, resync, self.flush_at, self.beat_at].into_iter().flatten().min()
+        // Nobody tells when the marketplace asks to wait.
+        let glance = (self.has_read && !self.ready).then(|| now.instant + GLANCE);
+        [queued, resync, self.flush_at, self.beat_at, glance].into_iter().flatten().min()
     }
 
     fn now(&self) -> Now {

@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::{Daemon, Done};
 use crate::changes::Links;
-use crate::disk::folder_of;
 use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
-use crate::reconcile::Desired;
+use crate::reconcile::{Desired, Viewpoint};
+use crate::status::SourceRecord;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;
 
@@ -23,13 +23,13 @@ impl Daemon {
     /// leaves the status file; where it can't be read, what runs is followed all the same, and what
     /// may have been sent is looked for.
     pub(super) fn see_off(&mut self, offer: OfferId) {
-        let store = &self.parts.store;
-        let file = store.with(|file| Some(file.offers.get(&offer)?.manifest.file.clone()));
-        let path = file.map(|file| folder_of(store.path()).join(file));
-        let is_gone = path.is_some_and(|path| self.parts.manifests.is_gone(&offer, &path));
         let reconciler = Arc::clone(&self.parts.reconciler);
+        let is_gone = self.parts.store.with(|file| {
+            let path = reconciler.viewpoint().find(&file.offers.get(&offer)?.manifest.file);
+            Some(self.parts.manifests.is_gone(&offer, &path))
+        });
         self.tasks.spawn(async move {
-            let next = if is_gone {
+            let next = if is_gone == Some(true) {
                 reconciler.remove(&offer).await
             } else {
                 reconciler.tend(&offer).await
@@ -72,7 +72,7 @@ impl Daemon {
                 manifests.refresh(&suspects)
             };
             offers.extend(refreshed.changed.iter().cloned());
-            tell_of_manifests(&refreshed);
+            tell_of_manifests(&refreshed, self.parts.reconciler.viewpoint(), source.as_ref());
             is_all = false;
             is_behind = self.parts.source.follow(&refreshed.folders);
             if !is_behind {
@@ -101,7 +101,7 @@ impl Daemon {
                 self.seen.forget(offer);
                 self.tries.forget(offer);
                 self.conflicts.remove(offer);
-            } else if is_first {
+            } else if !self.ready {
                 self.seen.expect(offer);
             }
             self.queue.ask(offer, now);
@@ -113,7 +113,9 @@ impl Daemon {
         if self.unlisted.len() != before {
             self.show_unlisted();
         }
-        let (desired, problems) = (Arc::clone(&self.desired), self.parts.manifests.problems());
+        let problems = self.parts.manifests.problems();
+        let problems = self.parts.reconciler.viewpoint().named(problems);
+        let desired = Arc::clone(&self.desired);
         let files = self.parts.manifests.files();
         self.parts.board.update(|service| {
             (service.desired, service.problems, service.files) = (desired, problems, files);
@@ -132,8 +134,9 @@ fn after<'a>(desired: &'a Desired, offer: &OfferId) -> &'a [OfferId] {
     desired.get(offer).map_or(&[], |loaded| &loaded.manifest.after)
 }
 
-fn tell_of_manifests(refreshed: &Refreshed) {
-    for problem in &refreshed.news {
+fn tell_of_manifests(refreshed: &Refreshed, viewpoint: &Viewpoint, source: Option<&SourceRecord>) {
+    let commit = source.map(|source| &source.commit);
+    for problem in &*viewpoint.named(Arc::new(refreshed.news.clone())) {
         let at = |number: usize| (number > 0).then_some(number);
         let (line, column) = (at(problem.line), at(problem.column));
         let file = clean_line(&problem.file.to_string_lossy());
@@ -141,10 +144,10 @@ fn tell_of_manifests(refreshed: &Refreshed) {
         let related = problem.related.as_ref().map(Related::sentence);
         let more = related.as_ref().map(|related| format!(" ({related})")).unwrap_or_default();
         let hint = problem.hint.as_deref();
-        tracing::error!(file, line, column, related, hint, "{place}: {what}{more}");
+        tracing::error!(file, line, column, commit, related, hint, "{place}: {what}{more}");
     }
     for file in &refreshed.mended {
-        let file = clean_line(&file.to_string_lossy());
-        tracing::info!(file, "{file}: nothing is wrong with it any more");
+        let file = clean_line(&viewpoint.shown(file).to_string_lossy());
+        tracing::info!(file, commit, "{file}: nothing is wrong with it any more");
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `golive.clone.json` | the mark that golive made the folder, and of which repository and branch |
 //! | `lock` | held by who changes files here |
+//! | `gitconfig` | what git reads in the place of the user's `~/.gitconfig`: which local repositories are safe |
 //! | `repository` | the repository, bare, with the newest commit only |
 //! | `.tree` | the checkout in force. Hidden, so that who walks over the folder from above reads none of it |
 //! | `.next` | the next checkout, until it is whole and takes the place of `.tree` |
@@ -100,6 +101,11 @@ impl Clone {
         folder.join("repository")
     }
 
+    /// The file in the place of the user's `~/.gitconfig`.
+    pub(super) fn global(folder: &Path) -> PathBuf {
+        folder.join("gitconfig")
+    }
+
     /// Where the checkout in force of the clone in a folder is.
     pub(super) fn tree(folder: &Path) -> PathBuf {
         folder.join(TREE)
@@ -162,6 +168,7 @@ impl Clone {
 
     async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<Ready>, GitError> {
         self.prepare().await?;
+        self.make_repository().await?;
         let error = match self.fetch_and_check_out(in_force).await {
             Err(error) => error,
             found => return found,
@@ -169,13 +176,13 @@ impl Clone {
         if self.is_sound(&error).await {
             return Err(error);
         }
-        tracing::warn!("the clone in {} is broken, and made anew", self.folder.display());
+        tracing::warn!("the clone in {} is of no use, and made anew", self.folder.display());
         self.remove(&["repository"]).await?;
-        self.prepare().await?;
+        self.make_repository().await?;
         self.fetch_and_check_out(in_force).await
     }
 
-    /// The folder, its mark, the lock and an empty repository, as far as they are not there.
+    /// The folder, its mark and the lock, as far as they are not there. Asks nobody.
     async fn prepare(&mut self) -> Result<(), GitError> {
         Self::check_folder(&self.folder)?;
         std::fs::create_dir_all(&self.folder).map_err(GitError::files("make", &self.folder))?;
@@ -185,26 +192,46 @@ impl Clone {
         if mark.is_none() {
             self.write_mark(&path)?;
         }
-        let lock = self.lock()?;
+        self.lock()?;
         if known.as_ref() != Some(&self.mark) {
             // A clone of something else. The mark is the last to change: until then it is that.
             self.remove(&[TREE, NEXT, LAST, GONE, "repository"]).await?;
             self.write_mark(&path)?;
         }
+        Ok(())
+    }
+
+    /// An empty repository, if there is none.
+    async fn make_repository(&mut self) -> Result<(), GitError> {
         let repository = Self::repository(&self.folder);
         if !repository.join("HEAD").is_file() {
+            let format = format!("--object-format={}", self.object_format().await?);
             self.remove(&["repository"]).await?;
-            let path = repository.as_os_str();
-            let arguments: [&OsStr; 5] = [
-                "init".as_ref(),
-                "--quiet".as_ref(),
-                "--bare".as_ref(),
-                "--template=".as_ref(),
-                path,
-            ];
+            let lock = self.lock()?;
+            let options = ["--quiet", "--bare", "--template=", "--initial-branch=none", &format];
+            let mut arguments = vec![OsStr::new("init")];
+            arguments.extend(options.map(OsStr::new));
+            arguments.push(repository.as_os_str());
             self.git.run_locked("init", &arguments, &lock).await?;
         }
         Self::remove_locks(&repository)
+    }
+
+    /// The hash by which the remote names its objects, as git calls it. A clone has the same one.
+    async fn object_format(&self) -> Result<&'static str, GitError> {
+        let name = match &self.mark.branch {
+            Some(branch) => format!("refs/heads/{branch}"),
+            None => "HEAD".to_owned(),
+        };
+        let arguments = ["ls-remote", "--quiet", "--", &self.address, &name];
+        let listed = self.ask_remote("ls-remote", &arguments).await?;
+        let id = listed.split_whitespace().next().unwrap_or_default();
+        // No option of git's tells the format, and ids have a length of their own in each.
+        match id.len() {
+            0 => Err(self.no_branch()),
+            64 => Ok("sha256"),
+            _ => Ok("sha1"),
+        }
     }
 
     fn write_mark(&self, path: &Path) -> Result<(), GitError> {
@@ -275,15 +302,23 @@ impl Clone {
             &self.address,
             &from,
         ];
-        let said = match self.git.run_fetch(&arguments).await {
-            Err(GitError::Failed { said, .. }) => said,
-            other => return other.map(drop),
-        };
-        let url = self.mark.url.clone();
-        if said.contains("couldn't find remote ref") {
-            return Err(GitError::NoBranch { url, branch: self.mark.branch_words() });
+        self.ask_remote("fetch", &arguments).await.map(drop)
+    }
+
+    async fn ask_remote(&self, what: &'static str, arguments: &[&str]) -> Result<String, GitError> {
+        match self.git.run_remote(what, arguments).await {
+            Err(GitError::Failed { what: failed, said }) if failed == what => {
+                if said.contains("couldn't find remote ref") {
+                    return Err(self.no_branch());
+                }
+                Err(GitError::Fetch { url: self.mark.url.clone(), said })
+            }
+            other => other,
         }
-        Err(GitError::Fetch { url, said })
+    }
+
+    fn no_branch(&self) -> GitError {
+        GitError::NoBranch { url: self.mark.url.clone(), branch: self.mark.branch_words() }
     }
 
     async fn commit(&self, name: &str) -> Result<String, GitError> {
@@ -365,6 +400,8 @@ impl Clone {
     /// Whether the repository of the clone is whole, as far as the error lets one doubt it.
     async fn is_sound(&self, error: &GitError) -> bool {
         let check: &[&str] = match error {
+            // The remote was made anew, with another hash.
+            GitError::Fetch { said, .. } if is_of_another_format(said) => return false,
             GitError::Fetch { .. } => &["fsck", "--connectivity-only", "--no-dangling"],
             GitError::Failed { .. } => &["fsck", "--no-dangling"],
             GitError::Url(_)
@@ -400,6 +437,12 @@ impl Clone {
         });
         removed.await.unwrap_or(Ok(()))
     }
+}
+
+/// Whether git says that clone and remote name their objects by different hashes, in one of the ways
+/// of its protocol's versions.
+fn is_of_another_format(said: &str) -> bool {
+    said.contains("mismatched algorithms") || said.contains("repository's object format")
 }
 
 /// A folder in the repository, as it was given. Empty for all of it.

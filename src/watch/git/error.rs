@@ -5,11 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The oldest git that will do: configuration comes to it by its environment.
-pub(super) const OLDEST: (u32, u32) = (2, 31);
+/// The oldest git that will do: it knows `GIT_CONFIG_GLOBAL`.
+pub(super) const OLDEST: (u32, u32) = (2, 32);
 
 /// What to do where git is missing or too old.
-const INSTALL: &str = "install git 2.31 or later";
+const INSTALL: &str = "install git 2.32 or later";
 
 /// Why a repository can't be followed, or not at the moment. No text has a user name or a password.
 #[derive(Debug, thiserror::Error)]

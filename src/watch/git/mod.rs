@@ -4,7 +4,9 @@
 //! | file | what it is |
 //! |---|---|
 //! | `remote` | the repository's URL, and keeping user name and password out of every text |
-//! | `run` | one run of git: its environment, its time, its output, its end |
+//! | `environment` | what of the user's variables and configuration git obeys |
+//! | `run` | one run of git: its time, its output, its end |
+//! | `said` | what git said of a failure |
 //! | `clone` | the folder with the repository and the checkout |
 //! | `error` | what may go wrong |
 //!
@@ -12,9 +14,11 @@
 //! no commit can make golive read a file outside of it. Submodules are not fetched, hooks not run.
 
 mod clone;
+mod environment;
 mod error;
 mod remote;
 mod run;
+mod said;
 
 #[cfg(test)]
 mod tests;
@@ -46,10 +50,6 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Over which part of it a time to wait is spread, so that many golives don't come at once.
 const JITTER: f64 = 0.2;
-
-/// How ssh is run: it asks nobody, and does not wait for a server that has gone.
-const SSH: &str =
-    "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
 /// What is followed, and where it is kept.
 #[derive(Clone)]
@@ -95,6 +95,7 @@ pub struct GitSource {
     mark: Mark,
     /// The clone's, absolute.
     folder: PathBuf,
+    checkout: PathBuf,
     root: PathBuf,
     dir: PathBuf,
     soon: Duration,
@@ -143,21 +144,22 @@ impl GitSource {
         let absolute =
             std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
         let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
-        let mut git = Git::new(tools, remote, &Clone::repository(&absolute));
+        let global = Clone::global(&absolute);
+        let git = Git::new(tools, remote, &Clone::repository(&absolute), global);
         check_version(&git).await?;
         if let Some(branch) = &mark.branch {
             check_branch(&git, branch).await?;
         }
         Clone::check_folder(&absolute)?;
-        bound_silence(&mut git).await;
-        keep_ssh_from_asking(&mut git).await;
         // As the manifests are named in messages: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
-        let root = Clone::tree(folder).join(&dir);
+        let checkout = Clone::tree(folder);
+        let root = checkout.join(&dir);
         let clone = Clone::new(git, absolute.clone(), mark.clone(), address, dir.clone());
         Ok(Self {
             mark,
             folder: absolute,
+            checkout,
             root,
             dir,
             soon: SOON,
@@ -180,6 +182,12 @@ impl GitSource {
     #[must_use]
     pub fn roots(&self) -> Vec<PathBuf> {
         vec![self.root.clone()]
+    }
+
+    /// The checkout, as the paths of its files begin.
+    #[must_use]
+    pub fn checkout(&self) -> PathBuf {
+        self.checkout.clone()
     }
 
     /// The repository and its branch in words, without user name and password.
@@ -351,25 +359,5 @@ async fn check_branch(git: &Git, branch: &str) -> Result<(), GitError> {
     match git.run("check-ref-format", &["check-ref-format", &name]).await {
         Err(GitError::Failed { .. }) => Err(wrong()),
         other => other.map(drop),
-    }
-}
-
-/// Has HTTP fail where the server says nothing for a minute, unless the user has chosen a bound.
-async fn bound_silence(git: &mut Git) {
-    let name = r"^http\.(.*\.)?lowspeed(limit|time)$";
-    let configured = git.run("config", &["config", "--get-regexp", name]).await;
-    if configured.is_err() {
-        // Less than one byte a second. A server that prepares a pack says that it does.
-        git.default_variable("GIT_HTTP_LOW_SPEED_LIMIT", "1");
-        git.default_variable("GIT_HTTP_LOW_SPEED_TIME", "60");
-    }
-}
-
-/// Has ssh fail where it would ask for a password, and where the server is silent, unless the user
-/// has chosen how it is run.
-async fn keep_ssh_from_asking(git: &mut Git) {
-    let configured = git.run("config", &["config", "--get", "core.sshCommand"]).await;
-    if configured.is_err() && !git.has_variable("GIT_SSH") {
-        git.default_variable("GIT_SSH_COMMAND", SSH);
     }
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod place;
 mod secrets;
+mod surroundings;
 
 use std::path::Path;
 

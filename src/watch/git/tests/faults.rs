@@ -71,7 +71,7 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     RealDisk.write(&place.root().join("vm.yaml"), &[b"half"]).unwrap();
     // A git that fetches once it is told to.
     let (script, go) = (place.home("slow-git"), place.home("go"));
-    let wait = "case \"$*\" in *fetch*) while ! test -e \"$HOME/go\"; do sleep 0.02; done;; esac";
+    let wait = "case \"$*\" in *fetch*|*ls-remote*) while ! test -e \"$HOME/go\"; do sleep 0.02; done;; esac";
     let text = format!("#!/bin/sh\n{wait}\nexec git \"$@\"\n");
     RealDisk.write(&script, &[text.as_bytes()]).unwrap();
     place.script_rights(&script);
@@ -246,7 +246,7 @@ async fn a_remote_that_hangs_is_given_up() {
     let mut source = place.source().await;
     let (mut stream, ()) = tokio::join!(
         async { listener.accept().await.unwrap().0 },
-        place.until_problem(&mut source, "git fetch took longer than 2s"),
+        place.until_problem(&mut source, "git ls-remote took longer than 2s"),
     );
     // It ends where the other side is gone.
     let mut request = Vec::new();
@@ -290,5 +290,5 @@ async fn a_git_that_is_missing_or_too_old_says_what_to_do() {
     let Some(mut place) = git_or_skip() else { return };
     place.tools.program = place.home("no-git");
     let error = place.open().await.err().unwrap().to_string();
-    assert!(error.contains("no-git; install git 2.31 or later"), "{error}");
+    assert!(error.contains("no-git; install git 2.32 or later"), "{error}");
 }

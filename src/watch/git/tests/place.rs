@@ -73,6 +73,19 @@ impl Place {
         place
     }
 
+    /// Makes remote and work tree anew, with this hash.
+    pub(super) fn make_remote_anew(&self, format: &str) {
+        for folder in [self.remote(), self.work(".git")] {
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+        let (format, remote) = (format!("--object-format={format}"), self.remote());
+        let remote = remote.to_str().unwrap();
+        for (option, place) in [("--bare", remote), ("--quiet", ".")] {
+            self.git(&["init", "--quiet", "--initial-branch=main", option, &format, place]);
+        }
+        self.git(&["remote", "add", "origin", remote]);
+    }
+
     /// Where the remote repository is.
     pub(super) fn remote(&self) -> PathBuf {
         self.folder.path().join("remote.git")
@@ -102,9 +115,26 @@ impl Place {
 
     /// Runs git as who pushes, and returns what it prints.
     pub(super) fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(arguments, &environment(self.folder.path()))
+    }
+
+    /// The same, where the user's configuration is of no effect.
+    pub(super) fn git_plainly(&self, arguments: &[&str]) -> String {
+        let mut environment = environment(self.folder.path());
+        environment.insert("GIT_CONFIG_GLOBAL".into(), "".into());
+        environment.insert("HOME".into(), "".into());
+        for name in
+            ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"]
+        {
+            environment.insert(name.into(), "a".into());
+        }
+        self.git_in(arguments, &environment)
+    }
+
+    fn git_in(&self, arguments: &[&str], environment: &BTreeMap<OsString, OsString>) -> String {
         let mut command = Command::new("git");
         command.args(arguments).current_dir(self.work("")).env_clear();
-        command.envs(&environment(self.folder.path())).stdin(Stdio::null());
+        command.envs(environment).stdin(Stdio::null());
         let output = command.output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -148,11 +178,20 @@ impl Place {
 
     /// Commits a file with all others that were written, pushes to `main`, and returns the commit.
     pub(super) fn commit(&self, name: &str, text: &str) -> String {
+        self.commit_with(name, text, |arguments| self.git(arguments))
+    }
+
+    /// The same, where the user's configuration is of no effect.
+    pub(super) fn commit_plainly(&self, name: &str, text: &str) -> String {
+        self.commit_with(name, text, |arguments| self.git_plainly(arguments))
+    }
+
+    fn commit_with(&self, name: &str, text: &str, git: impl Fn(&[&str]) -> String) -> String {
         self.write(name, text);
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "-m", "x"]);
-        self.git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
-        self.git(&["rev-parse", "HEAD"])
+        git(&["add", "--all"]);
+        git(&["commit", "--quiet", "--allow-empty", "-m", "x"]);
+        git(&["push", "--quiet", "--force", "origin", "HEAD:main"]);
+        git(&["rev-parse", "HEAD"])
     }
 
     pub(super) fn clone_folder(&self) -> PathBuf {

@@ -13,8 +13,8 @@ use crate::disk::{Disk as _, RealDisk};
 fn fake(place: &mut Place, script: &str) {
     let path = place.home("fake-git");
     let text = format!(
-        "#!/bin/sh\nenv >> \"$HOME/env\"\ncase \"$*\" in *--version*) echo git version 2.31.0; exit;; \
-         *check-ref-format*|*init*) exit;; *config*) exit 1;; esac\n{script}\n"
+        "#!/bin/sh\nenv >> \"$HOME/env\"\ncase \"$*\" in *--version*) echo git version 2.32.0; exit;; \
+         *check-ref-format*|*init*|*config*) exit;; esac\n{script}\n"
     );
     RealDisk.write(&path, &[text.as_bytes()]).unwrap();
     place.script_rights(&path);
@@ -67,15 +67,20 @@ async fn the_users_ssh_is_left_alone() {
     assert!(env.contains("GIT_SSH_COMMAND=mine -x\n"), "{env}");
 }
 
+/// The value of a variable of the runs that reach the remote.
+async fn variable(place: &Place, name: &str) -> Option<String> {
+    let git = place.source().await.idle.unwrap().git;
+    let variables = git.remote_variables().await.unwrap();
+    Some(variables.get(OsStr::new(name))?.to_str().unwrap().to_owned())
+}
+
 #[tokio::test]
 async fn ssh_from_the_configuration_is_left_alone() {
     let Some(place) = git_or_skip() else { return };
-    let has_command = async |text: &str| {
-        place.configure(text);
-        place.source().await.idle.unwrap().git.has_variable("GIT_SSH_COMMAND")
-    };
-    assert!(!has_command("[core]\n sshCommand = mine\n").await);
-    assert!(has_command("").await);
+    place.configure("[core]\n sshCommand = mine\n");
+    assert_eq!(variable(&place, "GIT_SSH_COMMAND").await, None);
+    place.configure("");
+    assert!(variable(&place, "GIT_SSH_COMMAND").await.is_some());
 }
 
 #[tokio::test]
@@ -87,15 +92,12 @@ async fn the_users_bounds_of_silence_are_left_alone() {
         ("[http \"https://slow.example\"]\n lowSpeedLimit = 1000\n", false),
     ] {
         place.configure(text);
-        let git = place.source().await.idle.unwrap().git;
-        assert_eq!(git.has_variable("GIT_HTTP_LOW_SPEED_TIME"), is_set, "{text}");
+        let time = variable(&place, "GIT_HTTP_LOW_SPEED_TIME").await;
+        assert_eq!(time.is_some(), is_set, "{text}");
     }
     place.configure("");
     place.tools.environment.insert("GIT_HTTP_LOW_SPEED_TIME".into(), "7".into());
-    let git = place.source().await.idle.unwrap().git;
-    let command = git.command(&[]);
-    let seven = (OsStr::new("GIT_HTTP_LOW_SPEED_TIME"), Some(OsStr::new("7")));
-    assert!(command.as_std().get_envs().any(|it| it == seven));
+    assert_eq!(variable(&place, "GIT_HTTP_LOW_SPEED_TIME").await.as_deref(), Some("7"));
 }
 
 #[cfg(unix)]
@@ -122,11 +124,11 @@ async fn an_old_git_is_refused() {
     let Some(mut place) = git_or_skip() else { return };
     fake(&mut place, "");
     let path = place.home("fake-git");
-    let text = std::fs::read_to_string(&path).unwrap().replace("2.31.0", "2.30.2");
+    let text = std::fs::read_to_string(&path).unwrap().replace("2.32.0", "2.31.8");
     RealDisk.write(&path, &[text.as_bytes()]).unwrap();
     place.script_rights(&path);
     let error = place.open().await.err().unwrap().to_string();
-    assert_eq!(error, "\"git version 2.30.2\" is too old; install git 2.31 or later");
+    assert_eq!(error, "\"git version 2.31.8\" is too old; install git 2.32 or later");
 }
 
 /// Reads a request's head, answers it, and returns it.
