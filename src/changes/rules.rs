@@ -212,9 +212,7 @@ impl Case<'_> {
             Outcome::of(&facts::ended(it, state, self.moment)?).map(|outcome| (it, outcome))
         });
         if let Some((operation, outcome)) = ended_badly {
-            let is_same_attempt = last.is_none_or(|last| {
-                last.id.is_none() || last.id == operation.id || operation.id.is_none()
-            });
+            let is_same_attempt = last.is_none_or(|last| operation.may_have_id(last.id.as_ref()));
             let is_same_manifest = operation.manifest_digest == self.desired.digest;
             if is_same_attempt {
                 return is_same_manifest.then(|| self.failure_of(operation, outcome, state));

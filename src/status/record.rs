@@ -333,6 +333,17 @@ impl OperationRecord {
         self.id.as_ref().is_some_and(|id| id.contains('$'))
     }
 
+    /// Whether an attempt with this id may be this very one: either has no id, or has one that
+    /// several attempts share, beside which the list of operations has another.
+    #[must_use]
+    pub fn may_have_id(&self, id: Option<&String>) -> bool {
+        let is_shared = |id: &String| id.contains('$');
+        match (&self.id, id) {
+            (Some(one), Some(two)) => one == two || is_shared(one) != is_shared(two),
+            (Some(_) | None, _) => true,
+        }
+    }
+
     /// Leaves the operation to be followed by the offer's status.
     pub fn forget_id(&mut self) {
         (self.id, self.location) = (None, None);

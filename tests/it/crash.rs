@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::emulator::Hand;
-use golive::marketplace::OperationStatus;
+use golive::marketplace::{OperationStatus, Release};
 use golive::marketplace::portal::{Transport, TransportError};
 use golive::status::Phase;
 use http::{Request, Response};
@@ -86,8 +86,12 @@ async fn what_became_of_an_older_version_is_on_record_too() {
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
     let record = lab.record("contoso/vm");
     let ends = record.history.iter().chain(record.operation.as_deref());
-    let ends: Vec<_> = ends.map(|it| (it.version.unwrap().0, it.status.clone())).collect();
-    assert_eq!(ends, [(1, OperationStatus::Failed), (2, OperationStatus::Succeeded)]);
+    let ends: Vec<_> = ends.map(|it| (it.release.clone().unwrap(), it.status.clone())).collect();
+    let expected = [
+        (Release::from(1), OperationStatus::Failed),
+        (Release::from(2), OperationStatus::Succeeded),
+    ];
+    assert_eq!(ends, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +118,7 @@ async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
     let apart = again.at.duration_since(intent.at);
     assert!(apart.as_secs() >= 30, "{apart:?}");
     assert_ne!(again.request_id.as_deref(), Some(intent.request_id.as_str()));
-    assert_eq!(again.if_match, intent.etag.map(|etag| etag.0));
+    assert_eq!(again.if_match, intent.fence.map(|fence| fence.0));
 }
 
 /// A way on which the first golive takes 55 seconds to arrive, whatever becomes of its sender.
@@ -162,7 +166,7 @@ async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
     lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    assert_eq!(lab.record("contoso/vm").observed.unwrap().live_version.unwrap().0, 2);
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]

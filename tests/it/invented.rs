@@ -2,8 +2,8 @@
 
 use golive::manifest::DesiredState;
 use golive::marketplace::{
-    ChangedTime, ETag, Level, Message, OfferId, OfferStatus, OperationKind, OperationStatus,
-    RequestId, Step, StepStatus, Version,
+    ChangedTime, Fence, Level, Message, OfferId, OperationKind, OperationStatus, Release, RequestId,
+    Step, StepStatus,
 };
 use golive::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,
@@ -78,11 +78,10 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
         observed: Some(ObservedRecord {
             at: ago(3),
             changed_time: Some(ChangedTime("2026-10-31T07:14:03.1234567Z".to_owned())),
-            etag: Some(ETag("\"0800f1c2\"".to_owned())),
-            live_version: Some(Version(live)),
-            preview_version: Some(Version(5)),
-            status: OfferStatus::Running,
-            version: Some(Version(5)),
+            fingerprint: Some("running 5 2026-10-31T07:14:03.1234567Z".to_owned()),
+            live: Some(Release::from(live)),
+            preview: Some(Release::from(5)),
+            status: "running".to_owned(),
         }),
         operation: None,
         phase,
@@ -106,13 +105,14 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
 fn intent(at: Timestamp) -> Intent {
     Intent {
         at,
-        etag: Some(ETag("\"0800f1c2\"".to_owned())),
+        attempt: 1,
+        deadline: at + SignedDuration::from_mins(3),
+        fence: Some(Fence("\"0800f1c2\"".to_owned())),
         kind: OperationKind::GoLive,
-        last_changed: None,
-        last_submission: None,
+        known: None,
         manifest_digest: String::new(),
+        release: Release::from(5),
         request_id: RequestId::from_random([9; 16]),
-        version: Version(5),
     }
 }
 
@@ -178,11 +178,11 @@ pub(crate) fn operation(
         messages: Vec::new(),
         polled_at: finished_at,
         progress: None,
+        release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),
         started_at,
         status,
         steps,
-        version: Some(Version(5)),
     }
 }
 

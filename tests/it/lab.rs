@@ -14,12 +14,12 @@ use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
 use golive::manifest;
-use golive::marketplace::OfferId;
+use golive::marketplace::{OfferId, Settling};
 use golive::marketplace::portal::{
     EnvToken, InProcessTransport, PortalClient, Settings as PortalSettings, Transport,
     TransportError,
 };
-use golive::operation::{Intervals, Patience};
+use golive::operation::Intervals;
 use golive::reconcile::{
     Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Surroundings, Wait,
 };
@@ -66,7 +66,7 @@ pub(crate) struct Ask {
 impl Ask {
     /// One pass.
     pub(crate) fn once() -> Self {
-        let policy = Policy { retry: Retry::None, scope: None, attempted: BTreeSet::new() };
+        let policy = Policy::default();
         Self { policy, guard: Guard::default(), wait: Wait::No, gone: BTreeSet::new() }
     }
 
@@ -175,14 +175,14 @@ impl Lab {
         let waits = (self.pause, self.pause);
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, waits, Arc::new(Silent));
-        let observer = Observer::new(reconciler.marketplace(), self.concurrency);
-        observer.list(&self.desired(), &self.status().offers, &Policy::default()).await
+        let observer = Observer::new(reconciler.marketplace(), self.concurrency, None);
+        observer.list(&self.desired(), &Policy::default()).await
     }
 
     /// What is decided with now.
     pub(crate) fn moment(&self) -> Moment {
         let longest_request = PortalSettings::default().request_timeout * 2;
-        Moment { now: self.now(), longest_request, settle: self.settle }
+        Moment { now: self.now(), longest_request, settling: Settling::all(self.settle) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -256,12 +256,8 @@ impl Lab {
         };
         let intervals =
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
-        let patience =
-            Patience { settle: self.settle, attempts: 3, looks: 12, pause, left: Duration::MAX };
-        Reconciler::new(
-            surroundings,
-            Settings { concurrency: self.concurrency, intervals, patience },
-        )
+        let (concurrency, settle) = (self.concurrency, Some(self.settle));
+        Reconciler::new(surroundings, Settings { concurrency, intervals, pause, settle })
     }
 
     /// A service that watches the folder, as a process of its own.

@@ -58,9 +58,9 @@ async fn the_intent_is_on_disk_before_the_request_and_the_operation_before_the_p
     let intent = during.intent.unwrap();
     let header = |name: &str| moments[post].headers.get(name).unwrap().to_str().unwrap().to_owned();
     assert_eq!(header("x-ms-client-request-id"), intent.request_id.as_str());
-    assert_eq!(header("if-match"), intent.etag.unwrap().0);
+    assert_eq!(header("if-match"), intent.fence.unwrap().0);
     assert_eq!(header("authorization"), format!("Bearer {TOKEN}"));
-    assert_eq!((intent.kind.as_str(), intent.version.0), ("golive", 3));
+    assert_eq!((intent.kind.as_str(), intent.release.as_str()), ("golive", "3"));
     assert_eq!((during.phase, during.operation), (Phase::Triggering, None));
     let body: serde_json::Value = serde_json::from_str(&moments[post].body).unwrap();
     assert_eq!(

@@ -10,7 +10,7 @@ use golive::changes::{Change, ChangeSet, Decision, Standing};
 use golive::clock::{Clock as _, SystemClock};
 use golive::disk::RealDisk;
 use golive::manifest::{self, FileManifests};
-use golive::marketplace::{OfferId, Version};
+use golive::marketplace::{OfferId, Release};
 use golive::report::{Event, Reporter as _};
 use golive::serve::{Metrics, Serving, serve};
 use golive::status::{OfferRecord, SourceRecord, StatusStore};
@@ -120,11 +120,11 @@ impl Served {
 
     /// Has a golive of this offer decided, so that there is a difference to show.
     pub(crate) fn decide(&self, offer: &OfferId, version: u64) {
-        let version = Version(version);
+        let release = Release::from(version);
         let preview =
-            Standing { state: Some("preview"), preview_version: Some(version), live_version: None };
-        let live = Standing { state: Some("live"), live_version: Some(version), ..preview.clone() };
-        let decision = Decision::GoLive { version };
+            Standing { state: Some("preview"), preview_version: Some(release.clone()), live_version: None };
+        let live = Standing { state: Some("live"), live_version: Some(release.clone()), ..preview.clone() };
+        let decision = Decision::GoLive { release };
         let offer = offer.clone();
         let change = Change { offer, decision, from: preview, to: live, in_doubt: false };
         self.board.decided(&ChangeSet { changes: vec![change] });

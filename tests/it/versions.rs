@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use golive::emulator::Hand;
-use golive::marketplace::Version;
+use golive::marketplace::Release;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
@@ -49,7 +49,7 @@ async fn a_pinned_version_that_is_in_preview_goes_live() {
     lab.manifest("vm.yaml", &live("contoso/vm", "version: 2"));
     lab.to_the_end().await;
     let observed = lab.record("contoso/vm").observed.unwrap();
-    assert_eq!((lab.golives("contoso/vm"), observed.live_version.unwrap().0), ((1, 1), 2));
+    assert_eq!((lab.golives("contoso/vm"), observed.live.unwrap().as_str().parse::<u64>().unwrap()), ((1, 1), 2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() 
     assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);
     lab.leave_status(|file| {
         let record = file.offers.values_mut().next().unwrap();
-        Arc::make_mut(record).observed.as_mut().unwrap().preview_version = Some(Version(5));
+        Arc::make_mut(record).observed.as_mut().unwrap().preview = Some(Release::from(5));
     });
     lab.to_the_end().await;
     assert_eq!(lab.record("contoso/vm").reason, Reason::VersionMismatch);

@@ -104,7 +104,12 @@ impl PortalClient {
         answers: &mut Answers,
     ) -> Result<(), MarketplaceError> {
         match question {
-            Question::Document => answers.fence = Some(self.fence(offer).await?),
+            Question::Document => answers.document = Some(self.document(offer).await?),
+            Question::Listed => {
+                let offers = self.offers(offer.publisher()).await?;
+                let found = offers.into_iter().find(|it| it.id == *offer);
+                answers.relisted = Some(found.and_then(|it| it.version).map(Release::from));
+            }
             Question::Status => answers.report = Some(self.status(offer).await?),
             Question::Submissions => answers.submissions = Some(self.listed(offer).await?),
             Question::Slot(slot) => {
@@ -123,14 +128,20 @@ impl PortalClient {
         Ok(())
     }
 
-    /// The entity tag of an offer; `None` where it has none, or where the offer can't be read: that
-    /// was seen to fail for good (field, 2020), while golive was served without a tag.
-    async fn fence(&self, offer: &OfferId) -> Result<Option<Fence>, MarketplaceError> {
+    /// The entity tag and the version of an offer; nothing where it can't be read: that was seen to
+    /// fail for good (field, 2020), while golive was served without a tag.
+    async fn document(
+        &self,
+        offer: &OfferId,
+    ) -> Result<(Option<Fence>, Option<Release>), MarketplaceError> {
         match self.offer(offer).await {
-            Ok(document) => Ok(document.etag.map(|tag| Fence(tag.0))),
+            Ok(document) => {
+                let fence = document.etag.map(|tag| Fence(tag.0));
+                Ok((fence, document.version.map(Release::from)))
+            }
             Err(error) if is_unreadable(&error) => {
                 tracing::warn!(%offer, %error, "the offer can't be read; going on without an ETag");
-                Ok(None)
+                Ok((None, None))
             }
             Err(error) => Err(error),
         }

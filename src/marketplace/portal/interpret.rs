@@ -38,6 +38,8 @@ pub(super) enum Question {
     Status,
     /// *list operations*
     Submissions,
+    /// The version that *list offers* shows now.
+    Listed,
     /// What a slot holds.
     Slot(Slot),
     /// *get operation*
@@ -56,8 +58,10 @@ pub(super) enum Held {
 /// The answers so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
-    /// The entity tag of the document, once that was asked for.
-    pub(super) fence: Option<Option<Fence>>,
+    /// The entity tag and the version of the document, once that was asked for.
+    pub(super) document: Option<(Option<Fence>, Option<Release>)>,
+    /// The version that the list showed when it was asked anew.
+    pub(super) relisted: Option<Option<Release>>,
     pub(super) report: Option<StatusReport>,
     pub(super) submissions: Option<Vec<Submission>>,
     pub(super) preview: Option<Held>,
@@ -104,7 +108,7 @@ impl Interpreter<'_> {
             }
         }
         if inquiry.launches && inquiry.may_be_fenced {
-            state.fence = self.answers.fence.clone().ok_or(Question::Document)?;
+            state.fence = self.document()?.0.clone();
         }
         // Where both are needed, the status comes last: it is what a launch rests on.
         if inquiry.launches || inquiry.in_doubt.is_some() || inquiry.loose_ends || inquiry.seems_busy
@@ -112,6 +116,7 @@ impl Interpreter<'_> {
             self.submissions()?;
         }
         let report = self.answers.report.as_ref().ok_or(Question::Status)?;
+        self.is_list_current(report)?;
         match Stage::of(report) {
             Stage::NeverPublished => self.never_published(&mut state)?,
             Stage::SignOff => self.sign_off(report, &mut state)?,
@@ -135,8 +140,29 @@ impl Interpreter<'_> {
         Ok(state)
     }
 
+    fn document(&self) -> Result<&(Option<Fence>, Option<Release>), Question> {
+        self.answers.document.as_ref().ok_or(Question::Document)
+    }
+
+    /// Where the status names no publication, the list does. One that the document contradicts may be
+    /// of before a publish: it is asked anew. (They may also count in different spaces; then it says
+    /// the same again.)
+    fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
+        let document = self.answers.document.as_ref().and_then(|it| it.1.as_ref());
+        let contradicted = document.is_some() && document != self.listed;
+        if contradicted && report.publishing_version.is_none() && self.answers.relisted.is_none() {
+            return Err(Question::Listed);
+        }
+        Ok(())
+    }
+
+    /// The version that the list shows, by its newest answer.
+    fn listed(&self) -> Option<&Release> {
+        self.answers.relisted.as_ref().map_or(self.listed, Option::as_ref)
+    }
+
     fn never_published(&self, state: &mut OfferState) -> Result<(), Question> {
-        state.draft = Some(self.listed.cloned().unwrap_or_else(|| Release::from(0)));
+        state.draft = Some(self.listed().cloned().unwrap_or_else(|| Release::from(0)));
         if !self.inquiry.wants_live {
             // A first publish that failed may fall back to this.
             let newest = newest(self.submissions()?, |it| it.kind == OperationKind::Publish);
@@ -165,8 +191,8 @@ impl Interpreter<'_> {
             {
                 if is_bad(&golive.state) {
                     state.last = Some(self.told(golive)?);
-                } else if publish.is_some_and(|it| it.release() == golive.release())
-                    && golive.release().is_some()
+                } else if publish.is_some_and(|it| it.publishing_version == golive.publishing_version)
+                    && golive.publishing_version.is_some()
                 {
                     state.unclear = Some(format!(
                         "release {release} waits for the sign-off, but the list of operations says \
@@ -181,7 +207,7 @@ impl Interpreter<'_> {
         self.pin_in_preview(report, &release, state)?;
         state.preview = Some(release);
         state.is_launchable = self.answers.submissions.is_some()
-            && (!self.inquiry.may_be_fenced || self.answers.fence.is_some());
+            && (!self.inquiry.may_be_fenced || self.answers.document.is_some());
         Ok(())
     }
 
@@ -202,7 +228,7 @@ impl Interpreter<'_> {
             Held::Holds(Some(version)) => version == pin,
             // Slots need not answer for offers that were migrated (open): the list is what is left.
             Held::Holds(None) | Held::Empty => {
-                report.publishing_version.is_none() && self.listed == Some(pin)
+                report.publishing_version.is_none() && self.listed() == Some(pin)
             }
         };
         if named {
@@ -227,7 +253,9 @@ impl Interpreter<'_> {
         // A golive may have the id of its publish, which has ended: then the status is what tells.
         let followed = following.filter(|it| kind.as_str().is_empty() || it.kind == *kind);
         let (id, kind, release) = match (found, followed) {
-            (Some(found), _) => (Some(found.id.clone()), found.purpose(), found.release()),
+            (Some(found), _) => {
+                (Some(found.id.clone()), found.purpose(), self.release_of(found))
+            }
             (None, Some(followed)) => {
                 let id = followed.operation.as_ref().map(|operation| operation.id.clone());
                 (id, followed.kind.clone(), followed.release.clone())
@@ -301,7 +329,7 @@ impl Interpreter<'_> {
                 {
                     return Ok(expected);
                 }
-                version.or_else(|| self.listed.cloned())
+                version.or_else(|| self.listed().cloned())
             }
             Held::Empty => match self.slot(Slot::Preview)? {
                 Held::Holds(_) => None,
@@ -309,7 +337,7 @@ impl Interpreter<'_> {
                 Held::Empty => following
                     .filter(|_| self.has_succeeded())
                     .and_then(|it| it.release.clone())
-                    .or_else(|| self.listed.cloned()),
+                    .or_else(|| self.listed().cloned()),
             },
         })
     }
@@ -447,7 +475,7 @@ impl Interpreter<'_> {
                         return Ok(Some(Run {
                             kind,
                             id: Some(submission.id.clone()),
-                            release: submission.release(),
+                            release: self.release_of(submission),
                             steps: said.steps,
                             messages: said.messages,
                         }));
@@ -458,7 +486,7 @@ impl Interpreter<'_> {
                     return Ok(Some(Run {
                         kind,
                         id: Some(submission.id.clone()),
-                        release: submission.release(),
+                        release: self.release_of(submission),
                         steps: Vec::new(),
                         messages: Vec::new(),
                     }));
@@ -482,7 +510,7 @@ impl Interpreter<'_> {
         Attempt {
             kind: submission.purpose(),
             id: Some(submission.id.clone()),
-            release: submission.release(),
+            release: self.release_of(submission),
             status: submission.state.clone(),
             is_new: doubt.is_some_and(|doubt| is_new(submission, doubt)),
             steps: Vec::new(),
@@ -539,7 +567,17 @@ impl Interpreter<'_> {
     /// The name of the publication that a status is about.
     fn publication(&self, report: &StatusReport) -> Option<Release> {
         let told = report.publishing_version.map(Release::from);
-        told.or_else(|| self.listed.cloned()).or(report.offer_version.map(Release::from))
+        told.or_else(|| self.listed().cloned()).or(report.offer_version.map(Release::from))
+    }
+
+    /// The name of the release that an operation of the list is about: by the number that the status
+    /// goes by, too, or else by the offer's own count.
+    fn release_of(&self, submission: &Submission) -> Option<Release> {
+        let (publishing, offer) = (submission.publishing_version, submission.offer_version);
+        let report = self.answers.report.as_ref();
+        let has_number = report.is_some_and(|it| it.publishing_version.is_some());
+        let number = if has_number { publishing.or(offer) } else { offer.or(publishing) };
+        number.map(Release::from)
     }
 
     /// Whether a pin names the publication that a status is about.

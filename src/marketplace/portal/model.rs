@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::marketplace::text_enum::text_enum;
 use crate::marketplace::{
-    ChangedTime, Message, OfferId, OperationKind, OperationRef, OperationStatus, Release, Step,
+    ChangedTime, Message, OfferId, OperationKind, OperationRef, OperationStatus, Step,
     Version,
 };
 
@@ -158,11 +158,6 @@ impl Submission {
     /// What it does.
     pub(super) fn purpose(&self) -> OperationKind {
         if self.is_golive() { OperationKind::GoLive } else { self.kind.clone() }
-    }
-
-    /// The release that it names.
-    pub(super) fn release(&self) -> Option<Release> {
-        self.publishing_version.or(self.offer_version).map(Release::from)
     }
 
     /// Where to ask for it.

@@ -4,6 +4,8 @@ use golive::emulator::{Ending, Kind, Run, Truth};
 use golive::marketplace::{OperationKind, OperationStatus};
 use golive::status::{OfferRecord, OperationRecord};
 
+use super::laws::number;
+
 /// How the file says that an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -41,15 +43,15 @@ pub(crate) fn are_true(record: &OfferRecord, truth: &Truth) -> Result<(), String
     let operations = record.history.iter().chain(record.operation.as_deref());
     let mut golives = operations.filter(|it| it.kind == OperationKind::GoLive);
     match golives.find(|it| !is_true(it, truth)) {
-        Some(OperationRecord { id, version, status, .. }) => Err(format!(
-            "golive {id:?} of version {version:?} is called {status:?}, but there is {truth:?}"
+        Some(OperationRecord { id, release, status, .. }) => Err(format!(
+            "golive {id:?} of release {release:?} is called {status:?}, but there is {truth:?}"
         )),
         None => Ok(()),
     }
 }
 
 fn is_true(operation: &OperationRecord, truth: &Truth) -> bool {
-    let version = operation.version.map(|version| version.0);
+    let version = operation.release.as_ref().map(number);
     let own_id = operation.id.as_ref().filter(|_| !operation.has_shared_id());
     let mut runs = truth.runs.iter().filter(|run| {
         run.kind == Kind::GoLive

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use golive::emulator::{Ending, Kind, Run, Truth};
-use golive::marketplace::OfferId;
+use golive::marketplace::{OfferId, Release};
 use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
@@ -107,6 +107,11 @@ pub(crate) struct Laws {
     forgotten: BTreeMap<String, Forgotten>,
 }
 
+/// The number that a release has in this marketplace.
+pub(crate) fn number(release: &Release) -> u64 {
+    release.as_str().parse().unwrap()
+}
+
 /// Why an offer is not to go live as it stands.
 fn not_ready(truth: &Truth, pin: Option<u64>) -> Option<&'static str> {
     if truth.preview <= truth.production {
@@ -189,7 +194,7 @@ impl Laws {
         truth: impl Fn(&str) -> Option<Truth>,
     ) -> Result<(), String> {
         if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
-            let sent = Sent { version: intent.version.0, at: now, intended_at: intent.at };
+            let sent = Sent { version: number(&intent.release), at: now, intended_at: intent.at };
             self.sent.insert(request_id.to_owned(), sent);
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
@@ -311,7 +316,7 @@ impl Laws {
             record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
         known.any(|operation| {
             // One without an id ends as the newest of its kind and version.
-            let version = operation.version.map(|version| version.0);
+            let version = operation.release.as_ref().map(number);
             let is_it = match &operation.id {
                 Some(id) => *id == run.id,
                 None => version == Some(run.version),
@@ -356,8 +361,8 @@ impl Laws {
         }
         for (offer, record) in file.offers.iter().filter(|(_, it)| it.phase == Phase::Live) {
             let production = truth(&offer.to_string()).and_then(|truth| truth.production);
-            let said = record.observed.as_ref().and_then(|seen| seen.live_version);
-            if production.is_none() || production < said.map(|version| version.0) {
+            let said = record.observed.as_ref().and_then(|seen| seen.live.as_ref()).map(number);
+            if production.is_none() || production < said {
                 return Err(format!(
                     "{offer} is called Live with version {said:?}, and production has {production:?}"
                 ));

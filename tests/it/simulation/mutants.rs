@@ -1,6 +1,7 @@
 //! Clients with one mistake each. The simulation must find every one of them; if it does not, it
 //! proves nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,10 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use golive::disk::{Disk, LockFile};
 use golive::marketplace::{
-    Accepted, Marketplace, MarketplaceError, Offer, OfferId, OfferSummary, OperationRef,
-    OperationStatus, Polled, Post, Precondition, PublisherId, Slot, StatusReport, Submission,
+    Accepted, Backend, Fence, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId,
+    OfferState, OperationKind, Polled, PublisherId, Run, Settling,
 };
-use golive::operation::Patience;
 
 use super::laws::Law;
 
@@ -29,8 +29,6 @@ pub(crate) enum Mutant {
     NoFlush,
     /// Does not flush the folder.
     NoFolderFlush,
-    /// Takes any 200 for the end of an operation.
-    Trusts200,
     /// Does without the lock.
     NoLock,
     /// Takes a gateway's error for a refusal.
@@ -41,29 +39,47 @@ pub(crate) enum Mutant {
     IgnoresETags,
     /// Drops a 202 that names no operation.
     DropsUnlocated,
+    /// Forgets an intent that it finds at its start.
+    ForgetsIntents,
+    /// Sends a request in doubt again although the entity tag is another one.
+    ResendsUnderAnotherTag,
+    /// Takes an intent's time for its deadline.
+    NoDeadline,
+    /// Takes a sign-off that waits for a golive that runs.
+    TakesSignOffForGoLive,
+    /// Believes a status that fell back to the release before.
+    BelievesFallback,
 }
 
 impl Mutant {
     /// All that are mistakes.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
         Self::NoFlush,
         Self::NoFolderFlush,
-        Self::Trusts200,
         Self::NoLock,
         Self::TrustsGateways,
         Self::NoSettling,
         Self::IgnoresETags,
         Self::DropsUnlocated,
+        Self::ForgetsIntents,
+        Self::ResendsUnderAnotherTag,
+        Self::NoDeadline,
+        Self::TakesSignOffForGoLive,
+        Self::BelievesFallback,
     ];
 
     /// The laws that a mistake breaks. Where another one is the first to find it, that is by chance.
     pub(crate) fn breaks(self) -> &'static [Law] {
         match self {
             Self::Nothing => &[],
-            Self::NoFlush | Self::Trusts200 => &[Law::TrueStatus],
+            Self::NoFlush | Self::BelievesFallback => &[Law::TrueStatus],
             Self::NoLock | Self::NoSettling | Self::IgnoresETags => &[Law::NeverTwice],
+            Self::ForgetsIntents | Self::ResendsUnderAnotherTag | Self::NoDeadline => {
+                &[Law::NeverTwice, Law::NeverLost, Law::OnlyWhatIsWanted]
+            }
+            Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
             Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
             Self::IntentAfterPost | Self::NoFolderFlush | Self::DropsUnlocated => {
                 &[Law::NeverTwice, Law::NeverLost]
@@ -71,11 +87,6 @@ impl Mutant {
             // The second request is refused, and what came of the first one is not looked for.
             Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
         }
-    }
-
-    pub(crate) fn patience(self, patience: Patience) -> Patience {
-        let settle = if self == Self::NoSettling { Duration::ZERO } else { patience.settle };
-        Patience { settle, ..patience }
     }
 }
 
@@ -103,9 +114,10 @@ impl Armed {
         Arc::new(MutantDisk { mutant: self.mutant, inner, late })
     }
 
-    pub(crate) fn marketplace(&self, inner: Arc<dyn Marketplace>) -> Arc<dyn Marketplace> {
+    pub(crate) fn marketplace(&self, inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
         let (disk, late) = (Arc::clone(&self.disk), Arc::clone(&self.late));
-        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late })
+        let fences = Mutex::default();
+        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late, fences })
     }
 }
 
@@ -125,7 +137,22 @@ impl MutantDisk {
 
 impl Disk for MutantDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        self.inner.read(path)
+        let Some(bytes) = self.inner.read(path)? else { return Ok(None) };
+        let Ok(mut file) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
+            return Ok(Some(bytes));
+        };
+        let offers = file.get_mut("offers").and_then(serde_json::Value::as_object_mut);
+        for intent in offers.into_iter().flatten().filter_map(|(_, it)| it.get_mut("intent")) {
+            if intent.is_null() {
+                continue;
+            }
+            match self.mutant {
+                Mutant::ForgetsIntents => *intent = serde_json::Value::Null,
+                Mutant::NoDeadline => intent["deadline"] = intent["at"].clone(),
+                _ => return Ok(Some(bytes)),
+            }
+        }
+        Ok(Some(file.to_string().into_bytes()))
     }
 
     fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
@@ -189,61 +216,92 @@ impl LockFile for AnyLock {
 
 struct MutantClient {
     mutant: Mutant,
-    inner: Arc<dyn Marketplace>,
+    inner: Arc<dyn Backend>,
     disk: Arc<dyn Disk>,
     late: Arc<Mutex<Option<Write>>>,
+    /// The fences that offers have now, and those that requests were sent with.
+    fences: Mutex<BTreeMap<OfferId, (Option<Fence>, Option<Fence>)>>,
 }
 
 #[async_trait]
-impl Marketplace for MutantClient {
-    async fn offers(&self, publisher: &PublisherId) -> Result<Vec<OfferSummary>, MarketplaceError> {
-        self.inner.offers(publisher).await
-    }
-
-    async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
-        self.inner.offer(offer).await
-    }
-
-    async fn slot(&self, offer: &OfferId, slot: Slot) -> Result<Option<Offer>, MarketplaceError> {
-        self.inner.slot(offer, slot).await
-    }
-
-    async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
-        self.inner.status(offer).await
-    }
-
-    async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
-        self.inner.submissions(offer).await
-    }
-
-    async fn operation(
-        &self,
-        offer: &OfferId,
-        operation: &OperationRef,
-    ) -> Result<Polled, MarketplaceError> {
-        let mut polled = self.inner.operation(offer, operation).await?;
-        if self.mutant == Mutant::Trusts200 {
-            polled.operation.status = OperationStatus::Succeeded;
-        }
-        Ok(polled)
-    }
-
+impl Backend for MutantClient {
     fn longest_request(&self) -> Duration {
         self.inner.longest_request()
     }
 
-    async fn post(&self, offer: &OfferId, post: &Post) -> Result<Accepted, MarketplaceError> {
-        let mut post = post.clone();
-        if self.mutant == Mutant::IgnoresETags {
-            post.precondition = Precondition::Any;
+    fn settling(&self) -> Settling {
+        self.inner.settling()
+    }
+
+    async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {
+        self.inner.survey(publisher).await
+    }
+
+    async fn inspect(
+        &self,
+        offer: &OfferId,
+        inquiry: &Inquiry,
+    ) -> Result<OfferState, MarketplaceError> {
+        let mut state = self.inner.inspect(offer, inquiry).await?;
+        match self.mutant {
+            Mutant::TakesSignOffForGoLive if inquiry.in_doubt.is_some() => {
+                if let Some(preview) = state.preview.take() {
+                    let kind = OperationKind::GoLive;
+                    let (steps, messages) = (Vec::new(), Vec::new());
+                    let release = Some(preview);
+                    state.running = Some(Run { kind, id: None, release, steps, messages });
+                }
+            }
+            Mutant::BelievesFallback => {
+                let following = inquiry.following.as_ref().and_then(|it| it.release.clone());
+                let failed = inquiry.failed.as_ref().and_then(|it| it.release.clone());
+                let meant = following.or(failed);
+                if state.live.is_some() && state.preview.is_none() && meant.is_some() {
+                    (state.live, state.followed, state.last) = (meant, None, None);
+                }
+            }
+            Mutant::ResendsUnderAnotherTag => {
+                let mut fences = self.fences.lock().unwrap();
+                let (now, sent) = fences.entry(offer.clone()).or_default();
+                now.clone_from(&state.fence);
+                if inquiry.in_doubt.is_some() && sent.is_some() {
+                    state.fence.clone_from(sent);
+                }
+            }
+            _ => {}
         }
-        let answer = self.inner.post(offer, &post).await;
+        Ok(state)
+    }
+
+    async fn poll(
+        &self,
+        offer: &OfferId,
+        following: &Following,
+    ) -> Result<Polled, MarketplaceError> {
+        self.inner.poll(offer, following).await
+    }
+
+    async fn launch(&self, offer: &OfferId, launch: &Launch) -> Result<Accepted, MarketplaceError> {
+        let mut launch = launch.clone();
+        if self.mutant == Mutant::IgnoresETags {
+            launch.fence = None;
+        }
+        if self.mutant == Mutant::ResendsUnderAnotherTag {
+            let mut fences = self.fences.lock().unwrap();
+            let (now, sent) = fences.entry(offer.clone()).or_default();
+            if sent.is_some() && launch.fence == *sent {
+                launch.fence.clone_from(now);
+            } else {
+                sent.clone_from(&launch.fence);
+            }
+        }
+        let answer = self.inner.launch(offer, &launch).await;
         if let Some(Write { path, bytes }) = self.late.lock().unwrap().take() {
             drop(golive::disk::replace(&*self.disk, &path, &[&bytes]));
         }
         match (self.mutant, answer) {
             (Mutant::RepeatsOnTimeout, Err(MarketplaceError::Lost { .. })) => {
-                self.inner.post(offer, &post).await
+                self.inner.launch(offer, &launch).await
             }
             (Mutant::TrustsGateways, Err(MarketplaceError::Refused(mut refusal)))
                 if refusal.status >= 500 =>

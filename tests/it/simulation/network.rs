@@ -59,7 +59,7 @@ impl Call {
     }
 
     fn is_check(&self) -> bool {
-        self.method == Method::GET && self.rest.matches('/').count() == 1
+        self.method == Method::GET && self.rest.ends_with("/status")
     }
 
     fn effect(&self) -> Effect {

@@ -11,8 +11,8 @@ use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
 use golive::manifest::{FileManifests, Found, Loaded, assemble};
 use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
-use golive::marketplace::{Marketplace, OfferId};
-use golive::operation::{Intervals, Patience};
+use golive::marketplace::{Backend, OfferId, Settling};
+use golive::operation::Intervals;
 use golive::reconcile::{
     Guard, Job, Observer, Reconciler, Settings, Surroundings, Wait, observe_and_plan,
 };
@@ -27,7 +27,7 @@ use super::laws::{Law, Violation};
 use super::mutants::{Armed, Mutant};
 use super::network::{ORIGIN, SimTokens, Wire};
 use super::rest;
-use super::scenario::{Bounds, Run, SETTLE, Scenario, Waiting, name};
+use super::scenario::{Bounds, Run, Scenario, Waiting, name};
 use super::schedule::{Fault, Point, Record, Schedule, Source};
 use super::sim::{Process, Sim};
 
@@ -123,7 +123,7 @@ impl Player {
         self.sim.say(|| "-- from here on all is calm".to_owned());
         self.sim.schedule().calm = true;
         // What is still under way arrives, what still hides is shown.
-        tokio::time::sleep(Duration::from_mins(16)).await;
+        tokio::time::sleep(Duration::from_mins(20)).await;
         if self.sim.scenario.has_a_service() {
             number += 1;
             self.service_brings_to_rest(number).await;
@@ -164,7 +164,10 @@ impl Player {
                     self.sim.violation(Law::NeverLost, format!("at rest, {what}"));
                     return;
                 }
-                return self.changes_nothing(number + 1, &calm).await;
+                // What changed a short while ago is looked at again; then the lists are enough.
+                tokio::time::sleep(Duration::from_mins(70)).await;
+                self.process(number + 1, &calm).await;
+                return self.changes_nothing(number + 2, &calm).await;
             }
             before = Some(now);
             tokio::time::sleep(Duration::from_mins(6)).await;
@@ -204,7 +207,7 @@ impl Player {
         let sim = &self.sim;
         let scope = run.only.map(|only| BTreeSet::from([name(only).parse().unwrap()]));
         let retry = if run.retry { Retry::All } else { Retry::None };
-        let policy = Policy { retry, scope, attempted: BTreeSet::new() };
+        let policy = Policy { retry, scope, ..Policy::default() };
         let process = Arc::new(Process::new(number, policy, run.bounds));
         sim.say(|| format!("-- process {number}: {run:?}"));
         sim.spawned(&process);
@@ -271,7 +274,7 @@ impl Player {
         &self,
         process: &Arc<Process>,
         store: Arc<StatusStore>,
-        marketplace: Arc<dyn Marketplace>,
+        marketplace: Arc<dyn Backend>,
         duration: Duration,
     ) -> Result<(), String> {
         let sim = &self.sim;
@@ -316,7 +319,7 @@ impl Player {
         process: &Arc<Process>,
         run: &Run,
         open: impl FnOnce() -> Result<Arc<StatusStore>, String>,
-        marketplace: Arc<dyn Marketplace>,
+        marketplace: Arc<dyn Backend>,
     ) -> Result<(), String> {
         let sim = &self.sim;
         for offer in 0..sim.scenario.offers.len() {
@@ -356,7 +359,7 @@ impl Player {
         &self,
         process: &Process,
         bounds: Bounds,
-        marketplace: &Arc<dyn Marketplace>,
+        marketplace: &Arc<dyn Backend>,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     ) -> Guard {
@@ -366,9 +369,11 @@ impl Player {
             Bounds::Most(most) => Guard { expect: None, max_changes: Some(most) },
             Bounds::OtherReviewed => expected("sha256:another".to_owned()),
             Bounds::Reviewed => {
-                let observer = Observer::new(Arc::clone(marketplace), 4);
-                let moment = observer.moment(self.sim.now(), SETTLE);
-                let plan = observe_and_plan(&observer, desired, recorded, &process.policy, moment);
+                let settle = self.settle().map(Settling::all);
+                let observer = Observer::new(Arc::clone(marketplace), 4, settle);
+                let moment = observer.moment(self.sim.now());
+                let policy = Policy { verify: true, ..process.policy.clone() };
+                let plan = observe_and_plan(&observer, desired, recorded, &policy, moment);
                 let changes = tokio::select! {
                     biased;
                     () = process.stop.cancelled() => ChangeSet::default(),
@@ -380,7 +385,7 @@ impl Player {
         }
     }
 
-    fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Marketplace> {
+    fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Backend> {
         let sim = &self.sim;
         let portal = PortalSettings { max_wait, ..PortalSettings::default() };
         Arc::new(PortalClient::new(
@@ -397,7 +402,7 @@ impl Player {
         &self,
         process: &Arc<Process>,
         store: Arc<StatusStore>,
-        marketplace: Arc<dyn Marketplace>,
+        marketplace: Arc<dyn Backend>,
         pause: Duration,
     ) -> Reconciler {
         let sim = &self.sim;
@@ -411,11 +416,13 @@ impl Player {
         };
         let intervals =
             Intervals { first: Duration::from_mins(2), longest: Duration::from_mins(20) };
-        let patience =
-            Patience { settle: SETTLE, attempts: 3, looks: 12, pause, left: Duration::MAX };
-        let patience = self.mutant.map_or(patience, |mutant| mutant.patience(patience));
-        let settings = Settings { concurrency: 4, intervals, patience };
+        let settings = Settings { concurrency: 4, intervals, pause, settle: self.settle() };
         Reconciler::new(surroundings, settings)
+    }
+
+    /// How long a request that left no trace may still show; by default what golive counts on.
+    fn settle(&self) -> Option<Duration> {
+        (self.mutant == Some(Mutant::NoSettling)).then_some(Duration::ZERO)
     }
 }
 

@@ -10,7 +10,7 @@ use golive::status::{OfferRecord, Phase, Reason, StatusFile};
 use jiff::Timestamp;
 
 use super::endings::fits;
-use super::laws::{Accepted, Laws};
+use super::laws::{Accepted, Laws, number};
 use super::scenario::{Manifest, name, publisher};
 use super::schedule::Point;
 use super::sim::{Sim, start};
@@ -187,7 +187,7 @@ impl AtRest<'_> {
 
 /// A record in a line.
 fn brief(record: &OfferRecord) -> String {
-    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.version, it.status.clone());
+    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.release.clone(), it.status.clone());
     let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
     let operation = operation.as_deref().map(id);
     let history: Vec<_> = history.iter().map(id).collect();
@@ -214,7 +214,7 @@ fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> boo
     record.history.iter().chain(record.operation.as_deref()).any(|operation| {
         let own_id = operation.id.as_ref().filter(|id| !id.contains('$'));
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);
-        let version = operation.version.map(|version| version.0);
+        let version = operation.release.as_ref().map(number);
         if request_id == Some(&accepted.request_id) {
             // Where another hand has tried anew before golive looked, that may be taken for it.
             let mut again = again.clone().filter(|run| own_id.is_none_or(|id| *id == run.id));

@@ -8,9 +8,6 @@ use golive::emulator::Hand;
 
 use super::dice::{Dice, Throws};
 
-/// How long after a request was accepted it may stay invisible; golive counts on its settling.
-pub(crate) const SETTLE: Duration = Duration::from_secs(30);
-
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,

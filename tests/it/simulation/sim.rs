@@ -352,7 +352,8 @@ impl Sim {
             manifest.waits &= !orphan;
             Some(manifest.text(offer, start()))
         });
-        texts.collect::<Vec<_>>().join("---\n")
+        // A file of comments alone declares no offer, an empty one would be an error.
+        format!("# all offers\n{}", texts.collect::<Vec<_>>().join("---\n"))
     }
 
     pub(crate) fn manifest(&self, offer: usize) -> Option<Manifest> {
