@@ -34,7 +34,18 @@ pub(crate) fn ended(
         return None;
     }
     let has_succeeded = report.is_some_and(|it| it.status == OperationStatus::Succeeded);
-    if let Some(status) = listed_end(operation, state, moment) {
+    let listed = listed_end(operation, state, moment);
+    // Another release waits by now, so that this one's golive is over.
+    if operation.release.is_some()
+        && state.preview.is_some()
+        && state.preview != operation.release
+        && operation.kind == OperationKind::GoLive
+    {
+        let has_succeeded = has_succeeded && listed == Some(OperationStatus::Succeeded);
+        let said = listed.filter(|it| has_succeeded || *it != OperationStatus::Succeeded);
+        return Some(said.unwrap_or(OperationStatus::Canceled));
+    }
+    if let Some(status) = listed {
         // A list that says so while the offer does not is not believed.
         return Some(status).filter(|it| *it != OperationStatus::Succeeded);
     }
@@ -134,14 +145,17 @@ pub(super) fn standing(
             preview_version: Some(release.clone()),
             live_version: live.or_else(|| known?.live.clone()),
         },
-        Decision::Publish { .. } | Decision::Blocked(Block::NotInPreview) => {
+        Decision::Publish { .. } => {
             Standing { state: Some("draft"), preview_version: None, live_version: live }
         }
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
             let state = match (&preview, &live) {
                 (Some(_), _) => Some("preview"),
                 (None, Some(_)) => Some("live"),
-                (None, None) => None,
+                (None, None) => {
+                    let is_draft = matches!(decision, Decision::Blocked(Block::NotInPreview));
+                    is_draft.then_some("draft")
+                }
             };
             Standing { state, preview_version: preview, live_version: live }
         }

@@ -88,13 +88,14 @@ impl Sighting {
     }
 
     /// Whether what was seen is certain enough to be gone by while the list says the same.
+    /// Where the offer is as desired, it makes no difference that a list doesn't tell of a preview.
     #[must_use]
-    pub fn is_certain(&self, record: &OfferRecord, now: Timestamp) -> bool {
+    pub fn is_certain(&self, record: &OfferRecord, is_in_sync: bool, now: Timestamp) -> bool {
         let Some(state) = self.state.as_ref().filter(|state| state.is_inspected) else {
             return false;
         };
         let agrees = match self.listing.hint {
-            Hint::AtRest => state.preview.is_none(),
+            Hint::AtRest => state.preview.is_none() || is_in_sync,
             Hint::InPreview => state.preview.is_some(),
             Hint::Busy => false,
         };

@@ -200,7 +200,9 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
         known.fingerprint.is_some() && known.fingerprint == listing.fingerprint
     });
     let fingerprint = if seen.state.is_some() {
-        listing.fingerprint.clone().filter(|_| seen.is_certain(record, now))
+        let is_in_sync = matches!(change.decision, Decision::InSync(_));
+        let is_certain = seen.is_certain(record, is_in_sync, now);
+        listing.fingerprint.clone().filter(|_| is_certain)
     } else {
         listing.fingerprint.clone().filter(|_| is_same)
     };

@@ -205,6 +205,14 @@ impl Interpreter<'_> {
             state.last = self.told_by_word(report);
         }
         self.pin_in_preview(report, &release, state)?;
+        // A newer preview replaced the one that was launched: what became of that, production tells.
+        if let Some(following) = &self.inquiry.following
+            && following.kind == OperationKind::GoLive
+            && following.release.as_ref() != Some(&release)
+            && let Held::Holds(Some(version)) = self.slot(Slot::Production)?
+        {
+            state.live = Some(version.clone());
+        }
         state.preview = Some(release);
         state.is_launchable = self.answers.submissions.is_some()
             && (!self.inquiry.may_be_fenced || self.answers.document.is_some());

@@ -125,7 +125,7 @@ impl AtRest<'_> {
 
     fn no_launch_is_lost(&self) -> Result<(), String> {
         let Self { offer, truth, record, .. } = self;
-        let Some(version) = truth.preview.filter(|_| truth.ready) else { return Ok(()) };
+        let Some(version) = truth.waiting else { return Ok(()) };
         let publish_failed = truth.last_run().is_some_and(|last| {
             last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
         });
