@@ -5,15 +5,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::marketplace::{
-    Level, Marketplace, OfferStatus, OperationKind, OperationRef, OperationStatus, Polled, Step,
-    StepStatus, Version,
+    Level, OperationKind, OperationRef, OperationStatus, Step, StepStatus, Version,
 };
 
 fn known() -> OperationRef {
     OperationRef { id: "1".to_owned(), location: None }
 }
 
-async fn polled(body: &Value) -> Result<Polled, MarketplaceError> {
+async fn polled(body: &Value) -> Result<PolledOperation, MarketplaceError> {
     let script = Script::new([with(200, &body.to_string(), &[("retry-after", "15")])]);
     script.client().operation(&vm(), &known()).await
 }
@@ -38,7 +37,7 @@ async fn both_casings_and_the_array_form() {
             ]
         });
         for body in [body.clone(), json!([body])] {
-            let Polled { operation, retry_after } = polled(&body).await.unwrap();
+            let PolledOperation { operation, retry_after } = polled(&body).await.unwrap();
             assert_eq!(retry_after, Some(Duration::from_secs(15)));
             assert_eq!(operation.status, OperationStatus::Running);
             assert_eq!(operation.publishing_version, Some(Version(9_007_199_254_740_993)));
@@ -51,9 +50,6 @@ async fn both_casings_and_the_array_form() {
             let Step { id, name, status, .. } = &operation.steps[1];
             assert_eq!((id.as_str(), name.as_str()), ("step-2", "step-2"));
             assert_eq!(*status, StepStatus::Unknown("resting".to_owned()));
-            let links: Vec<_> =
-                operation.preview_links.iter().map(|l| (l.text.as_str(), l.uri.as_str())).collect();
-            assert_eq!(links, [("Shop", "https://contoso.com/a%20b")]);
         }
     }
 }
@@ -111,7 +107,6 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
         assert_eq!(ids, ["contoso/vm", "contoso/full", "contoso/bare"]);
         assert_eq!(offers[0].status, OfferStatus::WaitingForPublisherReview);
         assert_eq!(offers[0].version, Some(Version(2)));
-        assert_eq!(offers[0].title.as_deref(), Some("A VM"));
         assert_eq!(offers[1].status, OfferStatus::Unknown("7".to_owned()));
         assert_eq!(offers[2].status, OfferStatus::Unknown("(absent)".to_owned()));
     }
@@ -149,19 +144,17 @@ async fn a_list_without_measure_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_definition_only_the_title_is_read() {
-    for (definition, title) in [
-        (r#"{"plans": [[{"displayText": "no"}]], "displayText": "A VM", "x": {}}"#, Some("A VM")),
-        (r#"{"displayText": ["no"]}"#, None),
-        (r#"{"displayText": 7}"#, None),
-        (r#""A VM""#, None),
-        ("[7]", None),
-        ("null", None),
+async fn a_definition_may_be_anything() {
+    for definition in [
+        r#"{"plans": [[{"displayText": "no"}]], "displayText": "A VM", "x": {}}"#,
+        r#"{"displayText": ["no"]}"#,
+        r#""A VM""#,
+        "[7]",
+        "null",
     ] {
         let body = format!(r#"[{{"id": "vm", "definition": {definition}}}]"#);
         let script = Script::new([answer(200, &body)]);
-        let offers = script.client().offers(&contoso()).await.unwrap();
-        assert_eq!(offers[0].title.as_deref(), title, "{definition}");
+        assert_eq!(script.client().offers(&contoso()).await.unwrap().len(), 1, "{definition}");
     }
 }
 
