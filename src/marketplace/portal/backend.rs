@@ -7,13 +7,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::client::PortalClient;
-use super::interpret::{Answers, Held, Question, interpret, reported};
+use super::interpret::{Answers, Document, Heard, Held, Question, interpret, reported};
 use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
 use crate::marketplace::{
     Accepted, Backend, Fence, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
-    OfferState, OperationRef, OperationStatus, Polled, PublisherId, Release, Report,
-    Settling,
+    OfferState, OperationRef, OperationStatus, Polled, PublisherId, Release, Report, Settling,
 };
 
 /// How many questions an offer may raise. The rules ask each of their five kinds once or twice, and
@@ -104,20 +103,33 @@ impl PortalClient {
         answers: &mut Answers,
     ) -> Result<(), MarketplaceError> {
         match question {
-            Question::Document => answers.fence = Some(self.fence(offer).await?),
+            Question::Document => {
+                answers.document = Some(Document { fence: self.fence(offer).await? });
+            }
             Question::Status => answers.report = Some(self.status(offer).await?),
             Question::Submissions => answers.submissions = Some(self.listed(offer).await?),
             Question::Slot(slot) => {
                 let held = self.slot(offer, slot).await?;
-                let held = held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
+                let held =
+                    held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
                 match slot {
                     Slot::Preview | Slot::Draft => answers.preview = Some(held),
                     Slot::Production => answers.production = Some(held),
                 }
             }
             Question::Operation(reference) => {
-                let operation = self.known(offer, &reference, answers).await?;
-                answers.operations.push((reference.id, operation));
+                // Asked a second time, it must be read: nothing else tells.
+                let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
+                let heard = match self.known(offer, &reference, answers).await {
+                    Err(error) if is_first && is_unreadable(&error) => {
+                        let operation = &reference.id;
+                        tracing::warn!(%offer, operation, %error, "an operation can't be read");
+                        Heard::Unreadable
+                    }
+                    answer => answer?.map_or(Heard::Expired, Heard::Says),
+                };
+                answers.operations.retain(|(id, _)| *id != reference.id);
+                answers.operations.push((reference.id, heard));
             }
         }
         Ok(())

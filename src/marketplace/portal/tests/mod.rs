@@ -2,6 +2,7 @@
 //! machine in real time.
 
 mod bodies;
+mod inspect;
 mod logs;
 mod posts;
 mod reads;
