@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::client::PortalClient;
-use super::interpret::{Answers, Document, Heard, Held, Question, interpret, reported};
+use super::interpret::{
+    Answers, Document, Heard, Held, Question, interpret, reported, runs_by_itself,
+};
 use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
 use crate::marketplace::{
@@ -75,7 +77,11 @@ impl Backend for PortalClient {
         if let Some(reference) = &following.operation {
             return match self.operation(offer, reference).await {
                 Ok(polled) => {
-                    let report = reported(&following.kind, &polled.operation);
+                    let mut report = reported(&following.kind, &polled.operation);
+                    if report.runs && !runs_by_itself(&report) {
+                        let status = self.status(offer).await?;
+                        report.runs = matches!(Stage::of(&status), Stage::Running(_));
+                    }
                     Ok(Polled { report: Some(report), retry_after: polled.retry_after })
                 }
                 Err(error) if is_expired(&error) => Ok(Polled { report: None, retry_after: None }),

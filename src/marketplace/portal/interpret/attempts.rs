@@ -114,7 +114,14 @@ impl Interpreter<'_> {
             Some(Stage::SignOff) => {
                 let is_other = |it: &&Submission| it.id != submission.id;
                 let mut others = listed.iter().filter(is_other);
-                is_publish && (is_named || !others.any(|it| may_wait(it, listed)))
+                // Nor can what is older run than the publish that is known to have made it.
+                let is_older = others.clone().any(|it| {
+                    it.purpose() == OperationKind::Publish
+                        && named.is_some()
+                        && it.publishing_version == named
+                        && submission.publishing_version.is_some_and(|own| Some(own) < named)
+                });
+                is_older || (is_publish && (is_named || !others.any(|it| may_wait(it, listed))))
             }
             _ => false,
         }

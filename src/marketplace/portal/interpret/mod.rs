@@ -21,6 +21,8 @@
 //!   list and status together show that it can't run.
 
 mod attempts;
+#[cfg(test)]
+mod laws;
 mod slots;
 mod stages;
 #[cfg(test)]
@@ -119,9 +121,12 @@ impl Interpreter<'_> {
             state.followed = self.followed(following)?;
             if let Some(Followed::Known(report)) = &state.followed
                 && runs_by_itself(report)
-                && !inquiry.loose_ends
             {
                 state.running = Some(run_of(following, report));
+                if inquiry.loose_ends {
+                    self.submissions()?;
+                }
+                self.with_attempts(&mut state)?;
                 return Ok(state);
             }
         }
@@ -139,18 +144,23 @@ impl Interpreter<'_> {
         }
         let report = self.answers.report.as_ref().ok_or(Question::Status)?;
         self.in_stage(report, &mut state)?;
-        if let Some(listed) = &self.answers.submissions {
-            let ended = listed.iter().filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
-            state.listed = Some(ended.collect());
-            let marks = listed.iter().take(MAX_ATTEMPTS).map(Submission::mark);
-            state.attempts = marks.collect();
-            if state.last.is_none()
-                && let Some(new) = self.came_of(listed)
-            {
-                state.last = Some(self.told(new)?);
-            }
-        }
+        self.with_attempts(&mut state)?;
         Ok(state)
+    }
+
+    /// Adds what the list of operations tells, where that was asked for.
+    fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
+        let Some(listed) = &self.answers.submissions else { return Ok(()) };
+        let ended = listed.iter().filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
+        state.listed = Some(ended.collect());
+        let marks = listed.iter().take(MAX_ATTEMPTS).map(Submission::mark);
+        state.attempts = marks.collect();
+        if state.last.is_none()
+            && let Some(new) = self.came_of(listed)
+        {
+            state.last = Some(self.told(new)?);
+        }
+        Ok(())
     }
 
     /// What is known of the operation that golive follows. `None` where nothing could be read: then
@@ -204,7 +214,7 @@ impl Interpreter<'_> {
 
 /// Whether an operation's own answer is enough to say that it runs. A word that golive doesn't know
 /// may be one for its end: unless a step moves, the offer is asked.
-fn runs_by_itself(report: &Report) -> bool {
+pub(super) fn runs_by_itself(report: &Report) -> bool {
     let is_known = !matches!(report.status, OperationStatus::Unknown(_));
     report.runs && (is_known || report.steps.iter().any(|step| is_moving(&step.status)))
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::marketplace::portal::model::OfferStatus;
 use crate::marketplace::{ChangedTime, Failed, InDoubt, Step, Version};
 
-const WAITS: &str = "waitingForPublisherReview";
+pub(super) const WAITS: &str = "waitingForPublisherReview";
 
 /// What a portal answers.
 #[derive(Clone, Debug)]
@@ -135,7 +135,7 @@ impl Portal {
     }
 }
 
-fn step(id: &str, name: &str, status: &str) -> Step {
+pub(super) fn step(id: &str, name: &str, status: &str) -> Step {
     Step {
         estimate: None,
         id: id.to_owned(),
@@ -147,7 +147,7 @@ fn step(id: &str, name: &str, status: &str) -> Step {
 }
 
 /// `p2 publish/staging succeeded 30 7`: id, type, slot, state, minute, number; `-` is nothing.
-fn entry(text: &str) -> Submission {
+pub(super) fn entry(text: &str) -> Submission {
     let words: Vec<_> = text.split(' ').collect();
     let [id, kind, state, minute, number] = words[..] else { panic!("{text}") };
     let (kind, slot) = kind.split_once('/').map_or((kind, None), |(kind, slot)| (kind, Some(slot)));
@@ -301,6 +301,12 @@ fn a_publish_that_is_listed_as_running_may_be_the_one_of_what_waits() {
             (
                 "the one before failed",
                 list(&["p2 publish running 30 -", "p1 publish failed 10 -"]),
+                launched,
+                "list status",
+            ),
+            (
+                "an older one that is stuck, too",
+                list(&["p2 publish running 30 7", "p1 publish running 10 6"]),
                 launched,
                 "list status",
             ),
@@ -816,6 +822,15 @@ fn an_operation_that_is_followed_tells_by_itself_while_it_runs() {
     for (name, portal, told, asked) in cases {
         assert_eq!(golive(portal), (told.to_owned(), asked.to_owned()), "{name}");
     }
+}
+
+#[test]
+fn what_became_of_others_is_asked_beside_what_runs() {
+    let inquiry =
+        Inquiry { following: Some(following("golive", "g", 7)), loose_ends: true, ..look() };
+    let portal = waits().list(&["p publish complete 30 7"]).says("g", "running", &[]);
+    check(&inquiry, &[("the sign-off lags", portal.clone(), "golive of 7 runs as g", "g list")]);
+    assert_eq!(portal.state(&inquiry).0.listed.map(|it| it.len()), Some(1));
 }
 
 #[test]

@@ -89,3 +89,19 @@ async fn an_operation_that_is_followed_and_can_not_be_read_leaves_the_offer_to_t
     let error = script.client().inspect(&vm(), &following()).await.unwrap_err();
     assert_eq!(error.status(), Some(500));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_word_of_an_operation_runs_while_the_offer_does_not_say_otherwise() {
+    let running = WAITS.replace("waitingForPublisherReview", "complete");
+    for (status, runs) in [(running.as_str(), true), (LIVE, false), (WAITS, false)] {
+        let script = Script::new([answer(200, r#"{"status": "wrappedUp"}"#), answer(200, status)]);
+        let following = following().following.unwrap();
+        let polled = script.client().poll(&vm(), &following).await.unwrap();
+        assert_eq!(polled.report.unwrap().runs, runs, "{status}");
+        assert_eq!(asked(&script), ["g", "status"]);
+    }
+    let moves = r#"{"status": "x", "steps": [{"id": "live", "status": "inProgress"}]}"#;
+    let script = Script::new([answer(200, moves)]);
+    let polled = script.client().poll(&vm(), &following().following.unwrap()).await.unwrap();
+    assert!(polled.report.unwrap().runs && script.count() == 1);
+}
