@@ -386,6 +386,16 @@ fn a_golive_that_is_listed_as_running_is_not_launched_again() {
             // Published since, which is refused while an operation runs.
             ("a word that is stuck", list(&stuck), "launch 7", "list status"),
             (
+                "stuck, in a space of its own",
+                list(&[
+                    "p2 publish complete 40 3",
+                    "g1 golive running 20 2",
+                    "p1 publish complete 10 1",
+                ]),
+                "launch 7",
+                "list status",
+            ),
+            (
                 "it has failed",
                 list(&later).says("g2", "failed", &[("live", "failed")]),
                 "golive of 7 failed",
@@ -895,8 +905,9 @@ fn what_is_known_to_have_failed_is_live_only_by_a_later_golive() {
 
 #[test]
 fn a_doubt_is_settled_by_what_is_new_in_the_list() {
-    let known = ["p publish succeeded 30 7", "g1 golive running 5 6"];
-    let before = waits().list(&known).state(&launch()).0.attempts;
+    let known = ["p publish succeeded 30 7", "g1 golive running 5 -"];
+    let asked = waits().list(&known).says("g1", "failed", &[]);
+    let before = asked.state(&launch()).0.attempts;
     let doubt = InDoubt {
         kind: OperationKind::GoLive,
         release: 7.into(),
