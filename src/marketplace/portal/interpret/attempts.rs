@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Heard, Interpreter, Question};
 use crate::marketplace::portal::model::{StatusReport, Submission};
-use crate::marketplace::portal::stage::{Stage, standing};
+use crate::marketplace::portal::stage::{Stage, is_moving, standing};
 use crate::marketplace::{
     Attempt, ChangedTime, InDoubt, OperationKind, OperationStatus, Run, StepStatus,
 };
@@ -54,10 +54,11 @@ impl Interpreter<'_> {
                         continue;
                     }
                     let named = self.answers.report.as_ref().and_then(|it| it.publishing_version);
+                    let is_named = named.is_some() && named == operation.publishing_version;
+                    let is_still = !operation.steps.iter().any(|step| is_moving(&step.status));
                     if waits
                         && kind == OperationKind::Publish
-                        && named.is_some()
-                        && named == operation.publishing_version
+                        && (is_named || (is_still && is_only_publish(submission, listed)))
                     {
                         continue;
                     }
@@ -70,6 +71,10 @@ impl Interpreter<'_> {
                 // What has expired has ended. But a golive that began just now may not be known yet
                 // under its id, and while the sign-off waits a mistake would launch it once more.
                 Heard::Expired if !waits || !submission.is_golive() => {}
+                Heard::Unreadable
+                    if waits
+                        && kind == OperationKind::Publish
+                        && is_only_publish(submission, listed) => {}
                 Heard::Expired | Heard::Unreadable => return Ok(Some(run)),
             }
         }
@@ -115,13 +120,16 @@ impl Interpreter<'_> {
                 let is_other = |it: &&Submission| it.id != submission.id;
                 let mut others = listed.iter().filter(is_other);
                 // Nor can what is older run than the publish that is known to have made it.
-                let is_older = others.clone().any(|it| {
+                let is_older = others.any(|it| {
                     it.purpose() == OperationKind::Publish
                         && named.is_some()
                         && it.publishing_version == named
                         && submission.publishing_version.is_some_and(|own| Some(own) < named)
                 });
-                is_older || (is_publish && (is_named || !others.any(|it| may_wait(it, listed))))
+                // With other numbers it may be a newer one, and the status lag behind.
+                let differs = named.is_some() && submission.publishing_version.is_some();
+                let is_only = !differs && is_only_publish(submission, listed);
+                is_older || (is_publish && (is_named || is_only))
             }
             _ => false,
         }
@@ -253,6 +261,11 @@ fn overtakes(later: &Submission, submission: &Submission) -> bool {
         && later.state == OperationStatus::Succeeded
         && numbers.is_some_and(|(later, it)| later > it)
         && times.is_none_or(|(later, it)| later >= it)
+}
+
+/// Whether no other publish in the list can have made what waits.
+fn is_only_publish(submission: &Submission, listed: &[Submission]) -> bool {
+    !listed.iter().any(|it| it.id != submission.id && may_wait(it, listed))
 }
 
 /// Whether a publish may be the one of what waits: it has not failed, and no golive has taken what it

@@ -194,7 +194,7 @@ proptest! {
         if let (Some(live), Some(Stage::Live)) = (&state.live, &stage) {
             // Never what golive saw fail, unless another golive has succeeded.
             let failed = inquiry.failed.as_ref().and_then(|it| it.release.as_ref());
-            let good = known.submissions.iter().flatten().any(|it| it.is_golive());
+            let good = known.submissions.iter().flatten().any(Submission::is_golive);
             prop_assert!(failed != Some(live) || good);
             let named = known.report.as_ref().and_then(|it| it.publishing_version);
             prop_assert!(named.is_none_or(|it| Release::from(it) == *live));

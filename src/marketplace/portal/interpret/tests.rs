@@ -286,7 +286,6 @@ fn a_publish_that_is_listed_as_running_may_be_the_one_of_what_waits() {
         &launch(),
         &[
             ("same number", list(&["p2 publish running 30 7"]), launched, "list status"),
-            ("other numbers", list(&["p2 publish running 30 902"]), launched, "list status"),
             ("no numbers", list(&["p2 publish running - -"]), launched, "list status"),
             (
                 "the one before was launched",
@@ -319,6 +318,30 @@ fn a_publish_that_is_listed_as_running_may_be_the_one_of_what_waits() {
                 ),
                 "publish of 8 runs as p3",
                 "list status p3",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_publish_that_is_listed_as_running_is_asked_where_it_may_be_another() {
+    let list = |entries: &[&str]| waits().list(entries);
+    let (launched, other) = ("launch 7", ["p2 publish running 30 902"]);
+    check(
+        &launch(),
+        &[
+            ("another number", list(&other).says("p2", "running", &[]), launched, "list status p2"),
+            (
+                "another number, unreadable",
+                list(&other).answers("p2", Heard::Unreadable),
+                launched,
+                "list status p2",
+            ),
+            (
+                "another number, and it moves",
+                list(&other).says("p2", "running", &[("displaycertify", "inProgress")]),
+                "publish of 902 runs as p2",
+                "list status p2",
             ),
             (
                 "either, and it says that it waits",
