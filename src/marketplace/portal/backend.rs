@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::client::PortalClient;
-use super::interpret::{Answers, Held, Question, interpret, reported};
+use super::interpret::{
+    Answers, Document, Heard, Held, Question, interpret, reported, runs_by_itself,
+};
 use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
 use crate::marketplace::{
     Accepted, Backend, Fence, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
-    OfferState, OperationRef, OperationStatus, Polled, PublisherId, Release, Report,
-    Settling,
+    OfferState, OperationRef, OperationStatus, Polled, PublisherId, Release, Report, Settling,
 };
 
 /// How many questions an offer may raise. The rules ask each of their five kinds once or twice, and
@@ -76,7 +77,11 @@ impl Backend for PortalClient {
         if let Some(reference) = &following.operation {
             return match self.operation(offer, reference).await {
                 Ok(polled) => {
-                    let report = reported(&following.kind, &polled.operation);
+                    let mut report = reported(&following.kind, &polled.operation);
+                    if report.runs && !runs_by_itself(&report) {
+                        let status = self.status(offer).await?;
+                        report.runs = matches!(Stage::of(&status), Stage::Running(_));
+                    }
                     Ok(Polled { report: Some(report), retry_after: polled.retry_after })
                 }
                 Err(error) if is_expired(&error) => Ok(Polled { report: None, retry_after: None }),
@@ -114,34 +119,42 @@ impl PortalClient {
             Question::Submissions => answers.submissions = Some(self.listed(offer).await?),
             Question::Slot(slot) => {
                 let held = self.slot(offer, slot).await?;
-                let held = held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
+                let held =
+                    held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
                 match slot {
                     Slot::Preview => answers.preview = Some(held),
                     Slot::Production => answers.production = Some(held),
                 }
             }
             Question::Operation(reference) => {
-                let operation = self.known(offer, &reference, answers).await?;
-                answers.operations.push((reference.id, operation));
+                // Asked a second time, it must be read: nothing else tells.
+                let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
+                let heard = match self.known(offer, &reference, answers).await {
+                    Err(error) if is_first && is_unreadable(&error) => {
+                        let operation = &reference.id;
+                        tracing::warn!(%offer, operation, %error, "an operation can't be read");
+                        Heard::Unreadable
+                    }
+                    answer => answer?.map_or(Heard::Expired, Heard::Says),
+                };
+                answers.operations.retain(|(id, _)| *id != reference.id);
+                answers.operations.push((reference.id, heard));
             }
         }
         Ok(())
     }
 
-    /// The entity tag and the version of an offer; nothing where it can't be read: that was seen to
-    /// fail for good (field, 2020), while golive was served without a tag.
-    async fn document(
-        &self,
-        offer: &OfferId,
-    ) -> Result<(Option<Fence>, Option<Release>), MarketplaceError> {
+    /// The offer's document; an empty one where it can't be read: that was seen to fail for good
+    /// (field, 2020), while golive was served without a tag.
+    async fn document(&self, offer: &OfferId) -> Result<Document, MarketplaceError> {
         match self.offer(offer).await {
             Ok(document) => {
                 let fence = document.etag.map(|tag| Fence(tag.0));
-                Ok((fence, document.version.map(Release::from)))
+                Ok(Document { fence, version: document.version.map(Release::from) })
             }
             Err(error) if is_unreadable(&error) => {
                 tracing::warn!(%offer, %error, "the offer can't be read; going on without an ETag");
-                Ok((None, None))
+                Ok(Document::default())
             }
             Err(error) => Err(error),
         }

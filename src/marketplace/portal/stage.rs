@@ -28,28 +28,27 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn of(report: &StatusReport) -> Self {
-        let sign_off = step(&report.steps, "publishersignoff").map(|step| &step.status);
+        let sign_off = sign_off(&report.steps).map(|step| &step.status);
         let live = step(&report.steps, "live").map(|step| &step.status);
         let moving = report.steps.iter().any(|step| is_moving(&step.status));
         if sign_off == Some(&StepStatus::WaitingForPublisherReview) {
-            return match live {
-                Some(status) if is_moving(status) => unclear(report, "the sign-off waits", status),
-                _ if report.status == OfferStatus::NeverPublished => {
-                    Self::Unclear("neverPublished, but the sign-off waits".to_owned())
-                }
-                _ => Self::SignOff,
-            };
+            return Self::waiting(report, live);
         }
+        let is_signed_now = sign_off.is_some_and(is_moving);
         match &report.status {
+            // These two together are what the field goes by, whatever the steps between say.
+            OfferStatus::Succeeded if live == Some(&StepStatus::Complete) && !is_signed_now => {
+                Self::Live
+            }
             OfferStatus::NeverPublished if moving => Self::Running(running_kind(report)),
             OfferStatus::NeverPublished => Self::NeverPublished,
             OfferStatus::Running => Self::Running(running_kind(report)),
             OfferStatus::WaitingForPublisherReview => match (sign_off, live) {
                 (_, Some(status)) if is_moving(status) => Self::Running(OperationKind::GoLive),
                 // Not every type of offer has the step; then the word is all there is.
-                (None, None | Some(StepStatus::NotStarted)) => Self::SignOff,
-                (Some(status), _) => unclear(report, "it", status),
-                (None, Some(status)) => unclear(report, "the step live", status),
+                (None, None | Some(StepStatus::NotStarted | StepStatus::Blocked)) => Self::SignOff,
+                (Some(status), _) => unclear(report, "publisher-signoff", status),
+                (None, Some(status)) => unclear(report, "live", status),
             },
             // A step that is under way outweighs a word that says that nothing is.
             _ if moving => Self::Running(running_kind(report)),
@@ -77,13 +76,27 @@ impl Stage {
             OfferStatus::Unknown(word) => Self::Unclear(word.clone()),
         }
     }
+
+    /// The sign-off step waits. What speaks against it is a step `live` that is under way, or that has
+    /// succeeded by the word above it as well. A blocked one may be blocked by the sign-off.
+    fn waiting(report: &StatusReport, live: Option<&StepStatus>) -> Self {
+        let is_over = matches!(report.status, OfferStatus::Succeeded | OfferStatus::Published);
+        let word = report.status.as_str();
+        match live {
+            Some(status) if is_moving(status) || (is_over && *status == StepStatus::Complete) => {
+                let why = format!("{word}: the sign-off waits, but the step live says {status}");
+                Self::Unclear(why)
+            }
+            _ if report.status == OfferStatus::NeverPublished => {
+                Self::Unclear("neverPublished, but the sign-off waits".to_owned())
+            }
+            _ => Self::SignOff,
+        }
+    }
 }
 
-fn unclear(report: &StatusReport, what: &str, step: &StepStatus) -> Stage {
-    Stage::Unclear(format!(
-        "{}, but {what} has a step that says {step}",
-        report.status.as_str()
-    ))
+fn unclear(report: &StatusReport, name: &str, step: &StepStatus) -> Stage {
+    Stage::Unclear(format!("{}, but the step {name} says {step}", report.status.as_str()))
 }
 
 /// A step by its name, which stands in `id`, in `stepName`, or in both; as `publisher-signoff` or as
@@ -96,11 +109,20 @@ pub(super) fn step<'a>(steps: &'a [Step], name: &str) -> Option<&'a Step> {
     steps.iter().find(|step| is_named(&step.id) || is_named(&step.name))
 }
 
-fn is_moving(status: &StepStatus) -> bool {
+/// The step that waits for the publisher. Where none has its name, it is the one that says so.
+pub(super) fn sign_off(steps: &[Step]) -> Option<&Step> {
+    let waits = |step: &&Step| step.status == StepStatus::WaitingForPublisherReview;
+    step(steps, "publishersignoff").or_else(|| steps.iter().find(waits))
+}
+
+/// Whether a step is under way. A blocked one is not: it may be for ever, and the word above it tells
+/// whether anything runs.
+pub(super) fn is_moving(status: &StepStatus) -> bool {
     match status {
-        StepStatus::InProgress | StepStatus::WaitingForApproval | StepStatus::Blocked => true,
+        StepStatus::InProgress | StepStatus::WaitingForApproval => true,
         StepStatus::NotStarted
         | StepStatus::WaitingForPublisherReview
+        | StepStatus::Blocked
         | StepStatus::Rejected
         | StepStatus::Complete
         | StepStatus::Failed
@@ -111,9 +133,11 @@ fn is_moving(status: &StepStatus) -> bool {
 
 /// What runs, as far as the steps tell: before the sign-off a publish, after it a golive.
 fn running_kind(report: &StatusReport) -> OperationKind {
-    match step(&report.steps, "publishersignoff").map(|step| &step.status) {
-        Some(StepStatus::NotStarted) => OperationKind::Publish,
+    let live = step(&report.steps, "live").map(|step| &step.status);
+    match sign_off(&report.steps).map(|step| &step.status) {
         Some(StepStatus::Complete) => OperationKind::GoLive,
+        _ if live.is_some_and(is_moving) => OperationKind::GoLive,
+        Some(StepStatus::NotStarted) => OperationKind::Publish,
         Some(
             StepStatus::InProgress
             | StepStatus::WaitingForPublisherReview
@@ -128,14 +152,18 @@ fn running_kind(report: &StatusReport) -> OperationKind {
     }
 }
 
-/// What ended, likewise.
+/// What ended, likewise. A publish that is canceled may leave all later steps canceled, the step
+/// `live` among them.
 fn last_kind(report: &StatusReport) -> OperationKind {
     let live = step(&report.steps, "live").map(|step| &step.status);
-    match live {
-        Some(StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled) => {
+    let sign_off = sign_off(&report.steps).map(|step| &step.status);
+    match (sign_off, live) {
+        (Some(StepStatus::Canceled), _) => OperationKind::Publish,
+        (Some(StepStatus::Complete), _) | (_, Some(StepStatus::Failed | StepStatus::Rejected)) => {
             OperationKind::GoLive
         }
-        _ => running_kind(report),
+        (Some(StepStatus::NotStarted), _) => OperationKind::Publish,
+        _ => OperationKind::Unknown(String::new()),
     }
 }
 
@@ -149,8 +177,8 @@ pub(super) fn standing(
         return (status.clone(), false);
     }
     // A publish that waits for the sign-off has done what it can.
-    let waits = step(steps, "publishersignoff")
-        .is_some_and(|step| step.status == StepStatus::WaitingForPublisherReview);
+    let waits =
+        sign_off(steps).is_some_and(|step| step.status == StepStatus::WaitingForPublisherReview);
     if waits && *kind == OperationKind::Publish {
         return (OperationStatus::Succeeded, false);
     }
@@ -168,7 +196,7 @@ pub(super) fn standing(
         | StepStatus::Unknown(_) => false,
     });
     let is_unknown = matches!(status, OperationStatus::Unknown(_));
-    (status.clone(), !complete && !(is_unknown && stopped))
+    (status.clone(), !(complete || is_unknown && stopped))
 }
 
 #[cfg(test)]
@@ -200,10 +228,17 @@ mod tests {
         let waits = "waitingForPublisherReview";
         for word in ["running", "WaitingForPublisherReview", "succeeded", "published", "Dreaming"] {
             assert_eq!(Stage::of(&report(word, waits, "notStarted")), Stage::SignOff, "{word}");
-            let both = Stage::of(&report(word, waits, "inProgress"));
-            assert!(matches!(both, Stage::Unclear(_)), "{word}: {both:?}");
+            assert_eq!(Stage::of(&report(word, waits, "blocked")), Stage::SignOff, "{word}");
+            for live in ["inProgress", "waitingForApproval"] {
+                let both = Stage::of(&report(word, waits, live));
+                assert!(matches!(both, Stage::Unclear(_)), "{word}: {both:?}");
+            }
         }
-        let titled = Step { name: "Publisher signoff".to_owned(), id: "5".to_owned(), ..report("", waits, "").steps.remove(0) };
+        let titled = Step {
+            name: "Publisher signoff".to_owned(),
+            id: "5".to_owned(),
+            ..report("", waits, "").steps.remove(0)
+        };
         let titled = StatusReport { steps: vec![titled], ..report("running", "", "") };
         assert_eq!(Stage::of(&titled), Stage::SignOff);
     }
@@ -228,6 +263,31 @@ mod tests {
                 "notStarted",
                 "notStarted",
                 Stage::Ended(OperationKind::Publish, OperationStatus::Canceled),
+            ),
+            (
+                "canceled",
+                "canceled",
+                "canceled",
+                Stage::Ended(OperationKind::Publish, OperationStatus::Canceled),
+            ),
+            (
+                "canceled",
+                "complete",
+                "canceled",
+                Stage::Ended(OperationKind::GoLive, OperationStatus::Canceled),
+            ),
+            (
+                "failed",
+                "blocked",
+                "notStarted",
+                Stage::Ended(OperationKind::Unknown(String::new()), OperationStatus::Failed),
+            ),
+            ("running", "", "inProgress", Stage::Running(OperationKind::GoLive)),
+            (
+                "succeeded",
+                "inProgress",
+                "complete",
+                Stage::Running(OperationKind::Unknown(String::new())),
             ),
             ("WaitingForPublisherReview", "", "", Stage::SignOff),
             ("Dreaming", "complete", "complete", Stage::Unclear("Dreaming".to_owned())),

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use golive::marketplace::portal::{Endpoint, OperationUrl};
-use golive::marketplace::{Marketplace, MarketplaceError, OfferId, OperationRef};
+use golive::marketplace::{MarketplaceError, OfferId, OperationRef};
 use http::{Response, Uri};
 
 use super::portal::{Portal, answer, block_on};

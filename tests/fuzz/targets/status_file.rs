@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use golive::manifest::DesiredState;
-use golive::marketplace::{Operation, OperationKind, RequestId};
+use golive::marketplace::portal::Operation;
+use golive::marketplace::{OperationKind, Release, RequestId};
 use golive::status::{
     ManifestRecord, OfferRecord, OperationRecord, Phase, Reason, SCHEMA_VERSION, StatusFile,
     StoreError, parse, to_bytes,
@@ -66,7 +67,7 @@ pub(super) fn assert_kept(operation: &Operation) {
     record.messages.clone_from(&operation.messages);
     record.status = operation.status.clone();
     record.steps.clone_from(&operation.steps);
-    record.version = operation.offer_version;
+    record.release = operation.offer_version.map(Release::from);
     assert_survives(&file(record));
 }
 
@@ -90,11 +91,11 @@ fn record(location: Option<&str>) -> OperationRecord {
         messages: Vec::new(),
         polled_at: None,
         progress: None,
+        release: None,
         request_id: Some(RequestId::from_random([7; 16])),
         started_at: Timestamp::UNIX_EPOCH,
         status: "running".into(),
         steps: Vec::new(),
-        version: None,
     }
 }
 

@@ -9,7 +9,6 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
-use crate::marketplace::Marketplace;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -63,7 +62,7 @@ async fn each_request_is_one_line_for_debugging() {
     let script = Script::new([with(502, TOKEN, &[("x", TOKEN)]), answer(200, &echo)]);
     let client = script.client();
     client.offers(&contoso()).await.unwrap();
-    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    client.post(&vm(), &golive()).await.unwrap_err();
     let text = log.text();
     let requests: Vec<_> = text.lines().filter(|line| line.contains(": request ")).collect();
     assert_eq!(requests.len(), 3, "{text}");
@@ -72,7 +71,7 @@ async fn each_request_is_one_line_for_debugging() {
         assert!(requests[0].contains(part), "{part}: {text}");
     }
     assert!(requests[1].contains("status=200") && requests[1].contains("attempt=2"), "{text}");
-    let id = post_of(Action::GoLive).request_id;
+    let id = golive().request_id;
     assert!(requests[2].contains(id.as_str()), "{text}");
     assert_eq!(text.matches("is skipped").count(), 3, "{text}");
     assert!(!text.contains("INFO"), "{text}");

@@ -2,6 +2,7 @@
 //! machine in real time.
 
 mod bodies;
+mod inspect;
 mod logs;
 mod pages;
 mod pauses;
@@ -27,7 +28,8 @@ use super::wire::Dropped;
 use super::*;
 use crate::clock::RuntimeClock;
 use crate::marketplace::{
-    Action, ETag, MarketplaceError, OfferId, Post, Precondition, PublisherId, Refusal, RequestId,
+    Fence, Launch, MarketplaceError, OfferId, OperationKind, PublisherId, Refusal, Release,
+    RequestId,
 };
 
 /// A token that is easy to find where it must not be.
@@ -149,10 +151,11 @@ fn contoso() -> PublisherId {
     PublisherId::new("contoso").unwrap()
 }
 
-fn post_of(action: Action) -> Post {
-    Post {
-        action,
-        precondition: Precondition::Matches(ETag("\"7\"".to_owned())),
+fn golive() -> Launch {
+    Launch {
+        kind: OperationKind::GoLive,
+        release: Release::from(7),
+        fence: Some(Fence("\"7\"".to_owned())),
         request_id: RequestId::from_random([7; 16]),
         notify: Vec::new(),
     }

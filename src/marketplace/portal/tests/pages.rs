@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::marketplace::Marketplace;
 
 const OFFERS: &str = "/api/publishers/contoso/offers";
 

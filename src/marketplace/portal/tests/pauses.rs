@@ -1,7 +1,7 @@
 //! Who waits where the marketplace asks to wait, in virtual time.
 
 use super::*;
-use crate::marketplace::{Marketplace, Slot};
+use crate::marketplace::portal::Slot;
 
 /// Answers with 429 and a pause until that is taken back, by publisher.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::marketplace::{Accepted, Marketplace, OperationRef};
+use crate::marketplace::{Accepted, OperationRef};
 
 const GUID: &str = "0c1f7ee2-4a6b-4b3e-9d53-0a1c1f2e3d4c";
 
@@ -12,9 +12,9 @@ fn started(location: &str, id: &str, wait: Option<u64>) -> Accepted {
     Accepted::Started { operation, retry_after: wait.map(Duration::from_secs) }
 }
 
-async fn posted(action: Action, response: Response<Body>) -> Accepted {
+async fn posted(response: Response<Body>) -> Accepted {
     let script = Script::new([response]);
-    let accepted = script.client().post(&vm(), &post_of(action)).await.unwrap();
+    let accepted = script.client().post(&vm(), &golive()).await.unwrap();
     assert_eq!(script.count(), 1);
     accepted
 }
@@ -23,9 +23,9 @@ async fn posted(action: Action, response: Response<Body>) -> Accepted {
 async fn a_post_says_what_it_expects() {
     let script = Script::new([answer(202, ""), answer(202, "")]);
     let client = script.client();
-    let mut post = post_of(Action::GoLive);
+    let mut post = golive();
     client.post(&vm(), &post).await.unwrap();
-    post.precondition = Precondition::Any;
+    post.fence = None;
     post.notify = vec!["a@contoso.com".to_owned(), "b@contoso.com".to_owned()];
     client.post(&vm(), &post).await.unwrap();
     let seen = script.seen();
@@ -46,8 +46,7 @@ async fn the_operation_is_found_in_all_four_shapes() {
     let absolute = format!("https://cloudpartner.azure.com{path}");
     let stored = format!("{path}?api-version=2017-10-31");
     let ours = started(&stored, GUID, None);
-    let golive =
-        |status, headers: &[(&str, &str)]| posted(Action::GoLive, with(status, "", headers));
+    let golive = |status, headers: &[(&str, &str)]| posted(with(status, "", headers));
     assert_eq!(golive(202, &[("operation-location", &absolute)]).await, ours);
     assert_eq!(golive(202, &[("operation-location", &stored)]).await, ours);
     assert_eq!(golive(202, &[("location", &stored)]).await, ours);
@@ -87,37 +86,36 @@ async fn a_body_that_is_cut_hides_nothing_that_the_head_says() {
         ]);
         with(status, "", headers).map(|_| Body::from_stream(broken))
     };
-    let accepted = posted(Action::GoLive, cut(202, &[("location", old)])).await;
+    let accepted = posted(cut(202, &[("location", old)])).await;
     assert_eq!(accepted, started(old, "contoso$vm$2$preview", None));
-    assert!(matches!(posted(Action::GoLive, cut(202, &[])).await, Accepted::Unlocated { .. }));
+    assert!(matches!(posted(cut(202, &[])).await, Accepted::Unlocated { .. }));
     let script = Script::new([cut(422, &[])]);
-    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
     assert_eq!(error.status(), Some(422));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_may_be_done_at_once() {
-    assert_eq!(posted(Action::Cancel, answer(200, "")).await, Accepted::Done);
-    assert_eq!(posted(Action::Cancel, answer(204, "")).await, Accepted::Done);
-    let old = "/api/operations/contoso$vm$2$preview?api-version=2017-10-31";
-    assert_eq!(
-        posted(Action::Cancel, with(202, "", &[("location", old)])).await,
-        started(old, "contoso$vm$2$preview", None)
-    );
+async fn what_starts_nothing_is_not_sent() {
+    for kind in [OperationKind::Cancel, OperationKind::Unknown("publish".to_owned())] {
+        let script = Script::default();
+        let error = script.client().post(&vm(), &Launch { kind, ..golive() }).await.unwrap_err();
+        assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error}");
+        assert_eq!(script.count(), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_never_repeated() {
     for status in [302, 307, 400, 403, 408, 409, 412, 422, 429, 500, 502, 503, 504] {
         let script = Script::new([with(status, "", &[("location", "/elsewhere")])]);
-        let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+        let error = script.client().post(&vm(), &golive()).await.unwrap_err();
         assert_eq!((error.status(), script.count()), (Some(status), 1));
     }
     let script = Script::new([dropped()]);
-    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
     assert!(is_lost(&error) && script.count() == 1, "{error}");
     let script = Script { latency: Duration::from_mins(2), ..Script::default() };
-    let error = script.client().post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
     assert!(is_lost(&error) && script.count() == 1, "{error}");
 }
 
@@ -125,36 +123,36 @@ async fn a_post_is_never_repeated() {
 async fn a_post_is_not_kept_waiting_by_a_pause() {
     let script = Script::new([with(503, "", &[("retry-after", "60")]), answer(202, "")]);
     let client = script.client();
-    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    client.post(&vm(), &golive()).await.unwrap_err();
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let error = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let error = client.post(&vm(), &golive()).await.unwrap_err();
     assert_eq!((began.elapsed().as_secs(), script.count()), (20, 1), "{error}");
     assert_eq!((refusal(&error).status, error.retry_after()), (503, Some(Duration::from_secs(40))));
     assert!(error.to_string().contains("was not sent: the marketplace asked"), "{error}");
     assert!(!error.is_final());
     tokio::time::sleep(Duration::from_secs(40)).await;
-    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap();
+    client.post(&vm(), &golive()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_401_a_post_is_sent_once_more() {
     let script = Script::new([answer(401, ""), answer(202, ""), answer(202, "")]);
     let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));
-    client.post(&vm(), &post_of(Action::GoLive)).await.unwrap();
+    client.post(&vm(), &golive()).await.unwrap();
     let ids: Vec<_> = script
         .seen()
         .iter()
         .map(|seen| seen.headers["x-ms-client-request-id"].to_str().unwrap().to_owned())
         .collect();
-    assert_eq!(ids, [post_of(Action::GoLive).request_id.as_str(); 2]);
+    assert_eq!(ids, [golive().request_id.as_str(); 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_no_header_carries_is_not_sent() {
     let script = Script::default();
-    let mut post = post_of(Action::GoLive);
-    post.precondition = Precondition::Matches(ETag("x\r\nX-Evil: 1".to_owned()));
+    let mut post = golive();
+    post.fence = Some(Fence("x\r\nX-Evil: 1".to_owned()));
     let error = script.client().post(&vm(), &post).await.unwrap_err();
     assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error}");
     assert_eq!(script.count(), 0);

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use std::num::NonZeroUsize;
 
 use super::*;
-use crate::marketplace::{Marketplace, OfferStatus, OperationRef, Slot};
+use crate::marketplace::OperationRef;
 
 const OFFER: &str = r#"{"id":"vm","version":3,"status":"Running","eTag":"\"body\""}"#;
 
@@ -184,7 +184,7 @@ async fn too_long_a_pause_fails_at_once() {
     let began = Instant::now();
     let error = client.offer(&vm()).await.unwrap_err();
     assert_eq!(refusal(&error).retry_after, Some(Duration::from_mins(10)));
-    let other = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let other = client.post(&vm(), &golive()).await.unwrap_err();
     assert_eq!(refusal(&other).status, 503);
     let text = "POST /api/publishers/contoso/offers/vm/golive was not sent: the marketplace asked \
                 golive to wait until 2026-12-01T09:10:00Z: GET /api/publishers/contoso/offers/vm \

@@ -3,7 +3,6 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::marketplace::Marketplace;
 
 const STATUS: &str = r#"{"status":"running"}"#;
 

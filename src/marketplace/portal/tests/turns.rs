@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::marketplace::{Marketplace, Slot};
 
 /// What one offer comes to at the marketplace. What is found is answered 404, which is an answer.
 #[derive(Clone, Copy)]
@@ -326,7 +325,7 @@ async fn what_changes_something_is_not_sent_again_once_its_time_is_over() {
     let script = Script { latency: Duration::from_secs(40), ..script };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
     let client = script.client_with(settings, Arc::new(Numbered::default()));
-    let (vm, post) = (vm(), post_of(Action::GoLive));
+    let (vm, post) = (vm(), golive());
     let later = async {
         sleep(Duration::from_secs(1)).await;
         client.post(&vm, &post).await
@@ -342,7 +341,7 @@ async fn what_changes_something_leaves_the_line_when_a_pause_begins() {
     let script = Script { latency: Duration::from_secs(2), ..script };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
     let client = script.client_with(settings, Arc::new(AnonymousToken));
-    let (vm, post) = (vm(), post_of(Action::GoLive));
+    let (vm, post) = (vm(), golive());
     let began = Instant::now();
     let later = async {
         sleep(Duration::from_secs(1)).await;
@@ -386,11 +385,11 @@ async fn never_more_requests_than_allowed() {
 async fn what_changes_something_is_over_after_twice_the_time_of_a_request() {
     let town = Town::new(|_| Way::Never);
     let client = town.client(1, 60);
-    let post = post_of(Action::GoLive);
+    let post = golive();
     let began = Instant::now();
     let offers: Vec<_> = (0..5).map(|number| named("contoso", number)).collect();
     let ends = join_all(offers.iter().map(|offer| client.post(offer, &post))).await;
-    assert_eq!(began.elapsed(), client.longest_request());
+    assert_eq!(began.elapsed(), client.longest_change());
     // Two may have arrived. The others were never sent, and nothing is in doubt about them.
     let unsent = ends.iter().filter(|end| matches!(end, Err(MarketplaceError::NotSent { .. })));
     let (unsent, sent) = (unsent.count(), town.counts.lock().unwrap().sent);
@@ -406,7 +405,7 @@ async fn what_changes_something_goes_before_what_is_asked() {
     tokio::task::yield_now().await;
     let began = Instant::now();
     // The emptiness of its answer is no matter here.
-    let _ = client.post(&named("contoso", 99), &post_of(Action::GoLive)).await;
+    let _ = client.post(&named("contoso", 99), &golive()).await;
     assert!(began.elapsed() <= Duration::from_millis(200), "{:?}", began.elapsed());
     drop(asked);
 }

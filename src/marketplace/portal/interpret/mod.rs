@@ -1,0 +1,252 @@
+//! From the portal's answers about one offer to its state. Pure, and lazy: where an answer is
+//! missing that the state depends on, it returns the question instead.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `stages` | the state in each stage of an offer's life |
+//! | `attempts` | what the list of operations says |
+//! | `slots` | what stands where, and under which name |
+//!
+//! The rules, and where they come from (*field*: clients that ran against the service; *reference*:
+//! the documentation):
+//!
+//! - In preview exactly if the sign-off step waits, whatever word stands above it (field).
+//! - Live exactly if the status says `succeeded`, the step `live` is complete, and the publication is
+//!   the one that `publishingVersion` names; where it names none, the one in the Production slot
+//!   (field; the slots: reference).
+//! - Version numbers are compared only within one call: nobody shows that list, document, slot, status
+//!   and operations count in one space. A number of the list serves as a name where the status names
+//!   none. Equal numbers of two calls may save a question.
+//! - What a list shows as running is asked for itself before it is believed against a step, unless
+//!   list and status together show that it can't run.
+
+mod attempts;
+#[cfg(test)]
+mod laws;
+mod slots;
+mod stages;
+#[cfg(test)]
+mod tests;
+
+use self::attempts::MAX_ATTEMPTS;
+use super::model::{Operation, Slot, StatusReport, Submission};
+use super::stage::{is_moving, standing};
+use crate::marketplace::{
+    Fence, Followed, Following, Inquiry, OfferState, OperationKind, OperationRef, OperationStatus,
+    Release, Report, Run,
+};
+
+/// One request that would bring the state nearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// *get offer*, for its entity tag.
+    Document,
+    /// *offer status*
+    Status,
+    /// The version that *list offers* shows now.
+    Listed,
+    /// *list operations*
+    Submissions,
+    /// What a slot holds.
+    Slot(Slot),
+    /// *get operation*
+    Operation(OperationRef),
+}
+
+/// What *get offer* answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Document {
+    /// Its entity tag. There is none since the offers were migrated (field).
+    pub(super) fence: Option<Fence>,
+    /// Its version.
+    pub(super) version: Option<Release>,
+}
+
+/// What a slot answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// Nothing is in it.
+    Empty,
+    /// A version, or something that names none.
+    Holds(Option<Release>),
+}
+
+/// What *get operation* answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The operation.
+    Says(Operation),
+    /// It can't be asked for any more.
+    Expired,
+    /// No answer could be read. The list, and the offer, may tell as much as is needed.
+    Unreadable,
+}
+
+/// The answers so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answers {
+    pub(super) document: Option<Document>,
+    /// The version that the list showed when it was asked anew.
+    pub(super) relisted: Option<Option<Release>>,
+    pub(super) report: Option<StatusReport>,
+    pub(super) submissions: Option<Vec<Submission>>,
+    pub(super) preview: Option<Held>,
+    pub(super) production: Option<Held>,
+    /// By id.
+    pub(super) operations: Vec<(String, Heard)>,
+}
+
+/// The state of an offer, or what must be asked first.
+pub(super) fn interpret(inquiry: &Inquiry, answers: &Answers) -> Result<OfferState, Question> {
+    let relisted = answers.relisted.as_ref();
+    let listed = relisted.map_or(inquiry.listed.as_ref(), Option::as_ref);
+    Interpreter { inquiry, listed, answers }.state()
+}
+
+/// What *get operation* says of one.
+pub(super) fn reported(kind: &OperationKind, operation: &Operation) -> Report {
+    let (status, runs) = standing(kind, &operation.status, &operation.steps);
+    Report {
+        status,
+        runs,
+        steps: operation.steps.clone(),
+        messages: operation.messages.clone(),
+        release: operation.publishing_version.or(operation.offer_version).map(Release::from),
+    }
+}
+
+struct Interpreter<'a> {
+    inquiry: &'a Inquiry,
+    /// The version that the publisher's list shows, by its newest answer.
+    listed: Option<&'a Release>,
+    answers: &'a Answers,
+}
+
+impl Interpreter<'_> {
+    fn state(&self) -> Result<OfferState, Question> {
+        let inquiry = self.inquiry;
+        let mut state = OfferState { is_inspected: true, ..OfferState::default() };
+        if let Some(following) = &inquiry.following {
+            state.followed = self.followed(following)?;
+            if let Some(Followed::Known(report)) = &state.followed
+                && runs_by_itself(report)
+            {
+                state.running = Some(run_of(following, report));
+                if inquiry.loose_ends {
+                    self.submissions()?;
+                }
+                self.with_attempts(&mut state)?;
+                return Ok(state);
+            }
+        }
+        if inquiry.launches && inquiry.may_be_fenced {
+            let document = self.answers.document.as_ref().ok_or(Question::Document)?;
+            state.fence.clone_from(&document.fence);
+        }
+        // Where both are needed, the status comes last: it is what a launch rests on.
+        if inquiry.launches
+            || inquiry.in_doubt.is_some()
+            || inquiry.loose_ends
+            || inquiry.seems_busy
+        {
+            self.submissions()?;
+        }
+        let report = self.answers.report.as_ref().ok_or(Question::Status)?;
+        self.is_list_current(report)?;
+        self.in_stage(report, &mut state)?;
+        self.with_attempts(&mut state)?;
+        Ok(state)
+    }
+
+    /// Where the status names no publication, the list does. One that the document contradicts may be
+    /// of before a publish: it is asked anew. (They may also count in different spaces; then it says
+    /// the same again.)
+    fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
+        let document = self.answers.document.as_ref().and_then(|it| it.version.as_ref());
+        let contradicted = document.is_some() && document != self.listed;
+        if contradicted && report.publishing_version.is_none() && self.answers.relisted.is_none() {
+            return Err(Question::Listed);
+        }
+        Ok(())
+    }
+
+    /// Adds what the list of operations tells, where that was asked for.
+    fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
+        let Some(listed) = &self.answers.submissions else { return Ok(()) };
+        let ended = listed.iter().filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
+        state.listed = Some(ended.collect());
+        let marks = listed.iter().take(MAX_ATTEMPTS).map(Submission::mark);
+        state.attempts = marks.collect();
+        if state.last.is_none()
+            && let Some(new) = self.came_of(listed)
+        {
+            state.last = Some(self.told(new)?);
+        }
+        Ok(())
+    }
+
+    /// What is known of the operation that golive follows. `None` where nothing could be read: then
+    /// the offer tells, or the question is asked once more ([`Self::insist`]).
+    fn followed(&self, following: &Following) -> Result<Option<Followed>, Question> {
+        if let Some(heard) = &following.heard {
+            return Ok(Some(Followed::Known(Box::new(heard.clone()))));
+        }
+        let Some(reference) = &following.operation else { return Ok(None) };
+        Ok(match self.operation(reference)? {
+            Heard::Says(operation) => {
+                Some(Followed::Known(Box::new(reported(&following.kind, operation))))
+            }
+            Heard::Expired => Some(Followed::Expired),
+            Heard::Unreadable => None,
+        })
+    }
+
+    /// Asks once more for an operation that is followed and could not be read: no state may rest on
+    /// that it says nothing.
+    fn insist(&self) -> Result<(), Question> {
+        let following = self.inquiry.following.as_ref().filter(|it| it.heard.is_none());
+        match following.and_then(|it| it.operation.as_ref()) {
+            Some(reference) if self.heard(&reference.id) == Some(&Heard::Unreadable) => {
+                Err(Question::Operation(reference.clone()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn heard(&self, id: &str) -> Option<&Heard> {
+        self.answers.operations.iter().find(|(known, _)| known == id).map(|(_, heard)| heard)
+    }
+
+    fn operation(&self, reference: &OperationRef) -> Result<&Heard, Question> {
+        self.heard(&reference.id).ok_or_else(|| Question::Operation(reference.clone()))
+    }
+
+    fn submissions(&self) -> Result<&[Submission], Question> {
+        self.answers.submissions.as_deref().ok_or(Question::Submissions)
+    }
+
+    fn slot(&self, slot: Slot) -> Result<&Held, Question> {
+        let held = match slot {
+            Slot::Preview => &self.answers.preview,
+            Slot::Production => &self.answers.production,
+        };
+        held.as_ref().ok_or(Question::Slot(slot))
+    }
+}
+
+/// Whether an operation's own answer is enough to say that it runs. A word that golive doesn't know
+/// may be one for its end: unless a step moves, the offer is asked.
+pub(super) fn runs_by_itself(report: &Report) -> bool {
+    let is_known = !matches!(report.status, OperationStatus::Unknown(_));
+    report.runs && (is_known || report.steps.iter().any(|step| is_moving(&step.status)))
+}
+
+fn run_of(following: &Following, report: &Report) -> Run {
+    Run {
+        kind: following.kind.clone(),
+        id: following.operation.as_ref().map(|operation| operation.id.clone()),
+        release: following.release.clone().or_else(|| report.release.clone()),
+        steps: report.steps.clone(),
+        messages: report.messages.clone(),
+    }
+}
