@@ -83,7 +83,7 @@ async fn two_publishers_that_are_throttled_stop_all_while_both_are() {
     let unsent = ask(&client, "litware").await.unwrap_err();
     assert!(unsent.to_string().contains("was not sent: the marketplace asked"), "{unsent}");
     assert_eq!(unsent.retry_after(), Some(Duration::from_mins(10)));
-    let post = post_of(Action::GoLive);
+    let post = golive();
     let golive = client.post(&"litware/vm".parse().unwrap(), &post).await.unwrap_err();
     assert_eq!(golive.retry_after(), Some(Duration::from_mins(10)));
     tokio::time::sleep(Duration::from_mins(9)).await;

@@ -18,7 +18,7 @@ async fn a_token_that_nobody_renews_is_refused_once() {
     let text = "GET /api/publishers/contoso/offers/vm/status was answered 401 Unauthorized: \
                 it has expired";
     assert_eq!((first.to_string().as_str(), first.is_final()), (text, true));
-    let posted = client.post(&vm(), &post_of(Action::GoLive)).await.unwrap_err();
+    let posted = client.post(&vm(), &golive()).await.unwrap_err();
     let why = "POST /api/publishers/contoso/offers/vm/golive was not sent: the token was refused, \
                and there is no other: ";
     assert_eq!((posted.to_string(), posted.is_final()), (format!("{why}{text}"), true));
