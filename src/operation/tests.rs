@@ -36,8 +36,8 @@ fn start() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
-fn fence(text: &str) -> Option<Fence> {
-    Some(Fence(text.to_owned()))
+fn fence(text: &str) -> Fence {
+    Fence(text.to_owned())
 }
 
 /// What a new attempt at a time has of its own.
@@ -55,7 +55,7 @@ fn intent(at: Timestamp) -> Intent {
         at,
         attempt: 1,
         deadline: at + LONGEST_REQUEST * 2,
-        fence: fence("one"),
+        fence: Some(fence("one")),
         kind: OperationKind::GoLive,
         known: None,
         manifest_digest: String::new(),
@@ -105,7 +105,7 @@ fn looks() -> Vec<Look> {
         Look::Operation { operation: Some(found()), status: OperationStatus::Failed },
         Look::Live,
         Look::Gone,
-        waiting(fence("one")),
+        waiting(Some(fence("one"))),
         waiting(None),
         Look::Elsewhere,
         Look::Failed("down".to_owned()),
@@ -265,7 +265,7 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let (trigger, _) = Trigger::in_doubt(intent(start()), start());
     let at = start() + SETTLING.fenced;
-    let (_, next) = step(trigger, looked(waiting(fence("one")), at), PATIENCE);
+    let (_, next) = step(trigger, looked(waiting(Some(fence("one"))), at), PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
     assert_eq!(again.attempt, 2);
     let Intent { at: begun, deadline, request_id, manifest_digest, .. } = again;
@@ -306,9 +306,9 @@ fn what_left_no_trace_is_sent_again_once_it_has_settled_later_without_a_fence() 
 #[test]
 fn a_fence_that_came_or_went_is_that_of_another_offer() {
     for (intent, seen) in [
-        (intent(start()), fence("two")),
+        (intent(start()), Some(fence("two"))),
         (intent(start()), None),
-        (unfenced(start()), fence("one")),
+        (unfenced(start()), Some(fence("one"))),
     ] {
         let (_, next) = time_to_settle(intent, &waiting(seen), start());
         assert_eq!(next, Next::Do(Command::DropIntent));
@@ -368,7 +368,7 @@ fn a_conflict_in_answer_to_the_second_attempt_tells_of_the_first() {
 #[test]
 fn no_doubt_is_settled_by_a_third_request() {
     let twice = Intent { attempt: 2, ..intent(start()) };
-    let (waited, next) = time_to_settle(twice, &waiting(fence("one")), start());
+    let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))), start());
     assert_eq!(waited, SETTLING.fenced);
     let Next::Stop(Standstill::InDoubt(why)) = next else { panic!("{next:?}") };
     assert!(why.contains("2 times"), "{why}");
@@ -382,12 +382,11 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
     let end = loop {
         let event = match next {
             Next::Do(Command::Check) => Event::Confirmed(intent(start())),
-            Next::Do(Command::WriteIntent(_)) => Event::Written,
+            Next::Do(Command::WriteIntent(_) | Command::DropIntent) => Event::Written,
             Next::Do(Command::Send(_)) => {
                 missed += 1;
                 Event::DeadlineMissed
             }
-            Next::Do(Command::DropIntent) => Event::Written,
             Next::Do(Command::Wait(_)) => Event::Elapsed,
             end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
         };
@@ -403,7 +402,7 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
 #[test]
 fn a_clock_that_was_set_back_makes_golive_wait_no_shorter_and_no_longer_than_the_settling_time() {
     let earlier = start() - Duration::from_hours(5);
-    let (waited, next) = time_to_settle(intent(start()), &waiting(fence("one")), earlier);
+    let (waited, next) = time_to_settle(intent(start()), &waiting(Some(fence("one"))), earlier);
     assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
     assert_eq!(waited, SETTLING.fenced);
 }
