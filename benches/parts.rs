@@ -33,13 +33,13 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
-use golive::changes::{self, Input, Moment, Observation, Policy, Seen, SlotSeen};
+use golive::changes::{self, Input, Moment, Policy, Seen, Sighting};
 use golive::clock::SystemClock;
 use golive::disk::{Disk as _, RealDisk, replace};
 use golive::manifest::{self, DesiredState, FileManifests, Found, Loaded};
 use golive::marketplace::{
-    ChangedTime, OfferId, OfferStatus, OperationKind, OperationStatus, RequestId, Step, StepStatus,
-    Submission, Version,
+    ChangedTime, Hint, Listing, OfferId, OfferState, OperationKind, OperationStatus, Release,
+    RequestId, Settling, Step, StepStatus,
 };
 use golive::status::{
     self, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason, StatusFile,
@@ -121,7 +121,7 @@ fn some_time_ago() -> Timestamp {
 fn moment() -> Moment {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
     let (longest_request, settle) = (Duration::from_mins(2), Duration::from_mins(1));
-    Moment { now, longest_request, settle }
+    Moment { now, longest_request, settling: Settling::all(settle) }
 }
 
 fn changed_time(day: u8) -> ChangedTime {
@@ -151,11 +151,11 @@ fn operation(offer: &OfferId, digest: &str) -> OperationRecord {
         messages: Vec::new(),
         polled_at: Some(some_time_ago()),
         progress: Some(100),
+        release: Some(Release::from(1)),
         request_id: Some(RequestId::from_random([7; 16])),
         started_at: some_time_ago(),
         status: OperationStatus::Succeeded,
         steps: STEPS.into_iter().map(step).collect(),
-        version: Some(Version(1)),
     }
 }
 
@@ -176,11 +176,10 @@ fn record(desired: &Loaded) -> OfferRecord {
         observed: Some(ObservedRecord {
             at: some_time_ago(),
             changed_time: Some(changed_time(1)),
-            etag: None,
-            live_version: Some(Version(1)),
-            preview_version: Some(Version(1)),
-            status: OfferStatus::Succeeded,
-            version: Some(Version(1)),
+            fingerprint: Some(fingerprint(1, 1)),
+            live: Some(Release::from(1)),
+            preview: Some(Release::from(1)),
+            status: "succeeded".to_owned(),
         }),
         operation: Some(operation(&desired.id, &desired.digest).into()),
         phase: Phase::Live,
@@ -200,38 +199,37 @@ fn status_file(offers: usize) -> StatusFile {
     StatusFile { offers, ..StatusFile::empty(some_time_ago()) }
 }
 
-/// What a publisher's list says of an offer that nothing happened to since.
-fn unchanged() -> Observation {
-    Observation {
-        version: Some(Version(1)),
-        changed_time: Some(changed_time(1)),
-        preview: SlotSeen::Remembered(Version(1)),
-        production: SlotSeen::Remembered(Version(1)),
-        ..Observation::of(OfferStatus::Succeeded)
+fn fingerprint(release: u64, day: u8) -> String {
+    format!("{release} {}", changed_time(day).0)
+}
+
+/// What a publisher's list says of an offer.
+fn listing(id: &OfferId, hint: Hint, release: u64, day: u8) -> Listing {
+    Listing {
+        id: id.clone(),
+        words: "succeeded".to_owned(),
+        changed_time: Some(changed_time(day)),
+        fingerprint: Some(fingerprint(release, day)),
+        hint,
+        release: Some(Release::from(release)),
+        may_be_fenced: false,
     }
 }
 
-/// What is known of an offer with a new version in preview, once the planner's questions are answered.
-fn previewed() -> Observation {
-    let submission = |id: &str, kind, version, day| Submission {
-        id: id.to_owned(),
-        kind,
-        state: OperationStatus::Succeeded,
-        slot: None,
-        offer_version: Some(Version(version)),
-        publishing_version: None,
-        changed_time: Some(changed_time(day)),
+/// An offer that nothing happened to since it was recorded: the list is all that is asked for.
+fn unchanged(offer: &OfferId) -> Sighting {
+    Sighting::listed(listing(offer, Hint::AtRest, 1, 1))
+}
+
+/// An offer with a new release in preview, once it was asked about.
+fn previewed(offer: &OfferId) -> Sighting {
+    let state = OfferState {
+        preview: Some(Release::from(2)),
+        live: Some(Release::from(1)),
+        is_inspected: true,
+        ..OfferState::default()
     };
-    Observation {
-        version: Some(Version(2)),
-        changed_time: Some(changed_time(20)),
-        submissions: Some(vec![
-            submission("0b7c2a52-35c3-4c4c-9a5d-3a1f86a0b4c1", OperationKind::Publish, 2, 20),
-            submission("518ff742-cfa0-4fba-822e-f423d0fd60bf", OperationKind::GoLive, 1, 1),
-            submission("c0ffee00-8a3e-4d53-b9a7-0f7d8f1c2e3d", OperationKind::Publish, 1, 1),
-        ]),
-        ..Observation::of(OfferStatus::WaitingForPublisherReview)
-    }
+    Sighting::listed(listing(offer, Hint::InPreview, 2, 20)).with(state, moment().now)
 }
 
 /// All that is decided from.
@@ -243,10 +241,10 @@ struct Scene {
 }
 
 impl Scene {
-    fn of(offers: usize, seen: &Observation) -> Self {
+    fn of(offers: usize, seen: impl Fn(&OfferId) -> Sighting) -> Self {
         let desired = desired(offers);
         let recorded = recorded(&desired);
-        let seen = |offer: &OfferId| (offer.clone(), Seen::Offer(Box::new(seen.clone())));
+        let seen = |offer: &OfferId| (offer.clone(), Seen::Offer(Box::new(seen(offer))));
         let observed = desired.keys().map(seen).collect();
         Self { desired, recorded, observed, policy: Policy::default() }
     }
@@ -313,7 +311,7 @@ fn validate_across(bencher: Bencher<'_, '_>, offers: usize) {
 /// Nothing is to be done: every offer is live, as recorded and listed.
 #[divan::bench(args = OFFERS)]
 fn plan_in_sync(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, &unchanged());
+    let scene = Scene::of(offers, unchanged);
     let plan = || changes::plan(scene.input()).unwrap();
     assert_eq!(plan().summary().in_sync, offers);
     bencher.counter(ItemsCount::new(offers)).bench(plan);
@@ -322,7 +320,7 @@ fn plan_in_sync(bencher: Bencher<'_, '_>, offers: usize) {
 /// A golive for every offer, those aside that wait for another one.
 #[divan::bench(args = OFFERS)]
 fn plan_all_differ(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, &previewed());
+    let scene = Scene::of(offers, previewed);
     let plan = || changes::plan(scene.input()).unwrap();
     let (summary, held) = (plan().summary(), offers / ONE_WAITS_IN);
     assert_eq!((summary.go_live, summary.held), (offers - held, held));
@@ -332,7 +330,7 @@ fn plan_all_differ(bencher: Bencher<'_, '_>, offers: usize) {
 /// Whether that may be carried out.
 #[divan::bench(args = OFFERS)]
 fn plan_check(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, &previewed());
+    let scene = Scene::of(offers, previewed);
     let set = changes::plan(scene.input()).unwrap();
     let check = || changes::check(&set, scene.input());
     assert_eq!(check(), []);

@@ -74,6 +74,7 @@ impl Case<'_> {
         if let Some(place) = self.in_sync(state)
             && !failed.as_ref().is_some_and(|failure| outweighs(failure, state))
             && !self.is_in_doubt_beside(state)
+            && !(self.wants_live() && self.contradiction(state).is_some())
         {
             return Decision::InSync(place);
         }
@@ -203,6 +204,12 @@ impl Case<'_> {
             return Some(Failure { release, ..Failure::of(last)? });
         }
         if self.retry {
+            return None;
+        }
+        // What failed to bring another release here than the pinned one says nothing of that.
+        let at_hand = state.preview.as_ref().or(state.stale_preview.as_ref());
+        let is_pinned = self.desired.manifest.version.is_some() && self.wants_live();
+        if at_hand.is_some_and(|found| is_pinned && !self.is_pinned(found, state)) {
             return None;
         }
         let recorded = self.recorded.and_then(|record| record.operation.as_deref());

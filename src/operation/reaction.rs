@@ -27,6 +27,9 @@ pub(super) struct Tally {
     pub(super) paused: Duration,
     /// How often an intent was dropped since its write took too long.
     pub(super) missed: u32,
+    /// Which attempt a request is at least: one that follows a doubt remains the second, however often
+    /// it is put off or not sent.
+    pub(super) attempt: u32,
 }
 
 impl Tally {
@@ -128,9 +131,7 @@ pub(super) fn looked(
             tally.record(Sent { intent, operation: None, status })
         }
         // What was sent may show late: nothing is given up or sent again before it has settled.
-        Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere
-            if !remaining.is_zero() =>
-        {
+        Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
             tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
         }
         // It may have been accepted and have failed: that is shown to a person and not repeated.
@@ -145,6 +146,7 @@ pub(super) fn looked(
             }
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;
             let attempt = intent.attempt + 1;
+            let tally = Tally { attempt, ..tally };
             let again = Intent { at, attempt, deadline, manifest_digest, request_id, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }

@@ -1,52 +1,71 @@
 //! The trigger protocol, explored: every event that can follow, to a depth that covers all its
 //! states several times over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::trigger::*;
-use crate::marketplace::{ETag, OperationKind, OperationRef, OperationStatus, RequestId, Version};
+use crate::marketplace::{
+    Fence, OperationKind, OperationRef, OperationStatus, Release, RequestId, Settling,
+};
 use crate::status::{Intent, Reason};
 
+const SETTLING: Settling =
+    Settling { fenced: Duration::from_secs(30), unfenced: Duration::from_mins(15) };
+
 const PATIENCE: Patience = Patience {
-    settle: Duration::from_secs(30),
+    settling: SETTLING,
     attempts: 2,
     looks: 3,
     pause: Duration::from_secs(2),
     left: Duration::MAX,
 };
 
+/// The same with settling times so short that all ways can be walked.
+const BRIEF: Patience = Patience {
+    settling: Settling { fenced: Duration::from_secs(1), unfenced: Duration::from_secs(2) },
+    ..PATIENCE
+};
+
+/// How long a request is under way at most.
+const LONGEST_REQUEST: Duration = Duration::from_mins(1);
+
 fn start() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
-fn etag(text: &str) -> ETag {
-    ETag(text.to_owned())
+fn fence(text: &str) -> Fence {
+    Fence(text.to_owned())
 }
 
-/// When looks are over.
-fn later() -> Timestamp {
-    start() + Duration::from_hours(1)
-}
-
-fn fresh(number: u8) -> Fresh {
-    let request_id = RequestId::from_random([number; 16]);
-    Fresh { at: later(), request_id, manifest_digest: format!("sha256:{number}") }
+/// What a new attempt at a time has of its own.
+fn fresh(number: u8, at: Timestamp) -> Fresh {
+    Fresh {
+        at,
+        deadline: at + LONGEST_REQUEST * 2,
+        request_id: RequestId::from_random([number; 16]),
+        manifest_digest: format!("sha256:{number}"),
+    }
 }
 
 fn intent(at: Timestamp) -> Intent {
     Intent {
         at,
-        etag: Some(etag("one")),
+        attempt: 1,
+        deadline: at + LONGEST_REQUEST * 2,
+        fence: Some(fence("one")),
         kind: OperationKind::GoLive,
-        last_changed: None,
+        known: None,
         manifest_digest: String::new(),
-        last_submission: None,
+        release: Release::from(2),
         request_id: RequestId::from_random([1; 16]),
-        version: Version(2),
     }
+}
+
+fn unfenced(at: Timestamp) -> Intent {
+    Intent { fence: None, ..intent(at) }
 }
 
 fn obstacle() -> Obstacle {
@@ -55,6 +74,14 @@ fn obstacle() -> Obstacle {
 
 fn found() -> OperationRef {
     OperationRef { id: "op".to_owned(), location: None }
+}
+
+fn waiting(fence: Option<Fence>) -> Look {
+    Look::StillWaiting { fence }
+}
+
+fn looked(look: Look, at: Timestamp) -> Event {
+    Event::Looked { look, at, fresh: fresh(9, at) }
 }
 
 fn answers() -> Vec<Answer> {
@@ -77,21 +104,20 @@ fn looks() -> Vec<Look> {
         Look::Operation { operation: None, status: OperationStatus::Running },
         Look::Operation { operation: Some(found()), status: OperationStatus::Failed },
         Look::Live,
-        Look::StillWaiting { etag: Some(etag("one")) },
-        Look::StillWaiting { etag: Some(etag("two")) },
-        Look::StillWaiting { etag: None },
+        Look::Gone,
+        waiting(Some(fence("one"))),
+        waiting(None),
         Look::Elsewhere,
         Look::Failed("down".to_owned()),
     ]
 }
 
 /// What may come of a command. Time passes while a request is answered and while one waits.
-fn events(command: &Command, now: Timestamp) -> Vec<(Event, Timestamp)> {
-    let later = |seconds: i64| now + Duration::from_secs(seconds.unsigned_abs());
-    let at = |event| vec![(event, now)];
+fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Timestamp)> {
+    let slow = now + LONGEST_REQUEST;
     match command {
         Command::Check => vec![
-            (Event::Confirmed(intent(now)), now),
+            (Event::Confirmed(Intent { at: now, ..first.clone() }), now),
             (Event::Changed, now),
             (Event::CheckFailed(obstacle()), now),
         ],
@@ -99,30 +125,28 @@ fn events(command: &Command, now: Timestamp) -> Vec<(Event, Timestamp)> {
             vec![(Event::Written, now), (Event::NotWritten, now)]
         }
         Command::Send(_) => {
-            let slow = answers().into_iter().map(|it| (Event::Answered(it, later(60)), later(60)));
-            slow.collect()
+            let answered = answers().into_iter().map(|it| (Event::Answered(it, slow), slow));
+            answered.chain([(Event::DeadlineMissed, slow)]).collect()
         }
         Command::Look => {
-            let fresh = fresh(2);
-            let look = |look| (Event::Looked { look, at: now, fresh: fresh.clone() }, now);
+            let look = |look| (Event::Looked { look, at: now, fresh: fresh(2, now) }, now);
             looks().into_iter().map(look).collect()
         }
-        Command::Wait(pause) => {
-            let after = now + *pause;
-            at(Event::Elapsed).into_iter().map(|(event, _)| (event, after)).collect()
-        }
+        Command::Wait(pause) => vec![(Event::Elapsed, now + *pause)],
     }
 }
 
 /// What a walk through the protocol has seen so far.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Walk {
     /// An intent is on disk, as far as is known.
     on_disk: Option<Intent>,
     /// When the last request may have been accepted, if it may have been.
     doubt: Option<Timestamp>,
-    /// The offer was seen waiting, under the intent's tag, at this time.
+    /// The offer was seen waiting, under the intent's fence, at this time.
     seen_waiting: Option<Timestamp>,
+    /// How often a request was handed over that may have been accepted.
+    in_doubt: u32,
     sent: u32,
 }
 
@@ -135,15 +159,22 @@ impl Walk {
                 if let Some(doubt) = self.doubt {
                     let waited = self.seen_waiting.expect("sent again without a look");
                     let settled = waited.duration_since(doubt).unsigned_abs();
-                    assert!(settled >= PATIENCE.settle, "sent again after {settled:?}");
+                    let Settling { fenced, unfenced } = BRIEF.settling;
+                    let settling = if intent.fence.is_some() { fenced } else { unfenced };
+                    assert!(settled >= settling, "sent again after {settled:?}");
                 }
                 self.sent += u32::from(!matches!(answer, Answer::NotNow(_)));
                 self.seen_waiting = None;
-                self.doubt = matches!(answer, Answer::Unclear(_)).then_some(*at);
+                let is_unclear = matches!(answer, Answer::Unclear(_));
+                // A conflict in answer to the second attempt tells of the first.
+                let tells_of_first = matches!(answer, Answer::Conflict(_)) && intent.attempt > 1;
+                self.doubt = (is_unclear || tells_of_first).then_some(*at);
+                self.in_doubt += u32::from(is_unclear);
+                assert!(self.in_doubt <= 2, "a third request that may have been accepted");
             }
             (Command::Look, Event::Looked { look, .. }) => {
-                let waiting = *look == Look::StillWaiting { etag: Some(etag("one")) };
-                self.seen_waiting = waiting.then_some(now);
+                let fence = self.on_disk.as_ref().and_then(|intent| intent.fence.clone());
+                self.seen_waiting = (*look == waiting(fence)).then_some(now);
             }
             (Command::WriteOperation(_) | Command::DropIntent, event) => {
                 // It is known what became of the request, whether or not the disk knows it too.
@@ -170,109 +201,210 @@ impl Walk {
     }
 }
 
-fn explore(
-    trigger: &Trigger,
-    next: Next,
-    now: Timestamp,
-    walk: &Walk,
-    depth: u32,
-    ends: &mut BTreeMap<&'static str, u32>,
-) {
-    let command = match next {
-        Next::Do(command) => command,
-        end @ (Next::Follow(_) | Next::Stop(_)) => {
-            walk.check_end(&end);
-            assert!(walk.sent <= PATIENCE.attempts, "sent {} times", walk.sent);
-            let name = if matches!(end, Next::Follow(_)) { "followed" } else { "stopped" };
-            *ends.entry(name).or_default() += 1;
+struct Exploration {
+    first: Intent,
+    ends: BTreeMap<&'static str, u32>,
+    /// Where a walk has been before, in every respect that matters.
+    known: HashSet<String>,
+}
+
+impl Exploration {
+    fn of(first: Intent) -> Self {
+        Self { first, ends: BTreeMap::new(), known: HashSet::new() }
+    }
+
+    fn explore(&mut self, trigger: &Trigger, next: Next, now: Timestamp, walk: &Walk, depth: u32) {
+        let command = match next {
+            Next::Do(command) => command,
+            end @ (Next::Follow(_) | Next::Stop(_)) => {
+                walk.check_end(&end);
+                assert!(walk.sent <= PATIENCE.attempts + 1, "sent {} times", walk.sent);
+                let name = if matches!(end, Next::Follow(_)) { "followed" } else { "stopped" };
+                *self.ends.entry(name).or_default() += 1;
+                return;
+            }
+        };
+        assert!(depth > 0, "no end in sight at {command:?}");
+        if !self.known.insert(format!("{trigger:?} {command:?} {now} {walk:?}")) {
             return;
         }
-    };
-    assert!(depth > 0, "no end in sight at {command:?}");
-    for (event, now) in events(&command, now) {
-        let mut walk = walk.clone();
-        // A failed write is explored as one that left the disk as it was.
-        walk.check(&command, &event, now);
-        let (trigger, next) = step(trigger.clone(), event, PATIENCE);
-        explore(&trigger, next, now, &walk, depth - 1, ends);
+        for (event, now) in events(&command, &self.first, now) {
+            let mut walk = walk.clone();
+            // A failed write is explored as one that left the disk as it was.
+            walk.check(&command, &event, now);
+            let (trigger, next) = step(trigger.clone(), event, BRIEF);
+            self.explore(&trigger, next, now, &walk, depth - 1);
+        }
     }
 }
 
 #[test]
 fn every_way_through_the_protocol_ends_and_none_sends_twice_in_doubt() {
-    let mut ends = BTreeMap::new();
-    let (trigger, next) = Trigger::fresh();
-    explore(&trigger, next, start(), &Walk::default(), 40, &mut ends);
-    assert!(ends["followed"] > 100 && ends["stopped"] > 100, "{ends:?}");
+    for first in [intent(start()), unfenced(start())] {
+        let mut exploration = Exploration::of(first);
+        let (trigger, next) = Trigger::fresh();
+        exploration.explore(&trigger, next, start(), &Walk::default(), 60);
+        let ends = exploration.ends;
+        assert!(ends["followed"] > 50 && ends["stopped"] > 50, "{ends:?}");
+    }
 }
 
 #[test]
 fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
-    let found = intent(start());
-    let walk = Walk { on_disk: Some(found.clone()), doubt: Some(start()), ..Walk::default() };
-    let (trigger, next) = Trigger::in_doubt(found, start());
-    assert_eq!(next, Next::Do(Command::Look));
-    explore(&trigger, next, start(), &walk, 40, &mut BTreeMap::new());
+    for attempt in [1, 2] {
+        let found = Intent { attempt, ..intent(start()) };
+        let on_disk = Some(found.clone());
+        let walk = Walk { on_disk, doubt: Some(start()), in_doubt: attempt, ..Walk::default() };
+        let (trigger, next) = Trigger::in_doubt(found.clone(), start());
+        assert_eq!(next, Next::Do(Command::Look));
+        Exploration::of(found).explore(&trigger, next, start(), &walk, 60);
+    }
 }
 
 #[test]
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let (trigger, _) = Trigger::in_doubt(intent(start()), start());
-    let at = start() + PATIENCE.settle;
-    let fresh = fresh(9);
-    let look = Look::StillWaiting { etag: Some(etag("one")) };
-    let event = Event::Looked { look, at, fresh: fresh.clone() };
-    let (_, next) = step(trigger, event, PATIENCE);
+    let at = start() + SETTLING.fenced;
+    let (_, next) = step(trigger, looked(waiting(Some(fence("one"))), at), PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
-    let Intent { at, request_id, manifest_digest, .. } = again;
-    assert_eq!(Fresh { at, request_id, manifest_digest }, fresh);
+    assert_eq!(again.attempt, 2);
+    let Intent { at: begun, deadline, request_id, manifest_digest, .. } = again;
+    assert_eq!(Fresh { at: begun, deadline, request_id, manifest_digest }, fresh(9, at));
 }
 
-#[test]
-fn a_clock_that_was_set_back_makes_golive_wait_longer_not_shorter() {
-    let (trigger, _) = Trigger::in_doubt(intent(start()), start());
-    let look = Look::StillWaiting { etag: Some(etag("one")) };
-    let at = start() - Duration::from_hours(5);
-    let event = Event::Looked { look, at, fresh: fresh(9) };
-    let (_, next) = step(trigger, event, PATIENCE);
-    assert!(matches!(next, Next::Do(Command::Wait(_))), "{next:?}");
-}
-
-#[test]
-fn a_clock_that_was_set_back_makes_golive_wait_no_longer_than_the_settling_time_from_now() {
-    let (mut trigger, mut next) = Trigger::in_doubt(intent(start()), start());
-    let mut now = start() - Duration::from_hours(5);
+/// How long it takes until something else than a wait and another look follows.
+fn time_to_settle(intent: Intent, look: &Look, from: Timestamp) -> (Duration, Next) {
+    let (mut trigger, mut next) = Trigger::in_doubt(intent, start());
+    let mut now = from;
     let mut waited = Duration::ZERO;
     loop {
         let event = match next {
-            Next::Do(Command::Look) => Event::Looked {
-                look: Look::StillWaiting { etag: Some(etag("one")) },
-                at: now,
-                fresh: fresh(9),
-            },
+            Next::Do(Command::Look) => looked(look.clone(), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 waited += pause;
                 Event::Elapsed
             }
-            Next::Do(_) | Next::Follow(_) | Next::Stop(_) => break,
+            Next::Do(_) | Next::Follow(_) | Next::Stop(_) => return (waited, next),
         };
         (trigger, next) = step(trigger, event, PATIENCE);
-        assert!(waited <= PATIENCE.settle, "waited for {waited:?}");
+        assert!(waited <= SETTLING.longest(), "waited for {waited:?}");
     }
-    assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
-    assert_eq!(waited, PATIENCE.settle);
 }
 
 #[test]
-fn without_a_tag_nothing_is_sent_again() {
-    let found = Intent { etag: None, ..intent(start()) };
-    let (trigger, _) = Trigger::in_doubt(found, start());
-    let look = Look::StillWaiting { etag: None };
-    let at = start() + PATIENCE.settle;
-    let event = Event::Looked { look, at, fresh: fresh(9) };
-    let (_, next) = step(trigger, event, PATIENCE);
-    assert!(matches!(next, Next::Stop(Standstill::InDoubt(_))), "{next:?}");
+fn what_left_no_trace_is_sent_again_once_it_has_settled_later_without_a_fence() {
+    for (intent, settling) in
+        [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
+    {
+        let (waited, next) = time_to_settle(intent.clone(), &waiting(intent.fence), start());
+        assert_eq!(waited, settling);
+        assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
+    }
+}
+
+#[test]
+fn a_fence_that_came_or_went_is_that_of_another_offer() {
+    for (intent, seen) in [
+        (intent(start()), Some(fence("two"))),
+        (intent(start()), None),
+        (unfenced(start()), Some(fence("one"))),
+    ] {
+        let (_, next) = time_to_settle(intent, &waiting(seen), start());
+        assert_eq!(next, Next::Do(Command::DropIntent));
+    }
+}
+
+#[test]
+fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
+    for (intent, settling) in
+        [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
+    {
+        let (waited, next) = time_to_settle(intent.clone(), &Look::Gone, start());
+        assert_eq!(waited, settling);
+        // It may have been accepted and have failed: on record, and not sent again.
+        let status = Some(OperationStatus::Canceled);
+        let lost = Sent { intent, operation: None, status };
+        assert_eq!(next, Next::Do(Command::WriteOperation(lost)));
+    }
+}
+
+#[test]
+fn a_conflict_in_answer_to_the_second_attempt_tells_of_the_first() {
+    let sending = |attempt| {
+        let intent = Intent { attempt, ..unfenced(start()) };
+        let (mut trigger, _) = Trigger::in_doubt(intent.clone(), start());
+        trigger.state = State::Sending(intent);
+        trigger
+    };
+    let at = start() + LONGEST_REQUEST;
+    let conflict = || Event::Answered(Answer::Conflict("an operation runs".to_owned()), at);
+    let (trigger, next) = step(sending(1), conflict(), PATIENCE);
+    assert_eq!(next, Next::Do(Command::DropIntent));
+    assert!(matches!(trigger.state, State::Dropping(_)));
+
+    let (mut trigger, mut next) = step(sending(2), conflict(), PATIENCE);
+    assert_eq!(next, Next::Do(Command::Look));
+    assert!(
+        matches!(&trigger.state, State::Doubting(it, since) if it.attempt == 2 && *since == at)
+    );
+    // It is waited for, and however long it doesn't show, nothing is sent a third time.
+    let mut now = at;
+    let end = loop {
+        let event = match next {
+            Next::Do(Command::Look) => looked(waiting(None), now),
+            Next::Do(Command::Wait(pause)) => {
+                now += pause;
+                Event::Elapsed
+            }
+            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+        };
+        (trigger, next) = step(trigger, event, PATIENCE);
+    };
+    assert!(matches!(end, Next::Stop(Standstill::InDoubt(_))), "{end:?}");
+    assert!(now.duration_since(at).unsigned_abs() >= SETTLING.unfenced);
+}
+
+#[test]
+fn no_doubt_is_settled_by_a_third_request() {
+    let twice = Intent { attempt: 2, ..intent(start()) };
+    let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))), start());
+    assert_eq!(waited, SETTLING.fenced);
+    let Next::Stop(Standstill::InDoubt(why)) = next else { panic!("{next:?}") };
+    assert!(why.contains("2 times"), "{why}");
+}
+
+#[test]
+fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_most() {
+    let patience = Patience { attempts: 3, ..PATIENCE };
+    let (mut trigger, mut next) = Trigger::fresh();
+    let mut missed = 0;
+    let end = loop {
+        let event = match next {
+            Next::Do(Command::Check) => Event::Confirmed(intent(start())),
+            Next::Do(Command::WriteIntent(_) | Command::DropIntent) => Event::Written,
+            Next::Do(Command::Send(_)) => {
+                missed += 1;
+                Event::DeadlineMissed
+            }
+            Next::Do(Command::Wait(_)) => Event::Elapsed,
+            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+        };
+        let was_missed = event == Event::DeadlineMissed;
+        (trigger, next) = step(trigger, event, patience);
+        assert!(!was_missed || next == Next::Do(Command::DropIntent), "{next:?}");
+    };
+    assert_eq!(missed, 3);
+    let Next::Stop(Standstill::Unsent(obstacle)) = end else { panic!("{end:?}") };
+    assert!(obstacle.why.contains("nothing was sent"), "{obstacle:?}");
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_golive_wait_no_shorter_and_no_longer_than_the_settling_time() {
+    let earlier = start() - Duration::from_hours(5);
+    let (waited, next) = time_to_settle(intent(start()), &waiting(Some(fence("one"))), earlier);
+    assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
+    assert_eq!(waited, SETTLING.fenced);
 }
 
 #[test]

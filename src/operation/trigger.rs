@@ -241,7 +241,7 @@ impl Trigger {
     /// been under way until `since` (UTC).
     #[must_use]
     pub fn in_doubt(intent: Intent, since: Timestamp) -> (Self, Next) {
-        let tally = Tally { sent: 1, ..Tally::default() };
+        let tally = Tally { sent: 1, attempt: intent.attempt, ..Tally::default() };
         (Self { state: State::Doubting(intent, since), tally }, Next::Do(Command::Look))
     }
 }
@@ -256,6 +256,7 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
     let stop = |why| end(Next::Stop(why));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
+            let intent = Intent { attempt: intent.attempt.max(tally.attempt), ..intent };
             to(State::Intending(intent.clone()), Command::WriteIntent(intent))
         }
         (State::Checking, Event::Changed) => stop(Standstill::ObserveAgain(None)),

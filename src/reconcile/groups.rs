@@ -163,6 +163,7 @@ mod tests {
             format!("publisher: {publisher}\noffer: {offer}\nstate: live\nafter: [{after}]\n")
         };
         let text = offers.iter().map(manifest).collect::<Vec<_>>().join("---\n");
+        let text = format!("# all offers\n{text}");
         let path = Path::new("all.yaml");
         let file = FileManifests::from_bytes(path, text.as_bytes());
         let found = Found { files: vec![path.to_owned()], ..Found::default() };

@@ -207,6 +207,8 @@ mod tests {
             cut.starts_with("golive.status.json:2:12: the status file is broken: EOF"),
             "{cut}"
         );
+        let newer = error("{\"schema\": 2,\n \"offers\": {");
+        assert!(newer.starts_with("golive.status.json:2:12: "), "{newer}");
         assert!(error("").contains(":1:1: "), "{}", error(""));
         let wide = error("{\"schema\": 1, \"見出し\": 2}");
         assert!(wide.starts_with("golive.status.json:1:19: "), "characters, not bytes: {wide}");

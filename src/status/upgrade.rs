@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde::de::Error as _;
 use serde_json::{Map, Value};
 
 use super::record::{SCHEMA_VERSION, SourceRecord, StatusFile, each_once};
@@ -16,10 +17,12 @@ use crate::marketplace::OfferId;
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(2);
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Old {
     #[serde(deserialize_with = "each_once")]
     offers: BTreeMap<OfferId, Value>,
+    #[serde(rename = "schema")]
+    _schema: u32,
     #[serde(default)]
     source: Option<SourceRecord>,
     updated_at: Timestamp,
@@ -34,7 +37,10 @@ pub(super) fn from_schema_1(json: &[u8]) -> serde_json::Result<StatusFile> {
         if let Value::Object(record) = &mut record {
             upgrade(record);
         }
-        file.offers.insert(offer, Arc::new(serde_json::from_value(record)?));
+        // What was taken apart has no place in the file any more: the offer's name serves instead.
+        let record = serde_json::from_value(record)
+            .map_err(|error| serde_json::Error::custom(format!("{offer}: {error}")))?;
+        file.offers.insert(offer, Arc::new(record));
     }
     Ok(file)
 }
@@ -123,5 +129,18 @@ mod tests {
         let releases = [&observed.live, &observed.preview, &record.running().unwrap().release];
         assert_eq!(releases.map(|it| it.as_ref().unwrap().as_str()), ["1", "2", "2"]);
         assert_eq!((observed.status.as_str(), &observed.fingerprint), ("Running", &None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_with_its_offer() {
+        let file = |rest: &str, record: &str| {
+            let head = r#"{"schema": 1, "updatedAt": "2026-11-01T00:00:00Z""#;
+            let text = format!("{head}{rest}, \"offers\": {{\"contoso/vm\": {record}}}}}");
+            from_schema_1(text.as_bytes()).unwrap_err().to_string()
+        };
+        let unknown = file(", \"new\": 1", "{}");
+        assert!(unknown.contains("unknown field `new`"), "{unknown}");
+        let incomplete = file("", "{\"attempts\": 1}");
+        assert!(incomplete.contains("contoso/vm: missing field"), "{incomplete}");
     }
 }

@@ -142,7 +142,6 @@ fn was_seen(decision: &Decision) -> bool {
 mod tests {
     use super::*;
     use crate::changes::{Place, Standing};
-    use crate::marketplace::Version;
 
     fn offer(name: &str) -> OfferId {
         format!("contoso/{name}").parse().unwrap()
@@ -154,7 +153,7 @@ mod tests {
     }
 
     fn live(name: &str) -> Change {
-        change(name, Decision::InSync(Place::Live(Version(1))))
+        change(name, Decision::InSync(Place::Live(1.into())))
     }
 
     fn waits(name: &str, before: &str) -> Change {
@@ -172,10 +171,10 @@ mod tests {
         assert_eq!(seen.note(&live("a"), true).released, [offer("b")]);
         assert_eq!(seen.note(&live("a"), true).released, []);
         // A newer version in preview, which then goes live.
-        seen.note(&change("a", Decision::GoLive { version: Version(2) }), true);
+        seen.note(&change("a", Decision::GoLive { release: 2.into() }), true);
         assert_eq!(seen.note(&live("a"), true).released, [offer("b")]);
         seen.note(&live("b"), true);
-        seen.note(&change("a", Decision::GoLive { version: Version(3) }), true);
+        seen.note(&change("a", Decision::GoLive { release: 3.into() }), true);
         assert_eq!(seen.note(&live("a"), true).released, []);
     }
 

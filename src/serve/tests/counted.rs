@@ -16,7 +16,7 @@ use crate::marketplace::portal::{
     AnonymousToken, CallName, Endpoint, InProcessTransport, PortalClient, Settings, Transport,
     TransportError,
 };
-use crate::marketplace::{Marketplace as _, OperationKind, PublisherId};
+use crate::marketplace::{Backend as _, OperationKind, PublisherId};
 use crate::operation::{Answer, Obstacle};
 use crate::report::{Event, Reporter as _};
 use crate::status::{ErrorRecord, Phase, Reason};
@@ -194,7 +194,7 @@ async fn the_client_says_what_a_request_is() {
         Settings::default(),
         fastrand::Rng::with_seed(1),
     );
-    drop(client.offers(&PublisherId::new("contoso").unwrap()).await);
+    drop(client.survey(&PublisherId::new("contoso").unwrap()).await);
     let text = fixture.text("/metrics").await;
     assert!(text.contains("golive_requests_total{call=\"list_offers\",code=\""), "{text}");
 }

@@ -7,7 +7,7 @@ use html5gum::{Token, Tokenizer};
 
 use super::{Fixture, invented};
 use crate::manifest::FileManifests;
-use crate::marketplace::{ChangedTime, ETag, Level, Message, OperationKind, Step, StepStatus};
+use crate::marketplace::{ChangedTime, Level, Message, OperationKind, Release, Step, StepStatus};
 use crate::status::{ErrorRecord, SourceRecord};
 
 /// What is harmless once it is cleaned, as every text of a record is, but not yet in a page.
@@ -102,8 +102,10 @@ fn record() -> crate::status::OfferRecord {
     record.error = Some(ErrorRecord::new(invented::at(), format!("{MARKUP} else")));
     if let Some(observed) = &mut record.observed {
         observed.changed_time = Some(ChangedTime(RAW.to_owned()));
-        observed.etag = Some(ETag(text()));
-        observed.status = crate::marketplace::OfferStatus::Unknown(text());
+        observed.fingerprint = Some(RAW.to_owned());
+        observed.live = Some(Release::new(text()));
+        observed.preview = Some(Release::new(text()));
+        observed.status = text();
     }
     if let Some(operation) = &mut record.operation {
         operation.id = Some(text());

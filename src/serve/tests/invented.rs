@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 
 use crate::manifest::DesiredState;
-use crate::marketplace::{
-    OfferStatus, OperationKind, OperationStatus, RequestId, Step, StepStatus, Version,
-};
+use crate::marketplace::{OperationKind, OperationStatus, Release, RequestId, Step, StepStatus};
 use crate::status::{ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason};
 
 /// When everything happened.
@@ -30,11 +28,10 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
         observed: Some(ObservedRecord {
             at: at(),
             changed_time: None,
-            etag: None,
-            live_version: Some(Version(4)),
-            preview_version: Some(Version(5)),
-            status: OfferStatus::Running,
-            version: Some(Version(5)),
+            fingerprint: None,
+            live: Some(Release::from(4)),
+            preview: Some(Release::from(5)),
+            status: "running".to_owned(),
         }),
         operation: None,
         phase,
@@ -57,6 +54,7 @@ pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord 
         messages: Vec::new(),
         polled_at: Some(at()),
         progress: percent,
+        release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),
         started_at: at(),
         status: OperationStatus::Running,
@@ -68,7 +66,6 @@ pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord 
             progress: percent,
             status: StepStatus::InProgress,
         }],
-        version: Some(Version(5)),
     }));
     record
 }

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 
 use super::{Fixture, body, get, header_of, invented};
 use crate::changes::{Change, ChangeSet, Decision, Standing};
-use crate::marketplace::{PublisherId, Version};
+use crate::marketplace::{PublisherId, Release};
 use crate::serve::assets::ASSETS;
 use crate::status::{Phase, Reason, SourceRecord, to_bytes};
 use crate::watch::Trouble;
@@ -303,10 +303,13 @@ async fn an_offer_has_a_page_of_its_own() {
     ended.request_id = None;
     record.history.push(*ended);
     fixture.set("contoso/vm", record);
-    let to =
-        Standing { state: Some("live"), live_version: Some(Version(5)), ..Standing::default() };
+    let to = Standing {
+        state: Some("live"),
+        live_version: Some(Release::from(5)),
+        ..Standing::default()
+    };
     let from = Standing { state: Some("preview"), ..Standing::default() };
-    let decision = Decision::GoLive { version: Version(5) };
+    let decision = Decision::GoLive { release: Release::from(5) };
     let change = Change { offer, decision, from, to, in_doubt: false };
     fixture.serving.board.decided(&ChangeSet { changes: vec![change] });
 

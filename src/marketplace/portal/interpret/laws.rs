@@ -113,7 +113,8 @@ fn answered() -> impl Strategy<Value = Answers> {
     let operations = prop::array::uniform4(heard());
     (report(), list, operations, held(), held()).prop_map(
         |(report, list, operations, preview, production)| Answers {
-            document: Some(Document { fence: None }),
+            document: Some(Document::default()),
+            relisted: None,
             report: Some(report),
             submissions: Some(list),
             preview: Some(preview),
@@ -134,10 +135,11 @@ fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
         match interpret(inquiry, &known) {
             Ok(state) => return Some((state, known)),
             Err(Question::Document) => known.document.clone_from(&all.document),
+            Err(Question::Listed) => known.relisted = Some(None),
             Err(Question::Status) => known.report.clone_from(&all.report),
             Err(Question::Submissions) => known.submissions.clone_from(&all.submissions),
             Err(Question::Slot(Slot::Production)) => known.production.clone_from(&all.production),
-            Err(Question::Slot(Slot::Preview | Slot::Draft)) => {
+            Err(Question::Slot(Slot::Preview)) => {
                 known.preview.clone_from(&all.preview);
             }
             Err(Question::Operation(it)) => {

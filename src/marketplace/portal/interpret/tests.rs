@@ -16,6 +16,9 @@ struct Portal {
     preview: Held,
     production: Held,
     tag: Option<&'static str>,
+    /// The version of the document, and that of the list where it is asked anew.
+    version: Option<Release>,
+    relisted: Option<Release>,
 }
 
 /// Its status: the word, the step `publisher-signoff`, the step `live`, and the number. An empty step
@@ -36,6 +39,8 @@ fn portal(word: &str, sign_off: &str, live: &str, number: Option<u64>) -> Portal
         preview: Held::Empty,
         production: Held::Empty,
         tag: None,
+        version: None,
+        relisted: None,
     }
 }
 
@@ -97,18 +102,23 @@ impl Portal {
     fn answer(&self, question: Question, answers: &mut Answers) -> String {
         let is_new = match &question {
             Question::Document => answers.document.is_none(),
+            Question::Listed => answers.relisted.is_none(),
             Question::Status => answers.report.is_none(),
             Question::Submissions => answers.submissions.is_none(),
             Question::Slot(Slot::Production) => answers.production.is_none(),
-            Question::Slot(Slot::Preview | Slot::Draft) => answers.preview.is_none(),
+            Question::Slot(Slot::Preview) => answers.preview.is_none(),
             Question::Operation(it) => answers.operations.iter().all(|(id, _)| *id != it.id),
         };
         assert!(is_new, "{question:?} was answered already");
         match question {
             Question::Document => {
                 let fence = self.tag.map(|tag| Fence(tag.to_owned()));
-                answers.document = Some(Document { fence });
+                answers.document = Some(Document { fence, version: self.version.clone() });
                 "document".to_owned()
+            }
+            Question::Listed => {
+                answers.relisted = Some(self.relisted.clone());
+                "offers".to_owned()
             }
             Question::Status => {
                 answers.report = Some(self.status.clone());
@@ -121,7 +131,7 @@ impl Portal {
             Question::Slot(slot) => {
                 match slot {
                     Slot::Production => answers.production = Some(self.production.clone()),
-                    Slot::Preview | Slot::Draft => answers.preview = Some(self.preview.clone()),
+                    Slot::Preview => answers.preview = Some(self.preview.clone()),
                 }
                 slot.as_str().to_lowercase()
             }

@@ -1,0 +1,142 @@
+//! What failed, what is in doubt, and what contradicts itself.
+
+use super::*;
+
+#[test]
+fn a_failed_golive_is_not_called_live_where_the_status_falls_back_to_the_release_before() {
+    let fallen = Scene::of(LIVE).started("running", now()).sees("vm", told(live(1), "failed"));
+    assert_eq!(fallen.decision().reason(), Reason::OperationFailed);
+    // In the passes after that, whether or not the offer is asked about.
+    let shown = Scene::of(LIVE);
+    let digest = shown.digest();
+    let shown = shown.recorded(|record| {
+        record.operation = Some(operation("failed", long_ago(), &digest).into());
+        (record.phase, record.observed) = (Phase::Failed, Some(observed(Some(2), Some(1))));
+    });
+    let again = |state| shown.clone().sees("vm", state).decision();
+    assert_eq!(again(live(1)).reason(), Reason::OperationFailed);
+    assert_eq!(shown.clone().lists(Hint::AtRest, Some(2)).decision(), again(live(1)));
+    // Until it is overtaken: by another release, by its own after all, by a newer preview.
+    assert_eq!(again(live(3)), live_at(3));
+    assert_eq!(again(live(2)), live_at(2));
+    assert_eq!(again(OfferState { live: Some(release(1)), ..preview(3) }), golive_of(3));
+}
+
+#[test]
+fn a_failed_attempt_is_repeated_for_another_manifest_and_where_a_person_asks() {
+    for status in ["failed", "canceled"] {
+        let scene = Scene::of(LIVE).sees("vm", preview(2));
+        let failed = scene.clone().started(status, long_ago());
+        assert_eq!(failed.decision().phase(), Phase::Failed);
+        assert_eq!(failed.clone().retry().decision(), golive_of(2));
+        assert_eq!(failed.clone().sees("vm", stale(2)).retry().decision(), golive_of(2));
+        let digest = "sha256:of-a-manifest-before";
+        let older = scene.recorded(|record| {
+            record.operation = Some(operation(status, long_ago(), digest).into());
+        });
+        assert_eq!(older.decision(), golive_of(2));
+        // Another attempt has failed since, by another hand.
+        let since = older.sees("vm", after(preview(2), failed_golive(2)));
+        assert_eq!(since.decision().reason(), Reason::OperationFailed);
+        // A retry is asked for once.
+        let mut once = failed.retry();
+        once.policy.attempted.insert(offer("vm"));
+        assert_eq!(once.decision().phase(), Phase::Failed);
+    }
+}
+
+#[test]
+fn a_failure_is_shown_with_the_step_that_ended_it() {
+    let step = Step {
+        estimate: None,
+        id: "live".to_owned(),
+        messages: Vec::new(),
+        name: "Live".to_owned(),
+        progress: None,
+        status: StepStatus::Failed,
+    };
+    let last = Attempt { steps: vec![step], ..failed_golive(2) };
+    let message = Scene::of(LIVE).sees("vm", after(preview(2), last)).decision().message();
+    assert_eq!(message, "the last golive of version 2 failed at Live");
+}
+
+#[test]
+fn a_refused_request_is_not_repeated_until_something_changes() {
+    let refused = |digest: &str, fingerprint: &str| {
+        let refused = RefusedRecord {
+            fingerprint: Some(fingerprint.to_owned()),
+            kind: OperationKind::GoLive,
+            manifest_digest: digest.to_owned(),
+            message: "no".to_owned(),
+            release: release(2),
+        };
+        let scene = Scene::of(LIVE).sees("vm", preview(2));
+        scene.recorded(|record| record.refused = Some(refused.into()))
+    };
+    let digest = Scene::of(LIVE).digest();
+    let same = refused(&digest, "as before");
+    assert_eq!(same.decision().reason(), Reason::Refused);
+    assert_eq!(same.clone().sees("vm", live(2)).decision(), live_at(2));
+    assert_eq!(same.clone().sees("vm", preview(3)).decision(), golive_of(3));
+    assert_eq!(same.retry().decision(), golive_of(2));
+    assert_eq!(refused("another", "as before").decision(), golive_of(2));
+    assert_eq!(refused(&digest, "otherwise").decision(), golive_of(2));
+}
+
+#[test]
+fn a_request_in_doubt_keeps_the_release_before_from_being_called_live() {
+    let doubt = |at| Scene::of(LIVE).recorded(|it| it.intent = Some(intent(at).into()));
+    let fresh = doubt(now()).sees("vm", live(1)).decision();
+    assert_eq!(fresh.reason(), Reason::UnknownStatus);
+    assert!(fresh.message().contains("golive of release 2 is in doubt"), "{}", fresh.message());
+    // Once it has settled, it counts as lost: shown, and not repeated.
+    let settled = doubt(long_ago()).sees("vm", live(1)).decision();
+    assert_eq!(settled.reason(), Reason::OperationCanceled);
+    for at in [now(), long_ago()] {
+        assert_eq!(doubt(at).sees("vm", live(2)).decision(), live_at(2));
+        // The protocol decides whether it may be sent again.
+        assert_eq!(doubt(at).sees("vm", preview(2)).decision(), golive_of(2));
+    }
+}
+
+#[test]
+fn a_request_in_doubt_is_settled_by_the_attempt_that_is_newer_than_it() {
+    let scene = Scene::of(LIVE).recorded(|it| it.intent = Some(intent(now()).into())).retry();
+    let of = |is_new| {
+        let last = Attempt { is_new, ..failed_golive(2) };
+        scene.clone().sees("vm", after(preview(2), last)).decision()
+    };
+    // It is the request's own end, so that a retry was had already.
+    assert_eq!(of(true).reason(), Reason::OperationFailed);
+    assert_eq!(of(false), golive_of(2));
+}
+
+#[test]
+fn a_good_end_that_the_offer_does_not_show_is_waited_for_and_then_blocks() {
+    for (state, shown) in [
+        (preview(2), "release 2 waits for the sign-off"),
+        (live(1), "release 1 is live"),
+        (inspected(), "neither preview nor production holds it"),
+    ] {
+        let state = told(state, "succeeded");
+        let young = Scene::of(LIVE).started("running", now()).sees("vm", state.clone()).decision();
+        assert_eq!(young.reason(), Reason::GoLiveRunning, "{shown}");
+        let old = Scene::of(LIVE).started("running", long_ago()).sees("vm", state).decision();
+        assert_eq!(old.reason(), Reason::UnknownStatus, "{shown}");
+        let both = format!("golive of release 2 is reported as succeeded, but {shown}");
+        assert!(old.message().contains(&both), "{}", old.message());
+    }
+    let good = Scene::of(LIVE).started("running", long_ago());
+    assert_eq!(good.sees("vm", told(live(2), "succeeded")).decision(), live_at(2));
+}
+
+#[test]
+fn an_unclear_state_blocks_with_its_words() {
+    for (manifest, state) in [(LIVE, preview(2)), (LIVE, live(2)), (PREVIEW, draft())] {
+        for scene in [Scene::of(manifest), Scene::of(manifest).retry()] {
+            let decision = scene.sees("vm", unclear(state.clone())).decision();
+            assert_eq!(decision.reason(), Reason::UnknownStatus);
+            assert!(decision.message().contains("it levitates"), "{}", decision.message());
+        }
+    }
+}
