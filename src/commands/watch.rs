@@ -1,7 +1,7 @@
 //! `golive watch`
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{ATTEMPTS, LOOKS};
 use super::setting::{Ground, Memory, Setting, Threads, named, run_to_end};
-use super::{CommandError, OK, output, signal};
-use crate::cli::{Globals, Watch};
-use crate::disk::RealDisk;
+use super::signal::{self, Signals};
+use super::{CommandError, OK, output};
+use crate::cli::Watch;
 use crate::operation::Patience;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
-use crate::status::{self, StatusLock, StatusStore};
+use crate::status::StatusStore;
 use crate::watch::{
     Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests, Parts,
     Source, systemd,
@@ -26,42 +26,36 @@ use crate::watch::{
 /// How often a repository is asked for new commits.
 const GIT_POLL: Duration = Duration::from_mins(1);
 
-pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     let is_about_git = args.branch.is_some() || args.dir.is_some() || args.git_poll.is_some();
     if args.git.is_none() && is_about_git {
         let what =
             "--branch, --dir and --git-poll say how a repository is followed; give --git too";
         return Err(CommandError::Usage(what.to_owned()));
     }
-    let first = match &args.git {
-        Some(_) => Path::new("."),
-        None => args.paths.first().map_or(Path::new("."), PathBuf::as_path),
-    };
-    let ground = Ground::new(first, globals)?;
-    output::log_lines(globals, &ground.clock);
-    run_to_end(Threads::All, watch(args, globals, &ground))?;
+    let paths = if args.git.is_some() { &[][..] } else { &args.paths };
+    let ground = Ground::new(paths, &args.access)?;
+    output::log_lines(&args.logging, &ground.clock);
+    run_to_end(Threads::All, watch(args, &ground, signals))?;
     Ok(OK)
 }
 
-async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), CommandError> {
-    let lock = StatusLock::acquire(
-        &RealDisk,
-        &ground.status_path,
-        globals.lock_timeout,
-        "golive watch",
-        &*ground.clock,
-    );
-    let lock = lock.await.map_err(CommandError::failed)?;
-    status::refuse_unfit(&ground.status_path).map_err(CommandError::failed)?;
-    let (path, clock) = (ground.status_path.clone(), Arc::clone(&ground.clock));
-    let store = StatusStore::open(path, Arc::new(RealDisk), clock).map_err(CommandError::failed)?;
-    let store = Arc::new(store.holding(lock).lasting());
-    let stop = signal::stop_on_signal()?;
+async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), CommandError> {
+    // From the beginning: what is not heard of ends the process.
+    let hangups = signal::hangups()?;
+    let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
+    let store = Arc::new(ground.store(lock)?.lasting());
+    let stop = signals.stop_in_order();
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
-    let (source, roots) = source(args, ground, &board).await?;
-    let (reconciler, herald) =
-        reconciler(globals, ground, &store, (&board, &metrics), stop.clone())?;
+    let opened = tokio::select! {
+        biased;
+        // A repository may take long to answer.
+        () = stop.cancelled() => return Ok(()),
+        opened = source(args, ground, &board) => opened,
+    };
+    let (source, roots) = opened?;
+    let (reconciler, herald) = reconciler(args, ground, &store, (&board, &metrics), stop.clone())?;
     let page = match args.listen {
         None => None,
         Some(address) => {
@@ -90,7 +84,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
         pings,
         source,
         manifests,
-        hangups: signal::hangups()?,
+        hangups,
         stop: stop.clone(),
         herald,
         heartbeat: systemd::watchdog_interval()
@@ -168,19 +162,20 @@ async fn source(
 
 /// What looks, sends and polls, and who must hear of manifests first.
 fn reconciler(
-    globals: &Globals,
+    args: &Watch,
     ground: &Ground,
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
     stop: CancellationToken,
 ) -> Result<(Reconciler, Box<Herald>), CommandError> {
-    let mut connection = ground.connect(globals, Memory::Kept)?;
+    let access = &args.access;
+    let mut connection = ground.connect(access, Memory::Kept)?;
     let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
         vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.
-    let marketplace = ground.client(globals, connection, Duration::MAX);
+    let marketplace = ground.client(access, connection, Duration::MAX);
     let surroundings = Surroundings {
         marketplace,
         store: Arc::clone(store),
@@ -190,15 +185,15 @@ fn reconciler(
         stop,
     };
     let patience = Patience {
-        settle: globals.settle,
+        settle: access.settle,
         attempts: ATTEMPTS,
         looks: LOOKS,
         // What is put off is looked at anew then: by that time the manifest may be another one.
         pause: Duration::ZERO,
         left: Duration::MAX,
     };
-    let intervals = Setting::intervals(globals);
-    let settings = Settings { concurrency: globals.concurrency, intervals, patience };
+    let intervals = Setting::intervals(access, &args.pace);
+    let settings = Settings { concurrency: access.concurrency, intervals, patience };
     let herald: Box<Herald> = Box::new(move |desired| {
         if let Some(emulator) = &emulator {
             emulator.add_missing(named(desired));

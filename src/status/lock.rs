@@ -42,8 +42,6 @@ pub enum LockError {
 /// The right to write the status file, for as long as it lives.
 #[derive(Debug)]
 pub struct StatusLock {
-    /// Whether another process held it first.
-    pub waited: bool,
     // Closing the file releases the lock. The file itself stays: to remove it would let two
     // processes lock two files of one name.
     _file: Box<dyn LockFile>,
@@ -63,19 +61,17 @@ impl StatusLock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = disk.open_lock(&path).map_err(failed)?;
         let deadline = Instant::now() + timeout;
-        let mut waited = false;
         while !file.try_lock().map_err(failed)? {
             if Instant::now() >= deadline {
                 let holder = read_holder(&mut *file);
                 return Err(LockError::Held { path, holder });
             }
-            waited = true;
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
         let holder =
             format!("{command}, process {}, since {:.0}\n", std::process::id(), clock.now());
         file.write(holder.as_bytes()).map_err(failed)?;
-        Ok(Self { waited, _file: file })
+        Ok(Self { _file: file })
     }
 }
 
