@@ -29,7 +29,10 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file can't be opened or locked.
-    #[error("cannot lock {}; golive needs to write in this folder", path.display())]
+    #[error(
+        "cannot lock {}; golive needs to write in this folder{}, or give the status file another place \
+         with --status FILE or GOLIVE_STATUS", path.display(), remedy(source)
+    )]
     Io {
         /// The lock file.
         path: PathBuf,
@@ -37,6 +40,17 @@ pub enum LockError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// What to do about the folder.
+fn remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, StorageFull};
+    match source.kind() {
+        NotFound => ": create it",
+        NotADirectory => ", which is none: mend the path",
+        StorageFull | QuotaExceeded => ": make room there",
+        _ => ": let it",
+    }
 }
 
 /// The right to write the status file, for as long as it lives.

@@ -125,7 +125,7 @@ fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
     let (ran, requests) = place.requests_during(|| place.golive("apply --wait"));
     ran.code(1).stdout("").stderr(
         "error: the status file ./golive.status.json is no regular file, and golive would put one \
-         in its place; name the file itself with --status\n",
+         in its place; name the file itself with --status or GOLIVE_STATUS\n",
     );
     assert_eq!(requests, Vec::<String>::new());
     assert_eq!(place.read("elsewhere.json"), "{}");
@@ -159,7 +159,7 @@ fn a_file_that_is_marked_read_only_is_not_replaced() {
         let (ran, requests) = place.requests_during(|| place.golive(line));
         ran.code(1).stdout("").stderr(
             "error: the status file ./golive.status.json is read-only, and nothing is sent without it; \
-             make it writable, or name another one with --status\n",
+             make it writable, or name another one with --status or GOLIVE_STATUS\n",
         );
         assert_eq!(requests, Vec::<String>::new());
         assert_eq!(place.files().remove(STATUS), before);
