@@ -211,6 +211,37 @@ impl LockFile for OsLock {
     }
 }
 
+/// Tests of files that may not be read: permissions do not bind root.
+#[cfg(all(test, unix))]
+pub(crate) mod bound {
+    use std::io::Write as _;
+
+    /// Does something on a thread whom permissions bind: for root, one that is nobody where files are
+    /// concerned, with all threads that it starts. `None` where that can't be, which is said aloud.
+    pub(crate) fn by_permissions<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+        if !rustix::process::geteuid().is_root() {
+            return Some(work());
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use nix::unistd::{Uid, setfsuid};
+            let nobody = Uid::from_raw(65534);
+            let work = move || {
+                setfsuid(nobody);
+                // It tells who one was before.
+                (setfsuid(nobody) == nobody).then(work)
+            };
+            let done = std::thread::scope(|scope| scope.spawn(work).join());
+            if let Some(done) = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                return Some(done);
+            }
+        }
+        // Past what the harness captures: a test that tests nothing is to be seen.
+        drop(writeln!(std::io::stderr(), "SKIPPED: permissions do not bind root"));
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -91,11 +91,10 @@ fn variables_used(command: &Command, matches: &ArgMatches) -> Vec<Variable> {
 
 /// The error as one of the variable that it comes from, if it would not be there without it.
 fn of_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]) -> clap::Error {
-    let text = error.to_string();
     let is_to_blame = |variable: &Variable| {
         let without = only_with(command.clone(), &|name| name != variable.name);
         let other = without.try_get_matches_from(arguments).err();
-        other.is_none_or(|other| other.to_string() != text)
+        other.is_none_or(|other| !is_about_the_same(&other, &error))
     };
     // Several commands have the same variable: one is enough.
     let Some(variable) = variables(command).into_iter().find(is_to_blame) else { return error };
@@ -106,6 +105,8 @@ fn of_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]
     }
     let renamed =
         |text: &String| if *text == variable.argument { name.clone() } else { text.clone() };
+    // It would name flags, those of other variables too, as if they had been given.
+    error.remove(ContextKind::Usage);
     for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
         let value = match error.get(kind) {
             Some(ContextValue::String(text)) => ContextValue::String(renamed(text)),
@@ -117,4 +118,10 @@ fn of_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]
         error.insert(kind, value);
     }
     error
+}
+
+/// Whether two errors are of one kind and about the same arguments and values.
+fn is_about_the_same(one: &clap::Error, other: &clap::Error) -> bool {
+    let about = [ContextKind::InvalidArg, ContextKind::PriorArg, ContextKind::InvalidValue];
+    one.kind() == other.kind() && about.iter().all(|kind| one.get(*kind) == other.get(*kind))
 }
