@@ -108,12 +108,12 @@ fn of_variable(mut error: clap::Error, command: &Command, arguments: &[OsString]
     // It would name flags, those of other variables too, as if they had been given.
     error.remove(ContextKind::Usage);
     for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
-        let value = match error.get(kind) {
-            Some(ContextValue::String(text)) => ContextValue::String(renamed(text)),
-            Some(ContextValue::Strings(texts)) => {
-                ContextValue::Strings(texts.iter().map(renamed).collect())
-            }
-            _ => continue,
+        let value = if let Some(ContextValue::String(text)) = error.get(kind) {
+            ContextValue::String(renamed(text))
+        } else if let Some(ContextValue::Strings(texts)) = error.get(kind) {
+            ContextValue::Strings(texts.iter().map(renamed).collect())
+        } else {
+            continue;
         };
         error.insert(kind, value);
     }

@@ -45,11 +45,15 @@ pub enum LockError {
 /// What to do about the folder.
 fn remedy(source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, StorageFull};
-    match source.kind() {
-        NotFound => ": create it",
-        NotADirectory => ", which is none: mend the path",
-        StorageFull | QuotaExceeded => ": make room there",
-        _ => ": let it",
+    let kind = source.kind();
+    if kind == NotFound {
+        ": create it"
+    } else if kind == NotADirectory {
+        ", which is none: mend the path"
+    } else if matches!(kind, StorageFull | QuotaExceeded) {
+        ": make room there"
+    } else {
+        ": let it"
     }
 }
 

@@ -125,7 +125,9 @@ fn as_a_bound_user(place: &Place, line: &str) -> Option<Ran> {
 fn give(path: &Path, user: u32) {
     if path.is_dir() {
         chown(path, Some(user), Some(user)).unwrap();
-        fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), user));
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
     } else if path.extension().is_some() {
         chown(path, Some(user), Some(user)).unwrap();
     }
