@@ -20,9 +20,10 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What all commands share.
-    #[command(flatten)]
-    pub globals: Globals,
+    /// Whether to use color; `NO_COLOR` is obeyed
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = "Output")]
+    pub color: Color,
 }
 
 const EXAMPLES: &str = "\
@@ -67,115 +68,69 @@ pub enum Command {
     Emulator(EmulatorArgs),
 }
 
-/// What all commands share.
+/// Which marketplace, and how it is asked: what `plan`, `apply` and `watch` share.
 #[derive(Clone, Debug, Args)]
-pub struct Globals {
-    /// The status file [default: golive.status.json in the first PATH's folder]
-    #[arg(long, global = true, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
+pub struct Access {
+    /// The status file [default: golive.status.json in the first PATH's folder, with --emulator
+    /// golive.emulator.status.json]
+    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
     pub status: Option<PathBuf>,
     /// The marketplace's URL: https, or http for loopback
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "GOLIVE_ENDPOINT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "GOLIVE_ENDPOINT", hide_env_values = true)]
     #[arg(help_heading = "Marketplace")]
     pub endpoint: Option<String>,
     /// Use the embedded marketplace, whatever the endpoint; its memory is a file beside the status
     /// file
-    #[arg(long, global = true, help_heading = "Marketplace")]
+    #[arg(long, help_heading = "Marketplace")]
     pub emulator: bool,
     /// What the embedded marketplace begins with (YAML; see golive schema seed)
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Marketplace")]
+    #[arg(long, value_name = "FILE", help_heading = "Marketplace")]
     pub seed: Option<PathBuf>,
     /// How many requests may be under way at once
-    #[arg(
-        long,
-        global = true,
-        value_name = "N",
-        env = "GOLIVE_CONCURRENCY",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "N", env = "GOLIVE_CONCURRENCY", hide_env_values = true)]
     #[arg(default_value = "8", help_heading = "Marketplace", value_parser = concurrency)]
     pub concurrency: usize,
     /// How long one request may take
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        env = "GOLIVE_TIMEOUT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_TIMEOUT", hide_env_values = true)]
     #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
     pub timeout: Duration,
+    /// How long after a request without an answer the offer must be unchanged before the request
+    /// may be sent again [default: 30s where the marketplace gives an ETag, 15m elsewhere]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE", hide_env_values = true)]
+    #[arg(help_heading = "Timing", value_parser = duration)]
+    pub settle: Option<Duration>,
+}
+
+/// What those need beside that which hold the lock and follow operations: `apply` and `watch`.
+#[derive(Clone, Debug, Args)]
+pub struct Pace {
     /// The first interval between two polls of an operation [default: 30s; 250ms with --emulator]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        env = "GOLIVE_POLL",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL", hide_env_values = true)]
     #[arg(help_heading = "Timing", value_parser = positive_duration)]
     pub poll: Option<Duration>,
     /// The longest interval; they grow [default: 5m; 2s with --emulator]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        env = "GOLIVE_POLL_MAX",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL_MAX", hide_env_values = true)]
     #[arg(help_heading = "Timing", value_parser = positive_duration)]
     pub poll_max: Option<Duration>,
-    /// How long after a request without an answer the offer must be unchanged before the request
-    /// may be sent again [default: 30s where the marketplace gives an ETag, 15m elsewhere]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        env = "GOLIVE_SETTLE",
-        hide_env_values = true
-    )]
-    #[arg(help_heading = "Timing", value_parser = duration)]
-    pub settle: Option<Duration>,
     /// How long to wait for another golive that holds the lock
-    #[arg(
-        long,
-        global = true,
-        value_name = "DURATION",
-        env = "GOLIVE_LOCK_TIMEOUT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_LOCK_TIMEOUT", hide_env_values = true)]
     #[arg(default_value = "10s", help_heading = "Timing", value_parser = duration)]
     pub lock_timeout: Duration,
+}
+
+/// What commands share that write a log.
+#[derive(Clone, Debug, Args)]
+pub struct Logging {
     /// How the log on standard error looks
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORMAT",
-        env = "GOLIVE_LOG_FORMAT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FORMAT", env = "GOLIVE_LOG_FORMAT", hide_env_values = true)]
     #[arg(default_value = "text", help_heading = "Output")]
     pub log_format: LogFormat,
     /// Say more: requests (-v), the protocol (-vv), everything (-vvv)
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Output")]
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, global = true, help_heading = "Output", conflicts_with = "verbose")]
+    #[arg(short, long, help_heading = "Output", conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Whether to use color; `NO_COLOR` is obeyed
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        default_value = "auto",
-        help_heading = "Output"
-    )]
-    pub color: Color,
 }
 
 /// `golive validate`
@@ -218,6 +173,12 @@ pub struct Plan {
     /// How the change set is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+    /// Which marketplace.
+    #[command(flatten)]
+    pub access: Access,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// `golive apply`
@@ -245,6 +206,15 @@ pub struct Apply {
     /// How the result is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+    /// Which marketplace.
+    #[command(flatten)]
+    pub access: Access,
+    /// How long to wait for what.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// `golive watch`
@@ -283,6 +253,15 @@ pub struct Watch {
     /// The folder of the repository where the manifests are
     #[arg(long, value_name = "DIR", help_heading = "Repository")]
     pub dir: Option<PathBuf>,
+    /// Which marketplace.
+    #[command(flatten)]
+    pub access: Access,
+    /// How long to wait for what.
+    #[command(flatten)]
+    pub pace: Pace,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// `golive status`
@@ -291,6 +270,13 @@ pub struct Status {
     /// The folder (or a file in it) where golive.status.json is
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+    /// The status file [default: golive.status.json in PATH, with --emulator
+    /// golive.emulator.status.json]
+    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
+    pub status: Option<PathBuf>,
+    /// Show what became of the last runs with --emulator
+    #[arg(long)]
+    pub emulator: bool,
     /// How it is printed
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -315,6 +301,12 @@ pub struct EmulatorArgs {
     /// How long each step of an operation takes
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub step_time: Option<Duration>,
+    /// What it begins with (YAML; see golive schema seed)
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
 }
 
 /// The schemas there are.

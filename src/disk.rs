@@ -1,7 +1,7 @@
 //! The one place that replaces files, whole, flushed, or not at all, and that locks them.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,11 @@ pub trait Disk: std::fmt::Debug + Send + Sync {
     /// Writes a new file, in the place of one that may be there, not yet flushed. The parts follow
     /// each other without anything between them.
     fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()>;
+    /// The same, with the mode of the file that this one will replace, and its owner where the system
+    /// allows that. A disk that knows neither has nothing to keep.
+    fn write_like(&self, path: &Path, _replaced: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        self.write(path, parts)
+    }
     /// Flushes a file's content to the device.
     fn flush(&self, path: &Path) -> io::Result<()>;
     /// Puts one file in the place of another.
@@ -36,12 +41,12 @@ pub trait LockFile: std::fmt::Debug + Send + Sync {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// Replaces `path` whole: a temporary file in the same folder, flush, rename, flush the folder.
-/// On an error the old file stands as it was.
+/// Replaces `path` whole: a temporary file in the same folder, flush, rename, flush the folder. It
+/// keeps its mode: who may read a status file is for its owner to say. On an error the old file stands as it was.
 pub fn replace(disk: &dyn Disk, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let temporary = temporary_path(path);
     let written = disk
-        .write(&temporary, parts)
+        .write_like(&temporary, path, parts)
         .and_then(|()| disk.flush(&temporary))
         .and_then(|()| disk.rename(&temporary, path));
     if let Err(error) = written {
@@ -92,19 +97,17 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        // What is there may be a link that somebody put there: it is not followed.
-        self.remove(path)?;
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let mut file = BufWriter::with_capacity(BUFFER, file);
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        file.flush()?;
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        tracing::trace!(path = %path.display(), bytes, "written");
-        Ok(())
+        write_new(path, None, parts)
+    }
+
+    fn write_like(&self, path: &Path, replaced: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let replaced = std::fs::symlink_metadata(replaced).ok().filter(Metadata::is_file);
+        write_new(path, replaced.as_ref(), parts)
     }
 
     fn flush(&self, path: &Path) -> io::Result<()> {
-        OpenOptions::new().write(true).open(path)?.sync_all()?;
+        // Windows flushes only what is open for writing; elsewhere the mode may not allow that.
+        OpenOptions::new().read(true).write(cfg!(windows)).open(path)?.sync_all()?;
         tracing::trace!(path = %path.display(), "flushed");
         Ok(())
     }
@@ -141,6 +144,46 @@ impl Disk for RealDisk {
     }
 }
 
+fn write_new(path: &Path, like: Option<&Metadata>, parts: &[&[u8]]) -> io::Result<()> {
+    // What is there may be a link that somebody put there: it is not followed.
+    RealDisk.remove(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if let Some(like) = like {
+        use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+        // From the beginning, so that at no time more may read it.
+        options.mode(like.mode() & 0o777);
+    }
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    if let Some(like) = like {
+        resemble(&file, like);
+    }
+    let mut file = BufWriter::with_capacity(BUFFER, file);
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    file.flush()?;
+    let bytes: usize = parts.iter().map(|part| part.len()).sum();
+    tracing::trace!(path = %path.display(), bytes, "written");
+    Ok(())
+}
+
+/// Gives a file the mode of another one, and its owner and group, as far as the system lets this user.
+/// File systems without modes refuse; there is nothing to keep there.
+#[cfg(unix)]
+fn resemble(file: &File, like: &Metadata) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let Ok(own) = file.metadata() else { return };
+    if own.gid() != like.gid() {
+        drop(fchown(file, None, Some(like.gid())));
+    }
+    if own.uid() != like.uid() {
+        drop(fchown(file, Some(like.uid()), None));
+    }
+    // After that, which may take bits away; and what the umask took is given back.
+    drop(file.set_permissions(like.permissions()));
+}
+
 /// A lock of the operating system's. Closing the file releases it.
 #[derive(Debug)]
 struct OsLock(File);
@@ -168,6 +211,37 @@ impl LockFile for OsLock {
     }
 }
 
+/// Tests of files that may not be read: permissions do not bind root.
+#[cfg(all(test, unix))]
+pub(crate) mod bound {
+    use std::io::Write as _;
+
+    /// Does something on a thread whom permissions bind: for root, one that is nobody where files are
+    /// concerned, with all threads that it starts. `None` where that can't be, which is said aloud.
+    pub(crate) fn by_permissions<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+        if !rustix::process::geteuid().is_root() {
+            return Some(work());
+        }
+        #[cfg(target_os = "linux")]
+        {
+            use nix::unistd::{Uid, setfsuid};
+            let nobody = Uid::from_raw(65534);
+            let work = move || {
+                setfsuid(nobody);
+                // It tells who one was before.
+                (setfsuid(nobody) == nobody).then(work)
+            };
+            let done = std::thread::scope(|scope| scope.spawn(work).join());
+            if let Some(done) = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                return Some(done);
+            }
+        }
+        // Past what the harness captures: a test that tests nothing is to be seen.
+        drop(writeln!(std::io::stderr(), "SKIPPED: permissions do not bind root"));
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +255,32 @@ mod tests {
             assert_eq!(RealDisk.read(&path).unwrap().unwrap(), content.as_bytes());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_replaced_keeps_its_mode_and_its_owner() {
+        use std::fs::{Permissions, metadata, set_permissions};
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        replace(&RealDisk, &path, &[b"new"]).unwrap();
+        let usual = File::create(folder.path().join("usual")).unwrap().metadata().unwrap().mode();
+        assert_eq!(metadata(&path).unwrap().mode(), usual, "a new one is as the umask says");
+        // Only root may give a file away.
+        let owner = if chown(&path, Some(12), Some(34)).is_ok() {
+            (12, 34)
+        } else {
+            let own = metadata(&path).unwrap();
+            (own.uid(), own.gid())
+        };
+        for mode in [0o600, 0o664, 0o640, 0o666, 0o444] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            replace(&RealDisk, &path, &[b"again"]).unwrap();
+            let found = metadata(&path).unwrap();
+            assert_eq!(found.mode() & 0o7777, mode);
+            assert_eq!((found.uid(), found.gid()), owner);
+        }
     }
 
     #[cfg(unix)]

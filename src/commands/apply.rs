@@ -1,56 +1,36 @@
 //! `golive apply`
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use super::setting::{MAX_PAUSE, Memory, Setting, Threads, run_to_end};
-use super::{CommandError, OK, PROBLEM, RUNNING, output, signal};
-use crate::cli::{Apply, Globals, Output};
-use crate::disk::RealDisk;
+use super::setting::{Ground, MAX_PAUSE, Memory, Setting, Threads, refuse_times, run_to_end};
+use super::signal::Signals;
+use super::{CommandError, OK, PROBLEM, RUNNING, output};
+use crate::cli::{Apply, Output};
+use crate::manifest;
 use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Outcome, Reporter, apply_json, apply_text};
-use crate::status::{self, StatusLock, StatusStore};
+use crate::status::StatusStore;
 
-pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
-    let mut setting = Setting::new(&args.paths, globals)?;
-    let policy = setting.policy(&args.selection)?;
+pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
+    refuse_times(&args.paths)?;
+    let ground = Ground::new(&args.paths, &args.access)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
-    // Who waits for operations that take days waits for a throttled marketplace too.
-    let max_wait = match wait {
-        Wait::No => MAX_PAUSE,
-        Wait::Until(duration) => duration.unwrap_or(Duration::MAX),
-    };
-    let reporter = output::reporter(globals, &setting.ground.clock);
+    let reporter = output::reporter(&args.logging, &ground.clock);
+    // The lock first, then what is to be done: whoever held it may have waited for a commit.
+    let lock = run_to_end(Threads::One, ground.lock(args.pace.lock_timeout, "golive apply"));
+    let lock = lock.map_err(|error| missing(&args.paths).unwrap_or(error))?;
+    let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
+    let store = setting.ground.store(lock)?;
+    // These manifests come from files, of no commit that golive knows.
+    store.set_source(None);
+    let store = Arc::new(store);
+    let gone = setting.gone(&store);
     let threads = Threads::for_offers(setting.manifests.offers.len());
     let (outcome, result) = run_to_end(threads, async {
-        let lock = StatusLock::acquire(
-            &RealDisk,
-            &setting.ground.status_path,
-            globals.lock_timeout,
-            "golive apply",
-            &*setting.ground.clock,
-        )
-        .await
-        .map_err(CommandError::failed)?;
-        if lock.waited {
-            // What was committed meanwhile counts: an offer may have been suspended.
-            setting = Setting::new(&args.paths, globals)?;
-        }
-        status::refuse_unfit(&setting.ground.status_path).map_err(CommandError::failed)?;
-        let store = StatusStore::open(
-            setting.ground.status_path.clone(),
-            Arc::new(RealDisk),
-            Arc::clone(&setting.ground.clock),
-        );
-        let store = Arc::new(store.map_err(CommandError::failed)?.holding(lock));
-        // These manifests come from files, of no commit that golive knows.
-        store.set_source(None);
-        let gone = setting.gone(&store);
-        let stop = signal::stop_on_signal()?;
-        let reconciler = reconciler(&setting, globals, &store, &reporter, stop, max_wait)?;
+        let reconciler = reconciler(&setting, args, &store, &reporter, signals)?;
         let desired = Arc::new(setting.manifests.offers.clone());
         let job = Job { desired, gone, policy, guard, wait };
         Ok::<_, CommandError>(reconciler.run(&job).await)
@@ -68,24 +48,36 @@ pub(super) fn run(args: &Apply, globals: &Globals) -> Result<u8, CommandError> {
     Ok(code)
 }
 
+/// What is wrong with the paths, where one of them is not there: that says more than that there is
+/// no folder for the status file.
+fn missing(paths: &[PathBuf]) -> Option<CommandError> {
+    let is_missing = paths.iter().any(|path| !path.exists());
+    is_missing.then(|| manifest::load(paths).err()).flatten().map(CommandError::Manifests)
+}
+
 fn reconciler(
     setting: &Setting,
-    globals: &Globals,
+    args: &Apply,
     store: &Arc<StatusStore>,
     reporter: &Arc<dyn Reporter>,
-    stop: CancellationToken,
-    max_wait: Duration,
+    signals: &Signals,
 ) -> Result<Reconciler, CommandError> {
+    let access = &args.access;
+    // Who waits for operations that take days waits for a throttled marketplace too.
+    let max_wait = match args.wait {
+        None => MAX_PAUSE,
+        Some(duration) => duration.unwrap_or(Duration::MAX),
+    };
     let surroundings = Surroundings {
-        marketplace: setting.marketplace(globals, Memory::Kept, max_wait)?,
+        marketplace: setting.marketplace(access, Memory::Kept, max_wait)?,
         store: Arc::clone(store),
         clock: Arc::clone(&setting.ground.clock),
         random: fastrand::Rng::new(),
         reporter: Arc::clone(reporter),
-        stop,
+        stop: signals.stop_in_order(),
     };
-    let intervals = Setting::intervals(globals);
-    let (concurrency, settle, pause) = (globals.concurrency, globals.settle, MAX_PAUSE);
+    let intervals = Setting::intervals(access, &args.pace);
+    let (concurrency, settle, pause) = (access.concurrency, access.settle, MAX_PAUSE);
     let settings = Settings { concurrency, intervals, pause, settle };
     Ok(Reconciler::new(surroundings, settings))
 }

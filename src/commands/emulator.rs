@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::setting::{Threads, run_to_end, seed};
-use super::{CommandError, OK, output, signal};
-use crate::cli::{EmulatorArgs, Globals};
+use super::signal::Signals;
+use super::{CommandError, OK, output};
+use crate::cli::EmulatorArgs;
 use crate::clock::{Clock, SystemClock};
 use crate::emulator::{self, Emulator, Length, Token};
 
-pub(super) fn run(args: &EmulatorArgs, globals: &Globals) -> Result<u8, CommandError> {
+pub(super) fn run(args: &EmulatorArgs, signals: &Signals) -> Result<u8, CommandError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    output::log_only(globals, &clock);
-    let mut seed = seed(globals.seed.as_deref())?;
+    output::log_only(&args.logging, &clock);
+    let mut seed = seed(args.seed.as_deref())?;
     if let Some(token) = &args.token {
         seed.token = Some(Token::new(token));
     }
@@ -20,7 +21,7 @@ pub(super) fn run(args: &EmulatorArgs, globals: &Globals) -> Result<u8, CommandE
     }
     let emulator = Emulator::new(seed, clock);
     run_to_end(Threads::All, async {
-        let stop = signal::stop_on_signal()?;
+        let stop = signals.stop_in_order();
         let cannot =
             |error| CommandError::because(format!("cannot listen on {}", args.listen), error);
         let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(cannot)?;

@@ -1,6 +1,7 @@
 //! One file a subcommand: wiring, no logic.
 
 mod apply;
+mod arguments;
 mod emulator;
 mod error;
 #[cfg(feature = "otlp")]
@@ -16,7 +17,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use arguments::Given;
+use signal::Signals;
 
 use crate::cli::{Cli, Command};
 
@@ -28,7 +30,7 @@ const OK: u8 = 0;
 const PROBLEM: u8 = 1;
 /// `plan --detailed-exitcode`: there are changes to make.
 const CHANGES: u8 = 2;
-/// Operations still run.
+/// Operations still run, or the run was stopped before it was done.
 const RUNNING: u8 = 3;
 /// The command line is wrong (`EX_USAGE` of `sysexits.h`).
 const USAGE: u8 = 64;
@@ -36,8 +38,9 @@ const USAGE: u8 = 64;
 /// Runs what the command line says, and tells how it went by the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let given = match Given::read(&arguments) {
+        Ok(given) => given,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { OK };
             // If even that can't be printed, the exit code is all that is left to tell.
@@ -45,28 +48,46 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    output::choose_color(cli.globals.color);
-    let result = run(&cli);
+    output::choose_color(given.cli.color);
+    // Before anything that can wait.
+    let result = Signals::listen(code_when_stopped(&given.cli.command))
+        .and_then(|signals| run(&given.cli, &signals));
     #[cfg(feature = "otlp")]
     otlp::flush();
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
+            let error = match error {
+                CommandError::Usage(text) => CommandError::Usage(given.name_variable(text)),
+                CommandError::Manifests(_) | CommandError::Failed { .. } => error,
+            };
             error.print();
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn run(cli: &Cli) -> Result<u8, CommandError> {
-    let globals = &cli.globals;
+fn run(cli: &Cli, signals: &Signals) -> Result<u8, CommandError> {
     match &cli.command {
         Command::Validate(args) => validate::run(args),
-        Command::Plan(args) => plan::run(args, globals),
-        Command::Apply(args) => apply::run(args, globals),
-        Command::Watch(args) => watch::run(args, globals),
-        Command::Status(args) => status::run(args, globals),
+        Command::Plan(args) => plan::run(args),
+        Command::Apply(args) => apply::run(args, signals),
+        Command::Watch(args) => watch::run(args, signals),
+        Command::Status(args) => status::run(args),
         Command::Schema(args) => schema::run(args),
-        Command::Emulator(args) => emulator::run(args, globals),
+        Command::Emulator(args) => emulator::run(args, signals),
+    }
+}
+
+/// What a command exits with that is stopped before it did anything: a service is meant to be
+/// stopped, everything else was to come to an end.
+fn code_when_stopped(command: &Command) -> u8 {
+    match command {
+        Command::Watch(_) | Command::Emulator(_) => OK,
+        Command::Validate(_)
+        | Command::Plan(_)
+        | Command::Apply(_)
+        | Command::Status(_)
+        | Command::Schema(_) => RUNNING,
     }
 }

@@ -18,6 +18,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::setting::variable;
+
 /// The target of the spans that are meant for traces; the log leaves them out.
 const TARGET: &str = "otlp";
 
@@ -33,8 +35,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-    let is_set = |name: &&&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    endpoints.iter().find(is_set)?;
+    endpoints.iter().find_map(|name| variable(name))?;
     // The exporter sends from a thread of its own, so that its client blocks.
     crate::marketplace::portal::install_crypto();
     let client = std::thread::spawn(|| reqwest::blocking::Client::builder().build()).join();
@@ -49,7 +50,8 @@ where
         }
     };
     let provider = PROVIDER.get_or_init(|| {
-        let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "golive".to_owned());
+        let name = variable("OTEL_SERVICE_NAME").unwrap_or_else(|| "golive".into());
+        let name = name.to_string_lossy().into_owned();
         let resource = Resource::builder().with_service_name(name).build();
         SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()
     });

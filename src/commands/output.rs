@@ -12,8 +12,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::CommandError;
-use crate::cli::{Color, Globals, LogFormat};
+use super::{CommandError, signal};
+use crate::cli::{Color, LogFormat, Logging};
 use crate::clock::Clock;
 use crate::report::{Lines, Progress, ProgressLog, Reporter};
 
@@ -56,53 +56,55 @@ pub(super) fn width() -> Option<u16> {
 }
 
 /// Sets up the log, and who is told of a run: progress on a terminal, lines elsewhere.
-pub(super) fn reporter(globals: &Globals, clock: &Arc<dyn Clock>) -> Arc<dyn Reporter> {
+pub(super) fn reporter(logging: &Logging, clock: &Arc<dyn Clock>) -> Arc<dyn Reporter> {
     let live = io::stderr().is_terminal()
-        && globals.log_format == LogFormat::Text
-        && globals.verbose == 0
-        && !globals.quiet;
+        && logging.log_format == LogFormat::Text
+        && logging.verbose == 0
+        && !logging.quiet;
     if live {
         let progress = Progress::new(Arc::clone(clock));
         let log = progress.log();
-        start_log(globals, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
+        start_log(logging, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
         return Arc::new(progress);
     }
-    log_lines(globals, clock);
+    log_lines(logging, clock);
     Arc::new(Lines::default())
 }
 
 /// Sets up the log for a service: a line for each change of state.
-pub(super) fn log_lines(globals: &Globals, clock: &Arc<dyn Clock>) {
-    start_log(globals, LevelFilter::INFO, clock, io::stderr);
+pub(super) fn log_lines(logging: &Logging, clock: &Arc<dyn Clock>) {
+    start_log(logging, LevelFilter::INFO, clock, io::stderr);
 }
 
 /// Sets up the log alone.
-pub(super) fn log_only(globals: &Globals, clock: &Arc<dyn Clock>) {
-    start_log(globals, LevelFilter::WARN, clock, io::stderr);
+pub(super) fn log_only(logging: &Logging, clock: &Arc<dyn Clock>) {
+    start_log(logging, LevelFilter::WARN, clock, io::stderr);
 }
 
-fn start_log<W>(globals: &Globals, usual: LevelFilter, clock: &Arc<dyn Clock>, writer: W)
+fn start_log<W>(logging: &Logging, usual: LevelFilter, clock: &Arc<dyn Clock>, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let level = match (globals.quiet, globals.verbose) {
+    let level = match (logging.quiet, logging.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => usual,
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
     // golive's own words up to the level; its libraries' only where everything is asked for.
-    let libraries = if globals.verbose > 2 { LevelFilter::TRACE } else { LevelFilter::WARN };
+    let libraries = if logging.verbose > 2 { LevelFilter::TRACE } else { LevelFilter::WARN };
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("golive", level)
+        // Who asks for the end is answered, however quiet it is.
+        .with_target(signal::TARGET, level.max(LevelFilter::WARN))
         .with_default(libraries.min(level));
     let log = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         // Where standard error is closed or full, there is nobody to tell that the log is lost.
         .log_internal_errors(false)
-        .with_target(globals.verbose > 0)
+        .with_target(logging.verbose > 0)
         .with_timer(Timer(Arc::clone(clock)));
-    let log = match globals.log_format {
+    let log = match logging.log_format {
         LogFormat::Text => log.with_ansi(stderr_has_color()).boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };

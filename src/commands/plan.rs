@@ -1,27 +1,30 @@
 //! `golive plan`
 
-use super::setting::{MAX_PAUSE, Memory, Setting, Threads, run_to_end};
+use super::setting::{Ground, MAX_PAUSE, Memory, Setting, Threads, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, Policy, check};
-use crate::cli::{Globals, Output, Plan};
+use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
 use crate::marketplace::Settling;
 use crate::reconcile::{Observer, RunError, observe_and_plan};
 use crate::report::{plan_json, plan_text};
 use crate::status;
 
-pub(super) fn run(args: &Plan, globals: &Globals) -> Result<u8, CommandError> {
-    let setting = Setting::new(&args.paths, globals)?;
-    // What people review is what a list says only if the offer says so, too.
-    let policy = Policy { verify: true, ..setting.policy(&args.selection)? };
-    output::log_only(globals, &setting.ground.clock);
+pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
+    let access = &args.access;
+    let ground = Ground::new(&args.paths, access)?;
+    output::log_only(&args.logging, &ground.clock);
+    let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
+    // What people review is what the offers themselves say, and not only a list.
+    let policy = Policy { verify: true, ..policy };
     let recorded =
         status::read(&RealDisk, &setting.ground.status_path).map_err(CommandError::failed)?;
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let threads = Threads::for_offers(setting.manifests.offers.len());
     let (observed, set, moment) = run_to_end(threads, async {
-        let marketplace = setting.marketplace(globals, Memory::ReadOnly, MAX_PAUSE)?;
-        let observer = Observer::new(marketplace, globals.concurrency, globals.settle.map(Settling::all));
+        let marketplace = setting.marketplace(access, Memory::ReadOnly, MAX_PAUSE)?;
+        let settle = access.settle.map(Settling::all);
+        let observer = Observer::new(marketplace, access.concurrency, settle);
         let desired = &setting.manifests.offers;
         let moment = observer.moment(setting.ground.clock.now());
         let (seen, set) = observe_and_plan(&observer, desired, &recorded, &policy, moment).await;

@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use super::CommandError;
 use crate::changes::{Policy, Retry};
-use crate::cli::{Globals, Selection};
+use crate::cli::{Access, Pace, Selection};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{self, RealDisk};
 use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
@@ -21,7 +22,7 @@ use crate::marketplace::portal::{
 use crate::marketplace::{Backend, OfferId};
 use crate::operation::Intervals;
 use crate::reconcile::Viewpoint;
-use crate::status::{OfferRecord, StatusStore};
+use crate::status::{self, OfferRecord, StatusLock, StatusStore};
 
 /// How long the marketplace may put an offer off before a run gives up on it, unless it is to wait
 /// for the operations anyway.
@@ -29,6 +30,10 @@ pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// The name of the status file.
 const STATUS_FILE: &str = "golive.status.json";
+
+/// The name of the status file of runs against the embedded marketplace: a rehearsal never touches
+/// what is known of the real one.
+const REHEARSAL_FILE: &str = "golive.emulator.status.json";
 
 /// Up to so many offers are the business of one thread.
 const FEW: usize = 20;
@@ -67,36 +72,59 @@ pub(super) enum Memory {
 }
 
 impl Ground {
-    /// The status file is in the folder of the first path, unless it is named.
-    pub(super) fn new(first: &Path, globals: &Globals) -> Result<Self, CommandError> {
-        if globals.seed.is_some() && !globals.emulator {
+    /// The place for these paths, none of which is read yet. The status file is in the folder of the
+    /// first one, unless it is named.
+    pub(super) fn new(paths: &[PathBuf], access: &Access) -> Result<Self, CommandError> {
+        if access.seed.is_some() && !access.emulator {
             let what = "--seed says what the embedded marketplace begins with; give --emulator too";
             return Err(CommandError::Usage(what.to_owned()));
         }
-        let status_path =
-            globals.status.clone().unwrap_or_else(|| default_status_path(&folder_of_path(first)));
+        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let status_path = access
+            .status
+            .clone()
+            .unwrap_or_else(|| default_status_path(&folder_of_path(first), access.emulator));
         Ok(Self { status_path, clock: Arc::new(SystemClock) })
+    }
+
+    /// Takes the lock of the status file. `command` tells others what this process does.
+    pub(super) async fn lock(
+        &self,
+        timeout: Duration,
+        command: &str,
+    ) -> Result<StatusLock, CommandError> {
+        let lock =
+            StatusLock::acquire(&RealDisk, &self.status_path, timeout, command, &*self.clock);
+        lock.await.map_err(CommandError::failed)
+    }
+
+    /// Opens the status file, which is this process's while the lock is held.
+    pub(super) fn store(&self, lock: StatusLock) -> Result<StatusStore, CommandError> {
+        status::refuse_unfit(&self.status_path).map_err(CommandError::failed)?;
+        let (path, clock) = (self.status_path.clone(), Arc::clone(&self.clock));
+        let store = StatusStore::open(path, Arc::new(RealDisk), clock);
+        Ok(store.map_err(CommandError::failed)?.holding(lock))
     }
 
     /// Connects to the marketplace that the command line names.
     pub(super) fn connect(
         &self,
-        globals: &Globals,
+        access: &Access,
         memory: Memory,
     ) -> Result<Connection, CommandError> {
-        if globals.emulator { self.emulated(globals, memory) } else { real(globals) }
+        if access.emulator { self.emulated(access, memory) } else { real(access) }
     }
 
     /// A client of the marketplace at the end of a connection.
     pub(super) fn client(
         &self,
-        globals: &Globals,
+        access: &Access,
         connection: Connection,
         max_wait: Duration,
     ) -> Arc<dyn Backend> {
         let settings = crate::marketplace::portal::Settings {
-            request_timeout: globals.timeout,
-            concurrency: NonZeroUsize::new(globals.concurrency).unwrap_or(NonZeroUsize::MIN),
+            request_timeout: access.timeout,
+            concurrency: NonZeroUsize::new(access.concurrency).unwrap_or(NonZeroUsize::MIN),
             max_wait,
             ..crate::marketplace::portal::Settings::default()
         };
@@ -105,8 +133,8 @@ impl Ground {
         Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random))
     }
 
-    fn emulated(&self, globals: &Globals, memory: Memory) -> Result<Connection, CommandError> {
-        let given = globals.seed.as_deref();
+    fn emulated(&self, access: &Access, memory: Memory) -> Result<Connection, CommandError> {
+        let given = access.seed.as_deref();
         let seed = given.map(|path| read_seed(path, Remembered::parse)).transpose()?;
         let path = self.status_path.with_extension("emulator.json");
         let clock = Arc::clone(&self.clock);
@@ -125,24 +153,21 @@ impl Ground {
 }
 
 impl Setting {
-    /// Loads the manifests.
-    pub(super) fn new(paths: &[PathBuf], globals: &Globals) -> Result<Self, CommandError> {
-        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-        let ground = Ground::new(first, globals)?;
-        for path in paths.iter().filter(|path| !path.exists()) {
-            let text = path.to_string_lossy();
-            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number || text.parse::<jiff::SignedDuration>().is_ok() {
-                let what = format!("there is no file {text}; did you mean --wait={text}?");
-                return Err(CommandError::Usage(what));
-            }
-        }
+    /// Loads the manifests, and what the selection means for them. Whoever is going to send anything
+    /// holds the lock by now: what was committed while another run held it counts.
+    pub(super) fn load(
+        ground: Ground,
+        paths: &[PathBuf],
+        selection: &Selection,
+    ) -> Result<(Self, Policy), CommandError> {
         let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
-        Ok(Self { manifests, ground })
+        let setting = Self { manifests, ground };
+        let policy = setting.policy(selection)?;
+        Ok((setting, policy))
     }
 
     /// What the selection means for these manifests.
-    pub(super) fn policy(&self, selection: &Selection) -> Result<Policy, CommandError> {
+    fn policy(&self, selection: &Selection) -> Result<Policy, CommandError> {
         for offer in selection.only.iter().chain(&selection.retry) {
             if !self.manifests.offers.contains_key(offer) {
                 return Err(CommandError::Usage(self.unknown(offer)));
@@ -215,28 +240,28 @@ impl Setting {
     }
 
     /// How long to wait between polls: hours at the real marketplace, moments at the embedded one.
-    pub(super) fn intervals(globals: &Globals) -> Intervals {
-        let (first, longest) = if globals.emulator {
+    pub(super) fn intervals(access: &Access, pace: &Pace) -> Intervals {
+        let (first, longest) = if access.emulator {
             (Duration::from_millis(250), Duration::from_secs(2))
         } else {
             (Duration::from_secs(30), Duration::from_mins(5))
         };
-        let first = globals.poll.unwrap_or(first);
-        Intervals { first, longest: globals.poll_max.unwrap_or(longest.max(first)) }
+        let first = pace.poll.unwrap_or(first);
+        Intervals { first, longest: pace.poll_max.unwrap_or(longest.max(first)) }
     }
 
     /// The marketplace that the command line names.
     pub(super) fn marketplace(
         &self,
-        globals: &Globals,
+        access: &Access,
         memory: Memory,
         max_wait: Duration,
     ) -> Result<Arc<dyn Backend>, CommandError> {
-        let connection = self.ground.connect(globals, memory)?;
+        let connection = self.ground.connect(access, memory)?;
         if let Some(emulator) = &connection.emulator {
             emulator.add_missing(named(&self.manifests.offers));
         }
-        Ok(self.ground.client(globals, connection, max_wait))
+        Ok(self.ground.client(access, connection, max_wait))
     }
 }
 
@@ -249,8 +274,8 @@ impl Connection {
     }
 }
 
-fn real(globals: &Globals) -> Result<Connection, CommandError> {
-    let text = globals.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
+fn real(access: &Access) -> Result<Connection, CommandError> {
+    let text = access.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
     // The text is not shown: it may hold credentials, which is one of the errors.
     let endpoint: Endpoint =
         text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))?;
@@ -262,19 +287,24 @@ fn real(globals: &Globals) -> Result<Connection, CommandError> {
 
 /// Where the token comes from: a variable, or a file that somebody renews.
 fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
-    let token = std::env::var("GOLIVE_TOKEN").ok();
-    let Some(path) = std::env::var_os("GOLIVE_TOKEN_FILE") else {
-        return Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?));
-    };
-    // Which of them is meant, nobody could tell from what golive does.
-    let wrong = if token.is_some() {
-        "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them"
-    } else if path.is_empty() {
-        "GOLIVE_TOKEN_FILE is empty; set it to the path of a file that holds the token, or unset it"
-    } else {
-        return Ok(Arc::new(FileToken::new(path.into())));
-    };
-    Err(CommandError::Usage(wrong.to_owned()))
+    match (variable("GOLIVE_TOKEN"), variable("GOLIVE_TOKEN_FILE")) {
+        // Which of them is meant, nobody could tell from what golive does.
+        (Some(_), Some(_)) => {
+            let what = "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them";
+            Err(CommandError::Usage(what.to_owned()))
+        }
+        (None, Some(path)) => Ok(Arc::new(FileToken::new(path.into()))),
+        (token, None) => {
+            // What is no text has a character that no token has, and is told so.
+            let token = token.as_ref().map(|token| token.to_string_lossy());
+            Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?))
+        }
+    }
+}
+
+/// A variable; one that is empty counts as not set.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Reads what the embedded marketplace begins with.
@@ -348,6 +378,19 @@ pub(super) fn folder_of_path(path: &Path) -> PathBuf {
 }
 
 /// Where the status file is, unless it is named.
-pub(super) fn default_status_path(folder: &Path) -> PathBuf {
-    folder.join(STATUS_FILE)
+pub(super) fn default_status_path(folder: &Path, is_rehearsal: bool) -> PathBuf {
+    folder.join(if is_rehearsal { REHEARSAL_FILE } else { STATUS_FILE })
+}
+
+/// A time in the place of a path is one that was meant for `--wait`.
+pub(super) fn refuse_times(paths: &[PathBuf]) -> Result<(), CommandError> {
+    for path in paths.iter().filter(|path| !path.exists()) {
+        let text = path.to_string_lossy();
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number || text.parse::<jiff::SignedDuration>().is_ok() {
+            let what = format!("there is no file {text}; did you mean --wait={text}?");
+            return Err(CommandError::Usage(what));
+        }
+    }
+    Ok(())
 }

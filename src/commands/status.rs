@@ -2,28 +2,28 @@
 
 use super::setting::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
-use crate::cli::{Globals, Output, Status};
-use crate::disk::RealDisk;
+use crate::cli::{Output, Status};
+use crate::disk::{self, RealDisk};
 use crate::report::{status_json, status_text};
 use crate::status;
 
-pub(super) fn run(args: &Status, globals: &Globals) -> Result<u8, CommandError> {
-    let path = globals.status.clone().unwrap_or_else(|| {
-        if args.path.extension().is_some_and(|it| it == "json") {
-            args.path.clone()
-        } else {
-            default_status_path(&folder_of_path(&args.path))
-        }
-    });
+pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
+    let path = match &args.status {
+        Some(path) => path.clone(),
+        None if args.path.extension().is_some_and(|it| it == "json") => args.path.clone(),
+        None => default_status_path(&folder_of_path(&args.path), args.emulator),
+    };
     let file = status::read(&RealDisk, &path).map_err(CommandError::failed)?;
     let Some(file) = file else {
-        return Err(CommandError::Failed {
-            what: format!(
-                "there is no status file {}; golive apply writes it, --status names another one",
-                path.display()
-            ),
-            source: None,
-        });
+        let mut what = format!(
+            "there is no status file {}; golive apply writes it, --status names another one",
+            path.display()
+        );
+        let rehearsal = default_status_path(disk::folder_of(&path), true);
+        if args.status.is_none() && rehearsal != path && rehearsal.exists() {
+            what.push_str(", --emulator shows that of the embedded marketplace");
+        }
+        return Err(CommandError::Failed { what, source: None });
     };
     output::print(&match args.output {
         Output::Text => status_text(&file, output::width()),

@@ -1,7 +1,7 @@
 //! `golive watch`
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::setting::{Connection, Ground, Memory, Setting, Threads, named, run_to_end};
-use super::{CommandError, OK, output, signal};
-use crate::cli::{Globals, Watch};
-use crate::disk::RealDisk;
+use super::signal::{self, Signals};
+use super::{CommandError, OK, output};
+use crate::cli::Watch;
 use crate::manifest;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
-use crate::status::{self, StatusLock, StatusStore};
+use crate::status::StatusStore;
 use crate::watch::{
     Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests, Parts,
     Source, systemd,
@@ -25,7 +25,7 @@ use crate::watch::{
 /// How often a repository is asked for new commits.
 const GIT_POLL: Duration = Duration::from_mins(1);
 
-pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     let is_about_git = args.branch.is_some() || args.dir.is_some() || args.git_poll.is_some();
     if args.git.is_none() && is_about_git {
         let what =
@@ -33,13 +33,10 @@ pub(super) fn run(args: &Watch, globals: &Globals) -> Result<u8, CommandError> {
         return Err(CommandError::Usage(what.to_owned()));
     }
     refuse_pipes(&args.paths)?;
-    let first = match &args.git {
-        Some(_) => Path::new("."),
-        None => args.paths.first().map_or(Path::new("."), PathBuf::as_path),
-    };
-    let ground = Ground::new(first, globals)?;
-    output::log_lines(globals, &ground.clock);
-    run_to_end(Threads::All, watch(args, globals, &ground))?;
+    let paths = if args.git.is_some() { &[][..] } else { &args.paths };
+    let ground = Ground::new(paths, &args.access)?;
+    output::log_lines(&args.logging, &ground.clock);
+    run_to_end(Threads::All, watch(args, &ground, signals))?;
     Ok(OK)
 }
 
@@ -54,27 +51,25 @@ fn refuse_pipes(paths: &[PathBuf]) -> Result<(), CommandError> {
     }
 }
 
-async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), CommandError> {
-    let lock = StatusLock::acquire(
-        &RealDisk,
-        &ground.status_path,
-        globals.lock_timeout,
-        "golive watch",
-        &*ground.clock,
-    );
-    let lock = lock.await.map_err(CommandError::failed)?;
-    status::refuse_unfit(&ground.status_path).map_err(CommandError::failed)?;
-    let (path, clock) = (ground.status_path.clone(), Arc::clone(&ground.clock));
-    let store = StatusStore::open(path, Arc::new(RealDisk), clock).map_err(CommandError::failed)?;
-    let store = Arc::new(store.holding(lock).lasting());
-    let stop = signal::stop_on_signal()?;
+async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), CommandError> {
+    // From the beginning: what is not heard of ends the process.
+    let hangups = signal::hangups()?;
+    let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
+    let store = Arc::new(ground.store(lock)?.lasting());
+    let stop = signals.stop_in_order();
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
-    let Place { source, roots, checkout } = source(args, ground, &board).await?;
-    let connection = ground.connect(globals, Memory::Kept)?;
+    let opened = tokio::select! {
+        biased;
+        // A repository may take long to answer.
+        () = stop.cancelled() => return Ok(()),
+        opened = source(args, ground, &board) => opened,
+    };
+    let Place { source, roots, checkout } = opened?;
+    let connection = ground.connect(&args.access, Memory::Kept)?;
     let marketplace = connection.marketplace_name();
     let (mut reconciler, herald) =
-        reconciler(globals, ground, connection, &store, (&board, &metrics), stop.clone());
+        reconciler(args, ground, connection, &store, (&board, &metrics), stop.clone());
     if let Some(checkout) = checkout {
         reconciler = reconciler.in_checkout(checkout);
     }
@@ -107,7 +102,7 @@ async fn watch(args: &Watch, globals: &Globals, ground: &Ground) -> Result<(), C
         pings,
         source,
         manifests,
-        hangups: signal::hangups()?,
+        hangups,
         stop: stop.clone(),
         herald,
         heartbeat: systemd::watchdog_interval()
@@ -190,19 +185,20 @@ async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Pla
 
 /// What looks, sends and polls, and who must hear of manifests first.
 fn reconciler(
-    globals: &Globals,
+    args: &Watch,
     ground: &Ground,
     mut connection: Connection,
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
     stop: CancellationToken,
 ) -> (Reconciler, Box<Herald>) {
+    let access = &args.access;
     let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
         vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.
-    let marketplace = ground.client(globals, connection, Duration::MAX);
+    let marketplace = ground.client(access, connection, Duration::MAX);
     let surroundings = Surroundings {
         marketplace,
         store: Arc::clone(store),
@@ -211,9 +207,9 @@ fn reconciler(
         reporter: Arc::new(All(reporters)),
         stop,
     };
-    let intervals = Setting::intervals(globals);
+    let intervals = Setting::intervals(access, &args.pace);
     // What is put off is looked at anew then: by that time the manifest may be another one.
-    let (concurrency, settle, pause) = (globals.concurrency, globals.settle, Duration::ZERO);
+    let (concurrency, settle, pause) = (access.concurrency, access.settle, Duration::ZERO);
     let settings = Settings { concurrency, intervals, pause, settle };
     let herald: Box<Herald> = Box::new(move |desired| {
         if let Some(emulator) = &emulator {

@@ -132,7 +132,8 @@ impl MarketplaceError {
         match self.status()? {
             401 => Some(
                 "the token has expired or is meant for another service; get one with \
-                 `az account get-access-token --resource https://cloudpartner.azure.com`",
+                 `az account get-access-token --resource https://cloudpartner.azure.com \
+                 --query accessToken --output tsv`",
             ),
             403 => Some(
                 "the service principal is not on this publisher's account: add it in Partner \

@@ -51,7 +51,7 @@ pub enum StoreError {
     /// It is a link, a folder, a pipe or a device.
     #[error(
         "the status file {} is no regular file, and golive would put one in its place; name the \
-         file itself with --status",
+         file itself with --status or GOLIVE_STATUS",
         path.display()
     )]
     NoFile {
@@ -61,7 +61,7 @@ pub enum StoreError {
     /// Somebody marked it read-only.
     #[error(
         "the status file {} is read-only, and nothing is sent without it; make it writable, or \
-         name another one with --status",
+         name another one with --status or GOLIVE_STATUS",
         path.display()
     )]
     ReadOnly {
@@ -71,7 +71,7 @@ pub enum StoreError {
     /// The system refused to write it.
     #[error(
         "cannot write the status file {}, and nothing more is sent without it; make room for it and \
-         let golive write there",
+         let golive write there, or give it another place with --status FILE or GOLIVE_STATUS",
         path.display()
     )]
     Write {

@@ -29,7 +29,10 @@ pub enum LockError {
         holder: String,
     },
     /// The lock file can't be opened or locked.
-    #[error("cannot lock {}; golive needs to write in this folder", path.display())]
+    #[error(
+        "cannot lock {}; golive needs to write in this folder{}, or give the status file another place \
+         with --status FILE or GOLIVE_STATUS", path.display(), remedy(source)
+    )]
     Io {
         /// The lock file.
         path: PathBuf,
@@ -39,11 +42,24 @@ pub enum LockError {
     },
 }
 
+/// What to do about the folder.
+fn remedy(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, StorageFull};
+    let kind = source.kind();
+    if kind == NotFound {
+        ": create it"
+    } else if kind == NotADirectory {
+        ", which is none: mend the path"
+    } else if matches!(kind, StorageFull | QuotaExceeded) {
+        ": make room there"
+    } else {
+        ": let it"
+    }
+}
+
 /// The right to write the status file, for as long as it lives.
 #[derive(Debug)]
 pub struct StatusLock {
-    /// Whether another process held it first.
-    pub waited: bool,
     // Closing the file releases the lock. The file itself stays: to remove it would let two
     // processes lock two files of one name.
     _file: Box<dyn LockFile>,
@@ -63,19 +79,17 @@ impl StatusLock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = disk.open_lock(&path).map_err(failed)?;
         let deadline = Instant::now() + timeout;
-        let mut waited = false;
         while !file.try_lock().map_err(failed)? {
             if Instant::now() >= deadline {
                 let holder = read_holder(&mut *file);
                 return Err(LockError::Held { path, holder });
             }
-            waited = true;
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
         let holder =
             format!("{command}, process {}, since {:.0}\n", std::process::id(), clock.now());
         file.write(holder.as_bytes()).map_err(failed)?;
-        Ok(Self { waited, _file: file })
+        Ok(Self { _file: file })
     }
 }
 

@@ -1,7 +1,11 @@
 //! `golive apply`: what is sent, what is written, what is told.
 
+use std::time::Duration;
+
+use golive::clock::SystemClock;
+use golive::disk::RealDisk;
 use golive::emulator::Hand;
-use golive::status::{Phase, Reason};
+use golive::status::{Phase, Reason, StatusLock};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
@@ -375,15 +379,59 @@ fn the_embedded_marketplace_remembers() {
     place.write("seed.yml", "{stepTime: 10ms, offers: {contoso/vm: {previewVersion: 7}}}");
     let line = "apply offers --emulator --seed seed.yml --wait --poll 10ms";
     place.golive(line).code(0).stdout_has("1 operation started; 1 offer: 1 Live.\n");
-    assert!(place.exists("offers/golive.status.emulator.json"));
+    assert!(place.exists("offers/golive.emulator.status.emulator.json"));
     place
         .golive(line)
         .code(0)
         .stdout_has("Nothing to do: every offer is as desired (1 offer: 1 Live).\n");
     // Without either file all begins anew.
-    place.remove("offers/golive.status.emulator.json");
-    place.remove("offers/golive.status.json");
+    place.remove("offers/golive.emulator.status.emulator.json");
+    place.remove("offers/golive.emulator.status.json");
     place.golive(line).code(0).stdout_has("1 operation started; 1 offer: 1 Live.\n");
+}
+
+#[test]
+fn a_rehearsal_does_not_touch_what_is_known_of_the_real_marketplace() {
+    let place = Place::in_preview(&["vm"]);
+    place.golive("apply").code(0);
+    let ours = |name: &String| name.starts_with("golive.status.");
+    let before: Vec<_> = place.files().into_iter().filter(|(name, _)| ours(name)).collect();
+    place.golive("apply --emulator --wait --poll 10ms").code(0).stdout_has("1 Live");
+    let after: Vec<_> = place.files().into_iter().filter(|(name, _)| ours(name)).collect();
+    assert_eq!(after, before);
+    assert!(place.exists("golive.emulator.status.json"));
+    assert!(place.exists("golive.emulator.status.json.lock"));
+    place.golive("status --emulator").code(0).stdout_has("1 Live");
+    place.golive("status").code(0).stdout_has("1 InProgress");
+    place.remove(STATUS);
+    place.golive("status").code(1).stderr_has("--emulator shows that of the embedded marketplace");
+}
+
+#[test]
+fn manifests_and_selection_are_read_under_the_lock_only() {
+    let place = Place::in_preview(&["vm", "other"]);
+    place.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
+    let path = place.path(STATUS);
+    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let held = runtime.block_on(held).unwrap();
+    let waiting = place.start("apply --selector team=compute --lock-timeout 1m");
+    // It is past its beginning once it listens for signals, which is before the lock.
+    #[cfg(target_os = "linux")]
+    place.until("it waits", |_| crate::signals::listens(&waiting));
+    place.write("vm.yaml", live("contoso/vm", "labels: {team: storage}"));
+    place.write("other.yaml", live("contoso/other", "labels: {team: compute}"));
+    drop(held);
+    place.ran(waiting).code(0);
+    assert_eq!((place.golives("contoso/vm"), place.golives("contoso/other")), ((0, 0), (1, 1)));
+}
+
+#[test]
+fn a_path_that_is_not_there_is_told_as_such() {
+    let place = Place::new();
+    for line in ["apply no/such", "plan no/such"] {
+        place.golive(line).code(1).stdout("").stderr_has("no/such").stderr_has("1 error");
+    }
 }
 
 #[test]

@@ -111,3 +111,87 @@ fn the_outcome_does_not_depend_on_where_it_runs_from() {
     place.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(place.record("contoso/vm").manifest.file, "a b/ü.yaml");
 }
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let mut place = Place::in_preview(&["vm"]);
+    for name in [
+        "STATUS",
+        "CONCURRENCY",
+        "TIMEOUT",
+        "POLL",
+        "POLL_MAX",
+        "SETTLE",
+        "LOCK_TIMEOUT",
+        "LOG_FORMAT",
+        "RESYNC",
+        "DEBOUNCE",
+        "LISTEN",
+        "GIT",
+        "TOKEN_FILE",
+    ] {
+        place.env(&format!("GOLIVE_{name}"), "");
+    }
+    place.env("NO_COLOR", "");
+    place.golive("apply").code(0);
+    assert!(place.exists("golive.status.json"));
+    place.golive("plan").code(0);
+    place.golive("status").code(0);
+    // It gets as far as to the path that is not there.
+    place.golive("watch nowhere").code(1).stderr_has("there is no nowhere");
+    let ran = place.golive("apply --help").code(0);
+    assert!(ran.stdout.contains("GOLIVE_POLL_MAX"), "{}", ran.stdout);
+    // A flag that is empty was given.
+    place.golive("plan --status=").code(64).stderr_has("--status <FILE>");
+}
+
+#[test]
+fn what_is_wrong_with_a_variable_is_told_of_the_variable() {
+    let cases = [
+        ("GOLIVE_TIMEOUT", "60", "plan", "invalid value '60' for 'GOLIVE_TIMEOUT': "),
+        ("GOLIVE_LOG_FORMAT", "xml", "plan", "invalid value 'xml' for 'GOLIVE_LOG_FORMAT'"),
+        ("GOLIVE_ENDPOINT", "ftp://u:pw@x", "plan", "error: GOLIVE_ENDPOINT: the endpoint begins"),
+        ("GOLIVE_GIT", "x", "watch a.yaml", "cannot be used with 'GOLIVE_GIT'"),
+        ("GOLIVE_GIT", "", "watch --git=", "error: "),
+        ("GOLIVE_LISTEN", "x", "watch", "invalid value 'x' for 'GOLIVE_LISTEN'"),
+        ("GOLIVE_POLL", "10ms", "plan --timeout 60", "for '--timeout <DURATION>': "),
+        ("GOLIVE_TIMEOUT", "60", "plan --settle 60", "for '--settle <DURATION>': "),
+    ];
+    for (name, value, line, told) in cases {
+        let mut place = Place::in_preview(&["vm"]);
+        place.env(name, value);
+        let ran = place.golive(line).code(64).stdout("").stderr_has(told);
+        assert!(!ran.stderr.contains("pw"), "{}", ran.stderr);
+    }
+    // A flag wins: what the variable says is not looked at. Where the flag is not known, neither is it.
+    let mut place = Place::in_preview(&["vm"]);
+    place.env("GOLIVE_TIMEOUT", "60");
+    place.golive("plan --timeout 60s").code(0);
+    place.golive("validate").code(0);
+}
+
+#[test]
+fn a_flag_that_a_command_has_no_use_for_is_not_among_its_flags() {
+    let place = Place::in_preview(&["vm"]);
+    let flags = |command: &str| {
+        let help = place.golive(&format!("{command} --help")).stdout;
+        let words = help.lines().filter_map(|line| {
+            let line = line.trim_start();
+            let at = line.find("--").filter(|at| line.starts_with('-') && *at <= 4)?;
+            Some(line[at..].split([' ', '=', '[', '.']).next().unwrap().to_owned())
+        });
+        words.collect::<std::collections::BTreeSet<_>>()
+    };
+    let set = |words: &str| words.split(' ').map(str::to_owned).collect();
+    assert_eq!(flags("validate"), set("--color --help"));
+    assert_eq!(flags("schema"), set("--color --help"));
+    assert_eq!(flags("status"), set("--color --emulator --help --output --status"));
+    let emulator =
+        "--color --help --listen --log-format --quiet --seed --step-time --token --verbose";
+    assert_eq!(flags("emulator"), set(emulator));
+    for flag in ["--poll", "--poll-max", "--lock-timeout"] {
+        assert!(flags("apply").contains(flag) && flags("watch").contains(flag), "{flag}");
+        assert!(!flags("plan").contains(flag), "{flag}");
+    }
+    place.golive("validate --concurrency 1").code(64).stdout("");
+}

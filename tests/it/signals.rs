@@ -1,12 +1,107 @@
 //! Ctrl-C and SIGTERM: no new request, the status written, what runs goes on.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use golive::clock::SystemClock;
+use golive::disk::RealDisk;
 use golive::emulator::Hand;
-use golive::status::Phase;
+use golive::status::{Phase, StatusLock};
 
-use crate::place::{Place, live};
+use crate::place::{Place, STATUS, live};
+
+/// Whether a process listens for SIGTERM by now.
+#[cfg(target_os = "linux")]
+pub(crate) fn listens(child: &Child) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
+}
+
+/// What has no other sign of where it is.
+fn until_it_listens(place: &Place, child: &Child) {
+    #[cfg(target_os = "linux")]
+    place.until("it listens", |_| listens(child));
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (place, child);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn who_waits_for_the_lock_ends_at_once_and_says_so() {
+    for (line, code) in [("apply", 3), ("apply -q", 3), ("watch", 0)] {
+        for (signal, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
+            let place = Place::in_preview(&["vm"]);
+            let path = place.path(STATUS);
+            let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let held = runtime.unwrap().block_on(held).unwrap();
+            let child = place.start(&format!("{line} --lock-timeout 1h"));
+            until_it_listens(&place, &child);
+            send(&child, signal);
+            let ran = place.ran(child).code(code).stdout("");
+            ran.stderr_has(&format!("stopped by {name}; nothing was changed"));
+            drop(held);
+            assert_eq!(place.requests(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_hangup_does_not_end_a_service_that_waits_for_the_lock() {
+    let place = Place::in_preview(&["vm"]);
+    let path = place.path(STATUS);
+    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let held = runtime.block_on(held).unwrap();
+    let child = place.start("watch --lock-timeout 1h");
+    until_it_listens(&place, &child);
+    place.until("the lock is tried", |place| place.exists("golive.status.json.lock"));
+    #[cfg(target_os = "linux")]
+    place.until("it listens for hangups", |_| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 1 != 0
+    });
+    send(&child, "-HUP");
+    drop(held);
+    place.until("it works", |place| place.golives("contoso/vm").1 == 1);
+    send(&child, "-TERM");
+    place.ran(child).code(0);
+}
+
+#[test]
+fn a_plan_that_hangs_ends_at_once() {
+    let place = Place::with_seed(
+        "{offers: {contoso/a: {}}, faults: [{path: '*/offers', action: {delay: 1h}}]}",
+    );
+    place.write("a.yaml", live("contoso/a", ""));
+    let child = place.start("plan --timeout 1h");
+    place.until("it is asked", |place| !place.requests().is_empty());
+    send(&child, "-INT");
+    place.ran(child).code(3).stdout("").stderr_has("stopped by SIGINT; nothing was changed");
+}
+
+#[test]
+fn a_second_signal_ends_a_run_that_waits_for_an_answer() {
+    let place = Place::with_seed(
+        "{offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 1h}}]}",
+    );
+    place.write("a.yaml", live("contoso/a", ""));
+    let mut child = place.start("apply --wait --timeout 1h");
+    place.until("golive is received", |place| place.golives("contoso/a").0 == 1);
+    send(&child, "-INT");
+    // It says so before the answer is there.
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("SIGINT: nothing more is sent")));
+    send(&child, "-INT");
+    assert!(said.any(|line| line.contains("ended by SIGINT")));
+    place.ran(child).code(130);
+    assert!(place.record("contoso/a").intent.is_some(), "the next run looks");
+}
 
 fn send(child: &Child, signal: &str) {
     let id = child.id().to_string();

@@ -41,7 +41,9 @@ fn what_is_wrong_with_the_file_is_said() {
     let cases = [
         (None, "cannot read ../home/token: "),
         (Some(""), "../home/token: the token is empty"),
-        (Some("\0"), "../home/token: the token has white space"),
+        (Some("a\0b"), "../home/token: the token has a character"),
+        (Some("\"a\""), "../home/token: this is no token: it has quotes around it"),
+        (Some("null\n"), "../home/token: this is no token: it is the word"),
     ];
     for (content, what) in cases {
         if let Some(content) = content {
@@ -57,7 +59,31 @@ fn what_is_wrong_with_the_file_is_said() {
     place.env("GOLIVE_TOKEN", TOKEN);
     let both = "error: GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them\n";
     place.golive("plan").code(64).stdout("").stderr(both);
-    place.no_env("GOLIVE_TOKEN");
+    // One that is empty is not set.
+    place.env("GOLIVE_TOKEN", "");
+    place.golive("plan").code(1).stdout_has("GOLIVE_TOKEN_FILE: ");
     place.env("GOLIVE_TOKEN_FILE", "");
-    place.golive("plan").code(64).stdout("").stderr_has("GOLIVE_TOKEN_FILE is empty; set it to");
+    place.golive("plan").code(1).stdout_has("GOLIVE_TOKEN is not set");
+    place.env("GOLIVE_TOKEN", TOKEN);
+    place.golive("plan").code(0);
+}
+
+#[test]
+fn what_cannot_be_a_token_is_not_sent() {
+    let mut place = Place::in_preview(&["vm"]);
+    for (token, what) in [("None", "no value"), ("\"x\"", "quotes"), ("Bearer x", "Bearer")] {
+        place.env("GOLIVE_TOKEN", token);
+        place.golive("apply").code(1).stdout("").stderr_has("GOLIVE_TOKEN: ").stderr_has(what);
+    }
+    assert_eq!(place.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn the_advice_for_a_token_that_is_refused_is_a_whole_command() {
+    let place = place();
+    place.write("../home/token", "the-token-of-an-hour-ago");
+    place.golive("plan").code(1).stdout_has(
+        "`az account get-access-token --resource https://cloudpartner.azure.com --query accessToken \
+         --output tsv`",
+    );
 }

@@ -29,10 +29,56 @@ pub enum TokenError {
     /// Nothing but white space.
     #[error("the token is empty")]
     Empty,
-    /// A character that no token has: white space inside, a control character, or anything but
-    /// ASCII.
-    #[error("the token has white space in it, or a character that no token has")]
+    /// White space inside: a message, or several lines.
+    #[error("the token has white space in it, so that it is something else, or more than a token")]
+    Space,
+    /// A character that no token has: a control character, or anything but ASCII.
+    #[error("the token has a character in it that no token has")]
     Character,
+    /// What stands there plainly is something else.
+    #[error("this is no token: {0}")]
+    Lookalike(&'static str),
+}
+
+/// What a text is that stands where a token belongs and can't be one, from what is seen in CI; `None`
+/// where it may be a token, which is opaque.
+fn lookalike(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let begins = |starts: &[&str]| starts.iter().any(|start| lower.starts_with(start));
+    let within = |start, end| lower.len() > 1 && lower.starts_with(start) && lower.ends_with(end);
+    Some(match lower.as_str() {
+        "null" | "none" | "nil" | "undefined" | "nan" => {
+            "it is the word that a program prints for no value, so that the command before it failed"
+        }
+        "bearer" => "the word Bearer stands alone",
+        _ if begins(&["bearer ", "bearer\t", "bearer:", "authorization:"]) => {
+            "it begins as a header does; leave out Bearer, golive adds it"
+        }
+        _ if begins(&["$", "%{", "{{", "#{", "@microsoft.keyvault("]) || within('%', '%') => {
+            "it is the name of a variable, or a command, that nobody put a value in the place of"
+        }
+        _ if begins(&["\"", "'", "`"]) || text.ends_with(['"', '\'', '`']) => {
+            "it has quotes around it; leave them out (az prints none with --output tsv)"
+        }
+        _ if begins(&["{", "["]) => "it looks like JSON; take the token out of it",
+        _ if begins(&["<"]) => "it looks like HTML, XML or a placeholder",
+        _ if begins(&["-----begin"]) => "it looks like a key or a certificate (PEM)",
+        _ if begins(&["https://", "http://"]) => "it looks like a URL",
+        _ if uuid::Uuid::try_parse(text).is_ok() => {
+            "it looks like a GUID, as ids of tenants, clients and secrets are"
+        }
+        _ if is_client_secret(text) => {
+            "it looks like a client secret, which gets a token but is none"
+        }
+        _ => return None,
+    })
+}
+
+/// Entra gives client secrets a mark of their own, so that they are found where they leak: a digit and
+/// `Q~` after three characters, and 40 or somewhat fewer characters in all.
+fn is_client_secret(text: &str) -> bool {
+    let is_marked = text.as_bytes().get(3).is_some_and(u8::is_ascii_digit);
+    is_marked && text.get(4..6) == Some("Q~") && (37..=40).contains(&text.len())
 }
 
 /// A bearer token. Its text is never shown: not by `Debug`, and there is no `Display`.
@@ -46,9 +92,10 @@ struct Inner {
 }
 
 impl Token {
-    /// Takes a token; white space around it is dropped.
+    /// Takes a token; white space around it is dropped, and the byte order mark that some shells write
+    /// before it.
     pub fn new(text: &str) -> Result<Self, TokenError> {
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         Self::build(text, Redactor::new(text))
     }
 
@@ -61,6 +108,12 @@ impl Token {
     fn build(text: &str, redactor: Redactor) -> Result<Self, TokenError> {
         if text.is_empty() {
             return Err(TokenError::Empty);
+        }
+        if let Some(what) = lookalike(text) {
+            return Err(TokenError::Lookalike(what));
+        }
+        if text.contains(char::is_whitespace) {
+            return Err(TokenError::Space);
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::Character);
@@ -161,6 +214,72 @@ mod tests {
         assert!(token.header().is_sensitive());
         assert_eq!(token.header().to_str().unwrap(), "Bearer s3cr3t-s3cr3t");
         assert_eq!(source.token(Some(&token)).await.unwrap(), token);
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_named_and_not_shown() {
+        let cases = [
+            ("\"s3cr3t\"", "quotes"),
+            ("'s3cr3t'", "quotes"),
+            ("s3cr3t\"", "quotes"),
+            ("`s3cr3t`", "quotes"),
+            ("null", "no value"),
+            ("None\n", "no value"),
+            ("undefined", "no value"),
+            ("{\"accessToken\": \"s3cr3t\"}", "JSON"),
+            ("[\"s3cr3t\"]", "JSON"),
+            ("Bearer s3cr3t", "leave out Bearer"),
+            ("bearer\ts3cr3t", "leave out Bearer"),
+            ("Authorization: Bearer s3cr3t", "leave out Bearer"),
+            ("Bearer ", "stands alone"),
+            ("$S3CR3T", "variable"),
+            ("${S3CR3T}", "variable"),
+            ("${{ secrets.S3CR3T }}", "variable"),
+            ("$(s3cr3t)", "variable"),
+            ("$(az account get-access-token)", "variable"),
+            ("%S3CR3T%", "variable"),
+            ("{{ s3cr3t }}", "variable"),
+            ("#{s3cr3t}#", "variable"),
+            ("<!DOCTYPE html><p>s3cr3t", "HTML"),
+            ("<token>", "placeholder"),
+            ("-----BEGIN PRIVATE KEY-----\ns3cr3t", "PEM"),
+            ("https://login.microsoftonline.com/s3cr3t", "URL"),
+            ("5ec2e700-0000-4000-8000-00005ec2e700", "GUID"),
+            ("s3c8Q~r3tr3tr3tr3tr3tr3tr3tr3tr3tr3tr3tx", "client secret"),
+            ("ERROR: s3cr3t please run az login", "white space"),
+            ("s3cr3t\ns3cr3t", "white space"),
+            ("s3cr3t\u{7f}", "a character"),
+            ("s3cr3t\0", "a character"),
+            ("s3cr3té", "a character"),
+        ];
+        for (text, what) in cases {
+            let error = Token::new(text).unwrap_err().to_string();
+            assert!(error.contains(what), "{text:?}: {error}");
+            let shows = ["s3c", "5ec2"].iter().any(|part| error.to_lowercase().contains(part));
+            assert!(!shows, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_one() {
+        for text in [
+            "any",
+            "secret-token",
+            "x",
+            "%",
+            "nullable",
+            "eyJ0.eyJh.c2ln",
+            "a/b+c==",
+            "100%",
+            "bearer1",
+            "it's",
+            "a$b",
+            "q~",
+            "~!@#^&*()_+-=|;:,.?",
+            "\u{feff}eyJ0.eyJh.c2ln\r\n",
+        ] {
+            assert!(Token::new(text).is_ok(), "{text}");
+        }
     }
 
     #[tokio::test]

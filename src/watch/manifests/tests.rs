@@ -527,15 +527,23 @@ mod unix {
         let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
         place.refresh();
         let path = place.path("a.yaml");
+        let top = path.parent().unwrap();
+        for folder in [top, top.parent().unwrap()] {
+            std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
         std::fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
-        let closed = place.refresh();
-        assert_eq!((closed.changed, closed.read), (ids(&[]), 1));
-        // Root may read everything.
-        let as_root = closed.news.is_empty();
-        assert_eq!(place.refresh().read, usize::from(!as_root));
+        let seen = crate::disk::bound::by_permissions(|| {
+            let closed = place.refresh();
+            assert_eq!((closed.changed, closed.read), (ids(&[]), 1));
+            assert!(!closed.news.is_empty());
+            assert_eq!(place.refresh().read, 1);
+        });
+        if seen.is_none() {
+            return;
+        }
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let open = place.refresh();
         assert_eq!((open.changed, open.read), (ids(&[]), 1));
-        assert_eq!(open.mended.len(), usize::from(!as_root));
+        assert_eq!(open.mended.len(), 1);
     }
 }
