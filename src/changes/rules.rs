@@ -218,6 +218,12 @@ impl Case<'_> {
         let ended_badly = recorded.and_then(|it| {
             Outcome::of(&facts::ended(it, state, self.moment)?).map(|outcome| (it, outcome))
         });
+        // Another attempt counts where what it was at is there to be tried again.
+        let is_there = match &state.preview {
+            Some(_) => self.wants_live(),
+            None => !self.wants_live() || state.stale_preview.is_some(),
+        };
+        let last = last.filter(|_| is_there || state.unclear.is_some());
         if let Some((operation, outcome)) = ended_badly {
             let is_same_attempt = last.is_none_or(|last| operation.may_have_id(last.id.as_ref()));
             let is_same_manifest = operation.manifest_digest == self.desired.digest;
@@ -226,9 +232,7 @@ impl Case<'_> {
             }
         }
         // By another hand, or of a request that is not on record.
-        let at_hand = self.wants_live() && (state.preview.is_some() || state.stale_preview.is_some());
-        let at_hand = at_hand || (!self.wants_live() && state.preview.is_none());
-        last.filter(|_| at_hand || state.unclear.is_some()).and_then(Failure::of)
+        last.and_then(Failure::of)
     }
 
     /// Whether a recorded attempt was at what stands there now: no newer release is in preview, and

@@ -16,6 +16,8 @@ fn a_failed_golive_is_not_called_live_where_the_status_falls_back_to_the_release
     let again = |state| shown.clone().sees("vm", state).decision();
     assert_eq!(again(live(1)).reason(), Reason::OperationFailed);
     assert_eq!(shown.clone().lists(Hint::AtRest, Some(2)).decision(), again(live(1)));
+    // Also where another attempt has failed since.
+    assert_eq!(again(after(live(1), failed_golive(2))).reason(), Reason::OperationFailed);
     // Until it is overtaken: by another release, by its own after all, by a newer preview.
     assert_eq!(again(live(3)), live_at(3));
     assert_eq!(again(live(2)), live_at(2));
