@@ -21,10 +21,10 @@ pub(crate) fn ended(
     if operation.status.is_finished() {
         return Some(operation.status.clone());
     }
-    if is_in_place(operation, state) {
+    let report = followed(state);
+    if is_in_place(operation, state) || is_what_it_says(operation, report, state) {
         return Some(OperationStatus::Succeeded);
     }
-    let report = followed(state);
     if let Some(report) = report
         && matches!(report.status, OperationStatus::Failed | OperationStatus::Canceled)
     {
@@ -63,6 +63,21 @@ pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
         Some(Followed::Known(report)) => Some(report),
         Some(Followed::Expired) | None => None,
     }
+}
+
+/// Whether a golive says of itself that it brought live what is live: another release than it was
+/// sent for, where somebody published between the look and the request.
+fn is_what_it_says(
+    operation: &OperationRecord,
+    report: Option<&Report>,
+    state: &OfferState,
+) -> bool {
+    operation.kind == OperationKind::GoLive
+        && report.is_some_and(|report| {
+            report.status == OperationStatus::Succeeded
+                && report.release.is_some()
+                && report.release == state.live
+        })
 }
 
 /// Whether the offer stands where the operation was to bring it.

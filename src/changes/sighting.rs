@@ -97,7 +97,8 @@ impl Sighting {
         let agrees = match self.listing.hint {
             Hint::AtRest => state.preview.is_none() || is_in_sync,
             Hint::InPreview => state.preview.is_some(),
-            Hint::Busy => false,
+            // The time of its last change speaks for a list whose word never changes.
+            Hint::Busy => is_in_sync && self.listing.changed_time.is_some(),
         };
         let changed = self.listing.changed_time.as_ref().and_then(ChangedTime::timestamp);
         let may_lag = changed.is_some_and(|at| now.duration_since(at).abs() < LAG);

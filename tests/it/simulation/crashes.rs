@@ -13,7 +13,7 @@ use super::threads;
 
 /// Three offers that go live: one that names its operation, one that does not, and one that waits
 /// for the other two. Two runs may crash; what is left to do after them is done in peace.
-fn script() -> Scenario {
+fn script(answers: &str) -> Scenario {
     let offer = |behaviour: &str, waits| Offer {
         behaviour: behaviour.to_owned(),
         manifest: Some(Manifest { waits, ..Manifest::plain() }),
@@ -29,6 +29,7 @@ fn script() -> Scenario {
     let round = Round { pause: Duration::from_secs(1), events: Vec::new(), runs: vec![run] };
     Scenario {
         seed: 0,
+        answers: answers.to_owned(),
         offers: vec![
             offer("previewVersion: 2, liveVersion: 1, polls: 1", false),
             offer("header: none, polls: 2", false),
@@ -41,8 +42,8 @@ fn script() -> Scenario {
     }
 }
 
-fn played(crashes: &BTreeMap<Point, Fault>) -> Played {
-    let play = |record| play(&script(), Source::These(crashes.clone()), None, record);
+fn played(answers: &str, crashes: &BTreeMap<Point, Fault>) -> Played {
+    let play = |record| play(&script(answers), Source::These(crashes.clone()), None, record);
     let played = play(Record::Points);
     if let Some(broken) = &played.violation {
         panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
@@ -86,9 +87,23 @@ fn each<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
     });
 }
 
+const DOCUMENTED: &str = "profile: documented\nstrict: true\n";
+
+/// A marketplace that takes a second golive, so that golive is not saved from itself.
+const FIELD: &str = "profile: field\nanswers: {secondGolive: accept}\n";
+
 #[test]
 fn a_crash_at_any_point_and_at_any_later_point_launches_nothing_twice_and_loses_nothing() {
-    let first = points(&played(&BTreeMap::new()), 1);
+    crashes(DOCUMENTED);
+}
+
+#[test]
+fn nor_does_it_where_nothing_guards_a_request() {
+    crashes(FIELD);
+}
+
+fn crashes(answers: &str) {
+    let first = points(&played(answers, &BTreeMap::new()), 1);
     assert!(first.len() > 50, "{first:?}");
     let crashes: Vec<_> = first
         .iter()
@@ -97,11 +112,11 @@ fn a_crash_at_any_point_and_at_any_later_point_launches_nothing_twice_and_loses_
     let pairs = AtomicUsize::new(0);
     each(&crashes, |(point, crash)| {
         let one = BTreeMap::from([((*point).clone(), *crash)]);
-        for later in points(&played(&one), 2) {
+        for later in points(&played(answers, &one), 2) {
             for crash in crashes_at(&later) {
                 let mut two = one.clone();
                 two.insert(later.clone(), crash);
-                played(&two);
+                played(answers, &two);
                 pairs.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -54,9 +54,12 @@ fn is_true(operation: &OperationRecord, truth: &Truth) -> bool {
     let version = operation.release.as_ref().map(number);
     let own_id = operation.id.as_ref().filter(|_| !operation.has_shared_id());
     let mut runs = truth.runs.iter().filter(|run| {
-        run.kind == Kind::GoLive
-            && own_id.is_none_or(|id| *id == run.id)
-            && version.is_none_or(|version| version == run.version)
+        // By its id, since it may be of a release that was published between the look and the request.
+        let is_it = match own_id {
+            Some(id) => *id == run.id,
+            None => version.is_none_or(|version| version == run.version),
+        };
+        run.kind == Kind::GoLive && is_it
     });
     let is_there = runs.clone().next().is_some();
     match said(&operation.status) {

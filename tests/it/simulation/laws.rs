@@ -68,6 +68,8 @@ pub(crate) struct Accepted {
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     version: u64,
+    /// Whether it carries an entity tag.
+    is_guarded: bool,
     at: Timestamp,
     intended_at: Timestamp,
 }
@@ -194,7 +196,8 @@ impl Laws {
         truth: impl Fn(&str) -> Option<Truth>,
     ) -> Result<(), String> {
         if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
-            let sent = Sent { version: number(&intent.release), at: now, intended_at: intent.at };
+            let (version, is_guarded) = (number(&intent.release), intent.fence.is_some());
+            let sent = Sent { version, is_guarded, at: now, intended_at: intent.at };
             self.sent.insert(request_id.to_owned(), sent);
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
@@ -264,12 +267,22 @@ impl Laws {
             let accepted = Accepted { id: run.id.clone(), request_id: request_id.to_owned() };
             self.accepted.entry(offer.to_owned()).or_default().push(accepted);
         }
+        let seen = self.checked.get(&(process.number, offer.to_owned()));
         if let Some(previous) = before.last_golive(run.version) {
-            self.may_be_repeated(offer, previous, digest.as_ref())?;
+            // Another hand may come between the look and the request.
+            let is_ours = self.attempts[&previous.id].digest.is_some();
+            let is_it = |run: &Run| run.kind == Kind::GoLive && run.id == previous.id;
+            let began_since = seen.is_some_and(|truth| !truth.runs.iter().any(is_it));
+            if is_ours || !began_since {
+                self.may_be_repeated(offer, previous, digest.as_ref())?;
+            }
         }
         self.owed.remove(offer);
+        // Where nothing guards a request, another hand may publish between the look and the request.
+        let seen = seen.and_then(|truth| truth.preview);
         match sent {
-            Some(Sent { version, .. }) if version != run.version => Err(format!(
+            Some(Sent { version, is_guarded, .. })
+                if version != run.version && (is_guarded || seen == Some(run.version)) => Err(format!(
                 "{offer}: version {} goes live, and version {version} was decided",
                 run.version
             )),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golive::emulator::{Ending, Kind, Run, Truth};
-use golive::marketplace::{OfferId, RequestId};
-use golive::status::{OfferRecord, Phase, Reason, StatusFile};
+use golive::marketplace::{OfferId, OperationStatus, RequestId};
+use golive::status::{OfferRecord, OperationRecord, Phase, Reason, StatusFile};
 use jiff::Timestamp;
 
 use super::endings::fits;
@@ -171,13 +171,22 @@ impl AtRest<'_> {
         truth.production.is_none() || !pin.map_or(is_newest, |pin| truth.production == Some(pin))
     }
 
+    /// Whether the offer fell back to the release before one whose golive failed: that failure is what
+    /// people are to see.
+    fn has_fallen_back(&self) -> bool {
+        let operation = self.record.operation.as_deref();
+        let release = operation.and_then(|operation| operation.release.as_ref()).map(number);
+        self.record.phase == Phase::Failed && release.is_some() && release != self.truth.production
+    }
+
     fn what_is_live_is_called_live(&self) -> Result<(), String> {
         let Self { offer, truth, manifest, record, .. } = self;
         let is_live = truth.production.is_some()
             && truth.preview == truth.production
             && manifest.live
             && manifest.pin.is_none()
-            && !truth.ready;
+            && !truth.ready
+            && !self.has_fallen_back();
         if is_live && record.phase != Phase::Live {
             return Err(format!("{offer} is live, and called {}", brief(record)));
         }
@@ -208,9 +217,16 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
 /// Whether an accepted golive is on record with its true ending: by its id or, where the record has
 /// none that is its own, by its request or version.
 fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> bool {
-    let since = truth.runs.iter().skip_while(|run| run.id != accepted.id);
+    // A golive may have the id of its publish.
+    let is_it = |run: &&Run| run.kind == Kind::GoLive && run.id == accepted.id;
+    let since = truth.runs.iter().skip_while(|run| !is_it(run));
     let Some(run) = since.clone().next() else { return false };
     let again = since.filter(|it| (it.kind, it.version) == (run.kind, run.version));
+    // Where another hand's golive was accepted over it, the release is live all the same.
+    let fits = |operation: &OperationRecord, run: &Run| {
+        let is_live = truth.production == Some(run.version);
+        fits(operation, run) || (is_live && operation.status == OperationStatus::Succeeded)
+    };
     record.history.iter().chain(record.operation.as_deref()).any(|operation| {
         let own_id = operation.id.as_ref().filter(|id| !id.contains('$'));
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);

@@ -11,6 +11,8 @@ use super::dice::{Dice, Throws};
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
+    /// How the marketplace answers: lines of the emulator's seed.
+    pub(crate) answers: String,
     pub(crate) offers: Vec<Offer>,
     pub(crate) rounds: Vec<Round>,
     /// A marketplace that takes golives into a queue: one that was accepted shows only so much
@@ -155,6 +157,36 @@ impl Manifest {
     }
 }
 
+/// How the service was seen to answer, each beside what the field profile has anyway. Two thirds of the
+/// marketplaces take a second golive, so that golive is not saved from itself.
+const FIELD: [&str; 12] = [
+    "",
+    "",
+    "listWords: {signOff: running}",
+    "listWords: {signOff: published, live: published}",
+    "afterFailure: fallback",
+    "afterFailure: signOff",
+    "sharedId: true",
+    "staleAfterPublish: 3m",
+    "slots: missing",
+    "publishInSignOff: running",
+    "goliveType: publish",
+    "offerIds: guid",
+];
+
+/// Lines of the emulator's seed.
+fn answers(throws: &mut Throws) -> String {
+    if throws.one_in(3) {
+        return "profile: documented\nstrict: true\n".to_owned();
+    }
+    let second = *throws.pick(&["accept", "accept", "409"]);
+    let parts = [*throws.pick(&FIELD), *throws.pick(&FIELD)];
+    let mut keys: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let name = |part: &str| part.split(':').next().map(str::to_owned);
+    keys.dedup_by_key(|part| name(part));
+    format!("profile: field\nanswers: {{secondGolive: {second}, {}}}\n", keys.join(", "))
+}
+
 const STARTS: [&str; 14] = [
     "",
     "",
@@ -216,7 +248,8 @@ impl Scenario {
             round
         };
         let rounds = (0..rounds).map(round).collect();
-        Self { seed, offers, rounds, lag, step_minutes: 7, weather: weather(dice) }
+        let answers = answers(&mut dice.of("answers"));
+        Self { seed, answers, offers, rounds, lag, step_minutes: 7, weather: weather(dice) }
     }
 
     /// Whether a service is among the runs.
@@ -226,7 +259,7 @@ impl Scenario {
 
     /// The emulator's seed.
     pub(crate) fn marketplace(&self) -> String {
-        let mut text = format!("stepTime: {}m\nstrict: true\noffers:\n", self.step_minutes);
+        let mut text = format!("{}stepTime: {}m\noffers:\n", self.answers, self.step_minutes);
         for (number, offer) in self.offers.iter().enumerate() {
             writeln!(text, "  {}: {{{}}}", name(number), offer.behaviour).unwrap();
         }
@@ -350,7 +383,8 @@ fn weather(dice: Dice) -> Weather {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { offers, rounds, lag, weather, .. } = self;
+        let Self { answers, offers, rounds, lag, weather, .. } = self;
+        write!(f, "{answers}")?;
         writeln!(f, "weather: {weather:?}")?;
         if let Some(lag) = lag {
             writeln!(f, "an accepted golive shows after {lag:?}")?;
