@@ -141,7 +141,11 @@ pub(super) fn looked(
         }
         Look::StillWaiting { fence } if fence == intent.fence => {
             if intent.attempt > 1 {
-                let why = format!("sent {} times, and the offer still waits", intent.attempt);
+                let why = format!(
+                    "it was sent {} times, left no trace, and the offer still waits; look into Partner \
+                     Center, then --retry sends it once more",
+                    intent.attempt
+                );
                 return tally.stop_in_doubt(why);
             }
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;

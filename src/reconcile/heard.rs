@@ -152,8 +152,12 @@ pub(super) fn adopt_outcome(
     let listed = state.listed.iter().flatten();
     let new = listed.clone().find(|it| it.is_new && it.kind == intent.kind);
     let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
-    let (found, status) = if decision.achieves(&intent) {
-        (new.filter(|it| it.status == OperationStatus::Succeeded), OperationStatus::Succeeded)
+    let succeeded = new.filter(|it| it.status == OperationStatus::Succeeded);
+    // What came after it shows that it is over, so that the list is believed.
+    let is_over = state.running.as_ref().is_some_and(|run| run.kind != intent.kind)
+        || state.preview.as_ref().is_some_and(|preview| *preview != intent.release);
+    let (found, status) = if decision.achieves(&intent) || (is_over && succeeded.is_some()) {
+        (succeeded, OperationStatus::Succeeded)
     } else if let Some(bad) = bad.filter(|_| state.is_inspected) {
         (Some(bad), bad.status.clone())
     } else {

@@ -138,7 +138,10 @@ impl Reconciler {
                 }
                 // Whoever sent it may have been killed just now.
                 let since = self.moment().latest_end(&intent);
-                Trigger::in_doubt(*intent, since)
+                // Who asks for a retry gives a doubt one more attempt.
+                let is_retried = target.policy.retries(&change.offer);
+                let attempt = if is_retried { 1 } else { intent.attempt };
+                Trigger::in_doubt(Intent { attempt, ..*intent }, since)
             }
         };
         let mut attempt = None;

@@ -255,8 +255,6 @@ impl Laws {
         let digest = process.desired().get(&id).map(|loaded| loaded.digest.clone());
         let sent = self.sent.get(request_id).copied();
         let is_late = sent.is_some_and(|sent| now > sent.at + LATEST);
-        let attempt = Attempt { at, digest: digest.clone().filter(|_| !is_late) };
-        self.attempts.insert(run.id.clone(), attempt);
         // Who deletes the file deletes the intent as well.
         let is_forgotten = self
             .forgotten
@@ -277,6 +275,9 @@ impl Laws {
                 self.may_be_repeated(offer, previous, digest.as_ref())?;
             }
         }
+        // Only now, since one before may have the same id.
+        let attempt = Attempt { at, digest: digest.filter(|_| !is_late) };
+        self.attempts.insert(run.id.clone(), attempt);
         self.owed.remove(offer);
         // Where nothing guards a request, another hand may publish between the look and the request.
         let seen = seen.and_then(|truth| truth.preview);

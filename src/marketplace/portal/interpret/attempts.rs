@@ -261,6 +261,18 @@ pub(super) fn newest(
     listed.iter().rev().filter(|it| is_meant(it)).max_by_key(|it| age(it))
 }
 
+/// The release of a publish that has succeeded after the one that the status is about: just after a
+/// publish, the status is still that of the publication before (field). Both stand in one list.
+pub(super) fn newer_publish(listed: &[Submission], report: &StatusReport) -> Option<Release> {
+    let published = |it: &&Submission| {
+        it.purpose() == OperationKind::Publish && it.state == OperationStatus::Succeeded
+    };
+    let own = report.publishing_version?;
+    let numbers = listed.iter().filter(published).filter_map(|it| it.publishing_version);
+    let is_listed = numbers.clone().any(|number| number == own);
+    numbers.max().filter(|newest| is_listed && *newest > own).map(Release::from)
+}
+
 /// Whether an entry that says that it runs can't: a later release was published since, and a publish
 /// is refused while an operation runs (field). Numbers alone are enough, as they grow with each
 /// publish, unless the times contradict them.

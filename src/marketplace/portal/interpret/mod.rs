@@ -158,12 +158,12 @@ impl Interpreter<'_> {
         Ok(state)
     }
 
-    /// Where the status names no publication, the list does. One that the document contradicts may be
-    /// of before a publish: it is asked anew. (They may also count in different spaces; then it says
+    /// Where the status names no publication, the list does. One that the document doesn't confirm may
+    /// be of before a publish: it is asked anew. (They may also count in different spaces; then it says
     /// the same again.)
     fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
-        let document = self.answers.document.as_ref().and_then(|it| it.version.as_ref());
-        let contradicted = document.is_some() && document != self.listed;
+        let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
+        let contradicted = document.is_some_and(|version| version != self.listed);
         if contradicted && report.publishing_version.is_none() && self.answers.relisted.is_none() {
             return Err(Question::Listed);
         }

@@ -1,6 +1,6 @@
 //! The state in each stage of an offer's life.
 
-use super::attempts::{changed, is_bad, newest};
+use super::attempts::{changed, is_bad, newer_publish, newest};
 use super::{Held, Interpreter, Question};
 use crate::marketplace::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::marketplace::portal::stage::{Stage, step};
@@ -51,6 +51,13 @@ impl Interpreter<'_> {
                 // A golive is of what waits; so that is its name, and not a number of the list.
                 let own = Some(release).filter(|_| run.kind == OperationKind::GoLive);
                 state.running = Some(Run { release: own.or(run.release), ..run });
+                return Ok(());
+            }
+            if let Some(newer) = newer_publish(submissions, report) {
+                state.unclear = Some(format!(
+                    "the status says that release {release} waits for the sign-off, but the list of \
+                     operations says that release {newer} was published since"
+                ));
                 return Ok(());
             }
             match self.attempted(submissions, report) {
