@@ -83,7 +83,13 @@ fn is_what_it_says(
 /// Whether the offer stands where the operation was to bring it.
 fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
     match operation.kind {
-        OperationKind::Publish => state.preview.is_some() && state.is_inspected,
+        // Somebody may have taken live what it published.
+        OperationKind::Publish => {
+            let has_succeeded =
+                followed(state).is_some_and(|it| it.status == OperationStatus::Succeeded);
+            state.is_inspected
+                && (state.preview.is_some() || (has_succeeded && state.live.is_some()))
+        }
         OperationKind::GoLive => match &operation.release {
             Some(release) => state.live.as_ref() == Some(release),
             None => state.live.is_some() && state.preview.is_none(),

@@ -29,6 +29,8 @@ pub(super) struct Following {
     due: Option<Instant>,
     /// The last answer.
     heard: Option<Report>,
+    /// Whether the last answer left it to the offer to tell more, which was not asked since.
+    asks_offer: bool,
 }
 
 impl Reconciler {
@@ -113,11 +115,13 @@ impl Reconciler {
             FollowCommand::AskOffer => {
                 let pause = self.settings.intervals.after(follow.polls);
                 let due = Some(Instant::now() + pause);
-                following.insert(offer.clone(), Following { id, follow, due, heard });
+                let asks_offer = true;
+                following.insert(offer.clone(), Following { id, follow, due, heard, asks_offer });
                 return command;
             }
         };
-        following.insert(offer.clone(), Following { id, follow, due, heard });
+        let asks_offer = false;
+        following.insert(offer.clone(), Following { id, follow, due, heard, asks_offer });
         command
     }
 
@@ -154,6 +158,18 @@ impl Reconciler {
         known.is_some_and(|known| known.due.is_none_or(|due| due > Instant::now()))
     }
 
+    /// Whether a poll left it to the offer to tell more.
+    pub(super) fn asks_offer(&self, offer: &OfferId) -> bool {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.get(offer).is_some_and(|known| known.asks_offer)
+    }
+
+    /// The same; it is asked now.
+    pub(super) fn takes_question(&self, offer: &OfferId) -> bool {
+        let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.get_mut(offer).is_some_and(|known| std::mem::take(&mut known.asks_offer))
+    }
+
     /// Adds what an operation answered that is not due to be asked again.
     pub(super) fn add_heard(&self, offer: &OfferId, inquiry: &mut Inquiry) {
         let Some(asked) = &mut inquiry.following else { return };
@@ -172,7 +188,8 @@ impl Reconciler {
         let id = operation.id.clone();
         let (follow, due) = (Follow::default(), Some(Instant::now() + pause));
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        following.insert(offer.clone(), Following { id, follow, due, heard: None });
+        let known = Following { id, follow, due, heard: None, asks_offer: false };
+        following.insert(offer.clone(), known);
     }
 
     /// Polls all running operations, each in its own time, until one has ended, and then for a little

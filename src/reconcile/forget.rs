@@ -50,7 +50,7 @@ impl Reconciler {
     ) {
         let due = orphans.iter().filter(|offer| {
             let id = self.store.get(offer).and_then(|record| record.running()?.id.clone());
-            !self.is_waiting(offer, id.as_deref())
+            !self.is_waiting(offer, id.as_deref()) || self.asks_offer(offer)
         });
         let ask = |offer| async move {
             tokio::select! {
@@ -66,7 +66,7 @@ impl Reconciler {
     pub(super) async fn handle_orphan(&self, offer: &OfferId) {
         let Some(record) = self.store.get(offer) else { return };
         if record.running().is_some() {
-            if self.ask_once(offer).await {
+            if self.takes_question(offer) || self.ask_once(offer).await {
                 self.inspect_orphan(offer).await;
             }
         } else if record.intent.is_some() {

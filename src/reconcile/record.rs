@@ -220,6 +220,11 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
         preview,
         status: listing.words.clone(),
     };
+    // What is remembered must lead to what was decided now.
+    let is_told = seen.state.as_ref().is_none_or(|state| {
+        state.preview.is_some() || state.stale_preview.is_some() || state.live == new.live
+    });
+    let new = ObservedRecord { fingerprint: new.fingerprint.filter(|_| is_told), ..new };
     if before.is_some_and(|known| known.preview != new.preview) {
         record.attempts = 0;
     }

@@ -85,6 +85,8 @@ struct Forgotten {
 #[derive(Debug, Default)]
 pub(crate) struct Laws {
     pub(crate) violation: Option<Violation>,
+    /// Whether *offer status* names no release, so that without an entity tag a list is all there is.
+    pub(crate) status_names_nothing: bool,
     /// Golives, by the operation's id.
     attempts: BTreeMap<String, Attempt>,
     /// What was accepted from golive and is to be on record, by offer.
@@ -283,7 +285,8 @@ impl Laws {
         let seen = seen.and_then(|truth| truth.preview);
         match sent {
             Some(Sent { version, is_guarded, .. })
-                if version != run.version && (is_guarded || seen == Some(run.version)) => Err(format!(
+                if version != run.version && (is_guarded
+                        || (seen == Some(run.version) && !self.status_names_nothing)) => Err(format!(
                 "{offer}: version {} goes live, and version {version} was decided",
                 run.version
             )),

@@ -78,6 +78,8 @@ pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String>
         let requests = count(&|what| what.starts_with("GET") && is_of_it(what));
         let most = match record.phase {
             Phase::Live | Phase::Preview => 0,
+            // A doubt that is left to people.
+            Phase::Triggering if record.intent.as_ref().is_some_and(|it| it.attempt > 1) => continue,
             Phase::Triggering | Phase::InProgress => return Err(format!("leaves {offer}")),
             Phase::Held | Phase::Blocked | Phase::Failed => MOST_REQUESTS,
         };
@@ -132,7 +134,9 @@ impl AtRest<'_> {
             last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
         });
         let stands = truth.last_golive(version).is_some_and(|last| self.stands(last));
-        let excused = stands || publish_failed || record.reason == Reason::Refused;
+        // A doubt in which two requests left no trace is left to people.
+        let is_left = record.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
+        let excused = stands || publish_failed || is_left || record.reason == Reason::Refused;
         if self.is_wanted(version) && !excused {
             return Err(format!(
                 "{offer}: the launch of version {version} is lost: {}",

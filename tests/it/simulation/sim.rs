@@ -202,6 +202,7 @@ impl Sim {
             processes: Mutex::default(),
             broken: Notify::new(),
         };
+        sim.laws().status_names_nothing = sim.scenario.answers.contains("documented");
         for offer in 0..sim.scenario.offers.len() {
             sim.note_started(offer);
         }
