@@ -141,7 +141,11 @@ pub(super) fn looked(
         }
         Look::StillWaiting { fence } if fence == intent.fence => {
             if intent.attempt > 1 {
-                let why = format!("sent {} times, and the offer still waits", intent.attempt);
+                let why = format!(
+                    "sent {} times, and the offer still waits; it is not sent again until somebody \
+                     has looked and holds the offer for one run (suspend: true)",
+                    intent.attempt
+                );
                 return tally.stop_in_doubt(why);
             }
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;
