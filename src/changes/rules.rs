@@ -52,13 +52,17 @@ impl Case<'_> {
                 && record.intent.is_none()
                 && !record.has_loose_ends()
         });
-        let suggested = self.seen.suggested().filter(|_| {
-            is_open && !self.verify && !self.retry && self.desired.manifest.version.is_none()
-        });
+        let suggested = self
+            .seen
+            .suggested()
+            .filter(|_| is_open && !self.retry && self.desired.manifest.version.is_none());
         let state = suggested.ok_or(Unasked)?;
         match self.decide_on(&state) {
-            decision @ (Decision::GoLive { .. } | Decision::Held(_)) => Ok((decision, state)),
-            Decision::Track(_)
+            decision @ Decision::GoLive { .. } if !self.verify => Ok((decision, state)),
+            // What is held sends nothing, so that it is not asked about either.
+            decision @ Decision::Held(_) => Ok((decision, state)),
+            Decision::GoLive { .. }
+            | Decision::Track(_)
             | Decision::InSync(_)
             | Decision::Publish { .. }
             | Decision::Blocked(_)
@@ -200,6 +204,14 @@ impl Case<'_> {
         if let Some(intent) = intent {
             // Whether a retry was asked for matters no more: this is the retry.
             let last = last.filter(|last| last.is_new && intent.kind == wanted)?;
+            // What waits by now may be a newer release, which has not failed.
+            let is_overtaken = self.wants_live()
+                && state.preview.as_ref().is_some_and(|waits| {
+                    *waits != intent.release && last.release.as_ref().is_some_and(|it| it != waits)
+                });
+            if is_overtaken {
+                return None;
+            }
             let release = Some(intent.release.clone());
             return Some(Failure { release, ..Failure::of(last)? });
         }
@@ -242,7 +254,8 @@ impl Case<'_> {
             return true;
         }
         let newer = state.preview.as_ref().or(state.stale_preview.as_ref());
-        let is_newer = newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
+        let is_newer =
+            newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
         let is_live = operation.release.is_some() && state.live == operation.release;
         // Seen before, when it was shown as failed.
         let before = self.recorded.filter(|record| record.phase == Phase::Failed);
@@ -332,13 +345,16 @@ impl Case<'_> {
             };
         }
         let pin = self.desired.manifest.version;
-        let mismatch = |found: &Release| pin.filter(|_| !self.is_pinned(found, state)).map(|pinned| {
-            let (pinned, found) = (Release::from(pinned), found.clone());
-            Decision::Blocked(Block::VersionMismatch { pinned, found })
-        });
+        let mismatch = |found: &Release| {
+            pin.filter(|_| !self.is_pinned(found, state)).map(|pinned| {
+                let (pinned, found) = (Release::from(pinned), found.clone());
+                Decision::Blocked(Block::VersionMismatch { pinned, found })
+            })
+        };
         match state.preview.as_ref().or(retried) {
-            Some(found) => mismatch(found)
-                .unwrap_or_else(|| Decision::GoLive { release: found.clone() }),
+            Some(found) => {
+                mismatch(found).unwrap_or_else(|| Decision::GoLive { release: found.clone() })
+            }
             None => state
                 .live
                 .as_ref()

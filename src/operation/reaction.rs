@@ -16,6 +16,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause where the marketplace puts a request off and does not say for how long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// How far ahead a time is that no clock a little fast explains.
+const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
 /// What a trigger has cost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
@@ -114,8 +117,6 @@ pub(super) fn looked(
     (at, fresh): (Timestamp, Fresh),
     patience: Patience,
 ) -> (Trigger, Next) {
-    // A clock that was set back would otherwise be waited for.
-    let since = since.min(at);
     let settling = patience.settling;
     let settle = if intent.fence.is_some() { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(since, at, settle);
@@ -160,8 +161,12 @@ pub(super) fn looked(
     }
 }
 
-/// How long it is until a request that left no trace may be sent again.
+/// How long it is until a request that left no trace may be sent again. `since` may be ahead: it is
+/// the deadline of a request that an earlier process left.
 fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
-    let passed = now.duration_since(since).max(SignedDuration::ZERO);
-    settle.saturating_sub(Duration::try_from(passed).unwrap_or_default())
+    let passed = now.duration_since(since);
+    // A clock that was set back would otherwise be waited for.
+    let passed = if passed < -FAR_AHEAD { SignedDuration::ZERO } else { passed };
+    let settle = SignedDuration::try_from(settle).unwrap_or(SignedDuration::MAX);
+    Duration::try_from(settle.saturating_sub(passed)).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use super::windows::windows;
 use crate::changes::{ChangeSet, Input, Moment, Policy, Seen, Sighting, plan};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
-    Backend, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, Release, Settling,
+    Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, Release, Settling,
 };
 use crate::status::OfferRecord;
 
@@ -122,7 +122,9 @@ impl Observer {
                 let Some(Seen::Offer(seen)) = observed.get(&offer) else { return None };
                 let record = recorded.get(&offer).map(|record| &**record);
                 let mut inquiry = inquiry(seen, desired.get(&offer)?, record);
-                inquiry.launches |= policy.verify && inquiry.wants_live;
+                // What is not listed as waiting is hardly launched; if it is, it is asked about again.
+                let may_launch = inquiry.wants_live && seen.listing.hint == Hint::InPreview;
+                inquiry.launches |= policy.verify && may_launch;
                 adjust(&offer, &mut inquiry);
                 Some((offer, inquiry))
             });
@@ -160,11 +162,7 @@ impl Observer {
 }
 
 /// What to ask about an offer.
-pub(super) fn inquiry(
-    seen: &Sighting,
-    desired: &Loaded,
-    record: Option<&OfferRecord>,
-) -> Inquiry {
+pub(super) fn inquiry(seen: &Sighting, desired: &Loaded, record: Option<&OfferRecord>) -> Inquiry {
     let wants_live = desired.manifest.state == DesiredState::Live;
     let pin = desired.manifest.version.filter(|_| wants_live).map(Release::from);
     seen.inquiry(wants_live, pin, record)

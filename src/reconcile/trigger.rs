@@ -136,8 +136,8 @@ impl Reconciler {
                         format!("request {} was left open by a run before", intent.request_id);
                     self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
                 }
-                // Whoever sent it may have been killed just now.
-                let since = self.moment().latest_end(&intent);
+                // Whoever sent it may have been killed just now; what was sent may be under way.
+                let since = intent.deadline;
                 // Who asks for a retry gives a doubt one more attempt.
                 let is_retried = target.policy.retries(&change.offer);
                 let attempt = if is_retried { 1 } else { intent.attempt };

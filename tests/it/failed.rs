@@ -84,7 +84,8 @@ fn a_failed_golive_is_not_repeated_without_retry_and_once_with_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_manifest_or_offer_is_tried_again() {
-    let lab = Lab::vm("{fail: {times: 2}}");
+    // The sign-off waits once more.
+    let lab = Lab::vm("{cancel: true, fail: {times: 1}}");
     lab.to_the_end().await;
     lab.manifest("vm.yaml", &live("contoso/vm", "# A comment is no change.\n"));
     lab.to_the_end().await;
@@ -92,6 +93,24 @@ async fn a_changed_manifest_or_offer_is_tried_again() {
     lab.manifest("vm.yaml", &live("contoso/vm", "labels: {try: again}"));
     lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
+    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 3), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_and_waits_for_no_sign_off_is_launched_again_where_a_person_asks() {
+    let lab = Lab::vm("{fail: {times: 2}}");
+    lab.to_the_end().await;
+    lab.manifest("vm.yaml", &live("contoso/vm", "labels: {try: again}"));
+    for _ in 0..2 {
+        let outcome = lab.to_the_end().await;
+        assert_eq!((outcome.problems(), lab.golives("contoso/vm")), (1, (1, 1)));
+        let record = lab.record("contoso/vm");
+        assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::NotInPreview));
+    }
+    lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Failed));
     lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 3), Phase::Live));

@@ -114,6 +114,20 @@ fn a_request_in_doubt_is_settled_by_the_attempt_that_is_newer_than_it() {
 }
 
 #[test]
+fn a_request_in_doubt_that_failed_says_nothing_of_a_newer_release_that_waits() {
+    let doubt = Scene::of(LIVE).recorded(|it| it.intent = Some(intent(now()).into()));
+    let of = |last: Attempt| {
+        let last = Attempt { is_new: true, ..last };
+        doubt.clone().sees("vm", after(preview(3), last)).decision()
+    };
+    assert_eq!(of(failed_golive(2)), golive_of(3));
+    // Unless it is the one that failed, by another name, or may be.
+    assert_eq!(of(failed_golive(3)).reason(), Reason::OperationFailed);
+    let unnamed = Attempt { release: None, ..failed_golive(2) };
+    assert_eq!(of(unnamed).reason(), Reason::OperationFailed);
+}
+
+#[test]
 fn a_good_end_that_the_offer_does_not_show_is_waited_for_and_then_blocks() {
     for (state, shown) in [
         (preview(2), "release 2 waits for the sign-off"),

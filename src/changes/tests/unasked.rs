@@ -26,6 +26,13 @@ fn a_remembered_state_needs_no_question_while_the_list_says_the_same() {
     assert_eq!(reviewed.decision(), golive_of(2));
     reviewed.policy.verify = true;
     assert!(reviewed.is_asked());
+    // Which what is held is not: it sends nothing, whether or not it is known.
+    for more in ["suspend: true", "notBefore: 2027-01-01T00:00:00Z"] {
+        let held = Scene::of(&format!("{LIVE}\n{more}"));
+        let mut held = held.lists(Hint::InPreview, Some(2));
+        held.policy.verify = true;
+        assert_eq!(held.decision().phase(), Phase::Held);
+    }
     // Nor is anything remembered while something runs, or may.
     let open = |change: fn(&mut OfferRecord)| {
         let scene = Scene::of(LIVE).recorded(|record| {

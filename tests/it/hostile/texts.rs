@@ -205,7 +205,10 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
     offer["error"] = json!({"at": "2026-11-01T00:00:00Z", "message": HARM});
     offer["observed"]["status"] = json!(HARM);
     offer["observed"]["changedTime"] = json!(HARM);
-    offer["observed"]["etag"] = json!(HARM);
+    offer["observed"]["fingerprint"] = json!(HARM);
+    offer["observed"]["preview"] = json!(HARM);
+    offer["observed"]["live"] = json!(HARM);
+    offer["operation"]["release"] = json!(HARM);
     offer["operation"]["kind"] = json!(HARM);
     offer["operation"]["messages"] = json!([message]);
     offer["operation"]["steps"] = json!([{"id": HARM, "name": HARM, "status": HARM,

@@ -181,6 +181,10 @@ impl SimDisk {
                 return gone();
             }
             Some(Fault::Fails) => return refused(),
+            Some(Fault::Slow(delay)) => {
+                self.sim.clock.sleep(delay);
+                act(&mut self.sim.files())
+            }
             Some(Fault::FailsLate) => {
                 in_part(&mut self.sim.files());
                 self.sim.look_at_files();

@@ -80,10 +80,9 @@ impl Mutant {
                 &[Law::NeverTwice, Law::NeverLost, Law::OnlyWhatIsWanted]
             }
             Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
-            Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted],
-            Self::IntentAfterPost | Self::NoFolderFlush | Self::DropsUnlocated => {
-                &[Law::NeverTwice, Law::NeverLost]
-            }
+            Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
+            Self::IntentAfterPost | Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
+            Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost, Law::TrueStatus],
             // The second request is refused, and what came of the first one is not looked for.
             Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
         }

@@ -181,7 +181,10 @@ impl Player {
         // What is managed no longer and runs is still being followed.
         let record_of = |number| {
             sim.manifest(number)?;
-            sim.laws().status.as_ref()?.offers.get(&name(number).parse().unwrap()).cloned()
+            let id = name(number).parse().unwrap();
+            let record = sim.laws().status.as_ref()?.offers.get(&id).cloned();
+            // A doubt that is left to people is looked at in each run.
+            record.filter(|it| it.intent.as_ref().is_none_or(|intent| intent.attempt < 2))
         };
         let records = || (0..sim.scenario.offers.len()).map(record_of).collect::<Vec<_>>();
         let (before, began) = (records(), sim.now());

@@ -214,7 +214,11 @@ fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault
         return None;
     }
     let kinds: &[Kind] = match effect {
-        Effect::File => return Some(*throws.pick(&[Fault::Fails, Fault::FailsLate])),
+        Effect::File => {
+            let longest = *throws.pick(&[Duration::from_secs(20), Duration::from_mins(8)]);
+            let slow = Fault::Slow(throws.time(longest));
+            return Some(*throws.pick(&[Fault::Fails, Fault::FailsLate, slow, slow]));
+        }
         Effect::Word => {
             let late = Fault::Late(throws.time(Duration::from_mins(10)));
             return Some(*throws.pick(&[Fault::Fails, late]));

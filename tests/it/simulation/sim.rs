@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use golive::changes::{ChangeSet, Decision, Hold, Policy};
-use golive::clock::{Clock as _, RuntimeClock};
+use golive::clock::{Clock, RuntimeClock};
 use golive::emulator::{Emulator, Hand, Seed};
 use golive::manifest::Loaded;
 use golive::marketplace::OfferId;
@@ -151,7 +151,7 @@ impl Yesterday {
 pub(crate) struct Sim {
     pub(crate) dice: Dice,
     pub(crate) scenario: Scenario,
-    pub(crate) clock: Arc<RuntimeClock>,
+    pub(crate) clock: Arc<SimClock>,
     pub(crate) emulator: Emulator,
     seed: Seed,
     schedule: Mutex<Schedule>,
@@ -177,10 +177,33 @@ impl fmt::Debug for Sim {
     }
 }
 
+/// The runtime's time, and what blocking calls took beside it.
+#[derive(Debug)]
+pub(crate) struct SimClock {
+    inner: RuntimeClock,
+    /// In milliseconds.
+    slept: AtomicU64,
+}
+
+impl SimClock {
+    /// A call blocks for so long.
+    pub(crate) fn sleep(&self, duration: Duration) {
+        let slept = u64::try_from(duration.as_millis()).unwrap();
+        self.slept.fetch_add(slept, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        self.inner.now() + Duration::from_millis(self.slept.load(Ordering::Relaxed))
+    }
+}
+
 impl Sim {
     /// To be made inside a paused runtime.
     pub(crate) fn new(scenario: Scenario, schedule: Schedule) -> Self {
-        let clock = Arc::new(RuntimeClock::starting_at(start()));
+        let inner = RuntimeClock::starting_at(start());
+        let clock = Arc::new(SimClock { inner, slept: AtomicU64::new(0) });
         let seed = crate::place::parse(&scenario.marketplace());
         let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
         let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
