@@ -314,7 +314,10 @@ pub(crate) fn parse(seed: &str) -> Seed {
     };
     // Most tests are about golive, and were written to the documented answers; `field` and the
     // simulation have the others.
-    let documented = format!("profile: documented\n{seed}");
+    let documented = match seed.trim_start().strip_prefix('{') {
+        Some(rest) => format!("{{profile: documented, {rest}"),
+        None => format!("profile: documented\n{seed}"),
+    };
     let seed = if seed.contains("profile:") || seed.trim().is_empty() { seed } else { &documented };
     emulator::parse(seed).unwrap_or_else(|error| panic!("{}", root(&error)))
 }
