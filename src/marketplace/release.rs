@@ -1,6 +1,7 @@
 //! Names for what stands in preview or in production, and what guards a request against a change.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -9,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 /// What stands in preview or in production, by the marketplace's opaque id: the publishing version
 /// of the Cloud Partner Portal. A text, since such numbers exceed 2^53.
+// Shared: a decision names a release several times, and there may be very many offers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Release(String);
+pub struct Release(Arc<str>);
 
 impl Release {
     /// The release with this id.
-    pub fn new(id: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self(id.into())
     }
 
@@ -28,7 +30,7 @@ impl Release {
 
 impl From<u64> for Release {
     fn from(number: u64) -> Self {
-        Self(number.to_string())
+        Self(number.to_string().into())
     }
 }
 
@@ -61,7 +63,11 @@ impl<'de> Deserialize<'de> for Release {
             }
 
             fn visit_str<E: de::Error>(self, id: &str) -> Result<Release, E> {
-                Ok(Release::new(super::clean_line(id)))
+                // Most need no copy that is thrown away.
+                if super::is_harmful(id) {
+                    return Ok(Release::new(super::clean_line(id)));
+                }
+                Ok(Release::new(id))
             }
         }
 

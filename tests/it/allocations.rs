@@ -103,7 +103,8 @@ async fn a_record_is_read_and_written_within_its_budget() {
     let (few, many) = (to_bytes(&some).unwrap(), to_bytes(&twice).unwrap());
     let path = Path::new("golive.status.json");
     let reading = of_one(|| drop(parse(path, &few).unwrap()), || drop(parse(path, &many).unwrap()));
-    assert!(reading <= 12, "{reading} for each record that is read");
+    // Three more than schema 1 took: two releases are texts, and so is the list's fingerprint.
+    assert!(reading <= 15, "{reading} for each record that is read");
     let writing = of_one(|| drop(to_bytes(&some).unwrap()), || drop(to_bytes(&twice).unwrap()));
     assert!(writing <= 2, "{writing} for each record that is written");
     let copying = of_one(|| drop(some.clone()), || drop(twice.clone()));

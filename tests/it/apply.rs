@@ -95,7 +95,7 @@ fn the_log_has_a_line_for_every_change() {
     assert_eq!(
         lines[1..3],
         [
-            "[TIME]  INFO contoso/vm: version 1 is in preview and is to go live",
+            "[TIME]  INFO contoso/vm: version 1 is in preview and will go live",
             "[TIME]  INFO contoso/vm: golive runs",
         ],
         "{lines:?}"
@@ -219,7 +219,10 @@ contoso/vm  Blocked  VersionMismatch  the manifest pins version 5, but version 4
     place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
     place.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(place.golives("contoso/vm"), (1, 1));
-    assert_eq!(place.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 5);
+    assert_eq!(
+        place.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
+        5
+    );
 }
 
 #[test]

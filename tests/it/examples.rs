@@ -74,11 +74,12 @@ fn quickstart_has_something_to_do_and_then_nothing() {
         ("contoso/contoso-virtualmachineoffer", "GoLive GoLivePending"),
     ]);
     assert_eq!(planned(&place, 0), expected);
+    // The embedded marketplace invents large numbers, by the offers' names.
     place.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
         "\
 OFFER                                PHASE    REASON        MESSAGE
-contoso/contoso-backup               Preview  InPreview     version 1 is in preview
-contoso/contoso-virtualmachineoffer  Live     InProduction  version 1 is live
+contoso/contoso-backup               Preview  InPreview     version 1893870364 is in preview
+contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 is live
 1 operation started; 2 offers: 1 Live, 1 Preview.
 ",
     );

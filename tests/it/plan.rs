@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use golive::emulator::Hand;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -54,10 +55,19 @@ fn of_many_offers_those_that_are_as_desired_are_counted() {
     assert!(!shown.contains("contoso/vm-"), "{shown}");
 }
 
+/// What is live stands in the status file. While something newer waits for its sign-off, the portal
+/// is not asked for it: that decides nothing.
+fn version_2_live_and_3_in_preview() -> Place {
+    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 2}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.golive("apply --wait --poll 10ms").code(0);
+    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    place
+}
+
 #[test]
 fn the_json_document_has_exactly_these_fields() {
-    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
+    let place = version_2_live_and_3_in_preview();
     let document = place.golive("plan -o json").code(0).stderr("").json();
     let digest = text(&document["digest"]);
     let hex = digest.strip_prefix("sha256:").unwrap();
@@ -71,9 +81,9 @@ fn the_json_document_has_exactly_these_fields() {
                 "offer": "contoso/vm",
                 "action": "GoLive",
                 "reason": "GoLivePending",
-                "message": "version 3 is in preview and is to go live",
-                "from": {"state": "preview", "previewVersion": 3, "liveVersion": 2},
-                "to": {"state": "live", "previewVersion": 3, "liveVersion": 3},
+                "message": "version 3 is in preview and will go live",
+                "from": {"state": "preview", "previewVersion": "3", "liveVersion": "2"},
+                "to": {"state": "live", "previewVersion": "3", "liveVersion": "3"},
             }],
         })
     );
@@ -81,8 +91,7 @@ fn the_json_document_has_exactly_these_fields() {
 
 #[test]
 fn the_text_shows_a_diff_and_the_digest() {
-    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
+    let place = version_2_live_and_3_in_preview();
     let digest = place.golive("plan -o json").json()["digest"].clone();
     place.golive("plan").code(0).stderr("").stdout(&format!(
         "contoso/vm  go live   preview 3 → live (now 2)
@@ -102,6 +111,26 @@ digest {}
 ",
         text(&digest)
     ));
+}
+
+#[test]
+fn what_is_live_is_not_asked_for_where_something_newer_goes_live() {
+    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let ran = place.golive("plan -o json").code(0).stderr("");
+    assert_eq!(
+        ran.json()["offers"][0]["from"],
+        json!({"state": "preview", "previewVersion": "3", "liveVersion": null})
+    );
+    assert!(!place.requests().iter().any(|request| request.contains("/slot/")));
+}
+
+#[test]
+fn a_word_that_golive_does_not_know_hides_no_sign_off_that_waits() {
+    let place = Place::in_preview(&["vm"]);
+    let odd = Hand::ShowStatus(Some("Levitating".to_owned()));
+    place.emulator().by_hand("contoso/vm", odd).unwrap();
+    place.golive("plan").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
 }
 
 #[test]
@@ -143,7 +172,12 @@ fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
     place.no_env("GOLIVE_TOKEN");
     place.write("vm.yaml", live("contoso/vm", ""));
     let files = place.files();
-    place.golive("plan --emulator").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
+    // The embedded marketplace numbers publications as the field knows it.
+    let planned = place.golive("plan --emulator -o json").code(0).json();
+    assert_eq!(planned["summary"]["goLive"], 1);
+    let release = text(&planned["offers"][0]["from"]["previewVersion"]).to_owned();
+    let shown = format!("contoso/vm  go live   preview {release} → live\n");
+    place.golive("plan --emulator").code(0).stdout_has(&shown);
     assert_eq!(place.files(), files);
     place.golive("apply --emulator --wait --poll 10ms").code(0);
     let files = place.files();

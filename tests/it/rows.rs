@@ -131,8 +131,13 @@ pub(crate) const ROWS: [Row; 23] = [
         Some("{status: NeverPublished}"),
         ("Blocked", "NotInPreview"),
     ),
-    // 9: anything else.
-    row("contoso/odd", LIVE, IN_PREVIEW, ("Blocked", "UnknownStatus")),
+    // 9: anything else: a word that golive doesn't know, and no sign-off that waits below it.
+    row(
+        "contoso/odd",
+        LIVE,
+        Some("{previewVersion: 1, liveVersion: 1}"),
+        ("Blocked", "UnknownStatus"),
+    ),
 ];
 
 /// The offers that a golive is due for.

@@ -33,11 +33,11 @@ fn refused(place: &Place, content: &[u8], told: &str) {
 #[test]
 fn a_newer_file_is_refused_and_left_as_it_is() {
     let place = lived_in();
-    let newer = place.read(STATUS).replace("\"schema\": 1", "\"schema\": 2, \"new\": []");
+    let newer = place.read(STATUS).replace("\"schema\": 2", "\"schema\": 3, \"new\": []");
     refused(
         &place,
         newer.as_bytes(),
-        "error: golive.status.json: the status file has schema 2, this golive knows up to 1; use a newer golive\n"
+        "error: golive.status.json: the status file has schema 3, this golive knows up to 2; use a newer golive\n"
             .replace("golive.status.json", "./golive.status.json")
             .as_str(),
     );
@@ -57,7 +57,7 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
         (good.trim_end().trim_end_matches('}').into(), "the status file is broken: EOF while"),
         (format!("{good}{good}").into_bytes(), "the status file is broken: trailing characters"),
         // JSON, but something else.
-        (b"[]".to_vec(), "1:2: the status file is broken: invalid length 0"),
+        (b"[]".to_vec(), "1:2: the status file is broken: invalid length 1"),
         (b"\"Live\"".to_vec(), "1:6: the status file is broken: invalid type: string"),
         (b"{}".to_vec(), "1:2: the status file is broken: missing field `offers`"),
         (b"{\"schema\": -1, \"offers\": {}}".to_vec(), "1:13: the status file is broken: invalid"),

@@ -73,7 +73,9 @@ impl Stage {
             },
             OfferStatus::Canceled => Self::Ended(last_kind(report), OperationStatus::Canceled),
             OfferStatus::Failed => Self::Ended(last_kind(report), OperationStatus::Failed),
-            OfferStatus::Unknown(word) => Self::Unclear(word.clone()),
+            OfferStatus::Unknown(word) => {
+                Self::Unclear(format!("golive doesn't know the status {word:?}"))
+            }
         }
     }
 
@@ -290,7 +292,12 @@ mod tests {
                 Stage::Running(OperationKind::Unknown(String::new())),
             ),
             ("WaitingForPublisherReview", "", "", Stage::SignOff),
-            ("Dreaming", "complete", "complete", Stage::Unclear("Dreaming".to_owned())),
+            (
+                "Dreaming",
+                "complete",
+                "complete",
+                Stage::Unclear("golive doesn't know the status \"Dreaming\"".to_owned()),
+            ),
         ] {
             assert_eq!(Stage::of(&report(word, sign_off, live)), stage, "{word} {sign_off} {live}");
         }
