@@ -73,6 +73,8 @@ impl Stage {
             },
             OfferStatus::Canceled => Self::Ended(last_kind(report), OperationStatus::Canceled),
             OfferStatus::Failed => Self::Ended(last_kind(report), OperationStatus::Failed),
+            // The slots tell whether it is live.
+            OfferStatus::Unknown(_) if live == Some(&StepStatus::Complete) => Self::AtRest,
             OfferStatus::Unknown(word) => {
                 Self::Unclear(format!("golive doesn't know the status {word:?}"))
             }
