@@ -17,8 +17,8 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, MarketplaceRecord, ObservedRecord, OfferRecord,
-    OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
+    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, MarketplaceRecord, ObservedRecord,
+    OfferRecord, OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;
 pub use steps::{current_step, place, stopped_step};
