@@ -76,9 +76,10 @@ fn quickstart_has_something_to_do_and_then_nothing() {
     assert_eq!(planned(&place, 0), expected);
     place.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
         "\
+EMULATOR: nothing here touches the real marketplace
 OFFER                                PHASE    REASON        MESSAGE
-contoso/contoso-backup               Preview  InPreview     version 1 is in preview
-contoso/contoso-virtualmachineoffer  Live     InProduction  version 1 is live
+contoso/contoso-backup               Preview  InPreview     version 1893870364 is in preview
+contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 is live
 1 operation started; 2 offers: 1 Live, 1 Preview.
 ",
     );

@@ -143,7 +143,9 @@ fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
     place.no_env("GOLIVE_TOKEN");
     place.write("vm.yaml", live("contoso/vm", ""));
     let files = place.files();
-    place.golive("plan --emulator").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
+    // Its numbers follow from names.
+    let row = "contoso/vm  go live   preview 1767002428 → live\n";
+    place.golive("plan --emulator").code(0).stdout_has(row);
     assert_eq!(place.files(), files);
     place.golive("apply --emulator --wait --poll 10ms").code(0);
     let files = place.files();
