@@ -242,8 +242,7 @@ impl Case<'_> {
             return true;
         }
         let newer = state.preview.as_ref().or(state.stale_preview.as_ref());
-        let is_newer =
-            newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
+        let is_newer = newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
         let is_live = operation.release.is_some() && state.live == operation.release;
         // Seen before, when it was shown as failed.
         let before = self.recorded.filter(|record| record.phase == Phase::Failed);
@@ -333,16 +332,13 @@ impl Case<'_> {
             };
         }
         let pin = self.desired.manifest.version;
-        let mismatch = |found: &Release| {
-            pin.filter(|_| !self.is_pinned(found, state)).map(|pinned| {
-                let (pinned, found) = (Release::from(pinned), found.clone());
-                Decision::Blocked(Block::VersionMismatch { pinned, found })
-            })
-        };
+        let mismatch = |found: &Release| pin.filter(|_| !self.is_pinned(found, state)).map(|pinned| {
+            let (pinned, found) = (Release::from(pinned), found.clone());
+            Decision::Blocked(Block::VersionMismatch { pinned, found })
+        });
         match state.preview.as_ref().or(retried) {
-            Some(found) => {
-                mismatch(found).unwrap_or_else(|| Decision::GoLive { release: found.clone() })
-            }
+            Some(found) => mismatch(found)
+                .unwrap_or_else(|| Decision::GoLive { release: found.clone() }),
             None => state
                 .live
                 .as_ref()

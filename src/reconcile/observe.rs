@@ -160,7 +160,11 @@ impl Observer {
 }
 
 /// What to ask about an offer.
-pub(super) fn inquiry(seen: &Sighting, desired: &Loaded, record: Option<&OfferRecord>) -> Inquiry {
+pub(super) fn inquiry(
+    seen: &Sighting,
+    desired: &Loaded,
+    record: Option<&OfferRecord>,
+) -> Inquiry {
     let wants_live = desired.manifest.state == DesiredState::Live;
     let pin = desired.manifest.version.filter(|_| wants_live).map(Release::from);
     seen.inquiry(wants_live, pin, record)

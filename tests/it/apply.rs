@@ -219,10 +219,7 @@ contoso/vm  Blocked  VersionMismatch  the manifest pins version 5, but version 4
     place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
     place.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(place.golives("contoso/vm"), (1, 1));
-    assert_eq!(
-        place.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        5
-    );
+    assert_eq!(place.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 5);
 }
 
 #[test]

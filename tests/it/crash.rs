@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::emulator::Hand;
-use golive::marketplace::portal::{Transport, TransportError};
 use golive::marketplace::{OperationStatus, Release};
+use golive::marketplace::portal::{Transport, TransportError};
 use golive::status::Phase;
 use http::{Request, Response};
 use pretty_assertions::assert_eq;
@@ -166,10 +166,7 @@ async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
     lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        2
-    );
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]

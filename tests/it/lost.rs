@@ -66,11 +66,7 @@ async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
             (Phase::Live, None, None),
             "{action}"
         );
-        assert_eq!(
-            record.observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-            3,
-            "{action}"
-        );
+        assert_eq!(record.observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 3, "{action}");
         let ids: std::collections::BTreeSet<_> =
             lab.golive_entries().into_iter().map(|entry| entry.request_id.unwrap()).collect();
         assert_eq!(ids.len() as u64, received, "{action}: every attempt has an id of its own");
@@ -267,10 +263,7 @@ async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
     let lab = meanwhile("{}", Hand::Publish);
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        2
-    );
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 2);
 }
 
 #[tokio::test(start_paused = true)]

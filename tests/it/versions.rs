@@ -49,10 +49,7 @@ async fn a_pinned_version_that_is_in_preview_goes_live() {
     lab.manifest("vm.yaml", &live("contoso/vm", "version: 2"));
     lab.to_the_end().await;
     let observed = lab.record("contoso/vm").observed.unwrap();
-    assert_eq!(
-        (lab.golives("contoso/vm"), observed.live.unwrap().as_str().parse::<u64>().unwrap()),
-        ((1, 1), 2)
-    );
+    assert_eq!((lab.golives("contoso/vm"), observed.live.unwrap().as_str().parse::<u64>().unwrap()), ((1, 1), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -180,10 +180,7 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
     };
     tokio::join!(lab.to_the_end(), hand);
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
-    assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        2
-    );
+    assert_eq!(lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(), 2);
 }
 
 /// A run that may send two golives, `x` and `a`. The answer to `a` is lost, and nobody can look at

@@ -187,9 +187,7 @@ impl AtRest<'_> {
 
 /// A record in a line.
 fn brief(record: &OfferRecord) -> String {
-    let id = |it: &golive::status::OperationRecord| {
-        (it.id.clone(), it.release.clone(), it.status.clone())
-    };
+    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.release.clone(), it.status.clone());
     let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
     let operation = operation.as_deref().map(id);
     let history: Vec<_> = history.iter().map(id).collect();
