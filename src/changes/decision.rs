@@ -404,8 +404,7 @@ impl Failure {
         let nameless = self.kind.as_str().is_empty();
         let what = format!("the last {}", if nameless { "operation" } else { self.kind.as_str() });
         let release = self.release.as_ref();
-        let version =
-            release.map(|release| format!(" of version {release}")).unwrap_or_default();
+        let version = release.map(|release| format!(" of version {release}")).unwrap_or_default();
         let outcome = match self.outcome {
             Outcome::Failed => "failed",
             Outcome::Canceled => "was canceled",

@@ -4,9 +4,7 @@ use super::change::Standing;
 use super::decision::{Block, Decision, Place};
 use super::moment::Moment;
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{
-    Followed, OfferState, OperationKind, OperationStatus, Release, Report,
-};
+use crate::marketplace::{Followed, OfferState, OperationKind, OperationStatus, Release, Report};
 use crate::status::{OfferRecord, OperationRecord};
 
 /// How a recorded operation ended, as far as that is known by now; `None` while it runs, or may.
@@ -201,7 +199,8 @@ pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> 
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
             let live = desired.manifest.state == DesiredState::Live;
             let pinned = pinned.filter(|_| live);
-            let live_version = pinned.clone().or_else(|| from.preview_version.clone().filter(|_| live));
+            let live_version =
+                pinned.clone().or_else(|| from.preview_version.clone().filter(|_| live));
             Standing {
                 state: Some(desired.manifest.state.as_str()),
                 preview_version: pinned.or_else(|| from.preview_version.clone()),

@@ -125,7 +125,10 @@ impl Sighting {
         let waits = self.listing.hint == Hint::InPreview;
         Some(OfferState {
             preview: known.preview.clone().filter(|_| waits),
-            stale_preview: known.preview.clone().filter(|it| !waits && known.live.as_ref() != Some(it)),
+            stale_preview: known
+                .preview
+                .clone()
+                .filter(|it| !waits && known.live.as_ref() != Some(it)),
             live: known.live.clone(),
             ..OfferState::default()
         })
@@ -135,7 +138,8 @@ impl Sighting {
     /// request is sent.
     #[must_use]
     pub fn suggested(&self) -> Option<OfferState> {
-        let preview = self.listing.release.clone().filter(|_| self.listing.hint == Hint::InPreview)?;
+        let preview =
+            self.listing.release.clone().filter(|_| self.listing.hint == Hint::InPreview)?;
         Some(OfferState { preview: Some(preview), ..OfferState::default() })
     }
 }
@@ -143,10 +147,10 @@ impl Sighting {
 /// What to follow of a recorded operation.
 #[must_use]
 pub fn following(operation: &OperationRecord) -> Following {
-    let reference = operation.id.as_ref().map(|id| OperationRef {
-        id: id.clone(),
-        location: operation.location.clone(),
-    });
+    let reference = operation
+        .id
+        .as_ref()
+        .map(|id| OperationRef { id: id.clone(), location: operation.location.clone() });
     Following {
         kind: operation.kind.clone(),
         operation: reference,

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::setting::{Ground, MAX_PAUSE, Memory, Setting, Threads, refuse_times, run_to_end};
+use super::connection::Memory;
+use super::setting::{Ground, MAX_PAUSE, Setting, Threads, refuse_times, run_to_end};
 use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
 use crate::manifest;
 use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
-use crate::report::{Outcome, Reporter, apply_json, apply_text};
-use crate::status::StatusStore;
+use crate::report::{Outcome, Reporter, Scene, apply_json, apply_text};
+use crate::status::{StatusStore, publishers};
 
 pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     refuse_times(&args.paths)?;
@@ -19,15 +20,20 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     let reporter = output::reporter(&args.logging, &ground.clock);
+    output::tell_rehearsal(&args.access);
     // The lock first, then what is to be done: whoever held it may have waited for a commit.
     let lock = run_to_end(Threads::One, ground.lock(args.pace.lock_timeout, "golive apply"));
     let lock = lock.map_err(|error| missing(&args.paths).unwrap_or(error))?;
     let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
     let store = setting.ground.store(lock)?;
+    let marketplace = Ground::marketplace(&args.access)?;
+    store.with(|file| setting.refuse_elsewhere(file, &marketplace))?;
+    let named = publishers(setting.manifests.offers.keys());
+    store.claim(named, &marketplace).map_err(CommandError::failed)?;
     // These manifests come from files, of no commit that golive knows.
     store.set_source(None);
     let store = Arc::new(store);
-    let gone = setting.gone(&store);
+    let gone = store.with(|file| setting.gone(file));
     let threads = Threads::for_offers(setting.manifests.offers.len());
     let (outcome, result) = run_to_end(threads, async {
         let reconciler = reconciler(&setting, args, &store, &reporter, signals)?;
@@ -40,7 +46,9 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let code = if result.is_err() { PROBLEM } else { exit_code(&outcome, args) };
     if result.is_ok() || outcome.triggered > 0 {
         output::print(&match args.output {
-            Output::Text => apply_text(&outcome, output::width()),
+            Output::Text => {
+                apply_text(&outcome, Scene::of_run(args.access.emulator), output::width())
+            }
             Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
         })?;
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::setting::{Threads, run_to_end, seed};
+use super::connection::seed;
+use super::setting::{Threads, run_to_end};
 use super::signal::Signals;
 use super::{CommandError, OK, output};
 use crate::cli::EmulatorArgs;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod arguments;
+mod connection;
 mod emulator;
 mod error;
 #[cfg(feature = "otlp")]

@@ -13,9 +13,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{CommandError, signal};
-use crate::cli::{Color, LogFormat, Logging};
+use crate::cli::{Access, Color, LogFormat, Logging};
 use crate::clock::Clock;
-use crate::report::{Lines, Progress, ProgressLog, Reporter};
+use crate::report::{Lines, Progress, ProgressLog, REHEARSAL, Reporter};
 
 /// Decides once for the whole process. `NO_COLOR` and the terminal are looked at for `auto`.
 pub(super) fn choose_color(color: Color) {
@@ -79,6 +79,13 @@ pub(super) fn log_lines(logging: &Logging, clock: &Arc<dyn Clock>) {
 /// Sets up the log alone.
 pub(super) fn log_only(logging: &Logging, clock: &Arc<dyn Clock>) {
     start_log(logging, LevelFilter::WARN, clock, io::stderr);
+}
+
+/// Tells, once the log is set up, that a run is a rehearsal.
+pub(super) fn tell_rehearsal(access: &Access) {
+    if access.emulator {
+        tracing::info!("{REHEARSAL}");
+    }
 }
 
 fn start_log<W>(logging: &Logging, usual: LevelFilter, clock: &Arc<dyn Clock>, writer: W)

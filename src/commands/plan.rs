@@ -1,24 +1,29 @@
 //! `golive plan`
 
-use super::setting::{Ground, MAX_PAUSE, Memory, Setting, Threads, run_to_end};
+use super::connection::Memory;
+use super::setting::{Ground, MAX_PAUSE, Setting, Threads, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, Policy, check};
 use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
 use crate::marketplace::Settling;
 use crate::reconcile::{Observer, RunError, observe_and_plan};
-use crate::report::{plan_json, plan_text};
+use crate::report::{Scene, plan_json, plan_text};
 use crate::status;
 
 pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     let access = &args.access;
     let ground = Ground::new(&args.paths, access)?;
     output::log_only(&args.logging, &ground.clock);
+    output::tell_rehearsal(access);
     let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
     // What people review is what the offers themselves say, and not only a list.
     let policy = Policy { verify: true, ..policy };
     let recorded =
         status::read(&RealDisk, &setting.ground.status_path).map_err(CommandError::failed)?;
+    if let Some(file) = &recorded {
+        setting.refuse_elsewhere(file, &Ground::marketplace(access)?)?;
+    }
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let threads = Threads::for_offers(setting.manifests.offers.len());
     let (observed, set, moment) = run_to_end(threads, async {
@@ -38,7 +43,7 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
         return Err(CommandError::failed(RunError::Unsound(violations)));
     }
     output::print(&match args.output {
-        Output::Text => plan_text(&set),
+        Output::Text => plan_text(&set, Scene::of_run(access.emulator)),
         Output::Json => plan_json(&set).map_err(CommandError::failed)?,
     })?;
     let problem = set.changes.iter().any(|change| match change.decision {

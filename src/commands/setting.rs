@@ -3,26 +3,23 @@
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::CommandError;
+use super::connection::Memory;
 use crate::changes::{Policy, Retry};
 use crate::cli::{Access, Pace, Selection};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{self, RealDisk};
-use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
 use crate::manifest::{self, Loaded, ManifestSet};
-use crate::marketplace::portal::{
-    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
-    TokenSource, Transport,
-};
 use crate::marketplace::{Backend, OfferId};
 use crate::operation::Intervals;
 use crate::reconcile::Viewpoint;
-use crate::status::{self, OfferRecord, StatusLock, StatusStore};
+use crate::status::{
+    self, MarketplaceRecord, OfferRecord, StatusFile, StatusLock, StatusStore, publishers,
+};
 
 /// How long the marketplace may put an offer off before a run gives up on it, unless it is to wait
 /// for the operations anyway.
@@ -38,9 +35,6 @@ const REHEARSAL_FILE: &str = "golive.emulator.status.json";
 /// Up to so many offers are the business of one thread.
 const FEW: usize = 20;
 
-/// Where the embedded marketplace is, for the transport that stays in this process.
-const EMULATED: &str = "http://localhost/";
-
 /// Where a command works: its status file, its clock, its marketplace.
 pub(super) struct Ground {
     pub(super) status_path: PathBuf,
@@ -51,24 +45,6 @@ pub(super) struct Ground {
 pub(super) struct Setting {
     pub(super) manifests: ManifestSet,
     pub(super) ground: Ground,
-}
-
-/// The way to a marketplace.
-pub(super) struct Connection {
-    endpoint: Endpoint,
-    pub(super) transport: Arc<dyn Transport>,
-    tokens: Arc<dyn TokenSource>,
-    /// The marketplace itself, where it is the embedded one.
-    pub(super) emulator: Option<Emulator>,
-}
-
-/// What becomes of the embedded marketplace's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Memory {
-    /// It is read, and nothing is written.
-    ReadOnly,
-    /// It is kept up to date.
-    Kept,
 }
 
 impl Ground {
@@ -104,51 +80,6 @@ impl Ground {
         let (path, clock) = (self.status_path.clone(), Arc::clone(&self.clock));
         let store = StatusStore::open(path, Arc::new(RealDisk), clock);
         Ok(store.map_err(CommandError::failed)?.holding(lock))
-    }
-
-    /// Connects to the marketplace that the command line names.
-    pub(super) fn connect(
-        &self,
-        access: &Access,
-        memory: Memory,
-    ) -> Result<Connection, CommandError> {
-        if access.emulator { self.emulated(access, memory) } else { real(access) }
-    }
-
-    /// A client of the marketplace at the end of a connection.
-    pub(super) fn client(
-        &self,
-        access: &Access,
-        connection: Connection,
-        max_wait: Duration,
-    ) -> Arc<dyn Backend> {
-        let settings = crate::marketplace::portal::Settings {
-            request_timeout: access.timeout,
-            concurrency: NonZeroUsize::new(access.concurrency).unwrap_or(NonZeroUsize::MIN),
-            max_wait,
-            ..crate::marketplace::portal::Settings::default()
-        };
-        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
-        let Connection { endpoint, transport, tokens, emulator: _ } = connection;
-        Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random))
-    }
-
-    fn emulated(&self, access: &Access, memory: Memory) -> Result<Connection, CommandError> {
-        let given = access.seed.as_deref();
-        let seed = given.map(|path| read_seed(path, Remembered::parse)).transpose()?;
-        let path = self.status_path.with_extension("emulator.json");
-        let clock = Arc::clone(&self.clock);
-        let emulator = match memory {
-            Memory::ReadOnly => Emulator::recalled(seed, clock, &RealDisk, &path),
-            Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
-        };
-        let emulator = emulator.map_err(CommandError::failed)?;
-        Ok(Connection {
-            endpoint: EMULATED.parse().map_err(CommandError::failed)?,
-            transport: Arc::new(InProcessTransport::new(emulator.router())),
-            tokens: Arc::new(AnonymousToken),
-            emulator: Some(emulator),
-        })
     }
 }
 
@@ -212,9 +143,9 @@ impl Setting {
 
     /// The offers in the status file whose manifest is gone: it stood in a file that was read, that is
     /// no more, or that a `.goliveignore` leaves out.
-    pub(super) fn gone(&self, store: &StatusStore) -> BTreeSet<OfferId> {
-        let folder = disk::folder_of(store.path());
-        let viewpoint = Viewpoint::of(store.path());
+    pub(super) fn gone(&self, status: &StatusFile) -> BTreeSet<OfferId> {
+        let folder = disk::folder_of(&self.ground.status_path);
+        let viewpoint = Viewpoint::of(&self.ground.status_path);
         // Mostly no offer is gone, and nobody asks.
         let read = LazyCell::new(|| {
             let names = self.manifests.files.iter().map(|file| viewpoint.name(file));
@@ -230,13 +161,23 @@ impl Setting {
                 || !folder.join(file).exists()
                 || left_out.iter().any(|left_out| Path::new(file).starts_with(left_out))
         };
-        store.with(|status| {
-            let unnamed = status
-                .offers
-                .iter()
-                .filter(|(offer, _)| !self.manifests.offers.contains_key(offer));
-            unnamed.filter(|(_, it)| is_gone(it)).map(|(offer, _)| offer.clone()).collect()
-        })
+        let unnamed =
+            status.offers.iter().filter(|(offer, _)| !self.manifests.offers.contains_key(*offer));
+        unnamed.filter(|(_, it)| is_gone(it)).map(|(offer, _)| offer.clone()).collect()
+    }
+
+    /// Refuses a marketplace that the status file's offers are not at: those of the publishers that the
+    /// manifests name, and those whose manifest is gone, on which something may still run.
+    pub(super) fn refuse_elsewhere(
+        &self,
+        status: &StatusFile,
+        marketplace: &MarketplaceRecord,
+    ) -> Result<(), CommandError> {
+        let gone = self.gone(status);
+        let publishers = publishers(self.manifests.offers.keys().chain(&gone));
+        status
+            .refuse_other_marketplace(&self.ground.status_path, &publishers, marketplace)
+            .map_err(CommandError::failed)
     }
 
     /// How long to wait between polls: hours at the real marketplace, moments at the embedded one.
@@ -265,62 +206,9 @@ impl Setting {
     }
 }
 
-impl Connection {
-    /// Which marketplace it leads to, in a word for people.
-    pub(super) fn marketplace_name(&self) -> String {
-        let origin = self.endpoint.origin();
-        let host = origin.split_once("://").map_or(&*origin, |(_, host)| host);
-        if self.emulator.is_some() { "EMULATOR" } else { host }.to_owned()
-    }
-}
-
-fn real(access: &Access) -> Result<Connection, CommandError> {
-    let text = access.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
-    // The text is not shown: it may hold credentials, which is one of the errors.
-    let endpoint: Endpoint =
-        text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))?;
-    let tokens = tokens()?;
-    let transport = HttpTransport::new(&endpoint)
-        .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
-    Ok(Connection { endpoint, transport: Arc::new(transport), tokens, emulator: None })
-}
-
-/// Where the token comes from: a variable, or a file that somebody renews.
-fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
-    match (variable("GOLIVE_TOKEN"), variable("GOLIVE_TOKEN_FILE")) {
-        // Which of them is meant, nobody could tell from what golive does.
-        (Some(_), Some(_)) => {
-            let what = "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them";
-            Err(CommandError::Usage(what.to_owned()))
-        }
-        (None, Some(path)) => Ok(Arc::new(FileToken::new(path.into()))),
-        (token, None) => {
-            // What is no text has a character that no token has, and is told so.
-            let token = token.as_ref().map(|token| token.to_string_lossy());
-            Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?))
-        }
-    }
-}
-
 /// A variable; one that is empty counts as not set.
 pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// Reads what the embedded marketplace begins with.
-pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
-    path.map_or_else(|| Ok(Seed::default()), |path| read_seed(path, emulator::parse))
-}
-
-fn read_seed<T>(
-    path: &Path,
-    parse: impl FnOnce(&str) -> Result<T, SeedError>,
-) -> Result<T, CommandError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        CommandError::because(format!("cannot read the seed {}", path.display()), error)
-    })?;
-    parse(&text)
-        .map_err(|error| CommandError::because(format!("{}: {error}", path.display()), error))
 }
 
 /// The offers that the embedded marketplace must have: those that a manifest names, in preview

@@ -4,7 +4,7 @@ use super::setting::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
 use crate::cli::{Output, Status};
 use crate::disk::{self, RealDisk};
-use crate::report::{status_json, status_text};
+use crate::report::{Scene, status_json, status_text};
 use crate::status;
 
 pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
@@ -25,8 +25,11 @@ pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
         }
         return Err(CommandError::Failed { what, source: None });
     };
+    // A file that doesn't say which marketplace it is about may come from an older golive.
+    let is_silent = file.marketplace.is_empty();
+    let scene = if is_silent { Scene::of_run(args.emulator) } else { Scene::of(&file) };
     output::print(&match args.output {
-        Output::Text => status_text(&file, output::width()),
+        Output::Text => status_text(&file, scene, output::width()),
         Output::Json => status_json(&file).map_err(CommandError::failed)?,
     })?;
     Ok(OK)

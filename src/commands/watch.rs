@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::setting::{Connection, Ground, Memory, Setting, Threads, named, run_to_end};
+use super::connection::{Connection, Memory};
+use super::setting::{Ground, Setting, Threads, named, run_to_end};
 use super::signal::{self, Signals};
 use super::{CommandError, OK, output};
 use crate::cli::Watch;
@@ -16,7 +17,7 @@ use crate::manifest;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
-use crate::status::StatusStore;
+use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
 use crate::watch::{
     Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests, Parts,
     Source, systemd,
@@ -36,6 +37,7 @@ pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     let paths = if args.git.is_some() { &[][..] } else { &args.paths };
     let ground = Ground::new(paths, &args.access)?;
     output::log_lines(&args.logging, &ground.clock);
+    output::tell_rehearsal(&args.access);
     run_to_end(Threads::All, watch(args, &ground, signals))?;
     Ok(OK)
 }
@@ -56,6 +58,10 @@ async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), C
     let hangups = signal::hangups()?;
     let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
     let store = Arc::new(ground.store(lock)?.lasting());
+    let marketplace = Ground::marketplace(&args.access)?;
+    // A service follows what runs on any offer in the file, be there a manifest or not.
+    let known = store.with(StatusFile::publishers);
+    store.claim(known, &marketplace).map_err(CommandError::failed)?;
     let stop = signals.stop_in_order();
     let (board, pings) = Board::new();
     let metrics = Arc::new(Metrics::new());
@@ -67,8 +73,9 @@ async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), C
     };
     let Place { source, roots, checkout } = opened?;
     let connection = ground.connect(&args.access, Memory::Kept)?;
-    let marketplace = connection.marketplace_name();
-    let (mut reconciler, herald) =
+    let shown = connection.marketplace_name();
+    let herald = herald(&connection, &store, marketplace, stop.clone());
+    let mut reconciler =
         reconciler(args, ground, connection, &store, (&board, &metrics), stop.clone());
     if let Some(checkout) = checkout {
         reconciler = reconciler.in_checkout(checkout);
@@ -81,7 +88,7 @@ async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), C
                 store: Arc::clone(&store),
                 metrics,
                 clock: Arc::clone(&ground.clock),
-                marketplace,
+                marketplace: shown,
                 hosts: args.allow_host.clone(),
             };
             Some(serve_page(address, serving, stop.clone()).await?)
@@ -183,7 +190,29 @@ async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Pla
     Ok(Place { source: Box::new(source), roots, checkout })
 }
 
-/// What looks, sends and polls, and who must hear of manifests first.
+/// Who must hear of manifests before they are looked at: the embedded marketplace has their offers
+/// then, and the status file their publishers.
+fn herald(
+    connection: &Connection,
+    store: &Arc<StatusStore>,
+    marketplace: MarketplaceRecord,
+    stop: CancellationToken,
+) -> Box<Herald> {
+    let (emulator, store) = (connection.emulator.clone(), Arc::clone(store));
+    Box::new(move |desired| {
+        // All that is on record was claimed at the beginning, so that this is not refused; if it
+        // is, nothing may be sent.
+        if let Err(error) = store.claim(publishers(desired.keys()), &marketplace) {
+            tracing::error!("{error}");
+            stop.cancel();
+        }
+        if let Some(emulator) = &emulator {
+            emulator.add_missing(named(desired));
+        }
+    })
+}
+
+/// What looks, sends and polls.
 fn reconciler(
     args: &Watch,
     ground: &Ground,
@@ -191,9 +220,8 @@ fn reconciler(
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
     stop: CancellationToken,
-) -> (Reconciler, Box<Herald>) {
+) -> Reconciler {
     let access = &args.access;
-    let emulator = connection.emulator.take();
     connection.transport = metrics.transport(connection.transport);
     let reporters: Vec<Arc<dyn Reporter>> =
         vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
@@ -211,12 +239,7 @@ fn reconciler(
     // What is put off is looked at anew then: by that time the manifest may be another one.
     let (concurrency, settle, pause) = (access.concurrency, access.settle, Duration::ZERO);
     let settings = Settings { concurrency, intervals, pause, settle };
-    let herald: Box<Herald> = Box::new(move |desired| {
-        if let Some(emulator) = &emulator {
-            emulator.add_missing(named(desired));
-        }
-    });
-    (Reconciler::new(surroundings, settings), herald)
+    Reconciler::new(surroundings, settings)
 }
 
 /// Listens at once, so that an address that can't be had is an error now; serves until the stop.

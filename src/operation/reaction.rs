@@ -98,12 +98,7 @@ pub(super) fn answered(
 
 /// What follows from a look after a conflict. Where the offer is as it was when the request was sent,
 /// another one would be stopped by the marketplace's refusal alone: it is left to the next run.
-pub(super) fn disputed(
-    tally: Tally,
-    intent: &Intent,
-    why: String,
-    look: &Look,
-) -> (Trigger, Next) {
+pub(super) fn disputed(tally: Tally, intent: &Intent, why: String, look: &Look) -> (Trigger, Next) {
     let is_same = *look == Look::StillWaiting { fence: intent.fence.clone() };
     tally.drop(After::End(if is_same {
         Standstill::Unsent(Obstacle { reason: Reason::Conflict, why })
@@ -134,7 +129,14 @@ pub(super) fn looked(
     patience: Patience,
 ) -> (Trigger, Next) {
     let settling = patience.settling;
-    let settle = if intent.fence.is_some() { settling.fenced } else { settling.unfenced };
+    // Under another fence the request may have been what changed it.
+    let is_fenced = match &look {
+        Look::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
+        Look::Operation { .. } | Look::Live | Look::Gone | Look::Elsewhere | Look::Failed(_) => {
+            intent.fence.is_some()
+        }
+    };
+    let settle = if is_fenced { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(since, at, settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
@@ -156,7 +158,7 @@ pub(super) fn looked(
             let status = Some(OperationStatus::Canceled);
             tally.record(Sent { intent, operation: None, status })
         }
-        Look::StillWaiting { fence } if fence == intent.fence => {
+        Look::StillWaiting { fence } => {
             if intent.attempt > 1 {
                 let why = format!(
                     "it was sent {} times, left no trace, and the offer still waits; look into Partner \
@@ -168,12 +170,11 @@ pub(super) fn looked(
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;
             let attempt = intent.attempt + 1;
             let tally = Tally { attempt, ..tally };
-            let again = Intent { at, attempt, deadline, manifest_digest, request_id, ..intent };
+            let again =
+                Intent { at, attempt, deadline, fence, manifest_digest, request_id, ..intent };
             tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
         }
-        Look::StillWaiting { .. } | Look::Elsewhere => {
-            tally.drop(After::End(Standstill::ObserveAgain(None)))
-        }
+        Look::Elsewhere => tally.drop(After::End(Standstill::ObserveAgain(None))),
     }
 }
 

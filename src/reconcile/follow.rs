@@ -62,9 +62,7 @@ impl Reconciler {
                 }
                 None => (FollowEvent::Expired, Err(None)),
             },
-            Err(error) if error.is_final() => {
-                (FollowEvent::Hopeless, Err(Some(describe(&error))))
-            }
+            Err(error) if error.is_final() => (FollowEvent::Hopeless, Err(Some(describe(&error)))),
             Err(error) => {
                 let retry_after = error.retry_after();
                 (FollowEvent::Failed { retry_after }, Err(Some(describe(&error))))

@@ -12,7 +12,9 @@ use super::{Job, Reconciler, heard, record};
 use crate::changes::ended;
 use crate::clock::reached;
 use crate::manifest::DesiredState;
-use crate::marketplace::{InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus};
+use crate::marketplace::{
+    InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus,
+};
 use crate::operation::{Look, Sent};
 use crate::report::Event;
 use crate::status::OfferRecord;

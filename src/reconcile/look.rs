@@ -6,17 +6,14 @@ use super::Reconciler;
 use super::observe::failed;
 use super::trigger::Target;
 use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting, with_dependencies};
-use crate::marketplace::{
-    OfferId, OfferState, OperationKind, OperationRef, OperationStatus,
-};
+use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, OperationStatus};
 use crate::operation::Look;
 use crate::status::Intent;
 
 /// What an offer shows of an intent's request.
 pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
-    let by_id = |id: &Option<String>| {
-        id.as_ref().map(|id| OperationRef { id: id.clone(), location: None })
-    };
+    let by_id =
+        |id: &Option<String>| id.as_ref().map(|id| OperationRef { id: id.clone(), location: None });
     if let Some(run) = &state.running {
         let is_kind = run.kind == intent.kind || run.kind.as_str().is_empty();
         return if is_kind {

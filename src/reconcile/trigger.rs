@@ -11,9 +11,7 @@ use super::answers::{answer, obstacle_of, out_of_time};
 use super::{Job, Reconciler, heard, record};
 use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting};
 use crate::manifest::Loaded;
-use crate::marketplace::{
-    Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus,
-};
+use crate::marketplace::{Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus};
 use crate::operation::{
     Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, Trigger, step,
 };
@@ -374,12 +372,7 @@ impl Reconciler {
         (is_fresh && suffices).then(|| (**seen).clone())
     }
 
-    async fn send(
-        &self,
-        target: &Target<'_>,
-        intent: &Intent,
-        progress: &mut Progress,
-    ) -> Answer {
+    async fn send(&self, target: &Target<'_>, intent: &Intent, progress: &mut Progress) -> Answer {
         let launch = Launch {
             kind: target.kind.clone(),
             release: intent.release.clone(),

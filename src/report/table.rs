@@ -8,6 +8,7 @@ use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, pres
 
 use super::json::count;
 use super::outcome::Outcome;
+use super::scene::Scene;
 use super::style::{BOLD, RED, paint};
 use crate::marketplace::{OfferId, OperationStatus};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
@@ -20,9 +21,10 @@ const LEAST_BESIDE_NAME: usize = 64;
 
 /// What came of a run: a table of offers, what went wrong in full, and a summary.
 #[must_use]
-pub fn apply_text(outcome: &Outcome, width: Option<u16>) -> String {
+pub fn apply_text(outcome: &Outcome, scene: Scene, width: Option<u16>) -> String {
     // On a terminal, an empty line sets the result off from the progress above it.
     let mut text = String::from(if width.is_some() { "\n" } else { "" });
+    text.push_str(&scene.headline());
     text.push_str(&table(&outcome.records, width));
     text.push_str(&problems(&outcome.records));
     let nothing = outcome.triggered == 0
@@ -49,8 +51,9 @@ pub fn apply_text(outcome: &Outcome, width: Option<u16>) -> String {
 
 /// The status file: a table of offers, what went wrong in full, and when it was written.
 #[must_use]
-pub fn status_text(file: &StatusFile, width: Option<u16>) -> String {
-    let mut text = table(&file.offers, width);
+pub fn status_text(file: &StatusFile, scene: Scene, width: Option<u16>) -> String {
+    let mut text = scene.headline();
+    text.push_str(&table(&file.offers, width));
     text.push_str(&problems(&file.offers));
     let _ =
         writeln!(text, "{} (as of {:.0})", paint(BOLD, &summary(&file.offers)), file.updated_at);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::scene::Scene;
 use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
 use super::table::MAX_ROWS;
 use crate::changes::{Change, ChangeSet, Decision, diff};
@@ -9,13 +10,13 @@ use crate::marketplace::Release;
 
 /// A line an offer, its diff, a summary, the digest.
 #[must_use]
-pub fn plan_text(set: &ChangeSet) -> String {
+pub fn plan_text(set: &ChangeSet, scene: Scene) -> String {
     let many = set.changes.len() > MAX_ROWS;
     let is_calm = |change: &Change| matches!(change.decision, Decision::InSync(_));
     let shown: Vec<&Change> = set.changes.iter().filter(|it| !(many && is_calm(it))).collect();
     let names = shown.iter().map(|change| change.offer.to_string().len());
     let width = names.max().unwrap_or_default();
-    let mut text = String::new();
+    let mut text = scene.headline();
     // Writing to a string can't fail.
     for change in &shown {
         let name = format!("{:width$}", change.offer);

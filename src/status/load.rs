@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{SCHEMA_VERSION, StatusFile, upgrade};
+use super::{MarketplaceRecord, SCHEMA_VERSION, StatusFile, upgrade};
 use crate::disk::Disk;
-use crate::marketplace::{clean_line, is_harmful};
+use crate::marketplace::{PublisherId, clean_line, is_harmful};
 
 /// Why the status file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,20 @@ pub enum StoreError {
         path: PathBuf,
         /// The schema it has.
         found: u64,
+    },
+    /// What it knows of a publisher's offers is about another marketplace. It is left as it is.
+    #[error(
+        "{}: what it knows of the offers of {} is about {}, and this run is about {}; nothing was \
+         sent: name another file with --status or GOLIVE_STATUS, or, if these offers have moved, \
+         delete this one (golive then asks the marketplace again, and knows of no launch that was in \
+         doubt)",
+        path.display(), elsewhere.publisher, elsewhere.recorded, elsewhere.wanted
+    )]
+    OtherMarketplace {
+        /// The file.
+        path: PathBuf,
+        /// Whose offers are where.
+        elsewhere: Box<Elsewhere>,
     },
     /// The system refused to read it.
     #[error("cannot read the status file {}", path.display())]
@@ -81,6 +95,18 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// A publisher whose offers are on record as being at another marketplace than the one that a run is
+/// about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The publisher.
+    pub publisher: PublisherId,
+    /// The marketplace on record.
+    pub recorded: MarketplaceRecord,
+    /// The marketplace that the run is about.
+    pub wanted: MarketplaceRecord,
 }
 
 /// Reads a status file without taking it into possession; `None` where there is none.

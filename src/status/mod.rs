@@ -2,6 +2,7 @@
 
 mod load;
 mod lock;
+mod marketplace;
 mod phase;
 mod record;
 mod schema;
@@ -10,14 +11,16 @@ mod store;
 mod text;
 mod upgrade;
 
-pub use load::{StoreError, parse, read, refuse_unfit};
+pub use load::{Elsewhere, StoreError, parse, read, refuse_unfit};
 pub(crate) use lock::lock_path;
 pub use lock::{LockError, StatusLock};
+pub use marketplace::MarketplaceRecord;
+pub(crate) use marketplace::publishers;
 pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, MarketplaceRecord, ObservedRecord, OfferRecord,
+    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
     OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;

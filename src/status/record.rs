@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::marketplace::MarketplaceRecord;
 use super::phase::{Phase, Reason};
 use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
@@ -22,39 +23,46 @@ use crate::marketplace::{
 /// The version of the file's format that this golive reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Offers by their names. One that stands there twice, as after a merge gone wrong, is an error: the
-/// later would hide the other one's intent.
-pub(super) fn each_once<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<OfferId, T>, D::Error> {
-    struct Offers<T>(PhantomData<T>);
+/// Entries by their names. A name that stands there twice, as after a merge gone wrong, is an error:
+/// the later entry would hide the other one, and with it an intent.
+pub(super) fn each_once<'de, D, K, T>(deserializer: D) -> Result<BTreeMap<K, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord + fmt::Display,
+    T: Deserialize<'de>,
+{
+    struct Entries<K, T>(PhantomData<(K, T)>);
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Offers<T> {
-        type Value = BTreeMap<OfferId, T>;
+    impl<'de, K, T> Visitor<'de> for Entries<K, T>
+    where
+        K: Deserialize<'de> + Ord + fmt::Display,
+        T: Deserialize<'de>,
+    {
+        type Value = BTreeMap<K, T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("offers by their names")
+            f.write_str("entries by their names")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut offers = BTreeMap::new();
-            while let Some((offer, record)) = entries.next_entry::<OfferId, T>()? {
-                if offers.contains_key(&offer) {
-                    return Err(A::Error::custom(format!("{offer} stands there twice")));
+            let mut known = BTreeMap::new();
+            while let Some((name, entry)) = entries.next_entry::<K, T>()? {
+                if known.contains_key(&name) {
+                    return Err(A::Error::custom(format!("{name} stands there twice")));
                 }
-                offers.insert(offer, record);
+                known.insert(name, entry);
             }
-            Ok(offers)
+            Ok(known)
         }
     }
 
-    deserializer.deserialize_map(Offers(PhantomData))
+    deserializer.deserialize_map(Entries(PhantomData))
 }
 
 fn shared<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<OfferId, Arc<OfferRecord>>, D::Error> {
-    let offers = each_once::<D, OfferRecord>(deserializer)?;
+    let offers = each_once::<D, OfferId, OfferRecord>(deserializer)?;
     Ok(offers.into_iter().map(|(offer, record)| (offer, Arc::new(record))).collect())
 }
 
@@ -68,7 +76,7 @@ pub const HISTORY_LENGTH: usize = 10;
 pub struct StatusFile {
     /// Which marketplace each publisher's offers are at: a file is about one, and a run against
     /// another refuses it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub marketplace: BTreeMap<PublisherId, MarketplaceRecord>,
     /// Every offer, by its name (`publisher/offer`).
     #[serde(deserialize_with = "shared")]
@@ -89,16 +97,6 @@ impl StatusFile {
         let (marketplace, offers) = (BTreeMap::new(), BTreeMap::new());
         Self { marketplace, offers, schema: SCHEMA_VERSION, source: None, updated_at: now }
     }
-}
-
-/// A marketplace: which API at which origin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MarketplaceRecord {
-    /// The API, e.g. `cloud-partner-portal`.
-    pub api: String,
-    /// Scheme, host and port; `emulator` for the embedded marketplace.
-    pub origin: String,
 }
 
 /// A commit of a repository.

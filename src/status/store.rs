@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use super::load::{StoreError, read, refuse_unfit};
 use super::text::{Draft, Text};
-use super::{OfferRecord, SourceRecord, StatusFile, StatusLock};
+use super::{MarketplaceRecord, OfferRecord, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 
 /// The status file, in the possession of the process that holds the lock.
 #[derive(Debug)]
@@ -68,6 +68,8 @@ struct Model {
     /// The offers whose records are others than when the file was last written; `None` where
     /// nobody wants to know.
     changed: Option<BTreeSet<OfferId>>,
+    /// The publishers of the manifests in force.
+    publishers: BTreeSet<PublisherId>,
     /// Counts updates.
     generation: u64,
     /// The generation that is on disk.
@@ -179,6 +181,29 @@ impl StatusStore {
         }
     }
 
+    /// Takes note, in memory, that these publishers, those of the manifests, are at this marketplace.
+    /// Refuses where what is on record of one of them is about another one. That alone costs no
+    /// write: it goes to the disk with the next one.
+    pub fn claim(
+        &self,
+        publishers: BTreeSet<PublisherId>,
+        marketplace: &MarketplaceRecord,
+    ) -> Result<(), StoreError> {
+        let mut model = self.model();
+        model.file.refuse_other_marketplace(self.path(), &publishers, marketplace)?;
+        let before = model.file.marketplace.clone();
+        model.file.set_marketplace(&publishers, marketplace);
+        model.publishers = publishers;
+        if model.file.marketplace != before {
+            let is_written = model.written == model.generation;
+            model.generation += 1;
+            if is_written {
+                model.written = model.generation;
+            }
+        }
+        Ok(())
+    }
+
     /// Returns once everything updated so far is on disk and flushed. Concurrent commits share
     /// one write, and where there are many, writes keep apart: each writes the whole file, so that
     /// what an update costs is that file's size divided by how many share it.
@@ -220,7 +245,8 @@ impl StatusStore {
 
 impl Model {
     fn new(file: StatusFile) -> Self {
-        Self { file, changed: None, generation: 0, written: 0, trouble: None }
+        let publishers = BTreeSet::new();
+        Self { file, changed: None, publishers, generation: 0, written: 0, trouble: None }
     }
 
     /// An offer's record was changed.
@@ -259,6 +285,8 @@ impl Shared {
             let mut model = self.model();
             before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
             model.generation += 1;
+            let Model { file, publishers, .. } = &mut *model;
+            file.drop_unused_marketplaces(publishers);
             // The records are shared with it: nobody waits while it is written out.
             (model.draft(text.is_to_be_kept()), model.generation)
         };

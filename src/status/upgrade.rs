@@ -87,7 +87,10 @@ fn upgrade(record: &mut Map<String, Value>) {
     }
 }
 
-fn object<'a>(record: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+fn object<'a>(
+    record: &'a mut Map<String, Value>,
+    name: &str,
+) -> Option<&'a mut Map<String, Value>> {
     record.get_mut(name)?.as_object_mut()
 }
 

@@ -117,7 +117,15 @@ async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
         lab.to_the_end().await;
         lab.to_the_end().await;
         assert_eq!(lab.golives("contoso/vm"), (version, version));
-        let live = lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap();
+        let live = lab
+            .record("contoso/vm")
+            .observed
+            .unwrap()
+            .live
+            .unwrap()
+            .as_str()
+            .parse::<u64>()
+            .unwrap();
         assert_eq!((live, lab.phase("contoso/vm")), (version, Phase::Live));
     }
     assert_eq!(lab.record("contoso/vm").history.len(), 3);

@@ -77,6 +77,7 @@ fn quickstart_has_something_to_do_and_then_nothing() {
     // The embedded marketplace invents large numbers, by the offers' names.
     place.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
         "\
+EMULATOR: nothing here touches the real marketplace
 OFFER                                PHASE    REASON        MESSAGE
 contoso/contoso-backup               Preview  InPreview     version 1893870364 is in preview
 contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 is live

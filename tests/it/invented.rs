@@ -2,8 +2,8 @@
 
 use golive::manifest::DesiredState;
 use golive::marketplace::{
-    ChangedTime, Fence, Level, Message, OfferId, OperationKind, OperationStatus, Release, RequestId,
-    Step, StepStatus,
+    ChangedTime, Fence, Level, Message, OfferId, OperationKind, OperationStatus, Release,
+    RequestId, Step, StepStatus,
 };
 use golive::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,

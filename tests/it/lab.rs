@@ -14,11 +14,11 @@ use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
 use golive::manifest;
-use golive::marketplace::{OfferId, Settling};
 use golive::marketplace::portal::{
     EnvToken, InProcessTransport, PortalClient, Settings as PortalSettings, Transport,
     TransportError,
 };
+use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{
     Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Surroundings, Wait,

@@ -34,6 +34,7 @@ mod contradict;
 mod converge;
 mod crash;
 mod doubt;
+mod elsewhere;
 mod emulator;
 mod examples;
 mod failed;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use golive::clock::SystemClock;
-use golive::emulator::{self, Count, Emulator, Entry, Length, Seed};
+use golive::emulator::{self, Count, Emulator, Entry, Length, Profile, Seed};
 use golive::marketplace::OfferId;
 use golive::status::{OfferRecord, StatusFile};
 use pretty_assertions::assert_eq;
@@ -33,6 +33,8 @@ pub(crate) const STATUS: &str = "golive.status.json";
 pub(crate) struct Place {
     // Dropped first: a server that still answers must not outlive the folder.
     server: Option<Server>,
+    /// Where marketplaces listen: one that takes the place of another is at the same address.
+    listener: Option<TcpListener>,
     folder: TempDir,
     env: BTreeMap<String, String>,
 }
@@ -44,7 +46,7 @@ impl Place {
         std::fs::create_dir(folder.path().join("work")).unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         let env = BTreeMap::from([("GOLIVE_TOKEN".to_owned(), TOKEN.to_owned())]);
-        Self { server: None, folder, env }
+        Self { server: None, listener: None, folder, env }
     }
 
     /// The same, with a marketplace as the seed says.
@@ -65,11 +67,13 @@ impl Place {
         place
     }
 
-    /// Starts a marketplace as the seed says, in the place of the one there was.
+    /// Starts a marketplace as the seed says, in the place of the one there was and at its address.
     pub(crate) fn serve(&mut self, seed: &str) {
         let seed = parse(seed);
         self.server = None;
-        let server = Server::start(seed);
+        let listener =
+            self.listener.get_or_insert_with(|| TcpListener::bind("127.0.0.1:0").unwrap());
+        let server = Server::start(seed, listener.try_clone().unwrap());
         self.env.insert("GOLIVE_ENDPOINT".to_owned(), format!("http://{}", server.address));
         self.server = Some(server);
     }
@@ -314,12 +318,12 @@ pub(crate) fn parse(seed: &str) -> Seed {
     };
     // Most tests are about golive, and were written to the documented answers; `field` and the
     // simulation have the others.
-    let documented = match seed.trim_start().strip_prefix('{') {
-        Some(rest) => format!("{{profile: documented, {rest}"),
-        None => format!("profile: documented\n{seed}"),
-    };
-    let seed = if seed.contains("profile:") || seed.trim().is_empty() { seed } else { &documented };
-    emulator::parse(seed).unwrap_or_else(|error| panic!("{}", root(&error)))
+    let is_chosen = seed.contains("profile:") || seed.trim().is_empty();
+    let mut seed = emulator::parse(seed).unwrap_or_else(|error| panic!("{}", root(&error)));
+    if !is_chosen {
+        seed.profile = Profile::Documented;
+    }
+    seed
 }
 
 /// An emulator on a socket, on a thread of its own.
@@ -331,14 +335,18 @@ struct Server {
 }
 
 impl Server {
-    fn start(mut seed: Seed) -> Self {
+    fn start(mut seed: Seed, listener: TcpListener) -> Self {
         if seed.step_time == Seed::default().step_time {
             seed.step_time = Length(STEP_TIME);
         }
         let emulator = Emulator::new(seed, Arc::new(SystemClock));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).unwrap()
+        };
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let served = emulator.clone();
         let thread = std::thread::spawn(move || {

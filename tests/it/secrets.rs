@@ -74,8 +74,11 @@ fn a_token_that_is_none_is_not_shown_either() {
         .code(1)
         .stdout("")
         .stderr_has("GOLIVE_TOKEN: the token has white space");
-    place.env("GOLIVE_TOKEN", "");
+    place.env("GOLIVE_TOKEN", " \t");
     place.golive("apply -vvv").code(1).stdout("").stderr_has("GOLIVE_TOKEN: the token is empty");
+    // A variable that is empty counts as not set.
+    place.env("GOLIVE_TOKEN", "");
+    place.golive("apply -vvv").code(1).stdout_has("GOLIVE_TOKEN is not set");
     place.no_env("GOLIVE_TOKEN");
     place.golive("apply").code(1).stdout_has("GOLIVE_TOKEN is not set");
     assert_eq!(place.requests(), Vec::<String>::new());

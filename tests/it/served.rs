@@ -121,9 +121,16 @@ impl Served {
     /// Has a golive of this offer decided, so that there is a difference to show.
     pub(crate) fn decide(&self, offer: &OfferId, version: u64) {
         let release = Release::from(version);
-        let preview =
-            Standing { state: Some("preview"), preview_version: Some(release.clone()), live_version: None };
-        let live = Standing { state: Some("live"), live_version: Some(release.clone()), ..preview.clone() };
+        let preview = Standing {
+            state: Some("preview"),
+            preview_version: Some(release.clone()),
+            live_version: None,
+        };
+        let live = Standing {
+            state: Some("live"),
+            live_version: Some(release.clone()),
+            ..preview.clone()
+        };
         let decision = Decision::GoLive { release };
         let offer = offer.clone();
         let change = Change { offer, decision, from: preview, to: live, in_doubt: false };

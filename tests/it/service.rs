@@ -234,10 +234,11 @@ fn files_of_a_repository_are_named_as_in_it() {
         println!("SKIPPED: there is no git on this machine");
         return;
     }
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
     place.write("remote/offers/a.yaml", live("contoso/a", ""));
     place.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
-    place.write("remote/offers/twice.yaml", live("contoso/a", ""));
+    place.write("remote/offers/c.yaml", live("contoso/c", ""));
+    place.write("remote/offers/twice.yaml", live("contoso/c", ""));
     let remote = place.path("remote");
     let commit = || {
         git(&remote, &["add", "--all"]);
@@ -254,6 +255,7 @@ fn files_of_a_repository_are_named_as_in_it() {
     assert!(told["related"].to_string().contains(" at offers/"), "{told}");
     service.until_said("contoso/a: version 1 is live");
     assert_eq!(place.record("contoso/a").manifest.file, "offers/a.yaml");
+    assert_eq!(place.golives("contoso/c"), (0, 0), "none of two manifests is in force");
     let (_, page) = get(service.address(), "/");
     assert!(page.contains("<code>offers/broken.yaml:"), "{page}");
 
@@ -350,14 +352,15 @@ fn the_embedded_marketplace_knows_what_is_committed_later() {
     place.write("a.yaml", live("contoso/a", ""));
     let service = Service::ready(&place, "--emulator --poll 10ms");
     place.write("b.yaml", live("contoso/b", ""));
-    service.until_said("contoso/b: version 1 is live");
+    let status =
+        || -> Value { serde_json::from_str(&place.read("golive.emulator.status.json")).unwrap() };
+    service.until_said("contoso/b: golive runs");
+    place.until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
     service.stop();
     // A second one finds the world that the first one left.
     let again = Service::ready(&place, "--emulator");
     again.stop();
-    let status: serde_json::Value =
-        serde_json::from_str(&place.read("golive.emulator.status.json")).unwrap();
-    assert_eq!(status["offers"]["contoso/b"]["attempts"], 1);
+    assert_eq!(status()["offers"]["contoso/b"]["attempts"], 1);
 }
 
 #[test]

@@ -15,9 +15,9 @@ use url::Url;
 use super::any_case;
 use super::complaint::Complaint;
 use super::lenient;
+use super::model::ETag;
 use super::redact::Cleaner;
 use super::retry;
-use super::model::ETag;
 use crate::marketplace::{MarketplaceError, Refusal};
 
 /// The longest text about an answer that can't be read, in characters.

@@ -15,13 +15,13 @@ use super::call::Call;
 use super::endpoint::Endpoint;
 use super::exchange::Exchange;
 use super::location::OperationUrl;
+use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use super::settings::Settings;
 use super::token::TokenSource;
 use super::translate;
 use super::transport::Transport;
 use super::wire::{PostMetadataWire, PostWire};
 use crate::clock::Clock;
-use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use crate::marketplace::{
     Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
 };

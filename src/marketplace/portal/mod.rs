@@ -23,8 +23,8 @@
 //! | `line`, `turns` | who may ask now: publishers share the requests in flight |
 
 mod answer;
-mod backend;
 mod any_case;
+mod backend;
 mod call;
 mod client;
 mod complaint;
@@ -34,15 +34,15 @@ mod interpret;
 mod lenient;
 mod line;
 mod location;
-mod model;
 mod login;
+mod model;
 mod pages;
 mod pause;
 mod redact;
 mod retry;
 mod retry_after;
-mod stage;
 mod settings;
+mod stage;
 mod token;
 mod translate;
 mod transport;
@@ -58,7 +58,8 @@ pub(crate) use endpoint::is_loopback;
 pub use endpoint::{Endpoint, EndpointError};
 pub use location::OperationUrl;
 pub use model::{
-    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Slot, StatusReport, Submission,
+    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Slot, StatusReport,
+    Submission,
 };
 pub use retry::{RetryPolicy, full_jitter};
 pub use retry_after::retry_after;

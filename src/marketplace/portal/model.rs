@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::marketplace::text_enum::text_enum;
 use crate::marketplace::{
-    ChangedTime, Message, OfferId, OperationKind, OperationRef, OperationStatus, Step,
-    Version,
+    ChangedTime, Message, OfferId, OperationKind, OperationRef, OperationStatus, Step, Version,
 };
 
 text_enum! {
@@ -142,12 +141,12 @@ pub struct Submission {
     pub changed_time: Option<ChangedTime>,
 }
 
-
 impl Submission {
     /// Whether it takes a release live. Clients tell by the slot as well as by the type (field,
     /// Garden Linux).
     pub(super) fn is_golive(&self) -> bool {
-        let is_production = self.slot.as_deref().is_some_and(|it| it.eq_ignore_ascii_case("production"));
+        let is_production =
+            self.slot.as_deref().is_some_and(|it| it.eq_ignore_ascii_case("production"));
         match self.kind {
             OperationKind::GoLive => true,
             OperationKind::Publish | OperationKind::Unknown(_) => is_production,

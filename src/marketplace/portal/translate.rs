@@ -3,13 +3,13 @@
 
 use super::answer::{Answer, Failure, Page};
 use super::location::is_operation_id;
-use super::redact::Cleaner;
-use super::wire::{
-    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire,
-    StatusWire, StepWire, SubmissionWire,
-};
 use super::model::{
     Offer, OfferStatus, OfferSummary, Operation, PolledOperation, StatusReport, Submission,
+};
+use super::redact::Cleaner;
+use super::wire::{
+    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire, StatusWire, StepWire,
+    SubmissionWire,
 };
 use crate::marketplace::{
     ChangedTime, Level, Message, OfferId, OperationKind, OperationStatus, PublisherId, Step,

@@ -19,6 +19,12 @@ use super::sim::Process;
 /// take, and settle. What comes later was given up, and only shows in what it brings about.
 const LATEST: Duration = Duration::from_secs(90);
 
+/// How long a request may be under way: twice the time limit of one.
+const LONGEST_REQUEST: Duration = Duration::from_mins(2);
+
+/// How long golive waits after that before it sends again, with and without an entity tag.
+const SETTLE: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(15)];
+
 /// What must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Law {
@@ -95,6 +101,8 @@ pub(crate) struct Laws {
     tracked: BTreeSet<String>,
     /// What the offer was when a process last asked for it.
     checked: BTreeMap<(u32, String), Truth>,
+    /// The last request for each offer, and the process that sent it.
+    last_sent: BTreeMap<String, (u32, Sent)>,
     /// The requests that were sent, by their ids.
     sent: BTreeMap<String, Sent>,
     /// When an offer's manifest was last edited: how many effects there had been.
@@ -114,6 +122,10 @@ pub(crate) struct Laws {
 /// The number that a release has in this marketplace.
 pub(crate) fn number(release: &Release) -> u64 {
     release.as_str().parse().unwrap()
+}
+
+fn number_of(intent: &Intent) -> u64 {
+    number(&intent.release)
 }
 
 /// Why an offer is not to go live as it stands.
@@ -197,10 +209,13 @@ impl Laws {
         now: Timestamp,
         truth: impl Fn(&str) -> Option<Truth>,
     ) -> Result<(), String> {
-        if let Some(intent) = self.intent(offer).filter(|it| it.request_id.as_str() == request_id) {
+        let intent = self.intent(offer).filter(|it| it.request_id.as_str() == request_id).cloned();
+        if let Some(intent) = &intent {
+            self.may_be_sent_again(process, offer, intent, now)?;
             let (version, is_guarded) = (number(&intent.release), intent.fence.is_some());
             let sent = Sent { version, is_guarded, at: now, intended_at: intent.at };
             self.sent.insert(request_id.to_owned(), sent);
+            self.last_sent.insert(offer.to_owned(), (process.number, sent));
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
         let id: OfferId = offer.parse().unwrap();
@@ -240,6 +255,25 @@ impl Laws {
             (Some(then), Some(_)) => wrong(then),
             (None, _) | (_, None) => Ok(()),
         }
+    }
+
+    /// What an earlier process left in doubt is not sent again before it can be over, and has settled.
+    fn may_be_sent_again(
+        &self,
+        process: &Process,
+        offer: &str,
+        intent: &Intent,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        let last = self.last_sent.get(offer).filter(|(number, last)| {
+            *number != process.number && last.version == number_of(intent)
+        });
+        let Some((_, last)) = last.filter(|_| intent.attempt > 1) else { return Ok(()) };
+        let settle = SETTLE[usize::from(!last.is_guarded)];
+        if now < last.at + LONGEST_REQUEST + settle {
+            return Err(format!("{offer}: golive is sent again before the first one has settled"));
+        }
+        Ok(())
     }
 
     /// A golive was accepted: it is the first for the version, or it was asked for.
@@ -285,11 +319,15 @@ impl Laws {
         let seen = seen.and_then(|truth| truth.preview);
         match sent {
             Some(Sent { version, is_guarded, .. })
-                if version != run.version && (is_guarded
-                        || (seen == Some(run.version) && !self.status_names_nothing)) => Err(format!(
-                "{offer}: version {} goes live, and version {version} was decided",
-                run.version
-            )),
+                if version != run.version
+                    && (is_guarded
+                        || (seen == Some(run.version) && !self.status_names_nothing)) =>
+            {
+                Err(format!(
+                    "{offer}: version {} goes live, and version {version} was decided",
+                    run.version
+                ))
+            }
             Some(_) | None => Ok(()),
         }
     }

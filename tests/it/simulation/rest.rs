@@ -79,7 +79,9 @@ pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String>
         let most = match record.phase {
             Phase::Live | Phase::Preview => 0,
             // A doubt that is left to people.
-            Phase::Triggering if record.intent.as_ref().is_some_and(|it| it.attempt > 1) => continue,
+            Phase::Triggering if record.intent.as_ref().is_some_and(|it| it.attempt > 1) => {
+                continue;
+            }
             Phase::Triggering | Phase::InProgress => return Err(format!("leaves {offer}")),
             Phase::Held | Phase::Blocked | Phase::Failed => MOST_REQUESTS,
         };
@@ -215,7 +217,9 @@ impl AtRest<'_> {
 
 /// A record in a line.
 fn brief(record: &OfferRecord) -> String {
-    let id = |it: &golive::status::OperationRecord| (it.id.clone(), it.release.clone(), it.status.clone());
+    let id = |it: &golive::status::OperationRecord| {
+        (it.id.clone(), it.release.clone(), it.status.clone())
+    };
     let OfferRecord { phase, reason, message, intent, operation, history, .. } = record;
     let operation = operation.as_deref().map(id);
     let history: Vec<_> = history.iter().map(id).collect();

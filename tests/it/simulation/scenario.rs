@@ -239,7 +239,8 @@ impl Scenario {
         let count = *throws.pick(&[1, 1, 1, 2, 2, 3]);
         let offers = (0..count).map(|number| offer(number, &mut dice.of(("offer", number))));
         let offers: Vec<_> = offers.collect();
-        let lag = throws.one_in(2).then(|| throws.time(Duration::from_secs(18)));
+        let longest = *throws.pick(&[Duration::from_secs(18), Duration::from_mins(10)]);
+        let lag = throws.one_in(2).then(|| throws.time(longest));
         let rounds = 1 + throws.number(4);
         let round = |number| {
             let mut round = round(count, lag, &mut dice.of(("round", number)));

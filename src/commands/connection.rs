@@ -1,0 +1,153 @@
+//! The way to a marketplace: which one the command line names, and what it takes to speak to it.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CommandError;
+use super::setting::{Ground, variable};
+use crate::cli::Access;
+use crate::disk::RealDisk;
+use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
+use crate::marketplace::Backend;
+use crate::marketplace::portal::{
+    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
+    TokenSource, Transport,
+};
+use crate::status::MarketplaceRecord;
+
+/// The API that golive speaks, as status files name it.
+const API: &str = "cloud-partner-portal";
+
+/// Where the embedded marketplace is, for the transport that stays in this process.
+const EMULATED: &str = "http://localhost/";
+
+/// The way to a marketplace.
+pub(super) struct Connection {
+    endpoint: Endpoint,
+    pub(super) transport: Arc<dyn Transport>,
+    tokens: Arc<dyn TokenSource>,
+    /// The marketplace itself, where it is the embedded one.
+    pub(super) emulator: Option<Emulator>,
+}
+
+/// What becomes of the embedded marketplace's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// It is read, and nothing is written.
+    ReadOnly,
+    /// It is kept up to date.
+    Kept,
+}
+
+impl Ground {
+    /// Which marketplace the command line names, as status files have it.
+    pub(super) fn marketplace(access: &Access) -> Result<MarketplaceRecord, CommandError> {
+        if access.emulator {
+            return Ok(MarketplaceRecord::emulator(API));
+        }
+        Ok(MarketplaceRecord { api: API.to_owned(), origin: endpoint(access)?.origin() })
+    }
+
+    /// Connects to the marketplace that the command line names.
+    pub(super) fn connect(
+        &self,
+        access: &Access,
+        memory: Memory,
+    ) -> Result<Connection, CommandError> {
+        if access.emulator { self.emulated(access, memory) } else { real(access) }
+    }
+
+    /// A client of the marketplace at the end of a connection.
+    pub(super) fn client(
+        &self,
+        access: &Access,
+        connection: Connection,
+        max_wait: Duration,
+    ) -> Arc<dyn Backend> {
+        let settings = crate::marketplace::portal::Settings {
+            request_timeout: access.timeout,
+            concurrency: NonZeroUsize::new(access.concurrency).unwrap_or(NonZeroUsize::MIN),
+            max_wait,
+            ..crate::marketplace::portal::Settings::default()
+        };
+        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
+        let Connection { endpoint, transport, tokens, emulator: _ } = connection;
+        Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random))
+    }
+
+    fn emulated(&self, access: &Access, memory: Memory) -> Result<Connection, CommandError> {
+        let given = access.seed.as_deref();
+        let seed = given.map(|path| read_seed(path, Remembered::parse)).transpose()?;
+        let path = self.status_path.with_extension("emulator.json");
+        let clock = Arc::clone(&self.clock);
+        let emulator = match memory {
+            Memory::ReadOnly => Emulator::recalled(seed, clock, &RealDisk, &path),
+            Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
+        };
+        let emulator = emulator.map_err(CommandError::failed)?;
+        Ok(Connection {
+            endpoint: EMULATED.parse().map_err(CommandError::failed)?,
+            transport: Arc::new(InProcessTransport::new(emulator.router())),
+            tokens: Arc::new(AnonymousToken),
+            emulator: Some(emulator),
+        })
+    }
+}
+
+impl Connection {
+    /// Which marketplace it leads to, in a word for people.
+    pub(super) fn marketplace_name(&self) -> String {
+        let origin = self.endpoint.origin();
+        let host = origin.split_once("://").map_or(&*origin, |(_, host)| host);
+        if self.emulator.is_some() { "EMULATOR" } else { host }.to_owned()
+    }
+}
+
+fn endpoint(access: &Access) -> Result<Endpoint, CommandError> {
+    let text = access.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
+    // The text is not shown: it may hold credentials, which is one of the errors.
+    text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))
+}
+
+fn real(access: &Access) -> Result<Connection, CommandError> {
+    let endpoint = endpoint(access)?;
+    let tokens = tokens()?;
+    let transport = HttpTransport::new(&endpoint)
+        .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
+    Ok(Connection { endpoint, transport: Arc::new(transport), tokens, emulator: None })
+}
+
+/// Where the token comes from: a variable, or a file that somebody renews.
+fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
+    match (variable("GOLIVE_TOKEN"), variable("GOLIVE_TOKEN_FILE")) {
+        // Which of them is meant, nobody could tell from what golive does.
+        (Some(_), Some(_)) => {
+            let what = "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them";
+            Err(CommandError::Usage(what.to_owned()))
+        }
+        (None, Some(path)) => Ok(Arc::new(FileToken::new(path.into()))),
+        (token, None) => {
+            // What is no text has a character that no token has, and is told so.
+            let token = token.as_ref().map(|token| token.to_string_lossy());
+            Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?))
+        }
+    }
+}
+
+/// Reads what the embedded marketplace begins with.
+pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
+    path.map_or_else(|| Ok(Seed::default()), |path| read_seed(path, emulator::parse))
+}
+
+fn read_seed<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, SeedError>,
+) -> Result<T, CommandError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        CommandError::because(format!("cannot read the seed {}", path.display()), error)
+    })?;
+    parse(&text)
+        .map_err(|error| CommandError::because(format!("{}: {error}", path.display()), error))
+}
