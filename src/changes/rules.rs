@@ -39,10 +39,13 @@ impl Case<'_> {
                 Decision::GoLive { .. } => !self.verify,
                 Decision::Publish { .. } => false,
                 // The pin may be another name of what stands there.
-                Decision::Blocked(Block::VersionMismatch { .. }) => false,
-                Decision::InSync(_) | Decision::Held(_) | Decision::Failed(_) => true,
-                Decision::Blocked(_) => true,
-                Decision::Track(_) => false,
+                Decision::Track(_) | Decision::Blocked(Block::VersionMismatch { .. }) => false,
+                // What stands in the slot may wait for the sign-off: not every list tells.
+                Decision::Blocked(Block::NotInPreview) => state.stale_preview.is_none(),
+                Decision::InSync(_)
+                | Decision::Held(_)
+                | Decision::Failed(_)
+                | Decision::Blocked(_) => true,
             };
             return if suffices { Ok((decision, state)) } else { Err(Unasked) };
         }

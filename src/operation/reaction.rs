@@ -129,6 +129,8 @@ pub(super) fn looked(
     patience: Patience,
 ) -> (Trigger, Next) {
     let settling = patience.settling;
+    // A clock that was set back is not waited for.
+    let since = if since.duration_since(at) > FAR_AHEAD { at } else { since };
     // Under another fence the request may have been what changed it.
     let is_fenced = match &look {
         Look::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
@@ -182,8 +184,6 @@ pub(super) fn looked(
 /// the deadline of a request that an earlier process left.
 fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
     let passed = now.duration_since(since);
-    // A clock that was set back would otherwise be waited for.
-    let passed = if passed < -FAR_AHEAD { SignedDuration::ZERO } else { passed };
     let settle = SignedDuration::try_from(settle).unwrap_or(SignedDuration::MAX);
     Duration::try_from(settle.saturating_sub(passed)).unwrap_or_default()
 }

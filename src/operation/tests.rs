@@ -143,8 +143,8 @@ struct Walk {
     on_disk: Option<Intent>,
     /// When the last request may have been accepted, if it may have been.
     doubt: Option<Timestamp>,
-    /// The offer was seen waiting, under the intent's fence, at this time.
-    seen_waiting: Option<Timestamp>,
+    /// The offer was seen waiting at this time, and how long after the doubt that tells something.
+    seen_waiting: Option<(Timestamp, Duration)>,
     /// How often a request was handed over that may have been accepted.
     in_doubt: u32,
     sent: u32,
@@ -157,10 +157,8 @@ impl Walk {
             (Command::Send(intent), Event::Answered(answer, at)) => {
                 assert_eq!(self.on_disk.as_ref(), Some(intent), "sent without an intent on disk");
                 if let Some(doubt) = self.doubt {
-                    let waited = self.seen_waiting.expect("sent again without a look");
+                    let (waited, settling) = self.seen_waiting.expect("sent again without a look");
                     let settled = waited.duration_since(doubt).unsigned_abs();
-                    let Settling { fenced, unfenced } = BRIEF.settling;
-                    let settling = if intent.fence.is_some() { fenced } else { unfenced };
                     assert!(settled >= settling, "sent again after {settled:?}");
                 }
                 self.sent += u32::from(!matches!(answer, Answer::NotNow(_)));
@@ -174,7 +172,14 @@ impl Walk {
             }
             (Command::Look, Event::Looked { look, .. }) => {
                 let fence = self.on_disk.as_ref().and_then(|intent| intent.fence.clone());
-                self.seen_waiting = (*look == waiting(fence)).then_some(now);
+                let Settling { fenced, unfenced } = BRIEF.settling;
+                self.seen_waiting = match look {
+                    Look::StillWaiting { fence: seen } if fence.is_some() && *seen == fence => {
+                        Some((now, fenced))
+                    }
+                    Look::StillWaiting { .. } => Some((now, unfenced)),
+                    _ => None,
+                };
             }
             (Command::WriteOperation(_) | Command::DropIntent, event) => {
                 // It is known what became of the request, whether or not the disk knows it too.
@@ -304,14 +309,16 @@ fn what_left_no_trace_is_sent_again_once_it_has_settled_later_without_a_fence() 
 }
 
 #[test]
-fn a_fence_that_came_or_went_is_that_of_another_offer() {
+fn under_another_fence_it_takes_as_long_to_settle_as_without_one() {
     for (intent, seen) in [
         (intent(start()), Some(fence("two"))),
         (intent(start()), None),
         (unfenced(start()), Some(fence("one"))),
     ] {
-        let (_, next) = time_to_settle(intent, &waiting(seen), start());
-        assert_eq!(next, Next::Do(Command::DropIntent));
+        let (waited, next) = time_to_settle(intent, &waiting(seen.clone()), start());
+        assert_eq!(waited, SETTLING.unfenced);
+        let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
+        assert_eq!((again.attempt, again.fence), (2, seen));
     }
 }
 
@@ -330,20 +337,39 @@ fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
 }
 
 #[test]
-fn a_conflict_in_answer_to_the_second_attempt_tells_of_the_first() {
-    let sending = |attempt| {
-        let intent = Intent { attempt, ..unfenced(start()) };
-        let (mut trigger, _) = Trigger::in_doubt(intent.clone(), start());
-        trigger.state = State::Sending(intent);
-        trigger
-    };
-    let at = start() + LONGEST_REQUEST;
-    let conflict = || Event::Answered(Answer::Conflict("an operation runs".to_owned()), at);
-    let (trigger, next) = step(sending(1), conflict(), PATIENCE);
-    assert_eq!(next, Next::Do(Command::DropIntent));
-    assert!(matches!(trigger.state, State::Dropping(_)));
+fn a_conflict_over_an_offer_that_did_not_change_is_left_to_the_next_run() {
+    for (look, is_left) in [
+        (waiting(None), true),
+        (waiting(Some(fence("two"))), false),
+        (Look::Live, false),
+        (Look::Failed("down".to_owned()), false),
+    ] {
+        let (trigger, next) = answered_with_a_conflict(1);
+        assert_eq!(next, Next::Do(Command::Look));
+        let (trigger, next) = step(trigger, looked(look, start() + LONGEST_REQUEST), PATIENCE);
+        assert_eq!(next, Next::Do(Command::DropIntent));
+        let Next::Stop(end) = step(trigger, Event::Written, PATIENCE).1 else { panic!("no end") };
+        if is_left {
+            assert!(matches!(end, Standstill::Unsent(it) if it.reason == Reason::Conflict));
+        } else {
+            assert_eq!(end, Standstill::ObserveAgain(Some("an operation runs".to_owned())));
+        }
+    }
+}
 
-    let (mut trigger, mut next) = step(sending(2), conflict(), PATIENCE);
+/// A request without a fence that was answered with a conflict after [`LONGEST_REQUEST`].
+fn answered_with_a_conflict(attempt: u32) -> (Trigger, Next) {
+    let intent = Intent { attempt, ..unfenced(start()) };
+    let (mut trigger, _) = Trigger::in_doubt(intent.clone(), start());
+    trigger.state = State::Sending(intent);
+    let conflict = Answer::Conflict("an operation runs".to_owned());
+    step(trigger, Event::Answered(conflict, start() + LONGEST_REQUEST), PATIENCE)
+}
+
+#[test]
+fn a_conflict_in_answer_to_the_second_attempt_tells_of_the_first() {
+    let at = start() + LONGEST_REQUEST;
+    let (mut trigger, mut next) = answered_with_a_conflict(2);
     assert_eq!(next, Next::Do(Command::Look));
     assert!(
         matches!(&trigger.state, State::Doubting(it, since) if it.attempt == 2 && *since == at)

@@ -21,6 +21,8 @@ fn a_remembered_state_needs_no_question_while_the_list_says_the_same() {
     assert!(
         known("state: live\nversion: 5", Some(2), Some(2)).lists(Hint::AtRest, None).is_asked()
     );
+    // Nor is a preview called stale that a list may not tell of.
+    assert!(known(LIVE, Some(2), Some(1)).lists(Hint::AtRest, Some(1)).is_asked());
     // What is reviewed is asked about.
     let mut reviewed = known(LIVE, Some(2), Some(1)).lists(Hint::InPreview, Some(2));
     assert_eq!(reviewed.decision(), golive_of(2));

@@ -297,9 +297,10 @@ mod tests {
             (
                 "Dreaming",
                 "complete",
-                "complete",
+                "notStarted",
                 Stage::Unclear("golive doesn't know the status \"Dreaming\"".to_owned()),
             ),
+            ("Dreaming", "complete", "complete", Stage::AtRest),
         ] {
             assert_eq!(Stage::of(&report(word, sign_off, live)), stage, "{word} {sign_off} {live}");
         }
