@@ -95,7 +95,7 @@ pub struct Access {
     #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
     pub timeout: Duration,
     /// How long after a request without an answer the offer must be unchanged before the request
-    /// may be sent again [default: 30s where the marketplace gives an ETag, 15m elsewhere]
+    /// may be sent again [default: 30s where the marketplace gives an entity tag, 15m elsewhere]
     #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE", hide_env_values = true)]
     #[arg(help_heading = "Timing", value_parser = duration)]
     pub settle: Option<Duration>,

@@ -129,17 +129,14 @@ fn decide(input: Input<'_>) -> Decided<'_> {
             decided.undecided.insert(&loaded.id);
             continue;
         };
-        match assess(&input, loaded, &waiting_on) {
-            Ok(change) => {
-                if change.decision.is_live() {
-                    live.insert(&loaded.id);
-                }
-                decided.changes.push(change);
+        if let Ok(change) = assess(&input, loaded, &waiting_on) {
+            if change.decision.is_live() {
+                live.insert(&loaded.id);
             }
-            Err(Unasked) => {
-                decided.undecided.insert(&loaded.id);
-                decided.questions.push(loaded.id.clone());
-            }
+            decided.changes.push(change);
+        } else {
+            decided.undecided.insert(&loaded.id);
+            decided.questions.push(loaded.id.clone());
         }
     }
     decided

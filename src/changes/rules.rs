@@ -37,9 +37,10 @@ impl Case<'_> {
             let decision = self.decide_on(&state);
             let suffices = match &decision {
                 Decision::GoLive { .. } => !self.verify,
-                Decision::Publish { .. } => false,
                 // The pin may be another name of what stands there.
-                Decision::Track(_) | Decision::Blocked(Block::VersionMismatch { .. }) => false,
+                Decision::Publish { .. }
+                | Decision::Track(_)
+                | Decision::Blocked(Block::VersionMismatch { .. }) => false,
                 // What stands in the slot may wait for the sign-off: not every list tells.
                 Decision::Blocked(Block::NotInPreview) => state.stale_preview.is_none(),
                 Decision::InSync(_)
@@ -243,7 +244,7 @@ impl Case<'_> {
             let is_same_attempt = last.is_none_or(|last| operation.may_have_id(last.id.as_ref()));
             let is_same_manifest = operation.manifest_digest == self.desired.digest;
             if is_same_attempt {
-                return is_same_manifest.then(|| self.failure_of(operation, outcome, state));
+                return is_same_manifest.then(|| Self::failure_of(operation, outcome, state));
             }
         }
         // By another hand, or of a request that is not on record.
@@ -270,12 +271,7 @@ impl Case<'_> {
         !is_newer && !is_live && !is_overtaken
     }
 
-    fn failure_of(
-        &self,
-        operation: &OperationRecord,
-        outcome: Outcome,
-        state: &OfferState,
-    ) -> Failure {
+    fn failure_of(operation: &OperationRecord, outcome: Outcome, state: &OfferState) -> Failure {
         let report = facts::followed(state).filter(|_| !operation.status.is_finished());
         let (steps, messages) = match (report, &state.last) {
             (Some(report), _) => (report.steps.clone(), report.messages.clone()),

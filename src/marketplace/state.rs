@@ -135,6 +135,7 @@ pub struct Report {
 /// What golive wants to know of an offer, and what it knows already: enough for the backend to ask
 /// for no more than that.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and named where set")]
 pub struct Inquiry {
     /// Whether the manifest wants the offer live; otherwise in preview.
     pub wants_live: bool,

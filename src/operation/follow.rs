@@ -82,9 +82,10 @@ impl Follow {
         let next = Self { polls: self.polls.saturating_add(1), failures };
         let interval = intervals.after(self.polls);
         let command = match event {
-            FollowEvent::Polled { runs: false, .. } => FollowCommand::AskOffer,
+            FollowEvent::Expired | FollowEvent::Polled { runs: false, .. } => {
+                FollowCommand::AskOffer
+            }
             FollowEvent::Hopeless => FollowCommand::GiveUp,
-            FollowEvent::Expired => FollowCommand::AskOffer,
             FollowEvent::Failed { .. } if failures >= MAX_FAILED_POLLS => FollowCommand::GiveUp,
             // The marketplace may ask for more patience than we have, never for less.
             FollowEvent::Polled { retry_after, .. } | FollowEvent::Failed { retry_after } => {

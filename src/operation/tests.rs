@@ -178,7 +178,11 @@ impl Walk {
                         Some((now, fenced))
                     }
                     Look::StillWaiting { .. } => Some((now, unfenced)),
-                    _ => None,
+                    Look::Operation { .. }
+                    | Look::Live
+                    | Look::Gone
+                    | Look::Elsewhere
+                    | Look::Failed(_) => None,
                 };
             }
             (Command::WriteOperation(_) | Command::DropIntent, event) => {

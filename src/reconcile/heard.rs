@@ -85,10 +85,10 @@ pub(super) fn adopt(
         steps: run.map(|run| run.steps.clone()).unwrap_or_default(),
     });
     // A URL that has expired is not asked again; its operation is asked for by its id.
-    if let Some(operation) = &mut record.operation {
-        if matches!(state.followed, Some(Followed::Expired)) {
-            operation.location = None;
-        }
+    if let Some(operation) = &mut record.operation
+        && state.followed == Some(Followed::Expired)
+    {
+        operation.location = None;
     }
 }
 

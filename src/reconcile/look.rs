@@ -101,10 +101,7 @@ impl Reconciler {
             | Decision::Blocked(_)
             | Decision::Failed(_) => false,
         });
-        match look {
-            Look::StillWaiting { .. } if !still => Look::Elsewhere,
-            look => look,
-        }
+        if matches!(look, Look::StillWaiting { .. }) && !still { Look::Elsewhere } else { look }
     }
 
     /// Inspects one offer as for a launch, and decides about it.

@@ -316,7 +316,7 @@ impl Reconciler {
     /// Inspects the offer and decides again on how it stands.
     async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
         let moment = self.moment();
-        let found = match self.seen_just_now(target, moment) {
+        let found = match Self::seen_just_now(target, moment) {
             Some(sighting) => Ok((sighting, Some(target.change.clone()))),
             None => self.inspect_for(target, moment).await,
         };
@@ -362,7 +362,7 @@ impl Reconciler {
 
     /// What the pass saw of the offer, if that was all that a launch needs, and so short a while ago
     /// that it is right before the request.
-    fn seen_just_now(&self, target: &Target<'_>, moment: Moment) -> Option<Sighting> {
+    fn seen_just_now(target: &Target<'_>, moment: Moment) -> Option<Sighting> {
         let Some(Seen::Offer(seen)) = target.observed.get(&target.change.offer) else {
             return None;
         };

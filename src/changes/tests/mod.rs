@@ -222,7 +222,7 @@ impl Scene {
         // `after` may name offers that this one file does not have.
         let (after, lines): (Vec<_>, Vec<_>) =
             lines.lines().partition(|line| line.starts_with("after: "));
-        let text = format!("publisher: contoso\noffer: {name}\n{}\n", lines.join("\n"));
+        let text = format!("publisher: contoso\noffer: \"{name}\"\n{}\n", lines.join("\n"));
         let file = FileManifests::from_bytes(Path::new("vm.yaml"), text.as_bytes());
         let found = Found {
             roots: vec![PathBuf::from(".")],

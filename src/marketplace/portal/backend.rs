@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::client::PortalClient;
 use super::interpret::{
-    Answers, Document, Heard, Held, Question, interpret, reported, runs_by_itself,
+    Answers, Document, Heard, Held, Question, Relisted, interpret, reported, runs_by_itself,
 };
 use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
@@ -113,7 +113,8 @@ impl PortalClient {
             Question::Listed => {
                 let offers = self.offers(offer.publisher()).await?;
                 let found = offers.into_iter().find(|it| it.id == *offer);
-                answers.relisted = Some(found.and_then(|it| it.version).map(Release::from));
+                let version = found.and_then(|it| it.version);
+                answers.relisted = Some(Relisted(version.map(Release::from)));
             }
             Question::Status => answers.report = Some(self.status(offer).await?),
             Question::Submissions => answers.submissions = Some(self.listed(offer).await?),

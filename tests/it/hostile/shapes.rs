@@ -68,7 +68,7 @@ const SHAPES: [(&str, &str, &str); 15] = [
     ("/operations/*", "[[]]", "the JSON is not an operation"),
 ];
 
-/// Documents that can't be read, and what a person is told. Nothing but the ETag is needed of them.
+/// Documents that can't be read, and what a person is told. Nothing but the entity tag is needed.
 const DOCUMENTS: [(&str, &str); 4] = [
     ("[]", "the array that should hold it is empty"),
     ("[{}, {}]", "the JSON is not an offer: 2 values"),

@@ -76,15 +76,17 @@ impl Mutant {
             Self::Nothing => &[],
             Self::NoFlush | Self::BelievesFallback => &[Law::TrueStatus],
             Self::NoLock | Self::NoSettling | Self::IgnoresETags => &[Law::NeverTwice],
-            Self::ForgetsIntents | Self::ResendsUnderAnotherTag | Self::NoDeadline => {
-                &[Law::NeverTwice, Law::NeverLost, Law::OnlyWhatIsWanted]
-            }
             Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
-            Self::TrustsGateways => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
             Self::IntentAfterPost | Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
             Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost, Law::TrueStatus],
+            Self::TrustsGateways
+            | Self::ForgetsIntents
+            | Self::ResendsUnderAnotherTag
+            | Self::NoDeadline
             // The second request is refused, and what came of the first one is not looked for.
-            Self::RepeatsOnTimeout => &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost],
+            | Self::RepeatsOnTimeout => {
+                &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost]
+            }
         }
     }
 }
@@ -145,10 +147,12 @@ impl Disk for MutantDisk {
             if intent.is_null() {
                 continue;
             }
-            match self.mutant {
-                Mutant::ForgetsIntents => *intent = serde_json::Value::Null,
-                Mutant::NoDeadline => intent["deadline"] = intent["at"].clone(),
-                _ => return Ok(Some(bytes)),
+            if self.mutant == Mutant::ForgetsIntents {
+                *intent = serde_json::Value::Null;
+            } else if self.mutant == Mutant::NoDeadline {
+                intent["deadline"] = intent["at"].clone();
+            } else {
+                return Ok(Some(bytes));
             }
         }
         Ok(Some(file.to_string().into_bytes()))
@@ -218,8 +222,14 @@ struct MutantClient {
     inner: Arc<dyn Backend>,
     disk: Arc<dyn Disk>,
     late: Arc<Mutex<Option<Write>>>,
-    /// The fences that offers have now, and those that requests were sent with.
-    fences: Mutex<BTreeMap<OfferId, (Option<Fence>, Option<Fence>)>>,
+    fences: Mutex<BTreeMap<OfferId, Fences>>,
+}
+
+/// The fence that an offer has now, and the one that a request was sent with.
+#[derive(Default)]
+struct Fences {
+    now: Option<Fence>,
+    sent: Option<Fence>,
 }
 
 #[async_trait]
@@ -242,32 +252,30 @@ impl Backend for MutantClient {
         inquiry: &Inquiry,
     ) -> Result<OfferState, MarketplaceError> {
         let mut state = self.inner.inspect(offer, inquiry).await?;
-        match self.mutant {
-            Mutant::TakesSignOffForGoLive if inquiry.in_doubt.is_some() => {
-                if let Some(preview) = state.preview.take() {
-                    let kind = OperationKind::GoLive;
-                    let (steps, messages) = (Vec::new(), Vec::new());
-                    let release = Some(preview);
-                    state.running = Some(Run { kind, id: None, release, steps, messages });
-                }
+        if self.mutant == Mutant::TakesSignOffForGoLive
+            && inquiry.in_doubt.is_some()
+            && let Some(preview) = state.preview.take()
+        {
+            let kind = OperationKind::GoLive;
+            let (steps, messages) = (Vec::new(), Vec::new());
+            let release = Some(preview);
+            state.running = Some(Run { kind, id: None, release, steps, messages });
+        }
+        if self.mutant == Mutant::BelievesFallback {
+            let following = inquiry.following.as_ref().and_then(|it| it.release.clone());
+            let failed = inquiry.failed.as_ref().and_then(|it| it.release.clone());
+            let meant = following.or(failed);
+            if state.live.is_some() && state.preview.is_none() && meant.is_some() {
+                (state.live, state.followed, state.last) = (meant, None, None);
             }
-            Mutant::BelievesFallback => {
-                let following = inquiry.following.as_ref().and_then(|it| it.release.clone());
-                let failed = inquiry.failed.as_ref().and_then(|it| it.release.clone());
-                let meant = following.or(failed);
-                if state.live.is_some() && state.preview.is_none() && meant.is_some() {
-                    (state.live, state.followed, state.last) = (meant, None, None);
-                }
+        }
+        if self.mutant == Mutant::ResendsUnderAnotherTag {
+            let mut fences = self.fences.lock().unwrap();
+            let Fences { now, sent } = fences.entry(offer.clone()).or_default();
+            now.clone_from(&state.fence);
+            if inquiry.in_doubt.is_some() && sent.is_some() {
+                state.fence.clone_from(sent);
             }
-            Mutant::ResendsUnderAnotherTag => {
-                let mut fences = self.fences.lock().unwrap();
-                let (now, sent) = fences.entry(offer.clone()).or_default();
-                now.clone_from(&state.fence);
-                if inquiry.in_doubt.is_some() && sent.is_some() {
-                    state.fence.clone_from(sent);
-                }
-            }
-            _ => {}
         }
         Ok(state)
     }
@@ -287,7 +295,7 @@ impl Backend for MutantClient {
         }
         if self.mutant == Mutant::ResendsUnderAnotherTag {
             let mut fences = self.fences.lock().unwrap();
-            let (now, sent) = fences.entry(offer.clone()).or_default();
+            let Fences { now, sent } = fences.entry(offer.clone()).or_default();
             if sent.is_some() && launch.fence == *sent {
                 launch.fence.clone_from(now);
             } else {

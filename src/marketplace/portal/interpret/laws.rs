@@ -135,7 +135,7 @@ fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
         match interpret(inquiry, &known) {
             Ok(state) => return Some((state, known)),
             Err(Question::Document) => known.document.clone_from(&all.document),
-            Err(Question::Listed) => known.relisted = Some(None),
+            Err(Question::Listed) => known.relisted = Some(Relisted(None)),
             Err(Question::Status) => known.report.clone_from(&all.report),
             Err(Question::Submissions) => known.submissions.clone_from(&all.submissions),
             Err(Question::Slot(Slot::Production)) => known.production.clone_from(&all.production),

@@ -82,12 +82,16 @@ pub(super) enum Heard {
     Unreadable,
 }
 
+/// The version that *list offers* shows, where it shows the offer and one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Relisted(pub(super) Option<Release>);
+
 /// The answers so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
     pub(super) document: Option<Document>,
     /// The version that the list showed when it was asked anew.
-    pub(super) relisted: Option<Option<Release>>,
+    pub(super) relisted: Option<Relisted>,
     pub(super) report: Option<StatusReport>,
     pub(super) submissions: Option<Vec<Submission>>,
     pub(super) preview: Option<Held>,
@@ -99,7 +103,7 @@ pub(super) struct Answers {
 /// The state of an offer, or what must be asked first.
 pub(super) fn interpret(inquiry: &Inquiry, answers: &Answers) -> Result<OfferState, Question> {
     let relisted = answers.relisted.as_ref();
-    let listed = relisted.map_or(inquiry.listed.as_ref(), Option::as_ref);
+    let listed = relisted.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
     Interpreter { inquiry, listed, answers }.state()
 }
 
@@ -160,14 +164,24 @@ impl Interpreter<'_> {
 
     /// Where the status names no publication, the list does. One that the document doesn't confirm may
     /// be of before a publish: it is asked anew. (They may also count in different spaces; then it says
-    /// the same again.)
+    /// the same again, and what the preview slot holds decides.)
     fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
         let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
         let contradicted = document.is_some_and(|version| version != self.listed);
-        if contradicted && report.publishing_version.is_none() && self.answers.relisted.is_none() {
-            return Err(Question::Listed);
+        if contradicted && report.publishing_version.is_none() {
+            if self.answers.relisted.is_none() {
+                return Err(Question::Listed);
+            }
+            self.slot(Slot::Preview)?;
         }
         Ok(())
+    }
+
+    /// The version that document and preview agree on, against a list that lags behind them.
+    fn ahead_of_list(&self) -> Option<&Release> {
+        let version = self.answers.document.as_ref()?.version.as_ref()?;
+        let is_held = matches!(&self.answers.preview, Some(Held::Holds(Some(it))) if it == version);
+        Some(version).filter(|_| is_held)
     }
 
     /// Adds what the list of operations tells, where that was asked for.

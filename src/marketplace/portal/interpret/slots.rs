@@ -13,7 +13,8 @@ impl Interpreter<'_> {
     /// The name of the publication that a status is about.
     pub(super) fn publication(&self, report: &StatusReport) -> Option<Release> {
         let told = report.publishing_version.map(Release::from);
-        told.or_else(|| self.listed.cloned()).or(report.offer_version.map(Release::from))
+        let shown = self.ahead_of_list().or(self.listed);
+        told.or_else(|| shown.cloned()).or(report.offer_version.map(Release::from))
     }
 
     /// The name of what waits. Where status and list name nothing, the slot and the publish do.

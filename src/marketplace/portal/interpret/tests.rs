@@ -117,7 +117,7 @@ impl Portal {
                 "document".to_owned()
             }
             Question::Listed => {
-                answers.relisted = Some(self.relisted.clone());
+                answers.relisted = Some(Relisted(self.relisted.clone()));
                 "offers".to_owned()
             }
             Question::Status => {
