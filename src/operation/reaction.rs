@@ -73,7 +73,7 @@ pub(super) fn answered(
         Answer::Conflict(_) if intent.attempt > 1 => {
             tally.to(State::Doubting(intent, at), Command::Look)
         }
-        Answer::Conflict(why) => tally.to(State::Disputed(intent, why), Command::Look),
+        Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
         // To be put off is no attempt.
         Answer::NotNow(asked) => {
             let doubled = tally.paused.min(LONGEST_PAUSE);
@@ -94,17 +94,6 @@ pub(super) fn answered(
         Answer::NotSent(_) => tally.drop(After::Retry(backoff)),
         Answer::Unclear(_) => tally.to(State::Doubting(intent, at), Command::Look),
     }
-}
-
-/// What follows from a look after a conflict. Where the offer is as it was when the request was sent,
-/// another one would be stopped by the marketplace's refusal alone: it is left to the next run.
-pub(super) fn disputed(tally: Tally, intent: &Intent, why: String, look: &Look) -> (Trigger, Next) {
-    let is_same = *look == Look::StillWaiting { fence: intent.fence.clone() };
-    tally.drop(After::End(if is_same {
-        Standstill::Unsent(Obstacle { reason: Reason::Conflict, why })
-    } else {
-        Standstill::ObserveAgain(Some(why))
-    }))
 }
 
 /// What follows where the deadline can't be met any more: the write took too long. The next intent

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::reaction::{Tally, answered, disputed, looked, missed};
+use super::reaction::{Tally, answered, looked, missed};
 use crate::marketplace::{Fence, OperationRef, OperationStatus, RequestId, Settling};
 use crate::status::{Intent, Reason};
 
@@ -48,8 +48,6 @@ pub enum State {
     /// The request may have been accepted. The doubt began at the time: when no answer came, or,
     /// where a run begins with it, when the request can't have been under way any more.
     Doubting(Intent, Timestamp),
-    /// The marketplace answered with a conflict, and why: the offer is inspected once more.
-    Disputed(Intent, String),
     /// The operation is being written in the place of the intent.
     Recording(Sent),
     /// The intent is being removed: the request was not accepted.
@@ -273,9 +271,6 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Doubting(intent, since), Event::Looked { look, at, fresh }) => {
             let tally = Tally { looks: tally.looks + 1, ..tally };
             looked(tally, (intent, since), look, (at, fresh), patience)
-        }
-        (State::Disputed(intent, why), Event::Looked { look, .. }) => {
-            disputed(tally, &intent, why, &look)
         }
         (State::Doubting(intent, since), Event::Elapsed) => {
             to(State::Doubting(intent, since), Command::Look)

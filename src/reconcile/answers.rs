@@ -14,7 +14,6 @@ pub(super) fn out_of_time(state: &State) -> Standstill {
         State::Checking
         | State::Intending(_)
         | State::Sending(_)
-        | State::Disputed(..)
         | State::Recording(_)
         | State::Dropping(_)
         | State::Pausing

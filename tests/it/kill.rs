@@ -75,7 +75,7 @@ fn kill_runs(place: &Place, length: Duration, dice: &mut fastrand::Rng) -> u32 {
 }
 
 /// What a run says of an offer whose golive two runs before it were killed over.
-const TWICE: &str = "sent 2 times, and the offer still waits";
+const TWICE: &str = "sent 2 times, left no trace";
 
 /// Two requests that never arrived are for a person to look into, who holds the offers for a run.
 /// Tells whether there were any.

@@ -132,12 +132,7 @@ pub(crate) const ROWS: [Row; 23] = [
         ("Blocked", "NotInPreview"),
     ),
     // 9: anything else: a word that golive doesn't know, and no sign-off that waits below it.
-    row(
-        "contoso/odd",
-        LIVE,
-        Some("{previewVersion: 1, liveVersion: 1}"),
-        ("Blocked", "UnknownStatus"),
-    ),
+    row("contoso/odd", LIVE, Some("{status: NotStarted}"), ("Blocked", "UnknownStatus")),
 ];
 
 /// The offers that a golive is due for.

@@ -68,7 +68,7 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
             "1:2: the status file is broken",
         ),
         (b"<<<<<<< HEAD\n".to_vec(), "1:1: the status file is broken: expected value"),
-        (cut.as_bytes().to_vec(), "8:6: the status file is broken: EOF while parsing"),
+        (cut.as_bytes().to_vec(), "14:6: the status file is broken: EOF while parsing"),
         (
             good.replace("\"phase\": \"Live\"", "\"phase\": \"Alive\"").into_bytes(),
             "the status file is broken: unknown variant `Alive`",

@@ -37,9 +37,9 @@ fn unwritable(lab: Lab, after: Duration) -> Lab {
 }
 
 /// The other offer is asked for so late that the file can be written again.
-fn with_a_late_one(lab: Lab) -> Lab {
+fn with_a_late_one(lab: Lab, delay: &str) -> Lab {
     lab.manifest("late.yaml", &live("contoso/late", ""));
-    lab.faults("[{method: GET, path: '*/offers/late', action: {delay: 50s}}]");
+    lab.faults(&format!("[{{method: GET, path: '*/offers/late', action: {{delay: {delay}}}}}]"));
     lab
 }
 
@@ -47,7 +47,7 @@ fn with_a_late_one(lab: Lab) -> Lab {
 async fn an_intent_that_could_not_be_written_is_not_written_later() {
     let lab = Lab::new("offers: {contoso/vm: {}, contoso/late: {}}");
     lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let lab = unwritable(with_a_late_one(lab), Duration::from_secs(20));
+    let lab = unwritable(with_a_late_one(lab, "50s"), Duration::from_secs(20));
     let outcome = lab.run(&Ask::once()).await.unwrap();
     assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((0, 0), (1, 1)));
     assert_eq!(outcome.problems(), 1);
@@ -64,7 +64,8 @@ async fn a_doubt_outlasts_a_new_attempt_that_could_not_be_written() {
     let lab = dies_while_sending("{}", "before").await;
     let intent = lab.record("contoso/vm").intent.unwrap();
     lab.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
-    let lab = unwritable(with_a_late_one(lab), Duration::from_secs(40));
+    // The deadline of the first attempt, and the time to settle, are over before.
+    let lab = unwritable(with_a_late_one(lab, "290s"), Duration::from_secs(280));
     lab.run(&Ask::once()).await.unwrap();
     assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((1, 0), (1, 1)));
     assert_eq!(

@@ -208,7 +208,7 @@ fn a_golive_that_never_arrives_is_sent_twice_and_then_left_in_doubt() {
         line: PATIENT,
         code: 1,
         accepted: false,
-        told: "sent 2 times, and the offer still waits".to_owned(),
+        told: "sent 2 times, left no trace".to_owned(),
     });
     side_by_side(MANY, cases, |case| {
         let hostile = case.meet();

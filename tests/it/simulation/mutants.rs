@@ -1,7 +1,6 @@
 //! Clients with one mistake each. The simulation must find every one of them; if it does not, it
 //! proves nothing.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -10,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use golive::disk::{Disk, LockFile};
 use golive::marketplace::{
-    Accepted, Backend, Fence, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId,
-    OfferState, OperationKind, Polled, PublisherId, Run, Settling,
+    Accepted, Backend, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId, OfferState,
+    OperationKind, Polled, PublisherId, Run, Settling,
 };
 
 use super::laws::Law;
@@ -41,8 +40,6 @@ pub(crate) enum Mutant {
     DropsUnlocated,
     /// Forgets an intent that it finds at its start.
     ForgetsIntents,
-    /// Sends a request in doubt again although the entity tag is another one.
-    ResendsUnderAnotherTag,
     /// Takes an intent's time for its deadline.
     NoDeadline,
     /// Takes a sign-off that waits for a golive that runs.
@@ -53,7 +50,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All that are mistakes.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
         Self::NoFlush,
@@ -64,7 +61,6 @@ impl Mutant {
         Self::IgnoresETags,
         Self::DropsUnlocated,
         Self::ForgetsIntents,
-        Self::ResendsUnderAnotherTag,
         Self::NoDeadline,
         Self::TakesSignOffForGoLive,
         Self::BelievesFallback,
@@ -75,13 +71,14 @@ impl Mutant {
         match self {
             Self::Nothing => &[],
             Self::NoFlush | Self::BelievesFallback => &[Law::TrueStatus],
-            Self::NoLock | Self::NoSettling | Self::IgnoresETags => &[Law::NeverTwice],
+            Self::NoLock | Self::IgnoresETags => &[Law::NeverTwice],
+            // What is sent again is called lost before, or it is launched twice.
+            Self::NoSettling => &[Law::NeverTwice, Law::TrueStatus],
             Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
             Self::IntentAfterPost | Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
             Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost, Law::TrueStatus],
             Self::TrustsGateways
             | Self::ForgetsIntents
-            | Self::ResendsUnderAnotherTag
             | Self::NoDeadline
             // The second request is refused, and what came of the first one is not looked for.
             | Self::RepeatsOnTimeout => {
@@ -117,8 +114,7 @@ impl Armed {
 
     pub(crate) fn marketplace(&self, inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
         let (disk, late) = (Arc::clone(&self.disk), Arc::clone(&self.late));
-        let fences = Mutex::default();
-        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late, fences })
+        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late })
     }
 }
 
@@ -222,14 +218,6 @@ struct MutantClient {
     inner: Arc<dyn Backend>,
     disk: Arc<dyn Disk>,
     late: Arc<Mutex<Option<Write>>>,
-    fences: Mutex<BTreeMap<OfferId, Fences>>,
-}
-
-/// The fence that an offer has now, and the one that a request was sent with.
-#[derive(Default)]
-struct Fences {
-    now: Option<Fence>,
-    sent: Option<Fence>,
 }
 
 #[async_trait]
@@ -269,14 +257,6 @@ impl Backend for MutantClient {
                 (state.live, state.followed, state.last) = (meant, None, None);
             }
         }
-        if self.mutant == Mutant::ResendsUnderAnotherTag {
-            let mut fences = self.fences.lock().unwrap();
-            let Fences { now, sent } = fences.entry(offer.clone()).or_default();
-            now.clone_from(&state.fence);
-            if inquiry.in_doubt.is_some() && sent.is_some() {
-                state.fence.clone_from(sent);
-            }
-        }
         Ok(state)
     }
 
@@ -292,15 +272,6 @@ impl Backend for MutantClient {
         let mut launch = launch.clone();
         if self.mutant == Mutant::IgnoresETags {
             launch.fence = None;
-        }
-        if self.mutant == Mutant::ResendsUnderAnotherTag {
-            let mut fences = self.fences.lock().unwrap();
-            let Fences { now, sent } = fences.entry(offer.clone()).or_default();
-            if sent.is_some() && launch.fence == *sent {
-                launch.fence.clone_from(now);
-            } else {
-                sent.clone_from(&launch.fence);
-            }
         }
         let answer = self.inner.launch(offer, &launch).await;
         if let Some(Write { path, bytes }) = self.late.lock().unwrap().take() {
