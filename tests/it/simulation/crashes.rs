@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use golive::status::{OfferRecord, Phase};
+use golive::status::{OfferRecord, Phase, Reason};
 
 use super::play::{Played, play};
 use super::scenario::{Bounds, Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
@@ -49,10 +49,14 @@ fn played(answers: &str, crashes: &BTreeMap<Point, Fault>) -> Played {
         panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
     }
     let status = played.status.as_ref().unwrap();
-    // A second attempt that a crash followed stays in doubt, until a person asks for another one.
+    // A second attempt that a crash followed stays in doubt until a person asks for another one, and
+    // holds up what waits for its offer.
+    let in_doubt = |record: &OfferRecord| record.intent.as_ref().is_some_and(|it| it.attempt > 1);
+    let any_in_doubt = status.offers.values().any(|it| in_doubt(it));
     let is_safe = |record: &OfferRecord| {
         record.phase == Phase::Live
-            || record.intent.as_ref().is_some_and(|intent| intent.attempt > 1)
+            || in_doubt(record)
+            || (any_in_doubt && record.reason == Reason::WaitingForDependency)
     };
     let not_live = status.offers.iter().find(|(_, record)| !is_safe(record));
     assert!(status.offers.len() == 3 && not_live.is_none(), "{crashes:?} leave {not_live:?}");
