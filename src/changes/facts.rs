@@ -4,8 +4,10 @@ use super::change::Standing;
 use super::decision::{Block, Decision, Place};
 use super::moment::Moment;
 use crate::manifest::{DesiredState, Loaded};
-use crate::marketplace::{Followed, OfferState, OperationKind, OperationStatus, Release, Report};
-use crate::status::{OfferRecord, OperationRecord};
+use crate::marketplace::{
+    Attempt, Followed, OfferState, OperationKind, OperationStatus, Release, Report,
+};
+use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// How a recorded operation ended, as far as that is known by now; `None` while it runs, or may.
 ///
@@ -208,4 +210,18 @@ pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> 
             }
         }
     }
+}
+
+/// The golive that came of a request in doubt and took another release live than was meant: where
+/// nothing guards a request, somebody may have published right before it.
+#[must_use]
+pub(crate) fn took_another_live<'a>(intent: &Intent, state: &'a OfferState) -> Option<&'a Attempt> {
+    let live = state.live.as_ref().filter(|live| **live != intent.release)?;
+    state.listed.iter().flatten().find(|it| {
+        it.is_new
+            && it.kind == intent.kind
+            && it.kind == OperationKind::GoLive
+            && it.status == OperationStatus::Succeeded
+            && it.release.as_ref() == Some(live)
+    })
 }

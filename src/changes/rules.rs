@@ -310,6 +310,7 @@ impl Case<'_> {
                 && state.stale_preview.is_none()
                 && state.live.as_ref() != Some(&intent.release)
                 && state.is_inspected
+                && facts::took_another_live(intent, state).is_none()
         })
     }
 

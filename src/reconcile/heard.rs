@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::record::set_running;
 use crate::changes::{
     Decision, Failure, Moment, Origin, Outcome, Tracked, ended, ended_unseen, followed,
+    took_another_live,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Followed, OfferState, OperationRef, OperationStatus, Report};
@@ -154,7 +155,9 @@ pub(super) fn adopt_outcome(
     let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
     let succeeded = new.filter(|it| it.status == OperationStatus::Succeeded);
     // What came after it shows that it is over, so that the list is believed.
-    let is_over = state.running.as_ref().is_some_and(|run| run.kind != intent.kind)
+    let other = took_another_live(&intent, state);
+    let is_over = other.is_some()
+        || state.running.as_ref().is_some_and(|run| run.kind != intent.kind)
         || state.preview.as_ref().is_some_and(|preview| *preview != intent.release);
     let (found, status) = if decision.achieves(&intent) || (is_over && succeeded.is_some()) {
         (succeeded, OperationStatus::Succeeded)
@@ -166,7 +169,9 @@ pub(super) fn adopt_outcome(
     let id = found.and_then(|it| it.id.clone());
     let operation = id.map(|id| OperationRef { id, location: None });
     record.intent = None;
-    let sent = Sent { intent: *intent, operation, status: Some(status) };
+    let release = other.and_then(|it| it.release.clone()).unwrap_or(intent.release.clone());
+    let intent = Intent { release, ..*intent };
+    let sent = Sent { intent, operation, status: Some(status) };
     record.begin(started(&sent, &desired.digest, moment.now));
 }
 
