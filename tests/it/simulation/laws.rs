@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use golive::emulator::{Ending, Kind, Run, Truth};
-use golive::marketplace::{OfferId, Release};
+use golive::marketplace::{Fence, OfferId, Release};
 use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
@@ -103,6 +103,8 @@ pub(crate) struct Laws {
     checked: BTreeMap<(u32, String), Truth>,
     /// The last request for each offer, and the process that sent it.
     last_sent: BTreeMap<String, (u32, Sent)>,
+    /// The entity tag that each was sent with.
+    last_fence: BTreeMap<String, Option<Fence>>,
     /// The requests that were sent, by their ids.
     sent: BTreeMap<String, Sent>,
     /// When an offer's manifest was last edited: how many effects there had been.
@@ -216,6 +218,7 @@ impl Laws {
             let sent = Sent { version, is_guarded, at: now, intended_at: intent.at };
             self.sent.insert(request_id.to_owned(), sent);
             self.last_sent.insert(offer.to_owned(), (process.number, sent));
+            self.last_fence.insert(offer.to_owned(), intent.fence.clone());
         }
         let wrong = |what: &str| Err(format!("{offer}: golive is sent although {what}"));
         let id: OfferId = offer.parse().unwrap();
@@ -257,7 +260,8 @@ impl Laws {
         }
     }
 
-    /// What an earlier process left in doubt is not sent again before it can be over, and has settled.
+    /// What an earlier process left in doubt is not sent again before it can be over, and has settled:
+    /// later where it had no entity tag, or where the offer has another one since.
     fn may_be_sent_again(
         &self,
         process: &Process,
@@ -269,7 +273,8 @@ impl Laws {
             *number != process.number && last.version == number_of(intent)
         });
         let Some((_, last)) = last.filter(|_| intent.attempt > 1) else { return Ok(()) };
-        let settle = SETTLE[usize::from(!last.is_guarded)];
+        let is_same = self.last_fence.get(offer).is_some_and(|it| *it == intent.fence);
+        let settle = SETTLE[usize::from(!last.is_guarded || !is_same)];
         if now < last.at + LONGEST_REQUEST + settle {
             return Err(format!("{offer}: golive is sent again before the first one has settled"));
         }

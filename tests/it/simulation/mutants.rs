@@ -40,6 +40,8 @@ pub(crate) enum Mutant {
     DropsUnlocated,
     /// Forgets an intent that it finds at its start.
     ForgetsIntents,
+    /// Sends a request in doubt again as soon under another entity tag, or none, as under the same.
+    ResendsUnderAnotherTag,
     /// Takes an intent's time for its deadline.
     NoDeadline,
     /// Takes a sign-off that waits for a golive that runs.
@@ -50,7 +52,7 @@ pub(crate) enum Mutant {
 
 impl Mutant {
     /// All that are mistakes.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
         Self::NoFlush,
@@ -61,6 +63,7 @@ impl Mutant {
         Self::IgnoresETags,
         Self::DropsUnlocated,
         Self::ForgetsIntents,
+        Self::ResendsUnderAnotherTag,
         Self::NoDeadline,
         Self::TakesSignOffForGoLive,
         Self::BelievesFallback,
@@ -73,7 +76,9 @@ impl Mutant {
             Self::NoFlush | Self::BelievesFallback => &[Law::TrueStatus],
             Self::NoLock | Self::IgnoresETags => &[Law::NeverTwice],
             // What is sent again is called lost before, or it is launched twice.
-            Self::NoSettling => &[Law::NeverTwice, Law::TrueStatus],
+            Self::NoSettling | Self::ResendsUnderAnotherTag => {
+                &[Law::NeverTwice, Law::TrueStatus, Law::OnlyWhatIsWanted]
+            }
             Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
             Self::IntentAfterPost | Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
             Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost, Law::TrueStatus],
@@ -227,7 +232,10 @@ impl Backend for MutantClient {
     }
 
     fn settling(&self) -> Settling {
-        self.inner.settling()
+        let settling = self.inner.settling();
+        let is_hasty = self.mutant == Mutant::ResendsUnderAnotherTag;
+        let unfenced = if is_hasty { settling.fenced } else { settling.unfenced };
+        Settling { unfenced, ..settling }
     }
 
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {
