@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 
 use crate::place::{Place, STATUS, live};
 
-const RUN: &str = "apply --wait --poll 10ms --settle 150ms";
+const RUN: &str = "apply --wait --poll 10ms --settle 150ms --timeout 2s";
 
 /// How often each of the worlds below sees the program die.
 const KILLS: u32 = 13;
