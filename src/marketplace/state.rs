@@ -74,6 +74,14 @@ pub struct OfferState {
     pub is_launchable: bool,
 }
 
+impl OfferState {
+    /// The attempt of a kind that the list of operations has since the request in doubt.
+    #[must_use]
+    pub fn new_attempt(&self, kind: &OperationKind) -> Option<&Attempt> {
+        self.listed.iter().flatten().find(|it| it.is_new && it.kind == *kind)
+    }
+}
+
 /// An operation that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {

@@ -28,7 +28,7 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
             state.live.as_ref() == Some(&intent.release)
         }
     };
-    let listed = state.listed.iter().flatten().find(|it| it.is_new && it.kind == intent.kind);
+    let listed = state.new_attempt(&intent.kind);
     let new = state.last.as_ref().filter(|it| it.is_new).or(listed);
     if is_in_place {
         return match new {
