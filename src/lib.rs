@@ -5,8 +5,10 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`clock`] | the one place that reads the time |
+//! | [`backoff`] | how long to wait before something is tried again |
+//! | [`net`] | which addresses are this machine's own |
 //! | [`disk`] | the one place that replaces files, whole, flushed, or not at all, and that locks them |
-//! | [`marketplace`] | what the marketplace is to golive, and the Cloud Partner Portal behind it |
+//! | [`marketplace`] | what the marketplace is to golive, and what a backend must answer |
 //! | [`manifest`] | what people commit: read, checked, explained |
 //! | [`status`] | what golive last knew: the status file and its lock |
 //! | [`changes`] | pure: manifests, status and observations in, a change set out |
@@ -15,10 +17,13 @@
 //! | [`reconcile`] | observe, plan, execute |
 //! | [`watch`] | the service: follows manifests and operations, all the time |
 //! | [`serve`] | the service's page, metrics and health, read-only |
+//! | [`backends`] | the APIs behind that: HTTP, and the Cloud Partner Portal |
 //! | [`emulator`] | an embedded marketplace; knows only the wire types |
 //! | [`cli`] | the command line, as types |
 //! | [`commands`] | one file a subcommand: wiring |
 
+pub mod backends;
+pub mod backoff;
 pub mod changes;
 pub mod cli;
 pub mod clock;
@@ -27,6 +32,7 @@ pub mod disk;
 pub mod emulator;
 pub mod manifest;
 pub mod marketplace;
+pub mod net;
 pub mod operation;
 pub mod reconcile;
 pub mod report;

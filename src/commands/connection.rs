@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use super::CommandError;
 use super::setting::{Ground, variable};
+use crate::backends::http::{
+    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, TokenSource,
+    Transport,
+};
+use crate::backends::portal::PortalClient;
 use crate::cli::Access;
 use crate::disk::RealDisk;
 use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
 use crate::marketplace::Backend;
-use crate::marketplace::portal::{
-    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, PortalClient,
-    TokenSource, Transport,
-};
 use crate::status::MarketplaceRecord;
 
 /// The API that golive speaks, as status files name it.
@@ -66,11 +67,11 @@ impl Ground {
         connection: Connection,
         max_wait: Duration,
     ) -> Arc<dyn Backend> {
-        let settings = crate::marketplace::portal::Settings {
+        let settings = crate::backends::http::Settings {
             request_timeout: access.timeout,
             concurrency: NonZeroUsize::new(access.concurrency).unwrap_or(NonZeroUsize::MIN),
             max_wait,
-            ..crate::marketplace::portal::Settings::default()
+            ..crate::backends::http::Settings::default()
         };
         let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
         let Connection { endpoint, transport, tokens, emulator: _ } = connection;

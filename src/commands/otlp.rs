@@ -37,7 +37,7 @@ where
     let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
     endpoints.iter().find_map(|name| variable(name))?;
     // The exporter sends from a thread of its own, so that its client blocks.
-    crate::marketplace::portal::install_crypto();
+    crate::backends::http::install_crypto();
     let client = std::thread::spawn(|| reqwest::blocking::Client::builder().build()).join();
     let client = client.ok()?.ok()?;
     let exporter = SpanExporter::builder().with_http().with_http_client(client).build();

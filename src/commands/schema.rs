@@ -2,7 +2,9 @@
 
 use super::{CommandError, OK, output};
 use crate::cli::{SchemaArgs, SchemaKind};
-use crate::{emulator, manifest, status};
+use crate::emulator;
+use crate::manifest;
+use crate::status;
 
 pub(super) fn run(args: &SchemaArgs) -> Result<u8, CommandError> {
     output::print(&text(args.which)?)?;

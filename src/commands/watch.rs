@@ -12,6 +12,7 @@ use super::connection::{Connection, Memory};
 use super::setting::{Ground, Setting, Threads, named, run_to_end};
 use super::signal::{self, Signals};
 use super::{CommandError, OK, output};
+use crate::backends::http::Measured;
 use crate::cli::Watch;
 use crate::manifest;
 use crate::reconcile::{Reconciler, Settings, Surroundings};
@@ -222,7 +223,11 @@ fn reconciler(
     stop: CancellationToken,
 ) -> Reconciler {
     let access = &args.access;
-    connection.transport = metrics.transport(connection.transport);
+    let counter = Arc::clone(metrics);
+    connection.transport =
+        Arc::new(Measured::new(connection.transport, move |call, status, took| {
+            counter.requested(call, status, took);
+        }));
     let reporters: Vec<Arc<dyn Reporter>> =
         vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.

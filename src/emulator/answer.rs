@@ -9,7 +9,7 @@ use super::behaviour::{Header, Kind};
 use super::dialect::Behaviour;
 use super::model::Offer;
 use super::operation::Operation;
-use crate::marketplace::portal::wire::{API_VERSION, ErrorBodyWire, ErrorWire};
+use crate::backends::portal::wire::{API_VERSION, ErrorBodyWire, ErrorWire};
 
 /// An answer, before it goes out.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::marketplace::portal::wire::{OfferWire, StatusWire};
+use crate::backends::portal::wire::{OfferWire, StatusWire};
 
 /// An offer as it is answered, with what it has beyond the reference.
 #[derive(Debug, Serialize)]

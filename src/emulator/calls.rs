@@ -19,7 +19,7 @@ use super::stage::Refused;
 use super::start;
 use super::view::View;
 use super::world::{Key, World};
-use crate::marketplace::portal::wire::{API_VERSION, OneOrArray};
+use crate::backends::portal::wire::{API_VERSION, OneOrArray};
 
 /// Answers one request.
 pub(super) fn respond(world: &mut World, seed: &Seed, call: &Call, now: Timestamp) -> Reply {

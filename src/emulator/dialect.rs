@@ -18,7 +18,7 @@ use super::model::Offer;
 use super::operation::Pace;
 use super::seed::Seed;
 use super::stage::{Refused, Stage};
-use crate::marketplace::portal::wire::API_VERSION;
+use crate::backends::portal::wire::API_VERSION;
 
 /// How the marketplace behaves about one offer: its entry in the seed, with every gap filled.
 #[derive(Clone, Debug, PartialEq)]

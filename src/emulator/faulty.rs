@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::answer::Reply;
 use super::fault::{Action, Fault, RetryAfter, When};
-use crate::marketplace::portal::wire::Dropped;
+use crate::backends::http::Dropped;
 
 /// Answers a request that a rule hits. `honest` is the true answer; it is not begun where the
 /// rule strikes before.

@@ -53,8 +53,7 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
         Some(action) => faulty::strike(action, answer).await,
         None => answer.await,
     };
-    let dropped =
-        response.extensions().get::<crate::marketplace::portal::wire::Dropped>().is_some();
+    let dropped = response.extensions().get::<crate::backends::http::Dropped>().is_some();
     let status = (!dropped).then_some(response.status().as_u16());
     emulator.state().journal.amend(ticket.number, |entry| entry.status = status);
     let correlates = emulator.state().world.behaviour(None).dialect.correlates();

@@ -180,7 +180,7 @@ impl Emulator {
     /// ([`serve`]).
     ///
     /// An absolute `Operation-Location` is made of the request's URI where that is absolute, else
-    /// of its `Host` header. In process, a response that has [`wire::Dropped`](crate::marketplace::portal::wire::Dropped)
+    /// of its `Host` header. In process, a response that has [`Dropped`](crate::backends::http::Dropped)
     /// among its extensions
     /// stands for a dropped connection.
     pub fn router(&self) -> axum::Router {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::Emulator;
-use crate::marketplace::portal::wire::Dropped;
+use crate::backends::http::Dropped;
 
 /// How long connections may take to end once the server is told to: an endless body would never.
 const GRACE: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use super::model::Offer;
 use super::operation::{Ending, Fate, Note, Operation, State};
 use super::scalar::Length;
 use super::stage::Resting;
-use crate::marketplace::portal::wire::{
+use crate::backends::portal::wire::{
     LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
 };
 

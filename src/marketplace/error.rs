@@ -35,7 +35,7 @@ pub enum MarketplaceError {
     },
     /// An answer came, with a status that is no success.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// No token could be had.
     #[error("no token for the marketplace: {0}")]
     Token(String),
@@ -49,8 +49,10 @@ pub enum MarketplaceError {
 pub struct Refusal {
     /// Method and path of the request.
     pub request: String,
-    /// The HTTP status.
-    pub status: u16,
+    /// What the answer means for whoever asked.
+    pub kind: RefusalKind,
+    /// The answer in a few words, e.g. `409 Conflict`.
+    pub answer: String,
     /// The error's code, where the body has one.
     pub code: Option<String>,
     /// The error's message, where the body has one, as plain text.
@@ -65,6 +67,48 @@ pub struct Refusal {
     /// Whether no later request of this process can fare better; see
     /// [`MarketplaceError::is_final`].
     pub is_final: bool,
+    /// What a person can do about it, where the backend knows: the marketplace's own words are often
+    /// of little help.
+    pub advice: Option<&'static str>,
+}
+
+impl Refusal {
+    /// What is said of another request that is not sent because of this answer.
+    #[must_use]
+    pub fn unsent(&self, request: &str, why: String) -> Self {
+        Self {
+            request: request.to_owned(),
+            code: None,
+            message: Some(why),
+            retry_after: None,
+            request_id: None,
+            is_unsent: true,
+            ..self.clone()
+        }
+    }
+}
+
+/// What a refusal means for whoever asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The request itself is at fault: nothing was started.
+    Invalid,
+    /// The token is missing, has expired, or is meant for another service.
+    Unauthenticated,
+    /// The token is good, but not for this publisher or offer.
+    Forbidden,
+    /// There is no such publisher, offer or operation, or the token may not see it.
+    NotFound,
+    /// The offer is in another state than the request assumes.
+    Conflict,
+    /// Too many requests: nothing was started.
+    Throttled,
+    /// The marketplace takes no requests for a while: nothing was started.
+    Unavailable,
+    /// The marketplace failed, at any time before or after it acted.
+    Failed,
+    /// Anything else: it says nothing of what became of the request.
+    Other,
 }
 
 impl fmt::Display for Refusal {
@@ -74,13 +118,11 @@ impl fmt::Display for Refusal {
             return write!(f, "{} was not sent: {why}", self.request);
         }
         // A gateway's page begins with the status itself.
-        let status = self.status.to_string();
-        if let Some(message) = self.message.as_ref().filter(|text| text.starts_with(&status)) {
+        let (number, reason) = self.answer.split_once(' ').unwrap_or((&self.answer, ""));
+        if let Some(message) = self.message.as_ref().filter(|text| text.starts_with(number)) {
             return write!(f, "{} was answered {message}", self.request);
         }
-        let reason = http::StatusCode::from_u16(self.status).ok();
-        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or_default();
-        write!(f, "{} was answered {} {reason}", self.request, self.status)?;
+        write!(f, "{} was answered {number} {reason}", self.request)?;
         // A code that only repeats the status says nothing more.
         let code = self.code.as_ref().filter(|code| {
             let letters = |text: &str| text.replace(' ', "");
@@ -95,64 +137,37 @@ impl fmt::Display for Refusal {
 }
 
 impl MarketplaceError {
-    /// The HTTP status, where an answer came.
+    /// What the refusal means, where an answer came.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused(refusal) => Some(refusal.status),
-            Self::NotSent { .. }
-            | Self::Lost { .. }
-            | Self::Token(_)
-            | Self::ForeignOperationUrl(_) => None,
-        }
+    pub fn kind(&self) -> Option<RefusalKind> {
+        self.refusal().map(|refusal| refusal.kind)
     }
 
     /// Whether asking again is of no use while this process runs: the token was refused (401), and
     /// its source has no other one and will have none. Whoever follows an operation can end at once.
     ///
-    /// It is false where somebody may still renew the token ([`FileToken`]), and where no token could
+    /// It is false where somebody may still renew the token, and where no token could
     /// be had ([`MarketplaceError::Token`]), which may be a passing trouble.
-    ///
-    /// [`FileToken`]: crate::marketplace::portal::FileToken
     #[must_use]
     pub fn is_final(&self) -> bool {
-        match self {
-            Self::Refused(refusal) => refusal.is_final,
-            Self::NotSent { .. }
-            | Self::Lost { .. }
-            | Self::Token(_)
-            | Self::ForeignOperationUrl(_) => false,
-        }
+        self.refusal().is_some_and(|refusal| refusal.is_final)
     }
 
-    /// What a person can do about it, where that is known: the portal's own words on 401 and 403
-    /// are of little help.
+    /// What a person can do about it, where that is known.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
-        match self.status()? {
-            401 => Some(
-                "the token has expired or is meant for another service; get one with \
-                 `az account get-access-token --resource https://cloudpartner.azure.com \
-                 --query accessToken --output tsv`",
-            ),
-            403 => Some(
-                "the service principal is not on this publisher's account: add it in Partner \
-                 Center with the object id that it has in your own tenant (the enterprise \
-                 application's, not the app registration's)",
-            ),
-            404 => Some(
-                "there is no such publisher or offer, or this token may not see it: compare the \
-                 ids with those that Partner Center shows",
-            ),
-            _ => None,
-        }
+        self.refusal()?.advice
     }
 
     /// How long the marketplace asks us to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
+        self.refusal()?.retry_after
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
         match self {
-            Self::Refused(refusal) => refusal.retry_after,
+            Self::Refused(refusal) => Some(refusal),
             Self::NotSent { .. }
             | Self::Lost { .. }
             | Self::Token(_)

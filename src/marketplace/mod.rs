@@ -7,14 +7,14 @@ mod backend;
 mod error;
 mod id;
 mod operation;
-pub mod portal;
+
 mod release;
 mod state;
-mod text;
+pub(crate) mod text;
 pub(crate) mod text_enum;
 
 pub use backend::{Accepted, Backend, Launch, Polled, Settling};
-pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal};
+pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal, RefusalKind};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
 pub use operation::{
     Level, Message, OperationKind, OperationRef, OperationStatus, Step, StepStatus,

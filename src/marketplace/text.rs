@@ -47,7 +47,7 @@ pub fn plain_text(html: &str) -> String {
 /// [`plain_text`] before its length is bounded.
 ///
 /// The address of a link is shown only where `may_show` takes it.
-pub(super) fn without_markup(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
+pub(crate) fn without_markup(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
     let html = head(html);
     // Most messages have no markup at all.
     if !html.contains(['<', '&']) {
@@ -59,7 +59,7 @@ pub(super) fn without_markup(html: &str, may_show: &dyn Fn(&str) -> bool) -> Str
 }
 
 /// [`clean_line`] before its length is bounded.
-pub(super) fn cleaned(text: &str) -> String {
+pub(crate) fn cleaned(text: &str) -> String {
     let text = head(text);
     let mut line = String::with_capacity(text.len());
     let mut rest = text;
@@ -86,7 +86,7 @@ pub(super) fn cleaned(text: &str) -> String {
 }
 
 /// At most `max` characters, the last of them `…` where something was cut off.
-pub(super) fn cut(mut text: String, max: usize) -> String {
+pub(crate) fn cut(mut text: String, max: usize) -> String {
     if text.len() <= max {
         return text;
     }

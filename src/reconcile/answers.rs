@@ -2,7 +2,7 @@
 
 use super::observe::{describe, failed};
 use crate::changes::Seen;
-use crate::marketplace::MarketplaceError;
+use crate::marketplace::{MarketplaceError, RefusalKind};
 use crate::operation::{Answer, Obstacle, Standstill, State};
 use crate::status::Reason;
 
@@ -32,12 +32,16 @@ pub(super) fn answer(error: &MarketplaceError) -> Answer {
         MarketplaceError::Lost { .. } | MarketplaceError::ForeignOperationUrl(_) => {
             Answer::Unclear(describe(error))
         }
-        MarketplaceError::Refused(refusal) => match refusal.status {
-            400 | 422 => Answer::Refused(describe(error)),
-            401 | 403 | 404 => Answer::Denied(obstacle(error)),
-            409 | 412 | 423 => Answer::Conflict(describe(error)),
-            429 | 503 => Answer::NotNow(refusal.retry_after),
-            _ => Answer::Unclear(describe(error)),
+        MarketplaceError::Refused(refusal) => match refusal.kind {
+            RefusalKind::Invalid => Answer::Refused(describe(error)),
+            RefusalKind::Unauthenticated | RefusalKind::Forbidden | RefusalKind::NotFound => {
+                Answer::Denied(obstacle(error))
+            }
+            RefusalKind::Conflict => Answer::Conflict(describe(error)),
+            RefusalKind::Throttled | RefusalKind::Unavailable => {
+                Answer::NotNow(refusal.retry_after)
+            }
+            RefusalKind::Failed | RefusalKind::Other => Answer::Unclear(describe(error)),
         },
     }
 }

@@ -13,7 +13,7 @@ use crate::changes::ended;
 use crate::clock::reached;
 use crate::manifest::DesiredState;
 use crate::marketplace::{
-    InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus,
+    InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus, RefusalKind,
 };
 use crate::operation::{Look, Sent};
 use crate::report::Event;
@@ -88,7 +88,7 @@ impl Reconciler {
         let state = match state {
             Ok(state) => state,
             // There is no such offer any more, so that nothing runs on it.
-            Err(error) if error.status() == Some(404) => {
+            Err(error) if error.kind() == Some(RefusalKind::NotFound) => {
                 OfferState { is_inspected: true, ..OfferState::default() }
             }
             Err(error) => return self.orphan_not_asked(offer, &error),

@@ -11,7 +11,8 @@ use super::windows::windows;
 use crate::changes::{ChangeSet, Input, Moment, Policy, Seen, Sighting, plan};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
-    Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, Release, Settling,
+    Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
+    Settling,
 };
 use crate::status::OfferRecord;
 
@@ -200,14 +201,21 @@ fn listed(offer: &OfferId, listing: Option<&Listing>) -> Seen {
 /// What an error says of the offer.
 pub(super) fn failed(error: &MarketplaceError) -> Seen {
     let said = describe(error);
-    match error.status() {
-        Some(401) => Seen::Unauthorized(said),
-        Some(403) => Seen::Forbidden(said),
-        Some(404) => Seen::NotFound(said),
-        Some(429) => Seen::Throttled(said),
-        Some(503) if error.retry_after().is_some() => Seen::Throttled(said),
+    match error.kind() {
+        Some(RefusalKind::Unauthenticated) => Seen::Unauthorized(said),
+        Some(RefusalKind::Forbidden) => Seen::Forbidden(said),
+        Some(RefusalKind::NotFound) => Seen::NotFound(said),
+        Some(RefusalKind::Throttled) => Seen::Throttled(said),
+        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => Seen::Throttled(said),
         None if matches!(error, MarketplaceError::Token(_)) => Seen::Unauthorized(said),
-        Some(_) | None => Seen::Unreachable(said),
+        Some(
+            RefusalKind::Invalid
+            | RefusalKind::Conflict
+            | RefusalKind::Unavailable
+            | RefusalKind::Failed
+            | RefusalKind::Other,
+        )
+        | None => Seen::Unreachable(said),
     }
 }
 

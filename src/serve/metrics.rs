@@ -4,7 +4,6 @@
 //! of series does not grow with what is managed, nor with what a server answers.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,10 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::measured::Measured;
 use super::{Serving, gauges};
 use crate::marketplace::OperationKind;
-use crate::marketplace::portal::Transport;
 use crate::operation::Answer;
 use crate::report::{Event, Reporter};
 use crate::status::{OfferRecord, Phase, Reason};
@@ -37,7 +34,7 @@ const RESULTS: [&str; 7] =
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 /// What was counted since the start. Told of events as a [`Reporter`], and of requests by the
-/// transport that [`Metrics::transport`] makes.
+/// transport.
 #[derive(Debug)]
 pub struct Metrics {
     triggers: Family<Labels<2>, Counter>,
@@ -76,14 +73,9 @@ impl Metrics {
         metrics
     }
 
-    /// The same transport, with every request counted and timed: repeats, and the second one after
-    /// a fresh token, are requests of their own.
-    pub fn transport(self: &Arc<Self>, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(Measured::new(Arc::clone(self), inner))
-    }
-
-    /// Counts one request. `status` is `None` where no head of an answer came.
-    pub(super) fn requested(&self, call: &'static str, status: Option<StatusCode>, took: Duration) {
+    /// Counts one request: repeats, and the second one after a fresh token, are requests of their
+    /// own. `status` is `None` where no head of an answer came.
+    pub(crate) fn requested(&self, call: &'static str, status: Option<StatusCode>, took: Duration) {
         let call = call.replace(' ', "_");
         let code = status.map_or(Cow::Borrowed("error"), code);
         self.requests.get_or_create(&[("call", Cow::Owned(call.clone())), ("code", code)]).inc();

@@ -28,7 +28,6 @@ mod filter;
 mod gauges;
 mod host;
 mod layout;
-mod measured;
 mod metrics;
 mod notices;
 mod offer_page;

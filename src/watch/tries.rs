@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::queue::{Now, When, Work};
+use crate::backoff::Backoff;
 use crate::marketplace::OfferId;
-use crate::marketplace::portal::{RetryPolicy, full_jitter};
 use crate::reconcile::Next;
 
 /// The shortest pause after an error.
@@ -36,7 +36,7 @@ pub(super) struct Tries {
     /// When the pause after so many errors ends: offers share it, so that what failed as one list
     /// is asked for as one list again.
     pauses: BTreeMap<u32, Instant>,
-    policy: RetryPolicy,
+    backoff: Backoff,
     random: fastrand::Rng,
 }
 
@@ -44,8 +44,8 @@ impl Tries {
     /// Pauses grow up to `longest`.
     pub(super) fn new(longest: Duration, random: fastrand::Rng) -> Self {
         let base = Duration::from_secs(4);
-        let policy = RetryPolicy { base, cap: longest, ..RetryPolicy::default() };
-        Self { vain: BTreeMap::new(), pauses: BTreeMap::new(), policy, random }
+        let backoff = Backoff { base, cap: longest };
+        Self { vain: BTreeMap::new(), pauses: BTreeMap::new(), backoff, random }
     }
 
     /// What comes next for an offer, and when; `None` where it is left until something changes. No
@@ -105,7 +105,7 @@ impl Tries {
         if let Some(end) = shared {
             return *end;
         }
-        let end = now + LEAST + full_jitter(&self.policy, errors, &mut self.random);
+        let end = now + LEAST + self.backoff.pause(errors, &mut self.random);
         self.pauses.retain(|_, end| *end > now);
         self.pauses.insert(errors, end);
         end

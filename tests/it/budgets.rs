@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use golive::backends::http::{Transport, TransportError};
 use golive::disk::{Disk, LockFile, RealDisk};
-use golive::marketplace::portal::{Transport, TransportError};
 use golive::status::Phase;
 use http::{Request, Response};
 use pretty_assertions::assert_eq;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use golive::backends::http::{Transport, TransportError};
 use golive::emulator::Hand;
-use golive::marketplace::portal::{Transport, TransportError};
 use golive::marketplace::{OperationStatus, Release};
 use golive::status::Phase;
 use http::{Request, Response};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use golive::marketplace::portal::{Transport, TransportError};
+use golive::backends::http::{Transport, TransportError};
 use golive::reconcile::Wait;
 use golive::report::{Event, Outcome, Reporter};
 use golive::status::{Phase, Reason};

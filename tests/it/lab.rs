@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use golive::backends::http::{
+    EnvToken, InProcessTransport, Settings as PortalSettings, Transport, TransportError,
+};
+use golive::backends::portal::PortalClient;
 use golive::changes::{Moment, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
 use golive::manifest;
-use golive::marketplace::portal::{
-    EnvToken, InProcessTransport, PortalClient, Settings as PortalSettings, Transport,
-    TransportError,
-};
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{

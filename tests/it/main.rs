@@ -41,6 +41,7 @@ mod failed;
 mod fair;
 mod hostile;
 mod kill;
+mod layers;
 mod lost;
 #[cfg(feature = "otlp")]
 mod otlp;

@@ -21,8 +21,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Emulator, Profile, Seed, parse};
+use crate::backends::http::Dropped;
 use crate::clock::RuntimeClock;
-use crate::marketplace::portal::wire::Dropped;
 
 /// Where tests begin.
 fn clock() -> Arc<RuntimeClock> {

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::error::GitError;
-use crate::marketplace::portal::is_loopback;
+use crate::net::is_loopback;
 
 /// A user name that is this long may be an access token.
 const LIKE_A_TOKEN: usize = 20;

@@ -2,7 +2,8 @@
 //! written. The token goes there.
 
 use bytes::Bytes;
-use golive::marketplace::portal::{Endpoint, OperationUrl};
+use golive::backends::http::Endpoint;
+use golive::backends::portal::OperationUrl;
 use golive::marketplace::{MarketplaceError, OfferId, OperationRef};
 use http::{Response, Uri};
 

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use golive::backends::http::{
+    EnvToken, RetryPolicy, Settings, TokenSource, Transport, TransportError,
+};
+use golive::backends::portal::PortalClient;
 use golive::clock::Clock;
 use golive::marketplace::MAX_RETRY_AFTER;
 use golive::marketplace::MarketplaceError;
-use golive::marketplace::portal::{
-    EnvToken, PortalClient, RetryPolicy, Settings, TokenSource, Transport, TransportError,
-};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use tokio::runtime::{Builder, Runtime};

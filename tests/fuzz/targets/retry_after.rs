@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use golive::marketplace::{MAX_RETRY_AFTER, portal};
+use golive::backends::http::retry_after as read;
+use golive::marketplace::MAX_RETRY_AFTER;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
@@ -42,5 +43,5 @@ fn dates(number: i64) {
 fn wait(value: &[u8]) -> Option<Duration> {
     let mut headers = HeaderMap::new();
     headers.insert(RETRY_AFTER, HeaderValue::from_bytes(value).ok()?);
-    portal::retry_after(&headers, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(NOW))
+    read(&headers, Timestamp::UNIX_EPOCH + SignedDuration::from_secs(NOW))
 }

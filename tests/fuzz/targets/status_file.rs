@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use golive::backends::portal::Operation;
 use golive::manifest::DesiredState;
-use golive::marketplace::portal::Operation;
 use golive::marketplace::{OperationKind, Release, RequestId};
 use golive::status::{
     ManifestRecord, OfferRecord, OperationRecord, Phase, Reason, SCHEMA_VERSION, StatusFile,

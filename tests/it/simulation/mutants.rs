@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use golive::disk::{Disk, LockFile};
 use golive::marketplace::{
     Accepted, Backend, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId, OfferState,
-    OperationKind, Polled, PublisherId, Run, Settling,
+    OperationKind, Polled, PublisherId, RefusalKind, Run, Settling,
 };
 
 use super::laws::Law;
@@ -290,9 +290,9 @@ impl Backend for MutantClient {
                 self.inner.launch(offer, &launch).await
             }
             (Mutant::TrustsGateways, Err(MarketplaceError::Refused(mut refusal)))
-                if refusal.status >= 500 =>
+                if matches!(refusal.kind, RefusalKind::Failed | RefusalKind::Unavailable) =>
             {
-                refusal.status = 503;
+                refusal.kind = RefusalKind::Unavailable;
                 refusal.retry_after = None;
                 Err(MarketplaceError::Refused(refusal))
             }

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use golive::backends::http::{InProcessTransport, Token, TokenSource, Transport, TransportError};
 use golive::emulator::{Emulator, Hand, Truth};
 use golive::marketplace::MarketplaceError;
-use golive::marketplace::portal::{
-    InProcessTransport, Token, TokenSource, Transport, TransportError,
-};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::laws::{self, Law};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use golive::backends::http::Settings as PortalSettings;
+use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
 use golive::manifest::{FileManifests, Found, Loaded, assemble};
-use golive::marketplace::portal::{PortalClient, Settings as PortalSettings};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{

@@ -1,0 +1,382 @@
+//! One request and its answer: turns, pauses, timeouts, tokens; and the repeating of reads.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tracing::Instrument as _;
+
+use super::answer::{Answer, Failure, Repeat};
+use super::call::Call;
+use super::endpoint::Endpoint;
+use super::line::Rank;
+use super::login::Login;
+use super::pause::{Pauses, Stopped, seconds};
+use super::redact::Cleaner;
+use super::retry_after::retry_after;
+use super::settings::Settings;
+use super::token::{Token, TokenSource};
+use super::transport::{Transport, TransportError};
+use super::turns::{Turn, Turns};
+use crate::clock::Clock;
+use crate::marketplace::{MarketplaceError, PublisherId, Refusal, RefusalKind, RequestId};
+
+/// Shorter pauses are not logged.
+const WORTH_A_WORD: Duration = Duration::from_secs(5);
+
+/// How a request stands in line, and how long it may wait before it is sent.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    rank: Rank,
+    /// At most so long because its publisher, or the host, is paused.
+    pause: Duration,
+    /// For its turn no longer than until then, where there is such a time.
+    turn_by: Option<Instant>,
+}
+
+/// Everything that requests share.
+pub(crate) struct Exchange {
+    pub(crate) endpoint: Endpoint,
+    transport: Arc<dyn Transport>,
+    login: Login,
+    clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    turns: Turns,
+    pauses: Pauses,
+    rng: Mutex<fastrand::Rng>,
+    /// What a person can do about an answer with this status.
+    advice: fn(StatusCode) -> Option<&'static str>,
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        rng: fastrand::Rng,
+        advice: fn(StatusCode) -> Option<&'static str>,
+    ) -> Self {
+        let turns = Turns::new(settings.concurrency);
+        let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
+        Self { endpoint, transport, login, clock, settings, turns, pauses, rng, advice }
+    }
+
+    /// Asks until there is an answer that `parse` takes, within the retry policy.
+    pub(crate) async fn read<T>(
+        &self,
+        call: &Call,
+        parse: impl Fn(&Answer) -> Result<T, Failure>,
+    ) -> Result<T, MarketplaceError> {
+        let started = Instant::now();
+        let policy = self.settings.retry;
+        let (mut attempt, mut broken) = (0, 0);
+        let mut rank = Rank::First;
+        // What the marketplace itself asks for is bounded by `max_wait` alone.
+        let mut told = Duration::ZERO;
+        loop {
+            attempt += 1;
+            let bounds = Bounds { rank, pause: self.settings.max_wait, turn_by: None };
+            let failure = match self.answer(call, attempt, bounds).await {
+                Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
+            };
+            let again = match failure.repeat {
+                Repeat::Never => false,
+                Repeat::Transient => attempt < policy.tries,
+                Repeat::Broken => {
+                    broken += 1;
+                    attempt < policy.tries && broken < policy.broken_tries
+                }
+            };
+            let wait = self.wait_after(failure.error.retry_after(), attempt);
+            if failure.error.retry_after().is_some() {
+                told = told.saturating_add(wait);
+            }
+            let spent = started.elapsed().saturating_add(wait).saturating_sub(told);
+            let in_time = wait <= self.settings.max_wait && spent <= policy.budget;
+            if !again || !in_time {
+                return Err(failure.error);
+            }
+            tracing::debug!(
+                call = call.name,
+                attempt,
+                wait_ms = millis(wait),
+                error = %failure.error,
+                "asking again"
+            );
+            // A throttled request re-queues behind others; other failures keep their rank.
+            rank = if is_told_to_wait(&failure.error) { Rank::Repeat } else { Rank::First };
+            sleep(wait).await;
+        }
+    }
+
+    /// Sends a request that changes something: once, and a second time only after a 401, which
+    /// says that nothing was done. Any answer without success is an error. While its publisher is
+    /// paused it is not sent: what waits here can't be called back, and what its caller knows of
+    /// the offer grows old. For the same reason it is not sent where its turn does not come within
+    /// the time that a request may take: after twice that time it is over, whatever happened.
+    pub(crate) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
+        let turn_by = Instant::now().checked_add(self.settings.request_timeout);
+        let bounds = Bounds { rank: Rank::Change, pause: Duration::ZERO, turn_by };
+        self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
+    }
+
+    /// One attempt whose answer is a success, with one fresh token where it takes one.
+    async fn answer(&self, call: &Call, attempt: u32, bounds: Bounds) -> Result<Answer, Failure> {
+        let mut token = self.login.token(&call.title()).await?;
+        let mut is_repeat = false;
+        loop {
+            let turn = self.turn_in_time(call, bounds).await?;
+            // Another request with this token may have been answered 401 meanwhile.
+            if self.login.is_refused(&token) {
+                drop(turn);
+                token = self.login.token(&call.title()).await?;
+                continue;
+            }
+            let answer = self.send(call, attempt, &token, turn).await?;
+            if answer.status.is_success() {
+                return Ok(answer);
+            }
+            let refusal = answer.refusal();
+            if answer.status != StatusCode::UNAUTHORIZED {
+                self.leave_alone(&call.publisher, &refusal, attempt);
+                return Err(Failure::refused(answer.status, refusal));
+            }
+            self.login.refuse(&token, refusal.clone());
+            let fresh = if is_repeat { None } else { self.login.another(&token).await? };
+            let Some(fresh) = fresh else {
+                let refusal = Refusal { is_final: self.login.is_final(), ..refusal };
+                return Err(Failure::refused(answer.status, refusal));
+            };
+            (token, is_repeat) = (fresh, true);
+        }
+    }
+
+    /// Pauses the publisher where the marketplace asks for that.
+    fn leave_alone(&self, publisher: &PublisherId, refusal: &Refusal, attempt: u32) {
+        if !matches!(refusal.kind, RefusalKind::Throttled | RefusalKind::Unavailable) {
+            return;
+        }
+        let (wait, answer) = (self.wait_after(refusal.retry_after, attempt), &refusal.answer);
+        let stopped = self.pauses.extend(publisher, wait, refusal);
+        if wait < WORTH_A_WORD {
+            return;
+        }
+        let now = self.clock.now();
+        let until = now.checked_add(wait).unwrap_or(now);
+        match stopped {
+            Stopped::Publisher => tracing::warn!(
+                answer,
+                %until,
+                publisher = publisher.as_str(),
+                "the marketplace answers {answer} and asks to wait: until {until:.0} nothing is sent \
+                 about {publisher}"
+            ),
+            Stopped::Host => tracing::warn!(
+                answer,
+                "the marketplace asks to wait for two publishers: nothing is sent at all until one of the two pauses is over"
+            ),
+            Stopped::Nobody => {}
+        }
+    }
+
+    /// Until when at least one publisher is left alone (UTC), because the marketplace asked for that.
+    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
+        let left = self.pauses.last()?.saturating_duration_since(Instant::now());
+        self.clock.now().checked_add(SignedDuration::try_from(left).ok()?).ok()
+    }
+
+    /// Hides every token that was used lately.
+    pub(crate) fn cleaner(&self) -> Cleaner {
+        self.login.cleaner()
+    }
+
+    /// One request on the wire, in its turn.
+    async fn send(
+        &self,
+        call: &Call,
+        attempt: u32,
+        token: &Token,
+        turn: Turn,
+    ) -> Result<Answer, Failure> {
+        let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
+        let request = call
+            .request(token, &request_id)
+            .map_err(|error| Failure::last(self.not_sent(error.into())))?;
+        let limit = self.settings.request_timeout.max(call.least_timeout);
+        let started = Instant::now();
+        let span = tracing::info_span!(
+            target: "otlp",
+            "request",
+            otel.name = call.name,
+            otel.kind = "client",
+            http.request.method = %call.method,
+            url.path = call.url.path(),
+            http.response.status_code = tracing::field::Empty,
+            request_id = request_id.as_str(),
+            attempt,
+        );
+        let sending = timeout(limit, self.transport.send(request));
+        let outcome = sending.instrument(span.clone()).await;
+        let took = started.elapsed();
+        if is_answered(&outcome) {
+            turn.answered(took);
+        } else {
+            turn.unanswered();
+        }
+        let status = match &outcome {
+            Ok(Ok(response)) => Some(response.status().as_u16()),
+            Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        span.record("http.response.status_code", status);
+        tracing::debug!(
+            call = call.name,
+            method = %call.method,
+            path = call.url.path(),
+            status,
+            millis = millis(took),
+            request_id = request_id.as_str(),
+            attempt,
+            "request"
+        );
+        match outcome {
+            Ok(Ok(response)) => Ok(self.received(call, response)),
+            // What a POST has come to stands in the head of its answer: an accepted one is not to
+            // be sought for because its body is cut.
+            Ok(Err(TransportError::Cut { head, .. })) if call.method == Method::POST => {
+                Ok(self.received(call, Response::from_parts(*head, Bytes::new())))
+            }
+            Ok(Err(error)) => Err(self.not_received(call, error)),
+            Err(_elapsed) => {
+                let what = format!("no answer within {}", seconds(limit));
+                let error = MarketplaceError::Lost { request: call.title(), what, source: None };
+                Err(Failure::new(error, Repeat::Transient))
+            }
+        }
+    }
+
+    fn received(&self, call: &Call, response: Response<Bytes>) -> Answer {
+        let (parts, body) = response.into_parts();
+        let retry_after = retry_after(&parts.headers, self.clock.now());
+        let cleaner = self.cleaner();
+        let (status, headers) = (parts.status, parts.headers);
+        let advice = (self.advice)(status);
+        Answer { request: call.title(), status, headers, body, retry_after, cleaner, advice }
+    }
+
+    fn not_received(&self, call: &Call, error: TransportError) -> Failure {
+        let request = call.title();
+        match error {
+            TransportError::NotSent { source } => {
+                Failure::new(self.not_sent(source), Repeat::Transient)
+            }
+            TransportError::Lost { what, source } => {
+                Failure::new(MarketplaceError::Lost { request, what, source }, Repeat::Transient)
+            }
+            TransportError::Cut { source, .. } => {
+                let what = "the connection broke inside the answer".to_owned();
+                let error = MarketplaceError::Lost { request, what, source: Some(source) };
+                Failure::new(error, Repeat::Transient)
+            }
+            TransportError::TooLong { limit } => {
+                let what = format!("the body is longer than {limit} bytes");
+                let error = MarketplaceError::Lost { request, what, source: None };
+                Failure::new(error, Repeat::Broken)
+            }
+        }
+    }
+
+    pub(crate) fn not_sent(&self, source: Box<dyn Error + Send + Sync>) -> MarketplaceError {
+        MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
+    }
+
+    /// Waits for a turn, as long as the bounds allow.
+    async fn turn_in_time(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
+        let turn = self.turn(call, bounds);
+        let Some(turn_by) = bounds.turn_by else { return turn.await };
+        let late = || {
+            let waited = seconds(self.settings.request_timeout);
+            let why = format!("its turn did not come within {waited}, so many requests wait");
+            Failure::last(self.not_sent(why.into()))
+        };
+        // A turn that is free would be taken also then.
+        if turn_by <= Instant::now() {
+            return Err(late());
+        }
+        timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| Err(late()))
+    }
+
+    /// Waits for a turn, and while the publisher is paused; for pauses in all no longer than the bounds
+    /// allow. Standing in line for a turn does not count.
+    async fn turn(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
+        let Bounds { rank, pause: mut allowance, .. } = bounds;
+        let place = self.turns.place(rank);
+        loop {
+            let paused = self.pauses.current(&call.publisher);
+            if let Some(paused) = &paused {
+                let wait = paused.until.saturating_duration_since(Instant::now());
+                allowance = allowance.checked_sub(wait).ok_or_else(|| {
+                    Failure::last(paused.told_to_wait(&call.title(), self.clock.now()))
+                })?;
+            }
+            // It queues during the pause, so that the first in the queue goes first afterwards, not
+            // the first to wake.
+            let from = paused.map(|paused| paused.until);
+            let waiting = self.turns.line_up(&call.publisher, place, from);
+            if let Some(from) = from {
+                sleep_until(from).await;
+                if self.pauses.current(&call.publisher).is_some() {
+                    continue;
+                }
+            }
+            // A pause may have begun while this request was queued.
+            if let Ok(turn) = waiting.turn().await
+                && self.pauses.current(&call.publisher).is_none()
+            {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// How long to wait after a failed attempt: as told, else as the policy says.
+    fn wait_after(&self, told: Option<Duration>, attempt: u32) -> Duration {
+        // "At once" would use up all tries within a moment.
+        told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            self.settings.retry.backoff.pause(attempt, &mut rng)
+        })
+    }
+
+    fn new_request_id(&self) -> RequestId {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        RequestId::from_random(rng.u128(..).to_be_bytes())
+    }
+}
+
+/// Whether it is the marketplace's word that it wants to be left alone.
+fn is_told_to_wait(error: &MarketplaceError) -> bool {
+    matches!(error.kind(), Some(RefusalKind::Throttled | RefusalKind::Unavailable))
+}
+
+/// Whether the marketplace answered at all, be it with an answer that breaks off.
+fn is_answered(outcome: &Result<Result<Response<Bytes>, TransportError>, Elapsed>) -> bool {
+    match outcome {
+        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong { .. })) => true,
+        Ok(Err(TransportError::NotSent { .. } | TransportError::Lost { .. })) | Err(_) => false,
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,51 @@
+//! One request and its answer, whatever the API.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `call` | a request before it has a token |
+//! | `settings` | how a client behaves |
+//! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
+//! | `answer` | an answer's JSON, or the error it is |
+//! | `complaint` | what the body of an error says, its causes included |
+//! | `any_case` | keys of JSON compared without case |
+//! | `lenient` | JSON that may be anything, read without keeping more than is used |
+//! | `transport` | HTTP over a socket, or a router in this process |
+//! | `endpoint` | where requests may go, and nowhere else |
+//! | `pages` | lists that come in pages, read whole |
+//! | `login` | which token to use, and which was refused |
+//! | `token`, `redact` | the secret, and keeping it out of every text |
+//! | `retry`, `retry_after`, `pause` | when to ask again |
+//! | `line`, `turns` | who may ask now: publishers share the requests in flight |
+
+pub(crate) mod answer;
+pub(crate) mod any_case;
+pub(crate) mod call;
+pub(crate) mod complaint;
+pub(crate) mod endpoint;
+pub(crate) mod exchange;
+pub(crate) mod lenient;
+mod line;
+mod login;
+mod measured;
+mod pages;
+mod pause;
+pub(crate) mod redact;
+mod retry;
+mod retry_after;
+pub(crate) mod settings;
+pub(crate) mod token;
+pub(crate) mod transport;
+mod turns;
+
+pub use call::CallName;
+pub use endpoint::{Endpoint, EndpointError};
+pub use measured::Measured;
+pub use retry::RetryPolicy;
+pub use retry_after::retry_after;
+pub use settings::Settings;
+pub use token::{AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenSource};
+#[cfg(feature = "otlp")]
+pub(crate) use transport::install_crypto;
+pub use transport::{
+    Dropped, HttpTransport, InProcessTransport, MAX_BODY, Transport, TransportError,
+};

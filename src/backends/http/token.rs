@@ -1,0 +1,297 @@
+//! The secret that every request carries, and where it comes from.
+
+mod file;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::redact::Redactor;
+use crate::marketplace::MarketplaceError;
+
+pub use file::FileToken;
+
+/// The command that prints a token.
+const HOW_TO_PRINT_ONE: &str = "`az account get-access-token \
+     --resource https://cloudpartner.azure.com --query accessToken --output tsv`";
+
+/// What to do where no token is to be had.
+fn how_to_set_it() -> String {
+    format!("set it, for example to the output of {HOW_TO_PRINT_ONE}")
+}
+
+/// Why a text is no token. The text itself is never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Nothing but white space.
+    #[error("the token is empty")]
+    Empty,
+    /// White space inside: a message, or several lines.
+    #[error("the token has white space in it, so that it is something else, or more than a token")]
+    Space,
+    /// A character that no token has: a control character, or anything but ASCII.
+    #[error("the token has a character in it that no token has")]
+    Character,
+    /// What stands there plainly is something else.
+    #[error("this is no token: {0}")]
+    Lookalike(&'static str),
+}
+
+/// What a text is that stands where a token belongs and can't be one, from what is seen in CI; `None`
+/// where it may be a token, which is opaque.
+fn lookalike(text: &str) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let begins = |starts: &[&str]| starts.iter().any(|start| lower.starts_with(start));
+    let within = |start, end| lower.len() > 1 && lower.starts_with(start) && lower.ends_with(end);
+    Some(match lower.as_str() {
+        "null" | "none" | "nil" | "undefined" | "nan" => {
+            "it is the word that a program prints for no value, so that the command before it failed"
+        }
+        "bearer" => "the word Bearer stands alone",
+        _ if begins(&["bearer ", "bearer\t", "bearer:", "authorization:"]) => {
+            "it begins as a header does; leave out Bearer, golive adds it"
+        }
+        _ if begins(&["$", "%{", "{{", "#{", "@microsoft.keyvault("]) || within('%', '%') => {
+            "it is the name of a variable, or a command, that nobody put a value in the place of"
+        }
+        _ if begins(&["\"", "'", "`"]) || text.ends_with(['"', '\'', '`']) => {
+            "it has quotes around it; leave them out (az prints none with --output tsv)"
+        }
+        _ if begins(&["{", "["]) => "it looks like JSON; take the token out of it",
+        _ if begins(&["<"]) => "it looks like HTML, XML or a placeholder",
+        _ if begins(&["-----begin"]) => "it looks like a key or a certificate (PEM)",
+        _ if begins(&["https://", "http://"]) => "it looks like a URL",
+        _ if uuid::Uuid::try_parse(text).is_ok() => {
+            "it looks like a GUID, as ids of tenants, clients and secrets are"
+        }
+        _ if is_client_secret(text) => {
+            "it looks like a client secret, which gets a token but is none"
+        }
+        _ => return None,
+    })
+}
+
+/// Entra gives client secrets a mark of their own, so that they are found where they leak: a digit and
+/// `Q~` after three characters, and 40 or somewhat fewer characters in all.
+fn is_client_secret(text: &str) -> bool {
+    let is_marked = text.as_bytes().get(3).is_some_and(u8::is_ascii_digit);
+    is_marked && text.get(4..6) == Some("Q~") && (37..=40).contains(&text.len())
+}
+
+/// A bearer token. Its text is never shown: not by `Debug`, and there is no `Display`.
+#[derive(Clone)]
+pub struct Token(Arc<Inner>);
+
+struct Inner {
+    secret: SecretString,
+    header: HeaderValue,
+    redactor: Redactor,
+}
+
+impl Token {
+    /// Takes a token; white space around it is dropped, and the byte order mark that some shells write
+    /// before it.
+    pub fn new(text: &str) -> Result<Self, TokenError> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        Self::build(text, Redactor::new(text))
+    }
+
+    /// A text that stands where a token belongs but is no secret, so that it is not hidden in
+    /// messages.
+    fn not_secret(text: &str) -> Result<Self, TokenError> {
+        Self::build(text, Redactor::nothing())
+    }
+
+    fn build(text: &str, redactor: Redactor) -> Result<Self, TokenError> {
+        if text.is_empty() {
+            return Err(TokenError::Empty);
+        }
+        if let Some(what) = lookalike(text) {
+            return Err(TokenError::Lookalike(what));
+        }
+        if text.contains(char::is_whitespace) {
+            return Err(TokenError::Space);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenError::Character);
+        }
+        let mut header =
+            HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| TokenError::Character)?;
+        header.set_sensitive(true);
+        Ok(Self(Arc::new(Inner { secret: text.into(), header, redactor })))
+    }
+
+    /// The value of the `Authorization` header, marked sensitive.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.header.clone()
+    }
+
+    /// What keeps this token out of texts.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.secret.expose_secret() == other.0.secret.expose_secret()
+    }
+}
+
+impl Eq for Token {}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Where tokens come from.
+#[async_trait]
+pub trait TokenSource: fmt::Debug + Send + Sync {
+    /// A token for the marketplace.
+    ///
+    /// `rejected` is a token of this source that was answered 401. A source that caches must not
+    /// give that one again if it can get another; one that cannot gives it again, and the request
+    /// is not repeated. Many requests may report the same token at once: a source that already
+    /// has a newer one gives that.
+    async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError>;
+
+    /// Whether somebody else renews its tokens, so that there may be a good one later although there
+    /// is none now. Where nobody does, a refused token is the end.
+    fn is_renewed_by_others(&self) -> bool {
+        false
+    }
+}
+
+/// The token of the environment variable `GOLIVE_TOKEN`. There is only the one.
+#[derive(Clone, Debug)]
+pub struct EnvToken(Option<Token>);
+
+impl EnvToken {
+    /// Takes the variable's value as the caller read it; a value that is no token is an error now,
+    /// an absent one when the first token is wanted.
+    pub fn new(value: Option<&str>) -> Result<Self, MarketplaceError> {
+        let token = value.map(Token::new).transpose().map_err(|error| {
+            MarketplaceError::Token(format!("GOLIVE_TOKEN: {error}; {}", how_to_set_it()))
+        })?;
+        Ok(Self(token))
+    }
+}
+
+#[async_trait]
+impl TokenSource for EnvToken {
+    async fn token(&self, _rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
+        self.0.clone().ok_or_else(|| {
+            MarketplaceError::Token(format!("GOLIVE_TOKEN is not set; {}", how_to_set_it()))
+        })
+    }
+}
+
+/// For a marketplace that knows no secrets, the emulator: always the same word.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnonymousToken;
+
+#[async_trait]
+impl TokenSource for AnonymousToken {
+    async fn token(&self, _rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
+        Token::not_secret("anonymous").map_err(|error| MarketplaceError::Token(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_form_of_a_token_shows_it() {
+        let source = EnvToken::new(Some(" s3cr3t-s3cr3t\n")).unwrap();
+        let token = source.token(None).await.unwrap();
+        assert_eq!(format!("{token:?} {source:?}"), "Token(…) EnvToken(Some(Token(…)))");
+        assert!(token.header().is_sensitive());
+        assert_eq!(token.header().to_str().unwrap(), "Bearer s3cr3t-s3cr3t");
+        assert_eq!(source.token(Some(&token)).await.unwrap(), token);
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_named_and_not_shown() {
+        let cases = [
+            ("\"s3cr3t\"", "quotes"),
+            ("'s3cr3t'", "quotes"),
+            ("s3cr3t\"", "quotes"),
+            ("`s3cr3t`", "quotes"),
+            ("null", "no value"),
+            ("None\n", "no value"),
+            ("undefined", "no value"),
+            ("{\"accessToken\": \"s3cr3t\"}", "JSON"),
+            ("[\"s3cr3t\"]", "JSON"),
+            ("Bearer s3cr3t", "leave out Bearer"),
+            ("bearer\ts3cr3t", "leave out Bearer"),
+            ("Authorization: Bearer s3cr3t", "leave out Bearer"),
+            ("Bearer ", "stands alone"),
+            ("$S3CR3T", "variable"),
+            ("${S3CR3T}", "variable"),
+            ("${{ secrets.S3CR3T }}", "variable"),
+            ("$(s3cr3t)", "variable"),
+            ("$(az account get-access-token)", "variable"),
+            ("%S3CR3T%", "variable"),
+            ("{{ s3cr3t }}", "variable"),
+            ("#{s3cr3t}#", "variable"),
+            ("<!DOCTYPE html><p>s3cr3t", "HTML"),
+            ("<token>", "placeholder"),
+            ("-----BEGIN PRIVATE KEY-----\ns3cr3t", "PEM"),
+            ("https://login.microsoftonline.com/s3cr3t", "URL"),
+            ("5ec2e700-0000-4000-8000-00005ec2e700", "GUID"),
+            ("s3c8Q~r3tr3tr3tr3tr3tr3tr3tr3tr3tr3tr3tx", "client secret"),
+            ("ERROR: s3cr3t please run az login", "white space"),
+            ("s3cr3t\ns3cr3t", "white space"),
+            ("s3cr3t\u{7f}", "a character"),
+            ("s3cr3t\0", "a character"),
+            ("s3cr3té", "a character"),
+        ];
+        for (text, what) in cases {
+            let error = Token::new(text).unwrap_err().to_string();
+            assert!(error.contains(what), "{text:?}: {error}");
+            let shows = ["s3c", "5ec2"].iter().any(|part| error.to_lowercase().contains(part));
+            assert!(!shows, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_one() {
+        for text in [
+            "any",
+            "secret-token",
+            "x",
+            "%",
+            "nullable",
+            "eyJ0.eyJh.c2ln",
+            "a/b+c==",
+            "100%",
+            "bearer1",
+            "it's",
+            "a$b",
+            "q~",
+            "~!@#^&*()_+-=|;:,.?",
+            "\u{feff}eyJ0.eyJh.c2ln\r\n",
+        ] {
+            assert!(Token::new(text).is_ok(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_token_says_how_to_get_one() {
+        for bad in ["", " \n", "s3cr3t\nx", "s3cr3t é", "s3cr3t x", "\u{1b}s3cr3t"] {
+            let error = EnvToken::new(Some(bad)).unwrap_err().to_string();
+            assert!(error.contains("GOLIVE_TOKEN"), "{error}");
+            assert!(error.contains("az account get-access-token --resource https://cloudpartner"));
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        let absent = EnvToken::new(None).unwrap().token(None).await.unwrap_err().to_string();
+        assert!(absent.contains("GOLIVE_TOKEN is not set"), "{absent}");
+        assert!(AnonymousToken.token(None).await.is_ok());
+    }
+}

@@ -1,0 +1,239 @@
+//! How a request gets there: over a socket, or to a router in this process.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Once;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::header::HOST;
+use http::response::Parts;
+use http::{HeaderValue, Request, Response, Uri};
+use tower::ServiceExt;
+
+use super::endpoint::Endpoint;
+
+/// The longest body that is read, in bytes, after decompression.
+pub const MAX_BODY: usize = 32 * 1024 * 1024;
+
+/// How long a connection may take to be made, its TLS handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an unused connection is kept. Shorter than servers commonly do, so that few requests
+/// meet a connection that was just closed: for a POST that would be an ambiguous end.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why no whole answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// No connection was made (name, refusal, timeout, TLS), so that nothing was sent.
+    #[error("no connection")]
+    NotSent {
+        /// What the layer below said.
+        source: Source,
+    },
+    /// The request may have arrived: a timeout, a reset.
+    #[error("{what}")]
+    Lost {
+        /// What happened, in words.
+        what: String,
+        /// What the layer below said.
+        #[source]
+        source: Option<Source>,
+    },
+    /// The request arrived; the head of its answer came whole, but the body broke off or can't be
+    /// decoded.
+    #[error("the connection broke inside the answer")]
+    Cut {
+        /// Status and headers.
+        head: Box<Parts>,
+        /// What the layer below said.
+        source: Source,
+    },
+    /// The request arrived, and its answer has no end worth waiting for.
+    #[error("the body is longer than {limit} bytes")]
+    TooLong {
+        /// The bound, in bytes.
+        limit: usize,
+    },
+}
+
+impl TransportError {
+    fn lost(what: &str, source: Option<Source>) -> Self {
+        Self::Lost { what: what.to_owned(), source }
+    }
+}
+
+/// Sends one request and collects its answer, whatever its status.
+///
+/// An implementation follows no redirect, repeats nothing, and bounds the body it reads. It does
+/// not limit the time: its caller does.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends `request`, whose URI is absolute.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError>;
+}
+
+/// Marks an answer in process (as an extension of the response) that stands for a connection that
+/// was dropped before any answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped;
+
+/// Over HTTP/1.1 or HTTP/2, with keep-alive, gzip and TLS.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+    max_body: usize,
+}
+
+impl HttpTransport {
+    /// Prepares connections to the endpoint; none is made yet. Proxies from the environment are
+    /// used, but not to reach this machine.
+    ///
+    /// Fails where the system's trusted certificates cannot be loaded.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, TransportError> {
+        install_crypto();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("golive/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .gzip(true);
+        if endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        if endpoint.url().scheme() == "http" {
+            // Loading the system's certificates takes time, and nothing will ask for them.
+            builder = builder.tls_certs_only([]);
+        } else {
+            builder = builder.https_only(true);
+        }
+        let client =
+            builder.build().map_err(|error| TransportError::NotSent { source: error.into() })?;
+        Ok(Self { client, max_body: MAX_BODY })
+    }
+
+    /// The same, with another bound on bodies, in bytes.
+    #[must_use]
+    pub fn with_max_body(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
+    }
+}
+
+/// rustls wants one provider for the whole process. Who was first (an embedding program, say)
+/// wins, and that is as good.
+pub(crate) fn install_crypto() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let request = reqwest::Request::try_from(request)
+            .map_err(|error| TransportError::NotSent { source: error.without_url().into() })?;
+        let mut response = self.client.execute(request).await.map_err(|error| {
+            let never_made = error.is_connect() || error.is_builder();
+            let source: Source = error.without_url().into();
+            if never_made {
+                TransportError::NotSent { source }
+            } else {
+                TransportError::lost("the connection broke before an answer came", Some(source))
+            }
+        })?;
+        let (mut head, ()) = Response::new(()).into_parts();
+        head.status = response.status();
+        head.headers = std::mem::take(response.headers_mut());
+        let mut body = BytesMut::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => append(&mut body, &chunk, self.max_body)?,
+                Ok(None) => break,
+                Err(error) => return Err(cut(head, error.without_url().into())),
+            }
+        }
+        Ok(Response::from_parts(head, body.freeze()))
+    }
+}
+
+/// To a router in this process: no socket, so that tests can pause the time.
+#[derive(Clone)]
+pub struct InProcessTransport {
+    router: Router,
+    max_body: usize,
+}
+
+impl InProcessTransport {
+    /// Every request goes to this router.
+    #[must_use]
+    pub fn new(router: Router) -> Self {
+        Self { router, max_body: MAX_BODY }
+    }
+
+    /// The same, with another bound on bodies, in bytes.
+    #[must_use]
+    pub fn with_max_body(self, max_body: usize) -> Self {
+        Self { max_body, ..self }
+    }
+}
+
+impl fmt::Debug for InProcessTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcessTransport")
+    }
+}
+
+#[async_trait]
+impl Transport for InProcessTransport {
+    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        as_a_server_sees_it(&mut request)
+            .map_err(|error| TransportError::NotSent { source: error.into() })?;
+        let Ok(response) = self.router.clone().oneshot(request.map(axum::body::Body::from)).await;
+        let (parts, stream) = response.into_parts();
+        if parts.extensions.get::<Dropped>().is_some() {
+            return Err(TransportError::lost("the connection was reset", None));
+        }
+        let mut stream = stream.into_data_stream();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = stream.next().await {
+            match chunk {
+                Ok(chunk) => append(&mut body, &chunk, self.max_body)?,
+                Err(error) => return Err(cut(parts, error.into())),
+            }
+        }
+        Ok(Response::from_parts(parts, body.freeze()))
+    }
+}
+
+/// A server gets path and query in the request line, and the authority in `Host`.
+fn as_a_server_sees_it(request: &mut Request<Bytes>) -> Result<(), http::Error> {
+    let uri = std::mem::take(request.uri_mut());
+    if let Some(authority) = uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str())?;
+        request.headers_mut().insert(HOST, host);
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = Uri::builder().path_and_query(path).build()?;
+    Ok(())
+}
+
+fn append(body: &mut BytesMut, chunk: &Bytes, limit: usize) -> Result<(), TransportError> {
+    if body.len().saturating_add(chunk.len()) > limit {
+        return Err(TransportError::TooLong { limit });
+    }
+    body.extend_from_slice(chunk);
+    Ok(())
+}
+
+fn cut(head: Parts, source: Source) -> TransportError {
+    TransportError::Cut { head: Box::new(head), source }
+}

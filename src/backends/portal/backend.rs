@@ -1,0 +1,237 @@
+//! The portal as a [`Backend`]: it asks one question after the other until the state of an offer
+//! is known.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::client::PortalClient;
+use super::interpret::{
+    Answers, Document, Heard, Held, Question, Relisted, interpret, reported, runs_by_itself,
+};
+use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
+use super::stage::Stage;
+use crate::marketplace::{
+    Accepted, Backend, Fence, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
+    OfferState, OperationRef, OperationStatus, Polled, PublisherId, RefusalKind, Release, Report,
+    Settling,
+};
+
+/// How many questions an offer may raise. The rules ask each of their five kinds once or twice, and
+/// for a few operations.
+const MAX_QUESTIONS: usize = 24;
+
+/// With an entity tag, a request that is sent again is refused where the first was accepted.
+const SETTLE_FENCED: Duration = Duration::from_secs(30);
+
+/// Nothing guards a second request then. Nobody shows how long an accepted golive takes to show; the
+/// clients in the field look every half hour at most.
+const SETTLE_UNFENCED: Duration = Duration::from_mins(15);
+
+#[async_trait]
+impl Backend for PortalClient {
+    fn longest_request(&self) -> Duration {
+        self.longest_change()
+    }
+
+    fn settling(&self) -> Settling {
+        Settling { fenced: SETTLE_FENCED, unfenced: SETTLE_UNFENCED }
+    }
+
+    fn paused_until(&self) -> Option<Timestamp> {
+        self.pause()
+    }
+
+    async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {
+        let offers = self.offers(publisher).await?;
+        Ok(offers.into_iter().map(listing).collect())
+    }
+
+    async fn inspect(
+        &self,
+        offer: &OfferId,
+        inquiry: &Inquiry,
+    ) -> Result<OfferState, MarketplaceError> {
+        let mut answers = Answers::default();
+        for _ in 0..MAX_QUESTIONS {
+            match interpret(inquiry, &answers) {
+                Ok(state) => return Ok(state),
+                Err(question) => self.ask(offer, question, &mut answers).await?,
+            }
+        }
+        // The rules ask for nothing twice.
+        let request = format!("inspect {offer}");
+        let what = "no answer settles how the offer stands".to_owned();
+        Err(MarketplaceError::Lost { request, what, source: None })
+    }
+
+    async fn launch(&self, offer: &OfferId, launch: &Launch) -> Result<Accepted, MarketplaceError> {
+        self.post(offer, launch).await
+    }
+
+    async fn poll(
+        &self,
+        offer: &OfferId,
+        following: &Following,
+    ) -> Result<Polled, MarketplaceError> {
+        if let Some(reference) = &following.operation {
+            return match self.operation(offer, reference).await {
+                Ok(polled) => {
+                    let mut report = reported(&following.kind, &polled.operation);
+                    if report.runs && !runs_by_itself(&report) {
+                        let status = self.status(offer).await?;
+                        report.runs = matches!(Stage::of(&status), Stage::Running(_));
+                    }
+                    Ok(Polled { report: Some(report), retry_after: polled.retry_after })
+                }
+                Err(error) if is_expired(&error) => Ok(Polled { report: None, retry_after: None }),
+                Err(error) => Err(error),
+            };
+        }
+        let status = self.status(offer).await?;
+        let runs = matches!(Stage::of(&status), Stage::Running(_));
+        let report = runs.then(|| Report {
+            status: OperationStatus::Running,
+            runs,
+            steps: status.steps,
+            messages: status.messages,
+            release: status.publishing_version.map(Release::from),
+        });
+        Ok(Polled { report, retry_after: None })
+    }
+}
+
+impl PortalClient {
+    async fn ask(
+        &self,
+        offer: &OfferId,
+        question: Question,
+        answers: &mut Answers,
+    ) -> Result<(), MarketplaceError> {
+        match question {
+            Question::Document => answers.document = Some(self.document(offer).await?),
+            Question::Listed => {
+                let offers = self.offers(offer.publisher()).await?;
+                let found = offers.into_iter().find(|it| it.id == *offer);
+                let version = found.and_then(|it| it.version);
+                answers.relisted = Some(Relisted(version.map(Release::from)));
+            }
+            Question::Status => answers.report = Some(self.status(offer).await?),
+            Question::Submissions => answers.submissions = Some(self.listed(offer).await?),
+            Question::Slot(slot) => {
+                let held = self.slot(offer, slot).await?;
+                let held =
+                    held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
+                match slot {
+                    Slot::Preview => answers.preview = Some(held),
+                    Slot::Production => answers.production = Some(held),
+                }
+            }
+            Question::Operation(reference) => {
+                // Asked a second time, it must be read: nothing else tells.
+                let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
+                let heard = match self.known(offer, &reference, answers).await {
+                    Err(error) if is_first && is_unreadable(&error) => {
+                        let operation = &reference.id;
+                        tracing::warn!(%offer, operation, %error, "an operation can't be read");
+                        Heard::Unreadable
+                    }
+                    answer => answer?.map_or(Heard::Expired, Heard::Says),
+                };
+                answers.operations.retain(|(id, _)| *id != reference.id);
+                answers.operations.push((reference.id, heard));
+            }
+        }
+        Ok(())
+    }
+
+    /// The offer's document; an empty one where it can't be read: that was seen to fail for good
+    /// (field, 2020), while golive was served without a tag.
+    async fn document(&self, offer: &OfferId) -> Result<Document, MarketplaceError> {
+        match self.offer(offer).await {
+            Ok(document) => {
+                let fence = document.etag.map(|tag| Fence(tag.0));
+                Ok(Document { fence, version: document.version.map(Release::from) })
+            }
+            Err(error) if is_unreadable(&error) => {
+                tracing::warn!(%offer, %error, "the offer can't be read; going on without an ETag");
+                Ok(Document::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The operations of an offer. The offer is there, so that 404 can only mean that there are none.
+    async fn listed(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
+        match self.submissions(offer).await {
+            Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(Vec::new()),
+            answer => answer,
+        }
+    }
+
+    /// An operation; `None` where it can't be asked for any more: its URL has expired or leads
+    /// elsewhere, or gives nothing that can be read while the list says that it is over.
+    async fn known(
+        &self,
+        offer: &OfferId,
+        reference: &OperationRef,
+        answers: &Answers,
+    ) -> Result<Option<Operation>, MarketplaceError> {
+        let error = match self.operation(offer, reference).await {
+            Ok(polled) => return Ok(Some(polled.operation)),
+            Err(error) if is_expired(&error) => return Ok(None),
+            Err(error) => error,
+        };
+        if !is_unreadable(&error) || reference.id.contains('$') {
+            return Err(error);
+        }
+        let is_over = |it: &Submission| it.id == reference.id && it.state.is_finished();
+        let listed = match &answers.submissions {
+            Some(listed) => listed.iter().any(is_over),
+            None => self.listed(offer).await.is_ok_and(|listed| listed.iter().any(is_over)),
+        };
+        if listed { Ok(None) } else { Err(error) }
+    }
+}
+
+fn listing(summary: OfferSummary) -> Listing {
+    let OfferSummary { id, status, version, changed_time, is_migrated } = summary;
+    let release = version.map(Release::from);
+    let number = release.as_ref().map_or("", Release::as_str);
+    let time = changed_time.as_ref().map_or("", |time| time.0.as_str());
+    let fingerprint = Some(format!("{status} {number} {time}"));
+    let hint = match status {
+        OfferStatus::WaitingForPublisherReview => Hint::InPreview,
+        OfferStatus::NeverPublished
+        | OfferStatus::Succeeded
+        | OfferStatus::Published
+        | OfferStatus::Canceled
+        | OfferStatus::Failed => Hint::AtRest,
+        OfferStatus::Running | OfferStatus::NotStarted | OfferStatus::Unknown(_) => Hint::Busy,
+    };
+    let words = status.to_string();
+    let may_be_fenced = !is_migrated;
+    Listing { id, words, changed_time, fingerprint, hint, release, may_be_fenced }
+}
+
+/// Whether an operation can no longer be asked for under its URL: it has expired, or the URL leads
+/// elsewhere and is not followed. Then the offer itself is asked.
+fn is_expired(error: &MarketplaceError) -> bool {
+    error.kind() == Some(RefusalKind::NotFound)
+        || matches!(error, MarketplaceError::ForeignOperationUrl(_))
+}
+
+/// Whether no answer came that says anything, or the marketplace could not give one.
+fn is_unreadable(error: &MarketplaceError) -> bool {
+    match error {
+        MarketplaceError::Lost { .. } => true,
+        MarketplaceError::Refused(refusal) => {
+            matches!(refusal.kind, RefusalKind::Failed | RefusalKind::Unavailable)
+                && refusal.retry_after.is_none()
+        }
+        MarketplaceError::NotSent { .. }
+        | MarketplaceError::Token(_)
+        | MarketplaceError::ForeignOperationUrl(_) => false,
+    }
+}

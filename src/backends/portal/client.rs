@@ -1,0 +1,245 @@
+//! The calls of the Cloud Partner Portal.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderName, LOCATION};
+use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+use url::Url;
+
+use super::location::{OperationUrl, call_url, with_version};
+use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
+use super::translate;
+use super::wire::{PostMetadataWire, PostWire};
+use crate::backends::http::answer::Answer;
+use crate::backends::http::call::Call;
+use crate::backends::http::endpoint::Endpoint;
+use crate::backends::http::exchange::Exchange;
+use crate::backends::http::settings::Settings;
+use crate::backends::http::token::TokenSource;
+use crate::backends::http::transport::Transport;
+use crate::clock::Clock;
+use crate::marketplace::{
+    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
+    RefusalKind,
+};
+
+/// Where an answer says which operation it has started.
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+
+/// How long *get offer* may take: clients in the field waited for more than a minute, so often that
+/// one of them raised its limit to this.
+const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The Cloud Partner Portal.
+pub struct PortalClient {
+    exchange: Exchange,
+}
+
+impl PortalClient {
+    /// A client of the marketplace at `endpoint`. `clock` is asked only for `Retry-After`; `rng` gives backoffs and the ids of reads.
+    #[must_use]
+    pub fn new(
+        endpoint: Endpoint,
+        transport: Arc<dyn Transport>,
+        tokens: Arc<dyn TokenSource>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        rng: fastrand::Rng,
+    ) -> Self {
+        let exchange = Exchange::new(endpoint, transport, tokens, clock, settings, rng, advice);
+        Self { exchange }
+    }
+
+    /// Where its requests go.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.exchange.endpoint
+    }
+
+    /// The URL of a call on an offer.
+    fn url(&self, offer: &OfferId, rest: &[&str]) -> Url {
+        let head = ["publishers", offer.publisher().as_str(), "offers", offer.offer()];
+        call_url(&self.exchange.endpoint, &[&head, rest].concat())
+    }
+
+    async fn held(&self, offer: &OfferId, call: Call) -> Result<Option<Offer>, MarketplaceError> {
+        match self.exchange.read(&call, |answer| translate::offer(answer, offer)).await {
+            Ok(offer) => Ok(Some(offer)),
+            Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The entity tag; `*` where there is none: the reference asks for one of the two.
+    fn if_match(&self, fence: Option<&Fence>) -> Result<HeaderValue, MarketplaceError> {
+        let tag = fence.map_or("*", |tag| tag.0.as_str());
+        // Only a status file that was tampered with has such a tag.
+        HeaderValue::from_str(tag).map_err(|error| self.exchange.not_sent(error.into()))
+    }
+
+    /// The operation that an answer has started: `Operation-Location` before `Location`, and the
+    /// first of them that is ours.
+    fn located(&self, offer: &OfferId, answer: &Answer) -> Accepted {
+        let mut why = None;
+        for text in answer.texts(&OPERATION_LOCATION).chain(answer.texts(&LOCATION)) {
+            if answer.cleaner.finds(text) {
+                why.get_or_insert("ForeignOperationUrl: it has the token in it".to_owned());
+                continue;
+            }
+            match OperationUrl::resolve(&self.exchange.endpoint, offer, text) {
+                Ok(url) => {
+                    let (operation, retry_after) = (url.reference(), answer.retry_after);
+                    return Accepted::Started { operation, retry_after };
+                }
+                Err(error) => {
+                    why.get_or_insert(error.to_string());
+                }
+            }
+        }
+        let why = why.unwrap_or_else(|| "the answer names no operation".to_owned());
+        Accepted::Unlocated { why }
+    }
+
+    /// The URL of an operation, checked again: its location may come from a file.
+    fn operation_url(
+        &self,
+        offer: &OfferId,
+        operation: &OperationRef,
+    ) -> Result<OperationUrl, MarketplaceError> {
+        let endpoint = &self.exchange.endpoint;
+        match &operation.location {
+            Some(location) => OperationUrl::resolve(endpoint, offer, location),
+            None => OperationUrl::by_id(endpoint, offer, &operation.id).ok_or_else(|| {
+                let id = crate::marketplace::clean_line(&operation.id);
+                MarketplaceError::ForeignOperationUrl(format!("{id:?} is no operation's id"))
+            }),
+        }
+    }
+}
+
+impl PortalClient {
+    /// How long a request that starts something may be under way: it is not sent later than after
+    /// the first half, neither the first time nor, after a 401, the second.
+    pub(super) fn longest_change(&self) -> Duration {
+        self.exchange.settings.request_timeout.saturating_mul(2)
+    }
+
+    pub(super) fn pause(&self) -> Option<Timestamp> {
+        self.exchange.paused_until()
+    }
+
+    /// All offers of a publisher.
+    pub async fn offers(
+        &self,
+        publisher: &PublisherId,
+    ) -> Result<Vec<OfferSummary>, MarketplaceError> {
+        let url = call_url(&self.exchange.endpoint, &["publishers", publisher.as_str(), "offers"]);
+        let call = Call::read("list offers", publisher, url);
+        self.exchange.list(call, with_version, |answer| translate::offers(answer, publisher)).await
+    }
+
+    /// The offer itself (its draft slot): the `ETag`.
+    pub async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
+        let mut call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
+        call.least_timeout = GET_OFFER_TIMEOUT;
+        self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
+    }
+
+    /// What a slot holds; `None` where the slot is empty.
+    pub async fn slot(
+        &self,
+        offer: &OfferId,
+        slot: Slot,
+    ) -> Result<Option<Offer>, MarketplaceError> {
+        let url = self.url(offer, &["slot", slot.as_str()]);
+        self.held(offer, Call::read("get slot", offer.publisher(), url)).await
+    }
+
+    /// The offer's status, with the steps of its last operation.
+    pub async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
+        let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
+        self.exchange.read(&call, translate::status).await
+    }
+
+    /// The operations the marketplace remembers for an offer, in the order it lists them.
+    pub async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
+        // The reference writes this path, and only this one, with a slash at its end.
+        let call =
+            Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
+        self.exchange.list(call, with_version, translate::submissions).await
+    }
+
+    /// The state of one operation. An expired operation is a [`MarketplaceError::Refused`] whose
+    /// status is 404.
+    pub async fn operation(
+        &self,
+        offer: &OfferId,
+        operation: &OperationRef,
+    ) -> Result<PolledOperation, MarketplaceError> {
+        let url = self.operation_url(offer, operation)?.into_url();
+        let call = Call::read("get operation", offer.publisher(), url);
+        self.exchange.read(&call, translate::operation).await
+    }
+
+    /// Starts a publish or a golive.
+    pub async fn post(
+        &self,
+        offer: &OfferId,
+        launch: &Launch,
+    ) -> Result<Accepted, MarketplaceError> {
+        let name = match launch.kind {
+            OperationKind::Publish => "publish",
+            OperationKind::GoLive => "golive",
+            OperationKind::Cancel | OperationKind::Unknown(_) => {
+                let why = format!("{:?} starts nothing", launch.kind.as_str());
+                return Err(self.exchange.not_sent(why.into()));
+            }
+        };
+        let addresses = (!launch.notify.is_empty()).then(|| launch.notify.join(","));
+        let body = PostWire { metadata: PostMetadataWire { notification_emails: addresses } };
+        let body = serde_json::to_vec(&body).map_err(|e| self.exchange.not_sent(e.into()))?;
+        let call = Call {
+            name,
+            publisher: offer.publisher().clone(),
+            method: Method::POST,
+            url: self.url(offer, &[name]),
+            body: Bytes::from(body),
+            if_match: Some(self.if_match(launch.fence.as_ref())?),
+            request_id: Some(launch.request_id.clone()),
+            least_timeout: Duration::ZERO,
+        };
+        let answer = self.exchange.change(&call).await?;
+        Ok(self.located(offer, &answer))
+    }
+}
+
+impl fmt::Debug for PortalClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PortalClient").field("endpoint", self.endpoint()).finish_non_exhaustive()
+    }
+}
+
+/// What a person can do about a refusal: the portal's own words on 401 and 403 are of little help.
+fn advice(status: StatusCode) -> Option<&'static str> {
+    match status.as_u16() {
+        401 => Some(
+            "the token has expired or is meant for another service; get one with \
+             `az account get-access-token --resource https://cloudpartner.azure.com \
+             --query accessToken --output tsv`",
+        ),
+        403 => Some(
+            "the service principal is not on this publisher's account: add it in Partner \
+             Center with the object id that it has in your own tenant (the enterprise \
+             application's, not the app registration's)",
+        ),
+        404 => Some(
+            "there is no such publisher or offer, or this token may not see it: compare the \
+             ids with those that Partner Center shows",
+        ),
+        _ => None,
+    }
+}

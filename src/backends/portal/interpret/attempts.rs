@@ -1,0 +1,338 @@
+//! What the list of operations says: which of them runs, how the others ended, and which of two came
+//! later. All numbers and times compared here stand in that one list.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+
+use super::{Heard, Interpreter, Question};
+use crate::backends::portal::model::{StatusReport, Submission};
+use crate::backends::portal::stage::{Stage, is_moving, standing};
+use crate::marketplace::{
+    Attempt, ChangedTime, InDoubt, OperationKind, OperationStatus, Release, Run, StepStatus,
+};
+
+/// How many unfinished entries of a list are asked for, the newest first. Only one operation runs
+/// at a time, so that this leaves room for a few entries whose word is stuck.
+const MAX_UNFINISHED: usize = 5;
+
+/// How many attempts are remembered beside a request.
+pub(super) const MAX_ATTEMPTS: usize = 100;
+
+/// How long before a request an attempt may seem to have changed that came of it: clocks differ.
+const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_mins(15);
+
+impl Interpreter<'_> {
+    /// The newest unfinished operation of the list that runs, as far as the list, the operation
+    /// itself and the offer's status tell together.
+    pub(super) fn unfinished(&self) -> Result<Option<Run>, Question> {
+        let stage = self.answers.report.as_ref().map(Stage::of);
+        let waits = stage == Some(Stage::SignOff);
+        let listed = self.submissions()?;
+        let mut unfinished: Vec<_> = listed.iter().filter(|it| self.may_run(it, listed)).collect();
+        // Stable, so that the order of the list decides between equals.
+        unfinished.sort_by_key(|it| Reverse(age(it)));
+        for submission in unfinished.into_iter().take(MAX_UNFINISHED) {
+            if self.is_of_the_status(submission, stage.as_ref(), listed) {
+                continue;
+            }
+            let kind = submission.purpose();
+            let mut run = Run {
+                kind: kind.clone(),
+                id: Some(submission.id.clone()),
+                release: self.release_of(submission),
+                steps: Vec::new(),
+                messages: Vec::new(),
+            };
+            match self.operation(&submission.reference())? {
+                Heard::Says(operation) => {
+                    let told = self.ended_as(submission);
+                    let is_good = told == Some(OperationStatus::Succeeded);
+                    // A golive that has succeeded leaves no sign-off that waits. So this may be the
+                    // word of the publish, where both have one id; the list says that it runs.
+                    if told.is_some() && !(is_good && waits && submission.is_golive()) {
+                        continue;
+                    }
+                    let named = self.answers.report.as_ref().and_then(|it| it.publishing_version);
+                    let is_named = named.is_some() && named == operation.publishing_version;
+                    let is_still = !operation.steps.iter().any(|step| is_moving(&step.status));
+                    if waits
+                        && kind == OperationKind::Publish
+                        && (is_named || (is_still && is_only_publish(submission, listed)))
+                    {
+                        continue;
+                    }
+                    if !is_good {
+                        run.steps.clone_from(&operation.steps);
+                        run.messages.clone_from(&operation.messages);
+                    }
+                    return Ok(Some(run));
+                }
+                // What has expired has ended. But a golive that began just now may not be known yet
+                // under its id, and while the sign-off waits a mistake would launch it once more.
+                Heard::Expired if !waits || !submission.is_golive() => {}
+                Heard::Unreadable
+                    if waits
+                        && kind == OperationKind::Publish
+                        && is_only_publish(submission, listed) => {}
+                Heard::Expired | Heard::Unreadable => return Ok(Some(run)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an entry may run as far as the list alone tells.
+    fn may_run(&self, submission: &Submission, listed: &[Submission]) -> bool {
+        let known_to_have_failed = self.inquiry.failed.as_ref().is_some_and(|failed| {
+            let is_later = changed(submission).zip(failed.at).is_some_and(|(it, at)| it > at);
+            failed.id.as_ref() == Some(&submission.id) && !is_later
+        });
+        // What was listed the same before the request was found not to run then: else it had not
+        // been sent.
+        let was_there = self
+            .inquiry
+            .in_doubt
+            .as_ref()
+            .and_then(|doubt| doubt.known.as_ref())
+            .is_some_and(|known| known.contains(&submission.mark()));
+        !submission.state.is_finished()
+            && !known_to_have_failed
+            && !was_there
+            && !listed.iter().any(|later| overtakes(later, submission))
+    }
+
+    /// Whether the status itself shows what became of an unfinished entry, so that its operation is
+    /// not asked: the publish of what waits for the sign-off may be listed as running until then
+    /// (open), and so may what has brought live what is live.
+    fn is_of_the_status(
+        &self,
+        submission: &Submission,
+        stage: Option<&Stage>,
+        listed: &[Submission],
+    ) -> bool {
+        let named = self.answers.report.as_ref().and_then(|it| it.publishing_version);
+        let is_named = named.is_some() && named == submission.publishing_version;
+        let is_publish = submission.purpose() == OperationKind::Publish;
+        match stage {
+            Some(Stage::Live) => is_named,
+            // Where no other publish can have made what waits, this one has.
+            Some(Stage::SignOff) => {
+                let is_other = |it: &&Submission| it.id != submission.id;
+                let mut others = listed.iter().filter(is_other);
+                // Nor can what is older run than the publish that is known to have made it.
+                let is_older = others.any(|it| {
+                    it.purpose() == OperationKind::Publish
+                        && named.is_some()
+                        && it.publishing_version == named
+                        && submission.publishing_version.is_some_and(|own| Some(own) < named)
+                });
+                // With other numbers it may be a newer one, and the status lag behind.
+                let differs = named.is_some() && submission.publishing_version.is_some();
+                let is_only = !differs && is_only_publish(submission, listed);
+                is_older || (is_publish && (is_named || is_only))
+            }
+            _ => false,
+        }
+    }
+
+    /// How an entry of the list ended, by the list or, where it was asked, by the operation itself;
+    /// `None` while it runs, or may.
+    pub(super) fn ended_as(&self, submission: &Submission) -> Option<OperationStatus> {
+        if submission.state.is_finished() {
+            return Some(submission.state.clone());
+        }
+        let Some(Heard::Says(operation)) = self.heard(&submission.id) else { return None };
+        let kind = submission.purpose();
+        let (status, runs) = standing(&kind, &operation.status, &operation.steps);
+        let is_bad_step = |status: &StepStatus| {
+            matches!(status, StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled)
+        };
+        match (runs, status.is_finished()) {
+            (true, _) => None,
+            (false, true) => Some(status),
+            (false, false) if operation.steps.iter().any(|step| is_bad_step(&step.status)) => {
+                Some(OperationStatus::Failed)
+            }
+            (false, false) => Some(OperationStatus::Succeeded),
+        }
+    }
+
+    /// The name of the release that an entry is about: by the number that the status goes by, too, or
+    /// else by the offer's own count.
+    pub(super) fn release_of(&self, submission: &Submission) -> Option<Release> {
+        let (publishing, offer) = (submission.publishing_version, submission.offer_version);
+        let report = self.answers.report.as_ref();
+        let is_named = report.is_some_and(|it| it.publishing_version.is_some());
+        let number = if is_named { publishing.or(offer) } else { offer.or(publishing) };
+        number.map(Release::from)
+    }
+
+    pub(super) fn is_bad(&self, submission: &Submission) -> bool {
+        self.ended_as(submission).as_ref().is_some_and(is_bad)
+    }
+
+    /// The attempt that came of the request in doubt, among those listed.
+    pub(super) fn came_of<'a>(&self, listed: &'a [Submission]) -> Option<&'a Submission> {
+        let doubt = self.inquiry.in_doubt.as_ref()?;
+        newest(listed, |it| {
+            it.purpose() == doubt.kind && self.ended_as(it).is_some() && is_new(it, doubt)
+        })
+    }
+
+    /// An attempt that has ended.
+    pub(super) fn attempt(&self, submission: &Submission, status: OperationStatus) -> Attempt {
+        let doubt = self.inquiry.in_doubt.as_ref();
+        Attempt {
+            kind: submission.purpose(),
+            id: Some(submission.id.clone()),
+            release: self.release_of(submission),
+            status,
+            is_new: doubt.is_some_and(|doubt| is_new(submission, doubt)),
+            steps: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    /// The same, with what the operation itself says about its bad end.
+    pub(super) fn told(&self, submission: &Submission) -> Result<Attempt, Question> {
+        let status = self.ended_as(submission).unwrap_or_else(|| submission.state.clone());
+        let attempt = self.attempt(submission, status);
+        if !is_bad(&attempt.status) {
+            return Ok(attempt);
+        }
+        Ok(match self.operation(&submission.reference())? {
+            Heard::Says(operation) => Attempt {
+                steps: operation.steps.clone(),
+                messages: operation.messages.clone(),
+                ..attempt
+            },
+            Heard::Expired | Heard::Unreadable => attempt,
+        })
+    }
+
+    /// The golive that was the last attempt at what waits or stands in preview now, and how it ended.
+    pub(super) fn attempted<'a>(
+        &self,
+        listed: &'a [Submission],
+        report: &StatusReport,
+    ) -> Option<(&'a Submission, OperationStatus)> {
+        // A publish that failed has brought nothing to preview.
+        let publish =
+            newest(listed, |it| it.purpose() == OperationKind::Publish && !self.is_bad(it));
+        let golive = newest(listed, Submission::is_golive)?;
+        let status = self.ended_as(golive)?;
+        is_attempt_at(golive, &status, publish, report).then_some((golive, status))
+    }
+}
+
+pub(super) fn is_bad(status: &OperationStatus) -> bool {
+    matches!(status, OperationStatus::Failed | OperationStatus::Canceled)
+}
+
+pub(super) fn changed(submission: &Submission) -> Option<Timestamp> {
+    submission.changed_time.as_ref().and_then(ChangedTime::timestamp)
+}
+
+/// What tells the order of two entries of a list.
+fn age(submission: &Submission) -> impl Ord + use<> {
+    (changed(submission), submission.publishing_version)
+}
+
+/// Whether an attempt was not listed before a request, or has changed since.
+pub(super) fn is_new(submission: &Submission, doubt: &InDoubt) -> bool {
+    let changed = changed(submission);
+    let since = doubt.at.checked_sub(CLOCK_SKEW).unwrap_or(doubt.at);
+    match &doubt.known {
+        Some(known) => {
+            // A list that is longer than what is remembered of it: what is old by its time is old.
+            let is_old = known.len() >= MAX_ATTEMPTS && changed.is_some_and(|at| at < since);
+            !is_old && !known.contains(&submission.mark())
+        }
+        None => changed.is_none_or(|at| at >= since),
+    }
+}
+
+/// The newest operation that `is_meant`: by the time it changed; where times are equal or missing, by
+/// the number of its publishing; then the first, since lists have the newest first (field).
+pub(super) fn newest(
+    listed: &[Submission],
+    is_meant: impl Fn(&Submission) -> bool,
+) -> Option<&Submission> {
+    listed.iter().rev().filter(|it| is_meant(it)).max_by_key(|it| age(it))
+}
+
+/// The release of a publish that has succeeded after the one that the status is about: just after a
+/// publish, the status is still that of the publication before (field). Both stand in one list.
+pub(super) fn newer_publish(listed: &[Submission], report: &StatusReport) -> Option<Release> {
+    let published = |it: &&Submission| {
+        it.purpose() == OperationKind::Publish && it.state == OperationStatus::Succeeded
+    };
+    let own = report.publishing_version?;
+    let numbers = listed.iter().filter(published).filter_map(|it| it.publishing_version);
+    let is_listed = numbers.clone().any(|number| number == own);
+    numbers.max().filter(|newest| is_listed && *newest > own).map(Release::from)
+}
+
+/// Whether an entry that says that it runs can't: a later release was published since, and a publish
+/// is refused while an operation runs (field). Numbers alone are enough, as they grow with each
+/// publish, unless the times contradict them.
+fn overtakes(later: &Submission, submission: &Submission) -> bool {
+    let numbers = later.publishing_version.zip(submission.publishing_version);
+    let times = changed(later).zip(changed(submission));
+    later.purpose() == OperationKind::Publish
+        && later.state == OperationStatus::Succeeded
+        && numbers.is_some_and(|(later, it)| later > it)
+        && times.is_none_or(|(later, it)| later >= it)
+}
+
+/// Whether no other publish in the list can have made what waits.
+fn is_only_publish(submission: &Submission, listed: &[Submission]) -> bool {
+    !listed.iter().any(|it| it.id != submission.id && may_wait(it, listed))
+}
+
+/// Whether a publish may be the one of what waits: it has not failed, and no golive has taken what it
+/// made.
+fn may_wait(publish: &Submission, listed: &[Submission]) -> bool {
+    let took = |golive: &Submission| {
+        let times = changed(golive).zip(changed(publish));
+        let numbers = golive.publishing_version.zip(publish.publishing_version);
+        golive.is_golive()
+            && golive.state == OperationStatus::Succeeded
+            && (times.is_some_and(|(golive, publish)| golive > publish)
+                || numbers.is_some_and(|(golive, publish)| golive == publish))
+    };
+    publish.purpose() == OperationKind::Publish
+        && !is_bad(&publish.state)
+        && !listed.iter().any(took)
+}
+
+/// Whether a golive that has ended was an attempt at what waits now: whether it came after the
+/// publish that brought that to preview. Both stand in one list.
+///
+/// In doubt a golive that failed was one, so that it is shown rather than repeated, and one that
+/// succeeded was not, since the sign-off step says so.
+fn is_attempt_at(
+    golive: &Submission,
+    status: &OperationStatus,
+    publish: Option<&Submission>,
+    report: &StatusReport,
+) -> bool {
+    let is_named = |it: &Submission| {
+        it.publishing_version.is_some() && it.publishing_version == report.publishing_version
+    };
+    let Some(publish) = publish else {
+        // A list without a publish tells too little.
+        let numbers = golive.publishing_version.zip(report.publishing_version);
+        return is_named(golive) || (is_bad(status) && numbers.is_none());
+    };
+    if is_named(publish) && golive.publishing_version.is_some() {
+        return is_named(golive);
+    }
+    match (changed(golive), changed(publish)) {
+        (Some(golive), Some(publish)) if golive != publish => golive > publish,
+        _ => match golive.publishing_version.zip(publish.publishing_version) {
+            Some((golive, publish)) => golive >= publish,
+            None => is_bad(status),
+        },
+    }
+}

@@ -1,0 +1,175 @@
+//! What the slots hold, and which release is live. Slots need not answer for offers that were
+//! migrated (open): then the status, the list and the operations are what is left.
+
+use super::attempts::newest;
+use super::{Held, Interpreter, Question};
+use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
+use crate::backends::portal::stage::{sign_off, step};
+use crate::marketplace::{
+    Followed, OfferState, OperationKind, OperationStatus, Release, StepStatus,
+};
+
+impl Interpreter<'_> {
+    /// The name of the publication that a status is about.
+    pub(super) fn publication(&self, report: &StatusReport) -> Option<Release> {
+        let told = report.publishing_version.map(Release::from);
+        let shown = self.ahead_of_list().or(self.listed);
+        told.or_else(|| shown.cloned()).or(report.offer_version.map(Release::from))
+    }
+
+    /// The name of what waits. Where status and list name nothing, the slot and the publish do.
+    pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+        if let Some(release) = self.publication(report) {
+            return Ok(Some(release));
+        }
+        if let Held::Holds(Some(version)) = self.slot(Slot::Preview)? {
+            return Ok(Some(version.clone()));
+        }
+        let publish = |it: &Submission| it.purpose() == OperationKind::Publish && !self.is_bad(it);
+        Ok(newest(self.submissions()?, publish).and_then(|it| self.release_of(it)))
+    }
+
+    /// Whether a pin names the publication that a status is about.
+    pub(super) fn names(report: &StatusReport, pin: &Release) -> bool {
+        [report.publishing_version, report.offer_version]
+            .into_iter()
+            .flatten()
+            .any(|version| Release::from(version) == *pin)
+    }
+
+    /// Whether the pin names what is in preview, or what is in production.
+    pub(super) fn pin_in_preview(
+        &self,
+        report: &StatusReport,
+        release: &Release,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        let Some(pin) = &self.inquiry.pin else { return Ok(()) };
+        if Self::names(report, pin) {
+            state.pinned = Some(release.clone());
+            return Ok(());
+        }
+        // The number that people know may be the one in the slots. The list's may be that of a
+        // publish that failed, so that it counts only where the slots say nothing.
+        let is_named = match self.slot(Slot::Preview)? {
+            Held::Holds(Some(version)) => version == pin,
+            Held::Holds(None) | Held::Empty => {
+                report.publishing_version.is_none() && self.listed == Some(pin)
+            }
+        };
+        if is_named {
+            state.pinned = Some(release.clone());
+        } else if let Held::Holds(Some(version)) = self.slot(Slot::Production)? {
+            state.live = Some(version.clone());
+        }
+        Ok(())
+    }
+
+    /// The release that the status calls live; `None` where the slots contradict it.
+    pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+        if let Some(version) = report.publishing_version {
+            return Ok(Some(version.into()));
+        }
+        let following = self.inquiry.following.as_ref();
+        let expected = following.filter(|it| it.kind == OperationKind::GoLive);
+        let expected = expected.and_then(|it| it.release.clone());
+        Ok(match self.slot(Slot::Production)? {
+            Held::Holds(version) => {
+                let version = version.clone();
+                // The slots may count otherwise than the list that named the release: then equal
+                // slots show that what was in preview is live, if its golive is known to have ended
+                // well.
+                if expected.is_some()
+                    && version != expected
+                    && self.has_succeeded()
+                    && matches!(self.slot(Slot::Preview)?, Held::Holds(it) if *it == version)
+                {
+                    return Ok(expected);
+                }
+                version.or_else(|| self.listed.cloned())
+            }
+            Held::Empty => match self.slot(Slot::Preview)? {
+                Held::Holds(_) => None,
+                // Neither slot answers. The status may have fallen back to the release before a
+                // golive that failed, so that the golive must be known to have ended well.
+                Held::Empty if expected.is_some() && !self.has_succeeded() => {
+                    let golive = newest(self.submissions()?, Submission::is_golive);
+                    let status = golive.and_then(|it| self.ended_as(it));
+                    expected.filter(|_| status == Some(OperationStatus::Succeeded))
+                }
+                Held::Empty => expected
+                    .or_else(|| self.listed.cloned())
+                    .or(report.offer_version.map(Release::from)),
+            },
+        })
+    }
+
+    /// Whether the operation that golive follows says itself that it ended well.
+    fn has_succeeded(&self) -> bool {
+        let following = self.inquiry.following.as_ref();
+        let followed = following.and_then(|it| self.followed(it).ok().flatten());
+        matches!(followed, Some(Followed::Known(it)) if it.status == OperationStatus::Succeeded)
+    }
+
+    /// What the slots hold, for an offer that the status says too little of. `kind` is what ended
+    /// last, where something did.
+    pub(super) fn in_slots(
+        &self,
+        report: &StatusReport,
+        kind: Option<&OperationKind>,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        let production = self.slot(Slot::Production)?.clone();
+        let preview = self.slot(Slot::Preview)?.clone();
+        match (production, preview) {
+            (Held::Holds(live), Held::Holds(preview)) if live == preview => state.live = live,
+            (Held::Holds(live), Held::Holds(preview)) => {
+                let number = |it: &Option<Release>| it.as_ref()?.as_str().parse::<u64>().ok();
+                let is_newer = number(&preview) > number(&live);
+                state.live = live;
+                state.stale_preview = preview.filter(|_| is_newer);
+            }
+            (Held::Holds(live), Held::Empty) => state.live = live,
+            (Held::Empty, Held::Holds(preview)) => state.stale_preview = preview,
+            (Held::Empty, Held::Empty) => self.beside_slots(report, kind, state),
+        }
+        let standing = [&state.live, &state.stale_preview];
+        let pin = self.inquiry.pin.as_ref();
+        state.pinned = pin.filter(|pin| standing.contains(&&Some((*pin).clone()))).cloned();
+        // What a golive failed with keeps the name that it had while it waited. After a publish that
+        // failed, status and list name what failed, and not what stands in preview.
+        if kind != Some(&OperationKind::Publish)
+            && state.stale_preview.is_some()
+            && let Some(release) = self.publication(report)
+        {
+            if state.pinned == state.stale_preview {
+                state.pinned = Some(release.clone());
+            }
+            state.stale_preview = Some(release);
+        }
+        Ok(())
+    }
+
+    /// The same where no slot answers.
+    fn beside_slots(
+        &self,
+        report: &StatusReport,
+        kind: Option<&OperationKind>,
+        state: &mut OfferState,
+    ) {
+        match kind {
+            // What a golive failed with is in preview.
+            Some(OperationKind::GoLive) => state.stale_preview = self.publication(report),
+            Some(OperationKind::Publish | OperationKind::Cancel | OperationKind::Unknown(_)) => {}
+            // Not every type of offer has the step `live` (open). Then it is live once the sign-off,
+            // and all the other steps, are complete.
+            None => {
+                let is_over = report.status == OfferStatus::Succeeded
+                    && step(&report.steps, "live").is_none()
+                    && sign_off(&report.steps).is_some()
+                    && report.steps.iter().all(|it| it.status == StepStatus::Complete);
+                state.live = self.publication(report).filter(|_| is_over);
+            }
+        }
+    }
+}

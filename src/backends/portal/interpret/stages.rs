@@ -1,0 +1,309 @@
+//! The state in each stage of an offer's life.
+
+use super::attempts::{changed, is_bad, newer_publish, newest};
+use super::{Held, Interpreter, Question};
+use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
+use crate::backends::portal::stage::{Stage, step};
+use crate::marketplace::{
+    Attempt, OfferState, OperationKind, OperationStatus, Release, Run, StepStatus,
+};
+
+impl Interpreter<'_> {
+    pub(super) fn in_stage(
+        &self,
+        report: &StatusReport,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        match Stage::of(report) {
+            Stage::NeverPublished => self.never_published(state),
+            Stage::SignOff => self.sign_off(report, state),
+            Stage::Running(kind) => self.running(report, &kind, state),
+            Stage::Live => self.live(report, state),
+            Stage::AtRest => self.at_rest(report, state),
+            Stage::Ended(kind, status) => self.ended(report, kind, status, state),
+            Stage::Unclear(words) => self.unclear(report, words, state),
+        }
+    }
+
+    fn never_published(&self, state: &mut OfferState) -> Result<(), Question> {
+        self.insist()?;
+        state.draft = Some(self.listed.cloned().unwrap_or_else(|| Release::from(0)));
+        if !self.inquiry.wants_live || self.answers.submissions.is_some() {
+            state.running = self.unfinished()?;
+        }
+        if !self.inquiry.wants_live {
+            // A first publish that failed may fall back to this.
+            let newest = newest(self.submissions()?, |it| it.kind == OperationKind::Publish);
+            state.last = newest.filter(|it| self.is_bad(it)).map(|it| self.told(it)).transpose()?;
+        }
+        Ok(())
+    }
+
+    fn sign_off(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+        self.insist()?;
+        let Some(release) = self.waiting(report)? else {
+            state.unclear = Some("a preview waits, but nothing names its version".to_owned());
+            return Ok(());
+        };
+        if self.inquiry.wants_live || self.answers.submissions.is_some() {
+            let submissions = self.submissions()?;
+            if let Some(run) = self.unfinished()? {
+                // A golive is of what waits; so that is its name, and not a number of the list.
+                let own = Some(release).filter(|_| run.kind == OperationKind::GoLive);
+                state.running = Some(Run { release: own.or(run.release), ..run });
+                return Ok(());
+            }
+            if let Some(newer) = newer_publish(submissions, report) {
+                state.unclear = Some(format!(
+                    "the status says that release {release} waits for the sign-off, but the list of \
+                     operations says that release {newer} was published since"
+                ));
+                return Ok(());
+            }
+            match self.attempted(submissions, report) {
+                Some((golive, status)) if is_bad(&status) => {
+                    let last = self.told(golive)?;
+                    state.last = Some(Attempt { release: Some(release.clone()), ..last });
+                }
+                Some(_) => {
+                    state.unclear = Some(format!(
+                        "release {release} waits for the sign-off, but the list of operations says \
+                         that a golive of it has succeeded"
+                    ));
+                }
+                None => {}
+            }
+        }
+        if state.last.is_none() {
+            state.last = self.told_by_status(report, &release);
+        }
+        self.pin_in_preview(report, &release, state)?;
+        // A newer preview replaced the one that was launched: what became of that, production tells.
+        if let Some(following) = &self.inquiry.following
+            && following.kind == OperationKind::GoLive
+            && following.release.as_ref() != Some(&release)
+            && let Held::Holds(Some(version)) = self.slot(Slot::Production)?
+        {
+            state.live = Some(version.clone());
+        }
+        state.preview = Some(release);
+        state.is_launchable = self.answers.submissions.is_some()
+            && (!self.inquiry.may_be_fenced || self.answers.document.is_some());
+        Ok(())
+    }
+
+    /// The attempt that only the step `live`, or the word above a waiting sign-off, tells of.
+    fn told_by_status(&self, report: &StatusReport, release: &Release) -> Option<Attempt> {
+        let live = step(&report.steps, "live").map(|step| &step.status);
+        let (kind, status) = match (live, &report.status) {
+            (Some(StepStatus::Failed | StepStatus::Rejected), _) => {
+                (OperationKind::GoLive, OperationStatus::Failed)
+            }
+            (Some(StepStatus::Canceled), _) => (OperationKind::GoLive, OperationStatus::Canceled),
+            (_, OfferStatus::Failed) => {
+                (OperationKind::Unknown(String::new()), OperationStatus::Failed)
+            }
+            (_, OfferStatus::Canceled) => {
+                (OperationKind::Unknown(String::new()), OperationStatus::Canceled)
+            }
+            (
+                _,
+                OfferStatus::NeverPublished
+                | OfferStatus::NotStarted
+                | OfferStatus::WaitingForPublisherReview
+                | OfferStatus::Running
+                | OfferStatus::Succeeded
+                | OfferStatus::Published
+                | OfferStatus::Unknown(_),
+            ) => return None,
+        };
+        // A publish over what waits may explain the word, if nothing came after it.
+        let last = newest(self.answers.submissions.as_deref().unwrap_or_default(), |it| {
+            it.kind != OperationKind::Cancel
+        });
+        let is_explained = last.is_some_and(|it| {
+            it.purpose() == OperationKind::Publish && self.ended_as(it).as_ref() == Some(&status)
+        });
+        if is_explained && kind != OperationKind::GoLive {
+            return None;
+        }
+        Some(told_by(report, kind, status, Some(release.clone())))
+    }
+
+    fn running(
+        &self,
+        report: &StatusReport,
+        kind: &OperationKind,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        let following = self.inquiry.following.as_ref();
+        let is_open = kind.as_str().is_empty();
+        // The list's own word, since it is no longer than the status behind.
+        let found = newest(self.submissions()?, |it| {
+            let purpose = it.purpose();
+            let fits = is_open || purpose == *kind || matches!(purpose, OperationKind::Unknown(_));
+            !it.state.is_finished() && fits
+        });
+        // A golive may have the id of its publish, which has ended: then the status is what tells.
+        let followed = following.filter(|it| is_open || it.kind == *kind);
+        let (id, found_kind, release) = match (found, followed) {
+            (Some(found), _) => (Some(found.id.clone()), found.purpose(), self.release_of(found)),
+            (None, Some(followed)) => {
+                let id = followed.operation.as_ref().map(|operation| operation.id.clone());
+                (id, followed.kind.clone(), followed.release.clone())
+            }
+            (None, None) => (None, kind.clone(), None),
+        };
+        let kind = if is_open { found_kind } else { kind.clone() };
+        // By the name that it has once it is live.
+        let named = report.publishing_version.map(Release::from);
+        let release = named.or(release).or_else(|| self.publication(report));
+        let (steps, messages) = (report.steps.clone(), report.messages.clone());
+        state.running = Some(Run { kind, id, release, steps, messages });
+        Ok(())
+    }
+
+    fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+        // Just after a publish, the status is still that of the publication before (field, BOSH).
+        if self.answers.submissions.is_some()
+            && let Some(run) = self.unfinished()?
+        {
+            state.running = Some(run);
+            return Ok(());
+        }
+        let Some(release) = self.live_release(report)? else {
+            self.insist()?;
+            state.unclear = Some(
+                "the status says that it is live, but neither the Production slot nor a golive \
+                 that has succeeded shows it"
+                    .to_owned(),
+            );
+            return Ok(());
+        };
+        if let Some(pin) = &self.inquiry.pin {
+            let named = release == *pin
+                || Self::names(report, pin)
+                || matches!(self.slot(Slot::Production)?, Held::Holds(Some(it)) if it == pin);
+            state.pinned = named.then(|| release.clone());
+        }
+        let following = self.inquiry.following.as_ref();
+        if following.is_some_and(|it| it.release.as_ref() != Some(&release)) {
+            self.insist()?;
+        }
+        if self.is_known_to_have_failed(&release)? {
+            state.unclear = Some(format!(
+                "the status says that release {release} is live, but its golive failed"
+            ));
+            return Ok(());
+        }
+        state.live = Some(release);
+        Ok(())
+    }
+
+    /// Whether golive followed a release to a bad end, and no other golive came after that: it is not
+    /// live because the status says so.
+    fn is_known_to_have_failed(&self, release: &Release) -> Result<bool, Question> {
+        let failed = self.inquiry.failed.as_ref();
+        let Some(failed) = failed.filter(|it| it.release.as_ref() == Some(release)) else {
+            return Ok(false);
+        };
+        let golive = newest(self.submissions()?, Submission::is_golive);
+        let is_later = golive.is_some_and(|it| {
+            let is_other = failed.id.as_ref() != Some(&it.id) || changed(it) > failed.at;
+            is_other && self.ended_as(it) == Some(OperationStatus::Succeeded)
+        });
+        Ok(!is_later)
+    }
+
+    fn at_rest(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+        self.insist()?;
+        if let Some(run) = self.unfinished()? {
+            state.running = Some(run);
+            return Ok(());
+        }
+        self.in_slots(report, None, state)?;
+        if let Some(preview) = state.stale_preview.take() {
+            state.unclear = Some(format!(
+                "{}, and release {preview} is in preview, but no sign-off waits for it",
+                report.status
+            ));
+        }
+        Ok(())
+    }
+
+    fn ended(
+        &self,
+        report: &StatusReport,
+        kind: OperationKind,
+        status: OperationStatus,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        if let Some(run) = self.unfinished()? {
+            state.running = Some(run);
+            return Ok(());
+        }
+        let submissions = self.submissions()?;
+        let is_it = |it: &Submission| self.ended_as(it).as_ref() == Some(&status);
+        // Not everything has an entry of its own, and one of a release before says nothing of this.
+        let listed = match kind {
+            OperationKind::GoLive => self.attempted(submissions, report).map(|(golive, _)| golive),
+            OperationKind::Publish => newest(submissions, |it| it.purpose() == kind),
+            OperationKind::Cancel | OperationKind::Unknown(_) => {
+                newest(submissions, |it| it.kind != OperationKind::Cancel)
+            }
+        };
+        let last = match listed.filter(|it| is_it(it)) {
+            Some(listed) => self.told(listed)?,
+            None => told_by(report, kind, status, None),
+        };
+        let release = last.release.clone();
+        let named = self.publication(report);
+        let own = named.clone().filter(|_| last.kind == OperationKind::GoLive);
+        state.last = Some(Attempt { release: own.or(release).or(named), ..last });
+        let kind = state.last.as_ref().map(|last| last.kind.clone());
+        self.in_slots(report, kind.as_ref(), state)
+    }
+
+    fn unclear(
+        &self,
+        report: &StatusReport,
+        words: String,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
+        self.insist()?;
+        if let Some(run) = self.unfinished()? {
+            state.running = Some(run);
+            return Ok(());
+        }
+        let submissions = self.submissions()?;
+        let wanted = if self.inquiry.wants_live {
+            newest(submissions, Submission::is_golive)
+        } else {
+            newest(submissions, |it| it.purpose() == OperationKind::Publish)
+        };
+        if let Some(wanted) = wanted.filter(|it| self.is_bad(it)) {
+            state.last = Some(self.told(wanted)?);
+        }
+        state.stale_preview = self.publication(report).filter(|_| state.last.is_some());
+        state.unclear = Some(words);
+        Ok(())
+    }
+}
+
+/// An attempt that only the offer's status tells of.
+fn told_by(
+    report: &StatusReport,
+    kind: OperationKind,
+    status: OperationStatus,
+    release: Option<Release>,
+) -> Attempt {
+    Attempt {
+        kind,
+        id: None,
+        release,
+        status,
+        is_new: false,
+        steps: report.steps.clone(),
+        messages: report.messages.clone(),
+    }
+}

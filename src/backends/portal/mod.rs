@@ -1,0 +1,30 @@
+//! The Cloud Partner Portal API (`api-version=2017-10-31`), golive's default marketplace.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `backend` | [`PortalClient`] is a [`Backend`](crate::marketplace::Backend): it asks until it knows the state |
+//! | `interpret`, `stage` | pure: from answers to the state of an offer |
+//! | `model` | what the portal answers, in types |
+//! | `client` | the calls |
+//! | `location` | where an operation is asked for |
+//! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
+//! | [`wire`] | the JSON |
+
+mod backend;
+mod client;
+mod interpret;
+mod location;
+mod model;
+mod stage;
+mod translate;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::PortalClient;
+pub use location::OperationUrl;
+pub use model::{
+    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Slot, StatusReport,
+    Submission,
+};
