@@ -212,15 +212,33 @@ pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> 
     }
 }
 
+/// Whether a later golive than this attempt is listed as the one that took live what is live now.
+pub(super) fn is_outdone(attempt: &Attempt, state: &OfferState) -> bool {
+    let all = state.listed.iter().flatten();
+    let mut later = all.take_while(|it| it.id != attempt.id || it.kind != attempt.kind);
+    later.any(|it| {
+        it.kind == OperationKind::GoLive
+            && it.status == OperationStatus::Succeeded
+            && it.release.is_some()
+            && it.release == state.live
+            && it.release != attempt.release
+    })
+}
+
+/// Whether the marketplace lists how the request in doubt ended: a new attempt, for its very release.
+#[must_use]
+pub(crate) fn ended_for_its_release(intent: &Intent, state: &OfferState) -> bool {
+    let new = state.new_attempt(&intent.kind, &intent.release);
+    new.is_some_and(|it| it.release.as_ref() == Some(&intent.release))
+}
+
 /// The golive that came of a request in doubt and took another release live than was meant: where
 /// nothing guards a request, somebody may have published right before it.
 #[must_use]
 pub(crate) fn took_another_live<'a>(intent: &Intent, state: &'a OfferState) -> Option<&'a Attempt> {
     let live = state.live.as_ref().filter(|live| **live != intent.release)?;
-    state.listed.iter().flatten().find(|it| {
-        it.is_new
-            && it.kind == intent.kind
-            && it.kind == OperationKind::GoLive
+    state.new_attempt(&intent.kind, &intent.release).filter(|it| {
+        it.kind == OperationKind::GoLive
             && it.status == OperationStatus::Succeeded
             && it.release.as_ref() == Some(live)
     })

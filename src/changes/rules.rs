@@ -213,7 +213,7 @@ impl Case<'_> {
                 && state.preview.as_ref().is_some_and(|waits| {
                     *waits != intent.release && last.release.as_ref().is_some_and(|it| it != waits)
                 });
-            if is_overtaken {
+            if is_overtaken || facts::is_outdone(last, state) {
                 return None;
             }
             let release = Some(intent.release.clone());
@@ -310,6 +310,7 @@ impl Case<'_> {
                 && state.stale_preview.is_none()
                 && state.live.as_ref() != Some(&intent.release)
                 && state.is_inspected
+                && !facts::ended_for_its_release(intent, state)
                 && facts::took_another_live(intent, state).is_none()
         })
     }

@@ -58,7 +58,8 @@ pub struct OfferState {
     pub last: Option<Attempt>,
     /// What the marketplace says of the operation that golive follows.
     pub followed: Option<Followed>,
-    /// Every attempt that the marketplace lists as ended, without steps; `None` where it was not asked.
+    /// Every attempt that the marketplace lists as ended, the newest first, without steps; `None` where
+    /// it was not asked.
     pub listed: Option<Vec<Attempt>>,
     /// What guards a request against a change of the offer.
     pub fence: Option<Fence>,
@@ -75,10 +76,13 @@ pub struct OfferState {
 }
 
 impl OfferState {
-    /// The attempt of a kind that the list of operations has since the request in doubt.
+    /// The attempt that came of a request in doubt, as far as the list of operations tells: one of
+    /// its kind that is new, for its release rather than for another.
     #[must_use]
-    pub fn new_attempt(&self, kind: &OperationKind) -> Option<&Attempt> {
-        self.listed.iter().flatten().find(|it| it.is_new && it.kind == *kind)
+    pub fn new_attempt(&self, kind: &OperationKind, release: &Release) -> Option<&Attempt> {
+        let new = || self.listed.iter().flatten().filter(|it| it.is_new && it.kind == *kind);
+        let meant = new().find(|it| it.release.as_ref() == Some(release));
+        meant.or_else(|| new().next())
     }
 }
 
@@ -203,4 +207,40 @@ pub struct InDoubt {
     /// The attempts that were listed before ([`OfferState::attempts`]); `None` where that is not
     /// known.
     pub known: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(id: &str, kind: OperationKind, release: Option<u64>, is_new: bool) -> Attempt {
+        Attempt {
+            kind,
+            id: Some(id.to_owned()),
+            release: release.map(Release::from),
+            status: OperationStatus::Succeeded,
+            is_new,
+            steps: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_two_new_attempts_the_one_for_the_same_release_came_of_the_request() {
+        use OperationKind::{GoLive, Publish};
+        let all = [
+            ended("another", GoLive, Some(8), true),
+            ended("publish", Publish, Some(7), true),
+            ended("ours", GoLive, Some(7), true),
+            ended("old", GoLive, Some(6), false),
+        ];
+        for (listed, expected) in
+            [(vec![0, 1, 2, 3], Some("ours")), (vec![0, 1, 3], Some("another")), (vec![1, 3], None)]
+        {
+            let listed = Some(listed.into_iter().map(|at| all[at].clone()).collect());
+            let state = OfferState { listed, ..OfferState::default() };
+            let found = state.new_attempt(&GoLive, &Release::from(7));
+            assert_eq!(found.and_then(|it| it.id.as_deref()), expected);
+        }
+    }
 }

@@ -150,7 +150,7 @@ pub(super) fn adopt_outcome(
     if matches!(decision, Decision::Failed(failure) if failure.is_of(&intent)) {
         return;
     }
-    let new = state.new_attempt(&intent.kind);
+    let new = state.new_attempt(&intent.kind, &intent.release);
     let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
     let succeeded = new.filter(|it| it.status == OperationStatus::Succeeded);
     // What came after it shows that it is over, so that the list is believed.

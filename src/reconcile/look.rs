@@ -28,8 +28,7 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
             state.live.as_ref() == Some(&intent.release)
         }
     };
-    let listed = state.new_attempt(&intent.kind);
-    let new = state.last.as_ref().filter(|it| it.is_new).or(listed);
+    let new = state.new_attempt(&intent.kind, &intent.release);
     if is_in_place {
         return match new {
             Some(new) if new.status == OperationStatus::Succeeded => {

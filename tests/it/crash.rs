@@ -9,7 +9,7 @@ use bytes::Bytes;
 use golive::backends::http::{Transport, TransportError};
 use golive::emulator::Hand;
 use golive::marketplace::{OperationStatus, Release};
-use golive::status::Phase;
+use golive::status::{OperationRecord, Phase};
 use http::{Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::sync::Notify;
@@ -257,4 +257,29 @@ async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive(
             assert!(number > 5, "it never died: {behaviour}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it() {
+    let lab = dies_while_sending("{stepTime: 10h}", "after").await;
+    let hand = |hand| {
+        lab.emulator.by_hand("contoso/vm", hand).unwrap();
+    };
+    hand(Hand::Fail("no".to_owned()));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    hand(Hand::Publish);
+    hand(Hand::GoLive);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert_eq!(record.phase, Phase::Live);
+    let own = record.history.iter().chain(record.operation.as_deref());
+    let own: Vec<_> = own.filter(|it| !it.adopted).collect();
+    let told =
+        |it: &OperationRecord| (it.release.as_ref().map(ToString::to_string), it.status.clone());
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(
+        own.into_iter().map(told).collect::<Vec<_>>(),
+        [(Some("1".to_owned()), OperationStatus::Failed)]
+    );
 }

@@ -171,14 +171,6 @@ impl Interpreter<'_> {
         self.ended_as(submission).as_ref().is_some_and(is_bad)
     }
 
-    /// The attempt that came of the request in doubt, among those listed.
-    pub(super) fn came_of<'a>(&self, listed: &'a [Submission]) -> Option<&'a Submission> {
-        let doubt = self.inquiry.in_doubt.as_ref()?;
-        newest(listed, |it| {
-            it.purpose() == doubt.kind && self.ended_as(it).is_some() && is_new(it, doubt)
-        })
-    }
-
     /// An attempt that has ended.
     pub(super) fn attempt(&self, submission: &Submission, status: OperationStatus) -> Attempt {
         let doubt = self.inquiry.in_doubt.as_ref();
@@ -259,6 +251,13 @@ pub(super) fn newest(
     is_meant: impl Fn(&Submission) -> bool,
 ) -> Option<&Submission> {
     listed.iter().rev().filter(|it| is_meant(it)).max_by_key(|it| age(it))
+}
+
+/// All operations, in the order of [`newest`].
+pub(super) fn newest_first(listed: &[Submission]) -> Vec<&Submission> {
+    let mut all: Vec<_> = listed.iter().collect();
+    all.sort_by_key(|it| Reverse(age(it)));
+    all
 }
 
 /// The release of a publish that has succeeded after the one that the status is about: just after a

@@ -28,7 +28,7 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-use self::attempts::MAX_ATTEMPTS;
+use self::attempts::{MAX_ATTEMPTS, newest_first};
 use super::model::{Operation, Slot, StatusReport, Submission};
 use super::stage::{is_moving, standing};
 use crate::marketplace::{
@@ -187,12 +187,18 @@ impl Interpreter<'_> {
     /// Adds what the list of operations tells, where that was asked for.
     fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
         let Some(listed) = &self.answers.submissions else { return Ok(()) };
-        let ended = listed.iter().filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
+        let ended = newest_first(listed).into_iter();
+        let ended = ended.filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
         state.listed = Some(ended.collect());
         let marks = listed.iter().take(MAX_ATTEMPTS).map(Submission::mark);
         state.attempts = marks.collect();
+        let doubt = self.inquiry.in_doubt.as_ref();
+        let new = doubt.and_then(|doubt| state.new_attempt(&doubt.kind, &doubt.release));
+        let new = new.and_then(|new| {
+            listed.iter().find(|it| Some(&it.id) == new.id.as_ref() && it.purpose() == new.kind)
+        });
         if state.last.is_none()
-            && let Some(new) = self.came_of(listed)
+            && let Some(new) = new
         {
             state.last = Some(self.told(new)?);
         }
