@@ -10,7 +10,7 @@ use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
 use crate::manifest;
-use crate::reconcile::{Guard, Job, Reconciler, Settings, Surroundings, Wait};
+use crate::reconcile::{self, Guard, Job, Reconciler, Settings, Surroundings, Wait};
 use crate::report::{Outcome, Reporter, Scene, apply_json, apply_text};
 use crate::status::{StatusStore, publishers};
 
@@ -36,10 +36,10 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let gone = store.with(|file| setting.gone(file));
     let threads = Threads::for_offers(setting.manifests.offers.len());
     let (outcome, result) = run_to_end(threads, async {
-        let reconciler = reconciler(&setting, args, &store, &reporter, signals)?;
+        let reconciler = Arc::new(reconciler(&setting, args, &store, &reporter, signals)?);
         let desired = Arc::new(setting.manifests.offers.clone());
         let job = Job { desired, gone, policy, guard, wait };
-        Ok::<_, CommandError>(reconciler.run(&job).await)
+        Ok::<_, CommandError>(reconcile::run(&reconciler, &job).await)
     })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);

@@ -1,23 +1,18 @@
 //! Following operations: polls, one after the other for each operation, all operations side by
 //! side.
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::Instant;
 
 use super::observe::describe;
-use super::{BREATH, Job, Reconciler, heard, record};
-use crate::changes::{Policy, following};
+use super::{Reconciler, heard, record};
+use crate::changes::following;
 use crate::clock::reached;
 use crate::marketplace::{Inquiry, OfferId, Report};
 use crate::operation::{Follow, FollowCommand, FollowEvent, Intervals};
 use crate::report::Event;
-use crate::status::{OfferRecord, Phase, Reason};
-
-/// How long the ends of several operations are gathered before a pass looks at them together.
-const GATHERING: Duration = Duration::from_secs(5);
+use crate::status::{Phase, Reason};
 
 /// An operation under way.
 #[derive(Debug)]
@@ -34,16 +29,8 @@ pub(super) struct Following {
 }
 
 impl Reconciler {
-    /// Polls the running operation of an offer once and puts what it says on disk. Tells whether
-    /// the offer must be decided about anew; not so where the user stops before an answer comes.
-    pub(super) async fn poll_once(&self, offer: &OfferId) -> bool {
-        let is_due = self.ask_once(offer).await;
-        // Where that fails, it is told there; the next write has it.
-        drop(self.store.commit().await);
-        is_due
-    }
-
-    /// The same, with what it says left in memory.
+    /// Polls the running operation of an offer once; what it says is left in memory. Tells whether the
+    /// offer must be decided about anew; not so where the user stops before an answer comes.
     pub(super) async fn ask_once(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return false };
         let Some(operation) = record.running() else { return true };
@@ -149,20 +136,7 @@ impl Reconciler {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(offer);
     }
 
-    /// Whether an operation was asked for a while ago, and is not to be asked for again yet.
-    pub(super) fn is_waiting(&self, offer: &OfferId, id: Option<&str>) -> bool {
-        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = following.get(offer).filter(|known| known.id.as_deref() == id);
-        known.is_some_and(|known| known.due.is_none_or(|due| due > Instant::now()))
-    }
-
-    /// Whether a poll left it to the offer to tell more.
-    pub(super) fn asks_offer(&self, offer: &OfferId) -> bool {
-        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-        following.get(offer).is_some_and(|known| known.asks_offer)
-    }
-
-    /// The same; it is asked now.
+    /// Whether a poll left it to the offer to tell more, which is asked now.
     pub(super) fn takes_question(&self, offer: &OfferId) -> bool {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         following.get_mut(offer).is_some_and(|known| std::mem::take(&mut known.asks_offer))
@@ -190,83 +164,16 @@ impl Reconciler {
         following.insert(offer.clone(), known);
     }
 
-    /// Polls all running operations, each in its own time, until one has ended, and then for a little
-    /// longer, as others may end too; or until an offer is to be looked at again that the
-    /// marketplace has put off, or whose request is in doubt. False when there is nothing to wait
-    /// for, time is up, or the user stops.
-    pub(super) async fn follow_until_something_is_due(
-        &self,
-        job: &Job,
-        policy: &Policy,
-        deadline: Option<Instant>,
-    ) -> bool {
-        let mut followers: FuturesUnordered<_> =
-            self.running(job, policy).into_iter().map(|offer| self.follow(offer)).collect();
-        let next_check = self.next_check(job, policy);
-        let mut gathering: Option<Instant> = None;
-        let window = self.settings.intervals.first.min(GATHERING);
-        loop {
-            let due = [next_check, gathering].into_iter().flatten().min();
-            if followers.is_empty() && due.is_none() {
-                return false;
-            }
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => {
-                    self.reporter.report(&Event::Stopping);
-                    return false;
-                }
-                Some(ended) = followers.next() => {
-                    if ended {
-                        gathering.get_or_insert_with(|| Instant::now() + window);
-                    }
-                }
-                () = reached(deadline) => return gathering.is_some(),
-                () = reached(due) => return true,
-            }
-        }
+    /// Whether the running operation of an offer is not asked for any more in this process.
+    pub(super) fn has_given_up(&self, offer: &OfferId) -> bool {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.get(offer).is_some_and(|known| known.due.is_none())
     }
 
-    /// When the first of the offers is to be looked at again that are put off or in doubt.
-    fn next_check(&self, job: &Job, policy: &Policy) -> Option<Instant> {
-        let now = self.clock.now();
-        let waits = |record: &OfferRecord| {
+    /// Whether an offer waits for a pause or a doubt to be over.
+    pub(super) fn waits(&self, offer: &OfferId) -> bool {
+        self.store.get(offer).is_some_and(|record| {
             record.reason == Reason::Throttled || record.phase == Phase::Triggering
-        };
-        let next = self.store.with(|file| {
-            let records = file.offers.iter().filter(|(offer, record)| {
-                job.desired.contains_key(*offer) && policy.covers(offer) && waits(record)
-            });
-            // What is past already was waited for once.
-            records.filter_map(|(_, record)| record.next_check_at).filter(|next| *next > now).min()
-        })?;
-        let pause = Duration::try_from(next.duration_since(now)).unwrap_or_default();
-        Instant::now().checked_add(pause.max(BREATH))
-    }
-
-    /// Polls one operation until it ends (true) or is given up (false).
-    async fn follow(&self, offer: OfferId) -> bool {
-        loop {
-            let due = {
-                let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
-                following.get(&offer).map_or_else(|| Some(Instant::now()), |known| known.due)
-            };
-            let Some(due) = due else { return false };
-            tokio::time::sleep_until(due).await;
-            if self.poll_once(&offer).await {
-                return true;
-            }
-        }
-    }
-
-    fn running(&self, job: &Job, policy: &Policy) -> Vec<OfferId> {
-        let orphans = Self::orphans(job);
-        let in_scope = |offer: &OfferId| {
-            job.desired.contains_key(offer) && policy.covers(offer) || orphans.contains(offer)
-        };
-        self.store.with(|file| {
-            let running = file.offers.iter().filter(|(_, record)| record.running().is_some());
-            running.map(|(offer, _)| offer.clone()).filter(in_scope).collect()
         })
     }
 }

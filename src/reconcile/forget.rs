@@ -3,14 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::StreamExt as _;
-use tokio::time::Instant;
-
 use super::look::shown;
-use super::windows::windows;
-use super::{Job, Reconciler, heard, record};
+use super::{Reconciler, heard, record};
 use crate::changes::ended;
-use crate::clock::reached;
 use crate::manifest::DesiredState;
 use crate::marketplace::{
     InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus, RefusalKind,
@@ -20,11 +15,6 @@ use crate::report::Event;
 use crate::status::OfferRecord;
 
 impl Reconciler {
-    /// The orphans of a run: a narrowed one touches nothing beyond its scope.
-    pub(super) fn orphans(job: &Job) -> BTreeSet<OfferId> {
-        if job.policy.scope.is_some() { BTreeSet::new() } else { job.gone.clone() }
-    }
-
     /// Removes those orphans on which nothing runs, or may.
     pub(super) fn forget_idle(&self, orphans: &BTreeSet<OfferId>) {
         for offer in orphans {
@@ -42,26 +32,6 @@ impl Reconciler {
         self.stop_following(offer);
         self.reporter.report(&Event::Forgotten(offer));
         true
-    }
-
-    /// Asks each orphan once how it is getting on, side by side.
-    pub(super) async fn handle_orphans(
-        &self,
-        orphans: &BTreeSet<OfferId>,
-        deadline: Option<Instant>,
-    ) {
-        let due = orphans.iter().filter(|offer| {
-            let id = self.store.get(offer).and_then(|record| record.running()?.id.clone());
-            !self.is_waiting(offer, id.as_deref()) || self.asks_offer(offer)
-        });
-        let ask = |offer| async move {
-            tokio::select! {
-                biased;
-                () = self.handle_orphan(offer) => {}
-                () = reached(deadline) => {}
-            }
-        };
-        windows(due, |offer| offer, self.settings.concurrency, ask).for_each(|()| async {}).await;
     }
 
     /// Asks what runs on an orphan, or what came of its request. Nothing is sent.

@@ -133,10 +133,10 @@ impl Reconciler {
     ) -> Option<Change> {
         let offer = &target.change.offer;
         let scope = Some(BTreeSet::from([offer.clone()]));
-        let policy = Policy { scope, ..target.policy.clone() };
-        let wanted = with_dependencies(&target.job.desired, &policy);
+        let policy = Policy { scope, ..target.scope.policy.clone() };
+        let wanted = with_dependencies(&target.scope.desired, &policy);
         let pick =
-            |offer: &&OfferId| Some(((*offer).clone(), target.job.desired.get(offer)?.clone()));
+            |offer: &&OfferId| Some(((*offer).clone(), target.scope.desired.get(offer)?.clone()));
         let desired: BTreeMap<_, _> = wanted.iter().filter_map(pick).collect();
         let recorded = wanted
             .iter()

@@ -1,21 +1,32 @@
 //! Observe, plan, execute.
 //!
-//! A *pass* looks at every offer in scope once, decides, sends what is to be sent, and polls each
-//! running operation once. [`Reconciler::run`] makes one pass, or follows the operations to their
-//! end with a pass whenever one has ended, so that offers that waited for it are released. A service
-//! has a loop of its own, and takes the parts of a pass one by one: [`Reconciler::look`],
-//! [`Reconciler::execute`], [`Reconciler::poll`].
+//! | module | what it is |
+//! |---|---|
+//! | `engine` | the owner of all work: a queue by offer, tasks, and one place that takes in what they bring |
+//! | `run` | the engine until nothing is left to do: `apply` |
+//! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
+//! | `tries` | how long an offer is left alone that could not be settled |
+//! | `dependents` | who was seen live, and who waits for whom |
+//! | `steps` | what tasks do: looks, launches, polls |
+//! | `observe`, `look` | asking the marketplace, about many offers or one |
+//! | `trigger` | the trigger protocol, carried out |
+//! | `follow` | polls, and when the next one is due |
+//! | `forget` | offers without a manifest |
+//! | `record`, `heard` | what is written down |
 
 mod answers;
+mod dependents;
+mod engine;
 mod follow;
 mod forget;
-mod groups;
 mod heard;
 mod look;
 mod observe;
-mod pass;
+mod queue;
 mod record;
+mod run;
 mod steps;
+mod tries;
 mod trigger;
 mod viewpoint;
 mod windows;
@@ -28,23 +39,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::changes::{Policy, Violation};
+use crate::changes::{Moment, Policy, Violation};
 use crate::clock::Clock;
 use crate::manifest::Loaded;
 use crate::marketplace::{Backend, OfferId, RequestId, Settling};
 use crate::operation::Intervals;
-use crate::report::{Outcome, Reporter};
-use crate::status::{StatusStore, StoreError};
+use crate::report::{Event, Reporter};
+use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
 
+pub use engine::{Done, Engine, Extent, Taken};
 pub use observe::{Observed, Observer, observe_and_plan};
-pub use steps::{Looked, Next, Open};
+pub use run::run;
+pub use steps::Looked;
 pub use viewpoint::Viewpoint;
-
-/// How many passes may follow each other without an operation to wait for.
-const MAX_HURRIED_PASSES: u32 = 6;
-
-/// The unit of the pauses between them.
-const BREATH: Duration = Duration::from_secs(2);
 
 /// How the reconciler goes about its work.
 #[derive(Clone, Debug)]
@@ -94,14 +101,6 @@ pub struct Job {
     pub guard: Guard,
     /// How long the run lasts.
     pub wait: Wait,
-}
-
-impl Job {
-    /// The same, about these offers alone.
-    fn about(&self, offers: BTreeSet<OfferId>) -> Self {
-        let policy = Policy { scope: Some(offers), ..self.policy.clone() };
-        Self { policy, ..self.clone() }
-    }
 }
 
 /// Why a run could not be made, or came to an early end.
@@ -236,74 +235,35 @@ impl Reconciler {
         })
     }
 
-    /// Makes one pass, or follows all operations to their end. What was done until then is told
-    /// also where the run comes to an early end.
-    #[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
-    pub async fn run(&self, job: &Job) -> (Outcome, Result<(), RunError>) {
-        let mut run = pass::Run::default();
-        // Nothing of these runs, so that there is nothing to report.
-        let orphans = Self::orphans(job);
-        self.forget_idle(&orphans);
-        let result = self.run_to_end(job, &mut run).await;
-        let outcome = self.outcome(job, run);
-        // What has ended meanwhile is reported now.
-        self.forget_idle(&orphans);
-        // What is known goes to the disk even so; the first error is the one that is returned.
-        let committed = self.store.commit().await.map_err(RunError::from);
-        (outcome, result.and(committed))
+    fn moment(&self) -> Moment {
+        self.observer.moment(self.clock.now())
     }
 
-    async fn run_to_end(&self, job: &Job, run: &mut pass::Run) -> Result<(), RunError> {
-        let deadline = match job.wait {
-            Wait::No | Wait::Until(None) => None,
-            Wait::Until(Some(duration)) => Instant::now().checked_add(duration),
+    /// Whether a request of an offer may be under way, or may have been accepted unseen.
+    fn has_intent(&self, offer: &OfferId) -> bool {
+        self.store.get(offer).is_some_and(|record| record.intent.is_some())
+    }
+
+    /// Changes an offer's record and reports it, if it shows.
+    fn edit(&self, offer: &OfferId, desired: &Loaded, change: impl FnOnce(&mut OfferRecord)) {
+        let fresh = || {
+            let file = self.viewpoint.name(&desired.file);
+            record::fresh(desired, file, self.clock.now())
         };
-        let mut policy = job.policy.clone();
-        if job.guard.expect.is_some() || job.guard.max_changes.is_some() {
-            // What is counted and compared is what would be sent.
-            policy.verify = true;
-        }
-        let orphans = Self::orphans(job);
-        let mut hurried = 0;
-        loop {
-            let pass = self.pass(job, &mut policy, run, deadline);
-            let (again, ()) = tokio::join!(pass, self.handle_orphans(&orphans, deadline));
-            let again = again?;
-            if self.stop.is_cancelled() {
-                return Ok(());
-            }
-            // A marketplace that contradicts itself must not keep golive busy without a pause.
-            hurried = if again { hurried + 1 } else { 0 };
-            if again && hurried <= MAX_HURRIED_PASSES {
-                if !self.breathe(hurried, deadline).await {
-                    return Ok(());
-                }
-                continue;
-            }
-            let more = match job.wait {
-                Wait::No => false,
-                Wait::Until(_) => self.follow_until_something_is_due(job, &policy, deadline).await,
-            };
-            if !more {
-                return Ok(());
-            }
+        self.tell(offer, &self.store.edit(offer, fresh, change));
+    }
+
+    /// Reports a change, if there is one.
+    fn tell(&self, offer: &OfferId, edited: &Edited) {
+        let Edited { before, after } = edited;
+        if before.as_ref() != Some(after) {
+            let event = Event::Changed { offer, before: before.as_deref(), record: after };
+            self.reporter.report(&event);
         }
     }
 
-    /// Pauses before another pass, longer each time, but not before the first: an operation that
-    /// ended at once is no contradiction. False where time is up or the user stops.
-    async fn breathe(&self, hurried: u32, deadline: Option<Instant>) -> bool {
-        if hurried <= 1 {
-            return true;
-        }
-        let pause = self.settings.intervals.first.min(BREATH) * hurried;
-        let until = Instant::now() + pause;
-        let in_time = deadline.is_none_or(|deadline| until < deadline);
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => false,
-            () = tokio::time::sleep_until(deadline.map_or(until, |it| it.min(until))) => in_time,
-        }
+    fn fork_random(&self) -> fastrand::Rng {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()
     }
 
     fn request_id(&self) -> RequestId {

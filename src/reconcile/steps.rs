@@ -1,7 +1,5 @@
-//! The parts of a pass, one by one, for a service that has a loop of its own.
-//!
-//! Each is about offers that the caller keeps for itself meanwhile: no two steps are to be made
-//! about one offer at a time.
+//! What tasks do: looks, launches, polls. Each is about offers that the engine keeps for it meanwhile:
+//! no two tasks are about one offer at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,13 +7,31 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::pass::{MAX_CONFLICTS, vet};
-use super::trigger::Triggered;
-use super::{Desired, Job, Observed, Reconciler, RunError};
-use crate::changes::{Change, ChangeSet, Input, Moment, Seen, undecided, with_dependencies};
+use super::trigger::{Tried, Triggered};
+use super::{Desired, Observed, Reconciler, RunError};
+use crate::changes::{
+    Change, ChangeSet, Input, Moment, Policy, Seen, check, undecided, with_dependencies,
+};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
-use crate::status::{OfferRecord, Reason, StoreError};
+use crate::status::{OfferRecord, Reason};
+
+/// Which offers a task is about, and what is wanted of them.
+#[derive(Clone, Debug)]
+pub(super) struct Scope {
+    /// The manifests.
+    pub(super) desired: Desired,
+    /// What the user asked for; its scope names the offers.
+    pub(super) policy: Policy,
+}
+
+impl Scope {
+    /// The same, about these offers alone.
+    fn about(&self, offers: BTreeSet<OfferId>) -> Self {
+        let policy = Policy { scope: Some(offers), ..self.policy.clone() };
+        Self { desired: Arc::clone(&self.desired), policy }
+    }
+}
 
 /// What a look at some offers has come to.
 #[derive(Debug)]
@@ -23,13 +39,17 @@ pub struct Looked {
     /// What is to be done.
     pub changes: ChangeSet,
     /// The offers that could not be decided about so far: those together that wait for each other.
-    pub open: Vec<Open>,
-    /// The publishers that were listed just now; none where a list of before was gone by.
+    pub(super) open: Vec<Open>,
+    /// Whether publishers were listed for it; otherwise an older list was reused.
+    pub is_of_lists: bool,
+    /// The publishers that were listed just now.
     pub listed: BTreeSet<PublisherId>,
     /// The publishers that could not be listed, and why.
     pub unlisted: BTreeMap<PublisherId, String>,
-    observed: Observed,
-    job: Job,
+    pub(super) observed: Observed,
+    pub(super) scope: Scope,
+    /// When it began.
+    pub(super) moment: Moment,
 }
 
 impl Looked {
@@ -43,19 +63,19 @@ impl Looked {
 /// Offers about which the marketplace must be asked one by one. Those that a list is enough for don't
 /// wait for them: one answer may take minutes.
 #[derive(Debug)]
-pub struct Open {
+pub(super) struct Open {
     /// The offers.
-    pub offers: BTreeSet<OfferId>,
+    pub(super) offers: BTreeSet<OfferId>,
     unlisted: BTreeMap<PublisherId, String>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: Observed,
-    job: Job,
+    scope: Scope,
     moment: Moment,
 }
 
-/// When an offer is to be seen to next.
+/// What comes next for an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Its operation is to be polled.
     Poll(Instant),
     /// It is to be looked at: a launch date has come, a pause is over, a request in doubt has
@@ -63,73 +83,82 @@ pub enum Next {
     LookOn(Timestamp),
     /// It is to be looked at once more, right away.
     LookNow,
+    /// The same, together with others whose operations end meanwhile.
+    LookSoon,
     /// It could not be asked about, or its request could not be sent: after a pause of the caller's.
     Retry,
-    /// When something changes.
+    /// Nothing, until something changes.
     Rest,
 }
 
 impl Open {
     /// What is known so far about some of the offers.
     fn part(&self, offers: BTreeSet<OfferId>) -> Self {
-        let job = self.job.about(offers.clone());
-        let wanted = with_dependencies(&job.desired, &job.policy);
+        let scope = self.scope.about(offers.clone());
+        let wanted = with_dependencies(&scope.desired, &scope.policy);
         let copy = |offer: &&OfferId| Some(((*offer).clone(), self.observed.get(*offer)?.clone()));
         let observed = wanted.iter().filter_map(copy).collect();
         let copy = |offer: &&OfferId| Some(((*offer).clone(), self.recorded.get(*offer)?.clone()));
         let recorded = wanted.iter().filter_map(copy).collect();
         let (unlisted, moment) = (self.unlisted.clone(), self.moment);
-        Self { offers, unlisted, recorded, observed, job, moment }
+        Self { offers, unlisted, recorded, observed, scope, moment }
     }
 }
 
 impl Reconciler {
-    /// Looks at the offers in the job's scope, decides about those for which the publishers' lists
-    /// are enough, and writes down what was decided; the others are left to [`settle`](Self::settle).
-    /// Where something is to be sent, that is left to [`execute`](Self::execute), and the disk to
-    /// [`commit`](Self::commit). `None` where the user stops.
+    /// Looks at the offers in scope and decides about those for which the publishers' lists are
+    /// enough; the others are left to [`settle`](Self::settle), unless all are to be decided about
+    /// `as_one`. Where the user stops, nothing was decided.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
-    pub async fn look(&self, job: Job) -> Result<Option<Looked>, RunError> {
+    pub(super) async fn look(
+        &self,
+        scope: Scope,
+        as_one: bool,
+    ) -> Result<Option<Looked>, RunError> {
         let moment = self.moment();
-        let recorded = self.recorded(&job);
+        let recorded = self.recorded(&scope);
         let observed = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            listed = self.observer.list(&job.desired, &job.policy) => listed,
+            listed = self.observer.list(&scope.desired, &scope.policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);
         let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
-        let (desired, policy) = (&job.desired, &job.policy);
+        let (desired, policy) = (&scope.desired, &scope.policy);
         let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
-        let undecided = undecided(input);
+        let undecided = if as_one { BTreeSet::new() } else { undecided(input) };
         let decided = policy.scope.iter().flatten().filter(|offer| !undecided.contains(*offer));
         let decided: BTreeSet<OfferId> = decided.cloned().collect();
-        let all = Open { offers: decided, unlisted, recorded, observed, job, moment };
-        let open = linked(&all.job.desired, &undecided);
+        let all = Open { offers: decided, unlisted, recorded, observed, scope, moment };
+        let open = linked(&all.scope.desired, &undecided);
         let open = open.into_iter().map(|offers| all.part(offers)).collect();
-        let looked = self.settle(Open { job: all.job.about(all.offers.clone()), ..all }).await?;
-        Ok(looked.map(|looked| Looked { open, listed, ..looked }))
+        let looked =
+            self.settle(Open { scope: all.scope.about(all.offers.clone()), ..all }).await?;
+        Ok(looked.map(|looked| Looked { open, listed, is_of_lists: true, ..looked }))
     }
 
-    /// Asks what the decisions about open offers need, and goes on as [`look`](Self::look) does.
+    /// Asks what the decisions about open offers need, and decides.
     #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
-    pub async fn settle(&self, open: Open) -> Result<Option<Looked>, RunError> {
-        let Open { offers: _, unlisted, recorded, observed, job, moment } = open;
-        let (desired, policy) = (&job.desired, &job.policy);
+    pub(super) async fn settle(&self, open: Open) -> Result<Option<Looked>, RunError> {
+        let Open { offers: _, unlisted, recorded, observed, scope, moment } = open;
+        let (desired, policy) = (&scope.desired, &scope.policy);
+        let heard = |offer: &OfferId, inquiry: &mut _| self.add_heard(offer, inquiry);
+        let settling =
+            self.observer.settle_with(observed, desired, &recorded, policy, moment, heard);
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            settled = self.settle_fresh(observed, desired, &recorded, policy, moment) => settled,
+            settled = settling => settled,
         };
-        vet(&changes, Input { desired, recorded: &recorded, observed: &observed, moment, policy })?;
-        // Of offers that are not listed nothing is known, and all that was known of them stands.
-        let is_listed = |change: &&Change| !unlisted.contains_key(change.offer.publisher());
-        for change in changes.changes.iter().filter(is_listed) {
-            self.write_down(&job, change, observed.get(&change.offer), moment);
+        let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
+        let violations = check(&changes, input);
+        if !violations.is_empty() {
+            return Err(RunError::Unsound(violations));
         }
         let (open, listed) = (Vec::new(), BTreeSet::new());
-        Ok(Some(Looked { changes, open, listed, unlisted, observed, job }))
+        let is_of_lists = false;
+        Ok(Some(Looked { changes, open, is_of_lists, listed, unlisted, observed, scope, moment }))
     }
 
     /// The publishers that could not be listed, and why: that is what their offers have instead.
@@ -151,75 +180,57 @@ impl Reconciler {
         unlisted
     }
 
-    /// What is on record about the offers in a job's scope, and those they wait for.
-    fn recorded(&self, job: &Job) -> BTreeMap<OfferId, Arc<OfferRecord>> {
-        let wanted = with_dependencies(&job.desired, &job.policy);
+    /// What is on record about the offers in scope, and those they wait for.
+    fn recorded(&self, scope: &Scope) -> BTreeMap<OfferId, Arc<OfferRecord>> {
+        let wanted = with_dependencies(&scope.desired, &scope.policy);
         self.store.with(|file| {
             let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
             known.map(|(offer, record)| (offer.clone(), record.clone())).collect()
         })
     }
 
-    /// Sends what a look found to be sent for an offer, by the protocol. `conflicts` counts how often
-    /// in a row the offer changed before that could be done.
+    /// Sends what a look found to be sent for an offer, by the protocol.
     #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
-    pub async fn execute(&self, looked: &Looked, offer: &OfferId, conflicts: &mut u32) -> Next {
-        let Looked { changes, observed, job, open: _, listed: _, unlisted: _ } = looked;
-        let Some(change) = changes.get(offer) else { return Next::Rest };
-        let tried = self.trigger(job, &job.policy, change, observed, None).await;
-        match tried.outcome {
-            Triggered::Running | Triggered::Stopped | Triggered::Revised { ended: false } => {
-                self.next(offer)
-            }
-            Triggered::Over | Triggered::Refused | Triggered::Revised { ended: true } => {
-                Next::LookNow
-            }
-            Triggered::Changed(why) => {
-                *conflicts += 1;
-                if *conflicts < MAX_CONFLICTS {
-                    return Next::LookNow;
-                }
-                *conflicts = 0;
-                if let Some(desired) = job.desired.get(offer) {
-                    self.give_up_on(offer, desired, why.as_deref());
-                }
-                Next::Retry
-            }
+    pub(super) async fn launch(
+        &self,
+        looked: &Looked,
+        offer: &OfferId,
+        deadline: Option<Instant>,
+    ) -> Tried {
+        match looked.changes.get(offer) {
+            Some(change) => self.trigger(&looked.scope, change, &looked.observed, deadline).await,
+            None => Tried { outcome: Triggered::Stopped, sent: false },
         }
     }
 
-    /// Polls the running operation of an offer; the disk is left to [`commit`](Self::commit).
+    /// Polls the running operation of an offer.
     #[tracing::instrument(target = "otlp", name = "poll", skip_all, fields(%offer))]
-    pub async fn poll(&self, offer: &OfferId) -> Next {
-        if self.ask_once(offer).await { Next::LookNow } else { self.next(offer) }
+    pub(super) async fn poll(&self, offer: &OfferId) -> Next {
+        if self.ask_once(offer).await { Next::LookSoon } else { self.next(offer) }
     }
 
     /// Removes an offer whose manifest is gone, once nothing runs there, or may.
-    pub async fn remove(&self, offer: &OfferId) -> Next {
+    pub(super) async fn remove(&self, offer: &OfferId) -> Next {
         self.handle_orphan(offer).await;
         if self.forget_if_idle(offer) { Next::Rest } else { self.next(offer) }
     }
 
     /// Asks what runs, or what came of a request in doubt, for an offer that no manifest in force
     /// declares: its manifest can't be read at the moment. Nothing is sent.
-    pub async fn tend(&self, offer: &OfferId) -> Next {
+    pub(super) async fn tend(&self, offer: &OfferId) -> Next {
         self.handle_orphan(offer).await;
         let settled = self.store.get(offer).is_none_or(|record| record.intent.is_none());
         match self.next(offer) {
             Next::Poll(due) => Next::Poll(due),
             _ if settled => Next::Rest,
-            Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => Next::Retry,
+            Next::LookOn(_) | Next::LookNow | Next::LookSoon | Next::Retry | Next::Rest => {
+                Next::Retry
+            }
         }
     }
 
-    /// Puts everything that is known on disk.
-    pub async fn commit(&self) -> Result<(), StoreError> {
-        self.store.commit().await
-    }
-
-    /// When an offer is to be seen to next, by its record.
-    #[must_use]
-    pub fn next(&self, offer: &OfferId) -> Next {
+    /// What comes next for an offer, by its record.
+    pub(super) fn next(&self, offer: &OfferId) -> Next {
         if let Some(due) = self.next_poll(offer) {
             return Next::Poll(due);
         }
@@ -234,6 +245,29 @@ impl Reconciler {
             Some((Some(at), _)) => Next::LookOn(at),
             Some((None, true)) => Next::Retry,
             Some((None, false)) | None => Next::Rest,
+        }
+    }
+
+    /// Records what was decided about an offer, and reports it. What did not show is judged by the
+    /// moment at which the questions began: the last answer may have come much later.
+    pub(super) fn write_down(
+        &self,
+        scope: &Scope,
+        change: &Change,
+        seen: Option<&Seen>,
+        moment: Moment,
+    ) {
+        let Some(desired) = scope.desired.get(&change.offer) else { return };
+        let file = self.viewpoint.name(&desired.file);
+        self.edit(&change.offer, desired, |record| {
+            record.manifest.file = file;
+            super::record::decided(record, change, seen, desired, moment);
+        });
+        let runs = self.store.with(|file| {
+            file.offers.get(&change.offer).is_some_and(|record| record.running().is_some())
+        });
+        if !runs {
+            self.stop_following(&change.offer);
         }
     }
 }

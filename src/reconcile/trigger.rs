@@ -8,12 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::answers::{answer, obstacle_of, out_of_time};
-use super::{Job, Reconciler, heard, record};
-use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting};
+use super::steps::Scope;
+use super::{Reconciler, heard, record};
+use crate::changes::{Change, Decision, Moment, Seen, Sighting};
 use crate::manifest::Loaded;
 use crate::marketplace::{Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus};
 use crate::operation::{
-    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, Trigger, step,
+    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, State, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
@@ -49,6 +50,7 @@ pub(super) enum Triggered {
 }
 
 /// A trigger that was carried out.
+#[derive(Debug)]
 pub(super) struct Tried {
     /// What came of it.
     pub(super) outcome: Triggered,
@@ -58,8 +60,7 @@ pub(super) struct Tried {
 
 /// What a trigger works with.
 pub(super) struct Target<'a> {
-    pub(super) job: &'a Job,
-    pub(super) policy: &'a Policy,
+    pub(super) scope: &'a Scope,
     pub(super) change: &'a Change,
     pub(super) desired: &'a Loaded,
     pub(super) observed: &'a BTreeMap<OfferId, Seen>,
@@ -89,8 +90,7 @@ impl Reconciler {
     /// Sends what a change asks for, by the protocol, and polls the operation once.
     pub(super) async fn trigger(
         &self,
-        job: &Job,
-        policy: &Policy,
+        scope: &Scope,
         change: &Change,
         observed: &BTreeMap<OfferId, Seen>,
         deadline: Option<Instant>,
@@ -105,8 +105,8 @@ impl Reconciler {
             | Decision::Blocked(_)
             | Decision::Failed(_) => return not_tried,
         };
-        let Some(desired) = job.desired.get(&change.offer) else { return not_tried };
-        let target = Target { job, policy, change, desired, observed, kind };
+        let Some(desired) = scope.desired.get(&change.offer) else { return not_tried };
+        let target = Target { scope, change, desired, observed, kind };
         let mut sent = false;
         let outcome = self.carry_through(&target, deadline, &mut sent).await;
         Tried { outcome, sent }
@@ -137,7 +137,7 @@ impl Reconciler {
                 // Whoever sent it may have been killed just now; what was sent may be under way.
                 let since = intent.deadline;
                 // Who asks for a retry gives a doubt one more attempt.
-                let is_retried = target.policy.retries(&change.offer);
+                let is_retried = target.scope.policy.retries(&change.offer);
                 let attempt = if is_retried { 1 } else { intent.attempt };
                 Trigger::in_doubt(Intent { attempt, ..*intent }, since)
             }
@@ -341,7 +341,7 @@ impl Reconciler {
             }
         };
         // What people reviewed is sent as it was reviewed.
-        if target.policy.verify && change.decision != target.change.decision {
+        if target.scope.policy.verify && change.decision != target.change.decision {
             return Step::Changed;
         }
         let state = sighting.state.unwrap_or_default();
@@ -409,7 +409,7 @@ impl Reconciler {
             return Triggered::Changed(None);
         };
         let seen = Seen::Offer(Box::new(sighting));
-        self.write_down(target.job, &change, Some(&seen), moment);
+        self.write_down(target.scope, &change, Some(&seen), moment);
         self.flush().await;
         let runs = change.decision.tracked().is_some();
         let ended = runs && self.poll_in_time(&change.offer, deadline).await;
@@ -436,6 +436,25 @@ impl Reconciler {
         } else {
             Triggered::Running
         }
+    }
+
+    /// Records that an offer changed under every try.
+    pub(super) fn give_up_on(&self, offer: &OfferId, desired: &Loaded, why: Option<&str>) {
+        let why = why.unwrap_or("the offer is not what the list says");
+        let now = self.clock.now();
+        self.edit(offer, desired, |record| record::conflicted(record, why, now));
+    }
+
+    /// Records that a request is not sent any more in this run.
+    pub(super) fn come_too_late(&self, scope: &Scope, offer: &OfferId) {
+        let Some(desired) = scope.desired.get(offer) else { return };
+        let (end, now) = (out_of_time(&State::Checking), self.clock.now());
+        self.edit(offer, desired, |record| {
+            // What may have been sent stays in doubt.
+            if record.intent.is_none() {
+                record::stopped(record, &end, None, desired, now);
+            }
+        });
     }
 
     /// For how much longer the marketplace takes no requests, where this run does not wait for it.

@@ -8,10 +8,6 @@ use crate::marketplace::{OfferId, OperationKind, PublisherId};
 use crate::operation::Answer;
 use crate::status::{OfferRecord, Reason};
 
-/// What is told of a publisher that is late.
-pub(super) const LATE: &str =
-    "not everything about its offers is known yet; those of other publishers go ahead";
-
 /// Something happened.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -50,12 +46,6 @@ pub enum Event<'a> {
         publisher: &'a PublisherId,
         /// Why, as a stable word.
         reason: Reason,
-    },
-    /// Not everything that must be known of a publisher's offers is known yet. Those of others, which
-    /// don't wait for them, go ahead.
-    Late {
-        /// The publisher.
-        publisher: &'a PublisherId,
     },
     /// A running operation was asked for.
     Polled {

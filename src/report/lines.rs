@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::event::{Event, LATE, Reporter};
+use super::event::{Event, Reporter};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::status::{OfferRecord, Phase, Reason};
 
@@ -150,9 +150,6 @@ impl Reporter for Lines {
             }
             Event::Waiting { offer, pause, why } => {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
-            }
-            Event::Late { publisher } => {
-                tracing::warn!(%publisher, "{publisher}: {LATE}");
             }
             // The change of the record tells of it.
             Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}

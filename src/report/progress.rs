@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::event::{Event, LATE, Reporter};
+use super::event::{Event, Reporter};
 use super::style::{of_phase, paint};
 use crate::clock::Clock;
 use crate::marketplace::OfferId;
@@ -148,9 +148,6 @@ impl Reporter for Progress {
                 if let Some(bar) = bars.shown.get(offer) {
                     bar.set_message(format!("waiting {pause:.0?} {why}"));
                 }
-            }
-            Event::Late { publisher } => {
-                drop(self.all.println(format!("{publisher}  {LATE}")));
             }
             Event::Stopping => {
                 drop(self.all.println("stopping: nothing more is sent"));

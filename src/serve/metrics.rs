@@ -156,7 +156,6 @@ impl Reporter for Metrics {
             Event::NotListed { reason, .. } => self.error(*reason),
             Event::Observing { .. }
             | Event::Planned(_)
-            | Event::Late { .. }
             | Event::Forgotten(_)
             | Event::Doubt { .. }
             | Event::Waiting { .. }

@@ -235,7 +235,6 @@ impl Reporter for Board {
             | Event::Answered { .. }
             | Event::Polled { .. }
             | Event::NotListed { .. }
-            | Event::Late { .. }
             | Event::Doubt { .. }
             | Event::Waiting { .. }
             | Event::Stopping => {}

@@ -6,10 +6,8 @@
 //! | `folder` | a [`Source`]: folders of this machine, watched |
 //! | `git` | a [`Source`]: a branch of a remote repository |
 //! | `manifests` | which manifests are in force: the last good version of each file |
-//! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
-//! | `tries` | how long an offer is left alone that could not be settled |
-//! | `seen` | what was seen of the offers: who is live, who waits, how far a resync is |
-//! | `daemon` | the loop, and the one owner of all that |
+//! | `progress` | how far the first look and a resync are |
+//! | `daemon` | the loop around the engine |
 //! | `board` | what the daemon shows of itself |
 //! | `systemd` | what a service tells systemd |
 
@@ -18,11 +16,9 @@ mod daemon;
 mod folder;
 mod git;
 mod manifests;
-mod queue;
-mod seen;
+mod progress;
 mod source;
 pub mod systemd;
-mod tries;
 
 pub use board::{Board, Ping, Service, Trouble, Update};
 pub use daemon::{Daemon, Heartbeat, Herald, Parts};

@@ -209,7 +209,7 @@ impl Lab {
         };
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
-        let (outcome, result) = reconciler.run(&job).await;
+        let (outcome, result) = golive::reconcile::run(&Arc::new(reconciler), &job).await;
         result.map(|()| outcome)
     }
 

@@ -292,6 +292,14 @@ impl Ran {
     }
 
     /// All of it, for a snapshot.
+    /// The same, with the lines of the log in order: offers are worked on side by side.
+    pub(crate) fn sorted(mut self) -> Self {
+        let mut lines: Vec<_> = self.stderr.lines().collect();
+        lines.sort_unstable();
+        self.stderr = lines.join("\n") + "\n";
+        self
+    }
+
     pub(crate) fn shown(&self) -> String {
         let Self { code, stdout, stderr, .. } = self;
         let code = code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());

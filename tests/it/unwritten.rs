@@ -22,8 +22,10 @@ fn unwritable(lab: Lab, after: Duration) -> Lab {
         let look = move |request: &http::Request<bytes::Bytes>| {
             let asked = request.method() == Method::GET && request.uri().path().ends_with("/vm");
             if asked && !begun.swap(true, Ordering::SeqCst) {
-                std::fs::copy(&path, &aside).unwrap();
-                std::fs::remove_file(&path).unwrap();
+                if path.exists() {
+                    std::fs::copy(&path, &aside).unwrap();
+                    std::fs::remove_file(&path).unwrap();
+                }
                 std::fs::create_dir(&path).unwrap();
                 let path = path.clone();
                 tokio::spawn(async move {

@@ -180,6 +180,9 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
         emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
     };
     tokio::join!(lab.to_the_end(), hand);
+    // That run was done with the offer.
+    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
     assert_eq!(
         lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),

@@ -1,5 +1,5 @@
-//! The loop. It owns what is known of manifests and of what is to be done; the work itself is done by
-//! tasks, one an offer or one a look at several, which the loop starts and hears of when they end.
+//! The loop around the engine. It owns what is known of manifests and of the service itself; what is to be
+//! done about offers is the [`Engine`]'s.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -14,21 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Ping, Trouble};
 use super::manifests::Manifests;
-use super::queue::{Now, Queue, Work};
-use super::seen::SeenOffers;
+use super::progress::Progress;
 use super::source::Source;
-use super::tries::Tries;
-use crate::changes::{Links, Policy};
+use crate::changes::Policy;
 use crate::clock::{Clock, reached};
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
-use crate::reconcile::{Desired, Guard, Job, Looked, Next, Open, Reconciler, RunError, Wait};
+use crate::reconcile::{Engine, Extent, Reconciler};
 use crate::status::{StatusStore, StoreError};
 
 /// How long work may go on once golive is to stop. What is cut short then is on disk as an intent, or
@@ -85,18 +82,12 @@ pub struct Heartbeat {
 /// The service.
 pub struct Daemon {
     parts: Parts,
-    desired: Desired,
-    links: Links,
-    queue: Queue,
-    seen: SeenOffers,
-    tries: Tries,
-    conflicts: BTreeMap<OfferId, u32>,
-    tasks: JoinSet<Done>,
+    engine: Engine,
+    progress: Progress,
     /// Whether manifests were read yet.
     has_read: bool,
     ready: bool,
     resync_at: Instant,
-    flush_at: Option<Instant>,
     beat_at: Option<Instant>,
     /// The publishers that can't be listed at the moment, and why.
     unlisted: BTreeMap<PublisherId, String>,
@@ -106,22 +97,6 @@ pub struct Daemon {
     trouble: Option<Trouble>,
 }
 
-/// A task has ended.
-enum Done {
-    /// A look at these offers.
-    Looked {
-        offers: BTreeSet<OfferId>,
-        result: Result<Option<Box<Looked>>, RunError>,
-        is_of_lists: bool,
-    },
-    /// What was sent for an offer, or not.
-    Executed { offer: OfferId, next: Next, conflicts: u32 },
-    /// A poll, or a try to remove an offer whose manifest is gone.
-    SeenTo { offer: OfferId, next: Next },
-    /// The status file was written, or not.
-    Flushed(Result<(), StoreError>),
-}
-
 impl Daemon {
     /// A daemon; nothing happens yet. To be made inside a runtime.
     #[must_use]
@@ -129,20 +104,16 @@ impl Daemon {
         let now = Instant::now();
         let marketplace = parts.reconciler.marketplace();
         parts.board.asks(move || marketplace.paused_until());
-        let random = parts.random.fork();
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
+        let (policy, random) = (Policy::default(), parts.random.fork());
+        let longest_pause = parts.resync.min(LONGEST_PAUSE);
+        let reconciler = Arc::clone(&parts.reconciler);
         Self {
-            tries: Tries::new(parts.resync.min(LONGEST_PAUSE), random),
-            desired: Arc::default(),
-            links: Links::default(),
-            queue: Queue::default(),
-            seen: SeenOffers::default(),
-            conflicts: BTreeMap::new(),
-            tasks: JoinSet::new(),
+            engine: Engine::new(reconciler, policy, Extent::Always, longest_pause, random),
+            progress: Progress::default(),
             has_read: false,
             ready: false,
             resync_at: now,
-            flush_at: None,
             beat_at,
             unlisted: BTreeMap::new(),
             unsound: BTreeSet::new(),
@@ -168,12 +139,12 @@ impl Daemon {
                 }
                 // Before the tasks, however many of them end; and these all, however often it changes.
                 changed = self.parts.source.changed() => {
-                    while let Some(ended) = self.tasks.try_join_next() {
-                        self.take_in(unharmed(ended));
+                    while let Some(done) = self.engine.try_ended() {
+                        self.take_in(done);
                     }
                     self.read(changed);
                 }
-                Some(ended) = self.tasks.join_next() => self.take_in(unharmed(ended)),
+                Some(done) = self.engine.ended() => self.take_in(done),
                 () = reached(wake) => self.tell_how_it_stands(),
             }
         }
@@ -181,101 +152,39 @@ impl Daemon {
     }
 
     fn do_what_is_due(&mut self) {
-        let now = self.now();
-        if self.has_read && self.resync_at <= now.instant {
+        let now = Instant::now();
+        if self.has_read && self.resync_at <= now {
             self.resync();
         }
-        if self.flush_at.is_some_and(|at| at <= now.instant) {
-            self.flush_at = None;
-            let reconciler = Arc::clone(&self.parts.reconciler);
-            self.tasks.spawn(async move { Done::Flushed(reconciler.commit().await) });
-        }
         if let Some(heartbeat) = &self.parts.heartbeat
-            && self.beat_at.is_some_and(|at| at <= now.instant)
+            && self.beat_at.is_some_and(|at| at <= now)
         {
             (heartbeat.beat)();
-            self.beat_at = Some(now.instant + heartbeat.every);
+            self.beat_at = Some(now + heartbeat.every);
         }
-        let mut looks: BTreeMap<PublisherId, BTreeSet<OfferId>> = BTreeMap::new();
-        for (offer, work) in self.queue.take(now) {
-            match work {
-                Work::Poll => self.poll(offer),
-                Work::Look if self.desired.contains_key(&offer) => {
-                    let group = self.links.group(offer.publisher()).clone();
-                    looks.entry(group).or_default().insert(offer);
-                }
-                Work::Look => self.see_off(offer),
-            }
-        }
-        for offers in looks.into_values() {
-            self.look(offers);
-        }
+        let Parts { store, reconciler, manifests, .. } = &self.parts;
+        self.engine.begin(|offer| {
+            store.with(|file| {
+                let Some(record) = file.offers.get(offer) else { return false };
+                let path = reconciler.viewpoint().find(&record.manifest.file);
+                manifests.is_gone(offer, &path)
+            })
+        });
     }
 
     /// When something is due next; `None` where only an event can tell.
     fn wake(&self) -> Option<Instant> {
-        let now = self.now();
-        let queued = self.queue.idle(now).map(|pause| now.instant + pause);
         let resync = self.has_read.then_some(self.resync_at);
         // Nobody tells when the marketplace asks to wait.
-        let glance = (self.has_read && !self.ready).then(|| now.instant + GLANCE);
-        [queued, resync, self.flush_at, self.beat_at, glance].into_iter().flatten().min()
-    }
-
-    fn now(&self) -> Now {
-        Now { instant: Instant::now(), date: self.parts.clock.now() }
-    }
-
-    fn look(&mut self, offers: BTreeSet<OfferId>) {
-        let policy = Policy { scope: Some(offers.clone()), ..Policy::default() };
-        let job = Job {
-            desired: Arc::clone(&self.desired),
-            gone: BTreeSet::new(),
-            policy,
-            guard: Guard::default(),
-            wait: Wait::No,
-        };
-        let reconciler = Arc::clone(&self.parts.reconciler);
-        self.tasks.spawn(async move {
-            let result = reconciler.look(job).await.map(|looked| looked.map(Box::new));
-            Done::Looked { offers, result, is_of_lists: true }
-        });
-    }
-
-    /// Asks on about offers that a look could not decide about.
-    fn settle(&mut self, open: Open) {
-        let reconciler = Arc::clone(&self.parts.reconciler);
-        let offers = open.offers.clone();
-        self.tasks.spawn(async move {
-            let result = reconciler.settle(open).await.map(|looked| looked.map(Box::new));
-            Done::Looked { offers, result, is_of_lists: false }
-        });
-    }
-
-    fn execute(&mut self, looked: &Arc<Looked>, offer: OfferId) {
-        let mut conflicts = self.conflicts.remove(&offer).unwrap_or_default();
-        let (reconciler, looked) = (Arc::clone(&self.parts.reconciler), Arc::clone(looked));
-        self.tasks.spawn(async move {
-            let next = reconciler.execute(&looked, &offer, &mut conflicts).await;
-            Done::Executed { offer, next, conflicts }
-        });
-    }
-
-    fn poll(&mut self, offer: OfferId) {
-        let reconciler = Arc::clone(&self.parts.reconciler);
-        self.tasks.spawn(async move {
-            let next = reconciler.poll(&offer).await;
-            Done::SeenTo { offer, next }
-        });
+        let glance = (self.has_read && !self.ready).then(|| Instant::now() + GLANCE);
+        [self.engine.wake(), resync, self.beat_at, glance].into_iter().flatten().min()
     }
 
     /// Lets what is under way end, for a short time, and puts all that is known on disk.
     async fn wind_up(mut self) -> Result<(), StoreError> {
         tracing::info!("stopping: nothing more is sent");
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
+        if !self.engine.wind_up(GRACE).await {
             tracing::warn!("what was under way is left to the next run");
-            self.tasks.shutdown().await;
         }
         self.parts.store.with(|file| {
             let open = file.offers.iter().filter_map(|(offer, it)| Some((offer, it.intent.as_ref()?)));
@@ -287,18 +196,6 @@ impl Daemon {
                 );
             }
         });
-        self.parts.reconciler.commit().await
-    }
-}
-
-/// What a task has come to; a panic in it is one of the service. A supervisor starts it anew, and
-/// what is on disk is enough to go on.
-fn unharmed(ended: Result<Done, tokio::task::JoinError>) -> Option<Done> {
-    match ended {
-        Ok(done) => Some(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_canceled) => None,
-        },
+        self.parts.store.commit().await
     }
 }

@@ -351,7 +351,7 @@ impl Player {
         let reconciler = self.reconciler(process, store, marketplace, MAX_PAUSE);
         let policy = process.policy.clone();
         let job = Job { desired, gone, policy, guard, wait };
-        let (_, result) = reconciler.run(&job).await;
+        let (_, result) = golive::reconcile::run(&Arc::new(reconciler), &job).await;
         if run.bounds == Bounds::OtherReviewed && result.is_ok() && !process.stop.is_cancelled() {
             sim.violation(Law::Bounds, format!("{process:?} takes what was not reviewed"));
         }

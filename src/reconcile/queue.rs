@@ -61,13 +61,6 @@ impl Queue {
         }
     }
 
-    /// Asks for a look, unless something is being done about the offer.
-    pub(super) fn ask_idle(&mut self, offer: &OfferId, now: Instant) {
-        if !self.is_busy(offer) {
-            self.ask(offer, now);
-        }
-    }
-
     /// Takes what is due; it is being done until [`done`](Self::done) says otherwise.
     pub(super) fn take(&mut self, now: Now) -> Vec<(OfferId, Work)> {
         let mut due = Vec::new();
@@ -90,19 +83,13 @@ impl Queue {
     }
 
     /// What was being done about an offer is done, and this comes next. Where a look was asked for
-    /// meanwhile, that comes first. Tells when the offer's turn is.
-    pub(super) fn done(
-        &mut self,
-        offer: &OfferId,
-        next: Option<(Work, When)>,
-        now: Instant,
-    ) -> Option<When> {
+    /// meanwhile, that comes first.
+    pub(super) fn done(&mut self, offer: &OfferId, next: Option<(Work, When)>, now: Instant) {
         let asked = self.busy.remove(offer).unwrap_or(false);
         let next = if asked { Some((Work::Look, When::At(now))) } else { next };
         if let Some((work, when)) = next {
             self.put(offer, work, when);
         }
-        next.map(|(_, when)| when)
     }
 
     /// How long there is nothing to do; `None` where nothing waits for its time.
@@ -114,6 +101,28 @@ impl Queue {
             left.min(TICK)
         });
         [instant, date].into_iter().flatten().min()
+    }
+
+    /// The offers that wait for their turn.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &OfferId> {
+        self.waiting.keys()
+    }
+
+    /// Leaves everything that is not due.
+    pub(super) fn leave_the_rest(&mut self, now: Now) {
+        let later = self.waiting.iter().filter(|(_, (_, when))| match when {
+            When::At(at) => *at > now.instant,
+            When::On(date) => *date > now.date,
+        });
+        let later: BTreeSet<OfferId> = later.map(|(offer, _)| offer.clone()).collect();
+        self.waiting.retain(|offer, _| !later.contains(offer));
+        self.by_instant.retain(|(_, offer)| !later.contains(offer));
+        self.by_date.retain(|(_, offer)| !later.contains(offer));
+    }
+
+    /// When an offer's turn is.
+    pub(super) fn when(&self, offer: &OfferId) -> Option<When> {
+        self.waiting.get(offer).map(|(_, when)| *when)
     }
 
     /// Whether something is being done about an offer.
@@ -217,9 +226,8 @@ mod tests {
         for when in [When::At(bench.at(60)), When::On(bench.on(60))] {
             bench.queue.put(&offer("vm"), Work::Poll, when);
             let now = bench.at(0);
-            bench.queue.ask_idle(&offer("vm"), now);
+            bench.queue.ask(&offer("vm"), now);
             assert_eq!(bench.take(0), vm(Work::Look));
-            bench.queue.ask_idle(&offer("vm"), now);
             bench.queue.done(&offer("vm"), None, now);
             assert_eq!(bench.take(99), [], "{when:?}");
         }

@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::queue::{Now, When, Work};
+use super::steps::Next;
 use crate::backoff::Backoff;
 use crate::marketplace::OfferId;
-use crate::reconcile::Next;
 
 /// The shortest pause after an error.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// The pause after a look that leads at once to another one; it grows with each.
+/// The longest unit of the pause after a look that leads at once to another one; it grows with each.
 const BREATH: Duration = Duration::from_secs(2);
 
 /// The longest such pause.
@@ -37,15 +37,24 @@ pub(super) struct Tries {
     /// is asked for as one list again.
     pauses: BTreeMap<u32, Instant>,
     backoff: Backoff,
+    /// The unit of the pauses after looks that lead to another one.
+    breath: Duration,
     random: fastrand::Rng,
 }
 
 impl Tries {
-    /// Pauses grow up to `longest`.
-    pub(super) fn new(longest: Duration, random: fastrand::Rng) -> Self {
+    /// Pauses after errors grow up to `longest`; those after looks that lead to another one are no
+    /// shorter than `interval` or two seconds.
+    pub(super) fn new(interval: Duration, longest: Duration, random: fastrand::Rng) -> Self {
         let base = Duration::from_secs(4);
         let backoff = Backoff { base, cap: longest };
-        Self { vain: BTreeMap::new(), pauses: BTreeMap::new(), backoff, random }
+        Self {
+            vain: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            backoff,
+            breath: BREATH.min(interval),
+            random,
+        }
     }
 
     /// What comes next for an offer, and when; `None` where it is left until something changes. No
@@ -62,7 +71,7 @@ impl Tries {
             Next::Rest => (Vain::default(), None),
             // One that is due at once may be what leads to a look, again and again.
             Next::Poll(at) if at < now.instant + LEAST => {
-                let pause = (BREATH * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
+                let pause = (self.breath * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
             }
             Next::Poll(at) => (Vain::default(), Some((Work::Poll, When::At(at)))),
@@ -70,8 +79,8 @@ impl Tries {
                 (Vain::default(), Some((Work::Look, When::On(date))))
             }
             // A date that has passed meanwhile is due.
-            Next::LookNow | Next::LookOn(_) => {
-                let pause = (BREATH * before.hurried).min(LONGEST_BREATH);
+            Next::LookNow | Next::LookSoon | Next::LookOn(_) => {
+                let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
                 (Vain { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
             }
@@ -128,7 +137,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let random = fastrand::Rng::with_seed(7);
-            let tries = Tries::new(Duration::from_mins(5), random);
+            let tries = Tries::new(Duration::from_mins(1), Duration::from_mins(5), random);
             Self { tries, start: Instant::now() }
         }
 
@@ -184,7 +193,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_outlasts_a_launch_date() {
-        let mut tries = Tries::new(Duration::from_mins(5), fastrand::Rng::with_seed(7));
+        let mut tries =
+            Tries::new(Duration::from_mins(1), Duration::from_mins(5), fastrand::Rng::with_seed(7));
         let date: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
         let now = Now { instant: Instant::now(), date };
         let mut next = |seconds: i64| {

@@ -1,0 +1,128 @@
+//! Which offers were seen live, and which wait for one that is not. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::changes::{Block, Change, Decision, Hold};
+use crate::marketplace::OfferId;
+
+/// The offers that were seen live, and those that wait for others.
+#[derive(Debug, Default)]
+pub(super) struct Dependents {
+    live: BTreeSet<OfferId>,
+    /// The offers that wait for others, and for which.
+    held: BTreeMap<OfferId, Vec<OfferId>>,
+}
+
+impl Dependents {
+    /// An offer is no more.
+    pub(super) fn forget(&mut self, offer: &OfferId) {
+        self.live.remove(offer);
+        self.held.remove(offer);
+    }
+
+    /// Takes in what was decided about an offer. Returns the offers that are to be looked at for it:
+    /// those that waited for this one, and those that it waits for although they were seen live (one
+    /// of the two looks was overtaken).
+    pub(super) fn note(&mut self, change: &Change) -> Vec<OfferId> {
+        let offer = &change.offer;
+        if !was_seen(&change.decision) {
+            return Vec::new();
+        }
+        let is_live = change.decision.is_live();
+        let mut due = Vec::new();
+        if is_live && self.live.insert(offer.clone()) {
+            let waiting = self.held.iter().filter(|(_, before)| before.contains(offer));
+            due.extend(waiting.map(|(offer, _)| offer.clone()));
+        } else if !is_live {
+            self.live.remove(offer);
+        }
+        if let Decision::Held(Hold::WaitingForDependency(before)) = &change.decision {
+            self.held.insert(offer.clone(), before.clone());
+            // Whoever turns out to be live after all releases those that wait.
+            due.extend(before.iter().filter(|before| self.live.remove(*before)).cloned());
+        } else {
+            self.held.remove(offer);
+        }
+        due
+    }
+}
+
+/// Whether the marketplace said something of the offer, be it that it is not there.
+fn was_seen(decision: &Decision) -> bool {
+    match decision {
+        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_)) => {
+            false
+        }
+        Decision::Blocked(
+            Block::Forbidden(_)
+            | Block::NotFound(_)
+            | Block::VersionMismatch { .. }
+            | Block::NotInPreview
+            | Block::UnknownStatus(_)
+            | Block::Refused(_),
+        )
+        | Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::Track(_)
+        | Decision::InSync(_)
+        | Decision::Held(_)
+        | Decision::Failed(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::changes::{Place, Standing};
+
+    fn offer(name: &str) -> OfferId {
+        format!("contoso/{name}").parse().unwrap()
+    }
+
+    fn change(name: &str, decision: Decision) -> Change {
+        let (from, to) = (Standing::default(), Standing::default());
+        Change { offer: offer(name), decision, from, to, in_doubt: false }
+    }
+
+    fn live(name: &str) -> Change {
+        change(name, Decision::InSync(Place::Live(1.into())))
+    }
+
+    fn waits(name: &str, before: &str) -> Change {
+        change(name, Decision::Held(Hold::WaitingForDependency(vec![offer(before)])))
+    }
+
+    #[test]
+    fn a_dependent_is_released_once_when_the_other_is_live() {
+        let mut dependents = Dependents::default();
+        assert_eq!(dependents.note(&waits("b", "a")), []);
+        assert_eq!(dependents.note(&live("a")), [offer("b")]);
+        assert_eq!(dependents.note(&live("a")), []);
+        // A newer version in preview, which then goes live.
+        dependents.note(&change("a", Decision::GoLive { release: 2.into() }));
+        assert_eq!(dependents.note(&live("a")), [offer("b")]);
+        dependents.note(&live("b"));
+        dependents.note(&change("a", Decision::GoLive { release: 3.into() }));
+        assert_eq!(dependents.note(&live("a")), []);
+    }
+
+    #[test]
+    fn a_look_that_was_overtaken_is_made_again() {
+        let mut dependents = Dependents::default();
+        dependents.note(&live("a"));
+        assert_eq!(dependents.note(&waits("b", "a")), [offer("a")]);
+        assert_eq!(dependents.note(&waits("b", "a")), []);
+        assert_eq!(dependents.note(&live("a")), [offer("b")]);
+        assert_eq!(dependents.note(&waits("b", "c")), []);
+    }
+
+    #[test]
+    fn an_offer_that_could_not_be_asked_about_changes_nothing() {
+        let mut dependents = Dependents::default();
+        dependents.note(&live("a"));
+        let unreachable = Decision::Blocked(Block::Unreachable("no route".to_owned()));
+        assert_eq!(dependents.note(&change("a", unreachable)), []);
+        dependents.note(&waits("b", "c"));
+        assert_eq!(dependents.note(&live("a")), [], "it is still known to be live");
+    }
+}

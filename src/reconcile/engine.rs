@@ -1,0 +1,624 @@
+//! The engine: a queue of work by offer, one thing at a time for each, tasks that report back, and one
+//! place that takes in what they bring. A run of `apply` is this until nothing is left to do, a service
+//! is this for ever.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::dependents::Dependents;
+use super::queue::{Now, Queue, When, Work};
+use super::steps::{Looked, Next, Open, Scope};
+use super::tries::Tries;
+use super::trigger::{Tried, Triggered};
+use super::{Desired, Reconciler, RunError};
+use crate::changes::{Change, Links, Policy, Retry};
+use crate::clock::reached;
+use crate::manifest::Loaded;
+use crate::marketplace::{OfferId, PublisherId};
+use crate::status::StoreError;
+
+/// How long what was heard of operations may be in memory alone: polls that come close to each other
+/// are one write.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long after a failed write the next one is tried.
+const FLUSH_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long the ends of several operations are gathered before one look at all of them.
+const GATHERING: Duration = Duration::from_secs(5);
+
+/// How many launches of a publisher are begun for each request that may be under way: while some wait
+/// for the disk, others have requests to send. The client limits how many are sent at once.
+const LAUNCHES_PER_REQUEST: usize = 4;
+
+/// How often in a row an offer may change while golive tries to launch it.
+const MAX_CONFLICTS: u32 = 3;
+
+/// How many more looks at an offer a run takes without waiting for anything in between: a marketplace
+/// that contradicts itself must not keep it busy.
+const MAX_HURRIED_LOOKS: u32 = 6;
+
+/// How long a look may take that begins when the time of a run is up.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// For how long one piece of work leads to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Until what is due at once is done.
+    Once,
+    /// Until nothing runs, and no pause or doubt is left to wait for.
+    ToTheEnd,
+    /// For ever: a service.
+    Always,
+}
+
+/// A task has ended.
+#[derive(Debug)]
+pub struct Done(Outcome);
+
+#[derive(Debug)]
+enum Outcome {
+    Looked {
+        offers: BTreeSet<OfferId>,
+        result: Result<Option<Box<Looked>>, RunError>,
+    },
+    Launched {
+        offer: OfferId,
+        looked: Arc<Looked>,
+        tried: Tried,
+    },
+    /// A poll, or what is to be done about an offer without a manifest.
+    Asked {
+        offer: OfferId,
+        next: Next,
+    },
+    Flushed(Result<(), StoreError>),
+}
+
+/// What a task has brought, as far as it matters beyond the engine.
+#[derive(Debug)]
+pub enum Taken {
+    /// Some offers were looked at; [`Engine::carry_out`] does what was decided.
+    Looked(Box<Looked>),
+    /// Nothing came of a look at these offers; why, unless the user stops or the time is up.
+    Missed(BTreeSet<OfferId>, Option<RunError>),
+    /// A launch has come to its end.
+    Launched {
+        /// The offer.
+        offer: OfferId,
+        /// Whether an operation was started or found.
+        has_operation: bool,
+        /// Whether a request was sent that may have been accepted.
+        sent: bool,
+    },
+    /// What runs on an offer was asked for.
+    Asked(OfferId),
+    /// Nothing more.
+    Nothing,
+}
+
+/// What is to be done, and what is being done, offer by offer.
+pub struct Engine {
+    reconciler: Arc<Reconciler>,
+    desired: Desired,
+    policy: Policy,
+    extent: Extent,
+    links: Links,
+    queue: Queue,
+    dependents: Dependents,
+    tries: Tries,
+    /// How often in a row an offer changed while golive tried to launch it.
+    conflicts: BTreeMap<OfferId, u32>,
+    /// The offers that wait to be tried again after an error.
+    retried: BTreeSet<OfferId>,
+    /// How often an offer was looked at since it was last waited for.
+    looks: BTreeMap<OfferId, u32>,
+    tasks: JoinSet<Outcome>,
+    permits: HashMap<PublisherId, Arc<Semaphore>>,
+    /// Until when ends of operations are gathered.
+    gathering: Option<Instant>,
+    flush_at: Option<Instant>,
+    /// When the time of a run is up.
+    deadline: Option<Instant>,
+}
+
+impl Engine {
+    /// An engine that has nothing to do yet. Pauses after errors grow up to `longest_pause`. To be made
+    /// inside a runtime.
+    #[must_use]
+    pub fn new(
+        reconciler: Arc<Reconciler>,
+        policy: Policy,
+        extent: Extent,
+        longest_pause: Duration,
+        random: fastrand::Rng,
+    ) -> Self {
+        let first = reconciler.settings.intervals.first;
+        Self {
+            tries: Tries::new(first, longest_pause, random),
+            reconciler,
+            desired: Desired::default(),
+            policy,
+            extent,
+            links: Links::default(),
+            queue: Queue::default(),
+            dependents: Dependents::default(),
+            conflicts: BTreeMap::new(),
+            retried: BTreeSet::new(),
+            looks: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            permits: HashMap::new(),
+            gathering: None,
+            flush_at: None,
+            deadline: None,
+        }
+    }
+
+    /// No work but what is under way is done after this, one look at what has ended by then aside.
+    pub(super) fn until(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// These manifests are in force from now on.
+    pub fn replace(&mut self, desired: Desired) {
+        let before = std::mem::replace(&mut self.desired, desired);
+        let is_linked_anew = before.len() != self.desired.len()
+            || before.iter().any(|(offer, loaded)| {
+                let now = self.desired.get(offer);
+                now.is_none_or(|now| now.manifest.after != loaded.manifest.after)
+            });
+        if is_linked_anew {
+            self.links = Links::of(self.desired.values());
+        }
+    }
+
+    /// The manifests in force.
+    #[must_use]
+    pub fn desired(&self) -> &Desired {
+        &self.desired
+    }
+
+    /// The publishers of an offer's group are looked at together; this names the group.
+    pub(super) fn link(&mut self, offers: &BTreeSet<&OfferId>) {
+        self.links = Links::of(offers.iter().filter_map(|offer| self.desired.get(*offer)));
+    }
+
+    /// Asks for a look at an offer; where something is being done about it, after that.
+    pub fn ask(&mut self, offer: &OfferId) {
+        self.queue.ask(offer, Instant::now());
+    }
+
+    /// The same, for an offer and those that wait for it.
+    pub fn ask_with_dependents(&mut self, offer: &OfferId) {
+        self.ask(offer);
+        for offer in self.links.dependents(offer) {
+            self.queue.ask(offer, Instant::now());
+        }
+    }
+
+    /// Whether something is being done about an offer.
+    #[must_use]
+    pub fn is_busy(&self, offer: &OfferId) -> bool {
+        self.queue.is_busy(offer)
+    }
+
+    /// Whether something is being done.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Whether nothing is being done, and nothing is left to do but to try again what failed.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.queue.waiting().all(|offer| self.retried.contains(offer))
+    }
+
+    /// Forgets what was seen of an offer that no manifest declares any more.
+    pub fn forget(&mut self, offer: &OfferId) {
+        self.dependents.forget(offer);
+        self.tries.forget(offer);
+        self.conflicts.remove(offer);
+    }
+
+    /// Begins everything that is due. `is_gone` tells of an offer without a manifest in force whether
+    /// its manifest is gone, or can't be read at the moment.
+    pub fn begin(&mut self, is_gone: impl Fn(&OfferId) -> bool) {
+        let now = self.now();
+        if self.flush_at.is_some_and(|at| at <= now.instant) {
+            self.flush_at = None;
+            let reconciler = Arc::clone(&self.reconciler);
+            self.tasks.spawn(async move { Outcome::Flushed(reconciler.store.commit().await) });
+        }
+        // Where lists are not enough, people review all that would be sent: it is decided about as one.
+        let as_one = self.policy.verify;
+        let is_time_up = self.is_time_up();
+        if is_time_up {
+            self.queue.leave_the_rest(now);
+        }
+        let mut looks: BTreeMap<Option<PublisherId>, BTreeSet<OfferId>> = BTreeMap::new();
+        for (offer, work) in self.queue.take(now) {
+            self.retried.remove(&offer);
+            match work {
+                Work::Poll if is_time_up => self.turn(&offer, Next::Rest),
+                Work::Poll => self.poll(offer),
+                Work::Look if self.desired.contains_key(&offer) => {
+                    let group = self.links.group(offer.publisher()).clone();
+                    looks.entry(Some(group).filter(|_| !as_one)).or_default().insert(offer);
+                }
+                Work::Look => self.handle_orphan(offer, &is_gone),
+            }
+        }
+        for offers in looks.into_values() {
+            self.look(offers);
+        }
+    }
+
+    /// When something is due next; `None` where only the end of a task can tell.
+    #[must_use]
+    pub fn wake(&self) -> Option<Instant> {
+        let now = self.now();
+        let queued = self.queue.idle(now).map(|pause| now.instant + pause);
+        let deadline = self.deadline.filter(|deadline| *deadline > now.instant);
+        [queued, self.flush_at, deadline].into_iter().flatten().min()
+    }
+
+    /// Waits for a task to end; `None` where none is under way. May be given up at any time.
+    pub async fn ended(&mut self) -> Option<Done> {
+        loop {
+            if let Some(done) = unharmed(self.tasks.join_next().await?) {
+                return Some(done);
+            }
+        }
+    }
+
+    /// A task that has ended, if there is one.
+    pub fn try_ended(&mut self) -> Option<Done> {
+        loop {
+            if let Some(done) = unharmed(self.tasks.try_join_next()?) {
+                return Some(done);
+            }
+        }
+    }
+
+    /// Lets what is under way end, for at most so long. Tells whether it did.
+    pub async fn wind_up(&mut self, grace: Duration) -> bool {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let in_time = tokio::time::timeout(grace, all).await.is_ok();
+        self.tasks.shutdown().await;
+        in_time
+    }
+
+    /// Takes in what a task has come to.
+    pub fn take_in(&mut self, done: Done) -> Taken {
+        match done.0 {
+            Outcome::Looked { offers, result: Ok(Some(looked)) } => {
+                // Nothing was decided about these, so that nothing is being done about them either.
+                let undecided = offers.iter().filter(|offer| {
+                    looked.changes.get(offer).is_none()
+                        && !looked.open.iter().any(|open| open.offers.contains(*offer))
+                });
+                undecided.for_each(|offer| self.turn(offer, Next::Rest));
+                Taken::Looked(looked)
+            }
+            Outcome::Looked { offers, result } => {
+                for offer in &offers {
+                    self.turn(offer, Next::Retry);
+                }
+                Taken::Missed(offers, result.err())
+            }
+            Outcome::Launched { offer, looked, tried } => {
+                self.flush_soon();
+                let in_doubt = self.reconciler.has_intent(&offer);
+                let next = self.after(&offer, &looked, &tried, in_doubt);
+                self.turn(&offer, next);
+                let has_operation = matches!(tried.outcome, Triggered::Running | Triggered::Over);
+                Taken::Launched { offer, has_operation, sent: tried.sent }
+            }
+            Outcome::Asked { offer, next } => {
+                self.flush_soon();
+                self.turn(&offer, next);
+                Taken::Asked(offer)
+            }
+            Outcome::Flushed(written) => {
+                // The store has logged why it could not be written.
+                if written.is_err() {
+                    self.flush_at = Some(Instant::now() + FLUSH_AGAIN);
+                }
+                Taken::Nothing
+            }
+        }
+    }
+
+    /// Writes down what was decided about offers, and begins what is to be done: launches, where
+    /// `may_launch`, and questions about those that a list was not enough for.
+    pub fn carry_out(&mut self, mut looked: Box<Looked>, may_launch: impl Fn(&Change) -> bool) {
+        let open = std::mem::take(&mut looked.open);
+        let looked: Arc<Looked> = Arc::from(looked);
+        if looked.changes.triggers() < looked.changes.changes.len() {
+            // What is to be sent is on disk before it is, and all the rest with it.
+            self.flush_soon();
+        }
+        for change in &looked.changes.changes {
+            let offer = &change.offer;
+            if !looked.is_listed(offer) && self.extent == Extent::Always {
+                // Of offers that are not listed nothing is known, and all that was known of them stands.
+                let next = match self.reconciler.next(offer) {
+                    Next::Poll(at) => Next::Poll(at),
+                    Next::LookOn(_) | Next::LookNow | Next::LookSoon | Next::Retry | Next::Rest => {
+                        Next::Retry
+                    }
+                };
+                self.turn(offer, next);
+                continue;
+            }
+            let seen = looked.observed.get(offer);
+            self.reconciler.write_down(&looked.scope, change, seen, looked.moment);
+            for other in self.dependents.note(change) {
+                self.look_again(&other);
+            }
+            if change.decision.tracked().is_some() {
+                // Who asked for a retry asked for it of what had failed by then, not of what runs now.
+                self.attempted(offer);
+            }
+            if change.decision.is_trigger() && may_launch(change) {
+                self.attempted(offer);
+                self.launch(&looked, offer.clone());
+            } else {
+                self.conflicts.remove(offer);
+                self.turn(offer, self.reconciler.next(offer));
+            }
+        }
+        for open in open {
+            self.settle(open);
+        }
+    }
+
+    /// When an offer's turn is (UTC).
+    #[must_use]
+    pub fn due(&self, offer: &OfferId) -> Option<Timestamp> {
+        let now = self.now();
+        match self.queue.when(offer)? {
+            When::On(date) => Some(date),
+            When::At(at) => {
+                let pause = SignedDuration::try_from(at.saturating_duration_since(now.instant));
+                now.date.checked_add(pause.ok()?).ok()
+            }
+        }
+    }
+
+    /// Has everything written soon.
+    pub fn flush_soon(&mut self) {
+        self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
+    }
+
+    fn now(&self) -> Now {
+        Now { instant: Instant::now(), date: self.reconciler.clock.now() }
+    }
+
+    fn is_time_up(&self) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    fn attempted(&mut self, offer: &OfferId) {
+        if self.policy.retry != Retry::None {
+            self.policy.attempted.insert(offer.clone());
+        }
+    }
+
+    /// A look that another offer calls for.
+    fn look_again(&mut self, offer: &OfferId) {
+        if self.extent == Extent::Always || self.may_look(offer) {
+            self.ask(offer);
+        }
+    }
+
+    fn may_look(&self, offer: &OfferId) -> bool {
+        self.policy.covers(offer)
+            && self.looks.get(offer).is_none_or(|looks| *looks <= MAX_HURRIED_LOOKS)
+    }
+
+    fn look(&mut self, offers: BTreeSet<OfferId>) {
+        let mut is_first = false;
+        if self.extent != Extent::Always {
+            for offer in &offers {
+                let looks = self.looks.entry(offer.clone()).or_default();
+                is_first |= *looks == 0;
+                *looks += 1;
+            }
+        }
+        let scope =
+            Scope { desired: Arc::clone(&self.desired), policy: self.policy.about(offers.clone()) };
+        // The first look is taken however short a time there is to wait.
+        let until = self.deadline.filter(|_| !is_first);
+        let until = until.map(|deadline| deadline.max(Instant::now() + GRACE));
+        let (reconciler, as_one) = (Arc::clone(&self.reconciler), self.policy.verify);
+        self.tasks.spawn(async move {
+            let look = Box::pin(reconciler.look(scope, as_one));
+            Outcome::Looked { offers, result: in_time(look, until).await }
+        });
+    }
+
+    /// Asks on about offers that a look could not decide about.
+    fn settle(&mut self, open: Open) {
+        let reconciler = Arc::clone(&self.reconciler);
+        let offers = open.offers.clone();
+        let is_first = offers.iter().any(|offer| self.looks.get(offer) == Some(&1));
+        let until = self.deadline.filter(|_| !is_first);
+        let until = until.map(|deadline| deadline.max(Instant::now() + GRACE));
+        self.tasks.spawn(async move {
+            let settle = Box::pin(reconciler.settle(open));
+            Outcome::Looked { offers, result: in_time(settle, until).await }
+        });
+    }
+
+    fn launch(&mut self, looked: &Arc<Looked>, offer: OfferId) {
+        let (reconciler, looked) = (Arc::clone(&self.reconciler), Arc::clone(looked));
+        let width = self.reconciler.settings.concurrency.max(1) * LAUNCHES_PER_REQUEST;
+        let permits = self.permits.entry(offer.publisher().clone());
+        let permits = Arc::clone(permits.or_insert_with(|| Arc::new(Semaphore::new(width))));
+        let deadline = self.deadline;
+        self.tasks.spawn(async move {
+            // The semaphore is never closed.
+            let _permit = permits.acquire().await;
+            // A launch becomes a future once it is its turn: one is not small.
+            let tried = Box::pin(reconciler.launch(&looked, &offer, deadline)).await;
+            Outcome::Launched { offer, looked, tried }
+        });
+    }
+
+    fn poll(&mut self, offer: OfferId) {
+        let (reconciler, deadline) = (Arc::clone(&self.reconciler), self.deadline);
+        self.tasks.spawn(async move {
+            let next = tokio::select! {
+                biased;
+                next = reconciler.poll(&offer) => next,
+                () = reached(deadline) => Next::Rest,
+            };
+            Outcome::Asked { offer, next }
+        });
+    }
+
+    /// An offer without a manifest in force: where the manifest is gone, the offer leaves the status
+    /// file; where it can't be read, what runs is followed all the same, and what may have been sent
+    /// is looked for.
+    fn handle_orphan(&mut self, offer: OfferId, is_gone: impl Fn(&OfferId) -> bool) {
+        let is_gone = is_gone(&offer);
+        let (reconciler, deadline) = (Arc::clone(&self.reconciler), self.deadline);
+        self.tasks.spawn(async move {
+            let work = async {
+                if is_gone {
+                    reconciler.remove(&offer).await
+                } else {
+                    reconciler.tend(&offer).await
+                }
+            };
+            let next = tokio::select! {
+                biased;
+                next = work => next,
+                () = reached(deadline) => Next::Rest,
+            };
+            Outcome::Asked { offer, next }
+        });
+    }
+
+    /// What comes after a launch.
+    fn after(&mut self, offer: &OfferId, looked: &Looked, tried: &Tried, in_doubt: bool) -> Next {
+        let is_owed = !looked.scope.policy.attempted.contains(offer);
+        match &tried.outcome {
+            Triggered::Running | Triggered::Revised { ended: false } => self.reconciler.next(offer),
+            Triggered::Stopped => {
+                if is_owed && !tried.sent && !in_doubt {
+                    self.policy.attempted.remove(offer);
+                }
+                self.reconciler.next(offer)
+            }
+            Triggered::Over | Triggered::Refused | Triggered::Revised { ended: true } => {
+                Next::LookNow
+            }
+            Triggered::Changed(why) => {
+                // Nothing was accepted, so that a retry is still owed.
+                if is_owed {
+                    self.policy.attempted.remove(offer);
+                }
+                let conflicts = self.conflicts.entry(offer.clone()).or_default();
+                *conflicts += 1;
+                if *conflicts < MAX_CONFLICTS {
+                    return Next::LookNow;
+                }
+                self.conflicts.remove(offer);
+                if let Some(desired) = looked.scope.desired.get(offer) {
+                    self.reconciler.give_up_on(offer, desired, why.as_deref());
+                }
+                Next::Retry
+            }
+        }
+    }
+
+    /// What was being done about an offer is done, and this comes next.
+    fn turn(&mut self, offer: &OfferId, next: Next) {
+        let now = self.now();
+        let next = if self.goes_on(offer, next, now) { next } else { Next::Rest };
+        if next == Next::Retry {
+            self.retried.insert(offer.clone());
+        } else {
+            self.retried.remove(offer);
+        }
+        let launch =
+            self.desired.get(offer).and_then(|loaded: &Arc<Loaded>| loaded.manifest.not_before);
+        let next = match next {
+            Next::LookSoon => Some((Work::Look, When::At(self.gather(now.instant)))),
+            Next::Poll(_) | Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => {
+                self.tries.follow(offer, next, launch, now)
+            }
+        };
+        if matches!(next, Some((Work::Poll, _) | (Work::Look, When::On(_))))
+            && let Some(looks) = self.looks.get_mut(offer)
+        {
+            *looks = 1;
+        }
+        self.queue.done(offer, next, now.instant);
+    }
+
+    /// Whether what comes next is part of this run.
+    fn goes_on(&self, offer: &OfferId, next: Next, now: Now) -> bool {
+        match (self.extent, next) {
+            (Extent::Always, _) | (_, Next::Rest) => true,
+            (_, Next::LookNow | Next::LookSoon) => self.may_look(offer),
+            (_, Next::Poll(_) | Next::LookOn(_) | Next::Retry) if self.is_time_up() => false,
+            // While others are waited for.
+            (Extent::ToTheEnd, Next::Retry) => true,
+            (Extent::Once, Next::Poll(at)) => at <= now.instant,
+            (Extent::Once, Next::LookOn(_) | Next::Retry) => false,
+            (Extent::ToTheEnd, Next::Poll(_)) => !self.reconciler.has_given_up(offer),
+            (Extent::ToTheEnd, Next::LookOn(date)) => {
+                // What is past already was waited for once.
+                date > now.date && self.reconciler.waits(offer)
+            }
+        }
+    }
+
+    /// When those are looked at whose operations end about now.
+    fn gather(&mut self, now: Instant) -> Instant {
+        if self.extent == Extent::Once {
+            return now;
+        }
+        if let Some(until) = self.gathering.filter(|until| *until > now) {
+            return until;
+        }
+        let window = self.reconciler.settings.intervals.first.min(GATHERING);
+        let until =
+            self.deadline.map_or(now + window, |deadline| deadline.min(now + window)).max(now);
+        self.gathering = Some(until);
+        until
+    }
+}
+
+/// What comes of a look, unless its time is up first.
+async fn in_time(
+    look: impl Future<Output = Result<Option<Looked>, RunError>>,
+    until: Option<Instant>,
+) -> Result<Option<Box<Looked>>, RunError> {
+    tokio::select! {
+        biased;
+        looked = look => looked.map(|looked| looked.map(Box::new)),
+        () = reached(until) => Ok(None),
+    }
+}
+
+/// What a task has come to; a panic in it is one of the process. What is on disk is enough to go on.
+fn unharmed(ended: Result<Outcome, JoinError>) -> Option<Done> {
+    match ended {
+        Ok(done) => Some(Done(done)),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_canceled) => None,
+        },
+    }
+}

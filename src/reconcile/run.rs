@@ -1,0 +1,251 @@
+//! One run: the engine with manifests that don't change, until nothing is left to do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::engine::{Engine, Extent, Taken};
+use super::steps::Looked;
+use super::{Job, Reconciler, RunError, Wait};
+use crate::changes::{Change, ChangeSet, Decision, Hold, Policy, with_dependencies};
+use crate::clock::reached;
+use crate::marketplace::OfferId;
+use crate::report::{Event, Outcome};
+
+/// What a run has done so far.
+struct Run<'a> {
+    reconciler: &'a Arc<Reconciler>,
+    job: &'a Job,
+    engine: Engine,
+    /// What the first look at each offer found to be done.
+    planned: ChangeSet,
+    /// The offers that were not looked at yet.
+    unplanned: BTreeSet<OfferId>,
+    /// How many launches have an operation.
+    launched: usize,
+    /// The changes whose requests may have been accepted.
+    sent: usize,
+    /// The offers among them of which that is not known yet.
+    in_doubt: BTreeSet<OfferId>,
+    deadline: Option<Instant>,
+    /// Why nothing more is begun.
+    failure: Option<RunError>,
+}
+
+/// Brings the offers of a job where their manifests want them, as far as that goes in one run. What was
+/// done until then is told also where the run comes to an early end.
+#[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
+pub async fn run(reconciler: &Arc<Reconciler>, job: &Job) -> (Outcome, Result<(), RunError>) {
+    let mut run = Run::new(reconciler, job);
+    let orphans = run.orphans();
+    // Nothing of these runs, so that there is nothing to report.
+    reconciler.forget_idle(&orphans);
+    run.work().await;
+    let outcome = run.outcome();
+    // What has ended meanwhile is reported now.
+    reconciler.forget_idle(&orphans);
+    // What is known goes to the disk even so; the first error is the one that is returned.
+    let committed = reconciler.store.commit().await.map_err(RunError::from);
+    (outcome, run.failure.map_or(committed, Err))
+}
+
+impl<'a> Run<'a> {
+    fn new(reconciler: &'a Arc<Reconciler>, job: &'a Job) -> Self {
+        let mut policy = job.policy.clone();
+        // What is counted and compared is what would be sent.
+        policy.verify |= job.guard.expect.is_some() || job.guard.max_changes.is_some();
+        let (extent, deadline) = match job.wait {
+            Wait::No => (Extent::Once, None),
+            Wait::Until(None) => (Extent::ToTheEnd, None),
+            Wait::Until(Some(wait)) => (Extent::ToTheEnd, Instant::now().checked_add(wait)),
+        };
+        let longest_pause = reconciler.settings.intervals.longest;
+        let random = reconciler.fork_random();
+        let mut engine = Engine::new(Arc::clone(reconciler), policy, extent, longest_pause, random);
+        engine.replace(Arc::clone(&job.desired));
+        engine.until(deadline);
+        Self {
+            reconciler,
+            job,
+            engine,
+            planned: ChangeSet::default(),
+            unplanned: BTreeSet::new(),
+            launched: 0,
+            sent: 0,
+            in_doubt: BTreeSet::new(),
+            deadline,
+            failure: None,
+        }
+    }
+
+    async fn work(&mut self) {
+        let wanted = with_dependencies(&self.job.desired, &self.job.policy);
+        let publishers: BTreeSet<_> = wanted.iter().map(|offer| offer.publisher()).collect();
+        let (publishers, offers) = (publishers.len(), wanted.len());
+        self.reconciler.reporter.report(&Event::Observing { publishers, offers });
+        self.engine.link(&wanted);
+        let covered = wanted.into_iter().filter(|offer| self.job.policy.covers(offer));
+        self.unplanned = covered.filter(|it| self.job.desired.contains_key(*it)).cloned().collect();
+        let orphans = self.orphans();
+        self.unplanned.iter().chain(&orphans).for_each(|offer| self.engine.ask(offer));
+        if self.unplanned.is_empty() {
+            // What was reviewed may have been more than nothing.
+            self.failure = self.guard(&ChangeSet::default()).err();
+            self.planned();
+        }
+        let stop = self.reconciler.stop.clone();
+        let mut is_stopped = false;
+        loop {
+            let goes_on = !is_stopped && self.failure.is_none();
+            if goes_on {
+                self.engine.begin(|_| false);
+            }
+            // What waits for its time is not waited for once nothing more is to be begun.
+            if self.engine.is_idle() || !goes_on && !self.engine.is_working() {
+                return;
+            }
+            let wake = self.engine.wake().filter(|_| goes_on);
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !is_stopped => {
+                    is_stopped = true;
+                    self.reconciler.reporter.report(&Event::Stopping);
+                }
+                Some(done) = self.engine.ended() => {
+                    let taken = self.engine.take_in(done);
+                    self.take_in(taken);
+                }
+                () = reached(wake) => {}
+            }
+        }
+    }
+
+    fn take_in(&mut self, taken: Taken) {
+        match taken {
+            Taken::Looked(looked) => {
+                if let Err(error) = self.looked(looked) {
+                    self.failure.get_or_insert(error);
+                }
+            }
+            Taken::Missed(_, error) => self.failure = self.failure.take().or(error),
+            Taken::Launched { offer, has_operation, sent } => {
+                self.launched += usize::from(has_operation);
+                self.count(&offer, sent);
+            }
+            Taken::Asked(_) | Taken::Nothing => {}
+        }
+    }
+
+    fn looked(&mut self, looked: Box<Looked>) -> Result<(), RunError> {
+        // What was found, or found to be over, is in doubt no more.
+        let reconciler = self.reconciler;
+        self.in_doubt.retain(|offer| reconciler.has_intent(offer));
+        self.guard(&looked.changes)?;
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_first = |change: &Change| self.unplanned.contains(&change.offer);
+        let late: BTreeSet<OfferId> = self
+            .allowed(&looked.changes)
+            .filter(|change| is_late && !is_first(change))
+            .map(|change| change.offer.clone())
+            .collect();
+        let allowed: BTreeSet<OfferId> =
+            self.allowed(&looked.changes).map(|change| change.offer.clone()).collect();
+        let scope = looked.scope.clone();
+        let new = looked.changes.changes.iter().filter(|it| self.unplanned.remove(&it.offer));
+        let before = self.planned.changes.len();
+        self.planned.changes.extend(new.cloned());
+        if self.planned.changes.len() > before {
+            self.planned();
+        }
+        self.engine.carry_out(looked, |change| {
+            allowed.contains(&change.offer) && !late.contains(&change.offer)
+        });
+        for offer in &late {
+            self.reconciler.come_too_late(&scope, offer);
+        }
+        Ok(())
+    }
+
+    /// Reports what was found to be done, once that is known of every offer.
+    fn planned(&mut self) {
+        if self.unplanned.is_empty() {
+            self.planned.changes.sort_by(|one, other| one.offer.cmp(&other.offer));
+            self.reconciler.reporter.report(&Event::Planned(&self.planned));
+        }
+    }
+
+    /// Counts what was sent for an offer. What is sent again, an answer being lost, is one change.
+    fn count(&mut self, offer: &OfferId, sent: bool) {
+        let was_counted = self.in_doubt.remove(offer);
+        self.sent += usize::from(sent && !was_counted);
+        if self.reconciler.has_intent(offer) && (sent || was_counted) {
+            self.in_doubt.insert(offer.clone());
+        }
+    }
+
+    /// Refuses to go on with a change set that was not reviewed, or that is too large.
+    fn guard(&self, changes: &ChangeSet) -> Result<(), RunError> {
+        let is_first = self.planned.changes.is_empty();
+        if let Some(expected) = self.job.guard.expect.as_ref().filter(|_| is_first) {
+            let found = changes.digest();
+            if *expected != found {
+                return Err(RunError::Unexpected { expected: expected.clone(), found });
+            }
+        }
+        let new = self.allowed(changes).filter(|change| !self.in_doubt.contains(&change.offer));
+        let found = self.sent + new.count();
+        match self.job.guard.max_changes {
+            Some(allowed) if found > allowed => Err(RunError::TooMany { found, allowed }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The launches that may be sent. Where a reviewed digest was given, later looks send only what
+    /// it foresaw: its own launches, and offers that waited for one of them.
+    fn allowed<'b>(&'b self, changes: &'b ChangeSet) -> impl Iterator<Item = &'b Change> {
+        let is_first = self.planned.changes.is_empty();
+        let reviewed = self.job.guard.expect.as_ref().map(|_| &self.planned);
+        let reviewed = reviewed.filter(|_| !is_first);
+        let foreseen = move |change: &&Change| {
+            let Some(reviewed) = reviewed else { return true };
+            reviewed.get(&change.offer).is_some_and(|known| match &known.decision {
+                Decision::GoLive { .. } | Decision::Publish { .. } => {
+                    known.decision == change.decision
+                }
+                Decision::Held(Hold::WaitingForDependency(_)) => known.to == change.to,
+                Decision::Held(_)
+                | Decision::Track(_)
+                | Decision::InSync(_)
+                | Decision::Blocked(_)
+                | Decision::Failed(_) => false,
+            })
+        };
+        changes.changes.iter().filter(|change| change.decision.is_trigger()).filter(foreseen)
+    }
+
+    /// The offers whose manifest is gone; a narrowed run touches nothing beyond its scope.
+    fn orphans(&self) -> BTreeSet<OfferId> {
+        let Policy { scope, .. } = &self.job.policy;
+        if scope.is_some() { BTreeSet::new() } else { self.job.gone.clone() }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let orphans = self.orphans();
+        let in_scope = |offer: &OfferId| {
+            self.job.desired.contains_key(offer) && self.job.policy.covers(offer)
+                || orphans.contains(offer)
+        };
+        let records = self.reconciler.store.with(|file| {
+            let records = file.offers.iter().filter(|(offer, _)| in_scope(offer));
+            records.map(|(offer, record)| (offer.clone(), record.clone())).collect()
+        });
+        self.planned.changes.sort_by(|one, other| one.offer.cmp(&other.offer));
+        Outcome {
+            planned: std::mem::take(&mut self.planned),
+            records,
+            triggered: self.launched,
+            interrupted: self.reconciler.stop.is_cancelled(),
+        }
+    }
+}
