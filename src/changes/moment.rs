@@ -7,9 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::marketplace::Settling;
 use crate::status::{Intent, OperationRecord};
 
-/// How far ahead a time is that no clock a little fast explains.
-const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
-
 /// A time to decide at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
@@ -28,25 +25,16 @@ impl Moment {
         if intent.fence.is_some() { self.settling.fenced } else { self.settling.unfenced }
     }
 
-    /// Until when an intent's request may have been under way, as far as that has passed.
-    #[must_use]
-    pub fn latest_end(&self, intent: &Intent) -> Timestamp {
-        intent.deadline.min(self.now)
-    }
-
     /// When what came of an intent's request shows, wherever it was under way until then.
     #[must_use]
     pub fn settles_at(&self, intent: &Intent) -> Option<Timestamp> {
         intent.deadline.checked_add(self.settle(intent)).ok()
     }
 
-    /// Whether what came of an intent's request would show by now. One that is far ahead of now is
-    /// of a clock that was set back since, and as good as old.
+    /// Whether what came of an intent's request would show by now.
     #[must_use]
     pub fn has_settled(&self, intent: &Intent) -> bool {
-        let since = self.now.duration_since(self.latest_end(intent));
-        Duration::try_from(since).is_ok_and(|since| since >= self.settle(intent))
-            || intent.at.duration_since(self.now) > FAR_AHEAD
+        self.settles_at(intent).is_some_and(|at| at <= self.now)
     }
 
     /// Whether golive started an operation so short a while ago that the marketplace need not show

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::trigger::{
-    After, Answer, Command, Fresh, Look, Next, Obstacle, Patience, Sent, Standstill, State, Trigger,
+    After, Answer, Command, Doubt, Fresh, Look, Next, Obstacle, Patience, Request, Sent,
+    Standstill, State, Trigger,
 };
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
@@ -30,9 +31,6 @@ pub(super) struct Tally {
     pub(super) paused: Duration,
     /// How often an intent was dropped since its write took too long.
     pub(super) missed: u32,
-    /// Which attempt a request is at least: one that follows a doubt remains the second, however often
-    /// it is put off or not sent.
-    pub(super) attempt: u32,
 }
 
 impl Tally {
@@ -41,46 +39,68 @@ impl Tally {
     }
 
     fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
-        (Trigger { state: State::Ended, tally: self }, Next::Stop(Standstill::InDoubt(why)))
+        (Trigger { state: State::Ended, tally: self }, Next::Stop(Standstill::InDoubt(Some(why))))
     }
 
     fn record(self, done: Sent) -> (Trigger, Next) {
         self.to(State::Recording(done.clone()), Command::WriteOperation(done))
     }
 
-    fn drop(self, after: After) -> (Trigger, Next) {
-        self.to(State::Dropping(after), Command::DropIntent)
+    fn doubt(self, doubt: Doubt, command: Command) -> (Trigger, Next) {
+        self.to(State::Doubting(doubt), command)
+    }
+
+    /// The request was not accepted, or not sent. That says nothing of the attempt before it.
+    fn drop(self, request: Request, after: After) -> (Trigger, Next) {
+        let after = match (&request.before, after) {
+            (Some(before), After::Retry(pause)) => {
+                let intent = before.clone();
+                After::Doubt(Doubt { intent, why: None, is_conflict: false }, pause)
+            }
+            (_, after) => after,
+        };
+        self.to(State::Dropping(after), Command::DropIntent(request.before))
     }
 }
 
 /// What follows from the answer to the request.
 pub(super) fn answered(
     tally: Tally,
-    intent: Intent,
+    request: Request,
     answer: Answer,
-    at: Timestamp,
     patience: Patience,
 ) -> (Trigger, Next) {
     let tired = tally.sent >= patience.attempts;
     let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
+    let is_second = request.before.is_some();
     match answer {
         Answer::Accepted(operation) => {
+            let intent = request.intent;
             tally.record(Sent { intent, operation: Some(operation), status: None })
         }
-        Answer::Refused(why) => tally.drop(After::End(Standstill::Refused(why))),
-        Answer::Denied(why) => tally.drop(After::End(Standstill::Unsent(why))),
-        // The request before this one was accepted, it seems, and does not show yet.
-        Answer::Conflict(_) if intent.attempt > 1 => {
-            tally.to(State::Doubting(intent, at), Command::Look)
+        // The attempt before was accepted, it seems, and does not show yet. Where there was none, and
+        // nothing guards the request, something else runs that does not show: sent again at once, it
+        // might meet the offer right after that.
+        Answer::Refused(why) | Answer::Conflict(why) if is_second => {
+            let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
+            tally.doubt(doubt, Command::Look)
         }
-        Answer::Conflict(why) => tally.drop(After::End(Standstill::ObserveAgain(Some(why)))),
+        Answer::Conflict(why) if request.intent.fence.is_none() => {
+            let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
+            tally.doubt(doubt, Command::Look)
+        }
+        Answer::Refused(why) => tally.drop(request, After::End(Standstill::Refused(why))),
+        Answer::Denied(why) => tally.drop(request, After::End(Standstill::Unsent(why))),
+        Answer::Conflict(why) => {
+            tally.drop(request, After::End(Standstill::ObserveAgain(Some(why))))
+        }
         // To be put off is no attempt.
         Answer::NotNow(asked) => {
             let doubled = tally.paused.min(LONGEST_PAUSE);
             let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
             let paused = tally.paused.saturating_add(pause);
             let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
-            tally.drop(match asked {
+            let after = match asked {
                 _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
                 Some(_) => After::End(Standstill::Throttled(pause)),
                 None => After::End(Standstill::Unsent(Obstacle {
@@ -88,38 +108,45 @@ pub(super) fn answered(
                     why: "the marketplace takes no requests now, and does not say for how long"
                         .to_owned(),
                 })),
-            })
+            };
+            tally.drop(request, after)
         }
-        Answer::NotSent(why) if tired => tally.drop(After::End(Standstill::Unsent(why))),
-        Answer::NotSent(_) => tally.drop(After::Retry(backoff)),
-        Answer::Unclear(_) => tally.to(State::Doubting(intent, at), Command::Look),
+        Answer::NotSent(why) if tired => tally.drop(request, After::End(Standstill::Unsent(why))),
+        Answer::NotSent(_) => tally.drop(request, After::Retry(backoff)),
+        Answer::Unclear(why) => {
+            let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: false };
+            tally.doubt(doubt, Command::Look)
+        }
     }
 }
 
 /// What follows where the deadline can't be met any more: the write took too long. The next intent
 /// leaves more time for it.
-pub(super) fn missed(tally: Tally, patience: Patience) -> (Trigger, Next) {
+pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Trigger, Next) {
     let tally = Tally { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
     if tally.missed < patience.attempts {
-        return tally.drop(After::Retry(SHORTEST_PAUSE));
+        return tally.drop(request, After::Retry(SHORTEST_PAUSE));
     }
     let why = "writing the status file takes too long, so that nothing was sent; put it on a faster \
                disk, or give requests more time (--timeout)";
     let why = Obstacle { reason: Reason::Unreachable, why: why.to_owned() };
-    tally.drop(After::End(Standstill::Unsent(why)))
+    tally.drop(request, After::End(Standstill::Unsent(why)))
 }
 
-/// What follows from a look at an offer in doubt.
+/// What follows from a look at an offer in doubt. Nothing is given up or sent again before the request
+/// has settled: before the time in which it may show, counted from its deadline, is over.
 pub(super) fn looked(
     tally: Tally,
-    (intent, since): (Intent, Timestamp),
+    mut doubt: Doubt,
     look: Look,
     (at, fresh): (Timestamp, Fresh),
     patience: Patience,
 ) -> (Trigger, Next) {
-    let settling = patience.settling;
+    let intent = &mut doubt.intent;
     // A clock that was set back is not waited for.
-    let since = if since.duration_since(at) > FAR_AHEAD { at } else { since };
+    if intent.deadline.duration_since(at) > FAR_AHEAD {
+        intent.deadline = at;
+    }
     // Under another fence the request may have been what changed it.
     let is_fenced = match &look {
         Look::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
@@ -127,52 +154,64 @@ pub(super) fn looked(
             intent.fence.is_some()
         }
     };
+    let settling = patience.settling;
     let settle = if is_fenced { settling.fenced } else { settling.unfenced };
-    let remaining = until_settled(since, at, settle);
+    let remaining = until_settled(intent.deadline, at, settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
         Look::Operation { operation, status } => {
-            tally.record(Sent { intent, operation, status: Some(status) })
+            tally.record(Sent { intent: doubt.intent, operation, status: Some(status) })
         }
         Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
-        Look::Failed(_) => tally.to(State::Doubting(intent, since), Command::Wait(pause)),
+        Look::Failed(_) => tally.doubt(doubt, Command::Wait(pause)),
         Look::Live => {
             let status = Some(OperationStatus::Succeeded);
-            tally.record(Sent { intent, operation: None, status })
+            tally.record(Sent { intent: doubt.intent, operation: None, status })
         }
-        // What was sent may show late: nothing is given up or sent again before it has settled.
         Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
-            tally.to(State::Doubting(intent, since), Command::Wait(pause.min(remaining)))
+            tally.doubt(doubt, Command::Wait(pause.min(remaining)))
         }
         // It may have been accepted and have failed: that is shown to a person and not repeated.
         Look::Gone => {
             let status = Some(OperationStatus::Canceled);
-            tally.record(Sent { intent, operation: None, status })
+            tally.record(Sent { intent: doubt.intent, operation: None, status })
+        }
+        Look::StillWaiting { .. } if doubt.intent.attempt > 1 => {
+            if doubt.is_conflict && tally.looks < patience.searches {
+                return tally.doubt(doubt, Command::Wait(pause));
+            }
+            let Doubt { intent: Intent { attempt, .. }, why, .. } = doubt;
+            let last = why.map(|why| format!("the last answer: {why}; ")).unwrap_or_default();
+            tally.stop_in_doubt(format!(
+                "it was sent {attempt} times, left no trace, and the offer still waits; {last}look \
+                 into Partner Center, then --retry sends it once more"
+            ))
         }
         Look::StillWaiting { fence } => {
-            if intent.attempt > 1 {
-                let why = format!(
-                    "it was sent {} times, left no trace, and the offer still waits; look into Partner \
-                     Center, then --retry sends it once more",
-                    intent.attempt
-                );
-                return tally.stop_in_doubt(why);
-            }
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;
-            let attempt = intent.attempt + 1;
-            let tally = Tally { attempt, ..tally };
-            let again =
-                Intent { at, attempt, deadline, fence, manifest_digest, request_id, ..intent };
-            tally.to(State::Intending(again.clone()), Command::WriteIntent(again))
+            let (before, attempt) = (doubt.intent, 2);
+            let again = Intent {
+                at,
+                attempt,
+                deadline,
+                fence,
+                manifest_digest,
+                request_id,
+                ..before.clone()
+            };
+            let request = Request { intent: again.clone(), before: Some(before) };
+            tally.to(State::Intending(request), Command::WriteIntent(again))
         }
-        Look::Elsewhere => tally.drop(After::End(Standstill::ObserveAgain(None))),
+        Look::Elsewhere => {
+            let request = Request { intent: doubt.intent, before: None };
+            tally.drop(request, After::End(Standstill::ObserveAgain(None)))
+        }
     }
 }
 
-/// How long it is until a request that left no trace may be sent again. `since` may be ahead: it is
-/// the deadline of a request that an earlier process left.
-fn until_settled(since: Timestamp, now: Timestamp, settle: Duration) -> Duration {
-    let passed = now.duration_since(since);
+/// How long it is until a request that left no trace may be sent again. Its deadline may be ahead.
+fn until_settled(deadline: Timestamp, now: Timestamp, settle: Duration) -> Duration {
+    let passed = now.duration_since(deadline);
     let settle = SignedDuration::try_from(settle).unwrap_or(SignedDuration::MAX);
     Duration::try_from(settle.saturating_sub(passed)).unwrap_or_default()
 }

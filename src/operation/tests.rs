@@ -19,6 +19,7 @@ const PATIENCE: Patience = Patience {
     settling: SETTLING,
     attempts: 2,
     looks: 3,
+    searches: 9,
     pause: Duration::from_secs(2),
     left: Duration::MAX,
 };
@@ -121,11 +122,11 @@ fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Time
             (Event::Changed, now),
             (Event::CheckFailed(obstacle()), now),
         ],
-        Command::WriteIntent(_) | Command::WriteOperation(_) | Command::DropIntent => {
+        Command::WriteIntent(_) | Command::WriteOperation(_) | Command::DropIntent(_) => {
             vec![(Event::Written, now), (Event::NotWritten, now)]
         }
         Command::Send(_) => {
-            let answered = answers().into_iter().map(|it| (Event::Answered(it, slow), slow));
+            let answered = answers().into_iter().map(|it| (Event::Answered(it), slow));
             answered.chain([(Event::DeadlineMissed, slow)]).collect()
         }
         Command::Look => {
@@ -141,7 +142,7 @@ fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Time
 struct Walk {
     /// An intent is on disk, as far as is known.
     on_disk: Option<Intent>,
-    /// When the last request may have been accepted, if it may have been.
+    /// When the last request that may have been accepted is over, if there is one.
     doubt: Option<Timestamp>,
     /// The offer was seen waiting at this time, and how long after the doubt that tells something.
     seen_waiting: Option<(Timestamp, Duration)>,
@@ -154,7 +155,7 @@ impl Walk {
     fn check(&mut self, command: &Command, event: &Event, now: Timestamp) {
         match (command, event) {
             (Command::WriteIntent(intent), Event::Written) => self.on_disk = Some(intent.clone()),
-            (Command::Send(intent), Event::Answered(answer, at)) => {
+            (Command::Send(intent), Event::Answered(answer)) => {
                 assert_eq!(self.on_disk.as_ref(), Some(intent), "sent without an intent on disk");
                 if let Some(doubt) = self.doubt {
                     let (waited, settling) = self.seen_waiting.expect("sent again without a look");
@@ -164,9 +165,17 @@ impl Walk {
                 self.sent += u32::from(!matches!(answer, Answer::NotNow(_)));
                 self.seen_waiting = None;
                 let is_unclear = matches!(answer, Answer::Unclear(_));
-                // A conflict in answer to the second attempt tells of the first.
-                let tells_of_first = matches!(answer, Answer::Conflict(_)) && intent.attempt > 1;
-                self.doubt = (is_unclear || tells_of_first).then_some(*at);
+                // A refusal of the second attempt tells of the first, and without a fence a conflict
+                // of something that does not show.
+                let is_refused = matches!(answer, Answer::Conflict(_) | Answer::Refused(_));
+                let tells_of_another = (is_refused && intent.attempt > 1)
+                    || (matches!(answer, Answer::Conflict(_)) && intent.fence.is_none());
+                if is_unclear || tells_of_another {
+                    self.doubt = Some(intent.deadline);
+                }
+                if matches!(answer, Answer::Accepted(_)) {
+                    self.doubt = None;
+                }
                 self.in_doubt += u32::from(is_unclear);
                 assert!(self.in_doubt <= 2, "a third request that may have been accepted");
             }
@@ -185,11 +194,17 @@ impl Walk {
                     | Look::Failed(_) => None,
                 };
             }
-            (Command::WriteOperation(_) | Command::DropIntent, event) => {
+            (Command::WriteOperation(_) | Command::DropIntent(None), event) => {
                 // It is known what became of the request, whether or not the disk knows it too.
                 self.doubt = None;
                 if *event == Event::Written {
                     self.on_disk = None;
+                }
+            }
+            (Command::DropIntent(Some(before)), event) => {
+                assert_eq!(self.doubt, Some(before.deadline), "the doubt of before stands");
+                if *event == Event::Written {
+                    self.on_disk = Some(before.clone());
                 }
             }
             _ => {}
@@ -204,7 +219,9 @@ impl Walk {
             Next::Stop(Standstill::Unwritten) => {
                 assert!(self.doubt.is_none() || self.on_disk.is_some());
             }
-            Next::Stop(end) => assert!(self.doubt.is_none(), "{end:?} while in doubt"),
+            Next::Stop(end) => {
+                assert!(self.doubt.is_none() || self.on_disk.is_some(), "{end:?} while in doubt");
+            }
             Next::Follow(_) | Next::Do(_) => {}
         }
     }
@@ -263,8 +280,9 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
     for attempt in [1, 2] {
         let found = Intent { attempt, ..intent(start()) };
         let on_disk = Some(found.clone());
-        let walk = Walk { on_disk, doubt: Some(start()), in_doubt: attempt, ..Walk::default() };
-        let (trigger, next) = Trigger::in_doubt(found.clone(), start());
+        let doubt = Some(found.deadline);
+        let walk = Walk { on_disk, doubt, in_doubt: attempt, ..Walk::default() };
+        let (trigger, next) = Trigger::in_doubt(found.clone());
         assert_eq!(next, Next::Do(Command::Look));
         Exploration::of(found).explore(&trigger, next, start(), &walk, 60);
     }
@@ -272,8 +290,8 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
 
 #[test]
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
-    let (trigger, _) = Trigger::in_doubt(intent(start()), start());
-    let at = start() + SETTLING.fenced;
+    let (trigger, _) = Trigger::in_doubt(intent(start()));
+    let at = intent(start()).deadline + SETTLING.fenced;
     let (_, next) = step(trigger, looked(waiting(Some(fence("one"))), at), PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
     assert_eq!(again.attempt, 2);
@@ -281,9 +299,15 @@ fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     assert_eq!(Fresh { at: begun, deadline, request_id, manifest_digest }, fresh(9, at));
 }
 
-/// How long it takes until something else than a wait and another look follows.
-fn time_to_settle(intent: Intent, look: &Look, from: Timestamp) -> (Duration, Next) {
-    let (mut trigger, mut next) = Trigger::in_doubt(intent, start());
+/// How long it takes from the deadline on until something else than a wait and another look follows.
+fn time_to_settle(intent: Intent, look: &Look) -> (Duration, Next) {
+    let from = intent.deadline;
+    settling_time(intent, look, from)
+}
+
+/// The same from another time on.
+fn settling_time(intent: Intent, look: &Look, from: Timestamp) -> (Duration, Next) {
+    let (mut trigger, mut next) = Trigger::in_doubt(intent);
     let mut now = from;
     let mut waited = Duration::ZERO;
     loop {
@@ -306,7 +330,7 @@ fn what_left_no_trace_is_sent_again_once_it_has_settled_later_without_a_fence() 
     for (intent, settling) in
         [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
     {
-        let (waited, next) = time_to_settle(intent.clone(), &waiting(intent.fence), start());
+        let (waited, next) = time_to_settle(intent.clone(), &waiting(intent.fence));
         assert_eq!(waited, settling);
         assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
     }
@@ -319,7 +343,7 @@ fn under_another_fence_it_takes_as_long_to_settle_as_without_one() {
         (intent(start()), None),
         (unfenced(start()), Some(fence("one"))),
     ] {
-        let (waited, next) = time_to_settle(intent, &waiting(seen.clone()), start());
+        let (waited, next) = time_to_settle(intent, &waiting(seen.clone()));
         assert_eq!(waited, SETTLING.unfenced);
         let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
         assert_eq!((again.attempt, again.fence), (2, seen));
@@ -331,7 +355,7 @@ fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
     for (intent, settling) in
         [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
     {
-        let (waited, next) = time_to_settle(intent.clone(), &Look::Gone, start());
+        let (waited, next) = time_to_settle(intent.clone(), &Look::Gone);
         assert_eq!(waited, settling);
         // It may have been accepted and have failed: on record, and not sent again.
         let status = Some(OperationStatus::Canceled);
@@ -340,51 +364,97 @@ fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
     }
 }
 
-/// A request without a fence that was answered with a conflict after [`LONGEST_REQUEST`].
-fn answered_with_a_conflict(attempt: u32) -> (Trigger, Next) {
-    let intent = Intent { attempt, ..unfenced(start()) };
-    let (mut trigger, _) = Trigger::in_doubt(intent.clone(), start());
-    trigger.state = State::Sending(intent);
-    let conflict = Answer::Conflict("an operation runs".to_owned());
-    step(trigger, Event::Answered(conflict, start() + LONGEST_REQUEST), PATIENCE)
+/// A request that was answered so, after another one where it is the second.
+fn answered(intent: Intent, answer: Answer) -> (Trigger, Next) {
+    let before = (intent.attempt > 1).then(|| Intent { attempt: 1, ..self::intent(start()) });
+    let (mut trigger, _) = Trigger::fresh();
+    trigger.state = State::Sending(Request { intent, before });
+    step(trigger, Event::Answered(answer), PATIENCE)
+}
+
+fn conflict() -> Answer {
+    Answer::Conflict("an operation runs".to_owned())
 }
 
 #[test]
-fn a_conflict_in_answer_to_the_second_attempt_tells_of_the_first() {
-    let (trigger, next) = answered_with_a_conflict(1);
-    assert_eq!(next, Next::Do(Command::DropIntent));
+fn a_conflict_means_to_observe_again_where_the_request_was_guarded() {
+    let (trigger, next) = answered(intent(start()), conflict());
+    assert_eq!(next, Next::Do(Command::DropIntent(None)));
     let Next::Stop(end) = step(trigger, Event::Written, PATIENCE).1 else { panic!("no end") };
     assert_eq!(end, Standstill::ObserveAgain(Some("an operation runs".to_owned())));
+}
 
-    let at = start() + LONGEST_REQUEST;
-    let (mut trigger, mut next) = answered_with_a_conflict(2);
-    assert_eq!(next, Next::Do(Command::Look));
-    assert!(
-        matches!(&trigger.state, State::Doubting(it, since) if it.attempt == 2 && *since == at)
-    );
-    // It is waited for, and however long it doesn't show, nothing is sent a third time.
-    let mut now = at;
-    let end = loop {
+#[test]
+fn without_a_guard_a_conflict_is_not_followed_by_another_request_before_it_has_settled() {
+    let (mut trigger, mut next) = answered(unfenced(start()), conflict());
+    let mut now = start();
+    let again = loop {
         let event = match next {
             Next::Do(Command::Look) => looked(waiting(None), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 Event::Elapsed
             }
-            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+            Next::Do(Command::WriteIntent(again)) => break again,
+            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => panic!("{end:?}"),
         };
         (trigger, next) = step(trigger, event, PATIENCE);
     };
-    assert!(matches!(end, Next::Stop(Standstill::InDoubt(_))), "{end:?}");
-    assert!(now.duration_since(at).unsigned_abs() >= SETTLING.unfenced);
+    assert_eq!((again.attempt, now), (2, unfenced(start()).deadline + SETTLING.unfenced));
+}
+
+#[test]
+fn a_refusal_of_the_second_attempt_tells_of_the_first() {
+    for answer in [conflict(), Answer::Refused("an operation runs".to_owned())] {
+        let second = Intent { attempt: 2, ..intent(start()) };
+        let (mut trigger, mut next) = answered(second.clone(), answer);
+        assert_eq!(next, Next::Do(Command::Look));
+        // It is waited for, and however long it doesn't show, nothing is sent a third time.
+        let mut now = start();
+        let end = loop {
+            let event = match next {
+                Next::Do(Command::Look) => looked(waiting(Some(fence("one"))), now),
+                Next::Do(Command::Wait(pause)) => {
+                    now += pause;
+                    Event::Elapsed
+                }
+                end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+            };
+            (trigger, next) = step(trigger, event, PATIENCE);
+        };
+        let Next::Stop(Standstill::InDoubt(Some(why))) = end else { panic!("{end:?}") };
+        assert!(why.contains("an operation runs"), "{why}");
+        assert!(now >= second.deadline + SETTLING.fenced);
+    }
+}
+
+#[test]
+fn what_keeps_the_second_attempt_from_being_sent_leaves_the_first_in_doubt() {
+    let second = Intent { attempt: 2, ..intent(start()) };
+    let first = intent(start());
+    for answer in [
+        Answer::Denied(obstacle()),
+        Answer::NotNow(Some(Duration::from_secs(1))),
+        Answer::NotNow(Some(Duration::from_hours(2))),
+        Answer::NotSent(obstacle()),
+    ] {
+        let (trigger, next) = answered(second.clone(), answer.clone());
+        assert_eq!(next, Next::Do(Command::DropIntent(Some(first.clone()))), "{answer:?}");
+        let (trigger, next) = step(trigger, Event::Written, PATIENCE);
+        if let State::Doubting(doubt) = &trigger.state {
+            assert_eq!(doubt.intent, first, "{answer:?}");
+        } else {
+            assert!(matches!(next, Next::Stop(_)), "{answer:?}: {trigger:?}");
+        }
+    }
 }
 
 #[test]
 fn no_doubt_is_settled_by_a_third_request() {
     let twice = Intent { attempt: 2, ..intent(start()) };
-    let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))), start());
+    let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))));
     assert_eq!(waited, SETTLING.fenced);
-    let Next::Stop(Standstill::InDoubt(why)) = next else { panic!("{next:?}") };
+    let Next::Stop(Standstill::InDoubt(Some(why))) = next else { panic!("{next:?}") };
     assert!(why.contains("2 times"), "{why}");
 }
 
@@ -396,7 +466,7 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
     let end = loop {
         let event = match next {
             Next::Do(Command::Check) => Event::Confirmed(intent(start())),
-            Next::Do(Command::WriteIntent(_) | Command::DropIntent) => Event::Written,
+            Next::Do(Command::WriteIntent(_) | Command::DropIntent(_)) => Event::Written,
             Next::Do(Command::Send(_)) => {
                 missed += 1;
                 Event::DeadlineMissed
@@ -406,7 +476,7 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
         };
         let was_missed = event == Event::DeadlineMissed;
         (trigger, next) = step(trigger, event, patience);
-        assert!(!was_missed || next == Next::Do(Command::DropIntent), "{next:?}");
+        assert!(!was_missed || next == Next::Do(Command::DropIntent(None)), "{next:?}");
     };
     assert_eq!(missed, 3);
     let Next::Stop(Standstill::Unsent(obstacle)) = end else { panic!("{end:?}") };
@@ -416,7 +486,7 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
 #[test]
 fn a_clock_that_was_set_back_makes_golive_wait_no_shorter_and_no_longer_than_the_settling_time() {
     let earlier = start() - Duration::from_hours(5);
-    let (waited, next) = time_to_settle(intent(start()), &waiting(Some(fence("one"))), earlier);
+    let (waited, next) = settling_time(intent(start()), &waiting(Some(fence("one"))), earlier);
     assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
     assert_eq!(waited, SETTLING.fenced);
 }

@@ -27,8 +27,10 @@ pub struct Patience {
     pub settling: Settling,
     /// How often a request is tried at most that was certainly not accepted.
     pub attempts: u32,
-    /// How often the offer is looked at in doubt before the doubt is left to the next run.
+    /// How often a look at an offer in doubt may fail before the doubt is left to the next run.
     pub looks: u32,
+    /// How often an operation is looked for that a conflict tells of.
+    pub searches: u32,
     /// How long the marketplace may put the request off, in all, before the offer is left to
     /// another pass, or to the next run.
     pub pause: Duration,
@@ -42,12 +44,11 @@ pub enum State {
     /// The offer is inspected, and decided about again.
     Checking,
     /// The intent is being written.
-    Intending(Intent),
+    Intending(Request),
     /// The request is under way.
-    Sending(Intent),
-    /// The request may have been accepted. The doubt began at the time: when no answer came, or,
-    /// where a run begins with it, when the request can't have been under way any more.
-    Doubting(Intent, Timestamp),
+    Sending(Request),
+    /// The request may have been accepted.
+    Doubting(Doubt),
     /// The operation is being written in the place of the intent.
     Recording(Sent),
     /// The intent is being removed: the request was not accepted.
@@ -58,11 +59,34 @@ pub enum State {
     Ended,
 }
 
+/// A request that is about to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is on disk for it.
+    pub intent: Intent,
+    /// The first attempt, where this one is the second. It stays in doubt until this one is.
+    pub before: Option<Intent>,
+}
+
+/// A request that may have been accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What is on disk for it.
+    pub intent: Intent,
+    /// What happened to it, where this process knows.
+    pub why: Option<String>,
+    /// Whether the marketplace refused it, since the offer is busy with something else: with what the
+    /// attempt before it has started, or another hand.
+    pub is_conflict: bool,
+}
+
 /// What comes after an intent was dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
     /// The offer is checked again after a pause.
     Retry(Duration),
+    /// The attempt before it is as much in doubt as it was; the offer is looked at after a pause.
+    Doubt(Doubt, Duration),
     /// The protocol ends.
     End(Standstill),
 }
@@ -100,8 +124,9 @@ pub enum Standstill {
     Throttled(Duration),
     /// The status file could not be written; nothing was sent.
     Unwritten,
-    /// It is not known whether the request was accepted. The intent stays on disk.
-    InDoubt(String),
+    /// It is not known whether the request was accepted; why, where that is news. The intent stays on
+    /// disk.
+    InDoubt(Option<String>),
 }
 
 /// What is in the way of a request, outside of the offer.
@@ -185,8 +210,8 @@ pub enum Event {
     NotWritten,
     /// The write took so long that the request can't be over by its deadline: it was not sent.
     DeadlineMissed,
-    /// An answer, or none, and when (UTC).
-    Answered(Answer, Timestamp),
+    /// An answer, or none.
+    Answered(Answer),
     /// A look at an offer in doubt, at a time, with what a new attempt would have of its own.
     Looked {
         /// What it shows.
@@ -213,8 +238,8 @@ pub enum Command {
     Look,
     /// Put the operation on disk in the place of the intent, in one write.
     WriteOperation(Sent),
-    /// Remove the intent from the disk.
-    DropIntent,
+    /// Remove the intent from the disk, or put the one before in its place.
+    DropIntent(Option<Intent>),
     /// Wait, then say [`Event::Elapsed`].
     Wait(Duration),
 }
@@ -237,12 +262,12 @@ impl Trigger {
         (Self { state: State::Checking, tally: Tally::default() }, Next::Do(Command::Check))
     }
 
-    /// A trigger of which an intent was found on disk, without an operation. Its request may have
-    /// been under way until `since` (UTC).
+    /// A trigger of which an intent was found on disk, without an operation.
     #[must_use]
-    pub fn in_doubt(intent: Intent, since: Timestamp) -> (Self, Next) {
-        let tally = Tally { sent: 1, attempt: intent.attempt, ..Tally::default() };
-        (Self { state: State::Doubting(intent, since), tally }, Next::Do(Command::Look))
+    pub fn in_doubt(intent: Intent) -> (Self, Next) {
+        let doubt = Doubt { intent, why: None, is_conflict: false };
+        let tally = Tally { sent: 1, ..Tally::default() };
+        (Self { state: State::Doubting(doubt), tally }, Next::Do(Command::Look))
     }
 }
 
@@ -256,25 +281,25 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
     let stop = |why| end(Next::Stop(why));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
-            let intent = Intent { attempt: intent.attempt.max(tally.attempt), ..intent };
-            to(State::Intending(intent.clone()), Command::WriteIntent(intent))
+            let request = Request { intent: intent.clone(), before: None };
+            to(State::Intending(request), Command::WriteIntent(intent))
         }
         (State::Checking, Event::Changed) => stop(Standstill::ObserveAgain(None)),
         (State::Checking, Event::CheckFailed(obstacle)) => stop(Standstill::Unsent(obstacle)),
-        (State::Intending(intent), Event::Written) => Tally { sent: tally.sent + 1, ..tally }
-            .to(State::Sending(intent.clone()), Command::Send(intent)),
+        (State::Intending(request), Event::Written) => {
+            let (tally, intent) = (Tally { sent: tally.sent + 1, ..tally }, request.intent.clone());
+            tally.to(State::Sending(request), Command::Send(intent))
+        }
         (State::Intending(_), Event::NotWritten) => stop(Standstill::Unwritten),
-        (State::Sending(_), Event::DeadlineMissed) => missed(tally, patience),
-        (State::Sending(intent), Event::Answered(answer, at)) => {
-            answered(tally, intent, answer, at, patience)
+        (State::Sending(request), Event::DeadlineMissed) => missed(tally, request, patience),
+        (State::Sending(request), Event::Answered(answer)) => {
+            answered(tally, request, answer, patience)
         }
-        (State::Doubting(intent, since), Event::Looked { look, at, fresh }) => {
+        (State::Doubting(doubt), Event::Looked { look, at, fresh }) => {
             let tally = Tally { looks: tally.looks + 1, ..tally };
-            looked(tally, (intent, since), look, (at, fresh), patience)
+            looked(tally, doubt, look, (at, fresh), patience)
         }
-        (State::Doubting(intent, since), Event::Elapsed) => {
-            to(State::Doubting(intent, since), Command::Look)
-        }
+        (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::Look),
         (State::Recording(done), Event::Written | Event::NotWritten) => {
             // A failed write loses nothing: the operation is followed in memory, and the intent
             // on disk finds it again.
@@ -284,11 +309,14 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Dropping(After::Retry(pause)), Event::Written | Event::NotWritten) => {
             to(State::Pausing, Command::Wait(pause))
         }
+        (State::Dropping(After::Doubt(doubt, pause)), Event::Written | Event::NotWritten) => {
+            to(State::Doubting(doubt), Command::Wait(pause))
+        }
         (State::Dropping(After::End(why)), Event::Written | Event::NotWritten) => stop(why),
         (State::Pausing, Event::Elapsed) => to(State::Checking, Command::Check),
         (state, event) => {
             let why = format!("{event:?} makes no sense in {state:?}");
-            stop(Standstill::InDoubt(why))
+            stop(Standstill::InDoubt(Some(why)))
         }
     }
 }

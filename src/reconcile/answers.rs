@@ -8,9 +8,8 @@ use crate::status::Reason;
 
 /// How a run ends whose time is up before a pause is over.
 pub(super) fn out_of_time(state: &State) -> Standstill {
-    let why = "the time to wait was up".to_owned();
     match state {
-        State::Doubting(..) => Standstill::InDoubt(why),
+        State::Doubting(doubt) => Standstill::InDoubt(doubt.why.clone()),
         State::Checking
         | State::Intending(_)
         | State::Sending(_)
@@ -18,7 +17,7 @@ pub(super) fn out_of_time(state: &State) -> Standstill {
         | State::Dropping(_)
         | State::Pausing
         | State::Ended => {
-            let why = format!("the request could not be sent yet, and {why}");
+            let why = "the request could not be sent before the time to wait was up".to_owned();
             Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
         }
     }

@@ -463,7 +463,11 @@ impl Engine {
         let width = self.reconciler.settings.concurrency.max(1) * LAUNCHES_PER_REQUEST;
         let permits = self.permits.entry(offer.publisher().clone());
         let permits = Arc::clone(permits.or_insert_with(|| Arc::new(Semaphore::new(width))));
-        let deadline = self.deadline;
+        let deadline = match self.extent {
+            // Who does not wait for operations does not wait for a doubt to settle either.
+            Extent::Once => Instant::now().checked_add(self.reconciler.settings.pause),
+            Extent::ToTheEnd | Extent::Always => self.deadline,
+        };
         self.tasks.spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;

@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 use crate::changes::{Moment, Policy, Violation};
 use crate::clock::Clock;
 use crate::manifest::Loaded;
-use crate::marketplace::{Backend, OfferId, RequestId, Settling};
+use crate::marketplace::{Backend, OfferId, PublisherId, RequestId, Settling};
 use crate::operation::Intervals;
 use crate::report::{Event, Reporter};
 use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
@@ -149,8 +149,9 @@ pub struct Reconciler {
     settings: Settings,
     stop: CancellationToken,
     following: Mutex<BTreeMap<OfferId, follow::Following>>,
-    /// Until when the marketplace takes no requests, where that is longer than this run waits.
-    put_off: Mutex<Option<Instant>>,
+    /// Until when the marketplace takes no requests of a publisher, where that is longer than this run
+    /// waits.
+    put_off: Mutex<BTreeMap<PublisherId, Instant>>,
     /// The requests that this process has sent, or told of.
     requests: Mutex<BTreeSet<RequestId>>,
     /// The manifests in force, where they may change while work is under way.

@@ -72,19 +72,21 @@ pub(super) fn decided(
     let (could_not_ask, refusal) = match &change.decision {
         Decision::Blocked(
             Block::Unreachable(why) | Block::Unauthorized(why) | Block::Throttled(why),
-        ) => (Some(why), None),
-        Decision::Blocked(Block::Refused(why)) => (None, Some(why)),
+        ) => (Some(why.clone()), None),
+        Decision::Blocked(Block::Refused(why)) => (None, Some(why.clone())),
+        // The retry of what failed was refused.
+        Decision::Failed(_) => (None, record.refused.as_ref().map(|it| it.message.clone())),
         Decision::Blocked(_)
         | Decision::GoLive { .. }
         | Decision::Publish { .. }
         | Decision::Track(_)
         | Decision::InSync(_)
-        | Decision::Held(_)
-        | Decision::Failed(_) => (None, None),
+        | Decision::Held(_) => (None, None),
     };
     let known_before = record.observed.is_some();
+    let could_ask = could_not_ask.is_none();
     match could_not_ask.or(refusal) {
-        Some(why) => set_error(record, why.clone(), moment.now),
+        Some(why) => set_error(record, why, moment.now),
         None => record.error = None,
     }
     record.next_check_at = match &change.decision {
@@ -98,7 +100,7 @@ pub(super) fn decided(
         | Decision::Failed(_) => None,
     };
     // "Could not ask" is no state of the offer: what was known of it stands.
-    if could_not_ask.is_none() || !known_before {
+    if could_ask || !known_before {
         let decision = &change.decision;
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
     }
@@ -295,9 +297,18 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     set_pending(record, intent.at);
 }
 
-/// The request was not accepted: what was decided stands, and nothing was done about it.
-pub(super) fn dropped(record: &mut OfferRecord, decision: &Decision, now: Timestamp) {
-    (record.intent, record.next_check_at) = (None, None);
+/// The request was not accepted: what was decided stands, and nothing was done about it. An attempt
+/// before it is in doubt again.
+pub(super) fn dropped(
+    record: &mut OfferRecord,
+    before: Option<Intent>,
+    decision: &Decision,
+    now: Timestamp,
+) {
+    (record.intent, record.next_check_at) = (before.map(Box::new), None);
+    if record.intent.is_some() {
+        return set_pending(record, now);
+    }
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
@@ -307,8 +318,9 @@ pub(super) fn stopped(
     end: &Standstill,
     attempt: Option<(&Intent, Option<String>)>,
     desired: &Loaded,
-    now: Timestamp,
+    moment: Moment,
 ) {
+    let now = moment.now;
     record.next_check_at = None;
     let (phase, reason, why) = match end {
         Standstill::ObserveAgain(_) => return,
@@ -327,14 +339,13 @@ pub(super) fn stopped(
             );
             (Phase::Blocked, Reason::Throttled, why)
         }
-        Standstill::InDoubt(why) => {
-            let why = format!(
-                "it is not known whether the request was accepted: {why}; it is looked at again"
-            );
-            set_error(record, why, now);
-            return;
-        }
+        Standstill::InDoubt(why) => return doubted(record, why.as_deref(), moment),
     };
+    if record.intent.is_some() {
+        // What became of an attempt before is still not known.
+        set_error(record, why, now);
+        return set_pending(record, now);
+    }
     if let (Standstill::Refused(_), Some((intent, fingerprint))) = (end, attempt) {
         record.refused = Some(Box::new(RefusedRecord {
             fingerprint,
@@ -346,6 +357,30 @@ pub(super) fn stopped(
     }
     set_error(record, why.clone(), now);
     set_phase(record, phase, reason, why, now);
+}
+
+/// golive was stopped before a request was sent.
+pub(super) fn unsent(record: &mut OfferRecord, now: Timestamp) {
+    if record.intent.is_none() && record.phase == Phase::Triggering {
+        let message = "nothing was sent: golive was stopped before".to_owned();
+        set_phase(record, Phase::Triggering, record.reason, message, now);
+    }
+}
+
+/// A request stays in doubt. What is known of it already is not replaced by less.
+fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: Moment) {
+    let Some(intent) = record.intent.as_deref() else { return };
+    let again = moment.settles_at(intent).filter(|at| *at > moment.now);
+    if why.is_some() || record.error.is_none() {
+        let why = why.unwrap_or("golive was stopped while it was under way");
+        let until = match again.filter(|_| intent.attempt == 1) {
+            Some(at) => format!("; if nothing shows until {at:.0}, it is sent once more"),
+            None => String::new(),
+        };
+        let text = format!("it is not known whether the request was accepted: {why}{until}");
+        set_error(record, text, moment.now);
+    }
+    record.next_check_at = again;
 }
 
 /// The pause that the marketplace asks for, as people write it, to the second. The longest stands

@@ -12,7 +12,9 @@ use super::steps::Scope;
 use super::{Reconciler, heard, record};
 use crate::changes::{Change, Decision, Moment, Seen, Sighting};
 use crate::manifest::Loaded;
-use crate::marketplace::{Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus};
+use crate::marketplace::{
+    Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, PublisherId,
+};
 use crate::operation::{
     Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, State, Trigger, step,
 };
@@ -24,6 +26,9 @@ const ATTEMPTS: u32 = 3;
 
 /// How often an offer is looked at in vain, in doubt, before the doubt is left to the next run.
 const LOOKS: u32 = 12;
+
+/// How often an operation is looked for that a conflict tells of: for a day, twice a minute.
+const SEARCHES: u32 = 2 * 60 * 24;
 
 /// How long ago an inspection may be that counts as right before the request.
 const RIGHT_BEFORE: SignedDuration = SignedDuration::from_secs(3);
@@ -82,6 +87,10 @@ struct Progress {
     /// The longest that an intent took to be written: the next one's deadline leaves time for twice
     /// as much.
     write_took: Duration,
+    /// Whether nothing waits for the sign-off: a person asks for another try of what failed.
+    is_retried: bool,
+    /// The intent that the last one took the place of.
+    before: Option<Intent>,
     /// How long the marketplace asks to wait before the first poll.
     retry_after: Option<Duration>,
 }
@@ -124,7 +133,7 @@ impl Reconciler {
         let pending = self.store.get(&change.offer).and_then(|record| record.intent.clone());
         let (mut trigger, mut next) = match pending {
             // Not every offer is to wait for as long as the first that was put off.
-            None if let Some(pause) = self.put_off() => {
+            None if let Some(pause) = self.put_off(change.offer.publisher()) => {
                 return self.stop_at(target, Standstill::Throttled(pause), None).await;
             }
             None => Trigger::fresh(),
@@ -134,12 +143,10 @@ impl Reconciler {
                         format!("request {} was left open by a run before", intent.request_id);
                     self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
                 }
-                // Whoever sent it may have been killed just now; what was sent may be under way.
-                let since = intent.deadline;
                 // Who asks for a retry gives a doubt one more attempt.
                 let is_retried = target.scope.policy.retries(&change.offer);
                 let attempt = if is_retried { 1 } else { intent.attempt };
-                Trigger::in_doubt(Intent { attempt, ..*intent }, since)
+                Trigger::in_doubt(Intent { attempt, ..*intent })
             }
         };
         let mut attempt = None;
@@ -159,11 +166,16 @@ impl Reconciler {
                 attempt = Some(intent.clone());
             }
             let Some(event) = self.carry_out(target, command, &mut progress).await else {
+                if self.stop.is_cancelled() {
+                    let now = self.clock.now();
+                    self.edit(&change.offer, target.desired, |record| record::unsent(record, now));
+                }
                 return Triggered::Stopped;
             };
-            *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_), _));
+            *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_)));
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
-            (trigger, next) = step(trigger, event, self.patience_until(deadline));
+            (trigger, next) =
+                step(trigger, event, self.patience_until(change.offer.publisher(), deadline));
             if let Next::Do(Command::Wait(pause)) = next
                 && deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
@@ -174,14 +186,15 @@ impl Reconciler {
     }
 
     /// The patience that is left: no pause is longer than the run, and once an offer was given up
-    /// because of pauses, no other one waits them out.
-    fn patience_until(&self, deadline: Option<Instant>) -> Patience {
+    /// because of pauses, no other one of its publisher waits them out.
+    fn patience_until(&self, publisher: &PublisherId, deadline: Option<Instant>) -> Patience {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.unwrap_or(Duration::MAX);
-        let was_put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let was_put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_put_off = was_put_off.contains_key(publisher);
         let pause = if was_put_off { Duration::ZERO } else { self.settings.pause };
         let settling = self.observer.settling();
-        Patience { settling, attempts: ATTEMPTS, looks: LOOKS, pause, left }
+        Patience { settling, attempts: ATTEMPTS, looks: LOOKS, searches: SEARCHES, pause, left }
     }
 
     /// Carries out one command; `None` where the user stopped golive instead. A request that is
@@ -203,22 +216,10 @@ impl Reconciler {
                     checked = self.check_again(target, progress) => Some(checked),
                 }
             }
-            Command::WriteIntent(intent) => {
-                let before = self.store.get(offer);
-                self.is_of_another_run(&intent);
-                self.edit(offer, target.desired, |record| record::intended(record, &intent));
-                let begun = Instant::now();
-                let written = self.flush().await;
-                progress.write_took = progress.write_took.max(begun.elapsed());
-                if let (Step::NotWritten, Some(before)) = (&written, before) {
-                    // Nothing is sent, so that what was known before stands, a doubt included.
-                    self.edit(offer, target.desired, |record| (*record).clone_from(&before));
-                }
-                Some(written)
-            }
+            Command::WriteIntent(intent) => Some(self.write_intent(target, intent, progress).await),
             Command::Send(_) if self.must_not_send(target) => {
-                // It was not handed over yet, so that there is nothing to be in doubt about.
-                self.drop_intent(target).await;
+                // It was not handed over yet: what was in doubt before is in doubt again.
+                self.drop_intent(target, progress.before.take()).await;
                 None
             }
             // Whoever finds the intent relies on its deadline.
@@ -229,7 +230,7 @@ impl Reconciler {
                 let answer = self.send(target, &intent, progress).await;
                 let kind = &intent.kind;
                 self.reporter.report(&Event::Answered { offer, kind, answer: &answer });
-                Some(Step::Answered(answer, self.clock.now()))
+                Some(Step::Answered(answer))
             }
             Command::Look => {
                 let at = self.clock.now();
@@ -252,17 +253,42 @@ impl Reconciler {
                 self.forget_request(&sent.intent);
                 Some(self.flush().await)
             }
-            Command::DropIntent => Some(self.drop_intent(target).await),
+            Command::DropIntent(before) => Some(self.drop_intent(target, before).await),
             Command::Wait(pause) => {
                 let why = "before the offer is looked at again";
                 self.reporter.report(&Event::Waiting { offer, pause, why });
                 tokio::select! {
                     biased;
                     () = self.stop.cancelled() => None,
-                    () = tokio::time::sleep(pause) => Some(Step::Elapsed),
+                    // Another manifest gets its turn.
+                    () = tokio::time::sleep(pause) => {
+                        (!self.is_outdated(target.desired)).then_some(Step::Elapsed)
+                    }
                 }
             }
         }
+    }
+
+    /// Puts an intent on disk. Where that fails nothing is sent, and what was known before stands, a
+    /// doubt included.
+    async fn write_intent(
+        &self,
+        target: &Target<'_>,
+        intent: Intent,
+        progress: &mut Progress,
+    ) -> Step {
+        let offer = &target.change.offer;
+        let before = self.store.get(offer);
+        self.is_of_another_run(&intent);
+        self.edit(offer, target.desired, |record| record::intended(record, &intent));
+        let begun = Instant::now();
+        let written = self.flush().await;
+        progress.write_took = progress.write_took.max(begun.elapsed());
+        if let (Step::NotWritten, Some(before)) = (&written, &before) {
+            self.edit(offer, target.desired, |record| record.clone_from(before));
+        }
+        progress.before = before.and_then(|record| record.intent.as_deref().cloned());
+        written
     }
 
     /// Whether an intent was written by a process before this one. True once for each.
@@ -276,11 +302,11 @@ impl Reconciler {
         self.stop.is_cancelled() || self.is_outdated(target.desired)
     }
 
-    async fn drop_intent(&self, target: &Target<'_>) -> Step {
+    async fn drop_intent(&self, target: &Target<'_>, before: Option<Intent>) -> Step {
         let (offer, decision) = (&target.change.offer, &target.change.decision);
         let now = self.clock.now();
         let dropped = self.store.get(offer).and_then(|record| record.intent.clone());
-        self.edit(offer, target.desired, |record| record::dropped(record, decision, now));
+        self.edit(offer, target.desired, |record| record::dropped(record, before, decision, now));
         if let Some(intent) = dropped {
             self.forget_request(&intent);
         }
@@ -345,6 +371,7 @@ impl Reconciler {
             return Step::Changed;
         }
         let state = sighting.state.unwrap_or_default();
+        progress.is_retried = target.kind == OperationKind::GoLive && state.preview.is_none();
         let OfferState { fence, attempts, listed, .. } = state;
         let at = self.clock.now();
         Step::Confirmed(Intent {
@@ -388,7 +415,11 @@ impl Reconciler {
             // To give no usable URL is one of the marketplace's ways.
             Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
             Err(error) => {
-                let answer = answer(&error);
+                let mut answer = answer(&error);
+                if let (Answer::Conflict(why), true) = (&answer, progress.is_retried) {
+                    // The marketplace has no use for it where no sign-off waits.
+                    answer = Answer::Refused(why.clone());
+                }
                 if let Answer::Unclear(why) = &answer {
                     let offer = &target.change.offer;
                     self.reporter.report(&Event::Doubt { offer, why });
@@ -448,19 +479,22 @@ impl Reconciler {
     /// Records that a request is not sent any more in this run.
     pub(super) fn come_too_late(&self, scope: &Scope, offer: &OfferId) {
         let Some(desired) = scope.desired.get(offer) else { return };
-        let (end, now) = (out_of_time(&State::Checking), self.clock.now());
+        let (end, moment) = (out_of_time(&State::Checking), self.moment());
         self.edit(offer, desired, |record| {
             // What may have been sent stays in doubt.
             if record.intent.is_none() {
-                record::stopped(record, &end, None, desired, now);
+                record::stopped(record, &end, None, desired, moment);
             }
         });
     }
 
     /// For how much longer the marketplace takes no requests, where this run does not wait for it.
-    fn put_off(&self) -> Option<Duration> {
-        let until = *self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
-        until?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    fn put_off(&self, publisher: &PublisherId) -> Option<Duration> {
+        let put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+        put_off
+            .get(publisher)?
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
     }
 
     async fn stop_at(
@@ -470,18 +504,19 @@ impl Reconciler {
         attempt: Option<&Intent>,
     ) -> Triggered {
         let (offer, desired) = (&target.change.offer, target.desired);
-        let now = self.clock.now();
         if let Standstill::Throttled(pause) = &end {
             let until = Instant::now() + *pause;
             let mut put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
-            *put_off = (*put_off).max(Some(until));
+            let known = put_off.entry(offer.publisher().clone()).or_insert(until);
+            *known = until.max(*known);
         }
         let listing = match target.observed.get(offer) {
             Some(Seen::Offer(seen)) => seen.listing.fingerprint.clone(),
             _ => None,
         };
         let attempt = attempt.map(|intent| (intent, listing));
-        self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, now));
+        let moment = self.moment();
+        self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, moment));
         self.flush().await;
         match end {
             Standstill::ObserveAgain(why) => Triggered::Changed(why),

@@ -205,7 +205,7 @@ async fn who_does_not_wait_is_not_held_up_by_one_offer_after_the_other() {
     let outcome = lab.once().await;
     assert_eq!(outcome.problems(), 100);
     let took = lab.now().duration_since(began).as_secs();
-    assert!((120..240).contains(&took), "it took {took} s");
+    assert!((60..240).contains(&took), "it took {took} s");
     for record in lab.status().offers.values() {
         assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
         assert_eq!(record.intent, None);

@@ -205,7 +205,8 @@ fn a_golive_that_never_arrives_is_sent_twice_and_then_left_in_doubt() {
     let cases = in_time.map(|(name, reply, _)| Case {
         name: format!("golive, lost: {name}"),
         rule: Rule { arrives: Arrives::No, ..Rule::new("POST", "/golive", reply) },
-        line: PATIENT,
+        // Sent again once the first one is over, which takes three times as long as a request may.
+        line: "apply --wait=1m --timeout 1s --settle 50ms --poll 20ms --poll-max 50ms",
         code: 1,
         accepted: false,
         told: "sent 2 times, left no trace".to_owned(),
