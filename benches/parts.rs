@@ -150,6 +150,7 @@ fn operation(offer: &OfferId, digest: &str) -> OperationRecord {
         manifest_digest: digest.to_owned(),
         messages: Vec::new(),
         polled_at: Some(some_time_ago()),
+        presumed: false,
         progress: Some(100),
         release: Some(Release::from(1)),
         request_id: Some(RequestId::from_random([7; 16])),

@@ -18,17 +18,45 @@ pub(crate) fn ended(
     state: &OfferState,
     moment: Moment,
 ) -> Option<OperationStatus> {
+    ending(operation, state, moment).map(Ending::status)
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It says so itself, or the list or the offer shows it.
+    Told(OperationStatus),
+    /// It left no trace: it is taken for canceled, until something else shows.
+    Presumed,
+}
+
+impl Ending {
+    /// The status that stands for it.
+    pub(crate) fn status(self) -> OperationStatus {
+        match self {
+            Self::Told(status) => status,
+            Self::Presumed => OperationStatus::Canceled,
+        }
+    }
+}
+
+/// The same as [`ended`], with what it rests on.
+pub(crate) fn ending(
+    operation: &OperationRecord,
+    state: &OfferState,
+    moment: Moment,
+) -> Option<Ending> {
     if operation.status.is_finished() {
-        return Some(operation.status.clone());
+        return Some(Ending::Told(operation.status.clone()));
     }
     let report = followed(state);
-    if is_in_place(operation, state) || is_what_it_says(operation, report, state) {
-        return Some(OperationStatus::Succeeded);
-    }
     if let Some(report) = report
         && matches!(report.status, OperationStatus::Failed | OperationStatus::Canceled)
     {
-        return Some(report.status.clone());
+        return Some(Ending::Told(report.status.clone()));
+    }
+    if is_in_place(operation, state) || is_what_it_says(operation, report, state) {
+        return Some(Ending::Told(OperationStatus::Succeeded));
     }
     if state.running.is_some() || !state.is_inspected {
         return None;
@@ -40,21 +68,26 @@ pub(crate) fn ended(
         && state.preview.is_some()
         && state.preview != operation.release
         && operation.kind == OperationKind::GoLive
+        && !moment.may_not_show_yet(operation)
     {
-        let has_succeeded = has_succeeded && listed == Some(OperationStatus::Succeeded);
-        let said = listed.filter(|it| has_succeeded || *it != OperationStatus::Succeeded);
-        return Some(said.unwrap_or(OperationStatus::Canceled));
+        let both = has_succeeded && listed == Some(OperationStatus::Succeeded);
+        let said = listed.filter(|it| both || *it != OperationStatus::Succeeded);
+        // What says itself that it has succeeded is not taken for canceled.
+        return match said {
+            Some(status) => Some(Ending::Told(status)),
+            None => (!has_succeeded).then_some(Ending::Presumed),
+        };
     }
     if let Some(status) = listed {
         // A list that says so while the offer does not is not believed.
-        return Some(status).filter(|it| *it != OperationStatus::Succeeded);
+        return Some(status).filter(|it| *it != OperationStatus::Succeeded).map(Ending::Told);
     }
     if moment.may_not_show_yet(operation) || has_succeeded || state.unclear.is_some() {
         return None;
     }
     // It left no trace: that is shown to a person and not repeated.
     let word = state.last.as_ref().filter(|last| last.id.is_none()).map(|last| &last.status);
-    Some(word.cloned().unwrap_or(OperationStatus::Canceled))
+    Some(word.cloned().map_or(Ending::Presumed, Ending::Told))
 }
 
 /// What the marketplace says of the operation that is followed.
@@ -128,16 +161,14 @@ pub(crate) fn ended_unseen(
     operation: &OperationRecord,
     state: &OfferState,
     moment: Moment,
-) -> Option<OperationStatus> {
+) -> Option<Ending> {
     state.listed.as_ref()?;
     if is_in_place(operation, state) {
-        return Some(OperationStatus::Succeeded);
+        return Some(Ending::Told(OperationStatus::Succeeded));
     }
-    let listed = listed_end(operation, state, moment);
-    listed.or_else(|| {
-        (!moment.may_not_show_yet(operation) && state.running.is_none())
-            .then_some(OperationStatus::Canceled)
-    })
+    let listed = listed_end(operation, state, moment).map(Ending::Told);
+    let is_lost = !moment.may_not_show_yet(operation) && state.running.is_none();
+    listed.or_else(|| is_lost.then_some(Ending::Presumed))
 }
 
 /// Where the offer stands, as far as it is known once it was decided about.

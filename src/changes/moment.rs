@@ -78,6 +78,7 @@ mod tests {
             manifest_digest: String::new(),
             messages: Vec::new(),
             polled_at: None,
+            presumed: false,
             progress: None,
             release: None,
             request_id: None,

@@ -40,7 +40,9 @@ impl Case<'_> {
                 // The pin may be another name of what stands there.
                 Decision::Publish { .. }
                 | Decision::Track(_)
-                | Decision::Blocked(Block::VersionMismatch { .. }) => false,
+                | Decision::Blocked(Block::VersionMismatch { .. } | Block::UnknownStatus(_)) => {
+                    false
+                }
                 // What stands in the slot may wait for the sign-off: not every list tells.
                 Decision::Blocked(Block::NotInPreview) => state.stale_preview.is_none(),
                 Decision::InSync(_)
@@ -340,10 +342,15 @@ impl Case<'_> {
     fn proceed(&self, state: &OfferState) -> Decision {
         let retried = state.stale_preview.as_ref().filter(|_| self.retry);
         if !self.wants_live() {
-            return match &state.draft {
-                Some(draft) => Decision::Publish { release: draft.clone() },
-                None => Decision::Publish { release: Release::from(0) },
-            };
+            // Only what was never published, or whose publish failed, is published.
+            let failed = state.last.as_ref().filter(|it| it.kind == OperationKind::Publish);
+            let failed = failed.map(|it| it.release.clone().unwrap_or_else(|| Release::from(0)));
+            let words = || Block::UnknownStatus(self.seen.listing.words.clone());
+            let release = state.draft.clone().or(failed);
+            return release.map_or_else(
+                || Decision::Blocked(words()),
+                |release| Decision::Publish { release },
+            );
         }
         let pin = self.desired.manifest.version;
         let mismatch = |found: &Release| {

@@ -68,7 +68,7 @@ impl Sighting {
             wants_live,
             pin,
             following: operation.filter(|it| !it.status.is_finished()).map(following),
-            failed: operation.filter(|it| it.has_failed()).map(|it| Failed {
+            failed: operation.filter(|it| it.has_failed() && !it.presumed).map(|it| Failed {
                 id: it.id.clone(),
                 release: it.release.clone(),
                 at: it.finished_at,

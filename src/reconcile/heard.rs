@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::record::set_running;
 use crate::changes::{
-    Decision, Failure, Moment, Origin, Outcome, Tracked, ended, ended_unseen, followed,
+    Decision, Ending, Failure, Moment, Origin, Outcome, Tracked, ended_unseen, ending, followed,
     took_another_live,
 };
 use crate::manifest::Loaded;
@@ -22,16 +22,17 @@ pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, momen
     let Some(operation) = record.operation.as_mut().filter(|it| !it.status.is_finished()) else {
         return;
     };
-    let status = ended(operation, state, moment);
+    let ending = ending(operation, state, moment);
     if let Some(report) = followed(state) {
         hear(operation, report, moment.now);
     }
-    end(operation, status, moment.now);
+    end(operation, ending, moment.now);
 }
 
-fn end(operation: &mut OperationRecord, status: Option<OperationStatus>, now: Timestamp) {
-    if let Some(status) = status {
-        operation.status = status;
+fn end(operation: &mut OperationRecord, ending: Option<Ending>, now: Timestamp) {
+    if let Some(ending) = ending {
+        operation.presumed = ending == Ending::Presumed;
+        operation.status = ending.status();
         operation.finished_at = Some(now);
         operation.progress = operation.percent();
     }
@@ -78,6 +79,7 @@ pub(super) fn adopt(
         manifest_digest: digest_of(intent, &desired.digest),
         messages: run.map(|run| run.messages.clone()).unwrap_or_default(),
         polled_at: None,
+        presumed: false,
         progress: None,
         release: tracked.release.clone().or_else(|| intent.map(|intent| intent.release.clone())),
         request_id: intent.map(|intent| intent.request_id.clone()),
@@ -124,6 +126,8 @@ pub(super) fn adopt_failure(
         manifest_digest: digest_of(intent, &desired.digest),
         messages: failure.messages.clone(),
         polled_at: Some(now),
+        // Only a failure that nobody told of says nothing at all.
+        presumed: failure.id.is_none() && failure.steps.is_empty() && failure.messages.is_empty(),
         progress: None,
         release: failure.release.clone(),
         request_id: intent.map(|intent| intent.request_id.clone()),
@@ -203,6 +207,7 @@ fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
         manifest_digest: digest_of(Some(&sent.intent), digest),
         messages: Vec::new(),
         polled_at: None,
+        presumed: operation.is_none() && status == OperationStatus::Canceled,
         progress: None,
         release: Some(sent.intent.release.clone()),
         request_id: Some(sent.intent.request_id.clone()),

@@ -34,6 +34,12 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
             Some(new) if new.status == OperationStatus::Succeeded => {
                 Look::Operation { operation: by_id(&new.id), status: new.status.clone() }
             }
+            Some(new) if new.release.as_ref().is_none_or(|it| *it == intent.release) => {
+                Look::Failed(format!(
+                    "the offer shows release {}, but the list of operations says that its {} {}",
+                    intent.release, intent.kind, new.status
+                ))
+            }
             Some(_) | None => Look::Live,
         };
     }

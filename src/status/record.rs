@@ -277,6 +277,9 @@ pub struct OperationRecord {
     pub messages: Vec<Message>,
     /// When golive last heard of it (UTC).
     pub polled_at: Option<Timestamp>,
+    /// Whether golive only presumes its end, since it left no trace: nobody said that it was canceled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presumed: bool,
     /// How far it is, in percent (0 to 100).
     pub progress: Option<u8>,
     /// The release it works on, where it is known.
@@ -493,6 +496,7 @@ pub(crate) mod tests {
             manifest_digest: "sha256:00".to_owned(),
             messages: Vec::new(),
             polled_at: None,
+            presumed: false,
             progress: Some(42),
             release: Some(Release::from(2)),
             request_id: None,

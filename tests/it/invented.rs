@@ -177,6 +177,7 @@ pub(crate) fn operation(
         manifest_digest: String::new(),
         messages: Vec::new(),
         polled_at: finished_at,
+        presumed: false,
         progress: None,
         release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),

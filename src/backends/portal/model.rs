@@ -20,7 +20,7 @@ text_enum! {
         /// An operation runs.
         Running = "Running",
         /// The last operation succeeded.
-        Succeeded = "Succeeded",
+        Succeeded = "Succeeded" | "Complete" | "Completed",
         /// What the list call says of an offer that has been published, to preview or live.
         Published = "published",
         /// The last operation was canceled.

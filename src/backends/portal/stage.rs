@@ -41,10 +41,18 @@ impl Stage {
                 Self::Live
             }
             OfferStatus::NeverPublished if moving => Self::Running(running_kind(report)),
-            OfferStatus::NeverPublished => Self::NeverPublished,
+            OfferStatus::NeverPublished => match report.steps.iter().find(|it| has_begun(it)) {
+                Some(step) => unclear(report, &step.id, &step.status),
+                None => Self::NeverPublished,
+            },
+            // Nothing is left to run: the word is behind, or stuck.
+            OfferStatus::Running if live == Some(&StepStatus::Complete) && !moving => Self::AtRest,
             OfferStatus::Running => Self::Running(running_kind(report)),
             OfferStatus::WaitingForPublisherReview => match (sign_off, live) {
                 (_, Some(status)) if is_moving(status) => Self::Running(OperationKind::GoLive),
+                (None, None) if report.steps.is_empty() => {
+                    Self::Unclear(format!("{}, but no step waits", report.status.as_str()))
+                }
                 // Not every type of offer has the step; then the word is all there is.
                 (None, None | Some(StepStatus::NotStarted | StepStatus::Blocked)) => Self::SignOff,
                 (Some(status), _) => unclear(report, "publisher-signoff", status),
@@ -71,6 +79,12 @@ impl Stage {
                 )
                 | None => Self::AtRest,
             },
+            OfferStatus::Canceled | OfferStatus::Failed
+                if live == Some(&StepStatus::Complete)
+                    && sign_off == Some(&StepStatus::Complete) =>
+            {
+                unclear(report, "live", &StepStatus::Complete)
+            }
             OfferStatus::Canceled => Self::Ended(last_kind(report), OperationStatus::Canceled),
             OfferStatus::Failed => Self::Ended(last_kind(report), OperationStatus::Failed),
             // The slots tell whether it is live.
@@ -81,13 +95,12 @@ impl Stage {
         }
     }
 
-    /// The sign-off step waits. What speaks against it is a step `live` that is under way, or that has
-    /// succeeded by the word above it as well. A blocked one may be blocked by the sign-off.
+    /// The sign-off step waits. What speaks against it is a step `live` that is under way or complete.
+    /// A blocked one may be blocked by the sign-off.
     fn waiting(report: &StatusReport, live: Option<&StepStatus>) -> Self {
-        let is_over = matches!(report.status, OfferStatus::Succeeded | OfferStatus::Published);
         let word = report.status.as_str();
         match live {
-            Some(status) if is_moving(status) || (is_over && *status == StepStatus::Complete) => {
+            Some(status) if is_moving(status) || *status == StepStatus::Complete => {
                 let why = format!("{word}: the sign-off waits, but the step live says {status}");
                 Self::Unclear(why)
             }
@@ -117,6 +130,20 @@ pub(super) fn step<'a>(steps: &'a [Step], name: &str) -> Option<&'a Step> {
 pub(super) fn sign_off(steps: &[Step]) -> Option<&Step> {
     let waits = |step: &&Step| step.status == StepStatus::WaitingForPublisherReview;
     step(steps, "publishersignoff").or_else(|| steps.iter().find(waits))
+}
+
+/// Whether a step has been reached at all.
+fn has_begun(step: &Step) -> bool {
+    match &step.status {
+        StepStatus::NotStarted | StepStatus::Blocked | StepStatus::Unknown(_) => false,
+        StepStatus::InProgress
+        | StepStatus::WaitingForPublisherReview
+        | StepStatus::WaitingForApproval
+        | StepStatus::Rejected
+        | StepStatus::Complete
+        | StepStatus::Failed
+        | StepStatus::Canceled => true,
+    }
 }
 
 /// Whether a step is under way. A blocked one is not: it may be for ever, and the word above it tells
@@ -293,7 +320,8 @@ mod tests {
                 "complete",
                 Stage::Running(OperationKind::Unknown(String::new())),
             ),
-            ("WaitingForPublisherReview", "", "", Stage::SignOff),
+            ("running", "complete", "complete", Stage::AtRest),
+            ("complete", "complete", "complete", Stage::Live),
             (
                 "Dreaming",
                 "complete",
@@ -321,5 +349,28 @@ mod tests {
         assert!(runs("running", golive(), "complete", "rejected"));
         assert!(runs("running", golive(), "waitingForPublisherReview", "notStarted"));
         assert!(!runs("running", OperationKind::Publish, "waitingForPublisherReview", ""));
+    }
+
+    #[test]
+    fn a_word_and_a_step_that_contradict_each_other_are_both_shown() {
+        for (word, sign_off, live, words) in [
+            ("WaitingForPublisherReview", "", "", "WaitingForPublisherReview, but no step waits"),
+            (
+                "neverPublished",
+                "complete",
+                "complete",
+                "NeverPublished, but the step publisher-signoff says complete",
+            ),
+            ("failed", "complete", "complete", "Failed, but the step live says complete"),
+            (
+                "running",
+                "waitingForPublisherReview",
+                "complete",
+                "Running: the sign-off waits, but the step live says complete",
+            ),
+        ] {
+            let stage = Stage::of(&report(word, sign_off, live));
+            assert_eq!(stage, Stage::Unclear(words.to_owned()), "{word} {sign_off} {live}");
+        }
     }
 }

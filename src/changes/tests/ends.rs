@@ -51,7 +51,10 @@ fn an_operation_of_the_history_has_ended_as_the_list_says() {
         (listed(running(OperationKind::GoLive, None, preview(3)), Vec::new()), None, None),
     ];
     for (state, young, old) in rows {
-        let ended = |at| facts::ended_unseen(&operation("running", at, ""), &state, moment());
+        let ended = |at| {
+            let operation = operation("running", at, "");
+            facts::ended_unseen(&operation, &state, moment()).map(Ending::status)
+        };
         assert_eq!(ended(now()), young.map(OperationStatus::from), "young: {state:?}");
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
     }

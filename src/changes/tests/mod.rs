@@ -189,6 +189,7 @@ fn operation(status: &str, started_at: Timestamp, digest: &str) -> OperationReco
         manifest_digest: digest.to_owned(),
         messages: Vec::new(),
         polled_at: None,
+        presumed: false,
         progress: None,
         release: Some(release(2)),
         request_id: Some(RequestId::from_random([1; 16])),

@@ -53,6 +53,7 @@ pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord 
         manifest_digest: "sha256:00".to_owned(),
         messages: Vec::new(),
         polled_at: Some(at()),
+        presumed: false,
         progress: percent,
         release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),

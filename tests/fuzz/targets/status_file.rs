@@ -90,6 +90,7 @@ fn record(location: Option<&str>) -> OperationRecord {
         manifest_digest: String::new(),
         messages: Vec::new(),
         polled_at: None,
+        presumed: false,
         progress: None,
         release: None,
         request_id: Some(RequestId::from_random([7; 16])),

@@ -33,10 +33,22 @@ impl Interpreter<'_> {
         // Stable, so that the order of the list decides between equals.
         unfinished.sort_by_key(|it| Reverse(age(it)));
         for submission in unfinished.into_iter().take(MAX_UNFINISHED) {
+            let kind = submission.purpose();
+            if let Some(doubt) =
+                self.inquiry.in_doubt.as_ref().filter(|it| runs_again(submission, it))
+            {
+                // A golive may have the entry of its publish.
+                return Ok(Some(Run {
+                    kind: doubt.kind.clone(),
+                    id: Some(submission.id.clone()),
+                    release: Some(doubt.release.clone()),
+                    steps: Vec::new(),
+                    messages: Vec::new(),
+                }));
+            }
             if self.is_of_the_status(submission, stage.as_ref(), listed) {
                 continue;
             }
-            let kind = submission.purpose();
             let mut run = Run {
                 kind: kind.clone(),
                 id: Some(submission.id.clone()),
@@ -171,6 +183,37 @@ impl Interpreter<'_> {
         self.ended_as(submission).as_ref().is_some_and(is_bad)
     }
 
+    /// The attempt that came of a request in doubt, among those listed.
+    pub(super) fn came_of<'a>(
+        &self,
+        listed: &'a [Submission],
+        doubt: &InDoubt,
+    ) -> Option<&'a Submission> {
+        let is_meant = |it: &Submission| {
+            it.purpose() == doubt.kind && self.ended_as(it).is_some() && is_new(it, doubt)
+        };
+        newest(listed, |it| is_meant(it) && self.release_of(it).as_ref() == Some(&doubt.release))
+            .or_else(|| newest(listed, is_meant))
+    }
+
+    /// How the publish of what the status says waits ended, where the list says that it ended badly.
+    pub(super) fn publish_failed(
+        &self,
+        listed: &[Submission],
+        report: &StatusReport,
+    ) -> Option<OperationStatus> {
+        let is_publish = |it: &Submission| it.purpose() == OperationKind::Publish;
+        let is_named = |it: &Submission| {
+            it.publishing_version.is_some() && it.publishing_version == report.publishing_version
+        };
+        let publish = newest(listed, |it| is_publish(it) && is_named(it)).or_else(|| {
+            // Where none has the number, one that did not fail may have made it.
+            let is_lost = !listed.iter().any(|it| is_publish(it) && !self.is_bad(it));
+            newest(listed, is_publish).filter(|_| is_lost)
+        });
+        publish.and_then(|it| self.ended_as(it)).filter(is_bad)
+    }
+
     /// An attempt that has ended.
     pub(super) fn attempt(&self, submission: &Submission, status: OperationStatus) -> Attempt {
         let doubt = self.inquiry.in_doubt.as_ref();
@@ -242,6 +285,15 @@ pub(super) fn is_new(submission: &Submission, doubt: &InDoubt) -> bool {
         }
         None => changed.is_none_or(|at| at >= since),
     }
+}
+
+/// Whether an entry runs that had ended before a request.
+fn runs_again(submission: &Submission, doubt: &InDoubt) -> bool {
+    let mut known = doubt.known.iter().flatten().map(|mark| mark.split(' '));
+    known.any(|mut mark| {
+        mark.next() == Some(&submission.id)
+            && mark.next().is_some_and(|state| OperationStatus::from(state).is_finished())
+    })
 }
 
 /// The newest operation that `is_meant`: by the time it changed; where times are equal or missing, by

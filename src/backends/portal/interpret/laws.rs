@@ -197,8 +197,19 @@ proptest! {
             // Never what golive saw fail, unless another golive has succeeded.
             let failed = inquiry.failed.as_ref().and_then(|it| it.release.as_ref());
             let good = known.submissions.iter().flatten().any(Submission::is_golive);
-            prop_assert!(failed != Some(live) || good);
             let named = known.report.as_ref().and_then(|it| it.publishing_version);
+            let is_held = matches!(&known.production, Some(Held::Holds(Some(it))) if it == live);
+            prop_assert!(failed != Some(live) || good || (named.is_some() && is_held));
+            // Nor what may have been sent, while a new attempt at it is listed as failed.
+            let doubted = inquiry.in_doubt.as_ref().filter(|it| {
+                it.kind == OperationKind::GoLive && it.release == *live
+            });
+            let is_bad = state.listed.is_some()
+                && doubted.is_some_and(|it| {
+                    let new = state.new_attempt(&it.kind, &it.release);
+                    new.is_some_and(|new| new.status != OperationStatus::Succeeded)
+                });
+            prop_assert!(!is_bad || (named.is_some() && is_held));
             prop_assert!(named.is_none_or(|it| Release::from(it) == *live));
         }
         if state.running.is_some() {

@@ -192,13 +192,9 @@ impl Interpreter<'_> {
         state.listed = Some(ended.collect());
         let marks = listed.iter().take(MAX_ATTEMPTS).map(Submission::mark);
         state.attempts = marks.collect();
-        let doubt = self.inquiry.in_doubt.as_ref();
-        let new = doubt.and_then(|doubt| state.new_attempt(&doubt.kind, &doubt.release));
-        let new = new.and_then(|new| {
-            listed.iter().find(|it| Some(&it.id) == new.id.as_ref() && it.purpose() == new.kind)
-        });
         if state.last.is_none()
-            && let Some(new) = new
+            && let Some(doubt) = &self.inquiry.in_doubt
+            && let Some(new) = self.came_of(listed, doubt)
         {
             state.last = Some(self.told(new)?);
         }

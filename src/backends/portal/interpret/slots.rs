@@ -31,10 +31,8 @@ impl Interpreter<'_> {
 
     /// Whether a pin names the publication that a status is about.
     pub(super) fn names(report: &StatusReport, pin: &Release) -> bool {
-        [report.publishing_version, report.offer_version]
-            .into_iter()
-            .flatten()
-            .any(|version| Release::from(version) == *pin)
+        let number = report.publishing_version.or(report.offer_version);
+        number.map(Release::from).as_ref() == Some(pin)
     }
 
     /// Whether the pin names what is in preview, or what is in production.
@@ -73,6 +71,7 @@ impl Interpreter<'_> {
         let following = self.inquiry.following.as_ref();
         let expected = following.filter(|it| it.kind == OperationKind::GoLive);
         let expected = expected.and_then(|it| it.release.clone());
+        let doubt = self.inquiry.in_doubt.as_ref().filter(|it| it.kind == OperationKind::GoLive);
         Ok(match self.slot(Slot::Production)? {
             Held::Holds(version) => {
                 let version = version.clone();
@@ -96,6 +95,14 @@ impl Interpreter<'_> {
                     let golive = newest(self.submissions()?, Submission::is_golive);
                     let status = golive.and_then(|it| self.ended_as(it));
                     expected.filter(|_| status == Some(OperationStatus::Succeeded))
+                }
+                // The same for a golive of which it is not known whether it was accepted.
+                Held::Empty if expected.is_none() && doubt.is_some() => {
+                    let listed = self.submissions()?;
+                    let new = doubt.and_then(|doubt| self.came_of(listed, doubt));
+                    let has_succeeded =
+                        new.and_then(|it| self.ended_as(it)) == Some(OperationStatus::Succeeded);
+                    doubt.map(|it| it.release.clone()).filter(|_| has_succeeded)
                 }
                 Held::Empty => expected
                     .or_else(|| self.listed.cloned())

@@ -5,7 +5,7 @@ use super::{Held, Interpreter, Question};
 use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::backends::portal::stage::{Stage, step};
 use crate::marketplace::{
-    Attempt, OfferState, OperationKind, OperationStatus, Release, Run, StepStatus,
+    Attempt, Followed, OfferState, OperationKind, OperationStatus, Release, Run, StepStatus,
 };
 
 impl Interpreter<'_> {
@@ -15,7 +15,7 @@ impl Interpreter<'_> {
         state: &mut OfferState,
     ) -> Result<(), Question> {
         match Stage::of(report) {
-            Stage::NeverPublished => self.never_published(state),
+            Stage::NeverPublished => self.never_published(report, state),
             Stage::SignOff => self.sign_off(report, state),
             Stage::Running(kind) => self.running(report, &kind, state),
             Stage::Live => self.live(report, state),
@@ -25,8 +25,23 @@ impl Interpreter<'_> {
         }
     }
 
-    fn never_published(&self, state: &mut OfferState) -> Result<(), Question> {
+    fn never_published(
+        &self,
+        report: &StatusReport,
+        state: &mut OfferState,
+    ) -> Result<(), Question> {
         self.insist()?;
+        if !self.inquiry.wants_live {
+            let is_good = |it: &Submission| self.ended_as(it) == Some(OperationStatus::Succeeded);
+            if let Some(good) = newest(self.submissions()?, is_good) {
+                let (word, kind) = (report.status.as_str(), good.purpose());
+                state.unclear = Some(format!(
+                    "the status says {word}, but the list of operations says that a {kind} has \
+                     succeeded"
+                ));
+                return Ok(());
+            }
+        }
         state.draft = Some(self.listed.cloned().unwrap_or_else(|| Release::from(0)));
         if !self.inquiry.wants_live || self.answers.submissions.is_some() {
             state.running = self.unfinished()?;
@@ -53,6 +68,13 @@ impl Interpreter<'_> {
                 state.running = Some(Run { release: own.or(run.release), ..run });
                 return Ok(());
             }
+            if let Some(status) = self.publish_failed(submissions, report) {
+                state.unclear = Some(format!(
+                    "the status says that release {release} waits for the sign-off, but the list of \
+                     operations says that its publish {status}"
+                ));
+                return Ok(());
+            }
             if let Some(newer) = newer_publish(submissions, report) {
                 state.unclear = Some(format!(
                     "the status says that release {release} waits for the sign-off, but the list of \
@@ -65,10 +87,17 @@ impl Interpreter<'_> {
                     let last = self.told(golive)?;
                     state.last = Some(Attempt { release: Some(release.clone()), ..last });
                 }
-                Some(_) => {
+                Some((golive, _)) => {
+                    let numbers = golive.publishing_version.zip(report.publishing_version);
+                    let what = match numbers.filter(|(golive, report)| golive != report) {
+                        Some((golive, _)) => {
+                            format!("only a golive of {golive} since the last publish")
+                        }
+                        None => "that a golive of it has succeeded".to_owned(),
+                    };
                     state.unclear = Some(format!(
-                        "release {release} waits for the sign-off, but the list of operations says \
-                         that a golive of it has succeeded"
+                        "the status says that release {release} waits for the sign-off, but the list \
+                         of operations shows {what}"
                     ));
                 }
                 None => {}
@@ -138,12 +167,23 @@ impl Interpreter<'_> {
     ) -> Result<(), Question> {
         let following = self.inquiry.following.as_ref();
         let is_open = kind.as_str().is_empty();
+        let followed_id = following.and_then(|it| it.operation.as_ref()).map(|it| it.id.as_str());
         // The list's own word, since it is no longer than the status behind.
         let found = newest(self.submissions()?, |it| {
             let purpose = it.purpose();
             let fits = is_open || purpose == *kind || matches!(purpose, OperationKind::Unknown(_));
             !it.state.is_finished() && fits
         });
+        let ended = self.followed_to_a_bad_end();
+        if let Some(ended) =
+            ended.filter(|_| found.is_none_or(|it| Some(it.id.as_str()) == followed_id))
+        {
+            state.unclear = Some(format!(
+                "the status says {}, but the operation that golive followed says {ended}",
+                report.status
+            ));
+            return Ok(());
+        }
         // A golive may have the id of its publish, which has ended: then the status is what tells.
         let followed = following.filter(|it| is_open || it.kind == *kind);
         let (id, found_kind, release) = match (found, followed) {
@@ -189,8 +229,12 @@ impl Interpreter<'_> {
         let following = self.inquiry.following.as_ref();
         if following.is_some_and(|it| it.release.as_ref() != Some(&release)) {
             self.insist()?;
+            // What can't be asked for any more is in the list.
+            if let Some(Followed::Expired) = &state.followed {
+                self.submissions()?;
+            }
         }
-        if self.is_known_to_have_failed(&release)? {
+        if self.is_known_to_have_failed(&release)? && !self.is_in_production(report, &release)? {
             state.unclear = Some(format!(
                 "the status says that release {release} is live, but its golive failed"
             ));
@@ -200,9 +244,40 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// Whether golive followed a release to a bad end, and no other golive came after that: it is not
-    /// live because the status says so.
+    /// Whether both the status and the Production slot name the release: two reports against the one
+    /// of its golive.
+    fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool, Question> {
+        let is_named = report.publishing_version.map(Release::from).as_ref() == Some(release);
+        let held = self.slot(Slot::Production)?;
+        Ok(is_named && matches!(held, Held::Holds(Some(held)) if held == release))
+    }
+
+    /// How the operation that golive follows ended, where it says so itself and it ended badly.
+    fn followed_to_a_bad_end(&self) -> Option<OperationStatus> {
+        let following = self.inquiry.following.as_ref()?;
+        match self.followed(following).ok().flatten()? {
+            Followed::Known(report) => Some(report.status).filter(is_bad),
+            Followed::Expired => None,
+        }
+    }
+
+    /// Whether a golive of a release is known to have ended badly, and no other came after that: it is
+    /// not live because the status says so.
     fn is_known_to_have_failed(&self, release: &Release) -> Result<bool, Question> {
+        let following = self.inquiry.following.as_ref();
+        let is_of_it = following.is_some_and(|it| {
+            it.kind == OperationKind::GoLive && it.release.as_ref() == Some(release)
+        });
+        if is_of_it && self.followed_to_a_bad_end().is_some() {
+            return Ok(true);
+        }
+        if let Some(doubt) = &self.inquiry.in_doubt
+            && doubt.kind == OperationKind::GoLive
+            && doubt.release == *release
+            && self.came_of(self.submissions()?, doubt).is_some_and(|it| self.is_bad(it))
+        {
+            return Ok(true);
+        }
         let failed = self.inquiry.failed.as_ref();
         let Some(failed) = failed.filter(|it| it.release.as_ref() == Some(release)) else {
             return Ok(false);
@@ -225,6 +300,11 @@ impl Interpreter<'_> {
         if let Some(preview) = state.stale_preview.take() {
             state.unclear = Some(format!(
                 "{}, and release {preview} is in preview, but no sign-off waits for it",
+                report.status
+            ));
+        } else if state.live.is_none() {
+            state.unclear = Some(format!(
+                "{}, but neither a step nor a slot shows what is in preview or in production",
                 report.status
             ));
         }

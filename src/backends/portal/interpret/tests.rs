@@ -724,8 +724,8 @@ fn a_type_without_the_usual_steps_is_live_by_what_else_there_is() {
                 "unclear, 3 is live",
                 asked,
             ),
-            ("not signed off", not_over, "nothing", asked),
-            ("no steps", bare.clone(), "nothing", asked),
+            ("not signed off", not_over, "unclear", asked),
+            ("no steps", bare.clone(), "unclear", asked),
             ("no steps, but slots", bare.slots(None, Some(4)), "4 is live", asked),
         ],
     );
@@ -916,11 +916,22 @@ fn what_is_known_to_have_failed_is_live_only_by_a_later_golive() {
     check(
         &inquiry,
         &[
-            ("the same", live.clone().list(&["g golive complete 20 7"]), "unclear", "status list"),
-            ("nothing", live.clone(), "unclear", "status list"),
+            (
+                "the same",
+                live.clone().list(&["g golive complete 20 7"]),
+                "unclear",
+                "status list production",
+            ),
+            ("nothing", live.clone(), "unclear", "status list production"),
             ("another", live.clone().list(&["h golive complete 40 7"]), "7 is live", "status list"),
-            ("one id", live.list(&["g golive complete 40 7"]), "7 is live", "status list"),
+            ("one id", live.clone().list(&["g golive complete 40 7"]), "7 is live", "status list"),
             ("another release", fallen_back, "6 is live", "status"),
+            (
+                "in production as well",
+                live.clone().slots(Some(6), Some(7)),
+                "7 is live",
+                "status list production",
+            ),
         ],
     );
     // Listed as running, it is the one that failed, unless it has changed since.
