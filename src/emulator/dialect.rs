@@ -266,6 +266,15 @@ impl Dialect {
         }
     }
 
+    /// Whether a PUT creates the publisher that its offer is of. A client of the field can start
+    /// from nothing.
+    pub(super) fn creates_publishers(&self) -> bool {
+        match self.profile {
+            Profile::Field => true,
+            Profile::Documented => false,
+        }
+    }
+
     /// The refusal of a strict marketplace where `If-Match` is missing, if it refuses that.
     pub(super) fn without_if_match(&self, method: &Method, offer: Option<&Offer>) -> Option<Reply> {
         match (self.profile, offer) {
