@@ -219,10 +219,7 @@ impl Context<'_> {
         }
         let visit = self.world.visit(key, now, |offer, behaviour| {
             precondition(call, Some(offer), behaviour, strict)?;
-            offer.put(definition, now);
-            if let Some(offer_type) = offer_type {
-                offer.type_id = offer_type;
-            }
+            offer.put(definition, offer_type, now);
             changed(View { offer, behaviour, now })
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
@@ -237,6 +234,12 @@ impl Context<'_> {
             }
             precondition(call, Some(offer), behaviour, seed.strict)?;
             let refused = |refused| refusal(refused, behaviour);
+            if verb == Verb::Publish
+                && behaviour.dialect.ignores_unchanged_publish()
+                && let Some(before) = offer.published()
+            {
+                return Ok(started(offer, before, behaviour, call.origin.as_deref()));
+            }
             let begun = match verb {
                 Verb::Publish => offer.publish(now, last, behaviour).map(|()| true),
                 Verb::GoLive => offer.golive(now, behaviour).map(|()| true),

@@ -64,7 +64,7 @@ use serde_json::Value;
 
 pub use answers::{
     AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
-    Stale, StepNames, Words,
+    Stale, StepNames, UnchangedPublish, Words,
 };
 pub use behaviour::{
     AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,

@@ -163,6 +163,7 @@ pub(super) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> 
         preview: None,
         production: None,
         versions: BTreeMap::new(),
+        edited: false,
         staged: None,
         resting: Resting::NeverPublished,
         shown: None,
