@@ -356,3 +356,39 @@ async fn a_draft_that_never_came_to_preview_is_published_changed_or_not() {
     post(&emulator, &publish).await;
     assert_eq!(emulator.truth("contoso/vm").unwrap().runs.len(), 2);
 }
+
+/// The images of the first plan of a document, as clients of the field address them.
+const IMAGES: &str = "/definition/plans/0/microsoft-azure-corevm.vmImagesPublicAzure";
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_of_virtual_machines_has_a_plan_that_takes_another_image() {
+    for profile in [Profile::Field, Profile::Documented] {
+        let emulator = emulator_of(profile, "offers: {contoso/vm: {title: A VM}}");
+        let mut document = get(&emulator, VM).await.json;
+        let plan = &document["definition"]["plans"][0];
+        assert_eq!((&plan["planId"], &plan["diskGenerations"]), (&json!("base"), &json!([])));
+        let images = document.pointer_mut(IMAGES).unwrap().as_object_mut().unwrap();
+        let mut image = images["2020.01.06"].clone();
+        for field in ["osVhdUrl", "label", "mediaName", "publishedDate", "description"] {
+            assert!(image[field].is_string(), "{field}");
+        }
+        image["mediaName"] = json!("vm-20260101");
+        images.insert("2026.01.01".to_owned(), image);
+        let body = document.to_string();
+        assert_eq!(put(&emulator, VM, &[("if-match", "*")], &body).await.status, 200);
+        post(&emulator, &format!("{VM}/publish")).await;
+        pass(4).await;
+        let preview = get(&emulator, &format!("{VM}/slot/preview")).await.json;
+        assert_eq!(preview.pointer(IMAGES).unwrap().as_object().unwrap().len(), 2, "{preview}");
+        // The list has the title only.
+        let list = get(&emulator, "contoso/offers").await.json;
+        assert_eq!(list[0]["definition"], json!({"displayText": "A VM"}));
+    }
+    for (entry, definition) in [
+        ("{type: microsoft-azure-applications}", json!({"displayText": "vm"})),
+        ("{definition: {plans: []}}", json!({"plans": []})),
+    ] {
+        let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
+        assert_eq!(get(&emulator, VM).await.json["definition"], definition);
+    }
+}
