@@ -246,3 +246,21 @@ async fn a_put_creates_its_publisher_and_nothing_else_does() {
     let list = get(&emulator, "contoso/offers").await;
     assert_eq!((list.status, list.json), (200, json!([])));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_put_keeps_what_its_body_does_not_have() {
+    for emulator in [emulator("offers: {contoso/vm: {}}"), field("offers: {contoso/vm: {}}")] {
+        let before = get(&emulator, VM).await.json;
+        for body in ["{}", r#"{"definition": null, "offerTypeId": null}"#, r#"{"id": "x"}"#] {
+            let answer = put(&emulator, VM, &[], body).await;
+            assert_eq!(answer.status, 200, "{body}");
+            for field in ["id", "definition", "offerTypeId", "status", "version"] {
+                assert_eq!(answer.json[field], before[field], "{field} after {body}");
+            }
+        }
+        // A definition is taken whole: nothing of the old one is left.
+        let answer = put(&emulator, VM, &[], r#"{"definition": {"a": 1}}"#).await;
+        assert_eq!(answer.json["definition"], json!({"a": 1}));
+        assert_eq!(answer.json["offerTypeId"], before["offerTypeId"]);
+    }
+}
