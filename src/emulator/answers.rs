@@ -127,6 +127,16 @@ pub enum CancelGolive {
     Ignored,
 }
 
+/// What a publish does of a draft that did not change since the release in preview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnchangedPublish {
+    /// The request is accepted and has no effect: every answer stays as it is.
+    Ignored,
+    /// It makes a new release.
+    Publishes,
+}
+
 /// What a submission's `offerId` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -211,6 +221,9 @@ pub struct Answers {
     /// Canceling a golive that runs: it `ends` (documented), or the request is accepted and
     /// `ignored` (field).
     pub cancel_golive: Option<CancelGolive>,
+    /// A publish of a draft that did not change since the release in preview: it is accepted and
+    /// `ignored` (field), or it `publishes` a new release (documented).
+    pub unchanged_publish: Option<UnchangedPublish>,
 }
 
 impl Answers {
@@ -237,6 +250,7 @@ impl Answers {
             offer_ids: self.offer_ids.or(others.offer_ids),
             second_golive: self.second_golive.or(others.second_golive),
             cancel_golive: self.cancel_golive.or(others.cancel_golive),
+            unchanged_publish: self.unchanged_publish.or(others.unchanged_publish),
         }
     }
 }

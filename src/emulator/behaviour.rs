@@ -212,7 +212,7 @@ pub struct Expire {
 }
 
 /// An offer: where it starts, and how the marketplace behaves about it. `{}` is an offer in
-/// preview, version 1, waiting for the publisher's sign-off.
+/// preview that was never live, waiting for the publisher's sign-off.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OfferSeed {
@@ -222,7 +222,8 @@ pub struct OfferSeed {
     /// What runs, failed or was canceled. Default: `golive` where a preview awaits it, else
     /// `publish`.
     pub operation: Option<Kind>,
-    /// The version in preview.
+    /// The version in preview. Default: a large number that follows from the name (field), 1
+    /// (documented).
     #[schemars(range(min = 1))]
     pub preview_version: Option<u64>,
     /// The version in production.
@@ -233,7 +234,8 @@ pub struct OfferSeed {
     /// The kind of offer. Default: `microsoft-azure-virtualmachines`.
     #[serde(rename = "type")]
     pub offer_type: Option<String>,
-    /// What the offer says, as the API's `definition`.
+    /// What the offer says, as the API's `definition`. Default: a title; of a virtual machine
+    /// offer also `plans` with the plan `base` and an image.
     pub definition: Option<Value>,
     /// How long each step takes, e.g. `90s`, `5m`, `2h`. Default: the seed's own.
     pub step_time: Option<Length>,

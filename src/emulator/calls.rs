@@ -99,13 +99,16 @@ impl Context<'_> {
                 Ok(Reply::json(StatusCode::OK, &offers))
             }
             Route::Offer { publisher, id, of } => {
-                self.publisher(&publisher)?;
+                let puts = of == Of::Itself && self.call.method == Method::PUT;
+                if puts && self.world.behaviour(None).dialect.creates_publishers() {
+                    self.admits(&publisher)?;
+                } else {
+                    self.publisher(&publisher)?;
+                }
                 let key = Key::new(&publisher, &id);
                 match of {
                     Of::Verb(verb) => self.post(&key, verb),
-                    Of::Itself if self.call.method == Method::PUT => {
-                        self.put(&key, &publisher, &id)
-                    }
+                    Of::Itself if puts => self.put(&key, &publisher, &id),
                     Of::Itself
                     | Of::Slot(_)
                     | Of::Version(_)
@@ -118,12 +121,18 @@ impl Context<'_> {
         }
     }
 
+    /// Whether a publisher is open to the caller, be it there or not.
+    fn admits(&self, publisher: &str) -> Result<(), Reply> {
+        if !self.forbids(publisher) {
+            return Ok(());
+        }
+        let message = self.world.behaviour(None).dialect.forbidden();
+        Err(Reply::error(StatusCode::FORBIDDEN, "Forbidden", message))
+    }
+
     /// Whether a publisher is there, and open to the caller.
     fn publisher(&self, publisher: &str) -> Result<(), Reply> {
-        if self.forbids(publisher) {
-            let message = self.world.behaviour(None).dialect.forbidden();
-            return Err(Reply::error(StatusCode::FORBIDDEN, "Forbidden", message));
-        }
+        self.admits(publisher)?;
         if self.world.has_publisher(publisher) { Ok(()) } else { Err(not_found("publisher")) }
     }
 
@@ -189,10 +198,9 @@ impl Context<'_> {
         if !self.world.contains(key) {
             let behaviour = self.world.behaviour(None);
             precondition(call, None, &behaviour, strict)?;
-            let usable = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if id.len() > 50 || !id.chars().all(usable) {
+            if !(self.world.has_publisher(publisher) || usable(publisher)) || !usable(id) {
                 return Err(bad_request(
-                    "an offer's id has letters, digits, '-', '_' and '.', \
+                    "the ids of a publisher and an offer have letters, digits, '-', '_' and '.', \
                     at most 50 of them",
                 ));
             }
@@ -211,10 +219,7 @@ impl Context<'_> {
         }
         let visit = self.world.visit(key, now, |offer, behaviour| {
             precondition(call, Some(offer), behaviour, strict)?;
-            offer.put(definition, now);
-            if let Some(offer_type) = offer_type {
-                offer.type_id = offer_type;
-            }
+            offer.put(definition, offer_type, now);
             changed(View { offer, behaviour, now })
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
@@ -229,6 +234,12 @@ impl Context<'_> {
             }
             precondition(call, Some(offer), behaviour, seed.strict)?;
             let refused = |refused| refusal(refused, behaviour);
+            if verb == Verb::Publish
+                && behaviour.dialect.ignores_unchanged_publish()
+                && let Some(before) = offer.published()
+            {
+                return Ok(started(offer, before, behaviour, call.origin.as_deref()));
+            }
             let begun = match verb {
                 Verb::Publish => offer.publish(now, last, behaviour).map(|()| true),
                 Verb::GoLive => offer.golive(now, behaviour).map(|()| true),
@@ -248,6 +259,12 @@ impl Context<'_> {
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
     }
+}
+
+/// Whether an offer or its publisher can have this id.
+fn usable(id: &str) -> bool {
+    let usable = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    id.len() <= 50 && id.chars().all(usable)
 }
 
 fn whole(view: View<'_>, version: Option<u64>) -> Result<Reply, Reply> {

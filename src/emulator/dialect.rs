@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::answer::Reply;
 use super::answers::{
     AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
-    Stale, StepNames, Words,
+    Stale, StepNames, UnchangedPublish, Words,
 };
 use super::behaviour::{Casing, Header, Kind, OfferSeed};
 use super::beyond::Beyond;
@@ -63,6 +63,7 @@ pub(super) struct Dialect {
     after_failed_publish: AfterFailure,
     after_failed_golive: AfterFailure,
     cancel_golive: CancelGolive,
+    unchanged_publish: UnchangedPublish,
     pub header: Header,
     pub step_names: StepNames,
     pub numbers: Numbers,
@@ -90,6 +91,7 @@ struct Choices {
     after_failed_golive: AfterFailure,
     second_golive: SecondGolive,
     cancel_golive: CancelGolive,
+    unchanged_publish: UnchangedPublish,
 }
 
 impl Profile {
@@ -108,6 +110,7 @@ impl Profile {
                 after_failed_golive: AfterFailure::Failed,
                 second_golive: SecondGolive::Refuse(409),
                 cancel_golive: CancelGolive::Ignored,
+                unchanged_publish: UnchangedPublish::Ignored,
             },
             Self::Documented => Choices {
                 casing: Casing::Mixed,
@@ -121,6 +124,7 @@ impl Profile {
                 after_failed_golive: AfterFailure::Failed,
                 second_golive: SecondGolive::Refuse(400),
                 cancel_golive: CancelGolive::Ends,
+                unchanged_publish: UnchangedPublish::Publishes,
             },
         }
     }
@@ -148,6 +152,7 @@ impl Dialect {
             after_failed_publish: said.after_failure.unwrap_or(of.after_failed_publish),
             after_failed_golive: said.after_failure.unwrap_or(of.after_failed_golive),
             cancel_golive: said.cancel_golive.unwrap_or(of.cancel_golive),
+            unchanged_publish: said.unchanged_publish.unwrap_or(of.unchanged_publish),
             header: entry.header.unwrap_or(of.header),
             step_names: said.step_names.unwrap_or(of.step_names),
             numbers: said.numbers.unwrap_or(of.numbers),
@@ -263,6 +268,15 @@ impl Dialect {
         match self.profile {
             Profile::Field => StatusCode::OK,
             Profile::Documented => StatusCode::CREATED,
+        }
+    }
+
+    /// Whether a PUT creates the publisher that its offer is of. A client of the field can start
+    /// from nothing.
+    pub(super) fn creates_publishers(&self) -> bool {
+        match self.profile {
+            Profile::Field => true,
+            Profile::Documented => false,
         }
     }
 
@@ -385,6 +399,11 @@ impl Dialect {
             Kind::Publish => true,
             Kind::GoLive => self.cancel_golive == CancelGolive::Ends,
         }
+    }
+
+    /// Whether a publish of an unchanged draft has no effect.
+    pub(super) fn ignores_unchanged_publish(&self) -> bool {
+        self.unchanged_publish == UnchangedPublish::Ignored
     }
 
     /// What is shown after an operation of this kind failed.

@@ -12,9 +12,10 @@ use super::stage::Refused;
 pub enum Hand {
     /// Changes the draft: another `ETag`.
     Edit,
-    /// Starts a publish.
+    /// Starts a publish, also of a draft that nobody changed: the hand changed it on its way.
     StartPublish,
-    /// Publishes: a newer version is in preview, waiting for sign-off, at once.
+    /// Publishes: a newer version is in preview, waiting for sign-off, at once. As `StartPublish`,
+    /// also of a draft that nobody changed.
     Publish,
     /// Starts a golive.
     StartGoLive,
@@ -54,7 +55,7 @@ pub(super) fn act(
     now: Timestamp,
 ) -> Result<(), Refused> {
     match hand {
-        Hand::Edit => offer.put(None, now),
+        Hand::Edit => offer.edit(now),
         Hand::StartPublish => offer.publish(now, last_number, behaviour)?,
         Hand::StartGoLive => offer.golive(now, behaviour)?,
         Hand::Publish => {

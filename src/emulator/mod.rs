@@ -64,7 +64,7 @@ use serde_json::Value;
 
 pub use answers::{
     AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
-    Stale, StepNames, Words,
+    Stale, StepNames, UnchangedPublish, Words,
 };
 pub use behaviour::{
     AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
@@ -199,8 +199,8 @@ impl Emulator {
         self.memory(&self.state().world)
     }
 
-    /// Adds the offers that are not there yet: in preview with this version (`None`: 1), waiting
-    /// for the publisher's sign-off. Those that are there stay as they are.
+    /// Adds the offers that are not there yet: in preview with this version (`None`: a
+    /// number of the profile's), waiting for the publisher's sign-off. Those that are there stay as they are.
     pub fn add_missing<P: AsRef<str>, O: AsRef<str>>(
         &self,
         offers: impl IntoIterator<Item = (P, O, Option<u64>)>,

@@ -45,6 +45,9 @@ pub(super) struct Offer {
     pub production: Option<u64>,
     /// Everything that was ever in preview.
     pub versions: BTreeMap<u64, Content>,
+    /// Whether the draft changed since the last publish began, in more than its definition.
+    #[serde(default)]
+    pub edited: bool,
     /// The draft as it was when the running publish began.
     pub staged: Option<Content>,
     pub resting: Resting,
@@ -201,10 +204,29 @@ impl Offer {
             return Err(Refused::Busy);
         }
         self.staged = Some(self.draft.clone());
+        self.edited = false;
         self.stale_answers = 0;
         let version = behaviour.dialect.numbers.next(self, last_number);
         self.start(Kind::Publish, version, now, behaviour);
         Ok(())
+    }
+
+    /// The publish that brought the draft to preview just as it is, if nothing failed since and
+    /// nothing runs: there is nothing new to publish.
+    pub(super) fn published(&self) -> Option<&Operation> {
+        let rests = match self.stage() {
+            Stage::SignOff | Stage::Live => true,
+            Stage::NeverPublished
+            | Stage::NotStarted
+            | Stage::Publish
+            | Stage::GoLive
+            | Stage::Canceled
+            | Stage::Failed => false,
+        };
+        let last = self.operations.iter().rev().find(|own| own.kind == Kind::Publish)?;
+        let content = self.versions.get(&last.version)?;
+        let same = !self.edited && content.definition == self.draft.definition;
+        (rests && same && self.preview == Some(last.version)).then_some(last)
     }
 
     /// Pushes the preview towards production.
@@ -309,11 +331,28 @@ impl Offer {
         Ok(())
     }
 
-    /// Changes the draft.
-    pub(super) fn put(&mut self, definition: Option<Value>, now: Timestamp) {
+    /// Writes the draft: what is given takes the place of what is there. It makes another entity
+    /// tag, also where it changes nothing that could be published.
+    pub(super) fn put(
+        &mut self,
+        definition: Option<Value>,
+        type_id: Option<String>,
+        now: Timestamp,
+    ) {
         if let Some(definition) = definition {
             self.draft.definition = definition;
         }
+        if let Some(type_id) = type_id {
+            self.edited |= self.type_id != type_id;
+            self.type_id = type_id;
+        }
+        self.draft.changed = now;
+        self.change(now);
+    }
+
+    /// Changes the draft in something that the model does not hold.
+    pub(super) fn edit(&mut self, now: Timestamp) {
+        self.edited = true;
         self.draft.changed = now;
         self.change(now);
     }

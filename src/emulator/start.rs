@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::behaviour::{Kind, OfferSeed, StartStatus};
 use super::dialect::Behaviour;
@@ -13,6 +13,9 @@ use super::stage::Resting;
 
 /// When seeded histories begin. A fixed moment: the same seed is the same world at any time.
 const LONG_AGO: &str = "2020-01-06T08:00:00.1234567Z";
+
+/// The type of an offer for which nothing else is said.
+const VIRTUAL_MACHINES: &str = "microsoft-azure-virtualmachines";
 
 /// Where an offer stands, every default filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +99,7 @@ pub(super) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
         last: None,
     });
     let mut at = LONG_AGO.parse().unwrap_or(Timestamp::UNIX_EPOCH);
-    let title = seed.title.as_deref().unwrap_or(id);
-    let definition = seed.definition.clone().unwrap_or_else(|| json!({ "displayText": title }));
+    let definition = seed.definition.clone().unwrap_or_else(|| definition(id, seed));
     let content = Content { definition, changed: at };
     let mut offer = blank(publisher, id, content, dialect.draft_version());
     if let Some(offer_type) = &seed.offer_type {
@@ -151,18 +153,47 @@ pub(super) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
     offer
 }
 
+/// What an offer says that the seed has no definition for. One of virtual machines has a plan with
+/// an image, in the places where clients look for them.
+fn definition(id: &str, seed: &OfferSeed) -> Value {
+    let title = seed.title.as_deref().unwrap_or(id);
+    if seed.offer_type.as_deref().is_some_and(|own| !own.eq_ignore_ascii_case(VIRTUAL_MACHINES)) {
+        return json!({ "displayText": title });
+    }
+    json!({
+        "displayText": title,
+        "plans": [{
+            "planId": "base",
+            "displayText": title,
+            "microsoft-azure-corevm.vmImagesPublicAzure": {
+                "2020.01.06": {
+                    "osVhdUrl": format!("https://images.example/{id}-20200106.vhd"),
+                    "label": title,
+                    "mediaName": format!("{id}-20200106"),
+                    "publishedDate": "01/06/2020",
+                    "description": title,
+                    "showInGui": true,
+                    "lunVhdDetails": []
+                }
+            },
+            "diskGenerations": []
+        }]
+    })
+}
+
 /// A draft that was never published.
 pub(super) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> Offer {
     Offer {
         publisher: publisher.to_owned(),
         id: id.to_owned(),
-        type_id: "microsoft-azure-virtualmachines".to_owned(),
+        type_id: VIRTUAL_MACHINES.to_owned(),
         changed: draft.changed,
         draft,
         version,
         preview: None,
         production: None,
         versions: BTreeMap::new(),
+        edited: false,
         staged: None,
         resting: Resting::NeverPublished,
         shown: None,

@@ -210,3 +210,57 @@ async fn the_list_has_every_offer_of_one_publisher_only() {
         "WaitingForPublisherReview"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_put_creates_its_publisher_and_nothing_else_does() {
+    let emulator = field("{forbidden: [fabrikam]}");
+    assert_eq!(get(&emulator, "").await.json, json!([]));
+    for (method, path) in [
+        ("GET", "contoso/offers"),
+        ("GET", VM),
+        ("GET", "contoso/offers/vm/status"),
+        ("POST", "contoso/offers/vm/publish"),
+        ("POST", "contoso/offers/vm/golive"),
+        ("POST", "contoso/offers/vm/cancel"),
+    ] {
+        assert_eq!(send(&emulator, method, path, &[]).await.status, 404, "{method} {path}");
+    }
+    // What is refused creates nothing.
+    assert_eq!(put(&emulator, VM, &[], "[]").await.status, 400);
+    assert_eq!(put(&emulator, VM, &[("if-match", "\"0x1\"")], "{}").await.status, 412);
+    assert_eq!(put(&emulator, "con%20toso/offers/vm", &[], "{}").await.status, 400);
+    assert_eq!(put(&emulator, "fabrikam/offers/vm", &[], "{}").await.status, 403);
+    assert_eq!(get(&emulator, "contoso/offers").await.status, 404);
+
+    assert_eq!(put(&emulator, "Contoso/offers/vm", &[], "{}").await.status, 200);
+    let publishers = get(&emulator, "").await.json;
+    assert_eq!(publishers, json!([{"id": "Contoso", "publisherId": "Contoso"}]));
+    assert_eq!(text(&emulator, "contoso/offers", "/0/status").await, "neverPublished");
+    assert_eq!(post(&emulator, "contoso/offers/vm/publish").await.status, 202);
+    pass(4).await;
+    assert_eq!(post(&emulator, "contoso/offers/vm/golive").await.status, 202);
+    pass(2).await;
+    assert_eq!(text(&emulator, "contoso/offers/vm/status", "/status").await, "succeeded");
+    // A publisher without offers has an empty list.
+    let emulator = field("publishers: [contoso]");
+    let list = get(&emulator, "contoso/offers").await;
+    assert_eq!((list.status, list.json), (200, json!([])));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_keeps_what_its_body_does_not_have() {
+    for emulator in [emulator("offers: {contoso/vm: {}}"), field("offers: {contoso/vm: {}}")] {
+        let before = get(&emulator, VM).await.json;
+        for body in ["{}", r#"{"definition": null, "offerTypeId": null}"#, r#"{"id": "x"}"#] {
+            let answer = put(&emulator, VM, &[], body).await;
+            assert_eq!(answer.status, 200, "{body}");
+            for field in ["id", "definition", "offerTypeId", "status", "version"] {
+                assert_eq!(answer.json[field], before[field], "{field} after {body}");
+            }
+        }
+        // A definition is taken whole: nothing of the old one is left.
+        let answer = put(&emulator, VM, &[], r#"{"definition": {"a": 1}}"#).await;
+        assert_eq!(answer.json["definition"], json!({"a": 1}));
+        assert_eq!(answer.json["offerTypeId"], before["offerTypeId"]);
+    }
+}

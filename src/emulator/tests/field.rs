@@ -66,6 +66,7 @@ async fn life(profile: Profile) -> String {
     let emulator = emulator_of(profile, steps);
     let mut pictures = vec![picture(&emulator, "never published").await];
     for release in ["first", "second"] {
+        emulator.by_hand("contoso/vm", Hand::Edit).unwrap();
         post(&emulator, &format!("{VM}/publish")).await;
         pass(1).await;
         pictures.push(picture(&emulator, &format!("{release} publish runs")).await);
@@ -220,6 +221,7 @@ async fn numbers_of_the_seed_are_kept_and_new_ones_come_from_the_one_space() {
     let invented = number("b").await;
     assert!((1_252_868_275..1 << 31).contains(&invented), "{invented}");
     for offer in ["vm", "c"] {
+        emulator.by_hand(&format!("contoso/{offer}"), Hand::Edit).unwrap();
         post(&emulator, &format!("contoso/offers/{offer}/publish")).await;
         pass(4).await;
     }
@@ -264,4 +266,129 @@ async fn a_pipeline_written_for_the_service_brings_an_offer_live() {
     let operation = golive.header("location").unwrap();
     let operation = raw(&emulator, "GET", operation, &[("authorization", "Bearer t")], "").await;
     assert_eq!((operation.status, &operation.json["status"]), (200, &json!("succeeded")));
+}
+
+/// Everything that is answered about an offer, and that offer's truth.
+async fn everything(emulator: &Emulator) -> Value {
+    let mut answers = Vec::new();
+    for path in ["contoso/offers", VM] {
+        answers.push(get(emulator, path).await.json);
+    }
+    for below in ["status", "submissions", "slot/preview", "slot/production"] {
+        answers.push(get(emulator, &format!("{VM}/{below}")).await.json);
+    }
+    answers.push(json!(format!("{:?}", emulator.truth("contoso/vm"))));
+    answers.into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_of_an_unchanged_draft_is_accepted_and_changes_nothing() {
+    let publish = format!("{VM}/publish");
+    for entry in ["{previewVersion: 2, liveVersion: 1}", "{liveVersion: 1}"] {
+        let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
+        let definition = text(&emulator, VM, "/definition").await;
+        let before = everything(&emulator).await;
+        let answer = post(&emulator, &publish).await;
+        assert_eq!((answer.status, &answer.json), (202, &Value::Null), "{entry}");
+        // The operation that is named is the publish that brought the draft to preview.
+        let location = answer.header("location").unwrap();
+        let operation = raw(&emulator, "GET", location, &[("authorization", "Bearer t")], "").await;
+        assert_eq!((operation.status, &operation.json["status"]), (200, &json!("succeeded")));
+        for _ in 0..3 {
+            assert_eq!(everything(&emulator).await, before, "{entry}");
+            pass(2).await;
+        }
+        let waits = before[2]["status"] == "running";
+        let golive = post(&emulator, &format!("{VM}/golive")).await;
+        assert_eq!(golive.status, if waits { 202 } else { 409 }, "{entry}");
+        assert_eq!(post(&emulator, &publish).await.status, if waits { 409 } else { 202 });
+        pass(2).await;
+
+        // The same draft, written again, is unchanged; so is one that was changed back.
+        let old = text(&emulator, &format!("{VM}/status"), "/publishingVersion").await;
+        let same = format!("{{\"definition\": {definition}}}");
+        for body in ["{}", r#"{"definition": {"a": 1}}"#, &same] {
+            assert_eq!(put(&emulator, VM, &[("if-match", "*")], body).await.status, 200);
+        }
+        assert_eq!(post(&emulator, &publish).await.status, 202);
+        pass(4).await;
+        let status = format!("{VM}/status");
+        assert_eq!(text(&emulator, &status, "/publishingVersion").await, old, "{entry}");
+        for body in [r#"{"definition": {"a": 1}}"#, r#"{"offerTypeId": "other"}"#] {
+            let old = text(&emulator, &status, "/publishingVersion").await;
+            assert_eq!(put(&emulator, VM, &[("if-match", "*")], body).await.status, 200);
+            assert_eq!(post(&emulator, &publish).await.status, 202);
+            pass(4).await;
+            assert_ne!(text(&emulator, &status, "/publishingVersion").await, old, "{entry}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_that_never_came_to_preview_is_published_changed_or_not() {
+    let publish = format!("{VM}/publish");
+    for (entry, hands) in [
+        ("{status: NeverPublished}", &[][..]),
+        ("{status: NotStarted}", &[]),
+        ("{status: Failed, operation: publish, previewVersion: 1}", &[]),
+        ("{status: Canceled, operation: publish, previewVersion: 1}", &[]),
+        ("{status: Failed, operation: golive}", &[]),
+        ("{}", &[Hand::StartPublish, Hand::Fail("no".into())]),
+        ("{}", &[Hand::StartPublish, Hand::Cancel]),
+        ("{}", &[Hand::StartGoLive, Hand::Fail("no".into())]),
+    ] {
+        let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
+        for hand in hands {
+            emulator.by_hand("contoso/vm", hand.clone()).unwrap();
+        }
+        let runs = emulator.truth("contoso/vm").unwrap().runs.len();
+        assert_eq!(post(&emulator, &publish).await.status, 202, "{entry} {hands:?}");
+        let truth = emulator.truth("contoso/vm").unwrap();
+        assert_eq!(truth.runs.len(), runs + 1, "{entry} {hands:?}");
+    }
+    // A change while a publish runs is not part of it: the next publish takes it.
+    let emulator = field("offers: {contoso/vm: {status: NeverPublished}}");
+    post(&emulator, &publish).await;
+    put(&emulator, VM, &[], r#"{"definition": {"a": 1}}"#).await;
+    pass(4).await;
+    post(&emulator, &publish).await;
+    pass(4).await;
+    post(&emulator, &publish).await;
+    assert_eq!(emulator.truth("contoso/vm").unwrap().runs.len(), 2);
+}
+
+/// The images of the first plan of a document, as clients of the field address them.
+const IMAGES: &str = "/definition/plans/0/microsoft-azure-corevm.vmImagesPublicAzure";
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_of_virtual_machines_has_a_plan_that_takes_another_image() {
+    for profile in [Profile::Field, Profile::Documented] {
+        let emulator = emulator_of(profile, "offers: {contoso/vm: {title: A VM}}");
+        let mut document = get(&emulator, VM).await.json;
+        let plan = &document["definition"]["plans"][0];
+        assert_eq!((&plan["planId"], &plan["diskGenerations"]), (&json!("base"), &json!([])));
+        let images = document.pointer_mut(IMAGES).unwrap().as_object_mut().unwrap();
+        let mut image = images["2020.01.06"].clone();
+        for field in ["osVhdUrl", "label", "mediaName", "publishedDate", "description"] {
+            assert!(image[field].is_string(), "{field}");
+        }
+        image["mediaName"] = json!("vm-20260101");
+        images.insert("2026.01.01".to_owned(), image);
+        let body = document.to_string();
+        assert_eq!(put(&emulator, VM, &[("if-match", "*")], &body).await.status, 200);
+        post(&emulator, &format!("{VM}/publish")).await;
+        pass(4).await;
+        let preview = get(&emulator, &format!("{VM}/slot/preview")).await.json;
+        assert_eq!(preview.pointer(IMAGES).unwrap().as_object().unwrap().len(), 2, "{preview}");
+        // The list has the title only.
+        let list = get(&emulator, "contoso/offers").await.json;
+        assert_eq!(list[0]["definition"], json!({"displayText": "A VM"}));
+    }
+    for (entry, definition) in [
+        ("{type: microsoft-azure-applications}", json!({"displayText": "vm"})),
+        ("{definition: {plans: []}}", json!({"plans": []})),
+    ] {
+        let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
+        assert_eq!(get(&emulator, VM).await.json["definition"], definition);
+    }
 }

@@ -116,7 +116,7 @@ fn without_publication(shown: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn the_old_status_stays_for_a_while_after_a_publish() {
-    let emulator = answering("{staleAfterPublish: 10m}");
+    let emulator = answering("{staleAfterPublish: 10m, unchangedPublish: publishes}");
     post(&emulator, &format!("{VM}/publish")).await;
     assert_eq!(shown(&emulator).await, WAITS);
     assert_eq!(text(&emulator, VM, "/status").await, "running");
@@ -127,13 +127,27 @@ async fn the_old_status_stays_for_a_while_after_a_publish() {
     let waits = WAITS.replace('2', &new);
     assert_eq!(shown(&emulator).await, waits);
 
-    let emulator = answering("{staleAfterPublish: 2}");
+    let emulator = answering("{staleAfterPublish: 2, unchangedPublish: publishes}");
     for _ in 0..2 {
         post(&emulator, &format!("{VM}/publish")).await;
         pass(5).await;
         let before = shown(&emulator).await;
         assert_eq!(shown(&emulator).await, before);
         assert_ne!(shown(&emulator).await, before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_draft_is_published_where_the_seed_says_so() {
+    for (entry, runs) in [
+        ("{}", 1),
+        ("{answers: {unchangedPublish: publishes}}", 2),
+        ("{profile: documented}", 2),
+        ("{profile: documented, answers: {unchangedPublish: ignored}}", 1),
+    ] {
+        let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
+        assert_eq!(post(&emulator, &format!("{VM}/publish")).await.status, 202, "{entry}");
+        assert_eq!(emulator.truth("contoso/vm").unwrap().runs.len(), runs, "{entry}");
     }
 }
 

@@ -77,7 +77,7 @@ proptest! {
             match deed {
                 Deed::Wait(seconds) => now += SignedDuration::from_secs(seconds),
                 Deed::Poll => offer.poll(offer.operations.len().saturating_sub(1), now, &seed),
-                Deed::Put => offer.put(None, now),
+                Deed::Put => offer.put(None, None, now),
                 Deed::Publish => drop(offer.publish(now, offer.last_number(), &seed)),
                 Deed::GoLive => drop(offer.golive(now, &seed)),
                 Deed::Cancel(false) => drop(offer.cancel(now, &seed)),
