@@ -268,6 +268,23 @@ async fn a_marketplace_that_gives_no_answer_is_a_notice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_names_its_publisher_and_says_that_others_go_on() {
+    let fixture = ready();
+    let until = invented::at() + SignedDuration::from_mins(30);
+    let paused = invented::paused(&[("contoso", until)], None);
+    fixture.serving.board.asks(move || paused.clone());
+    let page = fixture.text("/").await;
+    for part in [
+        "Requests about contoso are paused",
+        "Other publishers' offers go on.",
+        "<b>contoso</b> until 2026-11-01T09:30:00Z: GET / was answered 429 &lt;i&gt;",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("nothing at all") && !page.contains("it is not asked"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_page_shows_what_its_address_asks_for() {
     let fixture = ready();
     fixture.set("fabrikam/db", invented::record(Phase::Blocked, Reason::Forbidden, "no access"));

@@ -51,7 +51,7 @@ impl Daemon {
     /// Shows that the service is ready, and when a resync ends.
     pub(super) fn tell_how_it_stands(&mut self) {
         // A pause is shown, too, and may be longer than a supervisor waits.
-        let is_paused = || self.parts.board.paused_until().is_some();
+        let is_paused = || !self.parts.board.paused_until().is_empty();
         if self.has_read && !self.ready && (self.progress.is_ready() || is_paused()) {
             self.ready = true;
             self.parts.board.update(|service| service.ready = true);
