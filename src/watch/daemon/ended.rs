@@ -50,9 +50,8 @@ impl Daemon {
 
     /// Shows that the service is ready, and when a resync ends.
     pub(super) fn tell_how_it_stands(&mut self) {
-        // A pause is shown, too, and may be longer than a supervisor waits.
-        let is_paused = || !self.parts.board.paused_until().is_empty();
-        if self.has_read && !self.ready && (self.progress.is_ready() || is_paused()) {
+        if self.has_read && !self.ready && self.is_as_ready_as_can_be() {
+            self.put_off();
             self.ready = true;
             self.parts.board.update(|service| service.ready = true);
             tracing::info!(offers = self.engine.desired().len(), "the service is ready");
@@ -64,6 +63,16 @@ impl Daemon {
             self.parts.board.update(|service| service.last_resync = Some(now));
         }
         self.show_trouble();
+    }
+
+    /// Whether each offer was looked at, or can't be. A pause is shown, too, and may be longer than a
+    /// supervisor waits.
+    fn is_as_ready_as_can_be(&self) -> bool {
+        if self.progress.unseen().next().is_none() {
+            return true;
+        }
+        let paused = self.parts.board.paused_until();
+        self.progress.is_ready(|publisher| self.is_paused(&paused, publisher))
     }
 
     /// Tells once of publishers that can't be listed, and once that they can.

@@ -75,11 +75,11 @@ impl Daemon {
             (self.parts.herald)(&desired);
         }
         for offer in &offers {
-            if !desired.contains_key(offer) {
+            if desired.contains_key(offer) {
+                self.progress.expect(offer);
+            } else {
                 self.progress.seen(offer);
                 self.engine.forget(offer);
-            } else if !self.ready {
-                self.progress.expect(offer);
             }
             self.engine.ask_with_dependents(offer);
         }
