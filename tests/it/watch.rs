@@ -161,7 +161,9 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
     lab.faults("[{path: '*', count: 60, action: {status: 500}}]");
     let service = lab.watch();
     after(MINUTE).await;
-    assert_eq!(service.record("contoso/vm"), None, "nothing is known of it");
+    let record = service.record("contoso/vm").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
+    assert!(record.message.contains("500") && record.error.is_some(), "{record:?}");
     let shown = service.board.service();
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
     after(MINUTE * 60).await;
@@ -303,6 +305,24 @@ async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_a
     after(MINUTE * 40).await;
     assert_eq!(service.record("contoso/b"), None);
     assert_eq!(lab.golives("contoso/b"), (0, 0));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    let service = lab.watch();
+    moment().await;
+    let before = service.record("contoso/a").unwrap();
+    lab.faults("[{path: '*', count: 60, action: {status: 401}}]");
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    service.touch().await;
+    service.hang_up().await;
+    after(MINUTE).await;
+    assert_eq!(service.record("contoso/a").unwrap(), before);
+    let record = service.record("contoso/b").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unauthorized));
     service.stop().await;
 }
 

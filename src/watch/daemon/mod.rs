@@ -96,6 +96,8 @@ pub struct Daemon {
     glance_at: Instant,
     /// The publishers that can't be listed at the moment, and why.
     unlisted: BTreeMap<PublisherId, String>,
+    /// Those of them of which the log has heard as their offers' records changed.
+    told: BTreeSet<PublisherId>,
     /// Why change sets failed their check: bugs, each of which is told once.
     unsound: BTreeSet<String>,
     /// What is shown to be wrong with the service itself.
@@ -122,6 +124,7 @@ impl Daemon {
             beat_at,
             glance_at: now,
             unlisted: BTreeMap::new(),
+            told: BTreeSet::new(),
             unsound: BTreeSet::new(),
             trouble: None,
             parts,

@@ -84,7 +84,9 @@ impl Daemon {
             self.engine.ask_with_dependents(offer);
         }
         let before = self.unlisted.len();
-        self.unlisted.retain(|known, _| desired.keys().any(|offer| offer.publisher() == known));
+        let is_named = |known: &_| desired.keys().any(|offer| offer.publisher() == known);
+        self.unlisted.retain(|known, _| is_named(known));
+        self.told.retain(is_named);
         if self.unlisted.len() != before {
             self.show_unlisted();
         }
