@@ -1,5 +1,6 @@
 //! What a marketplace's API is to golive.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,9 +24,9 @@ pub trait Backend: Send + Sync {
     /// fence.
     fn settling(&self) -> Settling;
 
-    /// Until when it has asked to be left alone (UTC), if it has.
-    fn paused_until(&self) -> Option<Timestamp> {
-        None
+    /// Which publishers it has asked to leave alone, and until when. By default none.
+    fn paused_until(&self) -> PausedUntil {
+        PausedUntil::default()
     }
 
     /// All offers of a publisher, with what the list tells at no further cost.
@@ -49,6 +50,39 @@ pub trait Backend: Send + Sync {
         offer: &OfferId,
         following: &Following,
     ) -> Result<Polled, MarketplaceError>;
+}
+
+/// Whom the marketplace has asked to leave alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PausedUntil {
+    /// The publishers about which a request was answered so.
+    pub publishers: BTreeMap<PublisherId, Pause>,
+    /// Set while nothing at all is asked or sent, because two publishers or more were answered so.
+    pub all: Option<Pause>,
+}
+
+/// A pause that the marketplace has asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When it ends (UTC). Computed from two clocks, so that it differs by some microseconds each time.
+    pub until: Timestamp,
+    /// The answer that asked for it, in a sentence.
+    pub why: String,
+}
+
+impl PausedUntil {
+    /// The pause that holds for a publisher: its own or that of all, whichever is longer.
+    #[must_use]
+    pub fn of(&self, publisher: &PublisherId) -> Option<&Pause> {
+        let own = self.publishers.get(publisher);
+        own.into_iter().chain(&self.all).max_by_key(|pause| pause.until)
+    }
+
+    /// Whether nobody is left alone.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.publishers.is_empty() && self.all.is_none()
+    }
 }
 
 /// How long after its deadline a request that left no trace may still show.

@@ -13,7 +13,7 @@ mod state;
 pub(crate) mod text;
 pub(crate) mod text_enum;
 
-pub use backend::{Accepted, Backend, Launch, Polled, Settling};
+pub use backend::{Accepted, Backend, Launch, Pause, PausedUntil, Polled, Settling};
 pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal, RefusalKind};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
 pub use operation::{

@@ -21,7 +21,7 @@ use crate::changes::{Change, Links, Policy, Retry};
 use crate::clock::reached;
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
-use crate::status::StoreError;
+use crate::status::{Phase, Reason, StoreError};
 
 /// How long what was heard of operations may be in memory alone: polls that come close to each other
 /// are one write.
@@ -349,6 +349,9 @@ impl Engine {
             let offer = &change.offer;
             if !looked.is_listed(offer) && self.extent == Extent::Always {
                 // Of offers that are not listed nothing is known, and all that was known of them stands.
+                if self.is_unknown(change, &looked) {
+                    self.reconciler.write_down(&looked.scope, change, None, looked.moment);
+                }
                 let next = match self.reconciler.next(offer) {
                     Next::Poll(at) => Next::Poll(at),
                     Next::LookOn(_) | Next::LookNow | Next::LookSoon | Next::Retry | Next::Rest => {
@@ -378,6 +381,23 @@ impl Engine {
         for open in open {
             self.settle(open);
         }
+    }
+
+    /// Whether nothing is on record of an offer, or only that it could not be asked about, and not why
+    /// it can't be now. An error that differs in its words alone is no news.
+    fn is_unknown(&self, change: &Change, looked: &Looked) -> bool {
+        let Some(record) = self.reconciler.store.get(&change.offer) else { return true };
+        let could_not_ask =
+            matches!(record.reason, Reason::Unauthorized | Reason::Throttled | Reason::Unreachable);
+        let was_seen = !could_not_ask
+            || record.phase != Phase::Blocked
+            || record.observed.is_some()
+            || record.intent.is_some()
+            || record.operation.is_some();
+        let is_of = |desired: &Arc<Loaded>| record.manifest.digest == desired.digest;
+        let is_same = record.reason == change.decision.reason()
+            && looked.scope.desired.get(&change.offer).is_none_or(is_of);
+        !was_seen && !is_same
     }
 
     /// When an offer's turn is (UTC).

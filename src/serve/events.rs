@@ -28,7 +28,7 @@ use super::overview::{Overview, Shown, Tally, unseen};
 use super::row::{Row, key};
 use super::site::Site;
 use super::{offer_page, page, table};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, Pause, PausedUntil};
 use crate::watch::Update;
 
 /// The most event streams at once.
@@ -128,8 +128,8 @@ struct Listener {
     sent: Instant,
     /// When it was last looked at what is to be sent.
     looked: Instant,
-    /// The pause of the marketplace that the page knows of.
-    paused_until: Option<Timestamp>,
+    /// The pauses of publishers that the page knows of.
+    paused: PausedUntil,
     /// When to look at it again.
     glance: Instant,
     _place: OwnedSemaphorePermit,
@@ -154,7 +154,7 @@ pub(super) fn stream(
         greeted: false,
         sent: now,
         looked: now,
-        paused_until: None,
+        paused: PausedUntil::default(),
         glance: now + GLANCE,
         _place: place,
     };
@@ -204,16 +204,8 @@ impl Listener {
     fn look_at_pause(&mut self) {
         self.glance = Instant::now() + GLANCE;
         let now = self.site.serving.board.paused_until();
-        let is_same = match (self.paused_until, now) {
-            (None, None) => true,
-            // It is computed from two clocks, and so never quite the same.
-            (Some(before), Some(now)) => {
-                now.duration_since(before).abs() < SignedDuration::from_secs(1)
-            }
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        if !is_same {
-            self.paused_until = now;
+        if !is_same(&self.paused, &now) {
+            self.paused = now;
             self.pending.service = true;
         }
     }
@@ -325,6 +317,23 @@ impl Listener {
         }
         changed
     }
+}
+
+/// Whether the same publishers are paused, and until the same time. That is computed from two clocks,
+/// and so never quite the same.
+fn is_same(before: &PausedUntil, now: &PausedUntil) -> bool {
+    let close = |before: &Pause, now: &Pause| {
+        now.until.duration_since(before.until).abs() < SignedDuration::from_secs(1)
+    };
+    let is_all_same = match (&before.all, &now.all) {
+        (None, None) => true,
+        (Some(before), Some(now)) => close(before, now),
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let mut pairs = before.publishers.iter().zip(&now.publishers);
+    is_all_same
+        && before.publishers.len() == now.publishers.len()
+        && pairs.all(|(before, now)| before.0 == now.0 && close(before.1, now.1))
 }
 
 /// What a page has that is loaded now, and a digest of what it shows.

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::Serving;
 use crate::manifest::Diagnostic;
-use crate::marketplace::{PublisherId, clean_line};
+use crate::marketplace::{Pause, PausedUntil, PublisherId, clean_line};
 use crate::watch::Trouble;
 
 /// The most problems that are shown in full.
@@ -26,7 +25,7 @@ pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
                     p { (clean_line(problem)) }
                 }
             }
-            @if let Some(until) = service.paused_until { (paused(until)) }
+            @if !service.paused.is_empty() { (paused(&service.paused)) }
             @if !service.unlisted.is_empty() { (unlisted(&service.unlisted)) }
             @if !service.problems.is_empty() { (problems(&service.problems)) }
             @if unseen > 0 {
@@ -61,11 +60,35 @@ fn troubled(trouble: &Trouble) -> Markup {
     }
 }
 
-fn paused(until: Timestamp) -> Markup {
+/// Who is left alone. Requests about other publishers go on, unless two or more are.
+fn paused(paused: &PausedUntil) -> Markup {
+    let publishers = &paused.publishers;
     html! {
         section.notice.bad aria-labelledby="paused" {
-            h2 id="paused" { "The marketplace asks to wait" }
-            p { "Until " (format!("{until:.0}")) " it is not asked, and nothing is sent." }
+            h2 id="paused" {
+                "Requests about "
+                @match publishers.keys().collect::<Vec<_>>()[..] {
+                    [publisher] => (publisher),
+                    _ => { (publishers.len()) " publishers" },
+                }
+                " are paused"
+            }
+            @match &paused.all {
+                Some(Pause { until, .. }) => p {
+                    "The marketplace asks to wait for more than one, so that until "
+                    (format!("{until:.0}")) " nothing at all is asked or sent."
+                },
+                None => p {
+                    "The marketplace asks to wait: nothing is asked or sent about these offers. "
+                    "Other publishers' offers go on."
+                },
+            }
+            ul.problems {
+                @for (publisher, Pause { until, why }) in publishers.iter().take(MOST) {
+                    li { p { b { (publisher) } " until " (format!("{until:.0}")) ": " (clean_line(why)) } }
+                }
+            }
+            @if publishers.len() > MOST { p { "… and " (publishers.len() - MOST) " more" } }
         }
     }
 }

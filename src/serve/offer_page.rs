@@ -11,8 +11,9 @@ use super::table::phase;
 use super::time::{Told, time};
 use crate::changes::diff;
 use crate::manifest::{Loaded, Manifest};
-use crate::marketplace::{OfferId, clean_line};
+use crate::marketplace::{OfferId, Pause, clean_line};
 use crate::status::{Intent, ManifestRecord, ObservedRecord, OfferRecord};
+use crate::watch::Service;
 
 /// The page; `None` where golive knows of no such offer.
 pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
@@ -60,12 +61,27 @@ fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
                 },
                 None => {
                     p.lead {
-                        @if loaded.is_some() { "This offer was not looked at yet." }
+                        @if loaded.is_some() { "This offer was not looked at yet" (obstacle(&service, offer)) }
                         @else { "This offer's manifest is gone. golive does not follow it any more." }
                     }
                     @if loaded.is_some() { div.cards { (manifest(serving, offer, loaded, None)) } }
                 }
             }
+        }
+    }
+}
+
+/// Why an offer was not looked at yet, as the end of a sentence.
+fn obstacle(service: &Service, offer: &OfferId) -> Markup {
+    let publisher = offer.publisher();
+    let pause = service.paused.of(publisher);
+    html! {
+        @match (pause, service.unlisted.get(publisher)) {
+            (Some(Pause { until, why }), _) => {
+                ": the marketplace asks to wait until " (format!("{until:.0}")) ": " (clean_line(why))
+            },
+            (None, Some(why)) => { ": " (publisher) " can't be listed: " (clean_line(why)) },
+            (None, None) => { "." },
         }
     }
 }

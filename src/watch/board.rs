@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::changes::{Change, ChangeSet};
 use crate::manifest::{Diagnostic, Loaded};
-use crate::marketplace::{OfferId, PublisherId};
+use crate::marketplace::{OfferId, PausedUntil, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
@@ -68,8 +68,8 @@ pub struct Service {
     pub source: Option<SourceRecord>,
     /// Why the source can't be followed at the moment, or only by looking again and again.
     pub source_problem: Option<String>,
-    /// Until when the marketplace has asked to be left alone (UTC), if it has.
-    pub paused_until: Option<Timestamp>,
+    /// The publishers that the marketplace has asked to leave alone, and until when.
+    pub paused: PausedUntil,
     /// The publishers that can't be listed at the moment, and why.
     pub unlisted: Arc<BTreeMap<PublisherId, String>>,
     /// What is wrong with the service itself.
@@ -93,8 +93,8 @@ pub struct Board {
     paused_until: OnceLock<Asked>,
 }
 
-/// Tells until when the marketplace has asked to be left alone.
-struct Asked(Box<dyn Fn() -> Option<Timestamp> + Send + Sync>);
+/// Tells whom the marketplace has asked to leave alone.
+struct Asked(Box<dyn Fn() -> PausedUntil + Send + Sync>);
 
 impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,17 +138,16 @@ impl Board {
     #[must_use]
     pub fn service(&self) -> Service {
         let service = self.state().service.clone();
-        Service { paused_until: self.paused_until(), ..service }
+        Service { paused: self.paused_until(), ..service }
     }
 
-    /// Until when the marketplace has asked to be left alone (UTC), if it has. That this changes is
-    /// not told.
-    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
-        self.paused_until.get().and_then(|it| it.0())
+    /// Whom the marketplace has asked to leave alone, and until when. That this changes is not told.
+    pub(crate) fn paused_until(&self) -> PausedUntil {
+        self.paused_until.get().map(|it| it.0()).unwrap_or_default()
     }
 
-    /// Whom to ask until when the marketplace has asked to be left alone. The first one counts.
-    pub fn asks(&self, paused_until: impl Fn() -> Option<Timestamp> + Send + Sync + 'static) {
+    /// Who knows whom the marketplace has asked to leave alone. The first one counts.
+    pub fn asks(&self, paused_until: impl Fn() -> PausedUntil + Send + Sync + 'static) {
         drop(self.paused_until.set(Asked(Box::new(paused_until))));
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 
 /// How far the first look and the resync are.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// An offer is to be looked at before the service is ready.
+    /// An offer is to be looked at; before it was, the service does not become ready.
     pub(super) fn expect(&mut self, offer: &OfferId) {
         self.unseen.insert(offer.clone());
     }
@@ -48,10 +48,16 @@ impl Progress {
         if self.open.is_empty() { self.resync.take() } else { None }
     }
 
+    /// The expected offers that were not looked at so far.
+    pub(super) fn unseen(&self) -> impl Iterator<Item = &OfferId> {
+        self.unseen.iter()
+    }
+
     /// Whether each expected offer was looked at once, or could not be, which is shown with its
-    /// reason: a service that waits for its marketplace is as ready as it can be.
-    pub(super) fn is_ready(&self) -> bool {
-        self.unseen.is_empty()
+    /// reason: a service that waits for its marketplace is as ready as it can be. Those of a paused
+    /// publisher can't be looked at.
+    pub(super) fn is_ready(&self, is_paused: impl Fn(&PublisherId) -> bool) -> bool {
+        self.unseen.iter().all(|offer| is_paused(offer.publisher()))
     }
 }
 
@@ -63,22 +69,37 @@ mod tests {
         format!("contoso/{name}").parse().unwrap()
     }
 
+    fn nobody(_: &PublisherId) -> bool {
+        false
+    }
+
+    #[test]
+    fn only_the_offers_of_a_paused_publisher_need_not_be_looked_at() {
+        let mut progress = Progress::default();
+        progress.expect(&offer("a"));
+        progress.expect(&"fabrikam/b".parse().unwrap());
+        let contoso = |publisher: &PublisherId| publisher.as_str() == "contoso";
+        assert!(!progress.is_ready(contoso) && progress.is_ready(|_| true));
+        progress.missed(&"fabrikam/b".parse().unwrap());
+        assert!(progress.is_ready(contoso) && !progress.is_ready(nobody));
+    }
+
     #[test]
     fn it_is_ready_once_all_were_tried_and_a_resync_succeeds_only_where_all_were_seen() {
         let mut progress = Progress::default();
-        assert!(progress.is_ready(), "there is nothing to wait for");
+        assert!(progress.is_ready(nobody), "there is nothing to wait for");
         for name in ["a", "b"] {
             progress.expect(&offer(name));
         }
         let all = || [offer("a"), offer("b")].into_iter();
         progress.begin_resync(all());
         progress.seen(&offer("a"));
-        assert_eq!((progress.is_ready(), progress.end_resync()), (false, None));
+        assert_eq!((progress.is_ready(nobody), progress.end_resync()), (false, None));
         progress.missed(&offer("b"));
-        assert_eq!((progress.is_ready(), progress.end_resync()), (true, Some(false)));
+        assert_eq!((progress.is_ready(nobody), progress.end_resync()), (true, Some(false)));
         assert_eq!(progress.end_resync(), None, "told once");
         progress.missed(&offer("b"));
-        assert_eq!((progress.is_ready(), progress.end_resync()), (true, None));
+        assert_eq!((progress.is_ready(nobody), progress.end_resync()), (true, None));
         progress.begin_resync(all());
         progress.seen(&offer("a"));
         // Another one begins while the first is under way, with the offers that are idle.

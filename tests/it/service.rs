@@ -363,16 +363,21 @@ fn the_embedded_marketplace_knows_what_is_committed_later() {
     assert_eq!(status()["offers"]["contoso/b"]["attempts"], 1);
 }
 
+/// So many offers of contoso in preview, which are to stay there.
+fn many(count: usize) -> Place {
+    let mut place = Place::new();
+    let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
+    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
+    place.serve(&format!("offers: {{{}}}", seeds.join(", ")));
+    for (number, name) in names.iter().enumerate() {
+        place.write(&format!("{number}.yaml"), manifest(name, "preview", ""));
+    }
+    place
+}
+
 #[test]
 fn an_outage_is_told_once_and_not_for_each_offer() {
-    let offers: Vec<_> = (0..30).map(|number| format!("vm-{number}")).collect();
-    let offers: Vec<_> = offers.iter().map(String::as_str).collect();
-    let mut place = Place::new();
-    let names: Vec<_> = offers.iter().map(|offer| format!("contoso/{offer}: {{}}")).collect();
-    place.serve(&format!("offers: {{{}}}", names.join(", ")));
-    for offer in &offers {
-        place.write(&format!("{offer}.yaml"), manifest(&format!("contoso/{offer}"), "preview", ""));
-    }
+    let place = many(30);
     let service = Service::ready(&place, "--resync 1h");
     let before = service.said().len();
     let rule = "{path: '*/offers', action: {status: 400}}";
@@ -382,5 +387,31 @@ fn an_outage_is_told_once_and_not_for_each_offer() {
     service.until_said("contoso can be listed again");
     let said = service.said().split_off(before);
     assert_eq!(said.len(), 3, "{said:#?}");
+    service.stop();
+}
+
+#[test]
+fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
+    let place = many(30);
+    let rule = "{path: '*/offers', count: 2, action: {status: 400}}";
+    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    let service = Service::ready(&place, "--resync 1h --listen 0");
+    let (_, metrics) = get(service.address(), "/metrics");
+    assert!(metrics.contains("golive_offers{phase=\"Blocked\"} 30\n"), "{metrics}");
+    let (_, page) = get(service.address(), "/offers/contoso/vm-7");
+    assert!(page.contains("Unreachable") && page.contains("400 Bad Request"), "{page}");
+    let (_, status) = get(service.address(), "/api/status");
+    assert_eq!(status.matches("\"reason\": \"Unreachable\"").count(), 30, "{status}");
+    place.until("the file is there", |place| place.path(STATUS).exists());
+    // The second list fails, too.
+    service.signal("-HUP");
+    service.until_said("its offers are known again");
+    let said = service.said();
+    let about: Vec<_> =
+        said.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
+    assert_eq!(about.len(), 2, "{about:#?}");
+    place.until("all are known", |place| {
+        place.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())
+    });
     service.stop();
 }

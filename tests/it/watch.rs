@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use golive::emulator::Hand;
-use golive::status::Phase;
+use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
 use crate::lab::{Lab, Watched};
@@ -161,7 +161,9 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
     lab.faults("[{path: '*', count: 60, action: {status: 500}}]");
     let service = lab.watch();
     after(MINUTE).await;
-    assert_eq!(service.record("contoso/vm"), None, "nothing is known of it");
+    let record = service.record("contoso/vm").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
+    assert!(record.message.contains("500") && record.error.is_some(), "{record:?}");
     let shown = service.board.service();
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
     after(MINUTE * 60).await;
@@ -208,12 +210,124 @@ async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waitin
     let service = lab.watch();
     after(Duration::from_secs(3)).await;
     let shown = service.board.service();
-    assert!(shown.ready && shown.paused_until.is_some(), "{shown:?}");
+    assert!(shown.ready && !shown.paused.is_empty(), "{shown:?}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_marketplace_asks_to_wait_nothing_is_sent_at_all() {
+async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_before_it_is_ready() {
+    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
+    for offer in ["contoso/a", "contoso/b", "fabrikam/c"] {
+        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
+    }
+    lab.faults(
+        "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
+          {path: '*fabrikam*', count: 1, action: {delay: 20s}}]",
+    );
+    let service = lab.watch();
+    after(Duration::from_secs(3)).await;
+    let shown = service.board.service();
+    let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
+    assert_eq!((paused, shown.paused.all), (vec!["contoso".to_owned()], None));
+    assert!(!shown.ready, "fabrikam/c was not looked at yet");
+    // They are on record, as in a run of apply.
+    for offer in ["contoso/a", "contoso/b"] {
+        let record = service.record(offer).unwrap();
+        assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
+        let why = "asked golive to wait until 2026-12-01T09:30:00Z: GET /api/publishers/contoso";
+        assert!(record.message.contains(why), "{}", record.message);
+        let error = record.error.unwrap();
+        assert_eq!((error.message, error.at), (record.message, record.since));
+        let next = service.board.next(&offer.parse().unwrap());
+        assert_eq!((record.next_check_at, next), (next, next));
+    }
+    assert_eq!(service.record("fabrikam/c"), None);
+    after(Duration::from_secs(18)).await;
+    assert!(service.board.service().ready);
+    assert_eq!(lab.golives("fabrikam/c"), (1, 1));
+    let before = service.record("contoso/a");
+    after(MINUTE * 20).await;
+    assert_eq!(service.record("contoso/a"), before, "nothing is new");
+    after(MINUTE * 10).await;
+    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 1), (1, 1)));
+    assert!(service.record("contoso/a").unwrap().error.is_none());
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
+    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    lab.manifest("b.yaml", &live("fabrikam/b", ""));
+    lab.faults(
+        "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
+          {path: '*fabrikam*', count: 1, action: {status: 429, retryAfter: 600}}]",
+    );
+    let service = lab.watch();
+    after(Duration::from_secs(1)).await;
+    let paused = service.board.service().paused;
+    let all = paused.all.unwrap().until;
+    assert_eq!(all.duration_since(lab.now()).as_secs(), 599);
+    assert_eq!(paused.publishers.len(), 2);
+    lab.manifest("c.yaml", &live("tailspin/c", ""));
+    service.touch().await;
+    after(Duration::from_secs(2)).await;
+    let record = service.record("tailspin/c").unwrap();
+    assert_eq!((record.reason, record.next_check_at), (Reason::Throttled, Some(all)));
+    after(MINUTE * 10).await;
+    let paused = service.board.service().paused;
+    assert_eq!((paused.publishers.len(), paused.all), (1, None));
+    assert_eq!((lab.golives("tailspin/c"), lab.golives("fabrikam/b")), ((1, 1), (1, 1)));
+    assert_eq!(service.phase("contoso/a"), Some(Phase::Blocked));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_as_it_was() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    let service = lab.watch();
+    moment().await;
+    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    service.hang_up().await;
+    moment().await;
+    let before = service.record("contoso/a").unwrap();
+    assert_eq!(before.phase, Phase::Live);
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    service.touch().await;
+    after(Duration::from_secs(2)).await;
+    let record = service.record("contoso/b").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
+    assert_eq!(service.record("contoso/a").unwrap(), before);
+    // It may go before it was ever looked at.
+    std::fs::remove_file(lab.path("b.yaml")).unwrap();
+    service.touch().await;
+    after(MINUTE * 40).await;
+    assert_eq!(service.record("contoso/b"), None);
+    assert_eq!(lab.golives("contoso/b"), (0, 0));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
+    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    lab.manifest("a.yaml", &live("contoso/a", ""));
+    let service = lab.watch();
+    moment().await;
+    let before = service.record("contoso/a").unwrap();
+    lab.faults("[{path: '*', count: 60, action: {status: 401}}]");
+    lab.manifest("b.yaml", &live("contoso/b", ""));
+    service.touch().await;
+    service.hang_up().await;
+    after(MINUTE).await;
+    assert_eq!(service.record("contoso/a").unwrap(), before);
+    let record = service.record("contoso/b").unwrap();
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unauthorized));
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher() {
     let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
     let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
@@ -223,12 +337,13 @@ async fn while_the_marketplace_asks_to_wait_nothing_is_sent_at_all() {
     let service = lab.watch();
     after(MINUTE).await;
     let mut requests = Requests::since_now(&lab);
-    let until = service.board.service().paused_until.unwrap();
+    let paused = service.board.service().paused;
+    let until = paused.publishers.values().next().unwrap().until;
     assert_eq!(until.duration_since(lab.now()).as_secs(), 29 * 60);
     after(MINUTE * 28).await;
     assert_eq!(requests.take(&lab), Vec::<String>::new());
     after(MINUTE * 5).await;
-    assert_eq!(service.board.service().paused_until, None);
+    assert!(service.board.service().paused.is_empty());
     assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode};
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
@@ -24,7 +23,9 @@ use super::token::{Token, TokenSource};
 use super::transport::{Transport, TransportError};
 use super::turns::{Turn, Turns};
 use crate::clock::Clock;
-use crate::marketplace::{MarketplaceError, PublisherId, Refusal, RefusalKind, RequestId};
+use crate::marketplace::{
+    MarketplaceError, PausedUntil, PublisherId, Refusal, RefusalKind, RequestId,
+};
 
 /// Shorter pauses are not logged.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
@@ -190,10 +191,13 @@ impl Exchange {
         }
     }
 
-    /// Until when at least one publisher is left alone (UTC), because the marketplace asked for that.
-    pub(crate) fn paused_until(&self) -> Option<Timestamp> {
-        let left = self.pauses.last()?.saturating_duration_since(Instant::now());
-        self.clock.now().checked_add(SignedDuration::try_from(left).ok()?).ok()
+    /// Who is left alone, and until when, because the marketplace asked for that.
+    pub(crate) fn paused_until(&self) -> PausedUntil {
+        let (publishers, host) = self.pauses.all();
+        let now = self.clock.now();
+        let publishers = publishers.into_iter().map(|(id, paused)| (id, paused.shown(now)));
+        let publishers = publishers.collect();
+        PausedUntil { publishers, all: host.map(|paused| paused.shown(now)) }
     }
 
     /// Hides every token that was used lately.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, PublisherId, Refusal};
+use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, Pause, PublisherId, Refusal};
 
 /// The pauses of all publishers, shared by all requests of a client.
 #[derive(Debug, Default)]
@@ -37,12 +37,23 @@ impl Paused {
     /// Why a request is not sent: the marketplace asked for a longer wait than the request may take.
     /// `now` is the time of day.
     pub(crate) fn told_to_wait(&self, request: &str, now: Timestamp) -> MarketplaceError {
-        let wait = self.until.saturating_duration_since(Instant::now());
-        let until = now.checked_add(wait).unwrap_or(now);
+        let (wait, until) = self.left(now);
         let why =
             format!("the marketplace asked golive to wait until {until:.0}: {}", self.refusal);
         let unsent = self.refusal.unsent(request, why);
         MarketplaceError::Refused(Box::new(Refusal { retry_after: Some(wait), ..unsent }))
+    }
+
+    /// As it is shown to people. `now` is the time of day.
+    pub(crate) fn shown(&self, now: Timestamp) -> Pause {
+        let (_, until) = self.left(now);
+        Pause { until, why: self.refusal.to_string() }
+    }
+
+    /// How long it still lasts, and the time of day when it ends.
+    fn left(&self, now: Timestamp) -> (Duration, Timestamp) {
+        let wait = self.until.saturating_duration_since(Instant::now());
+        (wait, now.checked_add(wait).unwrap_or(now))
     }
 }
 
@@ -80,10 +91,13 @@ impl Pauses {
         longest.cloned()
     }
 
-    /// When the last of all pauses ends, if there is any.
-    pub(crate) fn last(&self) -> Option<Instant> {
+    /// The pauses of all publishers, and that of the whole host, where it is paused.
+    pub(crate) fn all(&self) -> (Vec<(PublisherId, Paused)>, Option<Paused>) {
         let now = Instant::now();
-        self.lock().values().map(|paused| paused.until).filter(|until| *until > now).max()
+        let pauses = self.lock();
+        let held = pauses.iter().filter(|(_, paused)| paused.until > now);
+        let held = held.map(|(publisher, paused)| (publisher.clone(), paused.clone())).collect();
+        (held, host(&pauses, now).cloned())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PublisherId, Paused>> {
@@ -127,6 +141,16 @@ mod tests {
         Some((until - Instant::now()).as_secs())
     }
 
+    /// Who is said to be paused, and for how many seconds; the host's pause comes last.
+    fn told(pauses: &Pauses) -> (Vec<(String, u64)>, Option<u64>) {
+        let seconds = |paused: &Paused| (paused.until - Instant::now()).as_secs();
+        let (publishers, host) = pauses.all();
+        let told = publishers.iter().map(|(id, paused)| (id.to_string(), seconds(paused)));
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        (told, host.as_ref().map(seconds))
+    }
+
     fn busy() -> Refusal {
         Refusal {
             request: "GET /".to_owned(),
@@ -149,12 +173,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_only_grows_and_is_bounded() {
         let pauses = Pauses::default();
-        assert_eq!((left(&pauses, "a"), pauses.last()), (None, None));
+        assert_eq!((left(&pauses, "a"), told(&pauses)), (None, (vec![], None)));
         assert_eq!(extend(&pauses, "a", 10), Stopped::Publisher);
         assert_eq!(extend(&pauses, "A", 5), Stopped::Nobody);
         assert_eq!((left(&pauses, "a"), left(&pauses, "b")), (Some(10), None));
+        assert_eq!(told(&pauses), (vec![("a".to_owned(), 10)], None), "one publisher is not all");
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!((left(&pauses, "a"), pauses.last()), (None, None));
+        assert_eq!((left(&pauses, "a"), told(&pauses)), (None, (vec![], None)));
         assert_eq!(extend(&pauses, "a", u64::MAX), Stopped::Publisher);
         assert_eq!(left(&pauses, "a"), Some(MAX_RETRY_AFTER.as_secs()));
     }
@@ -168,9 +193,11 @@ mod tests {
         let all = |names: [&str; 4]| names.map(|name| left(&pauses, name));
         let names = ["a", "b", "c", "d"];
         assert_eq!(all(names), [Some(100), Some(30), Some(30), Some(30)]);
+        let expected = [("a", 100), ("b", 30), ("c", 20)].map(|(id, left)| (id.to_owned(), left));
+        assert_eq!(told(&pauses), (expected.into(), Some(30)));
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!(all(names), [Some(70), None, None, None]);
-        assert_eq!(pauses.last().map(|until| (until - Instant::now()).as_secs()), Some(70));
+        assert_eq!(told(&pauses), (vec![("a".to_owned(), 70)], None));
         assert_eq!(extend(&pauses, "d", 70), Stopped::Host);
         assert_eq!(all(names), [Some(70); 4]);
     }

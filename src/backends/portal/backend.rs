@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::client::PortalClient;
 use super::interpret::{
@@ -14,8 +13,8 @@ use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
 use crate::marketplace::{
     Accepted, Backend, Fence, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
-    OfferState, OperationRef, OperationStatus, Polled, PublisherId, RefusalKind, Release, Report,
-    Settling,
+    OfferState, OperationRef, OperationStatus, PausedUntil, Polled, PublisherId, RefusalKind,
+    Release, Report, Settling,
 };
 
 /// How many questions an offer may raise. The rules ask each of their five kinds once or twice, and
@@ -39,8 +38,8 @@ impl Backend for PortalClient {
         Settling { fenced: SETTLE_FENCED, unfenced: SETTLE_UNFENCED }
     }
 
-    fn paused_until(&self) -> Option<Timestamp> {
-        self.pause()
+    fn paused_until(&self) -> PausedUntil {
+        self.pauses()
     }
 
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
-use jiff::Timestamp;
 use url::Url;
 
 use super::location::{OperationUrl, call_url, with_version};
@@ -23,8 +22,8 @@ use crate::backends::http::token::TokenSource;
 use crate::backends::http::transport::Transport;
 use crate::clock::Clock;
 use crate::marketplace::{
-    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
-    RefusalKind,
+    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PausedUntil,
+    PublisherId, RefusalKind,
 };
 
 /// Where an answer says which operation it has started.
@@ -128,7 +127,7 @@ impl PortalClient {
         self.exchange.settings.request_timeout.saturating_mul(2)
     }
 
-    pub(super) fn pause(&self) -> Option<Timestamp> {
+    pub(super) fn pauses(&self) -> PausedUntil {
         self.exchange.paused_until()
     }
 

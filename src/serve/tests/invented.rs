@@ -3,12 +3,26 @@
 use jiff::Timestamp;
 
 use crate::manifest::DesiredState;
-use crate::marketplace::{OperationKind, OperationStatus, Release, RequestId, Step, StepStatus};
+use crate::marketplace::{
+    OperationKind, OperationStatus, Pause, PausedUntil, PublisherId, Release, RequestId, Step,
+    StepStatus,
+};
 use crate::status::{ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason};
 
 /// When everything happened.
 pub(in crate::serve) fn at() -> Timestamp {
     "2026-11-01T09:00:00Z".parse().unwrap()
+}
+
+/// These publishers are paused, and perhaps all.
+pub(in crate::serve) fn paused(
+    publishers: &[(&str, Timestamp)],
+    all: Option<Timestamp>,
+) -> PausedUntil {
+    let pause = |until| Pause { until, why: "GET / was answered 429 <i>".to_owned() };
+    let publishers =
+        publishers.iter().map(|(id, until)| (PublisherId::new(id).unwrap(), pause(*until)));
+    PausedUntil { publishers: publishers.collect(), all: all.map(pause) }
 }
 
 /// An offer in a phase.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, advance, timeout};
 
 use super::{Fixture, invented};
 use crate::disk::{Disk as _, RealDisk};
+use crate::marketplace::PausedUntil;
 use crate::serve::events::STREAMS;
 use crate::status::{Phase, Reason};
 
@@ -82,9 +83,9 @@ async fn a_change_is_told_with_all_that_it_changes() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
     let fixture = Fixture::new();
-    let paused_until = Arc::new(Mutex::new(None));
-    let asked = Arc::clone(&paused_until);
-    fixture.serving.board.asks(move || *asked.lock().unwrap());
+    let paused = Arc::new(Mutex::new(PausedUntil::default()));
+    let asked = Arc::clone(&paused);
+    fixture.serving.board.asks(move || asked.lock().unwrap().clone());
     let mut page = Page::open(&fixture, "/events").await;
     let mut notices = async || {
         let (name, data) = timeout(Duration::from_secs(2), page.event()).await.unwrap();
@@ -92,12 +93,21 @@ async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
         data["parts"]["notices"].as_str().unwrap().to_owned()
     };
     let (soon, later) = (invented::at(), invented::at() + jiff::SignedDuration::from_mins(5));
-    for (until, shown) in [(Some(soon), "asks to wait"), (Some(later), "asks to wait"), (None, "")]
-    {
-        *paused_until.lock().unwrap() = until;
+    let (contoso, fabrikam) = (("contoso", soon), ("fabrikam", later));
+    let both = "Requests about 2 publishers are paused";
+    for (publishers, all, shown) in [
+        (vec![contoso], None, "about contoso are paused"),
+        (vec![("contoso", later)], None, "<b>contoso</b> until 2026-11-01T09:05:00Z"),
+        (vec![contoso, fabrikam], None, both),
+        (vec![contoso, fabrikam], Some(soon), "until 2026-11-01T09:00:00Z nothing at all is asked"),
+        (vec![fabrikam], None, "about fabrikam are paused"),
+        (vec![], None, ""),
+    ] {
+        *paused.lock().unwrap() = invented::paused(&publishers, all);
         let notices = notices().await;
         assert!(notices.contains(shown), "{notices}");
-        assert_eq!(notices.contains("asks to wait"), until.is_some(), "{notices}");
+        assert_eq!(notices.contains("asks to wait"), !publishers.is_empty(), "{notices}");
+        assert_eq!(notices.contains("nothing at all"), all.is_some(), "{notices}");
     }
 }
 

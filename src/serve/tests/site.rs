@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 
 use super::{Fixture, body, get, header_of, invented};
 use crate::changes::{Change, ChangeSet, Decision, Standing};
+use crate::disk::{Disk as _, RealDisk};
 use crate::marketplace::{PublisherId, Release};
 use crate::serve::assets::ASSETS;
 use crate::status::{Phase, Reason, SourceRecord, to_bytes};
@@ -265,6 +266,48 @@ async fn a_marketplace_that_gives_no_answer_is_a_notice() {
     });
     let page = fixture.text("/").await;
     assert!(page.contains("A publisher can't be listed") && page.contains("no route &lt;i&gt;"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_names_its_publisher_and_says_that_others_go_on() {
+    let fixture = ready();
+    let until = invented::at() + SignedDuration::from_mins(30);
+    let paused = invented::paused(&[("contoso", until)], None);
+    fixture.serving.board.asks(move || paused.clone());
+    let page = fixture.text("/").await;
+    for part in [
+        "Requests about contoso are paused",
+        "Other publishers' offers go on.",
+        "<b>contoso</b> until 2026-11-01T09:30:00Z: GET / was answered 429 &lt;i&gt;",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    assert!(!page.contains("nothing at all") && !page.contains("it is not asked"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offer_that_was_not_looked_at_says_why() {
+    let fixture = ready();
+    let path = fixture.folder.path().join("all.yaml");
+    let yaml = ["contoso", "fabrikam", "tailspin"]
+        .map(|publisher| format!("publisher: {publisher}\noffer: new\nstate: live\n"));
+    RealDisk.write(&path, &[yaml.join("---\n").as_bytes()]).unwrap();
+    let desired = crate::manifest::load(&[path]).unwrap().offers;
+    let paused = invented::paused(&[("contoso", invented::at())], None);
+    fixture.serving.board.asks(move || paused.clone());
+    fixture.serving.board.update(|service| {
+        service.desired = desired.into();
+        let publisher = PublisherId::new("fabrikam").unwrap();
+        service.unlisted = Arc::new([(publisher, "no route <i>".to_owned())].into());
+    });
+    for (offer, why) in [
+        ("contoso/new", ": the marketplace asks to wait until 2026-11-01T09:00:00Z: GET / was"),
+        ("fabrikam/new", ": fabrikam can't be listed: no route &lt;i&gt;"),
+        ("tailspin/new", "."),
+    ] {
+        let page = fixture.text(&format!("/offers/{offer}")).await;
+        assert!(page.contains(&format!("This offer was not looked at yet{why}")), "{page}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,10 +1,10 @@
 //! What tasks have come to is taken in, and shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Daemon;
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 use crate::reconcile::{Done, Looked, RunError, Taken};
 use crate::watch::board::Trouble;
 
@@ -30,10 +30,20 @@ impl Daemon {
 
     fn looked(&mut self, looked: Box<Looked>) {
         self.parts.board.decided(&looked.changes);
-        self.tell_of_lists(&looked);
+        // What was settled one by one reused an older list.
+        let lists = looked.is_of_lists.then(|| (looked.listed.clone(), looked.unlisted.clone()));
+        let unlisted = looked.changes.changes.iter().filter(|it| !looked.is_listed(&it.offer));
+        let before: Vec<_> =
+            unlisted.map(|it| (it.offer.clone(), self.parts.store.get(&it.offer))).collect();
         let seen = looked.changes.changes.iter();
         let seen: Vec<_> = seen.map(|it| (it.offer.clone(), looked.is_listed(&it.offer))).collect();
         self.engine.carry_out(looked, |_| true);
+        // Their change was reported, and so is in the log.
+        let changed = before.iter().filter(|(offer, it)| self.parts.store.get(offer) != *it);
+        self.told.extend(changed.map(|(offer, _)| offer.publisher().clone()));
+        if let Some((listed, unlisted)) = lists {
+            self.tell_of_lists(&listed, unlisted);
+        }
         for (offer, is_listed) in &seen {
             if *is_listed {
                 self.progress.seen(offer);
@@ -50,9 +60,8 @@ impl Daemon {
 
     /// Shows that the service is ready, and when a resync ends.
     pub(super) fn tell_how_it_stands(&mut self) {
-        // A pause is shown, too, and may be longer than a supervisor waits.
-        let is_paused = || self.parts.board.paused_until().is_some();
-        if self.has_read && !self.ready && (self.progress.is_ready() || is_paused()) {
+        if self.has_read && !self.ready && self.is_as_ready_as_can_be() {
+            self.put_off();
             self.ready = true;
             self.parts.board.update(|service| service.ready = true);
             tracing::info!(offers = self.engine.desired().len(), "the service is ready");
@@ -66,20 +75,32 @@ impl Daemon {
         self.show_trouble();
     }
 
-    /// Tells once of publishers that can't be listed, and once that they can.
-    fn tell_of_lists(&mut self, looked: &Looked) {
-        // What was settled one by one reused an older list.
-        if !looked.is_of_lists {
-            return;
+    /// Whether each offer was looked at, or can't be. A pause is shown, too, and may be longer than a
+    /// supervisor waits.
+    fn is_as_ready_as_can_be(&self) -> bool {
+        if self.progress.unseen().next().is_none() {
+            return true;
         }
+        let paused = self.parts.board.paused_until();
+        self.progress.is_ready(|publisher| self.is_paused(&paused, publisher))
+    }
+
+    /// Tells once of publishers that can't be listed, and once that they can.
+    fn tell_of_lists(
+        &mut self,
+        listed: &BTreeSet<PublisherId>,
+        unlisted: BTreeMap<PublisherId, String>,
+    ) {
         let before: BTreeSet<_> = self.unlisted.keys().cloned().collect();
-        for publisher in &looked.listed {
-            if self.unlisted.remove(publisher).is_some() {
+        for publisher in listed {
+            let was_told = self.told.remove(publisher);
+            if self.unlisted.remove(publisher).is_some() && !was_told {
                 tracing::info!(%publisher, "{publisher} can be listed again");
             }
         }
-        for (publisher, why) in &looked.unlisted {
-            if self.unlisted.insert(publisher.clone(), why.clone()).is_none() {
+        for (publisher, why) in unlisted {
+            let is_news = self.unlisted.insert(publisher.clone(), why.clone()).is_none();
+            if is_news && !self.told.contains(&publisher) {
                 tracing::warn!(
                     %publisher, error = why,
                     "{publisher} can't be listed; its offers stay as they were last seen: {why}"

@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `read` | what the files say is taken in, and every offer looked at now and then |
 //! | `ended` | what tasks have come to is taken in, and shown |
+//! | `put_off` | what is on record of offers that can't be looked at for the first time yet |
 
 mod ended;
+mod put_off;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +37,8 @@ const GRACE: Duration = Duration::from_secs(4);
 /// The longest pause after errors; the time between resyncs, where that is shorter.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// How often it is looked whether the marketplace asks to wait, until the service is ready.
+/// How often it is looked whether the marketplace asks to wait, while there are offers that were not
+/// looked at so far.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// What the daemon works with.
@@ -89,8 +92,12 @@ pub struct Daemon {
     ready: bool,
     resync_at: Instant,
     beat_at: Option<Instant>,
+    /// When to look again whether the marketplace asks to wait.
+    glance_at: Instant,
     /// The publishers that can't be listed at the moment, and why.
     unlisted: BTreeMap<PublisherId, String>,
+    /// Those of them of which the log has heard as their offers' records changed.
+    told: BTreeSet<PublisherId>,
     /// Why change sets failed their check: bugs, each of which is told once.
     unsound: BTreeSet<String>,
     /// What is shown to be wrong with the service itself.
@@ -115,7 +122,9 @@ impl Daemon {
             ready: false,
             resync_at: now,
             beat_at,
+            glance_at: now,
             unlisted: BTreeMap::new(),
+            told: BTreeSet::new(),
             unsound: BTreeSet::new(),
             trouble: None,
             parts,
@@ -145,7 +154,7 @@ impl Daemon {
                     self.read(changed);
                 }
                 Some(done) = self.engine.ended() => self.take_in(done),
-                () = reached(wake) => self.tell_how_it_stands(),
+                () = reached(wake) => {}
             }
         }
         self.wind_up().await
@@ -162,6 +171,11 @@ impl Daemon {
             (heartbeat.beat)();
             self.beat_at = Some(now + heartbeat.every);
         }
+        if self.glances() && self.glance_at <= now {
+            self.glance_at = now + GLANCE;
+            self.put_off();
+            self.tell_how_it_stands();
+        }
         let Parts { store, reconciler, manifests, .. } = &self.parts;
         self.engine.begin(|offer| {
             store.with(|file| {
@@ -175,9 +189,13 @@ impl Daemon {
     /// When something is due next; `None` where only an event can tell.
     fn wake(&self) -> Option<Instant> {
         let resync = self.has_read.then_some(self.resync_at);
-        // Nobody tells when the marketplace asks to wait.
-        let glance = (self.has_read && !self.ready).then(|| Instant::now() + GLANCE);
+        let glance = self.glances().then_some(self.glance_at);
         [self.engine.wake(), resync, self.beat_at, glance].into_iter().flatten().min()
+    }
+
+    /// Whether it matters who is paused: nobody tells when the marketplace asks to wait.
+    fn glances(&self) -> bool {
+        self.has_read && self.progress.unseen().next().is_some()
     }
 
     /// Lets what is under way end, for a short time, and puts all that is known on disk.

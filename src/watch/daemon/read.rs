@@ -75,16 +75,18 @@ impl Daemon {
             (self.parts.herald)(&desired);
         }
         for offer in &offers {
-            if !desired.contains_key(offer) {
+            if desired.contains_key(offer) {
+                self.progress.expect(offer);
+            } else {
                 self.progress.seen(offer);
                 self.engine.forget(offer);
-            } else if !self.ready {
-                self.progress.expect(offer);
             }
             self.engine.ask_with_dependents(offer);
         }
         let before = self.unlisted.len();
-        self.unlisted.retain(|known, _| desired.keys().any(|offer| offer.publisher() == known));
+        let is_named = |known: &_| desired.keys().any(|offer| offer.publisher() == known);
+        self.unlisted.retain(|known, _| is_named(known));
+        self.told.retain(is_named);
         if self.unlisted.len() != before {
             self.show_unlisted();
         }

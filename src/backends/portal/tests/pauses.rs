@@ -66,9 +66,13 @@ async fn one_publisher_that_is_throttled_for_an_hour_stops_nobody_else() {
     }
     assert_eq!(market.take(), ["contoso", "fabrikam", "litware"]);
     tokio::time::sleep(Duration::from_mins(59)).await;
-    assert_eq!(client.pause(), Some(start() + jiff::SignedDuration::from_hours(1)));
+    let paused = client.pauses();
+    let told: Vec<_> = paused.publishers.iter().map(|(id, it)| (id.as_str(), it.until)).collect();
+    assert_eq!(told, [("contoso", start() + jiff::SignedDuration::from_hours(1))]);
+    let why = "was answered 429 Too Many Requests: busy";
+    assert!(paused.all.is_none() && paused.publishers.values().all(|it| it.why.ends_with(why)));
     assert_eq!(ask(&client, "contoso").await.unwrap(), 60);
-    assert_eq!(client.pause(), None);
+    assert!(client.pauses().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
