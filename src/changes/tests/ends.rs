@@ -59,3 +59,14 @@ fn an_operation_of_the_history_has_ended_as_the_list_says() {
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
     }
 }
+
+#[test]
+fn a_golive_that_began_just_now_is_not_over_because_another_release_waits() {
+    let state = told(preview(3), "succeeded");
+    let ended = |at| facts::ended(&operation("running", at, ""), &state, moment());
+    assert_eq!(ended(now()), None);
+    // Nor is it ever taken for canceled against its own word.
+    assert_eq!(ended(long_ago()), None);
+    let silent = |at| facts::ending(&operation("running", at, ""), &preview(3), moment());
+    assert_eq!((silent(now()), silent(long_ago())), (None, Some(Ending::Presumed)));
+}
