@@ -202,7 +202,14 @@ impl Interpreter<'_> {
         listed: &[Submission],
         report: &StatusReport,
     ) -> Option<OperationStatus> {
-        let is_publish = |it: &Submission| it.purpose() == OperationKind::Publish;
+        // Where both have one entry, it tells of the golive that golive knows under its id.
+        let failed = self.inquiry.failed.as_ref().and_then(|it| it.id.as_ref());
+        let following = self.inquiry.following.as_ref().and_then(|it| it.operation.as_ref());
+        let followed = following.map(|it| &it.id);
+        let is_publish = |it: &Submission| {
+            let is_golive = Some(&it.id) == failed || Some(&it.id) == followed;
+            it.purpose() == OperationKind::Publish && !(self.inquiry.wants_live && is_golive)
+        };
         let is_named = |it: &Submission| {
             it.publishing_version.is_some() && it.publishing_version == report.publishing_version
         };

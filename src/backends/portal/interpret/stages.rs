@@ -240,7 +240,27 @@ impl Interpreter<'_> {
             ));
             return Ok(());
         }
+        // What golive sent itself it follows to its end.
+        let is_ours = following.is_some() || self.inquiry.in_doubt.is_some();
+        if self.inquiry.wants_live && self.inquiry.pin.is_none() && !is_ours {
+            self.failed_since(&release, state)?;
+        }
         state.live = Some(release);
+        Ok(())
+    }
+
+    /// A golive of another release that failed after this one went live: the status has fallen back,
+    /// and what failed stands in preview.
+    fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result<(), Question> {
+        let newest = newest(self.submissions()?, |it| it.kind != OperationKind::Cancel);
+        let Some(golive) = newest.filter(|it| it.is_golive() && self.is_bad(it)) else {
+            return Ok(());
+        };
+        let release = self.release_of(golive).filter(|release| release != live);
+        if release.is_some() {
+            state.last = Some(Attempt { release: release.clone(), ..self.told(golive)? });
+            state.stale_preview = release;
+        }
         Ok(())
     }
 
