@@ -42,7 +42,10 @@ pub fn check<'a>(
 ) -> Vec<Diagnostic> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
-    problems.extend(files.iter().flat_map(|file| file.problems.iter().cloned()));
+    for file in &files {
+        let given = found.given.get(file.path()).copied().unwrap_or_default();
+        problems.extend(file.problems.iter().map(|problem| problem.clone().given(given)));
+    }
 
     let mut check = Check::new(&files);
     let is_complete = found.problems.is_empty() && files.iter().all(|file| file.complete);

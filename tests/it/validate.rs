@@ -227,7 +227,17 @@ mod pipes {
         piped(&place, "validate -", &format!("{text}#{}", "x".repeat(1 << 20)))
             .code(1)
             .stderr_has("-: larger than 1 MiB");
-        piped(&place, "validate -", "").code(1).stderr_has("-: this file is empty");
+        piped(&place, "validate -", "").code(1).stderr(
+            "-: this file is empty\n \
+             = hint: the program before the pipe wrote nothing: see whether it failed\n\
+             error: 1 error; nothing was sent\n",
+        );
+        let hint = "golive reads what the program before the pipe writes";
+        for other in ["kind: Job\n", "\0\u{1}"] {
+            let ran = piped(&place, "validate -", other).code(1);
+            assert!(!ran.stderr.contains(".goliveignore"), "{}", ran.stderr);
+            ran.stderr_has(hint);
+        }
     }
 
     #[test]

@@ -1,0 +1,97 @@
+//! What to do about a file as a whole: another thing for one that lies in a folder, for one that is named
+//! on the command line, and for a pipe.
+
+/// How golive came to read a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Given {
+    /// It lies in a folder that is walked, and can be left out.
+    #[default]
+    Found,
+    /// It is named on the command line, and is read in any case.
+    Named,
+    /// Standard input, or another pipe: what is in it comes from a program.
+    Piped,
+}
+
+/// What to do, where that depends on how the file is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// Another tool's file.
+    Foreign,
+    /// There is nothing in it.
+    Empty,
+    /// It is larger than a manifest may be.
+    TooLarge,
+    /// It is text, and not UTF-8.
+    Encoding,
+    /// A Git LFS pointer.
+    Lfs,
+    /// A symbolic link that became a text.
+    Link,
+    /// gzip.
+    Compressed,
+    /// git-crypt.
+    Encrypted,
+    /// Bytes that are no text.
+    Binary,
+}
+
+impl Hint {
+    pub(super) fn text(self, given: Given) -> &'static str {
+        match (self, given) {
+            (Self::Foreign, Given::Found) => {
+                "name the folder of the manifests, or list this file in a .goliveignore"
+            }
+            (Self::Foreign | Self::Binary, Given::Named) => {
+                "a file that is named is read in any case: name another file, or the folder of the \
+                 manifests"
+            }
+            (Self::Foreign | Self::Binary, Given::Piped) => {
+                "golive reads what the program before the pipe writes: let it write manifests alone"
+            }
+            (Self::Empty, Given::Found) => {
+                "write a manifest, remove the file, or list it in a .goliveignore"
+            }
+            (Self::Empty, Given::Named) => "write a manifest, or name another file",
+            (Self::Empty, Given::Piped) => {
+                "the program before the pipe wrote nothing: see whether it failed"
+            }
+            (Self::TooLarge, Given::Found) => {
+                "split it: one manifest is a few hundred bytes; \
+                 or list it in a .goliveignore where it holds none"
+            }
+            (Self::TooLarge, Given::Named) => {
+                "split it: one manifest is a few hundred bytes; or name another file"
+            }
+            (Self::TooLarge, Given::Piped) => {
+                "let the program before the pipe write less, or write files: one manifest is a few \
+                 hundred bytes"
+            }
+            (Self::Encoding, Given::Found | Given::Named) => "save the file as UTF-8",
+            (Self::Encoding, Given::Piped) => "let the program before the pipe write UTF-8",
+            (Self::Lfs, Given::Found | Given::Named) => {
+                "git lfs pull brings the file; in a workflow, check out with lfs: true \
+                 (golive watch --git fetches none)"
+            }
+            (Self::Lfs, Given::Piped) => {
+                "git lfs pull brings the file, before the program before the pipe reads it"
+            }
+            (Self::Link, Given::Found | Given::Named) => {
+                "put the manifest itself here, or check out with core.symlinks=true \
+                 (golive watch --git follows no links)"
+            }
+            (Self::Link, Given::Piped) => {
+                "let the program before the pipe write the file that the path names"
+            }
+            (Self::Compressed, Given::Found | Given::Named) => "unpack it with gunzip",
+            (Self::Compressed, Given::Piped) => "let the program before the pipe unpack it: gunzip",
+            (Self::Encrypted, Given::Found | Given::Named) => "git-crypt unlock decrypts it",
+            (Self::Encrypted, Given::Piped) => {
+                "git-crypt unlock decrypts it, before the program before the pipe reads it"
+            }
+            (Self::Binary, Given::Found) => {
+                "restore it; or list it in a .goliveignore where it holds no manifest"
+            }
+        }
+    }
+}
