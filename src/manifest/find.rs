@@ -386,13 +386,32 @@ mod tests {
     #[test]
     fn a_broken_goliveignore_is_told_with_its_line_and_lets_nothing_in() {
         let folder = folder(&["a.yaml", "deep/b.yaml"]);
-        put(&folder, "deep/.goliveignore", "x\n{a\n");
+        put(&folder, "deep/.goliveignore", "x\n[b-a]\n");
         let found = find_in(&folder);
         assert_eq!(names(&found, &folder), ["a.yaml"]);
         let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
         assert_eq!((problem.line, problem.column), (2, 1));
         assert!(problem.what.starts_with("invalid pattern: "), "{problem:?}");
         assert!(problem.file.ends_with("deep/.goliveignore"));
+    }
+
+    #[test]
+    fn braces_are_nothing_but_braces_in_a_goliveignore() {
+        let folder =
+            folder(&["p1.yaml", "zz.yaml", "{p1,zz}.yaml", "{a.yaml", "a}.yaml", "{b.yaml"]);
+        put(&folder, ".goliveignore", "{p1,zz}.yaml\n{a.yaml\na}.yaml\n[{x]b.yaml\n");
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["p1.yaml", "zz.yaml"]);
+        assert!(found.problems.is_empty(), "{:?}", found.problems);
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_goliveignore_is_an_error_and_lets_nothing_in() {
+        let folder = folder(&["a.yaml", "deep/b.yaml", "deep/.goliveignore/c.yaml"]);
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["a.yaml"]);
+        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
+        assert_eq!(problem.what, "this is a folder, not a file");
     }
 
     #[test]
@@ -472,6 +491,21 @@ mod tests {
                 }
             }
             assert_eq!(find_in(&folder).files.len(), 1);
+        }
+
+        #[test]
+        fn a_goliveignore_that_can_t_be_read_is_an_error_and_lets_nothing_in() {
+            let folder =
+                folder(&["a.yaml", "deep/b.yaml", "deeper/b.yaml", "deeper/.goliveignore"]);
+            symlink("nowhere", folder.path().join("deep/.goliveignore")).unwrap();
+            let closed = folder.path().join("deeper/.goliveignore");
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+            let found = crate::disk::bound::by_permissions(|| find_in(&folder));
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o600)).unwrap();
+            let Some(found) = found else { return };
+            assert_eq!(names(&found, &folder), ["a.yaml"]);
+            assert_eq!(found.problems.len(), 2, "{:?}", found.problems);
         }
 
         #[test]
