@@ -1,6 +1,6 @@
 //! From the paths of a command line to the manifest files below them.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
-use super::hint::Given;
 use super::ignored::{self, Ignores};
 use super::pipe;
 use super::way::Way;
@@ -30,8 +29,8 @@ pub struct Found {
     pub names: BTreeSet<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out, as they would be shown.
     pub ignored: Vec<PathBuf>,
-    /// Those of the files that are named on the command line, and how.
-    pub(crate) given: BTreeMap<PathBuf, Given>,
+    /// Those of the files that are named on the command line.
+    pub named: BTreeSet<PathBuf>,
     /// Whether all could be looked at, and nothing is there.
     pub is_nothing: bool,
     /// What could not be looked at. There is one, too, if there are no files at all.
@@ -54,8 +53,8 @@ pub fn find(paths: &[PathBuf]) -> Found {
     }
     let Walk { mut files, mut problems, folders, mut names, ignored, named, .. } = walk;
     files.sort();
-    let given = files.iter().filter_map(|(path, real)| Some((path.clone(), *named.get(real)?)));
-    let given = given.collect();
+    let named = files.iter().filter(|(_, real)| named.contains(real));
+    let named = named.map(|(path, _)| path.clone()).collect();
     let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     names.retain(|name| is_apart(name, &folders));
     let is_nothing = files.is_empty() && problems.is_empty();
@@ -73,7 +72,7 @@ pub fn find(paths: &[PathBuf]) -> Found {
             Some(hint.to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, ignored, given, is_nothing, problems }
+    Found { roots, files, real, folders, names, ignored, named, is_nothing, problems }
 }
 
 #[derive(Default)]
@@ -84,8 +83,8 @@ struct Walk {
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<PathBuf>,
     ignored: Vec<PathBuf>,
-    /// The real paths of the files that are named on the command line, and how.
-    named: BTreeMap<PathBuf, Given>,
+    /// The real paths of the files that are named on the command line.
+    named: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
     /// As texts: names need not be told apart in them, and that is what comparing paths would take.
     seen: HashSet<OsString>,
@@ -99,7 +98,7 @@ impl Walk {
             // It has no place of its own: what it is read by is all there is to it.
             if self.seen.insert(root.as_os_str().to_owned()) {
                 self.files.push((root.to_owned(), root.to_owned()));
-                self.named.insert(root.to_owned(), Given::Piped);
+                self.named.insert(root.to_owned());
             }
             return;
         }
@@ -164,7 +163,7 @@ impl Walk {
         let is_new = self.seen.insert(real.as_os_str().to_owned());
         if !is_folder && entry.depth() == 0 {
             // Also where a folder's walk came by it before: it can't be left out.
-            self.named.insert(real.clone(), Given::Named);
+            self.named.insert(real.clone());
         }
         if is_folder {
             if is_new {

@@ -1,16 +1,32 @@
 //! What to do about a file as a whole: another thing for one that lies in a folder, for one that is named
 //! on the command line, and for a pipe.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::pipe;
+
 /// How golive came to read a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Given {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
     /// It lies in a folder that is walked, and can be left out.
-    #[default]
     Found,
     /// It is named on the command line, and is read in any case.
     Named,
     /// Standard input, or another pipe: what is in it comes from a program.
     Piped,
+}
+
+impl Given {
+    pub(super) fn of(path: &Path, named: &BTreeSet<PathBuf>) -> Self {
+        if !named.contains(path) {
+            Self::Found
+        } else if pipe::is_pipe(path) {
+            Self::Piped
+        } else {
+            Self::Named
+        }
+    }
 }
 
 /// What to do, where that depends on how the file is given.
