@@ -19,8 +19,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let ground = Ground::new(&args.paths, &args.access)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
-    let reporter = output::reporter(&args.logging, &ground.clock);
-    output::tell_rehearsal(&args.access);
+    let reporter = output::reporter(&args.logging, &args.access, &ground.clock);
     // The lock first, then what is to be done: whoever held it may have waited for a commit.
     let lock = run_to_end(Threads::One, ground.lock(args.pace.lock_timeout, "golive apply"));
     let lock = lock.map_err(|error| missing(&args.paths).unwrap_or(error))?;
