@@ -10,8 +10,9 @@ use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
 use crate::manifest;
+use crate::marketplace::OfferId;
 use crate::reconcile::{self, Guard, Job, Reconciler, Settings, Surroundings, Wait};
-use crate::report::{Outcome, Reporter, Scene, apply_json, apply_text};
+use crate::report::{Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text};
 use crate::status::{StatusStore, publishers};
 
 pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
@@ -46,13 +47,28 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     if result.is_ok() || outcome.triggered > 0 {
         output::print(&match args.output {
             Output::Text => {
-                apply_text(&outcome, Scene::of_run(args.access.emulator), output::width())
+                let ending = ending(&outcome, &setting, args, code);
+                let scene = Scene::of_run(args.access.emulator);
+                apply_text(&outcome, &ending, scene, output::width())
             }
             Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
         })?;
     }
     result.map_err(CommandError::failed)?;
     Ok(code)
+}
+
+fn ending(outcome: &Outcome, setting: &Setting, args: &Apply, code: u8) -> Ending {
+    let is_undeclared = |offer: &&OfferId| !setting.manifests.offers.contains_key(*offer);
+    let undeclared = outcome.records.keys().filter(is_undeclared).cloned().collect();
+    let unfinished = if code != RUNNING || outcome.running() == 0 {
+        None
+    } else if args.wait.is_some() {
+        Some(Unfinished::WaitIsOver)
+    } else {
+        Some(Unfinished::NotWaited)
+    };
+    Ending { undeclared, unfinished }
 }
 
 /// What is wrong with the paths, where one of them is not there: that says more than that there is

@@ -13,7 +13,7 @@ mod text;
 pub use event::{All, Event, Reporter, Silent};
 pub use json::{apply_json, plan_json, status_json};
 pub use lines::Lines;
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome, Unfinished};
 pub use progress::{Progress, ProgressLog};
 pub use scene::{REHEARSAL, Scene};
 pub use table::{apply_text, status_text};
