@@ -12,7 +12,9 @@ use crate::cli::{Apply, Output};
 use crate::manifest;
 use crate::marketplace::OfferId;
 use crate::reconcile::{self, Guard, Job, Reconciler, Settings, Surroundings, Wait};
-use crate::report::{Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text};
+use crate::report::{
+    Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text, marketplace_name,
+};
 use crate::status::{StatusStore, publishers};
 
 pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
@@ -43,18 +45,28 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);
-    let code = if result.is_err() { PROBLEM } else { exit_code(&outcome, args) };
-    if result.is_ok() || outcome.triggered > 0 {
-        output::print(&match args.output {
-            Output::Text => {
-                let ending = ending(&outcome, &setting, args, code);
-                let scene = Scene::of_run(args.access.emulator);
-                apply_text(&outcome, &ending, scene, output::width())
-            }
-            Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
-        })?;
+    let error = result.err().map(CommandError::failed);
+    let code = if error.is_some() { PROBLEM } else { exit_code(&outcome, args) };
+    let error = match error {
+        // Without a result there is the error alone.
+        Some(error) if outcome.triggered == 0 => return Err(error),
+        Some(_) | None => error,
+    };
+    output::print(&match args.output {
+        Output::Text => {
+            let ending = ending(&outcome, &setting, args, code);
+            let scene = Scene::of_run(args.access.emulator);
+            apply_text(&outcome, &ending, scene, output::width())
+        }
+        Output::Json => {
+            let told = error.as_ref().map(CommandError::to_json);
+            apply_json(&outcome, code, &marketplace_name(&marketplace), told)
+                .map_err(CommandError::failed)?
+        }
+    })?;
+    if let Some(error) = error {
+        error.print(args.logging.log_format);
     }
-    result.map_err(CommandError::failed)?;
     Ok(code)
 }
 

@@ -87,7 +87,12 @@ fn nothing_is_sent_and_nothing_written_while_one_manifest_is_invalid() {
     let told = place.golive("validate").stderr;
     let files = place.files();
     for command in ["apply", "apply --wait", "apply -o json --wait", "plan", "plan -o json"] {
-        place.golive(command).code(1).stdout("").stderr(&told);
+        let ran = place.golive(command).code(1).stderr(&told);
+        if command.contains("json") {
+            assert_eq!(ran.json()["error"]["message"], "9 errors; nothing was sent");
+        } else {
+            ran.stdout("");
+        }
     }
     assert_eq!(place.requests(), Vec::<String>::new());
     // The lock alone: it is taken before anything is read.
