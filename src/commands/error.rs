@@ -58,6 +58,17 @@ fn told(problem: &Diagnostic) -> Value {
     told
 }
 
+/// A line of the log, with these fields beside its message.
+fn write_line(text: &mut String, clock: &dyn Clock, message: &str, mut line: Value) {
+    if let Value::Object(line) = &mut line {
+        line.insert("timestamp".to_owned(), json!(format!("{:.3}", clock.now())));
+        line.insert("level".to_owned(), json!("ERROR"));
+        line.insert("message".to_owned(), json!(message));
+    }
+    // Writing to a string can't fail.
+    let _ = writeln!(text, "{line}");
+}
+
 impl CommandError {
     /// An error that speaks for itself.
     pub(super) fn failed(source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -125,33 +136,16 @@ impl CommandError {
 
     /// Lines as those of the log.
     fn to_lines(&self, clock: &dyn Clock) -> String {
-        let mut lines = Vec::new();
-        let mut add = |fields: Value| {
-            let timestamp = format!("{:.3}", clock.now());
-            lines.push(json!({"timestamp": timestamp, "level": "ERROR"}));
-            if let (Some(Value::Object(line)), Value::Object(fields)) = (lines.last_mut(), fields) {
-                line.extend(fields);
-            }
-        };
+        let mut text = String::new();
         if let Self::Manifests(diagnostics) = self {
             for problem in diagnostics {
                 let message = format!("{}: {}", problem.place(), problem.what);
-                let mut fields = json!({"message": message});
-                if let (Value::Object(line), Value::Object(more)) = (&mut fields, told(problem)) {
-                    line.extend(more);
-                }
-                add(fields);
+                write_line(&mut text, clock, &message, told(problem));
             }
         }
-        let mut fields = json!({"message": self.to_string(), "exitCode": self.exit_code()});
-        let causes = self.causes();
-        if let Value::Object(fields) = &mut fields
-            && !causes.is_empty()
-        {
-            fields.insert("causes".to_owned(), json!(causes));
-        }
-        add(fields);
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        let fields = json!({"causes": self.causes(), "exitCode": self.exit_code()});
+        write_line(&mut text, clock, &self.to_string(), fields);
+        text
     }
 
     /// The same as a part of a JSON document.

@@ -59,7 +59,7 @@ pub(super) fn is_utf_16(bytes: &[u8]) -> bool {
         [a, b, c, d, ..] => [(*a, *b, *c, *d), (*b, *a, *d, *c)]
             .iter()
             .any(|(a, b, c, d)| *a != 0 && *b == 0 && *c != 0 && *d == 0),
-        _ => false,
+        [..] => false,
     }
 }
 

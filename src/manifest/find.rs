@@ -53,8 +53,8 @@ pub fn find(paths: &[PathBuf]) -> Found {
     }
     let Walk { mut files, mut problems, folders, mut names, ignored, named, .. } = walk;
     files.sort();
-    let named = files.iter().filter(|(_, real)| named.contains(real));
-    let named = named.map(|(path, _)| path.clone()).collect();
+    let named =
+        files.iter().filter(|(_, it)| named.contains(it)).map(|(path, _)| path.clone()).collect();
     let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     names.retain(|name| is_apart(name, &folders));
     let is_nothing = files.is_empty() && problems.is_empty();
@@ -64,11 +64,11 @@ pub fn find(paths: &[PathBuf]) -> Found {
         } else {
             "a .goliveignore leaves out what is there"
         };
-        let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
+        let given: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
         problems.push(Diagnostic::whole(
             first,
-            format!("there is no manifest (*.yaml, *.yml) in {:?}", names.join(", ")),
+            format!("there is no manifest (*.yaml, *.yml) in {:?}", given.join(", ")),
             Some(hint.to_owned()),
         ));
     }

@@ -91,18 +91,15 @@ impl Complaint {
         let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
         let mut gathered = Gathered { cleaner, code: None, texts: Vec::new() };
         let json = lenient::with_whole_characters(Cow::Borrowed(body.trim()));
-        match serde_json::from_str::<Value>(&json) {
-            Ok(value) => {
-                gathered.value(None, &value, true, 0);
-                if gathered.code.is_none() && gathered.texts.is_empty() {
-                    gathered.unknown(&value);
-                }
+        if let Ok(value) = serde_json::from_str::<Value>(&json) {
+            gathered.value(None, &value, true, 0);
+            if gathered.code.is_none() && gathered.texts.is_empty() {
+                gathered.unknown(&value);
             }
-            Err(_) => {
-                gathered.text(None, &body);
-                if body.contains('<') {
-                    gathered.texts.iter_mut().for_each(tell_title_once);
-                }
+        } else {
+            gathered.text(None, &body);
+            if body.contains('<') {
+                gathered.texts.iter_mut().for_each(tell_title_once);
             }
         }
         let message = gathered.message(reason);
