@@ -42,8 +42,8 @@ or from the file that GOLIVE_TOKEN_FILE names, which may be renewed at any time.
 
 Exit codes:
   0   every offer is as desired, on its way, or held on purpose
-  1   an offer failed or is blocked, a manifest is invalid, the marketplace can't be reached,
-      or the lock is held
+  1   an offer failed or is blocked, a manifest is invalid, no manifest has the labels of
+      --selector, the marketplace can't be reached, or the lock is held
   2   plan --detailed-exitcode: there are changes to make
   3   operations still run: --wait ran out of time, or apply --detailed-exitcode; or the run was
       stopped before it was done

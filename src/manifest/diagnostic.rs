@@ -86,8 +86,7 @@ impl Diagnostic {
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         let kind = error.kind();
         if kind == io::ErrorKind::NotFound && path.is_symlink() {
-            let hint = "remove the link, or restore what it points to".to_owned();
-            return Self::whole(path, "this symbolic link leads nowhere", Some(hint));
+            return Self::of_file(path, "this symbolic link leads nowhere", Hint::Dangling);
         }
         let hint = if kind == io::ErrorKind::NotFound {
             "check the path; it is taken from the current folder"

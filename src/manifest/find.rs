@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
+use super::hint::Given;
 use super::ignored::{self, Ignores};
 use super::pipe;
 use super::way::Way;
@@ -242,8 +243,9 @@ impl Walk {
             drop(self.follow(folder, name));
         }
         let other = io::ErrorKind::Other.into();
+        let given = if depth == 0 { Given::Named } else { Given::Found };
         let error = error.io_error().unwrap_or(&other);
-        self.problems.push(Diagnostic::unreadable(shown(&path), error));
+        self.problems.push(Diagnostic::unreadable(shown(&path), error).given(given));
     }
 }
 
@@ -443,6 +445,11 @@ mod tests {
             assert_eq!(problems.len(), 1);
             assert!(problems[0].file.ends_with("b.yaml"));
             assert_eq!(problems[0].what, "this symbolic link leads nowhere");
+            let hint = |problem: &Diagnostic| problem.hint.clone().unwrap();
+            assert!(hint(&problems[0]).starts_with("remove the link"));
+            let named = find(&[folder.path().join("b.yaml")]).problems;
+            assert_eq!(named[0].what, "this symbolic link leads nowhere");
+            assert_eq!(hint(&named[0]), "restore what it points to, or name another file");
         }
 
         #[test]

@@ -44,6 +44,8 @@ pub(super) enum Hint {
     Lfs,
     /// A symbolic link that became a text.
     Link,
+    /// A symbolic link that leads nowhere.
+    Dangling,
     /// gzip.
     Compressed,
     /// git-crypt.
@@ -98,6 +100,10 @@ impl Hint {
             }
             (Self::Link, Given::Piped) => {
                 "let the program before the pipe write the file that the path names"
+            }
+            (Self::Dangling, Given::Found) => "remove the link, or restore what it points to",
+            (Self::Dangling, Given::Named | Given::Piped) => {
+                "restore what it points to, or name another file"
             }
             (Self::Compressed, Given::Found | Given::Named) => "unpack it with gunzip",
             (Self::Compressed, Given::Piped) => "let the program before the pipe unpack it: gunzip",

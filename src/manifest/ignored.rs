@@ -105,7 +105,14 @@ fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
         }
         Err(error) => return Err(Box::new(Diagnostic::unreadable(path, &error))),
     }
-    let bytes = read_bounded(path)?;
+    let bytes = read_bounded(path).map_err(|problem| {
+        if problem.by_way.is_none() {
+            return problem;
+        }
+        // What is said of a manifest that is too large is no help here.
+        let hint = Some("shorten it; until then, nothing here is read".to_owned());
+        Box::new(Diagnostic { hint, ..*problem })
+    })?;
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
     let mut builder = GitignoreBuilder::new("");
     let mut start = 0;
