@@ -42,8 +42,8 @@ or from the file that GOLIVE_TOKEN_FILE names, which may be renewed at any time.
 
 Exit codes:
   0   every offer is as desired, on its way, or held on purpose
-  1   an offer failed or is blocked, a manifest is invalid, the marketplace can't be reached,
-      or the lock is held
+  1   an offer failed or is blocked, a manifest is invalid, no manifest has the labels of
+      --selector, the marketplace can't be reached, or the lock is held
   2   plan --detailed-exitcode: there are changes to make
   3   operations still run: --wait ran out of time, or apply --detailed-exitcode; or the run was
       stopped before it was done
@@ -170,7 +170,7 @@ pub struct Plan {
     /// Exit with 2 if there are changes to make
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// How the change set is printed
+    /// How the change set is printed; json is one document also where there is none, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
     /// Which marketplace.
@@ -203,7 +203,7 @@ pub struct Apply {
     /// Exit with 3 if operations still run
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// How the result is printed
+    /// How the result is printed; json is one document also where there is none, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
     /// Which marketplace.
@@ -277,7 +277,7 @@ pub struct Status {
     /// Show what became of the last runs with --emulator
     #[arg(long)]
     pub emulator: bool,
-    /// How it is printed
+    /// How it is printed; json is one document also where there is no status, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
 }

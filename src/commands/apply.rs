@@ -10,8 +10,11 @@ use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
 use crate::manifest;
+use crate::marketplace::OfferId;
 use crate::reconcile::{self, Guard, Job, Reconciler, Settings, Surroundings, Wait};
-use crate::report::{Outcome, Reporter, Scene, apply_json, apply_text};
+use crate::report::{
+    Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text, marketplace_name,
+};
 use crate::status::{StatusStore, publishers};
 
 pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
@@ -19,8 +22,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let ground = Ground::new(&args.paths, &args.access)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
-    let reporter = output::reporter(&args.logging, &ground.clock);
-    output::tell_rehearsal(&args.access);
+    let reporter = output::reporter(&args.logging, &args.access, &ground.clock);
     // The lock first, then what is to be done: whoever held it may have waited for a commit.
     let lock = run_to_end(Threads::One, ground.lock(args.pace.lock_timeout, "golive apply"));
     let lock = lock.map_err(|error| missing(&args.paths).unwrap_or(error))?;
@@ -43,17 +45,42 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);
-    let code = if result.is_err() { PROBLEM } else { exit_code(&outcome, args) };
-    if result.is_ok() || outcome.triggered > 0 {
-        output::print(&match args.output {
-            Output::Text => {
-                apply_text(&outcome, Scene::of_run(args.access.emulator), output::width())
-            }
-            Output::Json => apply_json(&outcome, code).map_err(CommandError::failed)?,
-        })?;
+    let error = result.err().map(CommandError::failed);
+    let code = if error.is_some() { PROBLEM } else { exit_code(&outcome, args) };
+    let error = match error {
+        // Without a result there is the error alone.
+        Some(error) if outcome.triggered == 0 => return Err(error),
+        Some(_) | None => error,
+    };
+    output::print(&match args.output {
+        Output::Text => {
+            let ending = ending(&outcome, &setting, args, code);
+            let scene = Scene::of_run(args.access.emulator);
+            apply_text(&outcome, &ending, scene, output::width())
+        }
+        Output::Json => {
+            let told = error.as_ref().map(CommandError::to_json);
+            apply_json(&outcome, code, &marketplace_name(&marketplace), told)
+                .map_err(CommandError::failed)?
+        }
+    })?;
+    if let Some(error) = error {
+        error.print(args.logging.log_format);
     }
-    result.map_err(CommandError::failed)?;
     Ok(code)
+}
+
+fn ending(outcome: &Outcome, setting: &Setting, args: &Apply, code: u8) -> Ending {
+    let is_undeclared = |offer: &&OfferId| !setting.manifests.offers.contains_key(*offer);
+    let undeclared = outcome.records.keys().filter(is_undeclared).cloned().collect();
+    let unfinished = if code != RUNNING || outcome.running() == 0 {
+        None
+    } else if args.wait.is_some() {
+        Some(Unfinished::WaitIsOver)
+    } else {
+        Some(Unfinished::NotWaited)
+    };
+    Ending { undeclared, unfinished }
 }
 
 /// What is wrong with the paths, where one of them is not there: that says more than that there is

@@ -19,9 +19,11 @@ mod watch;
 use std::process::ExitCode;
 
 use arguments::Given;
+use setting::Ground;
 use signal::Signals;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LogFormat, Output};
+use crate::report::{error_json, marketplace_name};
 
 pub use error::CommandError;
 
@@ -62,10 +64,43 @@ pub fn main() -> ExitCode {
                 CommandError::Usage(text) => CommandError::Usage(given.name_variable(text)),
                 CommandError::Manifests(_) | CommandError::Failed { .. } => error,
             };
-            error.print();
+            error.print(log_format(&given.cli.command));
+            print_document(&given.cli.command, &error);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// How a command's errors look on standard error.
+fn log_format(command: &Command) -> LogFormat {
+    match command {
+        Command::Plan(args) => args.logging.log_format,
+        Command::Apply(args) => args.logging.log_format,
+        Command::Watch(args) => args.logging.log_format,
+        Command::Emulator(args) => args.logging.log_format,
+        Command::Validate(_) | Command::Status(_) | Command::Schema(_) => LogFormat::Text,
+    }
+}
+
+/// Where one JSON document was asked for, there is one also where the command came to no result.
+fn print_document(command: &Command, error: &CommandError) {
+    let access = match command {
+        Command::Plan(args) if args.output == Output::Json => Some(&args.access),
+        Command::Apply(args) if args.output == Output::Json => Some(&args.access),
+        Command::Status(args) if args.output == Output::Json => None,
+        Command::Validate(_)
+        | Command::Plan(_)
+        | Command::Apply(_)
+        | Command::Watch(_)
+        | Command::Status(_)
+        | Command::Schema(_)
+        | Command::Emulator(_) => return,
+    };
+    let marketplace = access.and_then(|access| Ground::marketplace(access).ok());
+    let marketplace = marketplace.as_ref().map(marketplace_name);
+    let document = error_json(error.to_json(), error.exit_code(), marketplace.as_deref());
+    // It was told on standard error already, and the exit code stays what it is.
+    drop(document.map(|document| output::print(&document)));
 }
 
 fn run(cli: &Cli, signals: &Signals) -> Result<u8, CommandError> {

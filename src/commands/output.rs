@@ -56,7 +56,12 @@ pub(super) fn width() -> Option<u16> {
 }
 
 /// Sets up the log, and who is told of a run: progress on a terminal, lines elsewhere.
-pub(super) fn reporter(logging: &Logging, clock: &Arc<dyn Clock>) -> Arc<dyn Reporter> {
+/// That a run is a rehearsal is told before anything else.
+pub(super) fn reporter(
+    logging: &Logging,
+    access: &Access,
+    clock: &Arc<dyn Clock>,
+) -> Arc<dyn Reporter> {
     let live = io::stderr().is_terminal()
         && logging.log_format == LogFormat::Text
         && logging.verbose == 0
@@ -65,9 +70,13 @@ pub(super) fn reporter(logging: &Logging, clock: &Arc<dyn Clock>) -> Arc<dyn Rep
         let progress = Progress::new(Arc::clone(clock));
         let log = progress.log();
         start_log(logging, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
+        if access.emulator {
+            progress.tell(REHEARSAL);
+        }
         return Arc::new(progress);
     }
     log_lines(logging, clock);
+    tell_rehearsal(access);
     Arc::new(Lines::default())
 }
 

@@ -8,7 +8,7 @@ use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
 use crate::marketplace::Settling;
 use crate::reconcile::{Observer, RunError, observe_and_plan};
-use crate::report::{Scene, plan_json, plan_text};
+use crate::report::{Scene, marketplace_name, plan_json, plan_text};
 use crate::status;
 
 pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
@@ -44,7 +44,10 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     }
     output::print(&match args.output {
         Output::Text => plan_text(&set, Scene::of_run(access.emulator)),
-        Output::Json => plan_json(&set).map_err(CommandError::failed)?,
+        Output::Json => {
+            let marketplace = marketplace_name(&Ground::marketplace(access)?);
+            plan_json(&set, &marketplace).map_err(CommandError::failed)?
+        }
     })?;
     let problem = set.changes.iter().any(|change| match change.decision {
         Decision::Blocked(_) | Decision::Failed(_) => true,

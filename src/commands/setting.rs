@@ -115,8 +115,9 @@ impl Setting {
             chosen.map(|loaded| loaded.id.clone()).collect::<BTreeSet<_>>()
         });
         if scope.as_ref().is_some_and(BTreeSet::is_empty) {
-            let what = "no manifest has these labels, so that there is nothing to do";
-            return Err(CommandError::Usage(what.to_owned()));
+            // Those that were there may be gone since: the manifests decide, not the command line.
+            let what = no_labels(selection);
+            return Err(CommandError::Failed { what, source: None });
         }
         let retry = if selection.retry_failed {
             Retry::All
@@ -204,6 +205,15 @@ impl Setting {
         }
         Ok(self.ground.client(access, connection, max_wait))
     }
+}
+
+/// That no manifest is selected, and by what.
+fn no_labels(selection: &Selection) -> String {
+    let labels: Vec<String> =
+        selection.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let label = if labels.len() == 1 { "label" } else { "labels" };
+    let which = if selection.only.is_empty() { "" } else { " that --only names" };
+    format!("no manifest{which} has the {label} {}; nothing was sent", labels.join(" and "))
 }
 
 /// A variable; one that is empty counts as not set.

@@ -1,11 +1,16 @@
 //! `golive status`
 
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
 use super::setting::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
 use crate::cli::{Output, Status};
 use crate::disk::{self, RealDisk};
+use crate::manifest::load_file;
+use crate::marketplace::OfferId;
 use crate::report::{Scene, status_json, status_text};
-use crate::status;
+use crate::status::{self, OfferRecord, Phase, StatusFile};
 
 pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
     let path = match &args.status {
@@ -29,8 +34,35 @@ pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
     let is_silent = file.marketplace.is_empty();
     let scene = if is_silent { Scene::of_run(args.emulator) } else { Scene::of(&file) };
     output::print(&match args.output {
-        Output::Text => status_text(&file, scene, output::width()),
+        Output::Text => status_text(&file, &undeclared(&file, &path), scene, output::width()),
         Output::Json => status_json(&file).map_err(CommandError::failed)?,
     })?;
     Ok(OK)
+}
+
+/// The failed offers whose manifest is gone, as far as the file that it stood in tells. Nothing is said
+/// of a commit's files, and of pipes.
+fn undeclared(status: &StatusFile, path: &Path) -> BTreeSet<OfferId> {
+    let is_gone = |offer: &OfferId, record: &OfferRecord| {
+        let name = Path::new(&record.manifest.file);
+        let is_piped = name == "-"
+            || name
+                .components()
+                .find(|it| matches!(it, Component::Normal(_)))
+                .is_some_and(|top| ["dev", "proc"].iter().any(|device| top.as_os_str() == *device));
+        let file = disk::folder_of(path).join(name);
+        if is_piped {
+            false
+        } else if file.is_file() {
+            let read = load_file(&file);
+            read.problems().is_empty() && !read.loaded().any(|loaded| loaded.id == *offer)
+        } else {
+            !file.exists()
+        }
+    };
+    if status.source.is_some() {
+        return BTreeSet::new();
+    }
+    let failed = status.offers.iter().filter(|(_, record)| record.phase == Phase::Failed);
+    failed.filter(|(offer, it)| is_gone(offer, it)).map(|(offer, _)| offer.clone()).collect()
 }

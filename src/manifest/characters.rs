@@ -1,5 +1,20 @@
 //! Characters by their names, for those that are easily taken for others or not seen at all.
 
+use crate::marketplace::is_invisible;
+
+/// Whether a text may not have a character, wherever it is judged: as it stands in a file, and as an
+/// escape in it (`"\u2028"`) makes it. Those that nobody sees, and those that are a line break to some
+/// programs and none to others.
+pub(super) fn is_forbidden(c: char) -> bool {
+    is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// What such a character is, for an error.
+pub(super) fn forbidden(c: char) -> String {
+    let kind = if matches!(c, '\t' | '\n' | '\r') { "control" } else { "invisible" };
+    format!("the {kind} character {}", named(c))
+}
+
 /// A character as a person finds it: `U+00A0 (no-break space)`.
 pub(super) fn named(c: char) -> String {
     let code = u32::from(c);
@@ -23,12 +38,15 @@ pub(super) fn first_foreign(text: &str) -> Option<String> {
 /// Unicode's names of the characters that were met in manifests, in small letters. The others are told
 /// by their code alone: a table of all names would be larger than golive's own code.
 fn name(c: char) -> Option<&'static str> {
-    const NAMES: [(char, &str); 60] = [
+    const NAMES: [(char, &str); 63] = [
         ('\0', "null"),
         ('\u{7}', "bell"),
         ('\u{8}', "backspace"),
+        ('\t', "tab"),
+        ('\n', "line feed"),
         ('\u{b}', "vertical tab"),
         ('\u{c}', "form feed"),
+        ('\r', "carriage return"),
         ('\u{1b}', "escape"),
         ('\u{7f}', "delete"),
         ('\u{85}', "next line"),

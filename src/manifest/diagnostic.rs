@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 
+use super::hint::{Given, Hint};
 use super::source::{Excerpt, harmless};
 
 /// Another place that an error refers to.
@@ -37,6 +38,8 @@ pub struct Diagnostic {
     /// Another place that has to do with it.
     pub related: Option<Related>,
     pub(super) excerpt: Option<Excerpt>,
+    /// Where the hint depends on how the file is given; `hint` is the one for a file in a folder.
+    pub(super) by_way: Option<Hint>,
 }
 
 impl Diagnostic {
@@ -56,6 +59,26 @@ impl Diagnostic {
             hint,
             related: None,
             excerpt: None,
+            by_way: None,
+        }
+    }
+
+    /// An error about a file as a whole, with what to do about it.
+    pub(super) fn of_file(file: &Path, what: impl Into<String>, hint: Hint) -> Self {
+        Self::whole(file, what, None).with(hint)
+    }
+
+    /// The same with such a hint.
+    pub(super) fn with(self, hint: Hint) -> Self {
+        let text = hint.text(Given::Found).to_owned();
+        Self { hint: Some(text), by_way: Some(hint), ..self }
+    }
+
+    /// The same, for a file that was given like this.
+    pub(super) fn given(self, given: Given) -> Self {
+        match self.by_way {
+            Some(hint) => Self { hint: Some(hint.text(given).to_owned()), ..self },
+            None => self,
         }
     }
 
@@ -63,8 +86,7 @@ impl Diagnostic {
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         let kind = error.kind();
         if kind == io::ErrorKind::NotFound && path.is_symlink() {
-            let hint = "remove the link, or restore what it points to".to_owned();
-            return Self::whole(path, "this symbolic link leads nowhere", Some(hint));
+            return Self::of_file(path, "this symbolic link leads nowhere", Hint::Dangling);
         }
         let hint = if kind == io::ErrorKind::NotFound {
             "check the path; it is taken from the current folder"

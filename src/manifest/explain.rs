@@ -55,7 +55,7 @@ pub(super) fn explain(
     explained.foreign = foreign::is_foreign(tree, root);
     let entries = match &node.kind {
         Kind::Mapping(entries) if explained.foreign => {
-            walk.error(entries.first().map_or(root, |(key, _)| *key), foreign::problem("document"));
+            walk.error(entries.first().map_or(root, |(key, _)| *key), foreign::document());
             return explained;
         }
         Kind::Mapping(entries) => entries,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
+use super::hint::Given;
 use super::ignored::{self, Ignores};
 use super::pipe;
 use super::way::Way;
@@ -29,6 +30,8 @@ pub struct Found {
     pub names: BTreeSet<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out, as they would be shown.
     pub ignored: Vec<PathBuf>,
+    /// Those of the files that are named on the command line.
+    pub named: BTreeSet<PathBuf>,
     /// Whether all could be looked at, and nothing is there.
     pub is_nothing: bool,
     /// What could not be looked at. There is one, too, if there are no files at all.
@@ -49,8 +52,10 @@ pub fn find(paths: &[PathBuf]) -> Found {
     for root in sorted {
         walk.root(root);
     }
-    let Walk { mut files, mut problems, folders, mut names, ignored, .. } = walk;
+    let Walk { mut files, mut problems, folders, mut names, ignored, named, .. } = walk;
     files.sort();
+    let named =
+        files.iter().filter(|(_, it)| named.contains(it)).map(|(path, _)| path.clone()).collect();
     let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     names.retain(|name| is_apart(name, &folders));
     let is_nothing = files.is_empty() && problems.is_empty();
@@ -60,15 +65,15 @@ pub fn find(paths: &[PathBuf]) -> Found {
         } else {
             "a .goliveignore leaves out what is there"
         };
-        let names: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
+        let given: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
         problems.push(Diagnostic::whole(
             first,
-            format!("there is no manifest (*.yaml, *.yml) in {:?}", names.join(", ")),
+            format!("there is no manifest (*.yaml, *.yml) in {:?}", given.join(", ")),
             Some(hint.to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, ignored, is_nothing, problems }
+    Found { roots, files, real, folders, names, ignored, named, is_nothing, problems }
 }
 
 #[derive(Default)]
@@ -79,6 +84,8 @@ struct Walk {
     folders: BTreeSet<PathBuf>,
     names: BTreeSet<PathBuf>,
     ignored: Vec<PathBuf>,
+    /// The real paths of the files that are named on the command line.
+    named: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
     /// As texts: names need not be told apart in them, and that is what comparing paths would take.
     seen: HashSet<OsString>,
@@ -92,6 +99,7 @@ impl Walk {
             // It has no place of its own: what it is read by is all there is to it.
             if self.seen.insert(root.as_os_str().to_owned()) {
                 self.files.push((root.to_owned(), root.to_owned()));
+                self.named.insert(root.to_owned());
             }
             return;
         }
@@ -154,6 +162,10 @@ impl Walk {
             }
         };
         let is_new = self.seen.insert(real.as_os_str().to_owned());
+        if !is_folder && entry.depth() == 0 {
+            // Also where a folder's walk came by it before: it can't be left out.
+            self.named.insert(real.clone());
+        }
         if is_folder {
             if is_new {
                 self.folders.insert(real);
@@ -231,8 +243,9 @@ impl Walk {
             drop(self.follow(folder, name));
         }
         let other = io::ErrorKind::Other.into();
+        let given = if depth == 0 { Given::Named } else { Given::Found };
         let error = error.io_error().unwrap_or(&other);
-        self.problems.push(Diagnostic::unreadable(shown(&path), error));
+        self.problems.push(Diagnostic::unreadable(shown(&path), error).given(given));
     }
 }
 
@@ -374,13 +387,32 @@ mod tests {
     #[test]
     fn a_broken_goliveignore_is_told_with_its_line_and_lets_nothing_in() {
         let folder = folder(&["a.yaml", "deep/b.yaml"]);
-        put(&folder, "deep/.goliveignore", "x\n{a\n");
+        put(&folder, "deep/.goliveignore", "x\n[b-a]\n");
         let found = find_in(&folder);
         assert_eq!(names(&found, &folder), ["a.yaml"]);
         let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
         assert_eq!((problem.line, problem.column), (2, 1));
         assert!(problem.what.starts_with("invalid pattern: "), "{problem:?}");
         assert!(problem.file.ends_with("deep/.goliveignore"));
+    }
+
+    #[test]
+    fn braces_are_nothing_but_braces_in_a_goliveignore() {
+        let folder =
+            folder(&["p1.yaml", "zz.yaml", "{p1,zz}.yaml", "{a.yaml", "a}.yaml", "{b.yaml"]);
+        put(&folder, ".goliveignore", "{p1,zz}.yaml\n{a.yaml\na}.yaml\n[{x]b.yaml\n");
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["p1.yaml", "zz.yaml"]);
+        assert!(found.problems.is_empty(), "{:?}", found.problems);
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_goliveignore_is_an_error_and_lets_nothing_in() {
+        let folder = folder(&["a.yaml", "deep/b.yaml", "deep/.goliveignore/c.yaml"]);
+        let found = find_in(&folder);
+        assert_eq!(names(&found, &folder), ["a.yaml"]);
+        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
+        assert_eq!(problem.what, "this is a folder, not a file");
     }
 
     #[test]
@@ -413,6 +445,11 @@ mod tests {
             assert_eq!(problems.len(), 1);
             assert!(problems[0].file.ends_with("b.yaml"));
             assert_eq!(problems[0].what, "this symbolic link leads nowhere");
+            let hint = |problem: &Diagnostic| problem.hint.clone().unwrap();
+            assert!(hint(&problems[0]).starts_with("remove the link"));
+            let named = find(&[folder.path().join("b.yaml")]).problems;
+            assert_eq!(named[0].what, "this symbolic link leads nowhere");
+            assert_eq!(hint(&named[0]), "restore what it points to, or name another file");
         }
 
         #[test]
@@ -460,6 +497,21 @@ mod tests {
                 }
             }
             assert_eq!(find_in(&folder).files.len(), 1);
+        }
+
+        #[test]
+        fn a_goliveignore_that_can_t_be_read_is_an_error_and_lets_nothing_in() {
+            let folder =
+                folder(&["a.yaml", "deep/b.yaml", "deeper/b.yaml", "deeper/.goliveignore"]);
+            symlink("nowhere", folder.path().join("deep/.goliveignore")).unwrap();
+            let closed = folder.path().join("deeper/.goliveignore");
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
+            let found = crate::disk::bound::by_permissions(|| find_in(&folder));
+            std::fs::set_permissions(&closed, Permissions::from_mode(0o600)).unwrap();
+            let Some(found) = found else { return };
+            assert_eq!(names(&found, &folder), ["a.yaml"]);
+            assert_eq!(found.problems.len(), 2, "{:?}", found.problems);
         }
 
         #[test]

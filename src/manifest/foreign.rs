@@ -75,12 +75,16 @@ pub(super) fn is_ours_by_its_lines(text: &str) -> bool {
     is_ours(names)
 }
 
-/// The one error.
-pub(super) fn problem(what: &str) -> Problem {
-    Problem::new(format!(
+/// What a file is, or one document of it.
+pub(super) fn what(what: &str) -> String {
+    format!(
         "this {what} isn't a manifest: it has no \"publisher\" and no \"offer\" at its top level"
-    ))
-    .hint("name the folder of the manifests, or list this file in a .goliveignore")
+    )
+}
+
+/// The error of a document beside others that are manifests, so that its file can't be left out.
+pub(super) fn document() -> Problem {
+    Problem::new(what("document")).hint("move it to a file of its own, or add the two fields")
 }
 
 #[cfg(test)]

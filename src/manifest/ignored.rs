@@ -2,6 +2,9 @@
 //! above it up to the root of the repository, so that a narrower path doesn't bring back what is left
 //! out. What is named on the command line is never left out.
 
+use std::borrow::Cow;
+use std::fs::FileType;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ignore::Match;
@@ -9,6 +12,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::diagnostic::Diagnostic;
 use super::load::read_bounded;
+use super::pipe;
 use super::rules::Problem;
 use super::source::Source;
 
@@ -93,17 +97,29 @@ impl Ignores {
 
 /// Reads such a file, where there is one.
 fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
-    if !path.is_file() {
-        return Ok(None);
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(found) => return Err(Box::new(no_file(path, found.file_type()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+            return Ok(None);
+        }
+        Err(error) => return Err(Box::new(Diagnostic::unreadable(path, &error))),
     }
-    let bytes = read_bounded(path)?;
+    let bytes = read_bounded(path).map_err(|problem| {
+        if problem.by_way.is_none() {
+            return problem;
+        }
+        // What is said of a manifest that is too large is no help here.
+        let hint = Some("shorten it; until then, nothing here is read".to_owned());
+        Box::new(Diagnostic { hint, ..*problem })
+    })?;
     let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
     let mut builder = GitignoreBuilder::new("");
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let rule = line.trim_end_matches(['\n', '\r']);
         let length = rule.chars().count();
-        if let Err(error) = builder.add_line(None, rule) {
+        if let Err(error) = builder.add_line(None, &as_git_has_it(rule)) {
             return Err(Box::new(wrong(path, &text, start..start + length, &error)));
         }
         start += line.chars().count();
@@ -112,6 +128,48 @@ fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
         Ok(rules) => Ok(Some(rules)),
         Err(error) => Err(Box::new(wrong(path, &text, 0..0, &error))),
     }
+}
+
+/// A pattern for the matcher, to which braces are alternatives, and to git nothing but braces.
+fn as_git_has_it(rule: &str) -> Cow<'_, str> {
+    if !rule.contains(['{', '}']) {
+        return Cow::Borrowed(rule);
+    }
+    let mut pattern = String::with_capacity(rule.len() + 2);
+    let mut rest = rule;
+    while let Some(c) = rest.chars().next() {
+        // What is escaped, and a class of characters, stays as it is.
+        let length = match c {
+            '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            '[' => class(rest).unwrap_or(1),
+            '{' | '}' => {
+                pattern.push('\\');
+                1
+            }
+            other => other.len_utf8(),
+        };
+        let (taken, left) = rest.split_at(length);
+        pattern.push_str(taken);
+        rest = left;
+    }
+    Cow::Owned(pattern)
+}
+
+/// The length of the class of characters that a text begins with, in bytes.
+fn class(text: &str) -> Option<usize> {
+    let inside = text.strip_prefix('[')?;
+    let inside = inside.strip_prefix(['!', '^']).unwrap_or(inside);
+    // The first character may be the bracket itself.
+    let first = inside.chars().next()?.len_utf8();
+    let end = inside.get(first..)?.find(']')?;
+    Some(text.len() - inside.len() + first + end + 1)
+}
+
+/// Something of that name that rules can't stand in.
+fn no_file(path: &Path, found: FileType) -> Diagnostic {
+    let kind = if found.is_dir() { "a folder" } else { pipe::kind(found) };
+    let hint = "give it another name; until then, nothing beside and below it is read".to_owned();
+    Diagnostic::whole(path, format!("this is {kind}, not a file"), Some(hint))
 }
 
 fn wrong(

@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 
-use super::characters::named;
+use super::characters::forbidden;
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::disguise::{disguise, is_binary, is_utf_16};
 use super::explain::{Explained, MAX_ERRORS, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::find;
 use super::foreign;
+use super::hint::Hint;
 use super::lookalike::{self, Lookalike};
 use super::offer::Manifest;
 use super::parallel::load_files;
 use super::pipe;
-use super::rules::{self, Problem};
+use super::rules::Problem;
 use super::screen::{Screened, screen};
 use super::source::Source;
 use super::syntax::{conflict, syntax};
@@ -31,13 +33,16 @@ impl FileManifests {
     /// [`FileManifests::problems`].
     #[must_use]
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
+        if let Some((what, hint)) = disguise(bytes) {
+            return Self::unreadable(path, Diagnostic::of_file(path, what, hint));
+        }
         let text = match decode(path, bytes) {
             Ok(text) => text,
             Err(problem) => {
                 let is_other = problem.line > 0
                     && !foreign::is_ours_by_its_lines(&String::from_utf8_lossy(bytes));
                 return if is_other {
-                    Self::foreign(path)
+                    Self::other(path, bytes)
                 } else {
                     Self::unreadable(path, *problem)
                 };
@@ -51,7 +56,7 @@ impl FileManifests {
             return if foreign::is_ours_by_its_lines(text) {
                 Self::unreadable(path, forbidden_character(path, text, byte))
             } else {
-                Self::foreign(path)
+                Self::other(path, bytes)
             };
         }
         let typed = if unusual { None } else { Some(read_types(text)) };
@@ -77,15 +82,23 @@ impl FileManifests {
     /// than to mean that its offers are to be given up; for that there is no need of a file. One that
     /// has only comments is fine: somebody wrote them.
     fn empty(path: &Path) -> Self {
-        let hint = "write a manifest, remove the file, or list it in a .goliveignore".to_owned();
-        Self::unreadable(path, Diagnostic::whole(path, "this file is empty", Some(hint)))
+        Self::unreadable(path, Diagnostic::of_file(path, "this file is empty", Hint::Empty))
+    }
+
+    /// What has none of a manifest's fields, and is no YAML.
+    fn other(path: &Path, bytes: &[u8]) -> Self {
+        if !is_binary(bytes) {
+            return Self::foreign(path);
+        }
+        let what = "this file isn't text, so that it is no manifest";
+        Self::unreadable(path, Diagnostic::of_file(path, what, Hint::Binary))
     }
 
     /// Another tool's file. It hides no manifest.
     fn foreign(path: &Path) -> Self {
-        let place = Diagnostic { line: 1, column: 1, ..Diagnostic::whole(path, "", None) };
-        let rules::Problem { what, hint } = foreign::problem("file");
-        Self { complete: true, ..Self::unreadable(path, Diagnostic { what, hint, ..place }) }
+        let problem = Diagnostic::of_file(path, foreign::what("file"), Hint::Foreign);
+        let problem = Diagnostic { line: 1, column: 1, ..problem };
+        Self { complete: true, ..Self::unreadable(path, problem) }
     }
 
     /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
@@ -254,9 +267,9 @@ fn ambiguous(
 }
 
 fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
-    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-        let hint = "save it as UTF-8".to_owned();
-        return Err(Box::new(Diagnostic::whole(path, "this file is in UTF-16", Some(hint))));
+    if is_utf_16(bytes) {
+        let problem = Diagnostic::of_file(path, "this file is in UTF-16", Hint::Encoding);
+        return Err(Box::new(problem));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -265,7 +278,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
         let at = source.character_at(error.valid_up_to());
         let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         let problem = Problem::new(format!("the byte 0x{bad:02x} is not UTF-8"));
-        Box::new(source.diagnostic(at..at + 1, problem.hint("save the file as UTF-8")))
+        Box::new(source.diagnostic(at..at + 1, problem).with(Hint::Encoding))
     })
 }
 
@@ -273,7 +286,7 @@ fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     let source = Source::new(path, text);
     let at = source.character_at(byte);
     let c = text.get(byte..).and_then(|rest| rest.chars().next()).unwrap_or_default();
-    let problem = Problem::new(format!("the invisible character {} is not allowed", named(c)));
+    let problem = Problem::new(format!("{} is not allowed", forbidden(c)));
     source.diagnostic(at..at + 1, problem.hint("remove it"))
 }
 
@@ -299,10 +312,8 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 }
 
 fn too_large(path: &Path) -> Box<Diagnostic> {
-    let hint = "split it: one manifest is a few hundred bytes; \
-                or list it in a .goliveignore where it holds none";
     let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-    Box::new(Diagnostic::whole(path, what, Some(hint.to_owned())))
+    Box::new(Diagnostic::of_file(path, what, Hint::TooLarge))
 }
 
 /// Reads one file. Never fails: what is wrong is told by [`FileManifests::problems`].

@@ -17,21 +17,25 @@
 //! | `parallel` | the same for many files, on all cores |
 //! | `screen` | what is looked at before any parser runs |
 //! | `foreign` | what is plainly another tool's file |
+//! | `disguise` | what stands in a manifest's place: a Git LFS pointer, a link as text, no text |
 //! | `characters`, `lookalike` | characters by their names; those that stand for another one |
 //! | `tree` | the slow path: a document with positions, within bounds |
 //! | `syntax` | what is no YAML, with the usual causes told apart |
 //! | `field`, `explain` | from a tree to every error in it |
 //! | `validate` | what only shows across files |
 //! | `source`, `diagnostic` | from a place in a text to what a person reads |
+//! | `hint` | what to do about a file, by the way it is given |
 //! | `schema` | the JSON Schema, for editors |
 
 mod characters;
 mod diagnostic;
+mod disguise;
 mod explain;
 mod field;
 mod file;
 mod find;
 mod foreign;
+mod hint;
 mod ignored;
 mod labels;
 mod load;

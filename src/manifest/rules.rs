@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::characters::{first_foreign, named};
+use super::characters::{first_foreign, forbidden, is_forbidden};
 use super::offer::DesiredState;
-use crate::marketplace::{IdError, OfferId, PublisherId, Version, is_invisible};
+use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 
 /// What is wrong with a value, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -204,7 +204,7 @@ pub(super) fn email(text: &str) -> Result<String, Problem> {
     let problem =
         |why: &str| Problem::new(format!("{} isn't a valid e-mail address: {why}", quoted(text)));
     if let Some(bad) =
-        text.chars().find(|c| c.is_whitespace() || is_invisible(*c) || ",;<>\"".contains(*c))
+        text.chars().find(|c| c.is_whitespace() || is_forbidden(*c) || ",;<>\"".contains(*c))
     {
         let problem = problem(&format!("{bad:?} is not allowed"));
         return Err(if ",; ".contains(bad) && text.matches('@').count() > 1 {
@@ -231,7 +231,7 @@ pub(super) fn label_key(text: &str) -> Result<String, Problem> {
     if text.is_empty() {
         return Err(problem("a label must have a name"));
     }
-    let bad = |c: &char| c.is_whitespace() || is_invisible(*c) || "=,!".contains(*c);
+    let bad = |c: &char| c.is_whitespace() || is_forbidden(*c) || "=,!".contains(*c);
     match text.chars().find(bad) {
         Some(bad) => Err(problem(&format!("{bad:?} is not allowed in its name"))
             .hint("--selector is written name=value,name=value")),
@@ -242,13 +242,11 @@ pub(super) fn label_key(text: &str) -> Result<String, Problem> {
 pub(super) fn label_value(text: &str) -> Result<String, Problem> {
     let problem =
         |why: &str| Problem::new(format!("{} isn't a valid label value: {why}", quoted(text)));
-    match text.chars().find(|c| is_invisible(*c) || *c == ',') {
+    match text.chars().find(|c| is_forbidden(*c) || *c == ',') {
         Some(',') => {
             Err(problem("',' is not allowed").hint("--selector is written name=value,name=value"))
         }
-        Some(bad) => {
-            Err(problem(&format!("the invisible character {} is not allowed", named(bad))))
-        }
+        Some(bad) => Err(problem(&format!("{} is not allowed", forbidden(bad)))),
         None if text.trim() != text => Err(problem("it begins or ends with a space")),
         None => Ok(text.to_owned()),
     }
@@ -359,7 +357,9 @@ mod tests {
         for no in ["", "a=b", "a,b", "a b", "!a", "a\n", "<<"] {
             assert!(label_key(no).is_err(), "{no:?}");
         }
-        for no in ["a,b", "a\u{1b}", " a", "a\t", "a\u{202e}", "\u{3164}"] {
+        for no in
+            ["a,b", "a\u{1b}", " a", "a\t", "a\u{202e}", "\u{3164}", "x\u{2028}y", "x\u{2029}y"]
+        {
             assert!(label_value(no).is_err(), "{no:?}");
         }
         assert!(label_key("team.example/name").is_ok());

@@ -5,7 +5,7 @@
 //! kind is *unusual*: the tree reader, which has those bounds, must accept it first. Files that
 //! people write are not unusual, and are parsed once.
 
-use crate::marketplace::is_invisible;
+use super::characters;
 
 /// More brackets than this in one document: it could be nested deeply.
 const MANY_BRACKETS: u32 = 48;
@@ -65,7 +65,7 @@ fn starts_document(rest: &[u8]) -> bool {
 /// golive reads.
 fn is_forbidden(text: &str, index: usize) -> bool {
     let c = text.get(index..).and_then(|rest| rest.chars().next());
-    c.is_some_and(|c| is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}'))
+    c.is_some_and(characters::is_forbidden)
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthChar;
 
+use super::characters::is_forbidden;
 use super::diagnostic::{Diagnostic, Related};
 use super::rules::Problem;
-use crate::marketplace::is_invisible;
 
 /// How many characters of a line are shown.
 const WIDEST: usize = 100;
@@ -107,6 +107,7 @@ impl<'a> Source<'a> {
             hint: problem.hint.map(clean),
             related: None,
             excerpt: Some(self.excerpt(place)),
+            by_way: None,
         }
     }
 
@@ -154,7 +155,7 @@ fn cells(text: &[char]) -> usize {
 pub(super) fn harmless(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}') => '\u{fffd}',
+        c if is_forbidden(c) => '\u{fffd}',
         c => c,
     }
 }

@@ -252,7 +252,7 @@ a.yaml:4:1: \"state\" is given twice
         let utf_16: Vec<u8> =
             "\u{feff}publisher: contoso".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(errors(&utf_16), ["0:0: this file is in UTF-16"]);
-        assert_eq!(read(&utf_16).problems()[0].hint.as_deref(), Some("save it as UTF-8"));
+        assert_eq!(read(&utf_16).problems()[0].hint.as_deref(), Some("save the file as UTF-8"));
     }
 
     #[test]
@@ -279,6 +279,57 @@ a.yaml:4:1: \"state\" is given twice
     fn a_file_with_nothing_at_all_in_it_is_an_error() {
         for text in ["", "\n\n", " \t\r\n", "\u{feff}"] {
             assert_eq!(errors(text), ["0:0: this file is empty"], "{text:?}");
+        }
+    }
+
+    /// There may be an offer behind each of them, so that none is to be left out.
+    #[test]
+    fn what_stands_in_a_manifest_s_place_is_told_by_its_name() {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 46\n";
+        let cases: [(&[u8], &str, &str); 6] = [
+            (pointer.as_bytes(), "this is a Git LFS pointer", "git lfs pull brings the file"),
+            (
+                b"../base/vm.yaml",
+                "this is a symbolic link that was",
+                "put the manifest itself here",
+            ),
+            (b"\x1f\x8b\x08\0\0\0\0\0", "this file is compressed with gzip", "unpack it"),
+            (b"\0GITCRYPT\0\x81\x02", "this file is encrypted with git-crypt", "git-crypt unlock"),
+            (b"\x8f\x01\x02\xffno text\0", "this file isn't text", "restore it"),
+            (b"p\0u\0b\0", "this file is in UTF-16", "save the file as UTF-8"),
+        ];
+        for (bytes, what, hint) in cases {
+            let file = read(bytes);
+            let [problem] = file.problems() else { panic!("{:?}", file.problems()) };
+            assert!(problem.what.starts_with(what), "{problem:?}");
+            assert!(problem.hint.as_ref().unwrap().starts_with(hint), "{problem:?}");
+            assert!(!file.complete, "it may hide a manifest: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn another_tool_s_document_beside_a_manifest_does_not_take_that_one_with_it() {
+        let told = hint(&format!("{GOOD}---\napiVersion: v1\nkind: Secret\n"));
+        assert_eq!(told, "move it to a file of its own, or add the two fields");
+    }
+
+    /// A `.goliveignore` is no help for what is named on the command line.
+    #[test]
+    fn the_hint_for_a_file_that_is_named_can_be_followed() {
+        let large = "#".repeat((1 << 20) + 1);
+        let folder = folder(&[("a.yaml", ""), ("b.yaml", "kind: Job\n"), ("c.yaml", &large)]);
+        let hints = |paths: &[PathBuf]| -> Vec<String> {
+            load(paths).unwrap_err().into_iter().map(|it| it.hint.unwrap()).collect()
+        };
+        let found = hints(&[folder.path().to_owned()]);
+        assert!(found.iter().all(|hint| hint.contains(".goliveignore")), "{found:#?}");
+        let paths = ["a.yaml", "b.yaml", "c.yaml"].map(|name| folder.path().join(name));
+        let mut both = vec![folder.path().to_owned()];
+        both.extend(paths.clone());
+        for named in [hints(&paths), hints(&both)] {
+            assert_eq!(named.len(), 3);
+            assert!(named.iter().all(|hint| hint.contains("name another file")), "{named:#?}");
+            assert!(!named.iter().any(|hint| hint.contains(".goliveignore")), "{named:#?}");
         }
     }
 
@@ -537,6 +588,20 @@ a.yaml:4:1: \"state\" is given twice
             ["labels: {a: \"x\\u202Ey\"}", "labels: {\"x\\u200By\": a}", "notify: [\"a\\u3164@b\"]"]
         {
             assert_eq!(errors(with(escaped)).len(), 1, "{escaped}");
+        }
+        for line in ["labels: {a: \"x_y\"}", "labels: {\"x_y\": a}", "notify: [\"a_@b\"]"] {
+            for escape in ["\\u2028", "\\u2029", "\\L", "\\P"] {
+                assert_eq!(errors(with(&line.replace('_', escape))).len(), 1, "{line} {escape}");
+            }
+        }
+        for (escape, named) in [
+            ("\\n", "the control character U+000A (line feed)"),
+            ("\\r", "the control character U+000D (carriage return)"),
+            ("\\t", "the control character U+0009 (tab)"),
+            ("\\L", "the invisible character U+2028 (line separator)"),
+        ] {
+            let found = errors(with(&format!("labels: {{a: \"x{escape}y\"}}")));
+            assert!(found[0].ends_with(&format!("{named} is not allowed")), "{found:?}");
         }
     }
 

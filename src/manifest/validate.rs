@@ -9,6 +9,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
+use super::hint::Given;
 use super::load::read_bounded;
 use super::lookalike;
 use super::rules::{Problem, nearest};
@@ -42,7 +43,10 @@ pub fn check<'a>(
 ) -> Vec<Diagnostic> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
-    problems.extend(files.iter().flat_map(|file| file.problems.iter().cloned()));
+    for file in &files {
+        let given = || Given::of(file.path(), &found.named);
+        problems.extend(file.problems.iter().map(|problem| problem.clone().given(given())));
+    }
 
     let mut check = Check::new(&files);
     let is_complete = found.problems.is_empty() && files.iter().all(|file| file.complete);

@@ -117,23 +117,36 @@ impl fmt::Display for Refusal {
             let why = self.message.as_deref().unwrap_or_default();
             return write!(f, "{} was not sent: {why}", self.request);
         }
-        // A gateway's page begins with the status itself.
+        // A gateway's page begins with the status itself, in its title and once more in its heading.
         let (number, reason) = self.answer.split_once(' ').unwrap_or((&self.answer, ""));
-        if let Some(message) = self.message.as_ref().filter(|text| text.starts_with(number)) {
+        let message = self.message.as_deref().map(|text| without_status(text, &self.answer));
+        if let Some(message) = message.filter(|text| text.starts_with(number)) {
             return write!(f, "{} was answered {message}", self.request);
         }
+        let message = message.filter(|text| !text.is_empty());
         write!(f, "{} was answered {number} {reason}", self.request)?;
         // A code that only repeats the status says nothing more.
         let code = self.code.as_ref().filter(|code| {
             let letters = |text: &str| text.replace(' ', "");
             !letters(code).eq_ignore_ascii_case(&letters(reason))
         });
-        match (code, &self.message) {
+        match (code.map(String::as_str), message) {
             (Some(code), Some(message)) => write!(f, ": {code}: {message}"),
             (Some(text), None) | (None, Some(text)) => write!(f, ": {text}"),
             (None, None) => Ok(()),
         }
     }
+}
+
+/// A message without the status that it begins with.
+fn without_status<'a>(mut message: &'a str, answer: &str) -> &'a str {
+    while let Some(rest) = message.strip_prefix(answer).filter(|_| answer.contains(' ')) {
+        if rest.starts_with(char::is_alphanumeric) {
+            break;
+        }
+        message = rest.trim_start_matches([' ', ':', '-', '–', '.']);
+    }
+    message
 }
 
 impl MarketplaceError {
@@ -173,5 +186,35 @@ impl MarketplaceError {
             | Self::Token(_)
             | Self::ForeignOperationUrl(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_s_page_does_not_repeat_the_status() {
+        let shown = |message: &str| {
+            let refusal = Refusal {
+                request: "GET /x".to_owned(),
+                kind: RefusalKind::Failed,
+                answer: "502 Bad Gateway".to_owned(),
+                code: None,
+                message: Some(message.to_owned()),
+                retry_after: None,
+                request_id: None,
+                is_unsent: false,
+                is_final: false,
+                advice: None,
+            };
+            refusal.to_string().replace("GET /x was answered ", "")
+        };
+        assert_eq!(shown("502 Bad Gateway"), "502 Bad Gateway");
+        assert_eq!(shown("502 Bad Gateway 502 Bad Gateway nginx"), "502 Bad Gateway: nginx");
+        assert_eq!(shown("502 Bad Gateway: no upstream"), "502 Bad Gateway: no upstream");
+        assert_eq!(shown("502 - the server is busy"), "502 - the server is busy");
+        assert_eq!(shown("502 Bad Gateways"), "502 Bad Gateways");
+        assert_eq!(shown("Sign in"), "502 Bad Gateway: Sign in");
     }
 }

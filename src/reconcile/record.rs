@@ -387,7 +387,7 @@ fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: Moment) {
 /// for all that are longer.
 pub(super) fn spell(pause: Duration) -> String {
     let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
-    let at_least = if pause >= MAX_RETRY_AFTER { "at least " } else { "" };
+    let at_least = if pause > MAX_RETRY_AFTER { "at least " } else { "" };
     format!("{at_least}{:#}", jiff::SignedDuration::from_secs(seconds))
 }
 

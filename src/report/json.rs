@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::outcome::Outcome;
 use crate::changes::{ChangeSet, Standing, Summary};
@@ -12,6 +13,7 @@ use crate::status::{OfferRecord, Phase, Reason, StatusFile};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlanDocument<'a> {
+    marketplace: &'a str,
     digest: String,
     summary: Summary,
     offers: Vec<PlannedOffer<'a>>,
@@ -28,8 +30,8 @@ struct PlannedOffer<'a> {
     to: &'a Standing,
 }
 
-/// A change set: digest, summary, and an entry an offer.
-pub fn plan_json(set: &ChangeSet) -> serde_json::Result<String> {
+/// A change set: at which marketplace, digest, summary, and an entry an offer.
+pub fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Result<String> {
     let offers = set.changes.iter().map(|change| PlannedOffer {
         offer: &change.offer,
         action: change.decision.action(),
@@ -38,15 +40,17 @@ pub fn plan_json(set: &ChangeSet) -> serde_json::Result<String> {
         from: &change.from,
         to: &change.to,
     });
-    let document =
-        PlanDocument { digest: set.digest(), summary: set.summary(), offers: offers.collect() };
-    pretty(&document)
+    let (digest, summary, offers) = (set.digest(), set.summary(), offers.collect());
+    pretty(&PlanDocument { marketplace, digest, summary, offers })
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ApplyDocument<'a> {
+    marketplace: &'a str,
     exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
     triggered: usize,
     interrupted: bool,
     summary: BTreeMap<&'static str, usize>,
@@ -61,17 +65,43 @@ struct AppliedOffer<'a> {
     record: &'a OfferRecord,
 }
 
-/// The outcome of a run: how many offers are in which phase, and each offer's record.
-pub fn apply_json(outcome: &Outcome, exit_code: u8) -> serde_json::Result<String> {
+/// The outcome of a run: at which marketplace, how many offers are in which phase, each offer's record,
+/// and why the run ended early, where it did.
+pub fn apply_json(
+    outcome: &Outcome,
+    exit_code: u8,
+    marketplace: &str,
+    error: Option<Value>,
+) -> serde_json::Result<String> {
     let offers = outcome.records.iter().map(|(offer, record)| AppliedOffer { offer, record });
     let document = ApplyDocument {
+        marketplace,
         exit_code,
+        error,
         triggered: outcome.triggered,
         interrupted: outcome.interrupted,
         summary: count(outcome.records.values().map(|record| record.phase)),
         offers: offers.collect(),
     };
     pretty(&document)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorDocument<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marketplace: Option<&'a str>,
+    exit_code: u8,
+    error: Value,
+}
+
+/// A command that came to no result: its exit code, and why.
+pub fn error_json(
+    error: Value,
+    exit_code: u8,
+    marketplace: Option<&str>,
+) -> serde_json::Result<String> {
+    pretty(&ErrorDocument { marketplace, exit_code, error })
 }
 
 /// The status file, as it is.

@@ -11,10 +11,10 @@ mod table;
 mod text;
 
 pub use event::{All, Event, Reporter, Silent};
-pub use json::{apply_json, plan_json, status_json};
+pub use json::{apply_json, error_json, plan_json, status_json};
 pub use lines::Lines;
-pub use outcome::Outcome;
+pub use outcome::{Ending, Outcome, Unfinished};
 pub use progress::{Progress, ProgressLog};
-pub use scene::{REHEARSAL, Scene};
+pub use scene::{REHEARSAL, Scene, marketplace_name};
 pub use table::{apply_text, status_text};
 pub use text::plan_text;

@@ -1,6 +1,6 @@
 //! What came of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::changes::ChangeSet;
@@ -20,6 +20,24 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
+/// What a run's last word says beside its outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// The offers that no manifest declares: to try them again, a manifest comes first.
+    pub undeclared: BTreeSet<OfferId>,
+    /// Why the run ended although operations run, where its exit code says so.
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Why a run ends before its operations do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// The time of `--wait` ran out.
+    WaitIsOver,
+    /// It was not to wait for them.
+    NotWaited,
+}
+
 impl Outcome {
     /// How many offers need a person: failed, blocked, in doubt, or not to be asked about. What the
     /// user has stopped before it was sent, or its answer was understood, is not among them.
@@ -35,7 +53,13 @@ impl Outcome {
     /// How many operations still run.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.records.values().filter(|record| record.phase == Phase::InProgress).count()
+        self.under_way().count()
+    }
+
+    /// The offers whose operations still run.
+    pub fn under_way(&self) -> impl Iterator<Item = &OfferId> {
+        let running = self.records.iter().filter(|(_, it)| it.phase == Phase::InProgress);
+        running.map(|(offer, _)| offer)
     }
 }
 

@@ -44,6 +44,11 @@ impl Progress {
         Self { all, bars: Mutex::default(), clock }
     }
 
+    /// Prints a line that stays, above the progress.
+    pub fn tell(&self, line: &str) {
+        drop(self.all.println(line));
+    }
+
     /// Where the log goes, so that its lines and the progress don't write over each other.
     #[must_use]
     pub fn log(&self) -> ProgressLog {

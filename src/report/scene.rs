@@ -6,6 +6,17 @@ use crate::status::{MarketplaceRecord, StatusFile};
 /// What a rehearsal says of itself, in tables and logs.
 pub const REHEARSAL: &str = "EMULATOR: nothing here touches the real marketplace";
 
+/// A marketplace as programs are told of it: `EMULATOR`, or the host, with its port where that is not
+/// the usual one.
+#[must_use]
+pub fn marketplace_name(marketplace: &MarketplaceRecord) -> String {
+    if marketplace.is_emulator() {
+        return "EMULATOR".to_owned();
+    }
+    let origin = &marketplace.origin;
+    origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
+}
+
 /// Where a run takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scene {

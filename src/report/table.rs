@@ -1,13 +1,13 @@
 //! The last word of a run, and the status file, as a table for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::json::count;
-use super::outcome::Outcome;
+use super::outcome::{Ending, Outcome, Unfinished};
 use super::scene::Scene;
 use super::style::{BOLD, RED, paint};
 use crate::marketplace::{OfferId, OperationStatus};
@@ -16,17 +16,20 @@ use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_ste
 /// Beyond so many offers, those that are where they should be are counted, not listed.
 pub(super) const MAX_ROWS: usize = 50;
 
+/// How many of the offers that still run are named.
+const MAX_NAMED: usize = 5;
+
 /// The least room for phase, reason and message, in columns.
 const LEAST_BESIDE_NAME: usize = 64;
 
 /// What came of a run: a table of offers, what went wrong in full, and a summary.
 #[must_use]
-pub fn apply_text(outcome: &Outcome, scene: Scene, width: Option<u16>) -> String {
+pub fn apply_text(outcome: &Outcome, ending: &Ending, scene: Scene, width: Option<u16>) -> String {
     // On a terminal, an empty line sets the result off from the progress above it.
     let mut text = String::from(if width.is_some() { "\n" } else { "" });
     text.push_str(&scene.headline());
     text.push_str(&table(&outcome.records, width));
-    text.push_str(&problems(&outcome.records));
+    text.push_str(&problems(&outcome.records, &ending.undeclared));
     let nothing = outcome.triggered == 0
         && outcome.problems() == 0
         && outcome.running() == 0
@@ -45,16 +48,46 @@ pub fn apply_text(outcome: &Outcome, scene: Scene, width: Option<u16>) -> String
     let _ = writeln!(text, "{}", paint(BOLD, &line));
     if outcome.interrupted {
         text.push_str("Stopped on request. What runs goes on; the next run follows it.\n");
+    } else if let Some(unfinished) = ending.unfinished {
+        let _ = writeln!(text, "{}", still_runs(outcome, unfinished));
     }
     text
 }
 
-/// The status file: a table of offers, what went wrong in full, and when it was written.
+/// What still runs, and what becomes of it.
+fn still_runs(outcome: &Outcome, unfinished: Unfinished) -> String {
+    let mut names: Vec<String> =
+        outcome.under_way().take(MAX_NAMED).map(ToString::to_string).collect();
+    let rest = outcome.running() - names.len();
+    if rest > 0 {
+        names.push(format!("{rest} more"));
+    }
+    let (run, them) = if outcome.running() == 1 { ("runs", "it") } else { ("run", "them") };
+    let names = match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    };
+    match unfinished {
+        Unfinished::WaitIsOver => {
+            format!("The time of --wait is over; {names} still {run}. The next run follows {them}.")
+        }
+        Unfinished::NotWaited => format!("{names} still {run}. The next run follows {them}."),
+    }
+}
+
+/// The status file: a table of offers, what went wrong in full, and when it was written. Of the
+/// `undeclared` it is known that no manifest declares them.
 #[must_use]
-pub fn status_text(file: &StatusFile, scene: Scene, width: Option<u16>) -> String {
+pub fn status_text(
+    file: &StatusFile,
+    undeclared: &BTreeSet<OfferId>,
+    scene: Scene,
+    width: Option<u16>,
+) -> String {
     let mut text = scene.headline();
     text.push_str(&table(&file.offers, width));
-    text.push_str(&problems(&file.offers));
+    text.push_str(&problems(&file.offers, undeclared));
     let _ =
         writeln!(text, "{} (as of {:.0})", paint(BOLD, &summary(&file.offers)), file.updated_at);
     text
@@ -120,12 +153,15 @@ fn color(phase: Phase) -> Color {
 }
 
 /// What the marketplace said about each failed offer, and every other error, in full.
-fn problems(records: &BTreeMap<OfferId, Arc<OfferRecord>>) -> String {
+fn problems(
+    records: &BTreeMap<OfferId, Arc<OfferRecord>>,
+    undeclared: &BTreeSet<OfferId>,
+) -> String {
     let mut text = String::new();
     for (offer, record) in records {
         if let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::Failed)
         {
-            text.push_str(&failure(offer, operation));
+            text.push_str(&failure(offer, operation, undeclared.contains(offer)));
         }
         // A blocked offer's error stands in the table already.
         let in_table = |message: &str| record.message.contains(message.trim_end_matches('.'));
@@ -136,7 +172,7 @@ fn problems(records: &BTreeMap<OfferId, Arc<OfferRecord>>) -> String {
     text
 }
 
-fn failure(offer: &OfferId, operation: &OperationRecord) -> String {
+fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {
     let outcome = match operation.status {
         OperationStatus::Canceled => "was canceled",
         OperationStatus::Failed
@@ -159,10 +195,18 @@ fn failure(offer: &OfferId, operation: &OperationRecord) -> String {
     for message in operation.complaints() {
         let _ = writeln!(text, "  {}: {}", message.level, message.text);
     }
-    let _ = writeln!(
-        text,
-        "  to try again, add --retry {offer} to golive apply, or change the manifest"
-    );
+    let _ = if is_undeclared {
+        writeln!(
+            text,
+            "  no manifest declares it any more: to try again, restore the manifest, and add \
+             --retry {offer} to golive apply"
+        )
+    } else {
+        writeln!(
+            text,
+            "  to try again, add --retry {offer} to golive apply, or change the manifest"
+        )
+    };
     text
 }
 

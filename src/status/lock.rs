@@ -79,10 +79,16 @@ impl StatusLock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = disk.open_lock(&path).map_err(failed)?;
         let deadline = Instant::now() + timeout;
+        let mut is_told = false;
         while !file.try_lock().map_err(failed)? {
             if Instant::now() >= deadline {
                 let holder = read_holder(&mut *file);
                 return Err(LockError::Held { path, holder });
+            }
+            if !is_told {
+                is_told = true;
+                let (lock, holder) = (path.display(), read_holder(&mut *file));
+                tracing::warn!("waiting for at most {timeout:?} for the lock {lock}: {holder}");
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }

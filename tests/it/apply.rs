@@ -429,6 +429,27 @@ fn manifests_and_selection_are_read_under_the_lock_only() {
     assert_eq!((place.golives("contoso/vm"), place.golives("contoso/other")), ((0, 0), (1, 1)));
 }
 
+/// The command line was right when the run began to wait.
+#[test]
+fn labels_that_are_gone_once_the_lock_is_free_are_no_wrong_command_line() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
+    let path = place.path(STATUS);
+    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let held = runtime.block_on(held).unwrap();
+    let waiting = place.start("apply --selector team=compute --lock-timeout 1m");
+    #[cfg(target_os = "linux")]
+    place.until("it waits", |_| crate::signals::listens(&waiting));
+    place.write("vm.yaml", live("contoso/vm", ""));
+    drop(held);
+    place
+        .ran(waiting)
+        .code(1)
+        .stdout("")
+        .stderr_has("error: no manifest has the label team=compute; nothing was sent\n");
+}
+
 #[test]
 fn a_path_that_is_not_there_is_told_as_such() {
     let place = Place::new();

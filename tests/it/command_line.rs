@@ -51,7 +51,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn json_output_is_one_document_or_nothing() {
+fn json_output_is_one_document_whatever_comes_of_it() {
     let place = crate::rows::place();
     for line in [
         "plan -o json",
@@ -63,8 +63,46 @@ fn json_output_is_one_document_or_nothing() {
     }
     place.write("contoso/first.yaml", "broken");
     for line in ["plan -o json", "apply -o json"] {
-        place.golive(line).code(1).stdout("");
+        let document = place.golive(line).code(1).json();
+        assert_eq!(document["exitCode"], 1, "{document}");
+        assert_eq!(document["error"]["message"], "1 error; nothing was sent", "{document}");
+        assert_eq!(document["error"]["manifests"][0]["file"], "contoso/first.yaml", "{document}");
+        // Where the line can't be read, nobody knows what was asked for.
+        place.golive(&format!("{line} --nonsense")).code(64).stdout("");
     }
+    let document = place.golive("plan -o json --emulator --only contoso/none").json();
+    assert_eq!((&document["exitCode"], &document["marketplace"]), (&1.into(), &"EMULATOR".into()));
+    place.remove("contoso/first.yaml");
+    let document = place.golive("plan -o json --emulator --only contoso/none").code(64).json();
+    assert_eq!(document["exitCode"], 64, "{document}");
+    let document = place.golive("status no/such -o json").code(1).json();
+    assert!(document["error"]["message"].as_str().unwrap().contains("no status file"));
+}
+
+#[test]
+fn json_names_the_marketplace() {
+    let place = Place::in_preview(&["vm"]);
+    for line in ["plan -o json", "apply -o json", "apply -o json --only contoso/none"] {
+        let of = |line: &str| place.golive(line).json()["marketplace"].clone();
+        assert_eq!(of(line), "[SERVER]", "{line}");
+        assert_eq!(of(&format!("{line} --emulator")), "EMULATOR", "{line}");
+    }
+}
+
+#[test]
+fn a_log_of_json_has_errors_as_json_too() {
+    let place = Place::in_preview(&["vm"]);
+    place.write("bad.yaml", "publisher: contoso\noffer: bad\nsate: live\n");
+    let ran = place.golive("apply --log-format json").code(1).stdout("");
+    let lines: Vec<serde_json::Value> =
+        ran.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{}", ran.stderr);
+    assert!(lines.iter().all(|line| line["level"] == "ERROR" && line["timestamp"].is_string()));
+    assert_eq!(lines[0]["message"], "bad.yaml:3:1: unknown field \"sate\"");
+    assert_eq!((&lines[0]["line"], &lines[0]["column"]), (&3.into(), &1.into()));
+    assert_eq!(lines[0]["hint"], "did you mean \"state\"?");
+    assert_eq!(lines[1]["message"], "1 error; nothing was sent");
+    assert_eq!(lines[1]["exitCode"], 1);
 }
 
 #[test]

@@ -82,6 +82,29 @@ fn a_failed_golive_is_not_repeated_without_retry_and_once_with_it() {
     assert_eq!(place.record("contoso/vm").history.len(), 2);
 }
 
+/// `--retry` needs a manifest.
+#[test]
+fn what_failed_after_its_manifest_was_removed_needs_the_manifest_first() {
+    let place = Place::with_seed("offers: {contoso/vm: {fail: {}, stepTime: 1h}, contoso/a: {}}");
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.write("a.yaml", live("contoso/a", "suspend: true"));
+    place.golive("apply").code(0);
+    place.remove("vm.yaml");
+    place.emulator().by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+    let hint = "no manifest declares it any more: to try again, restore the manifest, and add \
+                --retry contoso/vm to golive apply\n";
+    place.golive("apply --wait --poll 10ms").code(1).stdout_has(hint);
+    place.golive("apply --retry contoso/vm").code(64);
+    place.write("vm.yaml", live("contoso/vm", ""));
+    let other = "  to try again, add --retry contoso/vm to golive apply, or change the manifest\n";
+    place.golive("apply").code(1).stdout_has(other);
+    place.golive("status").code(0).stdout_has(other);
+    place.remove("vm.yaml");
+    place.golive("status").code(0).stdout_has(hint);
+    place.write("vm.yaml", live("contoso/vm", ""));
+    place.golive("apply --retry contoso/vm").code(0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_changed_manifest_or_offer_is_tried_again() {
     // The sign-off waits once more.

@@ -144,6 +144,7 @@ async fn a_pause_that_is_too_long_is_left_to_another_run() {
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(record.intent, None);
+    assert!(record.message.contains("to wait for 1h before"), "{}", record.message);
     assert!(record.next_check_at.unwrap() > lab.now());
     assert_eq!(lab.golives("contoso/vm"), (1, 0));
     lab.to_the_end().await;

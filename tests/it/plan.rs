@@ -75,6 +75,7 @@ fn the_json_document_has_exactly_these_fields() {
     assert_eq!(
         document,
         json!({
+            "marketplace": "[SERVER]",
             "digest": digest,
             "summary": {"offers": 1, "goLive": 1, "publish": 0, "track": 0, "inSync": 0, "held": 0, "blocked": 0, "failed": 0},
             "offers": [{
@@ -207,7 +208,11 @@ fn a_plan_can_be_narrowed() {
         .code(64)
         .stdout("")
         .stderr_has("no manifest names contoso/c");
-    place.golive("plan --selector team=green").code(64).stdout("");
+    place
+        .golive("plan --selector team=green --selector tier=gold")
+        .code(1)
+        .stdout("")
+        .stderr("error: no manifest has the labels team=green and tier=gold; nothing was sent\n");
 }
 
 pub(crate) fn text(value: &Value) -> &str {

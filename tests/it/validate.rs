@@ -87,7 +87,12 @@ fn nothing_is_sent_and_nothing_written_while_one_manifest_is_invalid() {
     let told = place.golive("validate").stderr;
     let files = place.files();
     for command in ["apply", "apply --wait", "apply -o json --wait", "plan", "plan -o json"] {
-        place.golive(command).code(1).stdout("").stderr(&told);
+        let ran = place.golive(command).code(1).stderr(&told);
+        if command.contains("json") {
+            assert_eq!(ran.json()["error"]["message"], "9 errors; nothing was sent");
+        } else {
+            ran.stdout("");
+        }
     }
     assert_eq!(place.requests(), Vec::<String>::new());
     // The lock alone: it is taken before anything is read.
@@ -227,7 +232,17 @@ mod pipes {
         piped(&place, "validate -", &format!("{text}#{}", "x".repeat(1 << 20)))
             .code(1)
             .stderr_has("-: larger than 1 MiB");
-        piped(&place, "validate -", "").code(1).stderr_has("-: this file is empty");
+        piped(&place, "validate -", "").code(1).stderr(
+            "-: this file is empty\n \
+             = hint: the program before the pipe wrote nothing: see whether it failed\n\
+             error: 1 error; nothing was sent\n",
+        );
+        let hint = "golive reads what the program before the pipe writes";
+        for other in ["kind: Job\n", "\0\u{1}"] {
+            let ran = piped(&place, "validate -", other).code(1);
+            assert!(!ran.stderr.contains(".goliveignore"), "{}", ran.stderr);
+            ran.stderr_has(hint);
+        }
     }
 
     #[test]

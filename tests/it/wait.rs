@@ -25,8 +25,10 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
         .stdout(&format!("{table}1 operation started; 1 offer: 1 InProgress.\n"));
     let none = format!("{table}0 operations started; 1 offer: 1 InProgress.\n");
     place.golive("apply").code(0).stdout(&none);
-    place.golive("apply --detailed-exitcode").code(3).stdout(&none);
-    place.golive("apply --wait=100ms --poll 10ms").code(3).stdout(&none);
+    let runs = "contoso/vm still runs. The next run follows it.\n";
+    place.golive("apply --detailed-exitcode").code(3).stdout(&format!("{none}{runs}"));
+    let over = format!("{none}The time of --wait is over; {runs}");
+    place.golive("apply --wait=100ms --poll 10ms").code(3).stdout(&over);
     assert_eq!(place.golive("apply --wait=50ms --poll 10ms -o json").code(3).json()["exitCode"], 3);
     place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
     place.golive("apply --wait=10s --poll 10ms --detailed-exitcode").code(0);

@@ -91,14 +91,16 @@ impl Complaint {
         let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
         let mut gathered = Gathered { cleaner, code: None, texts: Vec::new() };
         let json = lenient::with_whole_characters(Cow::Borrowed(body.trim()));
-        match serde_json::from_str::<Value>(&json) {
-            Ok(value) => {
-                gathered.value(None, &value, true, 0);
-                if gathered.code.is_none() && gathered.texts.is_empty() {
-                    gathered.unknown(&value);
-                }
+        if let Ok(value) = serde_json::from_str::<Value>(&json) {
+            gathered.value(None, &value, true, 0);
+            if gathered.code.is_none() && gathered.texts.is_empty() {
+                gathered.unknown(&value);
             }
-            Err(_) => gathered.text(None, &body),
+        } else {
+            gathered.text(None, &body);
+            if body.contains('<') {
+                gathered.texts.iter_mut().for_each(tell_title_once);
+            }
         }
         let message = gathered.message(reason);
         Self { code: gathered.code, message }
@@ -249,6 +251,18 @@ impl Gathered<'_> {
     }
 }
 
+/// Takes out the heading of a page that only repeats its title.
+fn tell_title_once(text: &mut String) {
+    let words: Vec<&str> = text.split(' ').collect();
+    let repeated = (1..=words.len() / 2).rev().find(|title| {
+        let (first, rest) = words.split_at(*title);
+        rest.starts_with(first)
+    });
+    if let Some(title) = repeated {
+        *text = words.get(title..).unwrap_or_default().join(" ");
+    }
+}
+
 /// The letters and digits of a key, in lower case: `error_description` and `errorDescription` are
 /// one, and so are `odata.error` and `error`.
 fn letters(key: &str) -> String {
@@ -341,6 +355,18 @@ mod tests {
             ),
             (r#"[{"code":"A","message":"one"},{"code":"B","message":"two"}]"#, "A", "one • B: two"),
             (r#"["one","two"]"#, "", "one • two"),
+        ]);
+    }
+
+    #[test]
+    fn a_page_s_title_is_told_once() {
+        let page = "<html><head><title>Service Unavailable</title></head><body>\
+                    <h1>Service Unavailable</h1><p>Try again.</p></body></html>";
+        assert_read(&[
+            (page, "", "Service Unavailable Try again."),
+            ("<title>Error</title><h1>Error</h1>", "", "Error"),
+            ("<title>502</title><h1>Bad Gateway</h1>", "", "502 Bad Gateway"),
+            ("no no", "", "no no"),
         ]);
     }
 

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use http::header::HOST;
 use http::response::Parts;
 use http::{HeaderValue, Request, Response, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
 use tower::ServiceExt;
 
 use super::endpoint::Endpoint;
@@ -79,6 +80,25 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError>;
 }
 
+/// A connection that was to be made through a proxy.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {proxy}: {}", first_cause(&**inner))]
+struct ThroughProxy {
+    /// Scheme, host and port. Never a user's name or password.
+    proxy: String,
+    /// What the layer below said. Told by the sentence, so that it is no cause of its own.
+    inner: Source,
+}
+
+/// Why it failed, in the words of the layer that it failed in.
+fn first_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
 /// Marks an answer in process (as an extension of the response) that stands for a connection that
 /// was dropped before any answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +108,8 @@ pub struct Dropped;
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// The proxy that the environment names for the endpoint.
+    proxy: Option<String>,
     max_body: usize,
 }
 
@@ -106,9 +128,13 @@ impl HttpTransport {
             .retry(reqwest::retry::never())
             .referer(false)
             .gzip(true);
-        if endpoint.is_loopback() {
+        let proxy = if endpoint.is_loopback() {
             builder = builder.no_proxy();
-        }
+            None
+        } else {
+            // By the same rules as reqwest, which is built on this matcher.
+            proxy(&Matcher::from_system(), endpoint)
+        };
         if endpoint.url().scheme() == "http" {
             // Loading the system's certificates takes time, and nothing will ask for them.
             builder = builder.tls_certs_only([]);
@@ -117,7 +143,7 @@ impl HttpTransport {
         }
         let client =
             builder.build().map_err(|error| TransportError::NotSent { source: error.into() })?;
-        Ok(Self { client, max_body: MAX_BODY })
+        Ok(Self { client, proxy, max_body: MAX_BODY })
     }
 
     /// The same, with another bound on bodies, in bytes.
@@ -125,6 +151,26 @@ impl HttpTransport {
     pub fn with_max_body(self, max_body: usize) -> Self {
         Self { max_body, ..self }
     }
+
+    /// No connection was made. Where it was to go through a proxy, that is most likely why.
+    fn not_sent(&self, error: reqwest::Error) -> TransportError {
+        let source: Source = error.without_url().into();
+        let source = match &self.proxy {
+            Some(proxy) => ThroughProxy { proxy: proxy.clone(), inner: source }.into(),
+            None => source,
+        };
+        TransportError::NotSent { source }
+    }
+}
+
+/// The proxy on the way to the endpoint: scheme, host and port.
+fn proxy(matcher: &Matcher, endpoint: &Endpoint) -> Option<String> {
+    let intercept = matcher.intercept(&endpoint.url().as_str().parse().ok()?)?;
+    let uri = intercept.uri();
+    let authority = uri.authority()?.as_str();
+    // What stands before the host is for the proxy alone.
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    Some(format!("{}://{host}", uri.scheme_str().unwrap_or("http")))
 }
 
 /// rustls wants one provider for the whole process. Who was first (an embedding program, say)
@@ -142,13 +188,11 @@ impl Transport for HttpTransport {
         let request = reqwest::Request::try_from(request)
             .map_err(|error| TransportError::NotSent { source: error.without_url().into() })?;
         let mut response = self.client.execute(request).await.map_err(|error| {
-            let never_made = error.is_connect() || error.is_builder();
-            let source: Source = error.without_url().into();
-            if never_made {
-                TransportError::NotSent { source }
-            } else {
-                TransportError::lost("the connection broke before an answer came", Some(source))
+            if error.is_connect() || error.is_builder() {
+                return self.not_sent(error);
             }
+            let source: Source = error.without_url().into();
+            TransportError::lost("the connection broke before an answer came", Some(source))
         })?;
         let (mut head, ()) = Response::new(()).into_parts();
         head.status = response.status();
@@ -236,4 +280,32 @@ fn append(body: &mut BytesMut, chunk: &Bytes, limit: usize) -> Result<(), Transp
 
 fn cut(head: Parts, source: Source) -> TransportError {
     TransportError::Cut { head: Box::new(head), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_on_the_way_is_named_without_its_password() {
+        let endpoint: Endpoint = "https://cloudpartner.azure.com".parse().unwrap();
+        let named = |https: &str, no: &str| {
+            let matcher = Matcher::builder().https(https.to_owned()).no(no.to_owned()).build();
+            proxy(&matcher, &endpoint)
+        };
+        let plain = Some("http://127.0.0.1:9".to_owned());
+        assert_eq!(named("http://127.0.0.1:9", ""), plain);
+        assert_eq!(named("127.0.0.1:9", "example.com"), plain);
+        assert_eq!(named("http://user:secret@127.0.0.1:9/", ""), plain);
+        assert_eq!(named("http://127.0.0.1:9", "azure.com"), None);
+        assert_eq!(named("http://127.0.0.1:9", "*"), None);
+        assert_eq!(named("", ""), None);
+    }
+
+    #[test]
+    fn a_connection_that_failed_names_the_proxy_and_the_cause() {
+        let inner = std::io::Error::other("Connection refused").into();
+        let error = ThroughProxy { proxy: "http://127.0.0.1:9".to_owned(), inner };
+        assert_eq!(error.to_string(), "through the proxy http://127.0.0.1:9: Connection refused");
+    }
 }

@@ -274,7 +274,7 @@ fn what_is_left_out_is_given_up_and_a_broken_list_gives_nothing_up() {
     assert!(place.manifests.is_gone(&id("b"), &place.path("deep/b.yaml")));
     assert!(!place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
     place.validates();
-    place.put(".goliveignore", "deep/\n{a\n");
+    place.put(".goliveignore", "deep/\n[b-a]\n");
     let refreshed = place.refresh();
     assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&[]), 1));
     assert_eq!(place.in_force(), ["a"]);
