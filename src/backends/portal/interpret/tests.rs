@@ -664,16 +664,27 @@ fn live_is_what_the_status_names() {
     check(
         &look(),
         &[
-            ("one question", live(Some(7)), "7 is live", "status"),
-            ("a step between that is stuck", between, "7 is live", "status"),
-            ("by the slot", live(None).slots(Some(4), Some(3)), "3 is live", "status production"),
+            ("named", live(Some(7)), "7 is live", "status list"),
+            ("a step between that is stuck", between, "7 is live", "status list"),
+            (
+                "by the slot",
+                live(None).slots(Some(4), Some(3)),
+                "3 is live",
+                "status production list",
+            ),
             (
                 "an empty slot",
                 live(None).slots(Some(4), None),
                 "unclear",
                 "status production preview",
             ),
-            ("slots that don't answer", live(None), "5 is live", "status production preview"),
+            ("slots that don't answer", live(None), "5 is live", "status production preview list"),
+            (
+                "a golive that failed since",
+                live(Some(6)).list(&["g golive failed 40 7", "p publish complete 30 7"]),
+                "golive of 7 failed, 7 stands in preview, 6 is live",
+                "status list g",
+            ),
         ],
     );
     let under_way = portal("succeeded", "complete", "inProgress", Some(7));
@@ -925,7 +936,7 @@ fn what_is_known_to_have_failed_is_live_only_by_a_later_golive() {
             ("nothing", live.clone(), "unclear", "status list production"),
             ("another", live.clone().list(&["h golive complete 40 7"]), "7 is live", "status list"),
             ("one id", live.clone().list(&["g golive complete 40 7"]), "7 is live", "status list"),
-            ("another release", fallen_back, "6 is live", "status"),
+            ("another release", fallen_back, "6 is live", "status list"),
             (
                 "in production as well",
                 live.clone().slots(Some(6), Some(7)),
@@ -993,7 +1004,7 @@ fn the_words_of_a_list_of_offers_do_not_decide() {
         check(&inquiry, &[("waits", waits(), "launch 7", "list status")]);
         let live = portal("succeeded", "complete", "complete", Some(7));
         let inquiry = Inquiry { launches: false, ..inquiry };
-        let asked = if seems_busy { "list status" } else { "status" };
+        let asked = if seems_busy { "list status" } else { "status list" };
         check(&inquiry, &[("live", live, "7 is live", asked)]);
     }
     assert!(matches!(waits().status.status, OfferStatus::Running));
