@@ -159,7 +159,7 @@ impl Manifest {
 
 /// How the service was seen to answer, each beside what the field profile has anyway. Two thirds of the
 /// marketplaces take a second golive, so that golive is not saved from itself.
-const FIELD: [&str; 12] = [
+const FIELD: [&str; 13] = [
     "",
     "",
     "listWords: {signOff: running}",
@@ -172,6 +172,7 @@ const FIELD: [&str; 12] = [
     "publishInSignOff: running",
     "goliveType: publish",
     "offerIds: guid",
+    "publishingVersion: false",
 ];
 
 /// Lines of the emulator's seed.
