@@ -7,7 +7,7 @@ use super::decision::Decision;
 use super::planner::Input;
 use super::sighting::Seen;
 use crate::manifest::DesiredState;
-use crate::marketplace::{OfferId, Release};
+use crate::marketplace::{OfferId, OperationKind, Release};
 
 /// A change set that must not be executed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,15 +61,9 @@ fn check_trigger(
     set: &ChangeSet,
     input: &Input<'_>,
 ) -> Vec<Violation> {
-    let (release, wanted) = match decision {
-        Decision::GoLive { release } => (release, DesiredState::Live),
-        Decision::Publish { release } => (release, DesiredState::Preview),
-        Decision::Track(_)
-        | Decision::InSync(_)
-        | Decision::Held(_)
-        | Decision::Blocked(_)
-        | Decision::Failed(_) => return Vec::new(),
-    };
+    let Some((kind, release)) = decision.launch() else { return Vec::new() };
+    let is_golive = kind == OperationKind::GoLive;
+    let wanted = if is_golive { DesiredState::Live } else { DesiredState::Preview };
     let mut violations = Vec::new();
     let Some(desired) = input.desired.get(offer) else { return violations };
     let manifest = &desired.manifest;
@@ -108,7 +102,11 @@ fn check_trigger(
         Some(state) if wanted == DesiredState::Live => {
             [&state.preview, &state.stale_preview].contains(&&Some(release.clone()))
         }
-        Some(state) => state.preview.is_none() && state.live.is_none(),
+        // Never published, or its publish failed.
+        Some(state) => {
+            let failed = state.last.as_ref().is_some_and(|it| it.kind == OperationKind::Publish);
+            state.preview.is_none() && state.live.is_none() && (state.draft.is_some() || failed)
+        }
         None => true,
     };
     if !was_seen {

@@ -185,17 +185,24 @@ impl Decision {
         }
     }
 
-    /// Whether a request that changes something would be sent.
+    /// What would be started, and of which release, where a request would be sent.
     #[must_use]
-    pub fn is_trigger(&self) -> bool {
+    pub fn launch(&self) -> Option<(OperationKind, &Release)> {
         match self {
-            Self::GoLive { .. } | Self::Publish { .. } => true,
+            Self::GoLive { release } => Some((OperationKind::GoLive, release)),
+            Self::Publish { release } => Some((OperationKind::Publish, release)),
             Self::Track(_)
             | Self::InSync(_)
             | Self::Held(_)
             | Self::Blocked(_)
-            | Self::Failed(_) => false,
+            | Self::Failed(_) => None,
         }
+    }
+
+    /// Whether a request that changes something would be sent.
+    #[must_use]
+    pub fn is_trigger(&self) -> bool {
+        self.launch().is_some()
     }
 
     /// Whether the offer is in production, and nothing is to be done about it.

@@ -373,15 +373,7 @@ impl Case<'_> {
 
     /// The same request was refused, and neither manifest nor offer changed since.
     fn refused_before(&self, decision: &Decision) -> Option<Block> {
-        let (kind, release) = match decision {
-            Decision::GoLive { release } => (OperationKind::GoLive, release),
-            Decision::Publish { release } => (OperationKind::Publish, release),
-            Decision::Track(_)
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => return None,
-        };
+        let (kind, release) = decision.launch()?;
         let refused = self.recorded?.refused.as_ref()?;
         let same = refused.kind == kind
             && refused.release == *release

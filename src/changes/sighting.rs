@@ -3,10 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::marketplace::{
-    ChangedTime, Failed, Following, Hint, InDoubt, Inquiry, Listing, OfferState, OperationRef,
-    Release,
+    ChangedTime, Failed, Following, Hint, Inquiry, Listing, OfferState, OperationRef, Release,
 };
-use crate::status::{OfferRecord, OperationRecord};
+use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// How long after a change a status may still be the one of before (field: just after a publish it
 /// is that of the publication before). What is seen until then is looked at again.
@@ -73,12 +72,7 @@ impl Sighting {
                 release: it.release.clone(),
                 at: it.finished_at,
             }),
-            in_doubt: intent.map(|intent| InDoubt {
-                kind: intent.kind.clone(),
-                release: intent.release.clone(),
-                at: intent.at,
-                known: intent.known.clone(),
-            }),
+            in_doubt: intent.map(Intent::in_doubt),
             launches: false,
             may_be_fenced: self.listing.may_be_fenced,
             seems_busy: self.listing.hint != Hint::AtRest,

@@ -100,13 +100,6 @@ pub struct Fence(pub String);
 pub struct ChangedTime(pub String);
 
 impl ChangedTime {
-    /// Whether two texts mean the same moment, however many digits they have.
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        let moments = self.timestamp().zip(other.timestamp());
-        self == other || moments.is_some_and(|(one, two)| one == two)
-    }
-
     /// The moment, where the text is a timestamp. A text without an offset is taken as UTC.
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {

@@ -8,11 +8,11 @@ use super::{Reconciler, heard, record};
 use crate::changes::ended;
 use crate::manifest::DesiredState;
 use crate::marketplace::{
-    InDoubt, Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus, RefusalKind,
+    Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus, RefusalKind,
 };
 use crate::operation::{Look, Sent};
 use crate::report::Event;
-use crate::status::OfferRecord;
+use crate::status::{Intent, OfferRecord};
 
 impl Reconciler {
     /// Removes those orphans on which nothing runs, or may.
@@ -118,12 +118,7 @@ fn inquiry(record: &OfferRecord) -> Inquiry {
     Inquiry {
         wants_live: record.manifest.state == DesiredState::Live,
         following: operation.map(crate::changes::following),
-        in_doubt: intent.map(|intent| InDoubt {
-            kind: intent.kind.clone(),
-            release: intent.release.clone(),
-            at: intent.at,
-            known: intent.known.clone(),
-        }),
+        in_doubt: intent.map(Intent::in_doubt),
         listed: release.or_else(|| intent.map(|intent| intent.release.clone())),
         seems_busy: true,
         ..Inquiry::default()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::observe::failed;
 use super::trigger::Target;
-use crate::changes::{Change, Decision, Moment, Policy, Seen, Sighting, with_dependencies};
+use crate::changes::{Change, Moment, Policy, Seen, Sighting, with_dependencies};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, OperationStatus};
 use crate::operation::Look;
 use crate::status::Intent;
@@ -97,15 +97,8 @@ impl Reconciler {
         let look = shown(&intent, state);
         // Sent again only what would be decided anew: the manifest may have come to ask for something
         // else, and an offer that it waits for may be live no more.
-        let still = change.is_some_and(|change| match &change.decision {
-            Decision::GoLive { .. } => intent.kind == OperationKind::GoLive,
-            Decision::Publish { .. } => intent.kind == OperationKind::Publish,
-            Decision::Track(_)
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => false,
-        });
+        let launch = change.as_ref().and_then(|change| change.decision.launch());
+        let still = launch.is_some_and(|(kind, _)| kind == intent.kind);
         if matches!(look, Look::StillWaiting { .. }) && !still { Look::Elsewhere } else { look }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answers::{answer, obstacle_of, out_of_time};
 use super::steps::Scope;
 use super::{Reconciler, heard, record};
-use crate::changes::{Change, Decision, Moment, Seen, Sighting};
+use crate::changes::{Change, Moment, Seen, Sighting};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, PublisherId,
@@ -105,15 +105,7 @@ impl Reconciler {
         deadline: Option<Instant>,
     ) -> Tried {
         let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
-        let kind = match &change.decision {
-            Decision::GoLive { .. } => OperationKind::GoLive,
-            Decision::Publish { .. } => OperationKind::Publish,
-            Decision::Track(_)
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => return not_tried,
-        };
+        let Some((kind, _)) = change.decision.launch() else { return not_tried };
         let Some(desired) = scope.desired.get(&change.offer) else { return not_tried };
         let target = Target { scope, change, desired, observed, kind };
         let mut sent = false;
@@ -351,21 +343,14 @@ impl Reconciler {
             Ok((_, None)) => return Step::Changed,
             Err(seen) => return Step::CheckFailed(obstacle_of(seen)),
         };
-        let release = match &change.decision {
-            Decision::GoLive { release } if target.kind == OperationKind::GoLive => release.clone(),
-            Decision::Publish { release } if target.kind == OperationKind::Publish => {
-                release.clone()
-            }
-            Decision::GoLive { .. } | Decision::Publish { .. } => return Step::Changed,
-            Decision::Track(_)
-            | Decision::InSync(_)
-            | Decision::Held(_)
-            | Decision::Blocked(_)
-            | Decision::Failed(_) => {
-                progress.revised = Some(Revised { change, sighting, moment });
-                return Step::Changed;
-            }
+        let Some((kind, release)) = change.decision.launch() else {
+            progress.revised = Some(Revised { change, sighting, moment });
+            return Step::Changed;
         };
+        if kind != target.kind {
+            return Step::Changed;
+        }
+        let release = release.clone();
         // What people reviewed is sent as it was reviewed.
         if target.scope.policy.verify && change.decision != target.change.decision {
             return Step::Changed;

@@ -16,8 +16,8 @@ use super::phase::{Phase, Reason};
 use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
 use crate::marketplace::{
-    ChangedTime, Fence, Message, OfferId, OperationKind, OperationStatus, PublisherId, Release,
-    RequestId, Step,
+    ChangedTime, Fence, InDoubt, Message, OfferId, OperationKind, OperationStatus, PublisherId,
+    Release, RequestId, Step,
 };
 
 /// The version of the file's format that this golive reads and writes.
@@ -251,6 +251,15 @@ pub struct Intent {
     pub release: Release,
     /// The id the request carries.
     pub request_id: RequestId,
+}
+
+impl Intent {
+    /// The request, as one of which it is not known whether it was accepted.
+    #[must_use]
+    pub fn in_doubt(&self) -> InDoubt {
+        let (kind, release) = (self.kind.clone(), self.release.clone());
+        InDoubt { kind, release, at: self.at, known: self.known.clone() }
+    }
 }
 
 fn first() -> u32 {
