@@ -196,20 +196,14 @@ impl Interpreter<'_> {
             .or_else(|| newest(listed, is_meant))
     }
 
-    /// How the publish of what the status says waits ended, where the list says that it ended badly.
-    pub(super) fn publish_failed(
+    /// The publish of what the status says waits, where the list says that it ended badly. That speaks
+    /// against the status, which may lag; or it tells of a golive that has the entry of its publish.
+    pub(super) fn publish_failed<'a>(
         &self,
-        listed: &[Submission],
+        listed: &'a [Submission],
         report: &StatusReport,
-    ) -> Option<OperationStatus> {
-        // Where both have one entry, it tells of the golive that golive knows under its id.
-        let failed = self.inquiry.failed.as_ref().and_then(|it| it.id.as_ref());
-        let following = self.inquiry.following.as_ref().and_then(|it| it.operation.as_ref());
-        let followed = following.map(|it| &it.id);
-        let is_publish = |it: &Submission| {
-            let is_golive = Some(&it.id) == failed || Some(&it.id) == followed;
-            it.purpose() == OperationKind::Publish && !(self.inquiry.wants_live && is_golive)
-        };
+    ) -> Option<&'a Submission> {
+        let is_publish = |it: &Submission| it.purpose() == OperationKind::Publish;
         let is_named = |it: &Submission| {
             it.publishing_version.is_some() && it.publishing_version == report.publishing_version
         };
@@ -218,7 +212,7 @@ impl Interpreter<'_> {
             let is_lost = !listed.iter().any(|it| is_publish(it) && !self.is_bad(it));
             newest(listed, is_publish).filter(|_| is_lost)
         });
-        publish.and_then(|it| self.ended_as(it)).filter(is_bad)
+        publish.filter(|it| self.is_bad(it))
     }
 
     /// An attempt that has ended.

@@ -30,7 +30,7 @@ mod tests;
 
 use self::attempts::{MAX_ATTEMPTS, newest_first};
 use super::model::{Operation, Slot, StatusReport, Submission};
-use super::stage::{is_moving, standing};
+use super::stage::{Stage, is_moving, standing};
 use crate::marketplace::{
     Fence, Followed, Following, Inquiry, OfferState, OperationKind, OperationRef, OperationStatus,
     Release, Report, Run,
@@ -168,11 +168,16 @@ impl Interpreter<'_> {
     fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
         let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
         let contradicted = document.is_some_and(|version| version != self.listed);
-        if contradicted && report.publishing_version.is_none() {
+        // Nor is one that nothing confirms launched under a name of a while ago.
+        let waits = Stage::of(report) == Stage::SignOff;
+        let unconfirmed = document.is_none() && self.inquiry.launches && waits;
+        if report.publishing_version.is_none() && (contradicted || unconfirmed) {
             if self.answers.relisted.is_none() {
                 return Err(Question::Listed);
             }
-            self.slot(Slot::Preview)?;
+            if contradicted {
+                self.slot(Slot::Preview)?;
+            }
         }
         Ok(())
     }

@@ -68,12 +68,10 @@ impl Interpreter<'_> {
                 state.running = Some(Run { release: own.or(run.release), ..run });
                 return Ok(());
             }
-            if let Some(status) = self.publish_failed(submissions, report) {
-                state.unclear = Some(format!(
-                    "the status says that release {release} waits for the sign-off, but the list of \
-                     operations says that its publish {status}"
-                ));
-                return Ok(());
+            if let Some(failed) = self.publish_failed(submissions, report) {
+                let kind = OperationKind::Unknown(String::new());
+                let last = self.told(failed)?;
+                state.last = Some(Attempt { kind, release: Some(release.clone()), ..last });
             }
             if let Some(newer) = newer_publish(submissions, report) {
                 state.unclear = Some(format!(
