@@ -323,3 +323,38 @@ async fn a_failed_poll_is_no_state() {
     assert_eq!((outcome.problems(), lab.golives("contoso/vm")), (0, (1, 1)));
     assert_eq!(lab.phase("contoso/vm"), Phase::Live);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_of_one_publisher_keeps_no_other_from_another_try() {
+    let lab = Lab::new(
+        "{offers: {contoso/vm: {}, fabrikam/vm: {}}, faults: [
+            {method: POST, path: '*/publishers/contoso/*/golive', count: always,
+             action: {status: 429, retryAfter: 3600}},
+            {method: POST, path: '*/publishers/fabrikam/*/golive', count: 2, action: {status: 412}}]}",
+    );
+    lab.manifest("contoso.yaml", &live("contoso/vm", ""));
+    lab.manifest("fabrikam.yaml", &live("fabrikam/vm", ""));
+    let wait = Wait::Until(Some(Duration::from_mins(30)));
+    lab.run(&Ask { wait, ..Ask::once() }).await.unwrap();
+    assert_eq!((lab.golives("fabrikam/vm"), lab.phase("fabrikam/vm")), ((3, 1), Phase::Live));
+    let record = lab.record("contoso/vm");
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_wait_leaves_a_doubt_to_the_next_run_and_says_until_when() {
+    let lab = Lab::vm("{profile: field}");
+    lab.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
+    let began = lab.now();
+    lab.once().await;
+    let record = lab.record("contoso/vm");
+    assert!(lab.now().duration_since(began).as_secs() <= 120, "it does not wait for long");
+    let intent = record.intent.unwrap();
+    let settles = record.next_check_at.unwrap();
+    assert!(settles > intent.deadline);
+    let error = record.error.unwrap().message;
+    assert!(error.contains("reset") && error.contains(&format!("{settles:.0}")), "{error}");
+    tokio::time::advance(Duration::from_hours(1)).await;
+    lab.to_the_end().await;
+    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+}
