@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
-use golive::changes::{self, Input, Moment, Policy, Seen, Sighting};
+use golive::changes::{self, DecisionTime, Input, Policy, Seen, Sighting};
 use golive::clock::SystemClock;
 use golive::disk::{Disk as _, RealDisk, replace};
 use golive::manifest::{self, DesiredState, FileManifests, Found, Loaded};
@@ -118,10 +118,10 @@ fn some_time_ago() -> Timestamp {
     "2026-11-01T09:00:00.123456789Z".parse().unwrap()
 }
 
-fn moment() -> Moment {
+fn moment() -> DecisionTime {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
     let (longest_request, settle) = (Duration::from_mins(2), Duration::from_mins(1));
-    Moment { now, longest_request, settling: Settling::all(settle) }
+    DecisionTime { now, longest_request, settling: Settling::all(settle) }
 }
 
 fn changed_time(day: u8) -> ChangedTime {

@@ -11,7 +11,7 @@ use crate::marketplace::{OfferId, Release};
 /// Where an offer stands, or should: what a diff is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Standing {
+pub struct OfferPosition {
     /// `draft`, `preview`, `live`, or nothing where it is not known.
     pub state: Option<&'static str>,
     /// The release in preview.
@@ -28,9 +28,9 @@ pub struct Change {
     /// What is to be done.
     pub decision: Decision,
     /// Where it stands.
-    pub from: Standing,
+    pub from: OfferPosition,
     /// Where it should stand.
-    pub to: Standing,
+    pub to: OfferPosition,
     /// Whether such a request may have been sent already: an intent without an operation is on
     /// disk, and is looked into before anything is sent.
     pub in_doubt: bool,

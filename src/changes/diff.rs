@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use similar::TextDiff;
 
-use super::change::{Change, Standing};
+use super::change::{Change, OfferPosition};
 
 /// A unified diff from where the offer stands to where it should; empty where nothing differs, or
 /// where it is not known where the offer stands.
@@ -22,7 +22,7 @@ pub fn diff(change: &Change) -> String {
 }
 
 /// Plain scalars only: ids, words and integers need no quoting.
-fn yaml(change: &Change, standing: &Standing) -> String {
+fn yaml(change: &Change, standing: &OfferPosition) -> String {
     let offer = &change.offer;
     let mut text = format!("publisher: {}\noffer: {}\n", offer.publisher(), offer.offer());
     let versions =

@@ -1,8 +1,8 @@
 //! What follows from a state and a record: how an operation ended, where an offer stands and should.
 
-use super::change::Standing;
+use super::change::OfferPosition;
 use super::decision::{Block, Decision, Place};
-use super::moment::Moment;
+use super::moment::DecisionTime;
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Attempt, Followed, OfferState, OperationKind, OperationStatus, Release, Report,
@@ -16,7 +16,7 @@ use crate::status::{Intent, OfferRecord, OperationRecord};
 pub(crate) fn ended(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: Moment,
+    moment: DecisionTime,
 ) -> Option<OperationStatus> {
     ending(operation, state, moment).map(Ending::status)
 }
@@ -44,7 +44,7 @@ impl Ending {
 pub(crate) fn ending(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: Moment,
+    moment: DecisionTime,
 ) -> Option<Ending> {
     if operation.status.is_finished() {
         return Some(Ending::Told(operation.status.clone()));
@@ -139,7 +139,7 @@ fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
 fn listed_end(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: Moment,
+    moment: DecisionTime,
 ) -> Option<OperationStatus> {
     let listed = state.listed.as_ref()?;
     if let Some(id) = &operation.id {
@@ -160,7 +160,7 @@ fn listed_end(
 pub(crate) fn ended_unseen(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: Moment,
+    moment: DecisionTime,
 ) -> Option<Ending> {
     state.listed.as_ref()?;
     if is_in_place(operation, state) {
@@ -176,29 +176,29 @@ pub(super) fn standing(
     state: &OfferState,
     recorded: Option<&OfferRecord>,
     decision: &Decision,
-) -> Standing {
+) -> OfferPosition {
     let known = recorded.and_then(|record| record.observed.as_ref());
     let live = state.live.clone();
     let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
     match decision {
-        Decision::InSync(Place::Live(release) | Place::AlreadyLive(release)) => Standing {
+        Decision::InSync(Place::Live(release) | Place::AlreadyLive(release)) => OfferPosition {
             state: Some("live"),
             preview_version: preview.or_else(|| Some(release.clone())),
             live_version: Some(release.clone()),
         },
-        Decision::InSync(Place::Preview(release)) => Standing {
+        Decision::InSync(Place::Preview(release)) => OfferPosition {
             state: Some("preview"),
             preview_version: preview.or_else(|| release.clone()),
             live_version: live.or_else(|| known?.live.clone()),
         },
         Decision::GoLive { release }
-        | Decision::Blocked(Block::VersionMismatch { found: release, .. }) => Standing {
+        | Decision::Blocked(Block::VersionMismatch { found: release, .. }) => OfferPosition {
             state: Some("preview"),
             preview_version: Some(release.clone()),
             live_version: live.or_else(|| known?.live.clone()),
         },
         Decision::Publish { .. } => {
-            Standing { state: Some("draft"), preview_version: None, live_version: live }
+            OfferPosition { state: Some("draft"), preview_version: None, live_version: live }
         }
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
             let state = match (&preview, &live) {
@@ -209,21 +209,21 @@ pub(super) fn standing(
                     is_draft.then_some("draft")
                 }
             };
-            Standing { state, preview_version: preview, live_version: live }
+            OfferPosition { state, preview_version: preview, live_version: live }
         }
     }
 }
 
 /// Where the offer should stand.
-pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> Standing {
+pub(super) fn target(decision: &Decision, from: &OfferPosition, desired: &Loaded) -> OfferPosition {
     let pinned = desired.manifest.version.map(Release::from);
     match decision {
-        Decision::GoLive { release } => Standing {
+        Decision::GoLive { release } => OfferPosition {
             state: Some("live"),
             preview_version: Some(release.clone()),
             live_version: Some(release.clone()),
         },
-        Decision::Publish { release } => Standing {
+        Decision::Publish { release } => OfferPosition {
             state: Some("preview"),
             preview_version: Some(release.clone()),
             live_version: from.live_version.clone(),
@@ -234,7 +234,7 @@ pub(super) fn target(decision: &Decision, from: &Standing, desired: &Loaded) -> 
             let pinned = pinned.filter(|_| live);
             let live_version =
                 pinned.clone().or_else(|| from.preview_version.clone().filter(|_| live));
-            Standing {
+            OfferPosition {
                 state: Some(desired.manifest.state.as_str()),
                 preview_version: pinned.or_else(|| from.preview_version.clone()),
                 live_version: live_version.or_else(|| from.live_version.clone()),

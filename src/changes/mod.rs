@@ -13,12 +13,12 @@ mod sighting;
 #[cfg(test)]
 mod tests;
 
-pub use change::{Change, ChangeSet, Standing, Summary};
+pub use change::{Change, ChangeSet, OfferPosition, Summary};
 pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 pub use diff::diff;
 pub(crate) use facts::{Ending, ended, ended_unseen, ending, followed, took_another_live};
 pub(crate) use links::Links;
-pub use moment::Moment;
+pub use moment::DecisionTime;
 pub use planner::{Input, Policy, Questions, Retry, plan, undecided, with_dependencies};
 pub use sighting::{Seen, Sighting, following};

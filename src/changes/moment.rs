@@ -9,7 +9,7 @@ use crate::status::{Intent, OperationRecord};
 
 /// A time to decide at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct DecisionTime {
     /// The time (UTC).
     pub now: Timestamp,
     /// How long a request may be under way.
@@ -18,7 +18,7 @@ pub struct Moment {
     pub settling: Settling,
 }
 
-impl Moment {
+impl DecisionTime {
     /// How long after its end a request of an intent may still show.
     #[must_use]
     pub fn settle(&self, intent: &Intent) -> Duration {
@@ -63,9 +63,9 @@ mod tests {
         start + SignedDuration::from_mins(minutes)
     }
 
-    fn moment(minutes: i64) -> Moment {
+    fn moment(minutes: i64) -> DecisionTime {
         let (longest_request, settle) = (Duration::from_mins(1), Duration::from_mins(5));
-        Moment { now: at(minutes), longest_request, settling: Settling::all(settle) }
+        DecisionTime { now: at(minutes), longest_request, settling: Settling::all(settle) }
     }
 
     fn operation() -> OperationRecord {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
 use super::facts;
-use super::moment::Moment;
+use super::moment::DecisionTime;
 use super::rules::{Case, Unasked};
 use super::sighting::Seen;
 use crate::manifest::Loaded;
@@ -81,7 +81,7 @@ pub struct Input<'a> {
     /// What the marketplace said so far.
     pub observed: &'a BTreeMap<OfferId, Seen>,
     /// The time.
-    pub moment: Moment,
+    pub moment: DecisionTime,
     /// What the user asked for.
     pub policy: &'a Policy,
 }

@@ -5,7 +5,7 @@
 
 use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 use super::facts;
-use super::moment::Moment;
+use super::moment::DecisionTime;
 use super::sighting::Sighting;
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationStatus, Release};
@@ -17,7 +17,7 @@ pub(super) struct Case<'a> {
     pub(super) recorded: Option<&'a OfferRecord>,
     pub(super) seen: &'a Sighting,
     pub(super) waiting_on: &'a [OfferId],
-    pub(super) moment: Moment,
+    pub(super) moment: DecisionTime,
     pub(super) retry: bool,
     /// Whether a list is not enough to suppose that a preview waits.
     pub(super) verify: bool,

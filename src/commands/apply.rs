@@ -11,7 +11,7 @@ use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
 use crate::manifest;
 use crate::marketplace::OfferId;
-use crate::reconcile::{self, Guard, Job, Reconciler, Settings, Surroundings, Wait};
+use crate::reconcile::{self, Dependencies, Guard, Job, Reconciler, Settings, Wait};
 use crate::report::{
     Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text, marketplace_name,
 };
@@ -103,7 +103,7 @@ fn reconciler(
         None => MAX_PAUSE,
         Some(duration) => duration.unwrap_or(Duration::MAX),
     };
-    let surroundings = Surroundings {
+    let surroundings = Dependencies {
         marketplace: setting.marketplace(access, Memory::Kept, max_wait)?,
         store: Arc::clone(store),
         clock: Arc::clone(&setting.ground.clock),

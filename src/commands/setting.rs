@@ -16,7 +16,7 @@ use crate::disk::{self, RealDisk};
 use crate::manifest::{self, Loaded, ManifestSet};
 use crate::marketplace::{Backend, OfferId};
 use crate::operation::Intervals;
-use crate::reconcile::Viewpoint;
+use crate::reconcile::StatusRelativePaths;
 use crate::status::{
     self, MarketplaceRecord, OfferRecord, StatusFile, StatusLock, StatusStore, publishers,
 };
@@ -146,14 +146,14 @@ impl Setting {
     /// no more, or that a `.goliveignore` leaves out.
     pub(super) fn gone(&self, status: &StatusFile) -> BTreeSet<OfferId> {
         let folder = disk::folder_of(&self.ground.status_path);
-        let viewpoint = Viewpoint::of(&self.ground.status_path);
+        let paths = StatusRelativePaths::of(&self.ground.status_path);
         // Mostly no offer is gone, and nobody asks.
         let read = LazyCell::new(|| {
-            let names = self.manifests.files.iter().map(|file| viewpoint.name(file));
+            let names = self.manifests.files.iter().map(|file| paths.name(file));
             names.collect::<HashSet<String>>()
         });
         let left_out = LazyCell::new(|| {
-            let names = self.manifests.ignored.iter().map(|path| viewpoint.name(path));
+            let names = self.manifests.ignored.iter().map(|path| paths.name(path));
             names.collect::<Vec<String>>()
         });
         let is_gone = |record: &OfferRecord| {

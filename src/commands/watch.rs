@@ -15,7 +15,7 @@ use super::{CommandError, OK, output};
 use crate::backends::http::Measured;
 use crate::cli::Watch;
 use crate::manifest;
-use crate::reconcile::{Reconciler, Settings, Surroundings};
+use crate::reconcile::{Dependencies, Reconciler, Settings};
 use crate::report::{All, Lines, Reporter};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
@@ -232,7 +232,7 @@ fn reconciler(
         vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.
     let marketplace = ground.client(access, connection, Duration::MAX);
-    let surroundings = Surroundings {
+    let surroundings = Dependencies {
         marketplace,
         store: Arc::clone(store),
         clock: Arc::clone(&ground.clock),

@@ -19,7 +19,7 @@ const VIRTUAL_MACHINES: &str = "microsoft-azure-virtualmachines";
 
 /// Where an offer stands, every default filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Standing {
+struct OfferPosition {
     status: StartStatus,
     preview: Option<u64>,
     live: Option<u64>,
@@ -36,7 +36,7 @@ pub(super) fn problem(seed: &OfferSeed) -> Option<String> {
 fn standing(
     seed: &OfferSeed,
     invent: impl Fn(u64, Option<u64>) -> u64,
-) -> Result<Standing, String> {
+) -> Result<OfferPosition, String> {
     let (preview, live) = (seed.preview_version, seed.live_version);
     if preview == Some(0) || live == Some(0) {
         return Err("versions start at 1".to_owned());
@@ -83,7 +83,7 @@ fn standing(
     if seed.operation.is_some() && last.is_none() {
         return Err("operation goes with the status Running, Failed or Canceled".to_owned());
     }
-    Ok(Standing { status, preview, live, last })
+    Ok(OfferPosition { status, preview, live, last })
 }
 
 /// Makes the offer. What runs has begun `now`; everything else is long ago.
@@ -92,7 +92,7 @@ pub(super) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
     let name = format!("{publisher}/{id}");
     let invent = |nth, after| dialect.numbers.invent(&name, nth, after);
     // The entry was checked when it was read; a wrong one made in code is taken as the default.
-    let standing = standing(seed, invent).unwrap_or(Standing {
+    let standing = standing(seed, invent).unwrap_or(OfferPosition {
         status: StartStatus::WaitingForPublisherReview,
         preview: Some(invent(1, None)),
         live: None,

@@ -9,6 +9,6 @@ mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
 pub use trigger::{
-    After, Answer, Command, Event, Fresh, Look, Next, Obstacle, Patience, Sent, Standstill, State,
+    After, Answer, Command, Event, Fresh, Look, Next, Obstacle, Patience, Sent, State, StopReason,
     Trigger, step,
 };

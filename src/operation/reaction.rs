@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::trigger::{
-    After, Answer, Command, Doubt, Fresh, Look, Next, Obstacle, Patience, Request, Sent,
-    Standstill, State, Trigger,
+    After, Answer, Command, Doubt, Fresh, Look, Next, Obstacle, Patience, Request, Sent, State,
+    StopReason, Trigger,
 };
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
@@ -39,7 +39,7 @@ impl Tally {
     }
 
     fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
-        (Trigger { state: State::Ended, tally: self }, Next::Stop(Standstill::InDoubt(Some(why))))
+        (Trigger { state: State::Ended, tally: self }, Next::Stop(StopReason::InDoubt(Some(why))))
     }
 
     fn record(self, done: Sent) -> (Trigger, Next) {
@@ -89,10 +89,10 @@ pub(super) fn answered(
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
             tally.doubt(doubt, Command::Look)
         }
-        Answer::Refused(why) => tally.drop(request, After::End(Standstill::Refused(why))),
-        Answer::Denied(why) => tally.drop(request, After::End(Standstill::Unsent(why))),
+        Answer::Refused(why) => tally.drop(request, After::End(StopReason::Refused(why))),
+        Answer::Denied(why) => tally.drop(request, After::End(StopReason::Unsent(why))),
         Answer::Conflict(why) => {
-            tally.drop(request, After::End(Standstill::ObserveAgain(Some(why))))
+            tally.drop(request, After::End(StopReason::ObserveAgain(Some(why))))
         }
         // To be put off is no attempt.
         Answer::NotNow(asked) => {
@@ -102,8 +102,8 @@ pub(super) fn answered(
             let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
             let after = match asked {
                 _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
-                Some(_) => After::End(Standstill::Throttled(pause)),
-                None => After::End(Standstill::Unsent(Obstacle {
+                Some(_) => After::End(StopReason::Throttled(pause)),
+                None => After::End(StopReason::Unsent(Obstacle {
                     reason: Reason::Throttled,
                     why: "the marketplace takes no requests now, and does not say for how long"
                         .to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn answered(
             };
             tally.drop(request, after)
         }
-        Answer::NotSent(why) if tired => tally.drop(request, After::End(Standstill::Unsent(why))),
+        Answer::NotSent(why) if tired => tally.drop(request, After::End(StopReason::Unsent(why))),
         Answer::NotSent(_) => tally.drop(request, After::Retry(backoff)),
         Answer::Unclear(why) => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: false };
@@ -130,7 +130,7 @@ pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Tri
     let why = "writing the status file takes too long, so that nothing was sent; put it on a faster \
                disk, or give requests more time (--timeout)";
     let why = Obstacle { reason: Reason::Unreachable, why: why.to_owned() };
-    tally.drop(request, After::End(Standstill::Unsent(why)))
+    tally.drop(request, After::End(StopReason::Unsent(why)))
 }
 
 /// What follows from a look at an offer in doubt. Nothing is given up or sent again before the request
@@ -204,7 +204,7 @@ pub(super) fn looked(
         }
         Look::Elsewhere => {
             let request = Request { intent: doubt.intent, before: None };
-            tally.drop(request, After::End(Standstill::ObserveAgain(None)))
+            tally.drop(request, After::End(StopReason::ObserveAgain(None)))
         }
     }
 }

@@ -213,10 +213,10 @@ impl Walk {
 
     fn check_end(&self, next: &Next) {
         match next {
-            Next::Stop(Standstill::InDoubt(_)) => {
+            Next::Stop(StopReason::InDoubt(_)) => {
                 assert!(self.on_disk.is_some(), "in doubt, and nothing on disk remembers it");
             }
-            Next::Stop(Standstill::Unwritten) => {
+            Next::Stop(StopReason::Unwritten) => {
                 assert!(self.doubt.is_none() || self.on_disk.is_some());
             }
             Next::Stop(end) => {
@@ -381,7 +381,7 @@ fn a_conflict_means_to_observe_again_where_the_request_was_guarded() {
     let (trigger, next) = answered(intent(start()), conflict());
     assert_eq!(next, Next::Do(Command::DropIntent(None)));
     let Next::Stop(end) = step(trigger, Event::Written, PATIENCE).1 else { panic!("no end") };
-    assert_eq!(end, Standstill::ObserveAgain(Some("an operation runs".to_owned())));
+    assert_eq!(end, StopReason::ObserveAgain(Some("an operation runs".to_owned())));
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_refusal_of_the_second_attempt_tells_of_the_first() {
             };
             (trigger, next) = step(trigger, event, PATIENCE);
         };
-        let Next::Stop(Standstill::InDoubt(Some(why))) = end else { panic!("{end:?}") };
+        let Next::Stop(StopReason::InDoubt(Some(why))) = end else { panic!("{end:?}") };
         assert!(why.contains("an operation runs"), "{why}");
         assert!(now >= second.deadline + SETTLING.fenced);
     }
@@ -454,7 +454,7 @@ fn no_doubt_is_settled_by_a_third_request() {
     let twice = Intent { attempt: 2, ..intent(start()) };
     let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))));
     assert_eq!(waited, SETTLING.fenced);
-    let Next::Stop(Standstill::InDoubt(Some(why))) = next else { panic!("{next:?}") };
+    let Next::Stop(StopReason::InDoubt(Some(why))) = next else { panic!("{next:?}") };
     assert!(why.contains("2 times"), "{why}");
 }
 
@@ -479,7 +479,7 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
         assert!(!was_missed || next == Next::Do(Command::DropIntent(None)), "{next:?}");
     };
     assert_eq!(missed, 3);
-    let Next::Stop(Standstill::Unsent(obstacle)) = end else { panic!("{end:?}") };
+    let Next::Stop(StopReason::Unsent(obstacle)) = end else { panic!("{end:?}") };
     assert!(obstacle.why.contains("nothing was sent"), "{obstacle:?}");
 }
 
@@ -496,5 +496,5 @@ fn an_event_out_of_place_sends_nothing() {
     let (trigger, _) = Trigger::fresh();
     let (trigger, next) = step(trigger, Event::Written, PATIENCE);
     assert_eq!(trigger.state, State::Ended);
-    assert!(matches!(next, Next::Stop(Standstill::InDoubt(_))));
+    assert!(matches!(next, Next::Stop(StopReason::InDoubt(_))));
 }

@@ -88,7 +88,7 @@ pub enum After {
     /// The attempt before it is as much in doubt as it was; the offer is looked at after a pause.
     Doubt(Doubt, Duration),
     /// The protocol ends.
-    End(Standstill),
+    End(StopReason),
 }
 
 /// A trigger under way: the state, and what it has cost so far.
@@ -112,7 +112,7 @@ pub struct Sent {
 
 /// Why the protocol came to an end without an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standstill {
+pub enum StopReason {
     /// The offer is not what it was: observe and decide again.
     ObserveAgain(Option<String>),
     /// The marketplace refused the request (400 or 422); it is not to be repeated.
@@ -252,7 +252,7 @@ pub enum Next {
     /// The end: an operation runs, or has run.
     Follow(Sent),
     /// The end, without an operation.
-    Stop(Standstill),
+    Stop(StopReason),
 }
 
 impl Trigger {
@@ -284,13 +284,13 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
             let request = Request { intent: intent.clone(), before: None };
             to(State::Intending(request), Command::WriteIntent(intent))
         }
-        (State::Checking, Event::Changed) => stop(Standstill::ObserveAgain(None)),
-        (State::Checking, Event::CheckFailed(obstacle)) => stop(Standstill::Unsent(obstacle)),
+        (State::Checking, Event::Changed) => stop(StopReason::ObserveAgain(None)),
+        (State::Checking, Event::CheckFailed(obstacle)) => stop(StopReason::Unsent(obstacle)),
         (State::Intending(request), Event::Written) => {
             let (tally, intent) = (Tally { sent: tally.sent + 1, ..tally }, request.intent.clone());
             tally.to(State::Sending(request), Command::Send(intent))
         }
-        (State::Intending(_), Event::NotWritten) => stop(Standstill::Unwritten),
+        (State::Intending(_), Event::NotWritten) => stop(StopReason::Unwritten),
         (State::Sending(request), Event::DeadlineMissed) => missed(tally, request, patience),
         (State::Sending(request), Event::Answered(answer)) => {
             answered(tally, request, answer, patience)
@@ -316,7 +316,7 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Pausing, Event::Elapsed) => to(State::Checking, Command::Check),
         (state, event) => {
             let why = format!("{event:?} makes no sense in {state:?}");
-            stop(Standstill::InDoubt(Some(why)))
+            stop(StopReason::InDoubt(Some(why)))
         }
     }
 }

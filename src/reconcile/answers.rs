@@ -3,13 +3,13 @@
 use super::observe::{describe, failed};
 use crate::changes::Seen;
 use crate::marketplace::{MarketplaceError, RefusalKind};
-use crate::operation::{Answer, Obstacle, Standstill, State};
+use crate::operation::{Answer, Obstacle, State, StopReason};
 use crate::status::Reason;
 
 /// How a run ends whose time is up before a pause is over.
-pub(super) fn out_of_time(state: &State) -> Standstill {
+pub(super) fn out_of_time(state: &State) -> StopReason {
     match state {
-        State::Doubting(doubt) => Standstill::InDoubt(doubt.why.clone()),
+        State::Doubting(doubt) => StopReason::InDoubt(doubt.why.clone()),
         State::Checking
         | State::Intending(_)
         | State::Sending(_)
@@ -18,7 +18,7 @@ pub(super) fn out_of_time(state: &State) -> Standstill {
         | State::Pausing
         | State::Ended => {
             let why = "the request could not be sent before the time to wait was up".to_owned();
-            Standstill::Unsent(Obstacle { reason: Reason::Unreachable, why })
+            StopReason::Unsent(Obstacle { reason: Reason::Unreachable, why })
         }
     }
 }

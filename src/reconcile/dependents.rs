@@ -73,14 +73,14 @@ fn was_seen(decision: &Decision) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::{Place, Standing};
+    use crate::changes::{OfferPosition, Place};
 
     fn offer(name: &str) -> OfferId {
         format!("contoso/{name}").parse().unwrap()
     }
 
     fn change(name: &str, decision: Decision) -> Change {
-        let (from, to) = (Standing::default(), Standing::default());
+        let (from, to) = (OfferPosition::default(), OfferPosition::default());
         Change { offer: offer(name), decision, from, to, in_doubt: false }
     }
 

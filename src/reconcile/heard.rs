@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::record::set_running;
 use crate::changes::{
-    Decision, Ending, Failure, Moment, Origin, Outcome, Tracked, ended_unseen, ending, followed,
-    took_another_live,
+    Decision, DecisionTime, Ending, Failure, Origin, Outcome, Tracked, ended_unseen, ending,
+    followed, took_another_live,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Followed, OfferState, OperationRef, OperationStatus, Report};
@@ -13,7 +13,7 @@ use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// Writes down how the recorded operations have ended that had not, as far as that is known now.
-pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, moment: Moment) {
+pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, moment: DecisionTime) {
     let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
     // Something else ran before it showed how they ended: what the offer shows by now is the rest.
     for operation in loose_ends.filter(|_| state.listed.is_some()) {
@@ -147,7 +147,7 @@ pub(super) fn adopt_outcome(
     decision: &Decision,
     state: &OfferState,
     desired: &Loaded,
-    moment: Moment,
+    moment: DecisionTime,
 ) {
     let Some(intent) = record.intent.clone().filter(|_| record.running().is_none()) else { return };
     // A failure that is decided about is known in detail.

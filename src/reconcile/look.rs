@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::observe::failed;
 use super::trigger::Target;
-use crate::changes::{Change, Moment, Policy, Seen, Sighting, with_dependencies};
+use crate::changes::{Change, DecisionTime, Policy, Seen, Sighting, with_dependencies};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, OperationStatus};
 use crate::operation::Look;
 use crate::status::Intent;
@@ -106,7 +106,7 @@ impl Reconciler {
     pub(super) async fn inspect_for(
         &self,
         target: &Target<'_>,
-        moment: Moment,
+        moment: DecisionTime,
     ) -> Result<(Sighting, Option<Change>), Seen> {
         let offer = &target.change.offer;
         let Some(Seen::Offer(seen)) = target.observed.get(offer) else {
@@ -128,7 +128,7 @@ impl Reconciler {
         &self,
         target: &Target<'_>,
         sighting: &Sighting,
-        moment: Moment,
+        moment: DecisionTime,
     ) -> Option<Change> {
         let offer = &target.change.offer;
         let scope = Some(BTreeSet::from([offer.clone()]));

@@ -22,13 +22,13 @@ mod forget;
 mod heard;
 mod look;
 mod observe;
+mod paths;
 mod queue;
 mod record;
 mod run;
 mod steps;
 mod tries;
 mod trigger;
-mod viewpoint;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::changes::{Moment, Policy, Violation};
+use crate::changes::{DecisionTime, Policy, Violation};
 use crate::clock::Clock;
 use crate::manifest::Loaded;
 use crate::marketplace::{Backend, OfferId, PublisherId, RequestId, Settling};
@@ -49,9 +49,9 @@ use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
 
 pub use engine::{Done, Engine, Extent, Taken};
 pub use observe::{Observed, Observer, observe_and_plan};
+pub use paths::StatusRelativePaths;
 pub use run::run;
 pub use steps::Looked;
-pub use viewpoint::Viewpoint;
 
 /// How the reconciler goes about its work.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ fn list(violations: &[Violation]) -> String {
 pub struct Reconciler {
     observer: Observer,
     store: Arc<StatusStore>,
-    viewpoint: Viewpoint,
+    paths: StatusRelativePaths,
     clock: Arc<dyn Clock>,
     random: Mutex<fastrand::Rng>,
     reporter: Arc<dyn Reporter>,
@@ -162,7 +162,7 @@ pub struct Reconciler {
 pub type Desired = Arc<BTreeMap<OfferId, Arc<Loaded>>>;
 
 /// Where a reconciler's effects go.
-pub struct Surroundings {
+pub struct Dependencies {
     /// The marketplace.
     pub marketplace: Arc<dyn Backend>,
     /// The status file, locked by this process.
@@ -180,17 +180,17 @@ pub struct Surroundings {
 impl Reconciler {
     /// A reconciler; nothing happens yet.
     #[must_use]
-    pub fn new(surroundings: Surroundings, settings: Settings) -> Self {
-        let Surroundings { marketplace, store, clock, random, reporter, stop } = surroundings;
+    pub fn new(surroundings: Dependencies, settings: Settings) -> Self {
+        let Dependencies { marketplace, store, clock, random, reporter, stop } = surroundings;
         let settle = settings.settle.map(Settling::all);
         let observer = Observer::new(marketplace, settings.concurrency, settle);
         let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
         let (in_force, requests) = (Mutex::default(), Mutex::default());
-        let viewpoint = Viewpoint::of(store.path());
+        let paths = StatusRelativePaths::of(store.path());
         Self {
             observer,
             store,
-            viewpoint,
+            paths,
             clock,
             random,
             reporter,
@@ -206,14 +206,14 @@ impl Reconciler {
     /// The same, where manifests are in a checkout that golive made, as their paths begin.
     #[must_use]
     pub fn in_checkout(mut self, checkout: PathBuf) -> Self {
-        self.viewpoint = self.viewpoint.in_checkout(checkout);
+        self.paths = self.paths.in_checkout(checkout);
         self
     }
 
     /// How files are named.
     #[must_use]
-    pub fn viewpoint(&self) -> &Viewpoint {
-        &self.viewpoint
+    pub fn paths(&self) -> &StatusRelativePaths {
+        &self.paths
     }
 
     /// The marketplace that it works at.
@@ -236,7 +236,7 @@ impl Reconciler {
         })
     }
 
-    fn moment(&self) -> Moment {
+    fn moment(&self) -> DecisionTime {
         self.observer.moment(self.clock.now())
     }
 
@@ -248,7 +248,7 @@ impl Reconciler {
     /// Changes an offer's record and reports it, if it shows.
     fn edit(&self, offer: &OfferId, desired: &Loaded, change: impl FnOnce(&mut OfferRecord)) {
         let fresh = || {
-            let file = self.viewpoint.name(&desired.file);
+            let file = self.paths.name(&desired.file);
             record::fresh(desired, file, self.clock.now())
         };
         self.tell(offer, &self.store.edit(offer, fresh, change));

@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use super::windows::windows;
-use crate::changes::{ChangeSet, Input, Moment, Policy, Seen, Sighting, plan};
+use crate::changes::{ChangeSet, DecisionTime, Input, Policy, Seen, Sighting, plan};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
@@ -37,7 +37,7 @@ pub async fn observe_and_plan(
     desired: &BTreeMap<OfferId, Arc<Loaded>>,
     recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     policy: &Policy,
-    moment: Moment,
+    moment: DecisionTime,
 ) -> (Observed, ChangeSet) {
     let listed = observer.list(desired, policy).await;
     observer.settle(listed, desired, recorded, policy, moment).await
@@ -58,9 +58,9 @@ impl Observer {
 
     /// A time to decide at, with what this marketplace makes of it.
     #[must_use]
-    pub fn moment(&self, now: Timestamp) -> Moment {
+    pub fn moment(&self, now: Timestamp) -> DecisionTime {
         let (longest_request, settling) = (self.backend.longest_request(), self.settling());
-        Moment { now, longest_request, settling }
+        DecisionTime { now, longest_request, settling }
     }
 
     /// One list for each publisher that has an offer in scope, or one that such an offer waits
@@ -98,7 +98,7 @@ impl Observer {
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
-        moment: Moment,
+        moment: DecisionTime,
     ) -> (Observed, ChangeSet) {
         self.settle_with(observed, desired, recorded, policy, moment, |_, _| {}).await
     }
@@ -110,7 +110,7 @@ impl Observer {
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
-        moment: Moment,
+        moment: DecisionTime,
         adjust: impl Fn(&OfferId, &mut Inquiry),
     ) -> (Observed, ChangeSet) {
         for _ in 0..MAX_ROUNDS {

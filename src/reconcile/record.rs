@@ -6,11 +6,11 @@ use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{
-    Block, Change, Decision, Failure, Hold, Moment, Origin, Outcome, Place, Seen, Sighting,
+    Block, Change, Decision, DecisionTime, Failure, Hold, Origin, Outcome, Place, Seen, Sighting,
 };
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{MAX_RETRY_AFTER, OfferState, OperationKind, OperationStatus};
-use crate::operation::Standstill;
+use crate::operation::StopReason;
 use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
 };
@@ -44,7 +44,7 @@ pub(super) fn decided(
     change: &Change,
     seen: Option<&Seen>,
     desired: &Loaded,
-    moment: Moment,
+    moment: DecisionTime,
 ) {
     record.manifest.digest.clone_from(&desired.digest);
     record.manifest.state = desired.manifest.state;
@@ -268,7 +268,7 @@ fn settle_intent(
     record: &mut OfferRecord,
     decision: &Decision,
     state: &OfferState,
-    moment: Moment,
+    moment: DecisionTime,
 ) {
     let Some(intent) = &record.intent else { return };
     let found = match decision {
@@ -315,23 +315,23 @@ pub(super) fn dropped(
 /// The protocol came to an end without an operation.
 pub(super) fn stopped(
     record: &mut OfferRecord,
-    end: &Standstill,
+    end: &StopReason,
     attempt: Option<(&Intent, Option<String>)>,
     desired: &Loaded,
-    moment: Moment,
+    moment: DecisionTime,
 ) {
     let now = moment.now;
     record.next_check_at = None;
     let (phase, reason, why) = match end {
-        Standstill::ObserveAgain(_) => return,
-        Standstill::Unwritten => {
+        StopReason::ObserveAgain(_) => return,
+        StopReason::Unwritten => {
             let why = "the status file could not be written, so that nothing was sent";
             set_error(record, why.to_owned(), now);
             return;
         }
-        Standstill::Refused(why) => (Phase::Blocked, Reason::Refused, why.clone()),
-        Standstill::Unsent(obstacle) => (Phase::Blocked, obstacle.reason, obstacle.why.clone()),
-        Standstill::Throttled(pause) => {
+        StopReason::Refused(why) => (Phase::Blocked, Reason::Refused, why.clone()),
+        StopReason::Unsent(obstacle) => (Phase::Blocked, obstacle.reason, obstacle.why.clone()),
+        StopReason::Throttled(pause) => {
             record.next_check_at = now.checked_add(*pause).ok();
             let why = format!(
                 "the marketplace asks to wait for {} before anything is sent",
@@ -339,14 +339,14 @@ pub(super) fn stopped(
             );
             (Phase::Blocked, Reason::Throttled, why)
         }
-        Standstill::InDoubt(why) => return doubted(record, why.as_deref(), moment),
+        StopReason::InDoubt(why) => return doubted(record, why.as_deref(), moment),
     };
     if record.intent.is_some() {
         // What became of an attempt before is still not known.
         set_error(record, why, now);
         return set_pending(record, now);
     }
-    if let (Standstill::Refused(_), Some((intent, fingerprint))) = (end, attempt) {
+    if let (StopReason::Refused(_), Some((intent, fingerprint))) = (end, attempt) {
         record.refused = Some(Box::new(RefusedRecord {
             fingerprint,
             kind: intent.kind.clone(),
@@ -368,7 +368,7 @@ pub(super) fn unsent(record: &mut OfferRecord, now: Timestamp) {
 }
 
 /// A request stays in doubt. What is known of it already is not replaced by less.
-fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: Moment) {
+fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: DecisionTime) {
     let Some(intent) = record.intent.as_deref() else { return };
     let again = moment.settles_at(intent).filter(|at| *at > moment.now);
     if why.is_some() || record.error.is_none() {

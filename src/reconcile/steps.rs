@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::trigger::{Tried, Triggered};
 use super::{Desired, Observed, Reconciler, RunError};
 use crate::changes::{
-    Change, ChangeSet, Input, Moment, Policy, Seen, check, undecided, with_dependencies,
+    Change, ChangeSet, DecisionTime, Input, Policy, Seen, check, undecided, with_dependencies,
 };
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
@@ -49,7 +49,7 @@ pub struct Looked {
     pub(super) observed: Observed,
     pub(super) scope: Scope,
     /// When it began.
-    pub(super) moment: Moment,
+    pub(super) moment: DecisionTime,
 }
 
 impl Looked {
@@ -70,7 +70,7 @@ pub(super) struct Open {
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: Observed,
     scope: Scope,
-    moment: Moment,
+    moment: DecisionTime,
 }
 
 /// What comes next for an offer.
@@ -255,10 +255,10 @@ impl Reconciler {
         scope: &Scope,
         change: &Change,
         seen: Option<&Seen>,
-        moment: Moment,
+        moment: DecisionTime,
     ) {
         let Some(desired) = scope.desired.get(&change.offer) else { return };
-        let file = self.viewpoint.name(&desired.file);
+        let file = self.paths.name(&desired.file);
         self.edit(&change.offer, desired, |record| {
             record.manifest.file = file;
             super::record::decided(record, change, seen, desired, moment);

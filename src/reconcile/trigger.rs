@@ -10,13 +10,13 @@ use tokio::time::Instant;
 use super::answers::{answer, obstacle_of, out_of_time};
 use super::steps::Scope;
 use super::{Reconciler, heard, record};
-use crate::changes::{Change, Moment, Seen, Sighting};
+use crate::changes::{Change, DecisionTime, Seen, Sighting};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, PublisherId,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, Standstill, State, Trigger, step,
+    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, State, StopReason, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
@@ -77,7 +77,7 @@ struct Revised {
     change: Change,
     sighting: Sighting,
     /// When the look began.
-    moment: Moment,
+    moment: DecisionTime,
 }
 
 /// What the steps of one trigger leave for each other.
@@ -126,7 +126,7 @@ impl Reconciler {
         let (mut trigger, mut next) = match pending {
             // Not every offer is to wait for as long as the first that was put off.
             None if let Some(pause) = self.put_off(change.offer.publisher()) => {
-                return self.stop_at(target, Standstill::Throttled(pause), None).await;
+                return self.stop_at(target, StopReason::Throttled(pause), None).await;
             }
             None => Trigger::fresh(),
             Some(intent) => {
@@ -148,7 +148,7 @@ impl Reconciler {
                 Next::Follow(sent) => {
                     return self.follow_sent(target, &sent, progress.retry_after, deadline).await;
                 }
-                Next::Stop(Standstill::ObserveAgain(_)) if progress.revised.is_some() => {
+                Next::Stop(StopReason::ObserveAgain(_)) if progress.revised.is_some() => {
                     return self.revise(target, progress.revised, deadline).await;
                 }
                 Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
@@ -374,7 +374,7 @@ impl Reconciler {
 
     /// What the pass saw of the offer, if that was all that a launch needs, and so short a while ago
     /// that it is right before the request.
-    fn seen_just_now(target: &Target<'_>, moment: Moment) -> Option<Sighting> {
+    fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<Sighting> {
         let Some(Seen::Offer(seen)) = target.observed.get(&target.change.offer) else {
             return None;
         };
@@ -485,11 +485,11 @@ impl Reconciler {
     async fn stop_at(
         &self,
         target: &Target<'_>,
-        end: Standstill,
+        end: StopReason,
         attempt: Option<&Intent>,
     ) -> Triggered {
         let (offer, desired) = (&target.change.offer, target.desired);
-        if let Standstill::Throttled(pause) = &end {
+        if let StopReason::Throttled(pause) = &end {
             let until = Instant::now() + *pause;
             let mut put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
             let known = put_off.entry(offer.publisher().clone()).or_insert(until);
@@ -504,12 +504,12 @@ impl Reconciler {
         self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, moment));
         self.flush().await;
         match end {
-            Standstill::ObserveAgain(why) => Triggered::Changed(why),
-            Standstill::Refused(_) => Triggered::Refused,
-            Standstill::Unsent(_)
-            | Standstill::Throttled(_)
-            | Standstill::Unwritten
-            | Standstill::InDoubt(_) => Triggered::Stopped,
+            StopReason::ObserveAgain(why) => Triggered::Changed(why),
+            StopReason::Refused(_) => Triggered::Refused,
+            StopReason::Unsent(_)
+            | StopReason::Throttled(_)
+            | StopReason::Unwritten
+            | StopReason::InDoubt(_) => Triggered::Stopped,
         }
     }
 }

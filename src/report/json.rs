@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::outcome::Outcome;
-use crate::changes::{ChangeSet, Standing, Summary};
+use crate::changes::{ChangeSet, OfferPosition, Summary};
 use crate::marketplace::OfferId;
 use crate::status::{OfferRecord, Phase, Reason, StatusFile};
 
@@ -26,8 +26,8 @@ struct PlannedOffer<'a> {
     action: &'static str,
     reason: Reason,
     message: String,
-    from: &'a Standing,
-    to: &'a Standing,
+    from: &'a OfferPosition,
+    to: &'a OfferPosition,
 }
 
 /// A change set: at which marketplace, digest, summary, and an entry an offer.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use allocation_counter::measure;
-use golive::changes::{Input, Moment, Policy, check, plan};
+use golive::changes::{DecisionTime, Input, Policy, check, plan};
 use golive::manifest::{FileManifests, Found, assemble};
 use golive::reconcile::{Desired, Observed};
 use golive::status::{StatusFile, parse, to_bytes};
@@ -22,7 +22,7 @@ struct Scene {
     desired: Desired,
     status: StatusFile,
     observed: Observed,
-    moment: Moment,
+    moment: DecisionTime,
 }
 
 fn texts(offers: usize) -> Vec<(PathBuf, String)> {

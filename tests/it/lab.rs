@@ -13,7 +13,7 @@ use golive::backends::http::{
     EnvToken, InProcessTransport, Settings as PortalSettings, Transport, TransportError,
 };
 use golive::backends::portal::PortalClient;
-use golive::changes::{Moment, Policy, Retry};
+use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
@@ -21,7 +21,7 @@ use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{
-    Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Surroundings, Wait,
+    Dependencies, Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Wait,
 };
 use golive::report::{Outcome, Reporter, Silent};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
@@ -180,9 +180,9 @@ impl Lab {
     }
 
     /// What is decided with now.
-    pub(crate) fn moment(&self) -> Moment {
+    pub(crate) fn moment(&self) -> DecisionTime {
         let longest_request = PortalSettings::default().request_timeout * 2;
-        Moment { now: self.now(), longest_request, settling: Settling::all(self.settle) }
+        DecisionTime { now: self.now(), longest_request, settling: Settling::all(self.settle) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -246,7 +246,7 @@ impl Lab {
             portal,
             self.random(),
         );
-        let surroundings = Surroundings {
+        let surroundings = Dependencies {
             marketplace: Arc::new(marketplace),
             store,
             clock: self.clock(),

@@ -9,20 +9,20 @@ use crate::lab::{Lab, Spy};
 use crate::place::{STATUS, TOKEN, live, manifest};
 
 /// A request as it passes, with the status file as it is at that moment.
-struct Moment {
+struct DecisionTime {
     line: String,
     headers: http::HeaderMap,
     body: String,
     status: Option<StatusFile>,
 }
 
-fn watched(lab: Lab) -> (Lab, Arc<Mutex<Vec<Moment>>>) {
+fn watched(lab: Lab) -> (Lab, Arc<Mutex<Vec<DecisionTime>>>) {
     let moments = Arc::new(Mutex::new(Vec::new()));
     let (seen, path) = (Arc::clone(&moments), lab.path(STATUS));
     let lab = lab.with_transport(|inner| {
         let look = move |request: &http::Request<bytes::Bytes>| {
             let bytes = std::fs::read(&path).ok();
-            seen.lock().unwrap().push(Moment {
+            seen.lock().unwrap().push(DecisionTime {
                 line: format!("{} {}", request.method(), request.uri().path()),
                 headers: request.headers().clone(),
                 body: String::from_utf8(request.body().to_vec()).unwrap(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use golive::changes::{Change, ChangeSet, Decision, Standing};
+use golive::changes::{Change, ChangeSet, Decision, OfferPosition};
 use golive::clock::{Clock as _, SystemClock};
 use golive::disk::RealDisk;
 use golive::manifest::{self, FileManifests};
@@ -121,12 +121,12 @@ impl Served {
     /// Has a golive of this offer decided, so that there is a difference to show.
     pub(crate) fn decide(&self, offer: &OfferId, version: u64) {
         let release = Release::from(version);
-        let preview = Standing {
+        let preview = OfferPosition {
             state: Some("preview"),
             preview_version: Some(release.clone()),
             live_version: None,
         };
-        let live = Standing {
+        let live = OfferPosition {
             state: Some("live"),
             live_version: Some(release.clone()),
             ..preview.clone()

@@ -47,9 +47,9 @@ fn long_ago() -> Timestamp {
 }
 
 /// What was started is given five minutes to show.
-fn moment() -> Moment {
+fn moment() -> DecisionTime {
     let settling = Settling { fenced: Duration::from_secs(30), unfenced: Duration::from_mins(2) };
-    Moment { now: now(), longest_request: Duration::from_mins(1), settling }
+    DecisionTime { now: now(), longest_request: Duration::from_mins(1), settling }
 }
 
 fn release(number: u64) -> Release {

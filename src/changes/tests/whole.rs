@@ -10,7 +10,7 @@ fn the_digest_depends_on_what_is_to_be_done_alone() {
     let scene = |number| Scene::of(LIVE).sees("vm", preview(number));
     let today = scene(2);
     assert_ne!(digest(&today), digest(&scene(3)));
-    let later = Moment { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..moment() };
+    let later = DecisionTime { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..moment() };
     let later = plan(Input { moment: later, ..today.input() }).unwrap();
     assert_eq!(later.digest(), digest(&today));
     // How much is known of what is not sent makes no difference.

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, header};
 use jiff::SignedDuration;
 
 use super::{Fixture, body, get, header_of, invented};
-use crate::changes::{Change, ChangeSet, Decision, Standing};
+use crate::changes::{Change, ChangeSet, Decision, OfferPosition};
 use crate::disk::{Disk as _, RealDisk};
 use crate::marketplace::{PublisherId, Release};
 use crate::serve::assets::ASSETS;
@@ -346,12 +346,12 @@ async fn an_offer_has_a_page_of_its_own() {
     ended.request_id = None;
     record.history.push(*ended);
     fixture.set("contoso/vm", record);
-    let to = Standing {
+    let to = OfferPosition {
         state: Some("live"),
         live_version: Some(Release::from(5)),
-        ..Standing::default()
+        ..OfferPosition::default()
     };
-    let from = Standing { state: Some("preview"), ..Standing::default() };
+    let from = OfferPosition { state: Some("preview"), ..OfferPosition::default() };
     let decision = Decision::GoLive { release: Release::from(5) };
     let change = Change { offer, decision, from, to, in_doubt: false };
     fixture.serving.board.decided(&ChangeSet { changes: vec![change] });

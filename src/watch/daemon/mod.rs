@@ -180,7 +180,7 @@ impl Daemon {
         self.engine.begin(|offer| {
             store.with(|file| {
                 let Some(record) = file.offers.get(offer) else { return false };
-                let path = reconciler.viewpoint().find(&record.manifest.file);
+                let path = reconciler.paths().find(&record.manifest.file);
                 manifests.is_gone(offer, &path)
             })
         });

@@ -55,7 +55,7 @@ impl Daemon {
         let message = format!("the marketplace asked golive to wait until {until:.0}: {why}");
         let manifest = ManifestRecord {
             digest: loaded.digest.clone(),
-            file: self.parts.reconciler.viewpoint().name(&loaded.file),
+            file: self.parts.reconciler.paths().name(&loaded.file),
             state: loaded.manifest.state,
         };
         let record = OfferRecord {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Daemon;
 use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
-use crate::reconcile::Viewpoint;
+use crate::reconcile::StatusRelativePaths;
 use crate::status::SourceRecord;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;
@@ -53,7 +53,7 @@ impl Daemon {
                 manifests.refresh(&suspects)
             };
             offers.extend(refreshed.changed.iter().cloned());
-            tell_of_manifests(&refreshed, self.parts.reconciler.viewpoint(), source.as_ref());
+            tell_of_manifests(&refreshed, self.parts.reconciler.paths(), source.as_ref());
             is_all = false;
             is_behind = self.parts.source.follow(&refreshed.folders);
             if !is_behind {
@@ -91,7 +91,7 @@ impl Daemon {
             self.show_unlisted();
         }
         let problems = self.parts.manifests.problems();
-        let problems = self.parts.reconciler.viewpoint().named(problems);
+        let problems = self.parts.reconciler.paths().named(problems);
         let files = self.parts.manifests.files();
         self.parts.board.update(|service| {
             (service.desired, service.problems, service.files) = (desired, problems, files);
@@ -105,9 +105,13 @@ impl Daemon {
     }
 }
 
-fn tell_of_manifests(refreshed: &Refreshed, viewpoint: &Viewpoint, source: Option<&SourceRecord>) {
+fn tell_of_manifests(
+    refreshed: &Refreshed,
+    paths: &StatusRelativePaths,
+    source: Option<&SourceRecord>,
+) {
     let commit = source.map(|source| &source.commit);
-    for problem in &*viewpoint.named(Arc::new(refreshed.news.clone())) {
+    for problem in &*paths.named(Arc::new(refreshed.news.clone())) {
         let at = |number: usize| (number > 0).then_some(number);
         let (line, column) = (at(problem.line), at(problem.column));
         let file = clean_line(&problem.file.to_string_lossy());
@@ -118,7 +122,7 @@ fn tell_of_manifests(refreshed: &Refreshed, viewpoint: &Viewpoint, source: Optio
         tracing::error!(file, line, column, commit, related, hint, "{place}: {what}{more}");
     }
     for file in &refreshed.mended {
-        let file = clean_line(&viewpoint.shown(file).to_string_lossy());
+        let file = clean_line(&paths.shown(file).to_string_lossy());
         tracing::info!(file, commit, "{file}: nothing is wrong with it any more");
     }
 }

@@ -15,7 +15,7 @@ use golive::manifest::{FileManifests, Found, Loaded, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{
-    Guard, Job, Observer, Reconciler, Settings, Surroundings, Wait, observe_and_plan,
+    Dependencies, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
 };
 use golive::report::Silent;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
@@ -410,7 +410,7 @@ impl Player {
         pause: Duration,
     ) -> Reconciler {
         let sim = &self.sim;
-        let surroundings = Surroundings {
+        let surroundings = Dependencies {
             marketplace,
             store,
             clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,

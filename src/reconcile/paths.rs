@@ -8,7 +8,7 @@ use crate::manifest::Diagnostic;
 /// The status file's folder, from which files are seen: their names then hold wherever the
 /// repository is checked out.
 #[derive(Clone, Debug)]
-pub struct Viewpoint {
+pub struct StatusRelativePaths {
     folder: PathBuf,
     /// The process's folder. To ask for it is a system call, too much for each file.
     current: PathBuf,
@@ -17,7 +17,7 @@ pub struct Viewpoint {
     checkout: Option<PathBuf>,
 }
 
-impl Viewpoint {
+impl StatusRelativePaths {
     /// The folder of the status file with this path.
     #[must_use]
     pub fn of(status_path: &Path) -> Self {
@@ -86,8 +86,9 @@ mod tests {
 
     #[test]
     fn files_are_named_from_the_status_file() {
-        let name =
-            |status: &str, file: &str| Viewpoint::of(Path::new(status)).name(Path::new(file));
+        let name = |status: &str, file: &str| {
+            StatusRelativePaths::of(Path::new(status)).name(Path::new(file))
+        };
         assert_eq!(name("golive.status.json", "offers/vm.yaml"), "offers/vm.yaml");
         assert_eq!(name("./golive.status.json", "./offers/./vm.yaml"), "offers/vm.yaml");
         assert_eq!(name("state/golive.status.json", "offers/vm.yaml"), "../offers/vm.yaml");
@@ -99,13 +100,13 @@ mod tests {
     #[test]
     fn files_of_a_checkout_are_named_as_in_their_repository() {
         let tree = Path::new("state/golive.status.git/.tree");
-        let viewpoint = Viewpoint::of(Path::new("state/golive.status.json"));
-        let viewpoint = viewpoint.in_checkout(tree.to_owned());
+        let paths = StatusRelativePaths::of(Path::new("state/golive.status.json"));
+        let paths = paths.in_checkout(tree.to_owned());
         let file = tree.join("offers/vm.yaml");
-        assert_eq!(viewpoint.name(&file), "offers/vm.yaml");
-        assert_eq!(viewpoint.find("offers/vm.yaml"), file);
-        assert_eq!(viewpoint.shown(&file), Path::new("offers/vm.yaml"));
-        assert_eq!(viewpoint.shown(tree), Path::new("."));
-        assert_eq!(viewpoint.shown(Path::new("a.yaml")), Path::new("a.yaml"));
+        assert_eq!(paths.name(&file), "offers/vm.yaml");
+        assert_eq!(paths.find("offers/vm.yaml"), file);
+        assert_eq!(paths.shown(&file), Path::new("offers/vm.yaml"));
+        assert_eq!(paths.shown(tree), Path::new("."));
+        assert_eq!(paths.shown(Path::new("a.yaml")), Path::new("a.yaml"));
     }
 }
