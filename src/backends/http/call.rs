@@ -25,7 +25,7 @@ pub struct CallName(pub &'static str);
 pub(crate) struct Call {
     /// What it is called in the log.
     pub(crate) name: &'static str,
-    /// Whom it is about: publishers share the turns.
+    /// Whom it is about: publishers share the permits.
     pub(crate) publisher: PublisherId,
     pub(crate) method: Method,
     pub(crate) url: Url,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `call` | a request before it has a token |
 //! | `settings` | how a client behaves |
-//! | `exchange` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
+//! | `executor` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
 //! | `answer` | an answer's JSON, or the error it is |
 //! | `complaint` | what the body of an error says, its causes included |
 //! | `any_case` | keys of JSON compared without case |
@@ -15,27 +15,27 @@
 //! | `login` | which token to use, and which was refused |
 //! | `token`, `redact` | the secret, and keeping it out of every text |
 //! | `retry`, `retry_after`, `pause` | when to ask again |
-//! | `line`, `turns` | who may ask now: publishers share the requests in flight |
+//! | `fair_queue`, `permits` | who may ask now: publishers share the requests in flight |
 
 pub(crate) mod answer;
 pub(crate) mod any_case;
 pub(crate) mod call;
 pub(crate) mod complaint;
 pub(crate) mod endpoint;
-pub(crate) mod exchange;
+pub(crate) mod executor;
+mod fair_queue;
 pub(crate) mod lenient;
-mod line;
 mod login;
 mod measured;
 mod pages;
 mod pause;
+mod permits;
 pub(crate) mod redact;
 mod retry;
 mod retry_after;
 pub(crate) mod settings;
 pub(crate) mod token;
 pub(crate) mod transport;
-mod turns;
 
 pub use call::CallName;
 pub use endpoint::{Endpoint, EndpointError};

@@ -8,7 +8,7 @@ use url::Url;
 use super::answer::{Answer, Failure, MAX_ELEMENTS, Page};
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::exchange::Exchange;
+use super::executor::RequestExecutor;
 use crate::marketplace::MarketplaceError;
 
 /// The most pages of one list. With a hundred offers a page, the largest publishers have some fifty.
@@ -17,7 +17,7 @@ const MAX_PAGES: usize = 1_000;
 /// The longest link to a page, in bytes. Such links carry tokens of some hundred bytes.
 const MAX_LINK: usize = 16 * 1024;
 
-impl Exchange {
+impl RequestExecutor {
     /// Reads all pages of a list, each like any other read. `complete` adds what the link to a page
     /// may lack.
     pub(crate) async fn list<T>(

@@ -16,7 +16,7 @@ use super::wire::{PostMetadataWire, PostWire};
 use crate::backends::http::answer::Answer;
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
-use crate::backends::http::exchange::Exchange;
+use crate::backends::http::executor::RequestExecutor;
 use crate::backends::http::settings::Settings;
 use crate::backends::http::token::TokenSource;
 use crate::backends::http::transport::Transport;
@@ -35,7 +35,7 @@ const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The Cloud Partner Portal.
 pub struct PortalClient {
-    exchange: Exchange,
+    executor: RequestExecutor,
 }
 
 impl PortalClient {
@@ -49,24 +49,25 @@ impl PortalClient {
         settings: Settings,
         rng: fastrand::Rng,
     ) -> Self {
-        let exchange = Exchange::new(endpoint, transport, tokens, clock, settings, rng, advice);
-        Self { exchange }
+        let executor =
+            RequestExecutor::new(endpoint, transport, tokens, clock, settings, rng, advice);
+        Self { executor }
     }
 
     /// Where its requests go.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        &self.exchange.endpoint
+        &self.executor.endpoint
     }
 
     /// The URL of a call on an offer.
     fn url(&self, offer: &OfferId, rest: &[&str]) -> Url {
         let head = ["publishers", offer.publisher().as_str(), "offers", offer.offer()];
-        call_url(&self.exchange.endpoint, &[&head, rest].concat())
+        call_url(&self.executor.endpoint, &[&head, rest].concat())
     }
 
     async fn held(&self, offer: &OfferId, call: Call) -> Result<Option<Offer>, MarketplaceError> {
-        match self.exchange.read(&call, |answer| translate::offer(answer, offer)).await {
+        match self.executor.read(&call, |answer| translate::offer(answer, offer)).await {
             Ok(offer) => Ok(Some(offer)),
             Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(None),
             Err(error) => Err(error),
@@ -77,7 +78,7 @@ impl PortalClient {
     fn if_match(&self, fence: Option<&Fence>) -> Result<HeaderValue, MarketplaceError> {
         let tag = fence.map_or("*", |tag| tag.0.as_str());
         // Only a status file that was tampered with has such a tag.
-        HeaderValue::from_str(tag).map_err(|error| self.exchange.not_sent(error.into()))
+        HeaderValue::from_str(tag).map_err(|error| self.executor.not_sent(error.into()))
     }
 
     /// The operation that an answer has started: `Operation-Location` before `Location`, and the
@@ -89,7 +90,7 @@ impl PortalClient {
                 why.get_or_insert("ForeignOperationUrl: it has the token in it".to_owned());
                 continue;
             }
-            match OperationUrl::resolve(&self.exchange.endpoint, offer, text) {
+            match OperationUrl::resolve(&self.executor.endpoint, offer, text) {
                 Ok(url) => {
                     let (operation, retry_after) = (url.reference(), answer.retry_after);
                     return Accepted::Started { operation, retry_after };
@@ -109,7 +110,7 @@ impl PortalClient {
         offer: &OfferId,
         operation: &OperationRef,
     ) -> Result<OperationUrl, MarketplaceError> {
-        let endpoint = &self.exchange.endpoint;
+        let endpoint = &self.executor.endpoint;
         match &operation.location {
             Some(location) => OperationUrl::resolve(endpoint, offer, location),
             None => OperationUrl::by_id(endpoint, offer, &operation.id).ok_or_else(|| {
@@ -124,11 +125,11 @@ impl PortalClient {
     /// How long a request that starts something may be under way: it is not sent later than after
     /// the first half, neither the first time nor, after a 401, the second.
     pub(super) fn longest_change(&self) -> Duration {
-        self.exchange.settings.request_timeout.saturating_mul(2)
+        self.executor.settings.request_timeout.saturating_mul(2)
     }
 
     pub(super) fn pauses(&self) -> PausedUntil {
-        self.exchange.paused_until()
+        self.executor.paused_until()
     }
 
     /// All offers of a publisher.
@@ -136,16 +137,16 @@ impl PortalClient {
         &self,
         publisher: &PublisherId,
     ) -> Result<Vec<OfferSummary>, MarketplaceError> {
-        let url = call_url(&self.exchange.endpoint, &["publishers", publisher.as_str(), "offers"]);
+        let url = call_url(&self.executor.endpoint, &["publishers", publisher.as_str(), "offers"]);
         let call = Call::read("list offers", publisher, url);
-        self.exchange.list(call, with_version, |answer| translate::offers(answer, publisher)).await
+        self.executor.list(call, with_version, |answer| translate::offers(answer, publisher)).await
     }
 
     /// The offer itself (its draft slot): the `ETag`.
     pub async fn offer(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
         let mut call = Call::read("get offer", offer.publisher(), self.url(offer, &[]));
         call.least_timeout = GET_OFFER_TIMEOUT;
-        self.exchange.read(&call, |answer| translate::offer(answer, offer)).await
+        self.executor.read(&call, |answer| translate::offer(answer, offer)).await
     }
 
     /// What a slot holds; `None` where the slot is empty.
@@ -161,7 +162,7 @@ impl PortalClient {
     /// The offer's status, with the steps of its last operation.
     pub async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
         let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
-        self.exchange.read(&call, translate::status).await
+        self.executor.read(&call, translate::status).await
     }
 
     /// The operations the marketplace remembers for an offer, in the order it lists them.
@@ -169,7 +170,7 @@ impl PortalClient {
         // The reference writes this path, and only this one, with a slash at its end.
         let call =
             Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
-        self.exchange.list(call, with_version, translate::submissions).await
+        self.executor.list(call, with_version, translate::submissions).await
     }
 
     /// The state of one operation. An expired operation is a [`MarketplaceError::Refused`] whose
@@ -181,7 +182,7 @@ impl PortalClient {
     ) -> Result<PolledOperation, MarketplaceError> {
         let url = self.operation_url(offer, operation)?.into_url();
         let call = Call::read("get operation", offer.publisher(), url);
-        self.exchange.read(&call, translate::operation).await
+        self.executor.read(&call, translate::operation).await
     }
 
     /// Starts a publish or a golive.
@@ -195,12 +196,12 @@ impl PortalClient {
             OperationKind::GoLive => "golive",
             OperationKind::Cancel | OperationKind::Unknown(_) => {
                 let why = format!("{:?} starts nothing", launch.kind.as_str());
-                return Err(self.exchange.not_sent(why.into()));
+                return Err(self.executor.not_sent(why.into()));
             }
         };
         let addresses = (!launch.notify.is_empty()).then(|| launch.notify.join(","));
         let body = PostWire { metadata: PostMetadataWire { notification_emails: addresses } };
-        let body = serde_json::to_vec(&body).map_err(|e| self.exchange.not_sent(e.into()))?;
+        let body = serde_json::to_vec(&body).map_err(|e| self.executor.not_sent(e.into()))?;
         let call = Call {
             name,
             publisher: offer.publisher().clone(),
@@ -211,7 +212,7 @@ impl PortalClient {
             request_id: Some(launch.request_id.clone()),
             least_timeout: Duration::ZERO,
         };
-        let answer = self.exchange.change(&call).await?;
+        let answer = self.executor.change(&call).await?;
         Ok(self.located(offer, &answer))
     }
 }

@@ -1,12 +1,12 @@
-//! The queue in which requests wait for a free turn. It only decides: the time is passed in, and
-//! [`turns`](super::turns) wakes the tasks.
+//! The queue in which requests wait for a free permit. It only decides: the time is passed in, and
+//! [`permits`](super::permits) wakes the tasks.
 //!
-//! 1. At most `limit` turns are out at once.
+//! 1. At most `limit` permits are out at once.
 //! 2. The publisher with the fewest requests in flight goes first. Ties: mutations first (their
 //!    precondition ages), throttled retries last, then least recently served, then FIFO.
 //! 3. A publisher is slow from the moment a request takes longer than [`SLOW`] or gets no answer,
-//!    until one is answered in time. All slow publishers together get at most half of the turns, but
-//!    at least one. If every known publisher is slow, they get all turns.
+//!    until one is answered in time. All slow publishers together get at most half of the permits, but
+//!    at least one. If every known publisher is slow, they get all permits.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -21,7 +21,7 @@ pub(crate) const SLOW: Duration = Duration::from_secs(5);
 
 /// The priority of a request. The least goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
+pub(crate) enum Priority {
     /// A mutation.
     Change,
     /// A first attempt, or a retry after any failure but throttling.
@@ -30,15 +30,15 @@ pub(crate) enum Rank {
     Repeat,
 }
 
-/// The position of a request. Within a publisher the least goes first: by rank, then FIFO.
+/// The position of a request. Within a publisher the least goes first: by priority, then FIFO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    rank: Rank,
+    priority: Priority,
     /// Unique.
     number: u64,
 }
 
-/// A turn that was handed out.
+/// A permit that was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Granted {
     publisher: PublisherId,
@@ -46,7 +46,7 @@ pub(crate) struct Granted {
     place: Place,
 }
 
-/// How a turn came to its end.
+/// How a permit came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// With an answer, whatever it says, after this long.
@@ -63,7 +63,7 @@ struct Publisher<W> {
     line: BTreeMap<Place, W>,
     /// The requests under way, the oldest first.
     under_way: BTreeSet<(Instant, Place)>,
-    /// The number of the last turn it was handed.
+    /// The number of the last permit it was handed.
     last_turn: u64,
     /// Whether its last answered or unanswered request was slow.
     was_slow: bool,
@@ -76,11 +76,11 @@ impl<W> Publisher<W> {
     }
 
     /// The first in its line, and how it ranks among those of other publishers: the least goes
-    /// first. The last turn counts so that nobody waits for all that was asked about another
+    /// first. The last permit counts so that nobody waits for all that was asked about another
     /// publisher before.
-    fn first(&self) -> Option<(usize, Rank, u64, Place)> {
+    fn first(&self) -> Option<(usize, Priority, u64, Place)> {
         let (place, _) = self.line.first_key_value()?;
-        Some((self.under_way.len(), place.rank, self.last_turn, *place))
+        Some((self.under_way.len(), place.priority, self.last_turn, *place))
     }
 
     /// Whether it is slow: it was, or it is being slow right now.
@@ -92,8 +92,8 @@ impl<W> Publisher<W> {
 
 /// The queue. `W` is whatever wakes the waiting task.
 #[derive(Debug)]
-pub(crate) struct Line<W> {
-    /// The most turns out at once.
+pub(crate) struct FairQueue<W> {
+    /// The most permits out at once.
     limit: usize,
     under_way: usize,
     last_number: u64,
@@ -104,7 +104,7 @@ pub(crate) struct Line<W> {
     resting: BTreeMap<(Instant, Place), (PublisherId, W)>,
 }
 
-impl<W> Line<W> {
+impl<W> FairQueue<W> {
     pub(crate) fn new(limit: NonZeroUsize) -> Self {
         Self {
             limit: limit.get(),
@@ -117,12 +117,12 @@ impl<W> Line<W> {
     }
 
     /// The position of a new request. The request keeps it when it leaves and enters again.
-    pub(crate) fn place(&mut self, rank: Rank) -> Place {
+    pub(crate) fn place(&mut self, priority: Priority) -> Place {
         self.last_number += 1;
-        Place { rank, number: self.last_number }
+        Place { priority, number: self.last_number }
     }
 
-    /// Enters the queue; with `from`, no turn is granted before that time.
+    /// Enters the queue; with `from`, no permit is granted before that time.
     pub(crate) fn enter(
         &mut self,
         publisher: &PublisherId,
@@ -141,7 +141,7 @@ impl<W> Line<W> {
         }
     }
 
-    /// Leaves the queue. Returns the waiter, unless it was already granted a turn.
+    /// Leaves the queue. Returns the waiter, unless it was already granted a permit.
     pub(crate) fn leave(
         &mut self,
         publisher: &PublisherId,
@@ -154,11 +154,11 @@ impl<W> Line<W> {
         self.publishers.get_mut(publisher)?.line.remove(&place)
     }
 
-    /// Grants a free turn to the next request that may have one. Call it until it returns `None`,
-    /// whenever a request enters and whenever a turn ends.
+    /// Grants a free permit to the next request that may have one. Call it until it returns `None`,
+    /// whenever a request enters and whenever a permit ends.
     ///
     /// No request is stranded: with nothing in flight any request may go, so whatever waits is looked
-    /// at again when a turn ends.
+    /// at again when a permit ends.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(W, Granted)> {
         if self.under_way >= self.limit {
             return None;
@@ -180,7 +180,7 @@ impl<W> Line<W> {
         Some((who, granted))
     }
 
-    /// Ends a turn.
+    /// Ends a permit.
     pub(crate) fn end(&mut self, granted: &Granted, end: End) {
         let Some(publisher) = self.publishers.get_mut(&granted.publisher) else { return };
         if !publisher.under_way.remove(&(granted.since, granted.place)) {
@@ -207,7 +207,7 @@ impl<W> Line<W> {
         }
     }
 
-    /// Whether a slow publisher may have another turn. The other half of the turns is reserved for
+    /// Whether a slow publisher may have another permit. The other half of the permits is reserved for
     /// publishers that answer; if there are none, nothing is reserved.
     ///
     /// A publisher that hangs isn't bounded further: what waits for it would only fail later, and the
@@ -237,25 +237,30 @@ mod tests {
 
     /// A line, and the time.
     struct Desk {
-        line: Line<&'static str>,
+        line: FairQueue<&'static str>,
         now: Instant,
         granted: HashMap<&'static str, Granted>,
     }
 
     impl Desk {
         fn new(limit: usize) -> Self {
-            let line = Line::new(NonZeroUsize::new(limit).unwrap());
+            let line = FairQueue::new(NonZeroUsize::new(limit).unwrap());
             Self { line, now: Instant::now(), granted: HashMap::new() }
         }
 
         /// Each is called by a publisher and what it asks: "a 1".
         fn come(&mut self, who: &[&'static str]) -> &mut Self {
-            self.come_for(who, Rank::First, None)
+            self.come_for(who, Priority::First, None)
         }
 
-        fn come_for(&mut self, who: &[&'static str], rank: Rank, rest: Option<u64>) -> &mut Self {
+        fn come_for(
+            &mut self,
+            who: &[&'static str],
+            priority: Priority,
+            rest: Option<u64>,
+        ) -> &mut Self {
             for who in who {
-                let place = self.line.place(rank);
+                let place = self.line.place(priority);
                 let from = rest.map(|rest| self.now + Duration::from_secs(rest));
                 self.line.enter(&id(who.split_once(' ').unwrap().0), place, from, who);
             }
@@ -267,7 +272,7 @@ mod tests {
             self
         }
 
-        /// Whose turn it is now.
+        /// Whose permit it is now.
         fn next(&mut self) -> Vec<&'static str> {
             let mut all = Vec::new();
             while let Some((who, granted)) = self.line.next(self.now) {
@@ -307,14 +312,14 @@ mod tests {
     #[test]
     fn first_attempts_go_before_repeats_and_then_who_came_first() {
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1", "b 1"], Rank::Repeat, None).come(&["b 2", "a 2"]);
+        desk.come_for(&["a 1", "b 1"], Priority::Repeat, None).come(&["b 2", "a 2"]);
         let mut order = desk.next();
         for at in 0..3 {
             order.extend(desk.answered(order[at], 1).next());
         }
         assert_eq!(order, ["b 2", "a 2", "b 1", "a 1"]);
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1", "a 2"], Rank::Repeat, None).come(&["a 3", "a 4"]);
+        desk.come_for(&["a 1", "a 2"], Priority::Repeat, None).come(&["a 3", "a 4"]);
         let mut order = desk.next();
         for at in 0..3 {
             order.extend(desk.answered(order[at], 1).next());
@@ -323,7 +328,7 @@ mod tests {
         // But a repeat of a publisher that has nothing under way goes before what others ask.
         let mut desk = Desk::new(2);
         desk.come(&["a 1"]).next();
-        desk.come(&["a 2"]).come_for(&["b 1"], Rank::Repeat, None);
+        desk.come(&["a 2"]).come_for(&["b 1"], Priority::Repeat, None);
         assert_eq!(desk.next(), ["b 1"]);
     }
 
@@ -410,10 +415,14 @@ mod tests {
     #[test]
     fn who_rests_keeps_its_place() {
         let mut desk = Desk::new(1);
-        desk.come_for(&["a 1"], Rank::First, Some(9)).come_for(&["a 2"], Rank::First, Some(7));
-        desk.come_for(&["a 3"], Rank::Repeat, None);
+        desk.come_for(&["a 1"], Priority::First, Some(9)).come_for(
+            &["a 2"],
+            Priority::First,
+            Some(7),
+        );
+        desk.come_for(&["a 3"], Priority::Repeat, None);
         assert_eq!(desk.next(), ["a 3"]);
-        desk.answered("a 3", 1).come_for(&["a 4"], Rank::Repeat, Some(9)).pass(6);
+        desk.answered("a 3", 1).come_for(&["a 4"], Priority::Repeat, Some(9)).pass(6);
         assert!(desk.next().is_empty());
         assert_eq!(desk.pass(3).next(), ["a 1"]);
         assert_eq!(desk.answered("a 1", 1).next(), ["a 2"]);
@@ -432,11 +441,11 @@ mod tests {
     #[test]
     fn a_hundred_thousand_may_stand_in_line() {
         const COUNT: u64 = 100_000;
-        let mut line = Line::new(NonZeroUsize::new(8).unwrap());
+        let mut line = FairQueue::new(NonZeroUsize::new(8).unwrap());
         let publishers: Vec<_> = (0..20).map(|at| id(&format!("p{at}"))).collect();
         let (mut now, mut under_way) = (Instant::now(), std::collections::VecDeque::new());
         for (publisher, who) in publishers.iter().cycle().zip(0..COUNT) {
-            let place = line.place(if who % 3 == 0 { Rank::Repeat } else { Rank::First });
+            let place = line.place(if who % 3 == 0 { Priority::Repeat } else { Priority::First });
             let from = (who % 2 == 0).then(|| now + Duration::from_secs(1));
             line.enter(publisher, place, from, who);
             if who % 10 == 0 {
@@ -463,7 +472,7 @@ mod tests {
     /// What may happen to a line. Where a number says which, it is taken modulo how many there are.
     #[derive(Clone, Debug)]
     enum Event {
-        Come { publisher: usize, rank: Rank, rest: Option<u64> },
+        Come { publisher: usize, priority: Priority, rest: Option<u64> },
         Pass { millis: u64 },
         End { which: usize, end: End },
         Leave { which: usize },
@@ -475,10 +484,11 @@ mod tests {
             Just(End::Unanswered),
             Just(End::Dropped),
         ];
-        let rank = prop_oneof![Just(Rank::Change), Just(Rank::First), Just(Rank::Repeat)];
+        let priority =
+            prop_oneof![Just(Priority::Change), Just(Priority::First), Just(Priority::Repeat)];
         prop_oneof![
-            5 => (0..4_usize, rank, proptest::option::weighted(0.2, 0..9_000_u64)).prop_map(
-                |(publisher, rank, rest)| Event::Come { publisher, rank, rest }
+            5 => (0..4_usize, priority, proptest::option::weighted(0.2, 0..9_000_u64)).prop_map(
+                |(publisher, priority, rest)| Event::Come { publisher, priority, rest }
             ),
             2 => (0..4_000_u64).prop_map(|millis| Event::Pass { millis }),
             4 => (any::<usize>(), end).prop_map(|(which, end)| Event::End { which, end }),
@@ -504,8 +514,8 @@ mod tests {
         under_way: Vec<(usize, Instant, Granted)>,
         /// Those that were ever asked about, and whether they were slow at last.
         known: BTreeMap<usize, bool>,
-        /// Whose turns they were, in order.
-        turns: Vec<usize>,
+        /// Whose permits they were, in order.
+        permits: Vec<usize>,
     }
 
     impl Rules {
@@ -528,17 +538,17 @@ mod tests {
         fn next(&self) -> Option<usize> {
             let count =
                 |publisher| self.under_way.iter().filter(|(of, ..)| *of == publisher).count();
-            let last = |publisher| self.turns.iter().rposition(|of| *of == publisher);
+            let last = |publisher| self.permits.iter().rposition(|of| *of == publisher);
             let may_go = (0..self.waiting.len()).filter(|at| self.may_go(&self.waiting[*at]));
             may_go.min_by_key(|at| {
                 let waits = &self.waiting[*at];
-                let Waits { publisher, place: Place { rank, number }, .. } = *waits;
-                (count(publisher), rank, last(publisher), number)
+                let Waits { publisher, place: Place { priority, number }, .. } = *waits;
+                (count(publisher), priority, last(publisher), number)
             })
         }
 
         /// The line hands out what the rules say, and all that they say.
-        fn check(&mut self, line: &mut Line<usize>) -> Result<(), TestCaseError> {
+        fn check(&mut self, line: &mut FairQueue<usize>) -> Result<(), TestCaseError> {
             loop {
                 let expected = self.next().map(|at| self.waiting.remove(at));
                 let handed_out = line.next(self.now);
@@ -546,7 +556,7 @@ mod tests {
                 prop_assert_eq!(who, expected.as_ref().map(|waits| waits.who));
                 let (Some(waits), Some((_, granted))) = (expected, handed_out) else { break };
                 self.under_way.push((waits.publisher, self.now, granted));
-                self.turns.push(waits.publisher);
+                self.permits.push(waits.publisher);
                 prop_assert!(self.under_way.len() <= self.limit);
             }
             // Where somebody waits whose time has come, an end is still to come, with a look.
@@ -555,7 +565,7 @@ mod tests {
             Ok(())
         }
 
-        fn end(&mut self, line: &mut Line<usize>, which: usize, end: End) {
+        fn end(&mut self, line: &mut FairQueue<usize>, which: usize, end: End) {
             let (publisher, _, granted) = self.under_way.swap_remove(which);
             line.end(&granted, end);
             match end {
@@ -572,21 +582,21 @@ mod tests {
             limit in 1..7_usize, events in proptest::collection::vec(event(), 1..120),
         ) {
             let names: Vec<_> = (0..4).map(|at| id(&format!("p{at}"))).collect();
-            let mut line = Line::new(NonZeroUsize::new(limit).unwrap());
+            let mut line = FairQueue::new(NonZeroUsize::new(limit).unwrap());
             let mut rules = Rules {
                 limit,
                 now: Instant::now(),
                 waiting: Vec::new(),
                 under_way: Vec::new(),
                 known: BTreeMap::new(),
-                turns: Vec::new(),
+                permits: Vec::new(),
             };
             let (mut came, mut left) = (0, 0);
             for event in events {
                 match event {
-                    Event::Come { publisher, rank, rest } => {
+                    Event::Come { publisher, priority, rest } => {
                         let from = rest.map(|rest| rules.now + Duration::from_millis(rest));
-                        let (place, who) = (line.place(rank), came);
+                        let (place, who) = (line.place(priority), came);
                         came += 1;
                         line.enter(&names[publisher], place, from, who);
                         rules.known.entry(publisher).or_insert(false);
@@ -607,14 +617,14 @@ mod tests {
                 }
                 rules.check(&mut line)?;
             }
-            // Once nobody comes any more, all have their turn.
+            // Once nobody comes any more, all have their permit.
             rules.now += Duration::from_secs(10);
             rules.check(&mut line)?;
             while !rules.under_way.is_empty() {
                 rules.end(&mut line, 0, End::Unanswered);
                 rules.check(&mut line)?;
             }
-            prop_assert_eq!((rules.waiting.len(), rules.turns.len() + left), (0, came));
+            prop_assert_eq!((rules.waiting.len(), rules.permits.len() + left), (0, came));
             prop_assert!(line.resting.is_empty() && line.under_way == 0);
         }
     }

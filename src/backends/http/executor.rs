@@ -1,4 +1,4 @@
-//! One request and its answer: turns, pauses, timeouts, tokens; and the repeating of reads.
+//! One request and its answer: permits, pauses, timeouts, tokens; and the repeating of reads.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +13,15 @@ use tracing::Instrument as _;
 use super::answer::{Answer, Failure, Repeat};
 use super::call::Call;
 use super::endpoint::Endpoint;
-use super::line::Rank;
+use super::fair_queue::Priority;
 use super::login::Login;
 use super::pause::{Pauses, Stopped, seconds};
+use super::permits::{Permit, Permits};
 use super::redact::Cleaner;
 use super::retry_after::retry_after;
 use super::settings::Settings;
 use super::token::{Token, TokenSource};
 use super::transport::{Transport, TransportError};
-use super::turns::{Turn, Turns};
 use crate::clock::Clock;
 use crate::marketplace::{
     MarketplaceError, PausedUntil, PublisherId, Refusal, RefusalKind, RequestId,
@@ -33,28 +33,28 @@ const WORTH_A_WORD: Duration = Duration::from_secs(5);
 /// How a request stands in line, and how long it may wait before it is sent.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    rank: Rank,
+    priority: Priority,
     /// At most so long because its publisher, or the host, is paused.
     pause: Duration,
-    /// For its turn no longer than until then, where there is such a time.
-    turn_by: Option<Instant>,
+    /// Until when it waits for a permit, where that is limited.
+    permit_by: Option<Instant>,
 }
 
 /// Everything that requests share.
-pub(crate) struct Exchange {
+pub(crate) struct RequestExecutor {
     pub(crate) endpoint: Endpoint,
     transport: Arc<dyn Transport>,
     login: Login,
     clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
-    turns: Turns,
+    permits: Permits,
     pauses: Pauses,
     rng: Mutex<fastrand::Rng>,
     /// What a person can do about an answer with this status.
     advice: fn(StatusCode) -> Option<&'static str>,
 }
 
-impl Exchange {
+impl RequestExecutor {
     pub(crate) fn new(
         endpoint: Endpoint,
         transport: Arc<dyn Transport>,
@@ -64,9 +64,9 @@ impl Exchange {
         rng: fastrand::Rng,
         advice: fn(StatusCode) -> Option<&'static str>,
     ) -> Self {
-        let turns = Turns::new(settings.concurrency);
+        let permits = Permits::new(settings.concurrency);
         let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
-        Self { endpoint, transport, login, clock, settings, turns, pauses, rng, advice }
+        Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
     }
 
     /// Asks until there is an answer that `parse` takes, within the retry policy.
@@ -78,12 +78,12 @@ impl Exchange {
         let started = Instant::now();
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
-        let mut rank = Rank::First;
+        let mut priority = Priority::First;
         // What the marketplace itself asks for is bounded by `max_wait` alone.
         let mut told = Duration::ZERO;
         loop {
             attempt += 1;
-            let bounds = Bounds { rank, pause: self.settings.max_wait, turn_by: None };
+            let bounds = Bounds { priority, pause: self.settings.max_wait, permit_by: None };
             let failure = match self.answer(call, attempt, bounds).await {
                 Ok(answer) => match answer.answers_a_read().and_then(|()| parse(&answer)) {
                     Ok(value) => return Ok(value),
@@ -115,8 +115,9 @@ impl Exchange {
                 error = %failure.error,
                 "asking again"
             );
-            // A throttled request re-queues behind others; other failures keep their rank.
-            rank = if is_told_to_wait(&failure.error) { Rank::Repeat } else { Rank::First };
+            // A throttled request re-queues behind others; other failures keep their priority.
+            priority =
+                if is_told_to_wait(&failure.error) { Priority::Repeat } else { Priority::First };
             sleep(wait).await;
         }
     }
@@ -124,11 +125,11 @@ impl Exchange {
     /// Sends a request that changes something: once, and a second time only after a 401, which
     /// says that nothing was done. Any answer without success is an error. While its publisher is
     /// paused it is not sent: what waits here can't be called back, and what its caller knows of
-    /// the offer grows old. For the same reason it is not sent where its turn does not come within
+    /// the offer grows old. For the same reason it is not sent where its permit does not come within
     /// the time that a request may take: after twice that time it is over, whatever happened.
     pub(crate) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
-        let turn_by = Instant::now().checked_add(self.settings.request_timeout);
-        let bounds = Bounds { rank: Rank::Change, pause: Duration::ZERO, turn_by };
+        let permit_by = Instant::now().checked_add(self.settings.request_timeout);
+        let bounds = Bounds { priority: Priority::Change, pause: Duration::ZERO, permit_by };
         self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
     }
 
@@ -137,14 +138,14 @@ impl Exchange {
         let mut token = self.login.token(&call.title()).await?;
         let mut is_repeat = false;
         loop {
-            let turn = self.turn_in_time(call, bounds).await?;
+            let permit = self.permit_in_time(call, bounds).await?;
             // Another request with this token may have been answered 401 meanwhile.
             if self.login.is_refused(&token) {
-                drop(turn);
+                drop(permit);
                 token = self.login.token(&call.title()).await?;
                 continue;
             }
-            let answer = self.send(call, attempt, &token, turn).await?;
+            let answer = self.send(call, attempt, &token, permit).await?;
             if answer.status.is_success() {
                 return Ok(answer);
             }
@@ -205,13 +206,13 @@ impl Exchange {
         self.login.cleaner()
     }
 
-    /// One request on the wire, in its turn.
+    /// One request on the wire, under its permit.
     async fn send(
         &self,
         call: &Call,
         attempt: u32,
         token: &Token,
-        turn: Turn,
+        permit: Permit,
     ) -> Result<Answer, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = call
@@ -234,9 +235,9 @@ impl Exchange {
         let outcome = sending.instrument(span.clone()).await;
         let took = started.elapsed();
         if is_answered(&outcome) {
-            turn.answered(took);
+            permit.answered(took);
         } else {
-            turn.unanswered();
+            permit.unanswered();
         }
         let status = match &outcome {
             Ok(Ok(response)) => Some(response.status().as_u16()),
@@ -305,27 +306,27 @@ impl Exchange {
         MarketplaceError::NotSent { origin: self.endpoint.origin(), source }
     }
 
-    /// Waits for a turn, as long as the bounds allow.
-    async fn turn_in_time(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
-        let turn = self.turn(call, bounds);
-        let Some(turn_by) = bounds.turn_by else { return turn.await };
+    /// Waits for a permit, as long as the bounds allow.
+    async fn permit_in_time(&self, call: &Call, bounds: Bounds) -> Result<Permit, Failure> {
+        let permit = self.permit(call, bounds);
+        let Some(permit_by) = bounds.permit_by else { return permit.await };
         let late = || {
             let waited = seconds(self.settings.request_timeout);
-            let why = format!("its turn did not come within {waited}, so many requests wait");
+            let why = format!("it could not be sent within {waited}: too many requests wait");
             Failure::last(self.not_sent(why.into()))
         };
-        // A turn that is free would be taken also then.
-        if turn_by <= Instant::now() {
+        // A permit that is free would be taken also then.
+        if permit_by <= Instant::now() {
             return Err(late());
         }
-        timeout_at(turn_by, turn).await.unwrap_or_else(|_elapsed| Err(late()))
+        timeout_at(permit_by, permit).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
-    /// Waits for a turn, and while the publisher is paused; for pauses in all no longer than the bounds
-    /// allow. Standing in line for a turn does not count.
-    async fn turn(&self, call: &Call, bounds: Bounds) -> Result<Turn, Failure> {
-        let Bounds { rank, pause: mut allowance, .. } = bounds;
-        let place = self.turns.place(rank);
+    /// Waits for a permit, and while the publisher is paused; for pauses in all no longer than the bounds
+    /// allow. Standing in line for a permit does not count.
+    async fn permit(&self, call: &Call, bounds: Bounds) -> Result<Permit, Failure> {
+        let Bounds { priority, pause: mut allowance, .. } = bounds;
+        let place = self.permits.place(priority);
         loop {
             let paused = self.pauses.current(&call.publisher);
             if let Some(paused) = &paused {
@@ -337,7 +338,7 @@ impl Exchange {
             // It queues during the pause, so that the first in the queue goes first afterwards, not
             // the first to wake.
             let from = paused.map(|paused| paused.until);
-            let waiting = self.turns.line_up(&call.publisher, place, from);
+            let waiting = self.permits.line_up(&call.publisher, place, from);
             if let Some(from) = from {
                 sleep_until(from).await;
                 if self.pauses.current(&call.publisher).is_some() {
@@ -345,10 +346,10 @@ impl Exchange {
                 }
             }
             // A pause may have begun while this request was queued.
-            if let Ok(turn) = waiting.turn().await
+            if let Ok(permit) = waiting.permit().await
                 && self.pauses.current(&call.publisher).is_none()
             {
-                return Ok(turn);
+                return Ok(permit);
             }
         }
     }

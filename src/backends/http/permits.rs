@@ -1,5 +1,5 @@
-//! Turns: the permits to send a request. Their number is bounded, and publishers share them fairly,
-//! so that one that is slow, hangs or throttles doesn't hold up the others. [`line`](super::line)
+//! Permits: the permits to send a request. Their number is bounded, and publishers share them fairly,
+//! so that one that is slow, hangs or throttles doesn't hold up the others. [`fair_queue`](super::fair_queue)
 //! holds the rules; this module connects them to tasks.
 
 use std::num::NonZeroUsize;
@@ -10,25 +10,25 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
 use tokio::time::Instant;
 
-use super::line::{End, Granted, Line, Place, Rank};
+use super::fair_queue::{End, FairQueue, Granted, Place, Priority};
 use crate::marketplace::PublisherId;
 
-/// The turns of one client.
+/// The permits of one client.
 #[derive(Clone, Debug)]
-pub(crate) struct Turns(Arc<Mutex<Line<oneshot::Sender<Turn>>>>);
+pub(crate) struct Permits(Arc<Mutex<FairQueue<oneshot::Sender<Permit>>>>);
 
-impl Turns {
-    /// At most `concurrency` turns are handed out at once.
+impl Permits {
+    /// At most `concurrency` permits are handed out at once.
     pub(crate) fn new(concurrency: NonZeroUsize) -> Self {
-        Self(Arc::new(Mutex::new(Line::new(concurrency))))
+        Self(Arc::new(Mutex::new(FairQueue::new(concurrency))))
     }
 
-    /// The position of a new request; see [`Line::place`].
-    pub(crate) fn place(&self, rank: Rank) -> Place {
-        self.lock().place(rank)
+    /// The position of a new request; see [`FairQueue::place`].
+    pub(crate) fn place(&self, priority: Priority) -> Place {
+        self.lock().place(priority)
     }
 
-    /// Enters the queue with a request about `publisher`; with `from`, no turn is granted before that
+    /// Enters the queue with a request about `publisher`; with `from`, no permit is granted before that
     /// time.
     pub(crate) fn line_up(
         &self,
@@ -38,52 +38,52 @@ impl Turns {
     ) -> Waiting {
         let (sender, receiver) = oneshot::channel();
         self.lock().enter(publisher, place, from, sender);
-        Waiting { turns: self.clone(), publisher: publisher.clone(), place, from, receiver }
+        Waiting { permits: self.clone(), publisher: publisher.clone(), place, from, receiver }
     }
 
-    /// Grants all free turns.
+    /// Grants all free permits.
     fn hand_out(&self) {
         loop {
             let next = self.lock().next(Instant::now());
             let Some((waiting, granted)) = next else { return };
-            let turn = Turn { turns: self.clone(), granted, end: End::Dropped };
-            // A receiver that was just dropped on another thread returns the turn, which grants it to
+            let permit = Permit { permits: self.clone(), granted, end: End::Dropped };
+            // A receiver that was just dropped on another thread returns the permit, which grants it to
             // the next one.
-            drop(waiting.send(turn));
+            drop(waiting.send(permit));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line<oneshot::Sender<Turn>>> {
+    fn lock(&self) -> MutexGuard<'_, FairQueue<oneshot::Sender<Permit>>> {
         // No code that could panic holds it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request in the queue; dropping it leaves the queue. A turn that it was granted and didn't take
+/// A request in the queue; dropping it leaves the queue. A permit that it was granted and didn't take
 /// goes to the next request.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    turns: Turns,
+    permits: Permits,
     publisher: PublisherId,
     place: Place,
     from: Option<Instant>,
-    receiver: oneshot::Receiver<Turn>,
+    receiver: oneshot::Receiver<Permit>,
 }
 
 impl Waiting {
-    /// Waits for the turn. If the request entered with a time, call this after that time: the queue
+    /// Waits for the permit. If the request entered with a time, call this after that time: the queue
     /// has no timer.
     ///
-    /// The queue keeps the sender until it sends a turn, so the receiver never fails.
-    pub(crate) async fn turn(mut self) -> Result<Turn, RecvError> {
-        self.turns.hand_out();
+    /// The queue keeps the sender until it sends a permit, so the receiver never fails.
+    pub(crate) async fn permit(mut self) -> Result<Permit, RecvError> {
+        self.permits.hand_out();
         (&mut self.receiver).await
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let left = self.turns.lock().leave(&self.publisher, self.place, self.from);
+        let left = self.permits.lock().leave(&self.publisher, self.place, self.from);
         // Not under the lock: it wakes the other end.
         drop(left);
     }
@@ -92,13 +92,13 @@ impl Drop for Waiting {
 /// The permit to send one request. Dropping it grants it to the next request; without `answered` or
 /// `unanswered` before, that says nothing about the publisher.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    turns: Turns,
+pub(crate) struct Permit {
+    permits: Permits,
     granted: Granted,
     end: End,
 }
 
-impl Turn {
+impl Permit {
     /// The request was answered after `took`, whatever the answer says.
     pub(crate) fn answered(mut self, took: Duration) {
         self.end = End::Answered(took);
@@ -110,10 +110,10 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.turns.lock().end(&self.granted, self.end);
-        self.turns.hand_out();
+        self.permits.lock().end(&self.granted, self.end);
+        self.permits.hand_out();
     }
 }
 
@@ -126,24 +126,24 @@ mod tests {
 
     use super::*;
 
-    fn turns(concurrency: usize) -> Turns {
-        Turns::new(NonZeroUsize::new(concurrency).unwrap())
+    fn permits(concurrency: usize) -> Permits {
+        Permits::new(NonZeroUsize::new(concurrency).unwrap())
     }
 
     fn contoso() -> PublisherId {
         PublisherId::new("contoso").unwrap()
     }
 
-    fn line_up(turns: &Turns) -> Waiting {
-        turns.line_up(&contoso(), turns.place(Rank::First), None)
+    fn line_up(permits: &Permits) -> Waiting {
+        permits.line_up(&contoso(), permits.place(Priority::First), None)
     }
 
     #[tokio::test]
     async fn who_is_dropped_leaves_the_line() {
-        let turns = turns(1);
-        let held = line_up(&turns).turn().await.unwrap();
-        let mut gone = Box::pin(line_up(&turns).turn());
-        let mut next = Box::pin(line_up(&turns).turn());
+        let permits = permits(1);
+        let held = line_up(&permits).permit().await.unwrap();
+        let mut gone = Box::pin(line_up(&permits).permit());
+        let mut next = Box::pin(line_up(&permits).permit());
         assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
         drop(gone);
         drop(held);
@@ -152,25 +152,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_was_handed_to_who_is_dropped_is_handed_on() {
-        let turns = turns(1);
-        let held = line_up(&turns).turn().await.unwrap();
-        let mut gone = Box::pin(line_up(&turns).turn());
-        let mut next = Box::pin(line_up(&turns).turn());
+        let permits = permits(1);
+        let held = line_up(&permits).permit().await.unwrap();
+        let mut gone = Box::pin(line_up(&permits).permit());
+        let mut next = Box::pin(line_up(&permits).permit());
         assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
-        // It is handed the turn, and never looks.
+        // It is handed the permit, and never looks.
         drop(held);
         assert!((&mut next).now_or_never().is_none());
         drop(gone);
         assert!(next.now_or_never().is_some());
-        assert!(line_up(&turns).turn().now_or_never().is_some());
+        assert!(line_up(&permits).permit().now_or_never().is_some());
     }
 
     #[tokio::test]
     async fn who_was_never_polled_holds_up_nobody() {
-        let turns = turns(1);
-        let idle = line_up(&turns);
-        // The turn goes to the first in line, polled or not, and on when that one is gone.
-        let mut next = Box::pin(line_up(&turns).turn());
+        let permits = permits(1);
+        let idle = line_up(&permits);
+        // The permit goes to the first in line, polled or not, and on when that one is gone.
+        let mut next = Box::pin(line_up(&permits).permit());
         assert!((&mut next).now_or_never().is_none());
         drop(idle);
         assert!(next.now_or_never().is_some());
@@ -179,31 +179,31 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn whoever_is_dropped_whenever_no_turn_is_lost_and_none_made_up() {
         const LIMIT: usize = 3;
-        let (turns, busy) = (turns(LIMIT), Arc::new(AtomicUsize::new(0)));
+        let (permits, busy) = (permits(LIMIT), Arc::new(AtomicUsize::new(0)));
         let mut tasks = JoinSet::new();
         for seed in 0..64 {
-            let (turns, busy) = (turns.clone(), Arc::clone(&busy));
+            let (permits, busy) = (permits.clone(), Arc::clone(&busy));
             tasks.spawn(async move {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 for _ in 0..200 {
                     let publisher = PublisherId::new(format!("p{}", rng.u8(0..5))).unwrap();
-                    let waiting = turns.line_up(
+                    let waiting = permits.line_up(
                         &publisher,
-                        turns.place(if rng.bool() { Rank::First } else { Rank::Repeat }),
+                        permits.place(if rng.bool() { Priority::First } else { Priority::Repeat }),
                         None,
                     );
                     let patience = rng.u8(0..20);
-                    let turn = tokio::select! {
-                        turn = waiting.turn() => turn.unwrap(),
+                    let permit = tokio::select! {
+                        permit = waiting.permit() => permit.unwrap(),
                         () = async { for _ in 0..patience { yield_now().await } } => continue,
                     };
                     assert!(busy.fetch_add(1, Ordering::SeqCst) < LIMIT);
                     yield_now().await;
                     busy.fetch_sub(1, Ordering::SeqCst);
                     match rng.u8(0..3) {
-                        0 => turn.answered(Duration::ZERO),
-                        1 => turn.unanswered(),
-                        _ => drop(turn),
+                        0 => permit.answered(Duration::ZERO),
+                        1 => permit.unanswered(),
+                        _ => drop(permit),
                     }
                 }
             });
@@ -211,14 +211,14 @@ mod tests {
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        // All turns are there again. No publisher may be kept to half of them.
+        // All permits are there again. No publisher may be kept to half of them.
         for publisher in 0..5 {
             let publisher = PublisherId::new(format!("p{publisher}")).unwrap();
-            let waiting = turns.line_up(&publisher, turns.place(Rank::First), None);
-            waiting.turn().now_or_never().unwrap().unwrap().answered(Duration::ZERO);
+            let waiting = permits.line_up(&publisher, permits.place(Priority::First), None);
+            waiting.permit().now_or_never().unwrap().unwrap().answered(Duration::ZERO);
         }
-        let held = [0; LIMIT].map(|_| line_up(&turns).turn().now_or_never().unwrap().unwrap());
+        let held = [0; LIMIT].map(|_| line_up(&permits).permit().now_or_never().unwrap().unwrap());
         assert_eq!(held.len(), LIMIT);
-        assert!(line_up(&turns).turn().now_or_never().is_none());
+        assert!(line_up(&permits).permit().now_or_never().is_none());
     }
 }
