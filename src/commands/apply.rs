@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Memory;
-use super::setting::{Ground, MAX_PAUSE, Setting, Threads, refuse_times, run_to_end};
+use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, refuse_times, run_to_end};
 use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
@@ -19,16 +19,16 @@ use crate::status::{StatusStore, publishers};
 
 pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     refuse_times(&args.paths)?;
-    let ground = Ground::new(&args.paths, &args.access)?;
+    let ground = Workspace::new(&args.paths, &args.access)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     let reporter = output::reporter(&args.logging, &args.access, &ground.clock);
     // The lock first, then what is to be done: whoever held it may have waited for a commit.
     let lock = run_to_end(Threads::One, ground.lock(args.pace.lock_timeout, "golive apply"));
     let lock = lock.map_err(|error| missing(&args.paths).unwrap_or(error))?;
-    let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
+    let (setting, policy) = CommandContext::load(ground, &args.paths, &args.selection)?;
     let store = setting.ground.store(lock)?;
-    let marketplace = Ground::marketplace(&args.access)?;
+    let marketplace = Workspace::marketplace(&args.access)?;
     store.with(|file| setting.refuse_elsewhere(file, &marketplace))?;
     let named = publishers(setting.manifests.offers.keys());
     store.claim(named, &marketplace).map_err(CommandError::failed)?;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     Ok(code)
 }
 
-fn ending(outcome: &Outcome, setting: &Setting, args: &Apply, code: u8) -> Ending {
+fn ending(outcome: &Outcome, setting: &CommandContext, args: &Apply, code: u8) -> Ending {
     let is_undeclared = |offer: &&OfferId| !setting.manifests.offers.contains_key(*offer);
     let undeclared = outcome.records.keys().filter(is_undeclared).cloned().collect();
     let unfinished = if code != RUNNING || outcome.running() == 0 {
@@ -91,7 +91,7 @@ fn missing(paths: &[PathBuf]) -> Option<CommandError> {
 }
 
 fn reconciler(
-    setting: &Setting,
+    setting: &CommandContext,
     args: &Apply,
     store: &Arc<StatusStore>,
     reporter: &Arc<dyn Reporter>,
@@ -111,7 +111,7 @@ fn reconciler(
         reporter: Arc::clone(reporter),
         stop: signals.stop_in_order(),
     };
-    let intervals = Setting::intervals(access, &args.pace);
+    let intervals = CommandContext::intervals(access, &args.pace);
     let (concurrency, settle, pause) = (access.concurrency, access.settle, MAX_PAUSE);
     let settings = Settings { concurrency, intervals, pause, settle };
     Ok(Reconciler::new(surroundings, settings))

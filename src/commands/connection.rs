@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CommandError;
-use super::setting::{Ground, variable};
+use super::context::{Workspace, variable};
 use crate::backends::http::{
     AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, TokenSource,
     Transport,
@@ -42,7 +42,7 @@ pub(super) enum Memory {
     Kept,
 }
 
-impl Ground {
+impl Workspace {
     /// Which marketplace the command line names, as status files have it.
     pub(super) fn marketplace(access: &Access) -> Result<MarketplaceRecord, CommandError> {
         if access.emulator {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::connection::seed;
-use super::setting::{Threads, run_to_end};
+use super::context::{Threads, run_to_end};
 use super::signal::Signals;
 use super::{CommandError, OK, output};
 use crate::cli::EmulatorArgs;

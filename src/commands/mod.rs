@@ -3,6 +3,7 @@
 mod apply;
 mod arguments;
 mod connection;
+mod context;
 mod emulator;
 mod error;
 #[cfg(feature = "otlp")]
@@ -10,7 +11,6 @@ mod otlp;
 mod output;
 mod plan;
 mod schema;
-mod setting;
 mod signal;
 mod status;
 mod validate;
@@ -19,7 +19,7 @@ mod watch;
 use std::process::ExitCode;
 
 use arguments::Given;
-use setting::Ground;
+use context::Workspace;
 use signal::Signals;
 
 use crate::cli::{Cli, Command, LogFormat, Output};
@@ -96,7 +96,7 @@ fn print_document(command: &Command, error: &CommandError) {
         | Command::Schema(_)
         | Command::Emulator(_) => return,
     };
-    let marketplace = access.and_then(|access| Ground::marketplace(access).ok());
+    let marketplace = access.and_then(|access| Workspace::marketplace(access).ok());
     let marketplace = marketplace.as_ref().map(marketplace_name);
     let document = error_json(error.to_json(), error.exit_code(), marketplace.as_deref());
     // It was told on standard error already, and the exit code stays what it is.

@@ -18,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::setting::variable;
+use super::context::variable;
 
 /// The target of the spans that are meant for traces; the log leaves them out.
 const TARGET: &str = "otlp";

@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::{CommandError, signal};
 use crate::cli::{Access, Color, LogFormat, Logging};
 use crate::clock::Clock;
-use crate::report::{Lines, Progress, ProgressLog, REHEARSAL, Reporter};
+use crate::report::{LogReporter, Progress, ProgressLog, REHEARSAL, Reporter};
 
 /// Decides once for the whole process. `NO_COLOR` and the terminal are looked at for `auto`.
 pub(super) fn choose_color(color: Color) {
@@ -77,7 +77,7 @@ pub(super) fn reporter(
     }
     log_lines(logging, clock);
     tell_rehearsal(access);
-    Arc::new(Lines::default())
+    Arc::new(LogReporter::default())
 }
 
 /// Sets up the log for a service: a line for each change of state.

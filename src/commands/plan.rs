@@ -1,7 +1,7 @@
 //! `golive plan`
 
 use super::connection::Memory;
-use super::setting::{Ground, MAX_PAUSE, Setting, Threads, run_to_end};
+use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, Policy, check};
 use crate::cli::{Output, Plan};
@@ -13,16 +13,16 @@ use crate::status;
 
 pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     let access = &args.access;
-    let ground = Ground::new(&args.paths, access)?;
+    let ground = Workspace::new(&args.paths, access)?;
     output::log_only(&args.logging, &ground.clock);
     output::tell_rehearsal(access);
-    let (setting, policy) = Setting::load(ground, &args.paths, &args.selection)?;
+    let (setting, policy) = CommandContext::load(ground, &args.paths, &args.selection)?;
     // What people review is what the offers themselves say, and not only a list.
     let policy = Policy { verify: true, ..policy };
     let recorded =
         status::read(&RealDisk, &setting.ground.status_path).map_err(CommandError::failed)?;
     if let Some(file) = &recorded {
-        setting.refuse_elsewhere(file, &Ground::marketplace(access)?)?;
+        setting.refuse_elsewhere(file, &Workspace::marketplace(access)?)?;
     }
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let threads = Threads::for_offers(setting.manifests.offers.len());
@@ -45,7 +45,7 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     output::print(&match args.output {
         Output::Text => plan_text(&set, Scene::of_run(access.emulator)),
         Output::Json => {
-            let marketplace = marketplace_name(&Ground::marketplace(access)?);
+            let marketplace = marketplace_name(&Workspace::marketplace(access)?);
             plan_json(&set, &marketplace).map_err(CommandError::failed)?
         }
     })?;

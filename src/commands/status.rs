@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-use super::setting::{default_status_path, folder_of_path};
+use super::context::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
 use crate::cli::{Output, Status};
 use crate::disk::{self, RealDisk};

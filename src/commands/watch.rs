@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Memory};
-use super::setting::{Ground, Setting, Threads, named, run_to_end};
+use super::context::{CommandContext, Threads, Workspace, named, run_to_end};
 use super::signal::{self, Signals};
 use super::{CommandError, OK, output};
 use crate::backends::http::Measured;
 use crate::cli::Watch;
 use crate::manifest;
 use crate::reconcile::{Dependencies, Reconciler, Settings};
-use crate::report::{All, Lines, Reporter};
+use crate::report::{All, LogReporter, Reporter};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
 use crate::watch::{
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     }
     refuse_pipes(&args.paths)?;
     let paths = if args.git.is_some() { &[][..] } else { &args.paths };
-    let ground = Ground::new(paths, &args.access)?;
+    let ground = Workspace::new(paths, &args.access)?;
     output::log_lines(&args.logging, &ground.clock);
     output::tell_rehearsal(&args.access);
     run_to_end(Threads::All, watch(args, &ground, signals))?;
@@ -54,12 +54,12 @@ fn refuse_pipes(paths: &[PathBuf]) -> Result<(), CommandError> {
     }
 }
 
-async fn watch(args: &Watch, ground: &Ground, signals: &Signals) -> Result<(), CommandError> {
+async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<(), CommandError> {
     // From the beginning: what is not heard of ends the process.
     let hangups = signal::hangups()?;
     let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
     let store = Arc::new(ground.store(lock)?.lasting());
-    let marketplace = Ground::marketplace(&args.access)?;
+    let marketplace = Workspace::marketplace(&args.access)?;
     // A service follows what runs on any offer in the file, be there a manifest or not.
     let known = store.with(StatusFile::publishers);
     store.claim(known, &marketplace).map_err(CommandError::failed)?;
@@ -154,7 +154,11 @@ struct Place {
     checkout: Option<PathBuf>,
 }
 
-async fn source(args: &Watch, ground: &Ground, board: &Arc<Board>) -> Result<Place, CommandError> {
+async fn source(
+    args: &Watch,
+    ground: &Workspace,
+    board: &Arc<Board>,
+) -> Result<Place, CommandError> {
     let Some(url) = &args.git else {
         if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
             let path = path.display();
@@ -216,7 +220,7 @@ fn herald(
 /// What looks, sends and polls.
 fn reconciler(
     args: &Watch,
-    ground: &Ground,
+    ground: &Workspace,
     mut connection: Connection,
     store: &Arc<StatusStore>,
     (board, metrics): (&Arc<Board>, &Arc<Metrics>),
@@ -229,7 +233,7 @@ fn reconciler(
             counter.requested(call, status, took);
         }));
     let reporters: Vec<Arc<dyn Reporter>> =
-        vec![Arc::new(Lines::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
+        vec![Arc::new(LogReporter::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
     // Reads wait as long as the marketplace asks: there is no run that must end.
     let marketplace = ground.client(access, connection, Duration::MAX);
     let surroundings = Dependencies {
@@ -240,7 +244,7 @@ fn reconciler(
         reporter: Arc::new(All(reporters)),
         stop,
     };
-    let intervals = Setting::intervals(access, &args.pace);
+    let intervals = CommandContext::intervals(access, &args.pace);
     // What is put off is looked at anew then: by that time the manifest may be another one.
     let (concurrency, settle, pause) = (access.concurrency, access.settle, Duration::ZERO);
     let settings = Settings { concurrency, intervals, pause, settle };

@@ -11,13 +11,13 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
+use super::backoffs::Backoffs;
 use super::dependents::Dependents;
 use super::queue::{Now, Queue, When, Work};
 use super::steps::{Looked, Next, Open, Scope};
-use super::tries::Tries;
 use super::trigger::{Tried, Triggered};
 use super::{Desired, Reconciler, RunError};
-use crate::changes::{Change, Links, Policy, Retry};
+use crate::changes::{Change, DependencyGraph, Policy, Retry};
 use crate::clock::reached;
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
@@ -109,10 +109,10 @@ pub struct Engine {
     desired: Desired,
     policy: Policy,
     extent: Extent,
-    links: Links,
+    links: DependencyGraph,
     queue: Queue,
     dependents: Dependents,
-    tries: Tries,
+    backoffs: Backoffs,
     /// How often in a row an offer changed while golive tried to launch it.
     conflicts: BTreeMap<OfferId, u32>,
     /// The offers that wait to be tried again after an error.
@@ -141,12 +141,12 @@ impl Engine {
     ) -> Self {
         let first = reconciler.settings.intervals.first;
         Self {
-            tries: Tries::new(first, longest_pause, random),
+            backoffs: Backoffs::new(first, longest_pause, random),
             reconciler,
             desired: Desired::default(),
             policy,
             extent,
-            links: Links::default(),
+            links: DependencyGraph::default(),
             queue: Queue::default(),
             dependents: Dependents::default(),
             conflicts: BTreeMap::new(),
@@ -174,7 +174,7 @@ impl Engine {
                 now.is_none_or(|now| now.manifest.after != loaded.manifest.after)
             });
         if is_linked_anew {
-            self.links = Links::of(self.desired.values());
+            self.links = DependencyGraph::of(self.desired.values());
         }
     }
 
@@ -186,7 +186,8 @@ impl Engine {
 
     /// The publishers of an offer's group are looked at together; this names the group.
     pub(super) fn link(&mut self, offers: &BTreeSet<&OfferId>) {
-        self.links = Links::of(offers.iter().filter_map(|offer| self.desired.get(*offer)));
+        self.links =
+            DependencyGraph::of(offers.iter().filter_map(|offer| self.desired.get(*offer)));
     }
 
     /// Asks for a look at an offer; where something is being done about it, after that.
@@ -223,7 +224,7 @@ impl Engine {
     /// Forgets what was seen of an offer that no manifest declares any more.
     pub fn forget(&mut self, offer: &OfferId) {
         self.dependents.forget(offer);
-        self.tries.forget(offer);
+        self.backoffs.forget(offer);
         self.conflicts.remove(offer);
     }
 
@@ -579,7 +580,7 @@ impl Engine {
         let next = match next {
             Next::LookSoon => Some((Work::Look, When::At(self.gather(now.instant)))),
             Next::Poll(_) | Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => {
-                self.tries.follow(offer, next, launch, now)
+                self.backoffs.follow(offer, next, launch, now)
             }
         };
         if matches!(next, Some((Work::Poll, _) | (Work::Look, When::On(_))))

@@ -5,7 +5,7 @@
 //! | `engine` | the owner of all work: a queue by offer, tasks, and one place that takes in what they bring |
 //! | `run` | the engine until nothing is left to do: `apply` |
 //! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
-//! | `tries` | how long an offer is left alone that could not be settled |
+//! | `backoffs` | how long an offer is left alone that could not be settled |
 //! | `dependents` | who was seen live, and who waits for whom |
 //! | `steps` | what tasks do: looks, launches, polls |
 //! | `observe`, `look` | asking the marketplace, about many offers or one |
@@ -15,6 +15,7 @@
 //! | `record`, `heard` | what is written down |
 
 mod answers;
+mod backoffs;
 mod dependents;
 mod engine;
 mod follow;
@@ -27,7 +28,6 @@ mod queue;
 mod record;
 mod run;
 mod steps;
-mod tries;
 mod trigger;
 mod windows;
 

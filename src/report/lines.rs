@@ -10,7 +10,7 @@ use crate::status::{OfferRecord, Phase, Reason};
 /// Writes to the log: one line when an offer's phase, reason, step or error changes. An error that
 /// all offers of a publisher have, as its list could not be had, is one line, and so is its end.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub struct LogReporter {
     /// The last of what was told of a publisher: an error, or that there is none any more.
     publishers: Mutex<BTreeMap<PublisherId, Option<String>>>,
 }
@@ -61,7 +61,7 @@ fn is_calm(record: &OfferRecord) -> bool {
     }
 }
 
-impl Lines {
+impl LogReporter {
     fn changed(&self, offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
         let shown = Shown::of(record);
         if before.is_some_and(|before| Shown::of(before) == shown) {
@@ -132,7 +132,7 @@ impl Lines {
     }
 }
 
-impl Reporter for Lines {
+impl Reporter for LogReporter {
     fn report(&self, event: &Event<'_>) {
         match event {
             Event::Observing { publishers, offers } => {
@@ -177,7 +177,7 @@ mod tests {
             .finish();
         let mut known: BTreeMap<OfferId, OfferRecord> = BTreeMap::new();
         tracing::subscriber::with_default(subscriber, || {
-            let lines = Lines::default();
+            let lines = LogReporter::default();
             for (offer, phase, error) in steps {
                 let offer: OfferId = offer.parse().unwrap();
                 let mut now = record();

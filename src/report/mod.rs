@@ -12,7 +12,7 @@ mod text;
 
 pub use event::{All, Event, Reporter, Silent};
 pub use json::{apply_json, error_json, plan_json, status_json};
-pub use lines::Lines;
+pub use lines::LogReporter;
 pub use outcome::{Ending, Outcome, Unfinished};
 pub use progress::{Progress, ProgressLog};
 pub use scene::{REHEARSAL, Scene, marketplace_name};

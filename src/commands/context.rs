@@ -36,18 +36,18 @@ const REHEARSAL_FILE: &str = "golive.emulator.status.json";
 const FEW: usize = 20;
 
 /// Where a command works: its status file, its clock, its marketplace.
-pub(super) struct Ground {
+pub(super) struct Workspace {
     pub(super) status_path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 /// What a command works with.
-pub(super) struct Setting {
+pub(super) struct CommandContext {
     pub(super) manifests: ManifestSet,
-    pub(super) ground: Ground,
+    pub(super) ground: Workspace,
 }
 
-impl Ground {
+impl Workspace {
     /// The place for these paths, none of which is read yet. The status file is in the folder of the
     /// first one, unless it is named.
     pub(super) fn new(paths: &[PathBuf], access: &Access) -> Result<Self, CommandError> {
@@ -83,11 +83,11 @@ impl Ground {
     }
 }
 
-impl Setting {
+impl CommandContext {
     /// Loads the manifests, and what the selection means for them. Whoever is going to send anything
     /// holds the lock by now: what was committed while another run held it counts.
     pub(super) fn load(
-        ground: Ground,
+        ground: Workspace,
         paths: &[PathBuf],
         selection: &Selection,
     ) -> Result<(Self, Policy), CommandError> {

@@ -8,7 +8,7 @@ use crate::marketplace::{OfferId, PublisherId};
 
 /// What follows from `after`.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
+pub(crate) struct DependencyGraph {
     /// The offers that wait for an offer.
     dependents: BTreeMap<OfferId, Vec<OfferId>>,
     /// Publishers on the way to the one that stands for their group; one that is missing stands for
@@ -16,7 +16,7 @@ pub(crate) struct Links {
     groups: BTreeMap<PublisherId, PublisherId>,
 }
 
-impl Links {
+impl DependencyGraph {
     /// What follows from these manifests.
     pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Arc<Loaded>>) -> Self {
         let mut links = Self::default();
@@ -62,12 +62,12 @@ mod tests {
     use super::*;
     use crate::manifest::{FileManifests, Found, assemble};
 
-    fn links(text: &str) -> Links {
+    fn links(text: &str) -> DependencyGraph {
         let path = Path::new("all.yaml");
         let file = FileManifests::from_bytes(path, text.as_bytes());
         let found = Found { files: vec![path.to_owned()], ..Found::default() };
         let found = Found { roots: vec![PathBuf::from(".")], ..found };
-        Links::of(assemble(&found, [&file]).unwrap().offers.values())
+        DependencyGraph::of(assemble(&found, [&file]).unwrap().offers.values())
     }
 
     #[test]

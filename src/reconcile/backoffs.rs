@@ -22,7 +22,7 @@ const LONGEST_BREATH: Duration = Duration::from_mins(1);
 
 /// What was in vain so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Vain {
+struct Failures {
     /// Errors in a row.
     errors: u32,
     /// Looks in a row that led to another look at once.
@@ -31,8 +31,8 @@ struct Vain {
 
 /// How often in a row offers could not be settled.
 #[derive(Debug)]
-pub(super) struct Tries {
-    vain: BTreeMap<OfferId, Vain>,
+pub(super) struct Backoffs {
+    vain: BTreeMap<OfferId, Failures>,
     /// When the pause after so many errors ends: offers share it, so that what failed as one list
     /// is asked for as one list again.
     pauses: BTreeMap<u32, Instant>,
@@ -42,7 +42,7 @@ pub(super) struct Tries {
     random: fastrand::Rng,
 }
 
-impl Tries {
+impl Backoffs {
     /// Pauses after errors grow up to `longest`; those after looks that lead to another one are no
     /// shorter than `interval` or two seconds.
     pub(super) fn new(interval: Duration, longest: Duration, random: fastrand::Rng) -> Self {
@@ -68,21 +68,21 @@ impl Tries {
     ) -> Option<(Work, When)> {
         let before = self.vain.get(offer).copied().unwrap_or_default();
         let (vain, next) = match next {
-            Next::Rest => (Vain::default(), None),
+            Next::Rest => (Failures::default(), None),
             // One that is due at once may be what leads to a look, again and again.
             Next::Poll(at) if at < now.instant + LEAST => {
                 let pause = (self.breath * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
             }
-            Next::Poll(at) => (Vain::default(), Some((Work::Poll, When::At(at)))),
+            Next::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
             Next::LookOn(date) if date > now.date => {
-                (Vain::default(), Some((Work::Look, When::On(date))))
+                (Failures::default(), Some((Work::Look, When::On(date))))
             }
             // A date that has passed meanwhile is due.
             Next::LookNow | Next::LookSoon | Next::LookOn(_) => {
                 let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
-                (Vain { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
+                (Failures { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
             }
             Next::Retry => {
                 let errors = before.errors.saturating_add(1);
@@ -93,10 +93,10 @@ impl Tries {
                     left.is_ok_and(|left| !left.is_zero() && left < pause)
                 };
                 let when = launch.filter(is_earlier).map_or(When::At(again), When::On);
-                (Vain { errors, ..before }, Some((Work::Look, when)))
+                (Failures { errors, ..before }, Some((Work::Look, when)))
             }
         };
-        if vain == Vain::default() {
+        if vain == Failures::default() {
             self.vain.remove(offer);
         } else {
             self.vain.insert(offer.clone(), vain);
@@ -130,14 +130,14 @@ mod tests {
     }
 
     struct Bench {
-        tries: Tries,
+        tries: Backoffs,
         start: Instant,
     }
 
     impl Bench {
         fn new() -> Self {
             let random = fastrand::Rng::with_seed(7);
-            let tries = Tries::new(Duration::from_mins(1), Duration::from_mins(5), random);
+            let tries = Backoffs::new(Duration::from_mins(1), Duration::from_mins(5), random);
             Self { tries, start: Instant::now() }
         }
 
@@ -193,8 +193,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_pause_outlasts_a_launch_date() {
-        let mut tries =
-            Tries::new(Duration::from_mins(1), Duration::from_mins(5), fastrand::Rng::with_seed(7));
+        let mut tries = Backoffs::new(
+            Duration::from_mins(1),
+            Duration::from_mins(5),
+            fastrand::Rng::with_seed(7),
+        );
         let date: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
         let now = Now { instant: Instant::now(), date };
         let mut next = |seconds: i64| {
