@@ -35,10 +35,10 @@ mod calls;
 mod dialect;
 mod fault;
 mod faulty;
-mod hand;
 mod http;
 mod ids;
 mod journal;
+mod manual;
 mod memory;
 mod model;
 mod numbers;
@@ -71,8 +71,8 @@ pub use behaviour::{
     RefuseWith, StartStatus, StepMessage,
 };
 pub use fault::{Action, Fault, RetryAfter, Rule, When};
-pub use hand::{Hand, HandError};
 pub use journal::{Asked, Count, Entry, Journal};
+pub use manual::{ManualAction, ManualActionError};
 pub use memory::{Memory, MemoryError, Remembered};
 pub use operation::Ending;
 pub use scalar::{Length, Times};
@@ -221,20 +221,22 @@ impl Emulator {
 
     /// Does something to an offer, `publisher/offer`, by another hand than golive's. It reaches
     /// the memory file with the next request, or with [`Emulator::save`].
-    pub fn by_hand(&self, offer: &str, hand: Hand) -> Result<(), HandError> {
-        let no_offer = || HandError::NoOffer(offer.to_owned());
+    pub fn by_hand(&self, offer: &str, hand: ManualAction) -> Result<(), ManualActionError> {
+        let no_offer = || ManualActionError::NoOffer(offer.to_owned());
         let (publisher, id) = offer.split_once('/').ok_or_else(no_offer)?;
         let key = Key::new(publisher, id);
         let now = self.now();
         let mut state = self.state();
-        if hand == Hand::Delete {
+        if hand == ManualAction::Delete {
             return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
         }
         let last = state.world.last_number;
         let acted = state
             .world
-            .visit(&key, now, |offer, behaviour| hand::act(hand, offer, behaviour, last, now));
-        acted.ok_or_else(no_offer)?.map_err(|refused| HandError::Refused(refused.to_string()))
+            .visit(&key, now, |offer, behaviour| manual::act(hand, offer, behaviour, last, now));
+        acted
+            .ok_or_else(no_offer)?
+            .map_err(|refused| ManualActionError::Refused(refused.to_string()))
     }
 
     /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::marketplace::{OperationKind, OperationStatus};
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
@@ -25,7 +25,7 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
     );
     assert!(place.record("contoso/vm").operation.unwrap().adopted);
     place.remove(STATUS);
-    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
     place.golive("apply --wait").code(0).stdout_has("contoso/vm  Live   InProduction");
     assert_eq!(place.golives("contoso/vm"), (1, 1));
 }
@@ -76,7 +76,7 @@ async fn a_golive_that_another_hand_cancels_has_failed_and_is_not_repeated() {
     for after in ["WaitingForPublisherReview", "Canceled"] {
         let lab = Lab::vm(&format!("{{stepTime: 10m, afterCancel: {after}}}"));
         lab.once().await;
-        lab.emulator.by_hand("contoso/vm", Hand::Cancel).unwrap();
+        lab.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
         for _ in 0..3 {
             let outcome = lab.to_the_end().await;
             assert_eq!(outcome.problems(), 1, "{after}");
@@ -99,7 +99,7 @@ async fn a_blocked_step_is_still_running() {
         tokio::time::advance(Duration::from_hours(24)).await;
         let outcome = lab.once().await;
         assert_eq!((outcome.running(), lab.golives("contoso/vm")), (1, (1, 1)), "{halt}");
-        lab.emulator.by_hand("contoso/vm", Hand::Finish).unwrap();
+        lab.emulator.by_hand("contoso/vm", ManualAction::Finish).unwrap();
         lab.to_the_end().await;
         assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{halt}");
     }
@@ -109,11 +109,11 @@ async fn a_blocked_step_is_still_running() {
 async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
     let lab = Lab::vm("{}");
     lab.to_the_end().await;
-    lab.emulator.by_hand("contoso/vm", Hand::Edit).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
     lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (1, 1), "a draft is no preview");
     for version in 2..5 {
-        lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+        lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
         lab.to_the_end().await;
         lab.to_the_end().await;
         assert_eq!(lab.golives("contoso/vm"), (version, version));
@@ -169,7 +169,7 @@ async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end
 async fn a_golive_that_no_list_names_and_another_hand_cancels_is_not_repeated() {
     let lab = unlisted("{status: Running, operation: golive, stepTime: 10m}");
     lab.once().await;
-    lab.emulator.by_hand("contoso/vm", Hand::Cancel).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
     for _ in 0..3 {
         lab.to_the_end().await;
         assert_eq!(lab.record("contoso/vm").reason, Reason::OperationCanceled);

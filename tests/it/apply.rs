@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golive::clock::SystemClock;
 use golive::disk::RealDisk;
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason, StatusLock};
 use pretty_assertions::assert_eq;
 use serde_json::json;
@@ -35,8 +35,8 @@ fn every_row_of_the_table_at_once() {
 #[test]
 fn every_row_to_the_end() {
     let place = rows::place();
-    place.emulator().by_hand("contoso/golive-runs", Hand::Finish).unwrap();
-    place.emulator().by_hand("contoso/publish-runs", Hand::Cancel).unwrap();
+    place.emulator().by_hand("contoso/golive-runs", ManualAction::Finish).unwrap();
+    place.emulator().by_hand("contoso/publish-runs", ManualAction::Cancel).unwrap();
     let ran = place.golive("apply --wait --poll 10ms --quiet").code(1);
     insta::assert_snapshot!(ran.sorted().shown());
     assert_eq!(place.emulator().journal().all_golives().accepted, 3);
@@ -161,7 +161,7 @@ fn a_reviewed_digest_is_kept_to() {
 fn a_world_that_moved_on_since_the_review_is_refused() {
     let place = Place::in_preview(&["a"]);
     let digest = text(&place.golive("plan -o json").json()["digest"]).to_owned();
-    place.emulator().by_hand("contoso/a", Hand::Publish).unwrap();
+    place.emulator().by_hand("contoso/a", ManualAction::Publish).unwrap();
     place.golive(&format!("apply --wait --expect {digest}")).code(1).stdout("");
     assert_eq!(place.golives("contoso/a"), (0, 0));
 }
@@ -216,7 +216,7 @@ contoso/vm  Blocked  VersionMismatch  the manifest pins version 5, but version 4
 ",
     );
     assert_eq!(place.golives("contoso/vm"), (0, 0));
-    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     place.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(place.golives("contoso/vm"), (1, 1));
     assert_eq!(
@@ -235,7 +235,7 @@ fn a_manifest_that_is_gone_leaves_the_status_once_nothing_runs() {
     place.remove("b.yaml");
     place.golive("apply").code(0);
     assert_eq!(place.record("contoso/b").phase, Phase::InProgress, "it still runs");
-    place.emulator().by_hand("contoso/b", Hand::Finish).unwrap();
+    place.emulator().by_hand("contoso/b", ManualAction::Finish).unwrap();
     place.golive("apply").code(0).stderr_has(
         "the manifest is gone, so that the offer leaves the status file offer=contoso/b\n",
     );

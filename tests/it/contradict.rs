@@ -1,7 +1,7 @@
 //! What a service makes of manifests that contradict each other, whenever it was started, and of those
 //! that are left out.
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::Phase;
 use pretty_assertions::assert_eq;
 
@@ -64,7 +64,7 @@ fn what_runs_is_followed_and_nothing_else_begins() {
     place.until("it is followed to its end", |place| {
         place.record("contoso/vm").phase == Phase::Live
     });
-    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     looks_around(&place, &service);
     service.stop();
     assert_eq!(place.golives("contoso/vm"), (1, 1));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{Transport, TransportError};
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::marketplace::{OperationStatus, Release};
 use golive::status::{OperationRecord, Phase};
 use http::{Request, Response};
@@ -82,7 +82,7 @@ async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
 async fn what_became_of_an_older_version_is_on_record_too() {
     let lab = dies_while_sending("{fail: {times: 1}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
     let record = lab.record("contoso/vm");
@@ -164,7 +164,7 @@ async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
 #[tokio::test(start_paused = true)]
 async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
     let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
     assert_eq!(
@@ -176,7 +176,7 @@ async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
 #[tokio::test(start_paused = true)]
 async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
     let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", Hand::GoLive).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
     lab.to_the_end().await;
     let record = lab.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Live, None));
@@ -265,10 +265,10 @@ async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it()
     let hand = |hand| {
         lab.emulator.by_hand("contoso/vm", hand).unwrap();
     };
-    hand(Hand::Fail("no".to_owned()));
+    hand(ManualAction::Fail("no".to_owned()));
     tokio::time::advance(Duration::from_mins(1)).await;
-    hand(Hand::Publish);
-    hand(Hand::GoLive);
+    hand(ManualAction::Publish);
+    hand(ManualAction::GoLive);
     tokio::time::advance(Duration::from_hours(1)).await;
     lab.once().await;
     let record = lab.record("contoso/vm");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::marketplace::OperationKind;
 use golive::status::{Phase, Reason};
 use http::Method;
@@ -95,7 +95,7 @@ async fn a_refusal_outlasts_a_wait_for_another_offer() {
     lab.manifest("vm.yaml", &live("contoso/vm", "after: [contoso/base]"));
     lab.to_the_end().await;
     assert_eq!(lab.record("contoso/vm").reason, Reason::Refused);
-    lab.emulator.by_hand("contoso/base", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/base", ManualAction::Publish).unwrap();
     lab.once().await;
     assert_eq!(lab.record("contoso/vm").reason, Reason::WaitingForDependency);
     lab.to_the_end().await;

@@ -1,6 +1,6 @@
 //! Operations that fail, requests that are refused, and what hostile words become of.
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
@@ -90,7 +90,7 @@ fn what_failed_after_its_manifest_was_removed_needs_the_manifest_first() {
     place.write("a.yaml", live("contoso/a", "suspend: true"));
     place.golive("apply").code(0);
     place.remove("vm.yaml");
-    place.emulator().by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Fail("no".to_owned())).unwrap();
     let hint = "no manifest declares it any more: to try again, restore the manifest, and add \
                 --retry contoso/vm to golive apply\n";
     place.golive("apply --wait --poll 10ms").code(1).stdout_has(hint);
@@ -116,7 +116,7 @@ async fn a_changed_manifest_or_offer_is_tried_again() {
     lab.manifest("vm.yaml", &live("contoso/vm", "labels: {try: again}"));
     lab.to_the_end().await;
     assert_eq!(lab.golives("contoso/vm"), (2, 2));
-    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 3), Phase::Live));
 }
@@ -134,7 +134,7 @@ async fn what_failed_and_waits_for_no_sign_off_is_launched_again_where_a_person_
     }
     lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Failed));
-    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 3), Phase::Live));
 }
@@ -220,9 +220,9 @@ async fn a_retry_is_of_what_had_failed_before_and_not_of_what_runs_then() {
 async fn what_another_hand_launched_after_a_failure_is_not_launched_again() {
     let lab = Lab::vm("{previewVersion: 2, liveVersion: 1, fail: {message: no, times: 1}}");
     lab.to_the_end().await;
-    lab.emulator.by_hand("contoso/vm", Hand::GoLive).unwrap();
-    lab.emulator.by_hand("contoso/vm", Hand::StartPublish).unwrap();
-    lab.emulator.by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::StartPublish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Fail("no".to_owned())).unwrap();
     lab.manifest("vm.yaml", &live("contoso/vm", "labels: {team: compute}"));
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::reconcile::Wait;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
@@ -236,7 +236,7 @@ async fn an_endless_outage_ends_in_doubt_and_no_run_sends_a_third_request() {
 }
 
 /// Does something by another hand at the moment the first golive passes.
-fn meanwhile(behaviour: &str, hand: Hand) -> Lab {
+fn meanwhile(behaviour: &str, hand: ManualAction) -> Lab {
     let lab = Lab::vm(behaviour);
     let (emulator, hand) = (lab.emulator.clone(), std::sync::Mutex::new(Some(hand)));
     lab.with_transport(|inner| {
@@ -254,27 +254,27 @@ fn meanwhile(behaviour: &str, hand: Hand) -> Lab {
 #[tokio::test(start_paused = true)]
 async fn another_hand_that_is_faster_is_followed() {
     for busy in [400, 409] {
-        let lab = meanwhile(&format!("{{busy: {busy}}}"), Hand::StartGoLive);
+        let lab = meanwhile(&format!("{{busy: {busy}}}"), ManualAction::StartGoLive);
         lab.to_the_end().await;
         assert_eq!(lab.golives("contoso/vm"), (1, 0), "{busy}");
         let record = lab.record("contoso/vm");
         assert_eq!((record.phase, record.intent), (Phase::Live, None), "{busy}");
         assert!(record.operation.unwrap().adopted, "{busy}");
     }
-    let lab = meanwhile("{}", Hand::GoLive);
+    let lab = meanwhile("{}", ManualAction::GoLive);
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 0), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
-    let lab = meanwhile("{}", Hand::Edit);
+    let lab = meanwhile("{}", ManualAction::Edit);
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
     let entries = lab.golive_entries();
     assert_ne!(entries[0].if_match, entries[1].if_match);
 
-    let lab = meanwhile("{}", Hand::Publish);
+    let lab = meanwhile("{}", ManualAction::Publish);
     lab.to_the_end().await;
     assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -61,7 +61,7 @@ fn version_2_live_and_3_in_preview() -> Place {
     let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 2}}");
     place.write("vm.yaml", live("contoso/vm", ""));
     place.golive("apply --wait --poll 10ms").code(0);
-    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     place
 }
 
@@ -129,7 +129,7 @@ fn what_is_live_is_not_asked_for_where_something_newer_goes_live() {
 #[test]
 fn a_word_that_golive_does_not_know_hides_no_sign_off_that_waits() {
     let place = Place::in_preview(&["vm"]);
-    let odd = Hand::ShowStatus(Some("Levitating".to_owned()));
+    let odd = ManualAction::ShowStatus(Some("Levitating".to_owned()));
     place.emulator().by_hand("contoso/vm", odd).unwrap();
     place.golive("plan").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
 }

@@ -1,6 +1,6 @@
 //! Every state that an offer can be in, at once: the table of decisions, on a marketplace.
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 
 use crate::place::{Place, manifest};
 
@@ -147,7 +147,7 @@ pub(crate) fn place() -> Place {
         let name = format!("{}.yaml", row.offer);
         place.write(&name, manifest(row.offer, row.state, row.more));
     }
-    let odd = Hand::ShowStatus(Some("Levitating \u{1b}[31m".to_owned()));
+    let odd = ManualAction::ShowStatus(Some("Levitating \u{1b}[31m".to_owned()));
     place.emulator().by_hand("contoso/odd", odd).unwrap();
     place
 }

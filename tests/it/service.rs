@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::Phase;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -158,7 +158,7 @@ fn a_hangup_reconciles_now() {
     let place = Place::with_seed("offers: {contoso/vm: {status: Succeeded}}");
     place.write("vm.yaml", live("contoso/vm", ""));
     let service = Service::ready(&place, "--resync 1h");
-    place.emulator().by_hand("contoso/vm", Hand::Publish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     service.signal("-HUP");
     place.until("golive is received", |place| place.golives("contoso/vm") == (1, 1));
     service.stop();
@@ -289,7 +289,7 @@ fn killed_again_and_again_it_launches_once() {
         service.child.kill().unwrap();
         service.ends();
     }
-    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
     let service = Service::ready(&place, "--poll 10ms");
     service.until_said("version 1 is live");
     service.stop();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use golive::clock::SystemClock;
 use golive::disk::RealDisk;
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::{Phase, StatusLock};
 
 use crate::place::{Place, STATUS, live};
@@ -128,7 +128,7 @@ fn a_signal_stops_the_wait_and_the_next_run_goes_on() {
         assert_eq!(record.phase, Phase::InProgress);
         assert!(record.running().is_some());
 
-        place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+        place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
         place.golive("apply --wait").code(0);
         assert_eq!(place.golives("contoso/vm"), (1, 1));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use golive::clock::SystemClock;
 use golive::disk::RealDisk;
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::StatusLock;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
@@ -191,7 +191,7 @@ fn whoever_will_not_wait_is_told_who_holds_the_lock_and_sends_nothing() {
         ));
     }
     place.until("it runs", |place| place.golives("contoso/vm").1 == 1);
-    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
     place.ran(holder).code(0);
     let lists = place.requests().into_iter().filter(|request| request.ends_with("/offers"));
     assert_eq!((place.golives("contoso/vm"), lists.count()), ((1, 1), 2), "one run asked");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::marketplace::Release;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
@@ -14,10 +14,10 @@ use crate::place::{live, manifest};
 fn canceled_publish() -> Lab {
     let lab = Lab::vm("{previewVersion: 2, stepTime: 1h}");
     let hands = [
-        Hand::StartPublish,
-        Hand::Cancel,
-        Hand::Finish,
-        Hand::ShowStatus(Some("WaitingForPublisherReview".to_owned())),
+        ManualAction::StartPublish,
+        ManualAction::Cancel,
+        ManualAction::Finish,
+        ManualAction::ShowStatus(Some("WaitingForPublisherReview".to_owned())),
     ];
     for hand in hands {
         // A cancel may be over at once, so that there is nothing left to finish.
@@ -77,8 +77,8 @@ async fn a_newer_preview_is_seen_once_the_pin_is_gone() {
     {
         let lab = Lab::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
         // What runs, and fails, leaves a status that says nothing of the preview.
-        lab.emulator.by_hand("contoso/vm", Hand::StartGoLive).unwrap();
-        lab.emulator.by_hand("contoso/vm", Hand::Fail("no".to_owned())).unwrap();
+        lab.emulator.by_hand("contoso/vm", ManualAction::StartGoLive).unwrap();
+        lab.emulator.by_hand("contoso/vm", ManualAction::Fail("no".to_owned())).unwrap();
         lab.manifest("vm.yaml", &manifest("contoso/vm", state, more));
         lab.once().await;
         assert_eq!(lab.phase("contoso/vm"), phase, "{state} {more}");

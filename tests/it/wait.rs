@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::reconcile::{Guard, RunError, Wait};
 use golive::status::{Phase, Reason};
 use jiff::Timestamp;
@@ -30,7 +30,7 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
     let over = format!("{none}The time of --wait is over; {runs}");
     place.golive("apply --wait=100ms --poll 10ms").code(3).stdout(&over);
     assert_eq!(place.golive("apply --wait=50ms --poll 10ms -o json").code(3).json()["exitCode"], 3);
-    place.emulator().by_hand("contoso/vm", Hand::Finish).unwrap();
+    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
     place.golive("apply --wait=10s --poll 10ms --detailed-exitcode").code(0);
     assert_eq!(place.golives("contoso/vm"), (1, 1));
 }
@@ -179,7 +179,7 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
     let emulator = lab.emulator.clone();
     let hand = async {
         tokio::time::sleep(Duration::from_hours(1)).await;
-        emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+        emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     };
     tokio::join!(lab.to_the_end(), hand);
     // That run was done with the offer.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
@@ -382,7 +382,7 @@ async fn a_hangup_reconciles_now() {
     lab.manifest("vm.yaml", &live("contoso/vm", ""));
     let service = lab.watch();
     moment().await;
-    lab.emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     moment().await;
     assert_eq!(lab.golives("contoso/vm"), (0, 0));
     service.hang_up().await;
@@ -591,8 +591,8 @@ async fn an_operation_that_can_t_be_asked_for_is_not_asked_for_without_a_pause()
     let lab = Lab::vm("{stepTime: 5h}");
     let service = lab.watch();
     moment().await;
-    lab.emulator.by_hand("contoso/vm", Hand::Expire).unwrap();
-    lab.emulator.by_hand("contoso/vm", Hand::Delete).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
+    lab.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
     let mut requests = Requests::since_now(&lab);
     after(MINUTE * 60).await;
     let asked = requests.take(&lab).len();

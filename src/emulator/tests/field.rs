@@ -5,7 +5,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
-use crate::emulator::Hand;
+use crate::emulator::ManualAction;
 
 const VM: &str = "contoso/offers/vm";
 
@@ -66,7 +66,7 @@ async fn life(profile: Profile) -> String {
     let emulator = emulator_of(profile, steps);
     let mut pictures = vec![picture(&emulator, "never published").await];
     for release in ["first", "second"] {
-        emulator.by_hand("contoso/vm", Hand::Edit).unwrap();
+        emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
         post(&emulator, &format!("{VM}/publish")).await;
         pass(1).await;
         pictures.push(picture(&emulator, &format!("{release} publish runs")).await);
@@ -78,15 +78,15 @@ async fn life(profile: Profile) -> String {
         pass(10).await;
         pictures.push(picture(&emulator, &format!("{release} live")).await);
     }
-    emulator.by_hand("contoso/vm", Hand::StartPublish).unwrap();
-    emulator.by_hand("contoso/vm", Hand::Fail("no".into())).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::StartPublish).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Fail("no".into())).unwrap();
     pictures.push(picture(&emulator, "third publish failed").await);
-    emulator.by_hand("contoso/vm", Hand::Publish).unwrap();
-    emulator.by_hand("contoso/vm", Hand::StartGoLive).unwrap();
-    emulator.by_hand("contoso/vm", Hand::Fail("no".into())).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::StartGoLive).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Fail("no".into())).unwrap();
     pictures.push(picture(&emulator, "third golive failed").await);
-    emulator.by_hand("contoso/vm", Hand::StartPublish).unwrap();
-    emulator.by_hand("contoso/vm", Hand::Cancel).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::StartPublish).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
     pictures.push(picture(&emulator, "fourth publish canceled").await);
     pictures.concat()
 }
@@ -221,7 +221,7 @@ async fn numbers_of_the_seed_are_kept_and_new_ones_come_from_the_one_space() {
     let invented = number("b").await;
     assert!((1_252_868_275..1 << 31).contains(&invented), "{invented}");
     for offer in ["vm", "c"] {
-        emulator.by_hand(&format!("contoso/{offer}"), Hand::Edit).unwrap();
+        emulator.by_hand(&format!("contoso/{offer}"), ManualAction::Edit).unwrap();
         post(&emulator, &format!("contoso/offers/{offer}/publish")).await;
         pass(4).await;
     }
@@ -333,9 +333,9 @@ async fn a_draft_that_never_came_to_preview_is_published_changed_or_not() {
         ("{status: Failed, operation: publish, previewVersion: 1}", &[]),
         ("{status: Canceled, operation: publish, previewVersion: 1}", &[]),
         ("{status: Failed, operation: golive}", &[]),
-        ("{}", &[Hand::StartPublish, Hand::Fail("no".into())]),
-        ("{}", &[Hand::StartPublish, Hand::Cancel]),
-        ("{}", &[Hand::StartGoLive, Hand::Fail("no".into())]),
+        ("{}", &[ManualAction::StartPublish, ManualAction::Fail("no".into())]),
+        ("{}", &[ManualAction::StartPublish, ManualAction::Cancel]),
+        ("{}", &[ManualAction::StartGoLive, ManualAction::Fail("no".into())]),
     ] {
         let emulator = field(&format!("offers: {{contoso/vm: {entry}}}"));
         for hand in hands {

@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
-use crate::emulator::{Count, Hand};
+use crate::emulator::{Count, ManualAction};
 
 const VM: &str = "contoso/offers/vm";
 
@@ -39,7 +39,7 @@ async fn golives_are_counted_by_release() {
     post(&emulator, &golive).await;
     post(&emulator, &golive).await;
     pass(2).await;
-    emulator.by_hand("contoso/vm", Hand::Edit).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
     post(&emulator, &format!("{VM}/publish")).await;
     pass(4).await;
     post(&emulator, &golive).await;

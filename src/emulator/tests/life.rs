@@ -3,7 +3,7 @@
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::emulator::{Count, Hand, HandError};
+use crate::emulator::{Count, ManualAction, ManualActionError};
 
 const VM: &str = "contoso/offers/vm";
 
@@ -166,7 +166,7 @@ async fn a_blocked_step_stays_until_a_hand_helps() {
     assert_eq!(report["steps"][1]["status"], "waitingForApproval");
     assert_eq!(report["steps"][1]["messages"][0]["messageHtml"], "wait");
     assert_eq!(report["steps"][2]["status"], "notStarted");
-    emulator.by_hand("contoso/vm", Hand::Finish).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Finish).unwrap();
     assert_eq!(text(&emulator, &format!("{VM}/slot/preview"), "/version").await, "2");
 }
 
@@ -212,31 +212,31 @@ async fn another_hand_can_do_what_the_portal_can() {
     let emulator = emulator("offers: {contoso/vm: {liveVersion: 1}}");
     let hand = |hand| emulator.by_hand("Contoso/VM", hand);
     assert_eq!(
-        hand(Hand::GoLive),
-        Err(HandError::Refused(
+        hand(ManualAction::GoLive),
+        Err(ManualActionError::Refused(
             "the version in preview is already live: there is nothing to sign off".into()
         ))
     );
-    hand(Hand::Publish).unwrap();
+    hand(ManualAction::Publish).unwrap();
     assert_eq!(text(&emulator, VM, "/status").await, "WaitingForPublisherReview");
-    hand(Hand::StartGoLive).unwrap();
-    assert!(hand(Hand::StartPublish).is_err());
-    hand(Hand::Fail("<p>no</p>".into())).unwrap();
+    hand(ManualAction::StartGoLive).unwrap();
+    assert!(hand(ManualAction::StartPublish).is_err());
+    hand(ManualAction::Fail("<p>no</p>".into())).unwrap();
     let report = get(&emulator, &format!("{VM}/status")).await.json;
     assert_eq!(report["steps"][5]["messages"][0]["messageHtml"], "<p>no</p>");
-    hand(Hand::GoLive).unwrap();
+    hand(ManualAction::GoLive).unwrap();
     assert_eq!(text(&emulator, &format!("{VM}/slot/production"), "/version").await, "2");
     let etag = text(&emulator, VM, "/eTag").await;
-    hand(Hand::Edit).unwrap();
+    hand(ManualAction::Edit).unwrap();
     assert_ne!(text(&emulator, VM, "/eTag").await, etag);
-    hand(Hand::ShowStatus(Some("Hovering".into()))).unwrap();
+    hand(ManualAction::ShowStatus(Some("Hovering".into()))).unwrap();
     assert_eq!(text(&emulator, VM, "/status").await, "Hovering");
     let id = text(&emulator, &format!("{VM}/submissions"), "/0/id").await;
-    hand(Hand::Expire).unwrap();
+    hand(ManualAction::Expire).unwrap();
     assert_eq!(get(&emulator, &format!("{VM}/operations/{id}")).await.status, 404);
-    hand(Hand::Delete).unwrap();
+    hand(ManualAction::Delete).unwrap();
     assert_eq!(get(&emulator, VM).await.status, 404);
-    assert_eq!(hand(Hand::Edit), Err(HandError::NoOffer("Contoso/VM".into())));
+    assert_eq!(hand(ManualAction::Edit), Err(ManualActionError::NoOffer("Contoso/VM".into())));
 }
 
 #[tokio::test(start_paused = true)]

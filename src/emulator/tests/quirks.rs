@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::*;
-use crate::emulator::{Count, Hand};
+use crate::emulator::{Count, ManualAction};
 
 const VM: &str = "contoso/offers/vm";
 const STATUS: &str = "contoso/offers/vm/status";
@@ -80,12 +80,12 @@ async fn a_failure_falls_back_or_shows_or_leaves_the_preview_waiting() {
         ("{afterFailure: signOff}", WAITS, WAITS),
     ] {
         for (hand, expected) in
-            [(Hand::StartPublish, after_publish), (Hand::StartGoLive, after_golive)]
+            [(ManualAction::StartPublish, after_publish), (ManualAction::StartGoLive, after_golive)]
         {
             let small = answers.replace('}', &format!("{}numbers: small}}", separator(answers)));
             let emulator = answering(&small);
             emulator.by_hand("contoso/vm", hand.clone()).unwrap();
-            emulator.by_hand("contoso/vm", Hand::Fail("no".into())).unwrap();
+            emulator.by_hand("contoso/vm", ManualAction::Fail("no".into())).unwrap();
             let shown = shown(&emulator).await;
             let expected = without_publication(expected);
             assert_eq!(without_publication(&shown), expected, "{answers} {hand:?}");
@@ -99,8 +99,8 @@ async fn a_failure_falls_back_or_shows_or_leaves_the_preview_waiting() {
     // The publication that is shown is the one before, by its number.
     let emulator = answering("{afterFailure: fallback}");
     assert_eq!(shown(&emulator).await, WAITS);
-    emulator.by_hand("contoso/vm", Hand::StartGoLive).unwrap();
-    emulator.by_hand("contoso/vm", Hand::Fail("no".into())).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::StartGoLive).unwrap();
+    emulator.by_hand("contoso/vm", ManualAction::Fail("no".into())).unwrap();
     assert_eq!(shown(&emulator).await, LIVE);
     assert_eq!(text(&emulator, &format!("{VM}/slot/preview"), "/version").await, "1");
 }

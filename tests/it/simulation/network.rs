@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{InProcessTransport, Token, TokenSource, Transport, TransportError};
-use golive::emulator::{Emulator, Hand, Truth};
+use golive::emulator::{Emulator, ManualAction, Truth};
 use golive::marketplace::MarketplaceError;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
@@ -231,7 +231,7 @@ impl Wire {
     fn overtake(&self, call: &Call) {
         let number = call.offer.as_deref().and_then(|offer| offer.rsplit('-').next());
         if let Some(number) = number.and_then(|number| number.parse().ok()) {
-            self.sim.happen(&Event::Hand(number, Hand::Publish));
+            self.sim.happen(&Event::ManualAction(number, ManualAction::Publish));
         }
     }
 

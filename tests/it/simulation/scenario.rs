@@ -4,7 +4,7 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use golive::emulator::Hand;
+use golive::emulator::ManualAction;
 
 use super::dice::{Dice, Throws};
 
@@ -57,7 +57,7 @@ pub(crate) struct Round {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Another hand in the portal.
-    Hand(usize, Hand),
+    ManualAction(usize, ManualAction),
     /// A commit.
     Edit(usize, Option<Manifest>),
     /// The token that was good so far is not any more.
@@ -348,15 +348,15 @@ fn round(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Round {
 fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
     let offer = throws.number(offers);
     match throws.number(12) {
-        0 => Event::Hand(offer, Hand::Publish),
-        1 => Event::Hand(offer, Hand::StartPublish),
-        2 => Event::Hand(offer, Hand::StartGoLive),
-        3 => Event::Hand(offer, Hand::GoLive),
-        4 => Event::Hand(offer, Hand::Cancel),
-        5 => Event::Hand(offer, Hand::Fail("broken".to_owned())),
-        6 => Event::Hand(offer, Hand::Finish),
-        7 => Event::Hand(offer, Hand::Expire),
-        8 => Event::Hand(offer, Hand::Edit),
+        0 => Event::ManualAction(offer, ManualAction::Publish),
+        1 => Event::ManualAction(offer, ManualAction::StartPublish),
+        2 => Event::ManualAction(offer, ManualAction::StartGoLive),
+        3 => Event::ManualAction(offer, ManualAction::GoLive),
+        4 => Event::ManualAction(offer, ManualAction::Cancel),
+        5 => Event::ManualAction(offer, ManualAction::Fail("broken".to_owned())),
+        6 => Event::ManualAction(offer, ManualAction::Finish),
+        7 => Event::ManualAction(offer, ManualAction::Expire),
+        8 => Event::ManualAction(offer, ManualAction::Edit),
         9 => Event::RotateToken,
         // What golive may not know from anywhere else it must be left: the intent.
         10 if lag.is_none() => Event::ForgetStatus,

@@ -74,7 +74,7 @@ impl Failure {
         let count = self.scenario.offers.len();
         self.scenario.rounds.iter().all(|round| {
             let events = round.events.iter().all(|(_, event)| match event {
-                Event::Hand(offer, _) | Event::Edit(offer, _) => *offer < count,
+                Event::ManualAction(offer, _) | Event::Edit(offer, _) => *offer < count,
                 Event::RotateToken | Event::ForgetStatus => true,
             });
             events && round.runs.iter().all(|run| run.only.is_none_or(|only| only < count))

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use golive::changes::{ChangeSet, Decision, Hold, Policy};
 use golive::clock::{Clock, RuntimeClock};
-use golive::emulator::{Emulator, Hand, Seed};
+use golive::emulator::{Emulator, ManualAction, Seed};
 use golive::manifest::Loaded;
 use golive::marketplace::OfferId;
 use jiff::Timestamp;
@@ -388,15 +388,18 @@ impl Sim {
     pub(crate) fn happen(&self, event: &Event) {
         self.say(|| format!("-- {event:?}"));
         match event {
-            Event::Hand(offer, hand) => {
+            Event::ManualAction(offer, hand) => {
                 self.changed(self.today(), None);
                 // What the marketplace does not allow now does not happen.
                 drop(self.emulator.by_hand(&name(*offer), hand.clone()));
-                if matches!(hand, Hand::StartGoLive | Hand::GoLive) {
+                if matches!(hand, ManualAction::StartGoLive | ManualAction::GoLive) {
                     self.note_started(*offer);
                 }
                 // Whoever ends it has seen it.
-                if matches!(hand, Hand::Cancel | Hand::Finish | Hand::Fail(_)) {
+                if matches!(
+                    hand,
+                    ManualAction::Cancel | ManualAction::Finish | ManualAction::Fail(_)
+                ) {
                     self.queue.lock().unwrap().remove(&name(*offer));
                 }
             }

@@ -9,7 +9,7 @@ use super::stage::Refused;
 
 /// Something done to an offer by another hand. Refused where the marketplace would refuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hand {
+pub enum ManualAction {
     /// Changes the draft: another `ETag`.
     Edit,
     /// Starts a publish, also of a draft that nobody changed: the hand changed it on its way.
@@ -37,7 +37,7 @@ pub enum Hand {
 
 /// Why a hand could not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HandError {
+pub enum ManualActionError {
     /// There is no such offer.
     #[error("there is no offer {0}")]
     NoOffer(String),
@@ -48,43 +48,43 @@ pub enum HandError {
 
 /// Does it. Deleting is the world's business, not the offer's.
 pub(super) fn act(
-    hand: Hand,
+    hand: ManualAction,
     offer: &mut Offer,
     behaviour: &Behaviour,
     last_number: u64,
     now: Timestamp,
 ) -> Result<(), Refused> {
     match hand {
-        Hand::Edit => offer.edit(now),
-        Hand::StartPublish => offer.publish(now, last_number, behaviour)?,
-        Hand::StartGoLive => offer.golive(now, behaviour)?,
-        Hand::Publish => {
+        ManualAction::Edit => offer.edit(now),
+        ManualAction::StartPublish => offer.publish(now, last_number, behaviour)?,
+        ManualAction::StartGoLive => offer.golive(now, behaviour)?,
+        ManualAction::Publish => {
             offer.publish(now, last_number, behaviour)?;
             end(offer, Ending::Succeeded, behaviour, now)?;
         }
-        Hand::GoLive => {
+        ManualAction::GoLive => {
             offer.golive(now, behaviour)?;
             end(offer, Ending::Succeeded, behaviour, now)?;
         }
-        Hand::Cancel => offer.cancel_now(now, behaviour)?,
-        Hand::Finish => end(offer, Ending::Succeeded, behaviour, now)?,
-        Hand::Fail(html) => {
+        ManualAction::Cancel => offer.cancel_now(now, behaviour)?,
+        ManualAction::Finish => end(offer, Ending::Succeeded, behaviour, now)?,
+        ManualAction::Fail(html) => {
             if let Some(operation) = offer.operations.last_mut().filter(|last| last.runs()) {
                 operation.fail_with(html, now);
             }
             end(offer, Ending::Failed, behaviour, now)?;
         }
-        Hand::Expire => {
+        ManualAction::Expire => {
             for operation in &mut offer.operations {
                 operation.expired = true;
             }
             offer.stamp += 1;
         }
-        Hand::ShowStatus(text) => {
+        ManualAction::ShowStatus(text) => {
             offer.shown = text;
             offer.stamp += 1;
         }
-        Hand::Delete => {}
+        ManualAction::Delete => {}
     }
     Ok(())
 }
