@@ -136,7 +136,7 @@ fn every_example_has_a_test_and_fits_the_schema() {
     names.sort();
     assert_eq!(
         names,
-        ["container", "launch-train", "monorepo", "prometheus", "quickstart", "systemd"]
+        ["ci", "container", "launch-train", "monorepo", "prometheus", "quickstart", "systemd"]
     );
     for name in names {
         for (file, bytes) in example(&name).files() {
