@@ -1,4 +1,4 @@
-//! The change set: every offer's decision, where it stands and where it should.
+//! The change set: every offer's decision, its current position and its target position.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 use super::decision::Decision;
 use crate::marketplace::{OfferId, Release};
 
-/// Where an offer stands, or should: what a diff is made of.
+/// An offer's current or target position. The diff compares two of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OfferPosition {
-    /// `draft`, `preview`, `live`, or nothing where it is not known.
+    /// `draft`, `preview` or `live`; `None` if unknown.
     pub state: Option<&'static str>,
     /// The release in preview.
     pub preview_version: Option<Release>,
@@ -20,53 +20,53 @@ pub struct OfferPosition {
     pub live_version: Option<Release>,
 }
 
-/// One offer's decision, with where it stands and where it should.
+/// One offer's decision, with its current and target positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The offer.
+    /// The id of the offer.
     pub offer: OfferId,
-    /// What is to be done.
+    /// The decision, with its reason.
     pub decision: Decision,
-    /// Where it stands.
+    /// The current position.
     pub from: OfferPosition,
-    /// Where it should stand.
+    /// The target position.
     pub to: OfferPosition,
-    /// Whether such a request may have been sent already: an intent without an operation is on
-    /// disk, and is looked into before anything is sent.
+    /// Whether such a request may already have been sent: an intent without an operation is on
+    /// disk. golive inspects the offer before it sends anything.
     pub in_doubt: bool,
 }
 
-/// All changes, in the order of the offers' names.
+/// All changes, sorted by offer id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// One change an offer.
+    /// One change per offer.
     pub changes: Vec<Change>,
 }
 
-/// How many offers there are of each kind.
+/// The number of offers for each decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// All offers.
     pub offers: usize,
-    /// To be sent to production.
+    /// Offers whose golive would be sent.
     pub go_live: usize,
-    /// To be published to preview.
+    /// Offers that would be published to preview.
     pub publish: usize,
-    /// With an operation that runs.
+    /// Offers with a running operation.
     pub track: usize,
-    /// Where they should be.
+    /// Offers in the desired state.
     pub in_sync: usize,
-    /// Held on purpose.
+    /// Offers that their manifest holds.
     pub held: usize,
-    /// In need of a person.
+    /// Offers that need a person.
     pub blocked: usize,
-    /// Whose last attempt ended badly.
+    /// Offers whose last attempt failed or was canceled.
     pub failed: usize,
 }
 
 impl Change {
-    /// Why, as a sentence for people.
+    /// The reason for the decision as a sentence for people.
     #[must_use]
     pub fn message(&self) -> String {
         let mut message = self.decision.message();
@@ -80,13 +80,14 @@ impl Change {
 }
 
 impl ChangeSet {
-    /// A digest of what is to be done: the same for the same changes, whatever the time and the
-    /// wording. A reviewed digest is what `--expect` takes.
+    /// A digest of the changes: independent of the time and of message wording. `--expect` takes
+    /// the digest of the reviewed plan.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for change in &self.changes {
-            // Of what is not sent, how much is known depends on what the record still knows.
+            // Decisions that send nothing enter without details, which depend on how much the
+            // record still knows.
             let is_to_be_sent = match change.decision {
                 Decision::GoLive { .. } | Decision::Publish { .. } | Decision::Held(_) => true,
                 Decision::Track(_)
@@ -100,15 +101,15 @@ impl ChangeSet {
                 change.decision.reason(),
                 is_to_be_sent.then_some(&change.to),
             );
-            // Writing plain data to a string can't fail; an empty text would only make the
-            // digest differ, which refuses.
+            // Serializing plain data to a string can't fail. If it did, the empty text would only
+            // change the digest, and a changed digest is refused.
             hash.update(serde_json::to_string(&item).unwrap_or_default());
             hash.update(b"\n");
         }
         format!("sha256:{}", hex::encode(hash.finalize()))
     }
 
-    /// Counts the changes.
+    /// Counts the offers by decision.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut summary = Summary { offers: self.changes.len(), ..Summary::default() };
@@ -126,14 +127,14 @@ impl ChangeSet {
         summary
     }
 
-    /// The change of one offer.
+    /// The change of one offer; `None` if the set has none.
     #[must_use]
     pub fn get(&self, offer: &OfferId) -> Option<&Change> {
         let found = self.changes.binary_search_by(|change| change.offer.cmp(offer));
         found.ok().and_then(|index| self.changes.get(index))
     }
 
-    /// How many requests that change something this would send.
+    /// The number of requests this change set would send that change something.
     #[must_use]
     pub fn triggers(&self) -> usize {
         self.changes.iter().filter(|change| change.decision.is_trigger()).count()
@@ -141,7 +142,7 @@ impl ChangeSet {
 }
 
 impl Summary {
-    /// Whether anything is to be sent.
+    /// Whether the change set would send a request.
     #[must_use]
     pub fn has_changes(&self) -> bool {
         self.go_live + self.publish > 0

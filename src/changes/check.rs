@@ -1,4 +1,4 @@
-//! An independent look at a change set before it is executed, by code that did not make it.
+//! An independent check of a change set before it is executed, by code that did not make it.
 
 use std::collections::BTreeSet;
 
@@ -9,33 +9,33 @@ use super::sighting::Seen;
 use crate::manifest::DesiredState;
 use crate::marketplace::{OfferId, OperationKind, Release};
 
-/// A change set that must not be executed.
+/// A reason not to execute a change set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Two changes for one offer, or changes out of order.
     #[error("{0} stands twice, or out of order, in the change set")]
     Twice(OfferId),
-    /// A change for an offer that no manifest names or that is out of scope.
+    /// A change for an offer that no manifest declares or that is out of scope.
     #[error("{0} is to be changed, but was not asked for")]
     NotAskedFor(OfferId),
     /// A trigger on an offer that its manifest holds.
     #[error("{0} is to be triggered, but its manifest holds it")]
     Held(OfferId),
-    /// A trigger for an offer that waits for one that is not in sync.
+    /// A trigger for an offer that waits for one that is not live.
     #[error("{0} is to be triggered before {1} is live")]
     BeforeDependency(OfferId, OfferId),
-    /// A trigger that does not fit the manifest's state or version.
+    /// A trigger that contradicts the manifest's state or version.
     #[error("{0} is to be triggered against its manifest")]
     AgainstManifest(OfferId),
-    /// A trigger without a version, or for one that nobody saw.
+    /// A trigger without a version, or for a version that was not seen.
     #[error("{0} is to be triggered without a version that was seen")]
     WithoutVersion(OfferId),
-    /// A trigger on an offer that was not seen, or that an operation runs on.
+    /// A trigger on an offer that was not seen or has a running operation.
     #[error("{0} is to be triggered, but its state does not allow it")]
     NotReady(OfferId),
 }
 
-/// Finds everything that speaks against executing a change set.
+/// Finds every violation in a change set.
 #[must_use]
 pub fn check(set: &ChangeSet, input: Input<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
@@ -73,7 +73,7 @@ fn check_trigger(
     for dependency in &manifest.after {
         let change = set.get(dependency);
         let live = change.map(|change| change.decision.is_live());
-        // A change set narrowed to a scope has no word on offers outside of it.
+        // A change set narrowed to a scope doesn't include offers outside of it.
         if !live.unwrap_or(input.policy.scope.is_some()) {
             violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));
         }
@@ -90,7 +90,7 @@ fn check_trigger(
     if manifest.state != wanted || (pinned_other && wanted == DesiredState::Live) {
         violations.push(Violation::AgainstManifest(offer.clone()));
     }
-    // A list alone suffices for no more than a golive of what it says is in preview.
+    // A list alone is enough only for the golive of a release that it shows in preview.
     let is_ready = match state {
         Some(state) => state.is_inspected && state.running.is_none() && state.unclear.is_none(),
         None => wanted == DesiredState::Live,
@@ -102,7 +102,7 @@ fn check_trigger(
         Some(state) if wanted == DesiredState::Live => {
             [&state.preview, &state.stale_preview].contains(&&Some(release.clone()))
         }
-        // Never published, or its publish failed.
+        // The offer was never published, or its publish failed.
         Some(state) => {
             let failed = state.last.as_ref().is_some_and(|it| it.kind == OperationKind::Publish);
             state.preview.is_none() && state.live.is_none() && (state.draft.is_some() || failed)

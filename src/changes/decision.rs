@@ -1,4 +1,4 @@
-//! What is to be done about one offer, and why.
+//! The decision about one offer, and its reason.
 
 use jiff::Timestamp;
 
@@ -7,118 +7,118 @@ use crate::marketplace::{
 };
 use crate::status::{Intent, Phase, Reason};
 
-/// What is to be done about one offer.
+/// The decision about one offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Send golive.
+    /// Send a golive request.
     GoLive {
         /// The release in preview.
         release: Release,
     },
-    /// Send publish.
+    /// Send a publish request.
     Publish {
-        /// The draft.
+        /// The draft's release.
         release: Release,
     },
-    /// Follow the operation that runs.
+    /// Follow the running operation.
     Track(Tracked),
-    /// Nothing: the offer is where it should be.
+    /// Nothing: the offer is in the desired state.
     InSync(Place),
-    /// Nothing for now, on purpose.
+    /// Nothing for now, because the manifest holds the offer.
     Held(Hold),
-    /// Nothing: a person must mend something.
+    /// Nothing: a person must fix something first.
     Blocked(Block),
-    /// Nothing: the last attempt ended badly, and nothing changed since.
+    /// Nothing: the last attempt failed or was canceled, and nothing has changed since.
     Failed(Failure),
 }
 
-/// An operation that runs.
+/// A running operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked {
-    /// What it does.
+    /// The kind of operation.
     pub kind: OperationKind,
-    /// Its id, where the marketplace tells.
+    /// Its id, if the marketplace gives one.
     pub id: Option<String>,
-    /// The release it works on, where that is known.
+    /// The release it works on, if known.
     pub release: Option<Release>,
-    /// Whose it is.
+    /// Who started it.
     pub origin: Origin,
-    /// Where it is, in words, e.g. `Live, 42 %`.
+    /// Its progress as text, e.g. `Live, 42 %`.
     pub at: Option<String>,
 }
 
-/// Whose a running operation is.
+/// Who started a running operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The record knows it.
+    /// golive started or adopted it: the operation is in the record.
     Recorded,
-    /// It came of a request whose answer was lost: the record has the intent.
+    /// golive sent the request but lost the answer: the record has the intent.
     Found,
-    /// Somebody else started it.
+    /// Someone else started it.
     Elsewhere,
 }
 
-/// Where an offer is that is in sync.
+/// The state of an offer that is in sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In production, as desired.
+    /// The offer is in production, as desired.
     Live(Release),
-    /// In production although preview is desired.
+    /// The offer is in production although the manifest asks for preview.
     AlreadyLive(Release),
-    /// In preview, as desired.
+    /// The offer is in preview, as desired.
     Preview(Option<Release>),
 }
 
 /// Why an offer is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// `suspend: true`
+    /// The manifest says `suspend: true`.
     Suspended,
-    /// `notBefore` is ahead.
+    /// `notBefore` is in the future.
     Scheduled(Timestamp),
-    /// These offers are not live yet.
+    /// The offers in `after` that are not live yet.
     WaitingForDependency(Vec<OfferId>),
 }
 
 /// Why an offer is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// 401.
+    /// 401: no token, or the token was not accepted.
     Unauthorized(String),
-    /// 403.
+    /// 403: access to the publisher or the offer is denied.
     Forbidden(String),
-    /// 404.
+    /// 404: the publisher or the offer was not found.
     NotFound(String),
     /// The pinned version is not the one in preview.
     VersionMismatch {
-        /// What the manifest pins.
+        /// The release that the manifest pins.
         pinned: Release,
-        /// What is in preview.
+        /// The release in preview.
         found: Release,
     },
     /// Nothing was ever published to preview.
     NotInPreview,
-    /// What the marketplace says that this golive doesn't know, or that contradicts itself.
+    /// The marketplace's answer has a value that this golive doesn't know, or contradicts itself.
     UnknownStatus(String),
-    /// The same request was refused before, and nothing changed since.
+    /// The same request was refused before, and nothing has changed since.
     Refused(String),
-    /// The marketplace asks not to be asked for a while.
+    /// The marketplace asked golive to stop sending requests for a while.
     Throttled(String),
-    /// The marketplace could not be asked.
+    /// The marketplace could not be reached.
     Unreachable(String),
 }
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It failed.
+    /// The operation failed.
     Failed,
-    /// Somebody canceled it.
+    /// Someone canceled the operation.
     Canceled,
 }
 
 impl Outcome {
-    /// The outcome an operation's status stands for, if it ended without success.
+    /// The outcome for an operation's status; `None` unless it failed or was canceled.
     #[must_use]
     pub fn of(status: &OperationStatus) -> Option<Self> {
         match status {
@@ -132,25 +132,25 @@ impl Outcome {
     }
 }
 
-/// The attempt that ended badly.
+/// An attempt that failed or was canceled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// How.
+    /// Whether it failed or was canceled.
     pub outcome: Outcome,
-    /// What it was to do.
+    /// The kind of operation.
     pub kind: OperationKind,
-    /// Its id, where it is known.
+    /// Its id, if known.
     pub id: Option<String>,
-    /// The release it was for, where that is known.
+    /// The release it was for, if known.
     pub release: Option<Release>,
     /// Its steps, with their messages.
     pub steps: Vec<Step>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
 }
 
 impl Failure {
-    /// An attempt that ended badly; `None` of any other.
+    /// The failure of an attempt; `None` unless it failed or was canceled.
     #[must_use]
     pub fn of(attempt: &Attempt) -> Option<Self> {
         Some(Self {
@@ -163,7 +163,7 @@ impl Failure {
         })
     }
 
-    /// Whether it is that of an intent's request.
+    /// Whether this is the failure of the intent's request: same kind and release.
     #[must_use]
     pub fn is_of(&self, intent: &Intent) -> bool {
         self.kind == intent.kind && self.release.as_ref() == Some(&intent.release)
@@ -171,7 +171,7 @@ impl Failure {
 }
 
 impl Decision {
-    /// The stable word for what is to be done.
+    /// The stable name of the decision.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match self {
@@ -185,7 +185,8 @@ impl Decision {
         }
     }
 
-    /// What would be started, and of which release, where a request would be sent.
+    /// The kind of operation and the release that the decision would start; `None` if it sends
+    /// nothing.
     #[must_use]
     pub fn launch(&self) -> Option<(OperationKind, &Release)> {
         match self {
@@ -199,13 +200,13 @@ impl Decision {
         }
     }
 
-    /// Whether a request that changes something would be sent.
+    /// Whether the decision sends a request that changes something.
     #[must_use]
     pub fn is_trigger(&self) -> bool {
         self.launch().is_some()
     }
 
-    /// Whether the offer is in production, and nothing is to be done about it.
+    /// Whether the offer is in production and needs no action.
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
@@ -220,14 +221,14 @@ impl Decision {
         }
     }
 
-    /// Whether the offer stands just where an intent's request was to bring it.
+    /// Whether the offer is exactly where the intent's request should have brought it.
     #[must_use]
     pub fn achieves(&self, intent: &Intent) -> bool {
         match self {
             Self::InSync(Place::Live(release) | Place::AlreadyLive(release)) => {
                 intent.kind == OperationKind::GoLive && *release == intent.release
             }
-            // What a publish brings to preview has a name of its own.
+            // The release a publish brings to preview has another name than the draft.
             Self::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
             Self::GoLive { .. }
             | Self::Publish { .. }
@@ -238,7 +239,7 @@ impl Decision {
         }
     }
 
-    /// The operation to follow, if that is what is to be done.
+    /// The operation to follow, if the decision is to follow one.
     #[must_use]
     pub fn tracked(&self) -> Option<&Tracked> {
         match self {
@@ -252,7 +253,7 @@ impl Decision {
         }
     }
 
-    /// The phase of an offer about which this was decided.
+    /// The phase of an offer with this decision.
     #[must_use]
     pub fn phase(&self) -> Phase {
         match self {
@@ -266,7 +267,7 @@ impl Decision {
         }
     }
 
-    /// The stable word for why.
+    /// The stable code for the decision's reason.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -287,7 +288,7 @@ impl Decision {
         }
     }
 
-    /// Why, as a sentence for people.
+    /// The reason as a sentence for people.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -304,7 +305,6 @@ impl Decision {
     }
 }
 
-/// The reason of an offer on which an operation of this kind runs.
 fn running_reason(kind: &OperationKind) -> Reason {
     match kind {
         OperationKind::GoLive => Reason::GoLiveRunning,
@@ -401,7 +401,7 @@ impl Block {
 }
 
 impl Failure {
-    /// The step that ended it, where one shows.
+    /// The step that stopped the operation, if the marketplace shows one.
     #[must_use]
     pub fn step(&self) -> Option<&Step> {
         crate::status::stopped_step(&self.steps)

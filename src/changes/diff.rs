@@ -1,4 +1,4 @@
-//! Observed against desired, as a unified diff of YAML.
+//! The current against the desired position, as a unified diff of YAML.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,8 @@ use similar::TextDiff;
 
 use super::change::{Change, OfferPosition};
 
-/// A unified diff from where the offer stands to where it should; empty where nothing differs, or
-/// where it is not known where the offer stands.
+/// A unified diff from the offer's current to its target position; empty if they are equal or if
+/// the current state is unknown.
 #[must_use]
 pub fn diff(change: &Change) -> String {
     if change.from.state.is_none() {

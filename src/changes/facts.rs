@@ -1,4 +1,5 @@
-//! What follows from a state and a record: how an operation ended, where an offer stands and should.
+//! Facts derived from a state and a record: how an operation ended, where an offer is and should
+//! be.
 
 use super::change::OfferPosition;
 use super::decision::{Block, Decision, Place};
@@ -9,10 +10,10 @@ use crate::marketplace::{
 };
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
-/// How a recorded operation ended, as far as that is known by now; `None` while it runs, or may.
+/// How a recorded operation ended, as far as golive knows; `None` while it runs or may run.
 ///
-/// What it says itself of a bad end is believed; a good end only where the offer shows it, since a
-/// golive may have the id of the publish before it.
+/// If the operation itself reports a failure or cancellation, that is believed. Success is believed
+/// only if the offer shows it, since a golive may have the id of the publish before it.
 pub(crate) fn ended(
     operation: &OperationRecord,
     state: &OfferState,
@@ -24,14 +25,14 @@ pub(crate) fn ended(
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It says so itself, or the list or the offer shows it.
+    /// The operation reports it, or the list or the offer shows it.
     Told(OperationStatus),
-    /// It left no trace: it is taken for canceled, until something else shows.
+    /// The operation left no trace: it is assumed canceled until other evidence shows.
     Presumed,
 }
 
 impl Ending {
-    /// The status that stands for it.
+    /// The status recorded for this ending.
     pub(crate) fn status(self) -> OperationStatus {
         match self {
             Self::Told(status) => status,
@@ -40,7 +41,7 @@ impl Ending {
     }
 }
 
-/// The same as [`ended`], with what it rests on.
+/// Like [`ended`], with the evidence for the ending.
 pub(crate) fn ending(
     operation: &OperationRecord,
     state: &OfferState,
@@ -63,7 +64,7 @@ pub(crate) fn ending(
     }
     let has_succeeded = report.is_some_and(|it| it.status == OperationStatus::Succeeded);
     let listed = listed_end(operation, state, moment);
-    // Another release waits by now, so that this one's golive is over.
+    // Another release waits now, so the golive of this release is over.
     if operation.release.is_some()
         && state.preview.is_some()
         && state.preview != operation.release
@@ -72,25 +73,26 @@ pub(crate) fn ending(
     {
         let both = has_succeeded && listed == Some(OperationStatus::Succeeded);
         let said = listed.filter(|it| both || *it != OperationStatus::Succeeded);
-        // What says itself that it has succeeded is not taken for canceled.
+        // Don't assume that an operation was canceled if it reports success.
         return match said {
             Some(status) => Some(Ending::Told(status)),
             None => (!has_succeeded).then_some(Ending::Presumed),
         };
     }
     if let Some(status) = listed {
-        // A list that says so while the offer does not is not believed.
+        // Don't believe a success that is only listed: the offer must show it.
         return Some(status).filter(|it| *it != OperationStatus::Succeeded).map(Ending::Told);
     }
     if moment.may_not_show_yet(operation) || has_succeeded || state.unclear.is_some() {
         return None;
     }
-    // It left no trace: that is shown to a person and not repeated.
+    // The operation left no trace: report that to a person, don't repeat it.
     let word = state.last.as_ref().filter(|last| last.id.is_none()).map(|last| &last.status);
     Some(word.cloned().map_or(Ending::Presumed, Ending::Told))
 }
 
-/// What the marketplace says of the operation that is followed.
+/// The marketplace's report on the followed operation; `None` if it was not asked for or its URL
+/// expired.
 pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
     match &state.followed {
         Some(Followed::Known(report)) => Some(report),
@@ -98,8 +100,8 @@ pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
     }
 }
 
-/// Whether a golive says of itself that it brought live what is live: another release than it was
-/// sent for, where somebody published between the look and the request.
+/// Whether a golive reports that it brought the live release to production: another release than it
+/// was sent for, if someone published between the look and the request.
 fn is_what_it_says(
     operation: &OperationRecord,
     report: Option<&Report>,
@@ -113,10 +115,10 @@ fn is_what_it_says(
         })
 }
 
-/// Whether the offer stands where the operation was to bring it.
+/// Whether the offer is where the operation should have brought it.
 fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
     match operation.kind {
-        // Somebody may have taken live what it published.
+        // Someone may have taken the published release live.
         OperationKind::Publish => {
             let has_succeeded =
                 followed(state).is_some_and(|it| it.status == OperationStatus::Succeeded);
@@ -135,7 +137,7 @@ fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
     }
 }
 
-/// How the list of operations says that an operation has ended.
+/// How an operation ended, according to the list of operations.
 fn listed_end(
     operation: &OperationRecord,
     state: &OfferState,
@@ -145,7 +147,8 @@ fn listed_end(
     if let Some(id) = &operation.id {
         return listed.iter().find(|it| it.id.as_ref() == Some(id)).map(|it| it.status.clone());
     }
-    // One without an id is the newest of its kind, unless that may be the one before it.
+    // An operation without an id is taken to be the newest of its kind, unless the newest may be
+    // the one before it.
     let is_about = |release: &Option<Release>| {
         operation.release.is_none() || release.is_none() || *release == operation.release
     };
@@ -156,7 +159,7 @@ fn listed_end(
     is_about(&newest.release).then(|| newest.status.clone())
 }
 
-/// How an operation of the history ended, by the list of operations.
+/// How an operation in the history ended, according to the list of operations.
 pub(crate) fn ended_unseen(
     operation: &OperationRecord,
     state: &OfferState,
@@ -171,7 +174,7 @@ pub(crate) fn ended_unseen(
     listed.or_else(|| is_lost.then_some(Ending::Presumed))
 }
 
-/// Where the offer stands, as far as it is known once it was decided about.
+/// The offer's current position, as far as known after the decision.
 pub(super) fn standing(
     state: &OfferState,
     recorded: Option<&OfferRecord>,
@@ -214,7 +217,7 @@ pub(super) fn standing(
     }
 }
 
-/// Where the offer should stand.
+/// The offer's target position.
 pub(super) fn target(decision: &Decision, from: &OfferPosition, desired: &Loaded) -> OfferPosition {
     let pinned = desired.manifest.version.map(Release::from);
     match decision {
@@ -243,7 +246,8 @@ pub(super) fn target(decision: &Decision, from: &OfferPosition, desired: &Loaded
     }
 }
 
-/// Whether a later golive than this attempt is listed as the one that took live what is live now.
+/// Whether the list has a golive later than this attempt that brought the live release to
+/// production.
 pub(super) fn is_outdone(attempt: &Attempt, state: &OfferState) -> bool {
     let all = state.listed.iter().flatten();
     let mut later = all.take_while(|it| it.id != attempt.id || it.kind != attempt.kind);
@@ -256,15 +260,16 @@ pub(super) fn is_outdone(attempt: &Attempt, state: &OfferState) -> bool {
     })
 }
 
-/// Whether the marketplace lists how the request in doubt ended: a new attempt, for its very release.
+/// Whether the marketplace lists the end of the request in doubt: a new attempt for exactly its
+/// release.
 #[must_use]
 pub(crate) fn ended_for_its_release(intent: &Intent, state: &OfferState) -> bool {
     let new = state.new_attempt(&intent.kind, &intent.release);
     new.is_some_and(|it| it.release.as_ref() == Some(&intent.release))
 }
 
-/// The golive that came of a request in doubt and took another release live than was meant: where
-/// nothing guards a request, somebody may have published right before it.
+/// The golive that the request in doubt started and that took another release live than intended.
+/// This can happen without a fence: someone published right before the request.
 #[must_use]
 pub(crate) fn took_another_live<'a>(intent: &Intent, state: &'a OfferState) -> Option<&'a Attempt> {
     let live = state.live.as_ref().filter(|live| **live != intent.release)?;

@@ -1,4 +1,4 @@
-//! Which offers wait for which, and which publishers have to do with each other. Pure.
+//! Which offers wait for which, and which publishers this links. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,18 +6,18 @@ use std::sync::Arc;
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
 
-/// What follows from `after`.
+/// The dependencies that the manifests' `after` declares.
 #[derive(Debug, Default)]
 pub(crate) struct DependencyGraph {
-    /// The offers that wait for an offer.
+    /// For each offer, the offers that wait for it.
     dependents: BTreeMap<OfferId, Vec<OfferId>>,
-    /// Publishers on the way to the one that stands for their group; one that is missing stands for
-    /// itself.
+    /// A union-find forest: each publisher's parent towards the representative of its group. A
+    /// publisher without an entry represents itself.
     groups: BTreeMap<PublisherId, PublisherId>,
 }
 
 impl DependencyGraph {
-    /// What follows from these manifests.
+    /// Builds the graph of these manifests.
     pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Arc<Loaded>>) -> Self {
         let mut links = Self::default();
         for loaded in manifests {
@@ -34,8 +34,9 @@ impl DependencyGraph {
         self.dependents.get(offer).map_or(&[], Vec::as_slice)
     }
 
-    /// The publisher that stands for all that must be looked at together, as offers of one wait for
-    /// offers of another: so that each is listed once, and none is held up by a stranger.
+    /// The representative of a publisher's group. Publishers are in one group if offers of one wait
+    /// for offers of another; a group is looked at together, so that each publisher is listed once
+    /// and no group waits for an unrelated publisher.
     pub(crate) fn group<'a>(&'a self, publisher: &'a PublisherId) -> &'a PublisherId {
         let mut group = publisher;
         while let Some(next) = self.groups.get(group) {
@@ -46,7 +47,7 @@ impl DependencyGraph {
 
     fn join(&mut self, one: &PublisherId, two: &PublisherId) {
         let (one, two) = (self.group(one).clone(), self.group(two).clone());
-        // The smaller name stands for both, so that no way leads back.
+        // The smaller name becomes the parent, so that there are no cycles.
         match one.cmp(&two) {
             std::cmp::Ordering::Less => drop(self.groups.insert(two, one)),
             std::cmp::Ordering::Greater => drop(self.groups.insert(one, two)),

@@ -1,4 +1,4 @@
-//! Pure: manifests, status and observations in, a change set out. No clock, no I/O, no chance.
+//! Pure: manifests, status and observations in, a change set out. No clock, no I/O, no randomness.
 
 mod change;
 mod check;

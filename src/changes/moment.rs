@@ -1,4 +1,4 @@
-//! The time of a decision, and how long what was sent before may go unseen.
+//! The time of a decision, and how long a request may take to show.
 
 use std::time::Duration;
 
@@ -7,47 +7,48 @@ use jiff::{SignedDuration, Timestamp};
 use crate::marketplace::Settling;
 use crate::status::{Intent, OperationRecord};
 
-/// A time to decide at.
+/// The time of a decision, with the limits that decide what must show by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecisionTime {
-    /// The time (UTC).
+    /// The current time (UTC).
     pub now: Timestamp,
-    /// How long a request may be under way.
+    /// The longest time that a request may take.
     pub longest_request: Duration,
-    /// How long after that the operation it started shows (`--settle`).
+    /// How long after that the started operation shows (`--settle`).
     pub settling: Settling,
 }
 
 impl DecisionTime {
-    /// How long after its end a request of an intent may still show.
+    /// How long after its deadline an intent's request may still show.
     #[must_use]
     pub fn settle(&self, intent: &Intent) -> Duration {
         if intent.fence.is_some() { self.settling.fenced } else { self.settling.unfenced }
     }
 
-    /// When what came of an intent's request shows, wherever it was under way until then.
+    /// When the effect of an intent's request must show, however late the request arrived; `None`
+    /// if that time is out of range.
     #[must_use]
     pub fn settles_at(&self, intent: &Intent) -> Option<Timestamp> {
         intent.deadline.checked_add(self.settle(intent)).ok()
     }
 
-    /// Whether what came of an intent's request would show by now.
+    /// Whether the effect of an intent's request must show by now.
     #[must_use]
     pub fn has_settled(&self, intent: &Intent) -> bool {
         self.settles_at(intent).is_some_and(|at| at <= self.now)
     }
 
-    /// Whether golive started an operation so short a while ago that the marketplace need not show
-    /// it yet: then its absence says nothing. It is given the time of its request, the time to
-    /// settle, and as much again, as it is known to have been accepted.
+    /// Whether golive started the operation so recently that the marketplace may not show it yet:
+    /// then its absence means nothing. The limit is the longest request plus twice the settle time:
+    /// the second settle time is granted because the operation is known to have been accepted.
     #[must_use]
     pub fn may_not_show_yet(&self, operation: &OperationRecord) -> bool {
         let within = self.longest_request.saturating_add(self.settling.longest().saturating_mul(2));
         !operation.adopted && self.distance(operation.started_at).unsigned_abs() < within
     }
 
-    /// How far a time is from now. One ahead of now is of a clock that was set back since; it
-    /// grows as old as any other.
+    /// The distance of a time from now, in either direction. A time in the future was written
+    /// before the clock was set back; it ages like any other.
     fn distance(&self, time: Timestamp) -> SignedDuration {
         self.now.duration_since(time).abs()
     }

@@ -1,4 +1,4 @@
-//! Every offer's decision, in the order of their dependencies.
+//! Decides about every offer, in dependency order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,42 +13,42 @@ use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::status::OfferRecord;
 
-/// Which failed offers are tried again.
+/// The failed offers to try again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Retry {
-    /// None.
+    /// No offer.
     #[default]
     None,
-    /// These.
+    /// Only these offers.
     Offers(BTreeSet<OfferId>),
-    /// All.
+    /// Every failed offer.
     All,
 }
 
-/// What the user asked for on the command line.
+/// The user's choices on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Which failed offers are tried again.
+    /// The failed offers to try again.
     pub retry: Retry,
-    /// The offers this run is about; `None` for all. Others are looked at where one of these
-    /// waits for them, and never touched.
+    /// The offers in this run's scope; `None` for all. Other offers are looked at if one of these
+    /// waits for them, but never changed.
     pub scope: Option<BTreeSet<OfferId>>,
-    /// The offers this run has triggered already, or found an operation running on: a retry is
-    /// asked for once, and of what had failed before.
+    /// The offers that this run has already triggered or found an operation running on. `--retry`
+    /// applies once, to failures from before the run.
     pub attempted: BTreeSet<OfferId>,
-    /// Whether a list is not enough to suppose that a preview waits: for a plan that people review.
-    /// Before a request is sent, the offer is asked about in any case.
+    /// Whether a list alone is not enough to assume that a preview waits: for a plan that people
+    /// review. Before a request is sent, the offer is inspected in any case.
     pub verify: bool,
 }
 
 impl Policy {
-    /// Whether the run is about this offer.
+    /// Whether the offer is in scope.
     #[must_use]
     pub fn covers(&self, offer: &OfferId) -> bool {
         self.scope.as_ref().is_none_or(|scope| scope.contains(offer))
     }
 
-    /// The same, for a run about these offers alone.
+    /// The same policy with a scope of these offers alone.
     pub(crate) fn about(&self, offers: BTreeSet<OfferId>) -> Self {
         let retry = match &self.retry {
             Retry::None => Retry::None,
@@ -59,7 +59,7 @@ impl Policy {
         Self { retry, scope: Some(offers), attempted, verify: self.verify }
     }
 
-    /// Whether a failed offer is to be tried again.
+    /// Whether a failed offer should be tried again.
     #[must_use]
     pub fn retries(&self, offer: &OfferId) -> bool {
         let asked = match &self.retry {
@@ -71,25 +71,25 @@ impl Policy {
     }
 }
 
-/// All that is decided from.
+/// Everything that decisions are based on.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
-    /// What the manifests want.
+    /// The manifests.
     pub desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
-    /// What golive last knew.
+    /// The status records.
     pub recorded: &'a BTreeMap<OfferId, Arc<OfferRecord>>,
-    /// What the marketplace said so far.
+    /// The marketplace's answers so far.
     pub observed: &'a BTreeMap<OfferId, Seen>,
-    /// The time.
+    /// The time of the decision.
     pub moment: DecisionTime,
-    /// What the user asked for.
+    /// The user's choices.
     pub policy: &'a Policy,
 }
 
-/// The offers that must be asked about before everything can be decided.
+/// The offers that must be asked about before every decision can be made.
 pub type Questions = Vec<OfferId>;
 
-/// Decides about every offer in scope, or names the offers that must be asked about first.
+/// Decides about every offer in scope, or returns the offers that must be asked about first.
 pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
     let Decided { mut changes, undecided: _, questions } = decide(input);
     if !questions.is_empty() {
@@ -100,18 +100,18 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
     Ok(ChangeSet { changes })
 }
 
-/// The offers in scope that can't be decided about before something is asked, of them or of an
-/// offer that they wait for.
+/// The offers in scope that can't be decided before golive asks about them or about an offer that
+/// they wait for.
 #[must_use]
 pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
     let open = decide(input).undecided.into_iter();
     open.filter(|offer| input.policy.covers(offer)).cloned().collect()
 }
 
-/// What can be decided, and what must be asked for the rest.
+/// The decisions made so far, and the questions for the rest.
 #[derive(Default)]
 struct Decided<'a> {
-    /// In the order of dependencies.
+    /// In dependency order.
     changes: Vec<Change>,
     undecided: HashSet<&'a OfferId>,
     questions: Questions,
@@ -125,7 +125,7 @@ fn decide(input: Input<'_>) -> Decided<'_> {
     decided.changes.reserve_exact(order.len());
     for loaded in order {
         let Some(waiting_on) = waiting_on(loaded, &live, &decided.undecided) else {
-            // Something it waits for is still being asked about.
+            // An offer that it waits for must be asked about first.
             decided.undecided.insert(&loaded.id);
             continue;
         };
@@ -142,13 +142,14 @@ fn decide(input: Input<'_>) -> Decided<'_> {
     decided
 }
 
-/// The offers in scope, and those they wait for.
+/// The offers in scope, and the offers that they wait for.
 #[must_use]
 pub fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {
-    // A scope of few is not to cost a look at all, and that of all not one at each by its name.
+    // Cost: a small scope must not visit every offer, and a full scope must not look up each by
+    // name.
     let Some(scope) = &policy.scope else {
         let mut wanted: BTreeSet<&OfferId> = desired.keys().collect();
         wanted.extend(desired.values().flat_map(|loaded| &loaded.manifest.after));
@@ -167,14 +168,14 @@ pub fn with_dependencies<'a>(
     wanted
 }
 
-/// Each offer after those it waits for. Validation has refused cycles; should there be one all
-/// the same, its offers come last and wait.
+/// Sorts each offer after those it waits for. Validation refuses cycles; if there is one anyway,
+/// its offers come last and wait.
 fn in_dependency_order<'a>(
     desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     wanted: &BTreeSet<&OfferId>,
 ) -> Vec<&'a Loaded> {
     let offers = wanted.iter().filter_map(|offer| desired.get(*offer)).map(|loaded| &**loaded);
-    // Most wait for nothing.
+    // Most offers wait for none.
     let (mut order, waiting): (Vec<&Loaded>, Vec<&Loaded>) =
         offers.partition(|loaded| loaded.manifest.after.is_empty());
     let waits = |offer: &&OfferId| {
@@ -207,7 +208,7 @@ fn in_dependency_order<'a>(
     order
 }
 
-/// The offers it names in `after` that are not live; `None` while that is not known.
+/// The offers in `after` that are not live; `None` while that is unknown.
 fn waiting_on(
     loaded: &Loaded,
     live: &HashSet<&OfferId>,

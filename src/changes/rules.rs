@@ -1,7 +1,8 @@
-//! The rules that decide about one offer, on its state alone. The first that matches wins.
+//! The rules that decide about one offer from its own state. The first matching rule wins.
 //!
-//! What the rules trust: an inspected state for everything; a state from the record for doing nothing;
-//! a list for supposing that a preview waits, which is asked before a request is sent.
+//! What each source is trusted for: an inspected state, for everything; a state from the record,
+//! for doing nothing; a list, for assuming that a preview waits, which golive checks before it
+//! sends a request.
 
 use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
 use super::facts;
@@ -11,7 +12,7 @@ use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationStatus, Release};
 use crate::status::{Intent, OfferRecord, OperationRecord, Phase, place};
 
-/// All that is known of one offer.
+/// Everything known about one offer.
 pub(super) struct Case<'a> {
     pub(super) desired: &'a Loaded,
     pub(super) recorded: Option<&'a OfferRecord>,
@@ -19,15 +20,15 @@ pub(super) struct Case<'a> {
     pub(super) waiting_on: &'a [OfferId],
     pub(super) moment: DecisionTime,
     pub(super) retry: bool,
-    /// Whether a list is not enough to suppose that a preview waits.
+    /// Whether a list alone is not enough to assume that a preview waits.
     pub(super) verify: bool,
 }
 
-/// The offer must be asked about.
+/// The decision needs an inspected state: the offer must be asked about.
 pub(super) struct Unasked;
 
 impl Case<'_> {
-    /// The decision, and the state that it rests on.
+    /// The decision, and the state on which it is based.
     pub(super) fn decide(&self) -> Result<(Decision, OfferState), Unasked> {
         if let Some(state) = &self.seen.state {
             return Ok((self.decide_on(state), state.clone()));
@@ -37,13 +38,13 @@ impl Case<'_> {
             let decision = self.decide_on(&state);
             let suffices = match &decision {
                 Decision::GoLive { .. } => !self.verify,
-                // The pin may be another name of what stands there.
+                // The pin may be another name of the live or preview release.
                 Decision::Publish { .. }
                 | Decision::Track(_)
                 | Decision::Blocked(Block::VersionMismatch { .. } | Block::UnknownStatus(_)) => {
                     false
                 }
-                // What stands in the slot may wait for the sign-off: not every list tells.
+                // The release in the preview slot may wait for sign-off: not every list shows that.
                 Decision::Blocked(Block::NotInPreview) => state.stale_preview.is_none(),
                 Decision::InSync(_)
                 | Decision::Held(_)
@@ -65,7 +66,7 @@ impl Case<'_> {
         let state = suggested.ok_or(Unasked)?;
         match self.decide_on(&state) {
             decision @ Decision::GoLive { .. } if !self.verify => Ok((decision, state)),
-            // What is held sends nothing, so that it is not asked about either.
+            // A held offer sends nothing, so it needs no inspection.
             decision @ Decision::Held(_) => Ok((decision, state)),
             Decision::GoLive { .. }
             | Decision::Track(_)
@@ -110,7 +111,7 @@ impl Case<'_> {
         }
     }
 
-    /// Row 1: an operation runs, ours or not.
+    /// Row 1: an operation runs, started by golive or by someone else.
     fn running(&self, state: &OfferState) -> Option<Tracked> {
         let recorded = self.recorded.and_then(OfferRecord::running);
         if let Some(run) = &state.running {
@@ -142,7 +143,7 @@ impl Case<'_> {
             };
             return Some(Tracked { kind, id, release, origin, at: place(&run.steps) });
         }
-        // What was sent just now need not show yet.
+        // An operation that was started recently may not show yet.
         let hidden = recorded.filter(|it| {
             facts::ended(it, state, self.moment).is_none() && self.contradicted(it, state).is_none()
         })?;
@@ -155,7 +156,7 @@ impl Case<'_> {
         })
     }
 
-    /// Row 3: the offer is where it should be.
+    /// Row 3: the offer is in the desired state.
     fn in_sync(&self, state: &OfferState) -> Option<Place> {
         match (self.desired.manifest.state, &state.live) {
             (DesiredState::Preview, live) => {
@@ -186,7 +187,7 @@ impl Case<'_> {
         pin.as_ref() == Some(release) || state.pinned.as_ref() == Some(release)
     }
 
-    /// Row 4: held on purpose.
+    /// Row 4: the manifest holds the offer.
     fn held(&self) -> Option<Hold> {
         let manifest = &self.desired.manifest;
         if manifest.suspend {
@@ -199,7 +200,8 @@ impl Case<'_> {
         waits.then(|| Hold::WaitingForDependency(self.waiting_on.to_vec()))
     }
 
-    /// Row 5: the last attempt to bring this very release here ended badly, and nothing changed.
+    /// Row 5: the last attempt for this very release failed or was canceled, and nothing has
+    /// changed.
     fn failed(&self, state: &OfferState) -> Option<Failure> {
         let wanted = self.wanted_kind();
         let intent = self.intent();
@@ -208,9 +210,9 @@ impl Case<'_> {
                 && (last.kind == wanted || last.kind.as_str().is_empty())
         });
         if let Some(intent) = intent {
-            // Whether a retry was asked for matters no more: this is the retry.
+            // `--retry` no longer matters here: this intent is the retry.
             let last = last.filter(|last| last.is_new && intent.kind == wanted)?;
-            // What waits by now may be a newer release, which has not failed.
+            // The waiting release may be a newer one, which has not failed.
             let is_overtaken = self.wants_live()
                 && state.preview.as_ref().is_some_and(|waits| {
                     *waits != intent.release && last.release.as_ref().is_some_and(|it| it != waits)
@@ -224,7 +226,7 @@ impl Case<'_> {
         if self.retry {
             return None;
         }
-        // What failed to bring another release here than the pinned one says nothing of that.
+        // A failure of another release says nothing about the pinned release.
         let at_hand = state.preview.as_ref().or(state.stale_preview.as_ref());
         let is_pinned = self.desired.manifest.version.is_some() && self.wants_live();
         if at_hand.is_some_and(|found| is_pinned && !self.is_pinned(found, state)) {
@@ -236,7 +238,7 @@ impl Case<'_> {
         let ended_badly = recorded.and_then(|it| {
             Outcome::of(&facts::ended(it, state, self.moment)?).map(|outcome| (it, outcome))
         });
-        // Another attempt counts where what it was at is there to be tried again.
+        // Another attempt counts only if its release is still there to be tried again.
         let is_there = match &state.preview {
             Some(_) => self.wants_live(),
             None => !self.wants_live() || state.stale_preview.is_some(),
@@ -249,12 +251,12 @@ impl Case<'_> {
                 return is_same_manifest.then(|| Self::failure_of(operation, outcome, state));
             }
         }
-        // By another hand, or of a request that is not on record.
+        // Someone else started it, or its request is not on record.
         last.and_then(Failure::of)
     }
 
-    /// Whether a recorded attempt was at what stands there now: no newer release is in preview, and
-    /// production holds neither its own release nor another one than when it failed.
+    /// Whether a recorded attempt concerns the current release: no newer release is in preview, and
+    /// production holds neither the attempt's own release nor another one than when it failed.
     fn is_about(&self, operation: &OperationRecord, state: &OfferState) -> bool {
         if !self.wants_live() {
             return true;
@@ -263,7 +265,7 @@ impl Case<'_> {
         let is_newer =
             newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
         let is_live = operation.release.is_some() && state.live == operation.release;
-        // Seen before, when it was shown as failed.
+        // The live release seen when the failure was recorded.
         let before = self.recorded.filter(|record| record.phase == Phase::Failed);
         let before = before.and_then(|record| record.observed.as_ref()?.live.as_ref());
         let is_overtaken = newer.is_none()
@@ -286,8 +288,8 @@ impl Case<'_> {
         Failure { outcome, kind, id, release: operation.release.clone(), steps, messages }
     }
 
-    /// A request in doubt for a release that is neither in preview nor live any more, nor being taken
-    /// there: it may have been accepted and have failed, with the offer back at the release before.
+    /// A golive in doubt whose release is no longer in preview or live, nor being taken live: it
+    /// may have been accepted and have failed, with the offer back at the previous release.
     fn lost_request(&self, state: &OfferState) -> Option<Decision> {
         let intent = self.intent().filter(|_| self.is_in_doubt_beside(state))?;
         if !self.moment.has_settled(intent) {
@@ -317,7 +319,8 @@ impl Case<'_> {
         })
     }
 
-    /// What speaks against a recorded operation's good end, long after it was told.
+    /// The evidence against a success that a recorded operation reported, once the time for it to
+    /// show is over.
     fn contradicted(&self, operation: &OperationRecord, state: &OfferState) -> Option<String> {
         let told = facts::followed(state)
             .is_some_and(|report| report.status == OperationStatus::Succeeded);
@@ -338,11 +341,11 @@ impl Case<'_> {
         self.contradicted(recorded, state)
     }
 
-    /// Rows 6 to 8.
+    /// Rows 6 to 8: publish, go live, or report why neither is possible.
     fn proceed(&self, state: &OfferState) -> Decision {
         let retried = state.stale_preview.as_ref().filter(|_| self.retry);
         if !self.wants_live() {
-            // Only what was never published, or whose publish failed, is published.
+            // Publish only an offer that was never published or whose publish failed.
             let failed = state.last.as_ref().filter(|it| it.kind == OperationKind::Publish);
             let failed = failed.map(|it| it.release.clone().unwrap_or_else(|| Release::from(0)));
             let words = || Block::UnknownStatus(self.seen.listing.words.clone());
@@ -371,7 +374,7 @@ impl Case<'_> {
         }
     }
 
-    /// The same request was refused, and neither manifest nor offer changed since.
+    /// The block if the same request was refused and neither manifest nor offer has changed since.
     fn refused_before(&self, decision: &Decision) -> Option<Block> {
         let (kind, release) = decision.launch()?;
         let refused = self.recorded?.refused.as_ref()?;
@@ -395,8 +398,8 @@ impl Case<'_> {
     }
 }
 
-/// Whether a failure speaks against calling an offer live: the status may have fallen back to the
-/// release before the one that failed.
+/// Whether a failure outweighs the finding that an offer is live: the status may have fallen back
+/// to the release before the one that failed.
 fn outweighs(failure: &Failure, state: &OfferState) -> bool {
     failure.kind == OperationKind::GoLive && failure.release != state.live
 }

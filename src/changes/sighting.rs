@@ -1,4 +1,5 @@
-//! What was seen of an offer so far: in its publisher's list, and when it was asked about itself.
+//! What golive has seen of an offer so far: its entry in the publisher's list, and its inspected
+//! state.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,53 +8,54 @@ use crate::marketplace::{
 };
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
-/// How long after a change a status may still be the one of before (field: just after a publish it
-/// is that of the publication before). What is seen until then is looked at again.
+/// How long after a change a status may still be the previous one (field: just after a publish, the
+/// status is that of the previous publication). A state seen within that time is looked at again.
 const LAG: SignedDuration = SignedDuration::from_hours(1);
 
-/// What came of looking for an offer.
+/// The result of looking for an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// The offer is there.
+    /// The offer exists.
     Offer(Box<Sighting>),
-    /// 401: there is no token, or it is not accepted. That is no state of the offer.
+    /// 401: there is no token, or it was not accepted. This says nothing about the offer's state.
     Unauthorized(String),
-    /// 403 for the publisher or the offer, and what the marketplace said.
+    /// 403 for the publisher or the offer, with the marketplace's message.
     Forbidden(String),
-    /// 404 for the publisher or the offer, or it is not in the publisher's list.
+    /// 404 for the publisher or the offer, or the offer is not in the publisher's list.
     NotFound(String),
-    /// The marketplace asks not to be asked for a while. That is no state of the offer.
+    /// The marketplace asked golive to stop sending requests for a while. This says nothing about
+    /// the offer's state.
     Throttled(String),
-    /// The marketplace could not be asked. That is no state of the offer.
+    /// The marketplace could not be reached. This says nothing about the offer's state.
     Unreachable(String),
 }
 
-/// What was seen of an offer.
+/// What golive has seen of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// What the publisher's list says.
+    /// The offer's entry in the publisher's list.
     pub listing: Listing,
-    /// How it stands, once it was asked about.
+    /// The offer's state, once golive has asked for it.
     pub state: Option<OfferState>,
-    /// When that was (UTC).
+    /// When golive asked for the state (UTC).
     pub asked_at: Option<Timestamp>,
 }
 
 impl Sighting {
-    /// An offer that was listed and not asked about.
+    /// A listed offer whose state golive has not asked for.
     #[must_use]
     pub fn listed(listing: Listing) -> Self {
         Self { listing, state: None, asked_at: None }
     }
 
-    /// The same offer, asked about at a time.
+    /// The same offer with a state, and the time at which golive asked for it.
     #[must_use]
     pub fn with(&self, state: OfferState, asked_at: Timestamp) -> Self {
         let listing = self.listing.clone();
         Self { listing, state: Some(state), asked_at: Some(asked_at) }
     }
 
-    /// What to ask about the offer. `heard` is what its running operation answered a moment ago.
+    /// What to ask about the offer, given the manifest's wishes and the record.
     #[must_use]
     pub fn inquiry(
         &self,
@@ -81,8 +83,8 @@ impl Sighting {
         }
     }
 
-    /// Whether what was seen is certain enough to be gone by while the list says the same.
-    /// Where the offer is as desired, it makes no difference that a list doesn't tell of a preview.
+    /// Whether the state is certain enough to be reused while the list entry stays the same. If the
+    /// offer is in sync, it does not matter that a list doesn't show a preview.
     #[must_use]
     pub fn is_certain(&self, record: &OfferRecord, is_in_sync: bool, now: Timestamp) -> bool {
         let Some(state) = self.state.as_ref().filter(|state| state.is_inspected) else {
@@ -91,12 +93,12 @@ impl Sighting {
         let agrees = match self.listing.hint {
             Hint::AtRest => state.preview.is_none() || is_in_sync,
             Hint::InPreview => state.preview.is_some(),
-            // The time of its last change speaks for a list whose word never changes.
+            // If the list always says "busy", the time of its last change stands in for the hint.
             Hint::Busy => is_in_sync && self.listing.changed_time.is_some(),
         };
         let changed = self.listing.changed_time.as_ref().and_then(ChangedTime::timestamp);
         let may_lag = changed.is_some_and(|at| now.duration_since(at).abs() < LAG);
-        // What golive itself brought to its end explains the change.
+        // An operation that golive itself followed to its end explains the recent change.
         let is_own = record.operation.as_deref().is_some_and(|operation| {
             operation.status.is_finished()
                 && operation.request_id.is_some()
@@ -105,8 +107,9 @@ impl Sighting {
         agrees && state.running.is_none() && state.unclear.is_none() && (!may_lag || is_own)
     }
 
-    /// How the offer stands by the record, while the list says what it said then. That is good enough
-    /// to do nothing, and not to send a request: a status file may have been tampered with.
+    /// The offer's state according to the record, valid while the list entry is unchanged. It is
+    /// enough to do nothing, but not to send a request: someone may have tampered with the status
+    /// file.
     #[must_use]
     pub fn remembered(&self, record: &OfferRecord) -> Option<OfferState> {
         let known = record.observed.as_ref()?;
@@ -128,8 +131,8 @@ impl Sighting {
         })
     }
 
-    /// How the offer stands if the list is right: a preview waits. Whether it does is asked before a
-    /// request is sent.
+    /// The offer's state if the list is right that a preview waits. golive checks this before it
+    /// sends a request.
     #[must_use]
     pub fn suggested(&self) -> Option<OfferState> {
         let preview =
@@ -138,7 +141,7 @@ impl Sighting {
     }
 }
 
-/// What to follow of a recorded operation.
+/// What to follow for a recorded operation.
 #[must_use]
 pub fn following(operation: &OperationRecord) -> Following {
     let reference = operation

@@ -1,18 +1,18 @@
-//! Following an operation to its end: when to ask next, and what an answer means.
+//! Following an operation to its end: when to poll next, and what an answer means.
 
 use std::time::Duration;
 
-/// How long to wait between two polls of one operation.
+/// The wait between two polls of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intervals {
-    /// The first.
+    /// The first interval.
     pub first: Duration,
-    /// The longest.
+    /// The longest interval.
     pub longest: Duration,
 }
 
 impl Intervals {
-    /// The interval after `polls` polls: half as long again each time, up to the longest.
+    /// The interval after `polls` polls: each is 1.5 times the previous one, up to the longest.
     #[must_use]
     pub fn after(self, polls: u32) -> Duration {
         let mut interval = self.first.min(self.longest);
@@ -26,33 +26,33 @@ impl Intervals {
     }
 }
 
-/// How far the following is.
+/// The progress of following one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Follow {
-    /// How often the operation was asked for.
+    /// How often the operation was polled.
     pub polls: u32,
-    /// How many of the last polls were not answered.
+    /// How many polls in a row have failed so far.
     pub failures: u32,
 }
 
-/// What came of a poll.
+/// The result of a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FollowEvent {
-    /// An answer, and how long the marketplace asks to wait.
+    /// The operation answered.
     Polled {
-        /// Whether the operation still runs, by the body; the HTTP code says nothing about it.
+        /// Whether the operation still runs, by the body; the HTTP status code does not say.
         runs: bool,
-        /// `Retry-After`.
+        /// The `Retry-After` header, if sent.
         retry_after: Option<Duration>,
     },
     /// 404: the operation's URL has expired.
     Expired,
-    /// No answer. A failed poll is a failed poll, not a state.
+    /// No answer. This says nothing about the operation's state.
     Failed {
-        /// `Retry-After`.
+        /// The `Retry-After` header, if sent.
         retry_after: Option<Duration>,
     },
-    /// No answer, nor will there be one: the token is refused, and there is no other.
+    /// No answer, and later polls would fail too: the token is refused and there is no other.
     Hopeless,
 }
 
@@ -61,18 +61,18 @@ pub enum FollowEvent {
 pub enum FollowCommand {
     /// Poll again after this long.
     PollAfter(Duration),
-    /// It ended, or can't be asked for any more: decide about the offer anew.
+    /// The operation ended or its URL expired: decide about the offer again.
     AskOffer,
-    /// Too many polls in a row were not answered: leave it to the next run.
+    /// Too many polls in a row failed: leave the operation to the next run.
     GiveUp,
 }
 
-/// How many polls in a row may fail before an operation is left to the next run. At the default
+/// How many polls in a row may fail before an operation is left to the next run. With the default
 /// intervals that is an outage of well over an hour.
 const MAX_FAILED_POLLS: u32 = 20;
 
 impl Follow {
-    /// One step.
+    /// Updates the counts and returns the next command.
     #[must_use]
     pub fn step(self, event: &FollowEvent, intervals: Intervals) -> (Self, FollowCommand) {
         let failures = match event {
@@ -87,7 +87,7 @@ impl Follow {
             }
             FollowEvent::Hopeless => FollowCommand::GiveUp,
             FollowEvent::Failed { .. } if failures >= MAX_FAILED_POLLS => FollowCommand::GiveUp,
-            // The marketplace may ask for more patience than we have, never for less.
+            // `Retry-After` may lengthen the interval, never shorten it.
             FollowEvent::Polled { retry_after, .. } | FollowEvent::Failed { retry_after } => {
                 FollowCommand::PollAfter(retry_after.unwrap_or_default().max(interval))
             }

@@ -1,5 +1,5 @@
-//! Pure: the trigger protocol and the following of operations, as `(state, event)` →
-//! `(state, command)`. What is done with a command is [`crate::reconcile`]'s business.
+//! Pure: the trigger protocol and the following of operations, as `(state, event)` → `(state,
+//! command)`. [`crate::reconcile`] carries out the commands.
 
 mod follow;
 mod reaction;

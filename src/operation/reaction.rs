@@ -1,4 +1,4 @@
-//! What follows from an answer to the request, and from a look at an offer in doubt.
+//! How the protocol reacts to the answer to a request, and to a look at an offer in doubt.
 
 use std::time::Duration;
 
@@ -11,25 +11,27 @@ use super::trigger::{
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
 
-/// The shortest pause between two looks or tries.
+/// The shortest pause between two looks or attempts.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause where the marketplace puts a request off and does not say for how long.
+/// The longest pause if the marketplace puts a request off without a `Retry-After`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How far ahead a time is that no clock a little fast explains.
+/// A deadline further ahead than this was written before the clock was set back: a clock that runs
+/// a little fast does not explain it.
 const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a trigger has cost so far.
+/// The attempts and pauses that a trigger has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// How often the request was sent, or was to be; those times aside when it was put off.
+    /// How often the request was sent or its intent written. Attempts that the marketplace put off,
+    /// or that missed their deadline, are not counted.
     pub(super) sent: u32,
-    /// How often the offer was looked at in doubt.
+    /// How often the offer was looked at while in doubt.
     pub(super) looks: u32,
-    /// How long the marketplace has put the request off so far.
+    /// How long the marketplace has put the request off, in total.
     pub(super) paused: Duration,
-    /// How often an intent was dropped since its write took too long.
+    /// How often an intent was dropped because writing it took too long.
     pub(super) missed: u32,
 }
 
@@ -50,7 +52,7 @@ impl Tally {
         self.to(State::Doubting(doubt), command)
     }
 
-    /// The request was not accepted, or not sent. That says nothing of the attempt before it.
+    /// The request was not accepted or not sent. The attempt before it stays in doubt.
     fn drop(self, request: Request, after: After) -> (Trigger, Next) {
         let after = match (&request.before, after) {
             (Some(before), After::Retry(pause)) => {
@@ -63,7 +65,7 @@ impl Tally {
     }
 }
 
-/// What follows from the answer to the request.
+/// The reaction to the answer to a request.
 pub(super) fn answered(
     tally: Tally,
     request: Request,
@@ -78,9 +80,9 @@ pub(super) fn answered(
             let intent = request.intent;
             tally.record(Sent { intent, operation: Some(operation), status: None })
         }
-        // The attempt before was accepted, it seems, and does not show yet. Where there was none, and
-        // nothing guards the request, something else runs that does not show: sent again at once, it
-        // might meet the offer right after that.
+        // The previous attempt was probably accepted and does not show yet. If there was none, and
+        // no fence guards the request, something else runs that does not show: a request sent again
+        // at once might reach the offer right after that ends.
         Answer::Refused(why) | Answer::Conflict(why) if is_second => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
             tally.doubt(doubt, Command::Look)
@@ -94,7 +96,7 @@ pub(super) fn answered(
         Answer::Conflict(why) => {
             tally.drop(request, After::End(StopReason::ObserveAgain(Some(why))))
         }
-        // To be put off is no attempt.
+        // A request that was put off does not count as an attempt.
         Answer::NotNow(asked) => {
             let doubled = tally.paused.min(LONGEST_PAUSE);
             let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
@@ -120,8 +122,8 @@ pub(super) fn answered(
     }
 }
 
-/// What follows where the deadline can't be met any more: the write took too long. The next intent
-/// leaves more time for it.
+/// The deadline can't be met because the write took too long. The next intent leaves more time for
+/// the write.
 pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Trigger, Next) {
     let tally = Tally { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
     if tally.missed < patience.attempts {
@@ -133,8 +135,8 @@ pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Tri
     tally.drop(request, After::End(StopReason::Unsent(why)))
 }
 
-/// What follows from a look at an offer in doubt. Nothing is given up or sent again before the request
-/// has settled: before the time in which it may show, counted from its deadline, is over.
+/// The reaction to a look at an offer in doubt. golive neither gives up a request nor sends it
+/// again before it has settled, that is, before the settle time after its deadline is over.
 pub(super) fn looked(
     tally: Tally,
     mut doubt: Doubt,
@@ -143,11 +145,11 @@ pub(super) fn looked(
     patience: Patience,
 ) -> (Trigger, Next) {
     let intent = &mut doubt.intent;
-    // A clock that was set back is not waited for.
+    // The clock was set back: don't wait for it to catch up.
     if intent.deadline.duration_since(at) > FAR_AHEAD {
         intent.deadline = at;
     }
-    // Under another fence the request may have been what changed it.
+    // If the fence differs, this request may have changed it.
     let is_fenced = match &look {
         Look::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
         Look::Operation { .. } | Look::Live | Look::Gone | Look::Elsewhere | Look::Failed(_) => {
@@ -171,7 +173,8 @@ pub(super) fn looked(
         Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
             tally.doubt(doubt, Command::Wait(pause.min(remaining)))
         }
-        // It may have been accepted and have failed: that is shown to a person and not repeated.
+        // The request may have been accepted and the operation failed: report that, don't repeat
+        // it.
         Look::Gone => {
             let status = Some(OperationStatus::Canceled);
             tally.record(Sent { intent: doubt.intent, operation: None, status })
@@ -209,7 +212,7 @@ pub(super) fn looked(
     }
 }
 
-/// How long it is until a request that left no trace may be sent again. Its deadline may be ahead.
+/// How long until a request that left no trace may be sent again. Its deadline may be ahead.
 fn until_settled(deadline: Timestamp, now: Timestamp, settle: Duration) -> Duration {
     let passed = now.duration_since(deadline);
     let settle = SignedDuration::try_from(settle).unwrap_or(SignedDuration::MAX);

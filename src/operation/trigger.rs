@@ -1,8 +1,9 @@
-//! The trigger protocol: never twice, never lost.
+//! The trigger protocol: a request is never sent twice by mistake, and its operation never lost.
 //!
-//! A request that starts an operation is preceded by an intent on disk and followed by the
-//! operation's location on disk. Whatever is not clearly a refusal is in doubt, and doubt is
-//! settled by looking, never by simply sending again.
+//! golive writes an intent to disk before it sends a request that starts an operation, and the
+//! operation's location after it. Unless the answer clearly accepts or refuses the request, the
+//! request is in doubt. golive settles a doubt by looking at the offer, never by simply sending
+//! again.
 //!
 //! ```text
 //! Checking ──► Intending ──► Sending ──► Recording ──► Ended
@@ -20,40 +21,40 @@ use super::reaction::{Tally, answered, looked, missed};
 use crate::marketplace::{Fence, OperationRef, OperationStatus, RequestId, Settling};
 use crate::status::{Intent, Reason};
 
-/// How often, and for how long, one trigger is tried.
+/// The limits on one trigger: how many attempts, and how much time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long after its end a request that left no trace may be sent again (`--settle`).
+    /// How long after its deadline a request that left no trace may be sent again (`--settle`).
     pub settling: Settling,
-    /// How often a request is tried at most that was certainly not accepted.
+    /// The maximum number of attempts for a request that was certainly not accepted.
     pub attempts: u32,
-    /// How often a look at an offer in doubt may fail before the doubt is left to the next run.
+    /// How many looks at an offer in doubt may fail before the doubt is left to the next run.
     pub looks: u32,
-    /// How often an operation is looked for that a conflict tells of.
+    /// How many times golive looks for the operation that a conflict points to.
     pub searches: u32,
-    /// How long the marketplace may put the request off, in all, before the offer is left to
-    /// another pass, or to the next run.
+    /// How long the marketplace may put the request off, in total, before the offer is left to
+    /// another pass or to the next run.
     pub pause: Duration,
-    /// How much time is left to the run.
+    /// How much time the run has left.
     pub left: Duration,
 }
 
-/// Where the protocol is.
+/// The current state of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The offer is inspected, and decided about again.
+    /// The offer is being inspected, and golive decides about it again.
     Checking,
     /// The intent is being written.
     Intending(Request),
-    /// The request is under way.
+    /// The request has been sent; its answer is awaited.
     Sending(Request),
     /// The request may have been accepted.
     Doubting(Doubt),
-    /// The operation is being written in the place of the intent.
+    /// The operation is being written over the intent.
     Recording(Sent),
-    /// The intent is being removed: the request was not accepted.
+    /// The intent is being removed because the request was not accepted.
     Dropping(After),
-    /// A pause before the offer is checked again.
+    /// Waiting before the offer is checked again.
     Pausing,
     /// Nothing more will happen.
     Ended,
@@ -62,39 +63,39 @@ pub enum State {
 /// A request that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// What is on disk for it.
+    /// The intent on disk for this request.
     pub intent: Intent,
-    /// The first attempt, where this one is the second. It stays in doubt until this one is.
+    /// The first attempt, if this is the second. The first stays in doubt until this one is.
     pub before: Option<Intent>,
 }
 
 /// A request that may have been accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Doubt {
-    /// What is on disk for it.
+    /// The intent on disk for this request.
     pub intent: Intent,
-    /// What happened to it, where this process knows.
+    /// What happened to the request, if this process knows.
     pub why: Option<String>,
-    /// Whether the marketplace refused it, since the offer is busy with something else: with what the
-    /// attempt before it has started, or another hand.
+    /// Whether the marketplace refused the request because the offer is busy: with what the
+    /// previous attempt started, or with an operation that someone else started.
     pub is_conflict: bool,
 }
 
-/// What comes after an intent was dropped.
+/// What happens after an intent is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum After {
     /// The offer is checked again after a pause.
     Retry(Duration),
-    /// The attempt before it is as much in doubt as it was; the offer is looked at after a pause.
+    /// The previous attempt stays in doubt; the offer is looked at after a pause.
     Doubt(Doubt, Duration),
     /// The protocol ends.
     End(StopReason),
 }
 
-/// A trigger under way: the state, and what it has cost so far.
+/// A trigger under way: its state, and the attempts and pauses it has used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trigger {
-    /// Where it is.
+    /// The current state.
     pub state: State,
     pub(super) tally: Tally,
 }
@@ -102,167 +103,168 @@ pub struct Trigger {
 /// An accepted operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The request it came of.
+    /// The request that started it.
     pub intent: Intent,
-    /// Where it is found; `None` where only the offer's status shows it.
+    /// The operation's location; `None` if only the offer's status shows it.
     pub operation: Option<OperationRef>,
-    /// Its status, where it is known.
+    /// Its status, if known.
     pub status: Option<OperationStatus>,
 }
 
-/// Why the protocol came to an end without an operation.
+/// Why the protocol ended without an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// The offer is not what it was: observe and decide again.
+    /// The offer has changed: observe and decide again.
     ObserveAgain(Option<String>),
-    /// The marketplace refused the request (400 or 422); it is not to be repeated.
+    /// The marketplace refused the request (400 or 422); don't repeat it.
     Refused(String),
-    /// The request was refused for a reason that lies outside of offer and manifest, or could not
-    /// be sent.
+    /// The request was refused for a reason outside the offer and its manifest, or could not be
+    /// sent.
     Unsent(Obstacle),
-    /// The marketplace puts the request off for longer than this run may wait.
+    /// The marketplace put the request off for longer than this run may wait.
     Throttled(Duration),
     /// The status file could not be written; nothing was sent.
     Unwritten,
-    /// It is not known whether the request was accepted; why, where that is news. The intent stays on
-    /// disk.
+    /// golive does not know whether the request was accepted. Carries the reason if it is new. The
+    /// intent stays on disk.
     InDoubt(Option<String>),
 }
 
-/// What is in the way of a request, outside of the offer.
+/// What prevents a request, apart from the offer itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
-    /// The stable word for it.
+    /// The stable reason code.
     pub reason: Reason,
     /// What happened, as a sentence.
     pub why: String,
 }
 
-/// What the marketplace's answer to the request means.
+/// What the marketplace's answer to a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// 202, with a usable URL.
+    /// 202, with a usable operation URL.
     Accepted(OperationRef),
-    /// 422, or a 400 that no running operation explains: not to be repeated.
+    /// 422, or a 400 that no running operation explains: don't repeat the request.
     Refused(String),
-    /// 401, 403, 404: refused for a reason outside of the offer.
+    /// 401, 403, 404: refused for a reason outside the offer.
     Denied(Obstacle),
     /// 409 or 412: observe again.
     Conflict(String),
-    /// 429 or 503: not accepted; wait as told.
+    /// 429 or 503: not accepted; wait for the given time, if any.
     NotNow(Option<Duration>),
-    /// The connection was never made.
+    /// The connection was never made, so the request was not sent.
     NotSent(Obstacle),
-    /// Everything else.
+    /// Any other answer, or none: the request may have been accepted.
     Unclear(String),
 }
 
-/// What a look at an offer in doubt shows.
+/// What a look at an offer in doubt found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// An operation of the intent's kind runs, or has run, since the request.
+    /// An operation of the intent's kind runs, or ran, after the request.
     Operation {
-        /// Where it is found, if by more than the offer's status.
+        /// The operation's location, if more than the offer's status shows it.
         operation: Option<OperationRef>,
         /// Its status.
         status: OperationStatus,
     },
-    /// The offer is where the request was to bring it, and no operation is to be found.
+    /// The offer is in the state the request asked for, and no operation is listed.
     Live,
-    /// The release is neither in preview nor live any more, and nothing runs.
+    /// The release is no longer in preview or live, and nothing runs.
     Gone,
     /// The offer waits as it did before the request.
     StillWaiting {
-        /// What guards a request against a change of it now.
+        /// The offer's current fence, which guards a request against changes of the offer.
         fence: Option<Fence>,
     },
-    /// The offer is in another state, in which the request makes no sense.
+    /// The offer is in another state, where the request no longer applies.
     Elsewhere,
     /// The offer could not be looked at.
     Failed(String),
 }
 
-/// What a new attempt at a request has of its own.
+/// The values that a new attempt at a request does not share with the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fresh {
-    /// When it is made (UTC): once the look is over, which may have taken long.
+    /// When the attempt is made (UTC): after the look, which may have taken long.
     pub at: Timestamp,
-    /// By when it is over (UTC).
+    /// The attempt's deadline (UTC).
     pub deadline: Timestamp,
-    /// Its id.
+    /// The attempt's request id.
     pub request_id: RequestId,
-    /// The digest of the manifest as it is now.
+    /// The digest of the current manifest.
     pub manifest_digest: String,
 }
 
-/// What happened.
+/// An event that the protocol handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The offer was asked for, and the decision stands; the intent is ready to be written.
+    /// The offer was inspected and the decision stands; the intent is ready to be written.
     Confirmed(Intent),
-    /// The offer was asked for, and the decision does not stand.
+    /// The offer was inspected and the decision no longer stands.
     Changed,
-    /// The offer could not be asked for.
+    /// The offer could not be inspected.
     CheckFailed(Obstacle),
     /// The status file was written and flushed.
     Written,
     /// The status file could not be written.
     NotWritten,
-    /// The write took so long that the request can't be over by its deadline: it was not sent.
+    /// The write took so long that the request could not finish by its deadline, so it was not
+    /// sent.
     DeadlineMissed,
-    /// An answer, or none.
+    /// The marketplace answered, or the request failed without an answer.
     Answered(Answer),
-    /// A look at an offer in doubt, at a time, with what a new attempt would have of its own.
+    /// A look at an offer in doubt ended.
     Looked {
-        /// What it shows.
+        /// What it found.
         look: Look,
         /// When the look began (UTC).
         at: Timestamp,
-        /// Should it be sent again.
+        /// The values for a new attempt, should the request be sent again.
         fresh: Fresh,
     },
     /// The pause is over.
     Elapsed,
 }
 
-/// What is to be done.
+/// A command for the caller to carry out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Inspect the offer and decide again.
     Check,
-    /// Put the intent on disk, flushed.
+    /// Write the intent to disk and flush it.
     WriteIntent(Intent),
     /// Send the request.
     Send(Intent),
-    /// Inspect the offer, to learn what came of the request.
+    /// Inspect the offer to find out what the request did.
     Look,
-    /// Put the operation on disk in the place of the intent, in one write.
+    /// Replace the intent on disk with the operation, in one write.
     WriteOperation(Sent),
-    /// Remove the intent from the disk, or put the one before in its place.
+    /// Remove the intent from disk, or replace it with the previous one.
     DropIntent(Option<Intent>),
-    /// Wait, then say [`Event::Elapsed`].
+    /// Wait, then report [`Event::Elapsed`].
     Wait(Duration),
 }
 
-/// What comes next.
+/// What the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Something is to be done, and the event that comes of it to be told.
+    /// Carry out the command, then pass the resulting event to [`step`].
     Do(Command),
-    /// The end: an operation runs, or has run.
+    /// The protocol ended: an operation runs, or ran.
     Follow(Sent),
-    /// The end, without an operation.
+    /// The protocol ended without an operation.
     Stop(StopReason),
 }
 
 impl Trigger {
-    /// A trigger that was just decided.
+    /// A trigger for a new decision.
     #[must_use]
     pub fn fresh() -> (Self, Next) {
         (Self { state: State::Checking, tally: Tally::default() }, Next::Do(Command::Check))
     }
 
-    /// A trigger of which an intent was found on disk, without an operation.
+    /// A trigger whose intent was found on disk without an operation.
     #[must_use]
     pub fn in_doubt(intent: Intent) -> (Self, Next) {
         let doubt = Doubt { intent, why: None, is_conflict: false };
@@ -271,8 +273,8 @@ impl Trigger {
     }
 }
 
-/// One step of the protocol. An event that does not belong to the state ends it in doubt: that
-/// sends nothing and forgets nothing.
+/// Makes one step of the protocol. An event that the state does not allow ends the protocol in
+/// doubt: nothing is sent, and the intent stays on disk.
 #[must_use]
 pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Next) {
     let Trigger { state, tally } = trigger;
@@ -301,11 +303,11 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         }
         (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::Look),
         (State::Recording(done), Event::Written | Event::NotWritten) => {
-            // A failed write loses nothing: the operation is followed in memory, and the intent
-            // on disk finds it again.
+            // A failed write loses nothing: the operation is followed in memory, and the intent on
+            // disk finds it again.
             end(Next::Follow(done))
         }
-        // A failed write leaves an intent that the next run finds to be without effect.
+        // If the write fails, an intent stays on disk; the next run finds that it had no effect.
         (State::Dropping(After::Retry(pause)), Event::Written | Event::NotWritten) => {
             to(State::Pausing, Command::Wait(pause))
         }

@@ -6,7 +6,7 @@ use crate::marketplace::{MarketplaceError, RefusalKind};
 use crate::operation::{Answer, Obstacle, State, StopReason};
 use crate::status::Reason;
 
-/// How a run ends whose time is up before a pause is over.
+/// How a trigger ends if the run's time is up before a pause is over.
 pub(super) fn out_of_time(state: &State) -> StopReason {
     match state {
         State::Doubting(doubt) => StopReason::InDoubt(doubt.why.clone()),
@@ -23,7 +23,7 @@ pub(super) fn out_of_time(state: &State) -> StopReason {
     }
 }
 
-/// What an answer that is no acceptance means for the protocol.
+/// What an error answer means for the protocol.
 pub(super) fn answer(error: &MarketplaceError) -> Answer {
     match error {
         MarketplaceError::NotSent { .. } => Answer::NotSent(obstacle(error)),
@@ -45,12 +45,12 @@ pub(super) fn answer(error: &MarketplaceError) -> Answer {
     }
 }
 
-/// What is in the way, by the error that shows it.
+/// The obstacle that an error shows.
 fn obstacle(error: &MarketplaceError) -> Obstacle {
     obstacle_of(failed(error))
 }
 
-/// What is in the way, by what came of asking for the offer.
+/// The obstacle that a failed look at the offer shows.
 pub(super) fn obstacle_of(seen: Seen) -> Obstacle {
     let (reason, why) = match seen {
         Seen::Unauthorized(why) => (Reason::Unauthorized, why),

@@ -14,13 +14,14 @@ use crate::marketplace::OfferId;
 /// The shortest pause after an error.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// The longest unit of the pause after a look that leads at once to another one; it grows with each.
+/// The longest unit of the pause after a look that leads to another one at once. The pause grows by
+/// one unit with each such look.
 const BREATH: Duration = Duration::from_secs(2);
 
 /// The longest such pause.
 const LONGEST_BREATH: Duration = Duration::from_mins(1);
 
-/// What was in vain so far.
+/// The failures of one offer in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Failures {
     /// Errors in a row.
@@ -29,12 +30,12 @@ struct Failures {
     hurried: u32,
 }
 
-/// How often in a row offers could not be settled.
+/// The failures in a row, by offer, and the resulting pauses.
 #[derive(Debug)]
 pub(super) struct Backoffs {
     vain: BTreeMap<OfferId, Failures>,
-    /// When the pause after so many errors ends: offers share it, so that what failed as one list
-    /// is asked for as one list again.
+    /// When the pause after a given number of errors ends. Offers share these times, so that offers
+    /// that failed with one list request are retried with one list request.
     pauses: BTreeMap<u32, Instant>,
     backoff: Backoff,
     /// The unit of the pauses after looks that lead to another one.
@@ -43,8 +44,8 @@ pub(super) struct Backoffs {
 }
 
 impl Backoffs {
-    /// Pauses after errors grow up to `longest`; those after looks that lead to another one are no
-    /// shorter than `interval` or two seconds.
+    /// Pauses after errors grow up to `longest`. Pauses after looks that lead to another look grow
+    /// in units of `interval`, but at most two seconds.
     pub(super) fn new(interval: Duration, longest: Duration, random: fastrand::Rng) -> Self {
         let base = Duration::from_secs(4);
         let backoff = Backoff { base, cap: longest };
@@ -57,8 +58,8 @@ impl Backoffs {
         }
     }
 
-    /// What comes next for an offer, and when; `None` where it is left until something changes. No
-    /// pause outlasts its launch date.
+    /// The next work on an offer, and when it is due; `None` if the offer is left until something
+    /// changes. No pause extends beyond the offer's launch date.
     pub(super) fn follow(
         &mut self,
         offer: &OfferId,
@@ -69,7 +70,7 @@ impl Backoffs {
         let before = self.vain.get(offer).copied().unwrap_or_default();
         let (vain, next) = match next {
             Next::Rest => (Failures::default(), None),
-            // One that is due at once may be what leads to a look, again and again.
+            // A poll that is due at once may lead to a look again and again, so pause between them.
             Next::Poll(at) if at < now.instant + LEAST => {
                 let pause = (self.breath * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
@@ -78,7 +79,7 @@ impl Backoffs {
             Next::LookOn(date) if date > now.date => {
                 (Failures::default(), Some((Work::Look, When::On(date))))
             }
-            // A date that has passed meanwhile is due.
+            // A date that has passed in the meantime is due.
             Next::LookNow | Next::LookSoon | Next::LookOn(_) => {
                 let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
@@ -104,7 +105,6 @@ impl Backoffs {
         next
     }
 
-    /// Forgets an offer.
     pub(super) fn forget(&mut self, offer: &OfferId) {
         self.vain.remove(offer);
     }
@@ -141,7 +141,8 @@ mod tests {
             Self { tries, start: Instant::now() }
         }
 
-        /// After so many milliseconds: in how many more an offer is looked at.
+        /// How many milliseconds after the call an offer is looked at, if the call is made at
+        /// `millis`.
         fn pause(&mut self, name: &str, next: Next, millis: u64) -> Option<u128> {
             let instant = self.start + Duration::from_millis(millis);
             let date = "2026-12-01T09:00:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! Which offers were seen live, and which wait for one that is not. Pure.
+//! Which offers were seen live, and which wait for an offer that is not live. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ pub(super) struct Dependents {
 }
 
 impl Dependents {
-    /// An offer is no more.
+    /// Forgets an offer that has left the status file.
     pub(super) fn forget(&mut self, offer: &OfferId) {
         self.live.remove(offer);
         self.held.remove(offer);
     }
 
-    /// Takes in what was decided about an offer. Returns the offers that are to be looked at for it:
-    /// those that waited for this one, and those that it waits for although they were seen live (one
-    /// of the two looks was overtaken).
+    /// Records the decision about an offer. Returns the offers to look at because of it: those that
+    /// waited for this one, and those that it waits for although they were seen live (one of the
+    /// two looks was out of date).
     pub(super) fn note(&mut self, change: &Change) -> Vec<OfferId> {
         let offer = &change.offer;
         if !was_seen(&change.decision) {
@@ -38,7 +38,8 @@ impl Dependents {
         }
         if let Decision::Held(Hold::WaitingForDependency(before)) = &change.decision {
             self.held.insert(offer.clone(), before.clone());
-            // Whoever turns out to be live after all releases those that wait.
+            // If such an offer turns out to be live after all, the offers that wait for it are
+            // looked at.
             due.extend(before.iter().filter(|before| self.live.remove(*before)).cloned());
         } else {
             self.held.remove(offer);
@@ -47,7 +48,8 @@ impl Dependents {
     }
 }
 
-/// Whether the marketplace said something of the offer, be it that it is not there.
+/// Whether the marketplace answered about the offer, even if it answered that the offer does not
+/// exist.
 fn was_seen(decision: &Decision) -> bool {
     match decision {
         Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_)) => {
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(dependents.note(&waits("b", "a")), []);
         assert_eq!(dependents.note(&live("a")), [offer("b")]);
         assert_eq!(dependents.note(&live("a")), []);
-        // A newer version in preview, which then goes live.
+        // A newer version is in preview, and then goes live.
         dependents.note(&change("a", Decision::GoLive { release: 2.into() }));
         assert_eq!(dependents.note(&live("a")), [offer("b")]);
         dependents.note(&live("b"));

@@ -1,6 +1,6 @@
-//! The engine: a queue of work by offer, one thing at a time for each, tasks that report back, and one
-//! place that takes in what they bring. A run of `apply` is this until nothing is left to do, a service
-//! is this for ever.
+//! The engine: a queue of work by offer with at most one task per offer, tasks that report back,
+//! and one place that handles their results. `apply` runs the engine until nothing is left to do;
+//! the service runs it forever.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,42 +23,42 @@ use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
 use crate::status::{Phase, Reason, StoreError};
 
-/// How long what was heard of operations may be in memory alone: polls that come close to each other
-/// are one write.
+/// The longest time that poll results stay in memory only, so that polls close to each other share
+/// one write.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long after a failed write the next one is tried.
 const FLUSH_AGAIN: Duration = Duration::from_secs(5);
 
-/// How long the ends of several operations are gathered before one look at all of them.
+/// How long the ends of several operations are collected before one look at all of their offers.
 const GATHERING: Duration = Duration::from_secs(5);
 
-/// How many launches of a publisher are begun for each request that may be under way: while some wait
-/// for the disk, others have requests to send. The client limits how many are sent at once.
+/// The launches per publisher for each concurrent request: while some wait for the disk, others
+/// have requests to send. The client limits how many requests are sent at once.
 const LAUNCHES_PER_REQUEST: usize = 4;
 
 /// How often in a row an offer may change while golive tries to launch it.
 const MAX_CONFLICTS: u32 = 3;
 
-/// How many more looks at an offer a run takes without waiting for anything in between: a marketplace
-/// that contradicts itself must not keep it busy.
+/// How many more looks at an offer a run takes without a wait in between, so that a marketplace
+/// that contradicts itself can't keep the run busy.
 const MAX_HURRIED_LOOKS: u32 = 6;
 
-/// How long a look may take that begins when the time of a run is up.
+/// How long a look may take if it begins when the run's time is up.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// For how long one piece of work leads to the next.
+/// How long the engine keeps starting new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Until what is due at once is done.
+    /// Until the work that is due at once is done.
     Once,
     /// Until nothing runs, and no pause or doubt is left to wait for.
     ToTheEnd,
-    /// For ever: a service.
+    /// Forever: a service.
     Always,
 }
 
-/// A task has ended.
+/// The result of a task that has ended.
 #[derive(Debug)]
 pub struct Done(Outcome);
 
@@ -73,7 +73,7 @@ enum Outcome {
         looked: Arc<Looked>,
         tried: Tried,
     },
-    /// A poll, or what is to be done about an offer without a manifest.
+    /// The end of a poll, or of the work on an offer without a manifest.
     Asked {
         offer: OfferId,
         next: Next,
@@ -81,29 +81,30 @@ enum Outcome {
     Flushed(Result<(), StoreError>),
 }
 
-/// What a task has brought, as far as it matters beyond the engine.
+/// The result of a task, as far as callers of the engine need it.
 #[derive(Debug)]
 pub enum Taken {
-    /// Some offers were looked at; [`Engine::carry_out`] does what was decided.
+    /// Some offers were looked at; [`Engine::carry_out`] acts on the decisions.
     Looked(Box<Looked>),
-    /// Nothing came of a look at these offers; why, unless the user stops or the time is up.
+    /// A look at these offers gave no result. Carries the error, unless the user stopped golive or
+    /// the time is up.
     Missed(BTreeSet<OfferId>, Option<RunError>),
-    /// A launch has come to its end.
+    /// A launch has ended.
     Launched {
-        /// The offer.
+        /// The launched offer.
         offer: OfferId,
         /// Whether an operation was started or found.
         has_operation: bool,
         /// Whether a request was sent that may have been accepted.
         sent: bool,
     },
-    /// What runs on an offer was asked for.
+    /// An offer's running operation was asked for.
     Asked(OfferId),
-    /// Nothing more.
+    /// The result matters to the engine alone.
     Nothing,
 }
 
-/// What is to be done, and what is being done, offer by offer.
+/// The queued and running work, by offer.
 pub struct Engine {
     reconciler: Arc<Reconciler>,
     desired: Desired,
@@ -117,20 +118,20 @@ pub struct Engine {
     conflicts: BTreeMap<OfferId, u32>,
     /// The offers that wait to be tried again after an error.
     retried: BTreeSet<OfferId>,
-    /// How often an offer was looked at since it was last waited for.
+    /// How often an offer was looked at since the run last waited for it.
     looks: BTreeMap<OfferId, u32>,
     tasks: JoinSet<Outcome>,
     permits: HashMap<PublisherId, Arc<Semaphore>>,
-    /// Until when ends of operations are gathered.
+    /// Until when ends of operations are collected for one look.
     gathering: Option<Instant>,
     flush_at: Option<Instant>,
-    /// When the time of a run is up.
+    /// When the run's time is up.
     deadline: Option<Instant>,
 }
 
 impl Engine {
-    /// An engine that has nothing to do yet. Pauses after errors grow up to `longest_pause`. To be made
-    /// inside a runtime.
+    /// An engine without work. Pauses after errors grow up to `longest_pause`. Must be called
+    /// inside a Tokio runtime.
     #[must_use]
     pub fn new(
         reconciler: Arc<Reconciler>,
@@ -160,12 +161,13 @@ impl Engine {
         }
     }
 
-    /// No work but what is under way is done after this, one look at what has ended by then aside.
+    /// Sets the deadline. After it, the engine starts no new work, except one look at the
+    /// operations that have ended by then.
     pub(super) fn until(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
 
-    /// These manifests are in force from now on.
+    /// Puts these manifests in force.
     pub fn replace(&mut self, desired: Desired) {
         let before = std::mem::replace(&mut self.desired, desired);
         let is_linked_anew = before.len() != self.desired.len()
@@ -184,18 +186,18 @@ impl Engine {
         &self.desired
     }
 
-    /// The publishers of an offer's group are looked at together; this names the group.
+    /// Groups the publishers of these offers: publishers of one group are looked at together.
     pub(super) fn link(&mut self, offers: &BTreeSet<&OfferId>) {
         self.links =
             DependencyGraph::of(offers.iter().filter_map(|offer| self.desired.get(*offer)));
     }
 
-    /// Asks for a look at an offer; where something is being done about it, after that.
+    /// Queues a look at an offer; if a task works on the offer, the look follows it.
     pub fn ask(&mut self, offer: &OfferId) {
         self.queue.ask(offer, Instant::now());
     }
 
-    /// The same, for an offer and those that wait for it.
+    /// Queues a look at an offer and at the offers that wait for it.
     pub fn ask_with_dependents(&mut self, offer: &OfferId) {
         self.ask(offer);
         for offer in self.links.dependents(offer) {
@@ -203,33 +205,33 @@ impl Engine {
         }
     }
 
-    /// Whether something is being done about an offer.
+    /// Whether a task works on an offer.
     #[must_use]
     pub fn is_busy(&self, offer: &OfferId) -> bool {
         self.queue.is_busy(offer)
     }
 
-    /// Whether something is being done.
+    /// Whether any task is running.
     #[must_use]
     pub fn is_working(&self) -> bool {
         !self.tasks.is_empty()
     }
 
-    /// Whether nothing is being done, and nothing is left to do but to try again what failed.
+    /// Whether no task runs and the queue holds only retries after errors.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.tasks.is_empty() && self.queue.waiting().all(|offer| self.retried.contains(offer))
     }
 
-    /// Forgets what was seen of an offer that no manifest declares any more.
+    /// Forgets an offer that no manifest declares any more.
     pub fn forget(&mut self, offer: &OfferId) {
         self.dependents.forget(offer);
         self.backoffs.forget(offer);
         self.conflicts.remove(offer);
     }
 
-    /// Begins everything that is due. `is_gone` tells of an offer without a manifest in force whether
-    /// its manifest is gone, or can't be read at the moment.
+    /// Starts all work that is due. `is_gone` says whether the manifest of an offer without a
+    /// manifest in force was removed (true) or can't be read at the moment (false).
     pub fn begin(&mut self, is_gone: impl Fn(&OfferId) -> bool) {
         let now = self.now();
         if self.flush_at.is_some_and(|at| at <= now.instant) {
@@ -237,7 +239,8 @@ impl Engine {
             let reconciler = Arc::clone(&self.reconciler);
             self.tasks.spawn(async move { Outcome::Flushed(reconciler.store.commit().await) });
         }
-        // Where lists are not enough, people review all that would be sent: it is decided about as one.
+        // If decisions must be verified, people review everything that would be sent: decide about
+        // all offers as one set.
         let as_one = self.policy.verify;
         let is_time_up = self.is_time_up();
         if is_time_up {
@@ -261,7 +264,7 @@ impl Engine {
         }
     }
 
-    /// When something is due next; `None` where only the end of a task can tell.
+    /// When work is due next; `None` if only the end of a task can lead to more.
     #[must_use]
     pub fn wake(&self) -> Option<Instant> {
         let now = self.now();
@@ -270,7 +273,7 @@ impl Engine {
         [queued, self.flush_at, deadline].into_iter().flatten().min()
     }
 
-    /// Waits for a task to end; `None` where none is under way. May be given up at any time.
+    /// Waits for a task to end; `None` if none is running. Cancel-safe.
     pub async fn ended(&mut self) -> Option<Done> {
         loop {
             if let Some(done) = unharmed(self.tasks.join_next().await?) {
@@ -279,7 +282,7 @@ impl Engine {
         }
     }
 
-    /// A task that has ended, if there is one.
+    /// The result of a task that has already ended, if any.
     pub fn try_ended(&mut self) -> Option<Done> {
         loop {
             if let Some(done) = unharmed(self.tasks.try_join_next()?) {
@@ -288,7 +291,8 @@ impl Engine {
         }
     }
 
-    /// Lets what is under way end, for at most so long. Tells whether it did.
+    /// Waits at most `grace` for the running tasks to end, then aborts the rest. True if all ended
+    /// in time.
     pub async fn wind_up(&mut self, grace: Duration) -> bool {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(grace, all).await.is_ok();
@@ -296,11 +300,11 @@ impl Engine {
         in_time
     }
 
-    /// Takes in what a task has come to.
+    /// Handles the result of a task.
     pub fn take_in(&mut self, done: Done) -> Taken {
         match done.0 {
             Outcome::Looked { offers, result: Ok(Some(looked)) } => {
-                // Nothing was decided about these, so that nothing is being done about them either.
+                // These offers are undecided, so no task works on them either.
                 let undecided = offers.iter().filter(|offer| {
                     looked.changes.get(offer).is_none()
                         && !looked.open.iter().any(|open| open.offers.contains(*offer))
@@ -328,7 +332,7 @@ impl Engine {
                 Taken::Asked(offer)
             }
             Outcome::Flushed(written) => {
-                // The store has logged why it could not be written.
+                // The store has logged why the write failed.
                 if written.is_err() {
                     self.flush_at = Some(Instant::now() + FLUSH_AGAIN);
                 }
@@ -337,19 +341,21 @@ impl Engine {
         }
     }
 
-    /// Writes down what was decided about offers, and begins what is to be done: launches, where
-    /// `may_launch`, and questions about those that a list was not enough for.
+    /// Records the decisions and starts the work they ask for: launches that `may_launch` allows,
+    /// and questions about the offers that a list was not enough for.
     pub fn carry_out(&mut self, mut looked: Box<Looked>, may_launch: impl Fn(&Change) -> bool) {
         let open = std::mem::take(&mut looked.open);
         let looked: Arc<Looked> = Arc::from(looked);
         if looked.changes.triggers() < looked.changes.changes.len() {
-            // What is to be sent is on disk before it is, and all the rest with it.
+            // A launch flushes its intent before it sends, and every other change with it. Changes
+            // that send nothing need a flush of their own.
             self.flush_soon();
         }
         for change in &looked.changes.changes {
             let offer = &change.offer;
             if !looked.is_listed(offer) && self.extent == Extent::Always {
-                // Of offers that are not listed nothing is known, and all that was known of them stands.
+                // If the publisher could not be listed, nothing new is known about its offers, and
+                // their records stand.
                 if self.is_unknown(change, &looked) {
                     self.reconciler.write_down(&looked.scope, change, None, looked.moment);
                 }
@@ -368,7 +374,7 @@ impl Engine {
                 self.look_again(&other);
             }
             if change.decision.tracked().is_some() {
-                // Who asked for a retry asked for it of what had failed by then, not of what runs now.
+                // `--retry` applies to what had failed when the user asked, not to what runs now.
                 self.attempted(offer);
             }
             if change.decision.is_trigger() && may_launch(change) {
@@ -384,8 +390,8 @@ impl Engine {
         }
     }
 
-    /// Whether nothing is on record of an offer, or only that it could not be asked about, and not why
-    /// it can't be now. An error that differs in its words alone is no news.
+    /// Whether the record has nothing on an offer, or only that it could not be asked about, for
+    /// another reason than now. An error that differs only in its wording does not count as new.
     fn is_unknown(&self, change: &Change, looked: &Looked) -> bool {
         let Some(record) = self.reconciler.store.get(&change.offer) else { return true };
         let could_not_ask =
@@ -401,7 +407,7 @@ impl Engine {
         !was_seen && !is_same
     }
 
-    /// When an offer's turn is (UTC).
+    /// When an offer's next work is due (UTC); `None` if none is queued.
     #[must_use]
     pub fn due(&self, offer: &OfferId) -> Option<Timestamp> {
         let now = self.now();
@@ -414,7 +420,7 @@ impl Engine {
         }
     }
 
-    /// Has everything written soon.
+    /// Schedules a write of all changes within a second.
     pub fn flush_soon(&mut self) {
         self.flush_at.get_or_insert_with(|| Instant::now() + FLUSH_WITHIN);
     }
@@ -433,7 +439,7 @@ impl Engine {
         }
     }
 
-    /// A look that another offer calls for.
+    /// Queues a look at an offer because of a change in another one.
     fn look_again(&mut self, offer: &OfferId) {
         if self.extent == Extent::Always || self.may_look(offer) {
             self.ask(offer);
@@ -456,7 +462,8 @@ impl Engine {
         }
         let scope =
             Scope { desired: Arc::clone(&self.desired), policy: self.policy.about(offers.clone()) };
-        // The first look is taken however short a time there is to wait.
+        // The first look at an offer may take as long as it needs, even if the run waits only
+        // briefly.
         let until = self.deadline.filter(|_| !is_first);
         let until = until.map(|deadline| deadline.max(Instant::now() + GRACE));
         let (reconciler, as_one) = (Arc::clone(&self.reconciler), self.policy.verify);
@@ -466,7 +473,7 @@ impl Engine {
         });
     }
 
-    /// Asks on about offers that a look could not decide about.
+    /// Asks the marketplace about the offers that a look could not decide.
     fn settle(&mut self, open: Open) {
         let reconciler = Arc::clone(&self.reconciler);
         let offers = open.offers.clone();
@@ -485,14 +492,14 @@ impl Engine {
         let permits = self.permits.entry(offer.publisher().clone());
         let permits = Arc::clone(permits.or_insert_with(|| Arc::new(Semaphore::new(width))));
         let deadline = match self.extent {
-            // Who does not wait for operations does not wait for a doubt to settle either.
+            // A run that does not wait for operations does not wait for a doubt to settle either.
             Extent::Once => Instant::now().checked_add(self.reconciler.settings.pause),
             Extent::ToTheEnd | Extent::Always => self.deadline,
         };
         self.tasks.spawn(async move {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;
-            // A launch becomes a future once it is its turn: one is not small.
+            // Create the launch's future only after it has a permit, because the future is large.
             let tried = Box::pin(reconciler.launch(&looked, &offer, deadline)).await;
             Outcome::Launched { offer, looked, tried }
         });
@@ -510,9 +517,9 @@ impl Engine {
         });
     }
 
-    /// An offer without a manifest in force: where the manifest is gone, the offer leaves the status
-    /// file; where it can't be read, what runs is followed all the same, and what may have been sent
-    /// is looked for.
+    /// Handles an offer without a manifest in force. If the manifest was removed, the offer leaves
+    /// the status file. If the manifest can't be read, golive still follows a running operation and
+    /// looks for the result of a request in doubt.
     fn handle_orphan(&mut self, offer: OfferId, is_gone: impl Fn(&OfferId) -> bool) {
         let is_gone = is_gone(&offer);
         let (reconciler, deadline) = (Arc::clone(&self.reconciler), self.deadline);
@@ -533,7 +540,7 @@ impl Engine {
         });
     }
 
-    /// What comes after a launch.
+    /// The next step for an offer after a launch.
     fn after(&mut self, offer: &OfferId, looked: &Looked, tried: &Tried, in_doubt: bool) -> Next {
         let is_owed = !looked.scope.policy.attempted.contains(offer);
         match &tried.outcome {
@@ -548,7 +555,7 @@ impl Engine {
                 Next::LookNow
             }
             Triggered::Changed(why) => {
-                // Nothing was accepted, so that a retry is still owed.
+                // Nothing was accepted, so the retry is still owed.
                 if is_owed {
                     self.policy.attempted.remove(offer);
                 }
@@ -566,7 +573,7 @@ impl Engine {
         }
     }
 
-    /// What was being done about an offer is done, and this comes next.
+    /// Ends the work on an offer and queues its next step.
     fn turn(&mut self, offer: &OfferId, next: Next) {
         let now = self.now();
         let next = if self.goes_on(offer, next, now) { next } else { Next::Rest };
@@ -591,25 +598,25 @@ impl Engine {
         self.queue.done(offer, next, now.instant);
     }
 
-    /// Whether what comes next is part of this run.
+    /// Whether the next step belongs to this run.
     fn goes_on(&self, offer: &OfferId, next: Next, now: Now) -> bool {
         match (self.extent, next) {
             (Extent::Always, _) | (_, Next::Rest) => true,
             (_, Next::LookNow | Next::LookSoon) => self.may_look(offer),
             (_, Next::Poll(_) | Next::LookOn(_) | Next::Retry) if self.is_time_up() => false,
-            // While others are waited for.
+            // Retries continue while the run waits for other offers.
             (Extent::ToTheEnd, Next::Retry) => true,
             (Extent::Once, Next::Poll(at)) => at <= now.instant,
             (Extent::Once, Next::LookOn(_) | Next::Retry) => false,
             (Extent::ToTheEnd, Next::Poll(_)) => !self.reconciler.has_given_up(offer),
             (Extent::ToTheEnd, Next::LookOn(date)) => {
-                // What is past already was waited for once.
+                // A date in the past was already waited for once.
                 date > now.date && self.reconciler.waits(offer)
             }
         }
     }
 
-    /// When those are looked at whose operations end about now.
+    /// When to look at the offers whose operations end about now.
     fn gather(&mut self, now: Instant) -> Instant {
         if self.extent == Extent::Once {
             return now;
@@ -625,7 +632,7 @@ impl Engine {
     }
 }
 
-/// What comes of a look, unless its time is up first.
+/// The result of a look; `Ok(None)` if its time is up first.
 async fn in_time(
     look: impl Future<Output = Result<Option<Looked>, RunError>>,
     until: Option<Instant>,
@@ -637,7 +644,8 @@ async fn in_time(
     }
 }
 
-/// What a task has come to; a panic in it is one of the process. What is on disk is enough to go on.
+/// The result of a task; `None` if it was aborted. A panic in a task continues in this process:
+/// what is on disk is enough for the next one to recover.
 fn unharmed(ended: Result<Outcome, JoinError>) -> Option<Done> {
     match ended {
         Ok(done) => Some(Done(done)),

@@ -1,5 +1,5 @@
-//! Following operations: polls, one after the other for each operation, all operations side by
-//! side.
+//! Following operations: at most one poll at a time per operation, different operations in
+//! parallel.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -14,23 +14,23 @@ use crate::operation::{Follow, FollowCommand, FollowEvent, Intervals};
 use crate::report::Event;
 use crate::status::{Phase, Reason};
 
-/// An operation under way.
+/// A running operation that golive polls.
 #[derive(Debug)]
 pub(super) struct Following {
-    /// The operation's id, where it has one.
+    /// The operation's id, if it has one.
     id: Option<String>,
     follow: Follow,
-    /// When it is to be polled next; `None` once it was given up.
+    /// When to poll next; `None` once golive has given up.
     due: Option<Instant>,
     /// The last answer.
     heard: Option<Report>,
-    /// Whether the last answer left it to the offer to tell more, which was not asked since.
+    /// Whether the last answer left the rest to the offer, which golive has not asked since.
     asks_offer: bool,
 }
 
 impl Reconciler {
-    /// Polls the running operation of an offer once; what it says is left in memory. Tells whether the
-    /// offer must be decided about anew; not so where the user stops before an answer comes.
+    /// Polls the running operation of an offer once and keeps the answer in memory. True if the
+    /// offer must be decided about again; false if the user stops golive before an answer arrives.
     pub(super) async fn ask_once(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return false };
         let Some(operation) = record.running() else { return true };
@@ -70,8 +70,8 @@ impl Reconciler {
         command == FollowCommand::AskOffer
     }
 
-    /// The same, unless the time to wait is up before there is an answer. The next write has it: it
-    /// says nothing that could not be asked for again.
+    /// Polls as [`Self::ask_once`] does, unless the deadline passes before there is an answer. The
+    /// next write saves the answer; losing it costs only another poll.
     pub(super) async fn poll_in_time(&self, offer: &OfferId, deadline: Option<Instant>) -> bool {
         tokio::select! {
             biased;
@@ -80,7 +80,7 @@ impl Reconciler {
         }
     }
 
-    /// Notes what came of a poll, and when the next one is due.
+    /// Records the result of a poll, and when the next one is due.
     fn advance(
         &self,
         offer: &OfferId,
@@ -95,8 +95,8 @@ impl Reconciler {
         let due = match command {
             FollowCommand::PollAfter(pause) => Some(Instant::now() + pause),
             FollowCommand::GiveUp => None,
-            // The offer may say that it still runs: then it is not asked for again at once, and
-            // again, for as long as it does.
+            // The offer may report that the operation still runs. Wait an interval, so that the two
+            // don't send golive back and forth without a pause.
             FollowCommand::AskOffer => {
                 let pause = self.settings.intervals.after(follow.polls);
                 let due = Some(Instant::now() + pause);
@@ -110,7 +110,7 @@ impl Reconciler {
         command
     }
 
-    /// When the running operation of an offer is to be polled next; `None` where nothing runs.
+    /// When to poll the running operation of an offer next; `None` if none runs.
     pub(super) fn next_poll(&self, offer: &OfferId) -> Option<Instant> {
         let (id, polled_at) = self.store.with(|file| {
             let operation = file.offers.get(offer)?.running()?;
@@ -122,7 +122,7 @@ impl Reconciler {
         let pause = match known {
             Some(Following { due: Some(due), .. }) => return Some(*due),
             Some(Following { due: None, .. }) => longest,
-            // A look may have asked for it, and so may a process before this one.
+            // A look, or an earlier process, may already have polled it.
             None => polled_at.map_or(Duration::ZERO, |at| {
                 let age = Duration::try_from(self.clock.now().duration_since(at));
                 first.saturating_sub(age.unwrap_or_default())
@@ -131,18 +131,18 @@ impl Reconciler {
         Some(Instant::now() + pause)
     }
 
-    /// Forgets how far the following of an offer's operation is.
+    /// Forgets the polling state of an offer's operation.
     pub(super) fn stop_following(&self, offer: &OfferId) {
         self.following.lock().unwrap_or_else(PoisonError::into_inner).remove(offer);
     }
 
-    /// Whether a poll left it to the offer to tell more, which is asked now.
+    /// Whether a poll left the rest to the offer; the caller asks the offer now.
     pub(super) fn takes_question(&self, offer: &OfferId) -> bool {
         let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         following.get_mut(offer).is_some_and(|known| std::mem::take(&mut known.asks_offer))
     }
 
-    /// Adds what an operation answered that is not due to be asked again.
+    /// Adds the last answer of a running operation to an inquiry if its next poll is not due yet.
     pub(super) fn add_heard(&self, offer: &OfferId, inquiry: &mut Inquiry) {
         let Some(asked) = &mut inquiry.following else { return };
         let id = asked.operation.as_ref().map(|operation| &operation.id);
@@ -153,7 +153,7 @@ impl Reconciler {
         }
     }
 
-    /// The first poll of an operation is due after this long.
+    /// Schedules the first poll of an operation after this long.
     pub(super) fn follow_after(&self, offer: &OfferId, pause: Duration) {
         let Some(record) = self.store.get(offer) else { return };
         let Some(operation) = record.running() else { return };
@@ -164,13 +164,13 @@ impl Reconciler {
         following.insert(offer.clone(), known);
     }
 
-    /// Whether the running operation of an offer is not asked for any more in this process.
+    /// Whether this process has given up polling the offer's running operation.
     pub(super) fn has_given_up(&self, offer: &OfferId) -> bool {
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         following.get(offer).is_some_and(|known| known.due.is_none())
     }
 
-    /// Whether an offer waits for a pause or a doubt to be over.
+    /// Whether an offer waits for a pause to end or a doubt to settle.
     pub(super) fn waits(&self, offer: &OfferId) -> bool {
         self.store.get(offer).is_some_and(|record| {
             record.reason == Reason::Throttled || record.phase == Phase::Triggering

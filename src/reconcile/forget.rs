@@ -1,5 +1,5 @@
-//! Offers that no manifest in force declares. What runs there is followed to its end and reported like
-//! any other launch; then the offer leaves the status file.
+//! Offers that no manifest in force declares (orphans). Their operations are followed to the end
+//! and reported like any other launch; then the offer leaves the status file.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,15 @@ use crate::report::Event;
 use crate::status::{Intent, OfferRecord};
 
 impl Reconciler {
-    /// Removes those orphans on which nothing runs, or may.
+    /// Removes the orphans that have no running operation and no request in doubt.
     pub(super) fn forget_idle(&self, orphans: &BTreeSet<OfferId>) {
         for offer in orphans {
             self.forget_if_idle(offer);
         }
     }
 
-    /// Removes an offer on which nothing runs, or may. Tells whether it did.
+    /// Removes an offer unless an operation runs there or a request is in doubt. True if it was
+    /// removed or has no record.
     pub(super) fn forget_if_idle(&self, offer: &OfferId) -> bool {
         let Some(record) = self.store.get(offer) else { return true };
         if record.running().is_some() || record.intent.is_some() {
@@ -34,7 +35,7 @@ impl Reconciler {
         true
     }
 
-    /// Asks what runs on an orphan, or what came of its request. Nothing is sent.
+    /// Asks about an orphan's running operation or request in doubt. Sends no request.
     pub(super) async fn handle_orphan(&self, offer: &OfferId) {
         let Some(record) = self.store.get(offer) else { return };
         if record.running().is_some() {
@@ -57,7 +58,7 @@ impl Reconciler {
         };
         let state = match state {
             Ok(state) => state,
-            // There is no such offer any more, so that nothing runs on it.
+            // The offer no longer exists, so nothing runs on it.
             Err(error) if error.kind() == Some(RefusalKind::NotFound) => {
                 OfferState { is_inspected: true, ..OfferState::default() }
             }
@@ -79,7 +80,7 @@ impl Reconciler {
                 heard::accepted(record, &sent, &digest, moment.now);
                 record::concluded(record, moment.now);
             }
-            // Nobody sends it again.
+            // The request is not sent again.
             Some((intent, Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere)) => {
                 if moment.has_settled(intent) {
                     record.intent = None;
@@ -102,7 +103,7 @@ impl Reconciler {
         self.edit_known(offer, |record| record::poll_failed(record, why, now));
     }
 
-    /// Changes an offer's record, if there is one, and tells.
+    /// Changes an offer's record, if there is one, and reports the change.
     pub(super) fn edit_known(&self, offer: &OfferId, change: impl FnOnce(&mut OfferRecord)) {
         if let Some(record) = self.store.get(offer) {
             self.tell(offer, &self.store.edit(offer, || (*record).clone(), change));
@@ -110,7 +111,7 @@ impl Reconciler {
     }
 }
 
-/// What to ask about an orphan: its publisher's list is not asked for.
+/// What to ask about an orphan, without a publisher's list.
 fn inquiry(record: &OfferRecord) -> Inquiry {
     let operation = record.running();
     let intent = record.intent.as_deref();

@@ -1,4 +1,4 @@
-//! What is written down about an operation: heard of, adopted, accepted, ended.
+//! What golive records about an operation: progress, adoption, acceptance, end.
 
 use jiff::Timestamp;
 
@@ -12,10 +12,11 @@ use crate::marketplace::{Followed, OfferState, OperationRef, OperationStatus, Re
 use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
-/// Writes down how the recorded operations have ended that had not, as far as that is known now.
+/// Records how the recorded operations have ended, as far as that is known now.
 pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, moment: DecisionTime) {
     let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
-    // Something else ran before it showed how they ended: what the offer shows by now is the rest.
+    // Another operation ran before these showed how they ended: the offer's current state is the
+    // only evidence left.
     for operation in loose_ends.filter(|_| state.listed.is_some()) {
         end(operation, ended_unseen(operation, state, moment), moment.now);
     }
@@ -38,7 +39,7 @@ fn end(operation: &mut OperationRecord, ending: Option<Ending>, now: Timestamp) 
     }
 }
 
-/// Takes over what the marketplace says of an operation. Its end is for the offer to show.
+/// Copies the marketplace's report on an operation. Its end is taken from the offer instead.
 fn hear(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
     if !report.status.is_finished() {
         operation.status = report.status.clone();
@@ -52,7 +53,7 @@ fn hear(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
     }
 }
 
-/// A poll was answered.
+/// Records the answer to a poll.
 pub(super) fn polled(record: &mut OfferRecord, report: &Report, now: Timestamp) {
     if let Some(operation) = &mut record.operation {
         hear(operation, report, now);
@@ -87,7 +88,7 @@ pub(super) fn adopt(
         status: OperationStatus::Running,
         steps: run.map(|run| run.steps.clone()).unwrap_or_default(),
     });
-    // A URL that has expired is not asked again; its operation is asked for by its id.
+    // Don't poll an expired URL again; ask for the operation by its id.
     if let Some(operation) = &mut record.operation
         && state.followed == Some(Followed::Expired)
     {
@@ -95,7 +96,7 @@ pub(super) fn adopt(
     }
 }
 
-/// Writes down an attempt that ended badly and that the record did not know.
+/// Records a failed or canceled attempt that the record doesn't have yet.
 pub(super) fn adopt_failure(
     record: &mut OfferRecord,
     failure: &Failure,
@@ -126,7 +127,7 @@ pub(super) fn adopt_failure(
         manifest_digest: digest_of(intent, &desired.digest),
         messages: failure.messages.clone(),
         polled_at: Some(now),
-        // Only a failure that nobody told of says nothing at all.
+        // A failure without id, steps and messages was not reported by the marketplace.
         presumed: failure.id.is_none() && failure.steps.is_empty() && failure.messages.is_empty(),
         progress: None,
         release: failure.release.clone(),
@@ -140,8 +141,7 @@ pub(super) fn adopt_failure(
     }
 }
 
-/// Writes down what became of the request of an intent before anybody looked, in the place of the
-/// intent.
+/// Replaces an intent with the operation its request started, if that ended before golive looked.
 pub(super) fn adopt_outcome(
     record: &mut OfferRecord,
     decision: &Decision,
@@ -150,14 +150,14 @@ pub(super) fn adopt_outcome(
     moment: DecisionTime,
 ) {
     let Some(intent) = record.intent.clone().filter(|_| record.running().is_none()) else { return };
-    // A failure that is decided about is known in detail.
+    // A failure that the decision is about is recorded in detail by `adopt_failure`.
     if matches!(decision, Decision::Failed(failure) if failure.is_of(&intent)) {
         return;
     }
     let new = state.new_attempt(&intent.kind, &intent.release);
     let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
     let succeeded = new.filter(|it| it.status == OperationStatus::Succeeded);
-    // What came after it shows that it is over, so that the list is believed.
+    // What followed the operation shows that it is over, so a success in the list is believed.
     let other = took_another_live(&intent, state);
     let is_over = other.is_some()
         || state.running.as_ref().is_some_and(|run| run.kind != intent.kind)
@@ -178,14 +178,14 @@ pub(super) fn adopt_outcome(
     record.begin(started(&sent, &desired.digest, moment.now));
 }
 
-/// The digest of the manifest that an operation was started for: the present one, where golive did
-/// not start it.
+/// The digest of the manifest that an operation was started for; the current manifest's if golive
+/// did not start the operation.
 fn digest_of(intent: Option<&Intent>, digest: &str) -> String {
     let known = intent.map(|intent| &intent.manifest_digest).filter(|digest| !digest.is_empty());
     known.map_or(digest, String::as_str).to_owned()
 }
 
-/// An operation came of the request.
+/// Records that the request started an operation.
 pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, digest: &str, now: Timestamp) {
     record.intent = None;
     record.error = None;
@@ -194,7 +194,7 @@ pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, digest: &str, now:
     set_running(record, now);
 }
 
-/// The record of an operation that a request of golive's has started.
+/// The record of an operation that golive's request started.
 fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
     let operation = sent.operation.as_ref();
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
@@ -215,7 +215,7 @@ fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
         status,
         steps: Vec::new(),
     };
-    // To ask for an id that a former attempt has as well may be to hear of that one.
+    // If an earlier attempt has the same id, asking for the id may return that attempt.
     let is_known = |id: &String| {
         let known = sent.intent.known.iter().flatten();
         known.clone().any(|mark| mark.split(' ').next() == Some(id))

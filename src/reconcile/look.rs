@@ -1,4 +1,4 @@
-//! Looking at one offer apart from the others: before a request, and in doubt about one.
+//! Looking at one offer by itself: before a request, and while a request is in doubt.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, Opera
 use crate::operation::Look;
 use crate::status::Intent;
 
-/// What an offer shows of an intent's request.
+/// What an offer's state shows about an intent's request.
 pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
     let by_id =
         |id: &Option<String>| id.as_ref().map(|id| OperationRef { id: id.clone(), location: None });
@@ -44,7 +44,7 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
         };
     }
     match new {
-        // A list that says so while the offer does not is not believed.
+        // Don't believe a success that is only listed: the offer must show it.
         Some(new) if new.status == OperationStatus::Succeeded => {
             return Look::Failed(format!(
                 "the list of operations says that {} has succeeded, but the offer does not show it",
@@ -66,7 +66,7 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
         OperationKind::GoLive if state.preview.as_ref() == Some(&intent.release) => {
             Look::StillWaiting { fence: state.fence.clone() }
         }
-        // A retry, of what does not wait for the sign-off.
+        // A retry, for a release that does not wait for sign-off.
         OperationKind::GoLive if state.stale_preview.as_ref() == Some(&intent.release) => {
             Look::StillWaiting { fence: state.fence.clone() }
         }
@@ -81,7 +81,7 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
 }
 
 impl Reconciler {
-    /// Looks at an offer of which it is not known whether the request was accepted.
+    /// Looks at an offer whose request is in doubt.
     pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
         let (offer, moment) = (&target.change.offer, self.moment());
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
@@ -95,8 +95,8 @@ impl Reconciler {
             return Look::Failed("the offer could not be asked about".to_owned());
         };
         let look = shown(&intent, state);
-        // Sent again only what would be decided anew: the manifest may have come to ask for something
-        // else, and an offer that it waits for may be live no more.
+        // Send again only what golive would decide now: the manifest may ask for something else,
+        // and an offer that it waits for may no longer be live.
         let launch = change.as_ref().and_then(|change| change.decision.launch());
         let still = launch.is_some_and(|(kind, _)| kind == intent.kind);
         if matches!(look, Look::StillWaiting { .. }) && !still { Look::Elsewhere } else { look }
@@ -122,7 +122,7 @@ impl Reconciler {
         Ok((sighting, change))
     }
 
-    /// Decides about one offer, with what was seen of it since a moment and what the pass saw of the
+    /// Decides about one offer from its sighting since `moment` and from what the pass saw of the
     /// offers it waits for.
     async fn decide_alone(
         &self,
@@ -151,7 +151,7 @@ impl Reconciler {
     }
 }
 
-/// What an offer that could not be seen says instead.
+/// The marketplace's message about an offer that could not be seen.
 pub(super) fn said(seen: Seen) -> String {
     match seen {
         Seen::Unauthorized(why)

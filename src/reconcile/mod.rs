@@ -1,18 +1,18 @@
 //! Observe, plan, execute.
 //!
-//! | module | what it is |
+//! | module | what it does |
 //! |---|---|
-//! | `engine` | the owner of all work: a queue by offer, tasks, and one place that takes in what they bring |
-//! | `run` | the engine until nothing is left to do: `apply` |
-//! | `queue` | what is to be done about which offer, and when; one thing at a time for each |
-//! | `backoffs` | how long an offer is left alone that could not be settled |
-//! | `dependents` | who was seen live, and who waits for whom |
-//! | `steps` | what tasks do: looks, launches, polls |
-//! | `observe`, `look` | asking the marketplace, about many offers or one |
-//! | `trigger` | the trigger protocol, carried out |
-//! | `follow` | polls, and when the next one is due |
-//! | `forget` | offers without a manifest |
-//! | `record`, `heard` | what is written down |
+//! | `engine` | owns all work: a queue by offer, tasks, and one place that handles their results |
+//! | `run` | runs the engine until nothing is left to do: `apply` |
+//! | `queue` | which work is due for which offer, and when; one piece at a time per offer |
+//! | `backoffs` | how long to leave an offer alone that could not be settled |
+//! | `dependents` | which offers were seen live, and which wait for others |
+//! | `steps` | the work of tasks: looks, launches, polls |
+//! | `observe`, `look` | asks the marketplace about many offers, or about one |
+//! | `trigger` | carries out the trigger protocol |
+//! | `follow` | polls operations, and schedules the next poll |
+//! | `forget` | handles offers without a manifest |
+//! | `record`, `heard` | compute what the status file records |
 
 mod answers;
 mod backoffs;
@@ -53,29 +53,29 @@ pub use paths::StatusRelativePaths;
 pub use run::run;
 pub use steps::Looked;
 
-/// How the reconciler goes about its work.
+/// The reconciler's limits and intervals.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many requests may be under way. Of each publisher as many questions and polls are worked on
-    /// side by side, and four times as many launches, some of which wait for the disk.
+    /// How many requests may be sent at once. Per publisher, the same number of questions and polls
+    /// run in parallel, and four times as many launches, since some wait for the disk.
     pub concurrency: usize,
-    /// How long to wait between polls.
+    /// The wait between polls.
     pub intervals: Intervals,
-    /// How long the marketplace may put a request off, in all, before the offer is left to another
-    /// pass, or to the next run.
+    /// How long the marketplace may put a request off, in total, before the offer is left to
+    /// another pass or to the next run.
     pub pause: Duration,
-    /// How long a request that left no trace may still show (`--settle`); by default what the
-    /// marketplace's API is known to take.
+    /// How long a request that left no trace may still show (`--settle`). The default is the time
+    /// that the marketplace's API is known to take.
     pub settle: Option<Duration>,
 }
 
-/// What must hold before anything is sent.
+/// The conditions for sending requests.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     /// The digest of the reviewed change set (`--expect`).
     pub expect: Option<String>,
-    /// How many requests may be sent in all (`--max-changes`), those counted that were accepted or
-    /// may have been.
+    /// The maximum number of requests in a run (`--max-changes`). Counts the requests that were
+    /// accepted or may have been.
     pub max_changes: Option<usize>,
 }
 
@@ -84,49 +84,50 @@ pub struct Guard {
 pub enum Wait {
     /// One pass.
     No,
-    /// Until no operation runs, or this much time has passed.
+    /// Until no operation runs, or until this much time has passed.
     Until(Option<Duration>),
 }
 
-/// What a run is about.
+/// The input of a run.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The manifests.
     pub desired: Desired,
     /// The offers whose manifest is gone: they leave the status file.
     pub gone: BTreeSet<OfferId>,
-    /// What the user asked for.
+    /// The user's choices.
     pub policy: Policy,
-    /// What must hold before anything is sent.
+    /// The conditions for sending requests.
     pub guard: Guard,
     /// How long the run lasts.
     pub wait: Wait,
 }
 
-/// Why a run could not be made, or came to an early end.
+/// Why a run did not start or ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The change set is not the one that was reviewed. Nothing was sent.
+    /// The change set is not the reviewed one. Nothing was sent.
     #[error(
         "the change set is not the reviewed one: expected {expected}, found {found}; nothing was sent, run golive plan and review again"
     )]
     Unexpected {
-        /// What `--expect` says.
+        /// The digest given with `--expect`.
         expected: String,
-        /// What it is.
+        /// The digest of the current change set.
         found: String,
     },
-    /// More would be sent than allowed. Nothing more was sent.
+    /// The change set would send more requests than allowed. Nothing more was sent.
     #[error(
         "--max-changes allows {allowed}, but this would make it {found}; none of these was sent"
     )]
     TooMany {
-        /// How many there are.
+        /// How many requests there would be.
         found: usize,
         /// How many are allowed.
         allowed: usize,
     },
-    /// The change set failed its independent check. That is a bug of golive; nothing of it was sent.
+    /// The change set failed its independent check. That is a bug in golive; nothing of the set was
+    /// sent.
     #[error("the change set failed its check, nothing of it was sent; please report this: {}", list(.0))]
     Unsound(Vec<Violation>),
     /// The status file could not be written.
@@ -138,7 +139,7 @@ fn list(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Brings offers where their manifests want them.
+/// Brings offers to the state that their manifests declare.
 pub struct Reconciler {
     observer: Observer,
     store: Arc<StatusStore>,
@@ -149,36 +150,36 @@ pub struct Reconciler {
     settings: Settings,
     stop: CancellationToken,
     following: Mutex<BTreeMap<OfferId, follow::Following>>,
-    /// Until when the marketplace takes no requests of a publisher, where that is longer than this run
-    /// waits.
+    /// Until when the marketplace accepts no requests of a publisher, if that is longer than this
+    /// run waits.
     put_off: Mutex<BTreeMap<PublisherId, Instant>>,
-    /// The requests that this process has sent, or told of.
+    /// The requests that this process has sent, or has reported as left open by an earlier run.
     requests: Mutex<BTreeSet<RequestId>>,
-    /// The manifests in force, where they may change while work is under way.
+    /// The manifests in force, if they may change while tasks run.
     in_force: Mutex<Option<Desired>>,
 }
 
-/// What the manifests want, offer by offer.
+/// The manifests, by offer.
 pub type Desired = Arc<BTreeMap<OfferId, Arc<Loaded>>>;
 
-/// Where a reconciler's effects go.
+/// What a reconciler depends on, and where its effects go.
 pub struct Dependencies {
     /// The marketplace.
     pub marketplace: Arc<dyn Backend>,
     /// The status file, locked by this process.
     pub store: Arc<StatusStore>,
-    /// The time.
+    /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance, for request ids.
+    /// The source of randomness for request ids.
     pub random: fastrand::Rng,
-    /// Who is told.
+    /// Receives the events.
     pub reporter: Arc<dyn Reporter>,
-    /// Canceled when the user asks to stop.
+    /// Canceled when the user asks golive to stop.
     pub stop: CancellationToken,
 }
 
 impl Reconciler {
-    /// A reconciler; nothing happens yet.
+    /// Creates a reconciler; it does nothing yet.
     #[must_use]
     pub fn new(surroundings: Dependencies, settings: Settings) -> Self {
         let Dependencies { marketplace, store, clock, random, reporter, stop } = surroundings;
@@ -203,27 +204,28 @@ impl Reconciler {
         }
     }
 
-    /// The same, where manifests are in a checkout that golive made, as their paths begin.
+    /// The same, with manifests in a checkout that golive made; `checkout` is the prefix of their
+    /// paths.
     #[must_use]
     pub fn in_checkout(mut self, checkout: PathBuf) -> Self {
         self.paths = self.paths.in_checkout(checkout);
         self
     }
 
-    /// How files are named.
+    /// How manifest files are named in the status file and in messages.
     #[must_use]
     pub fn paths(&self) -> &StatusRelativePaths {
         &self.paths
     }
 
-    /// The marketplace that it works at.
+    /// The marketplace's backend.
     #[must_use]
     pub fn marketplace(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.observer.backend)
     }
 
-    /// Takes note that these are the manifests in force from now on: what is under way for one that
-    /// says something else sends nothing more.
+    /// Puts these manifests in force. A running task whose offer's manifest has changed sends
+    /// nothing more.
     pub fn supersede(&self, desired: Desired) {
         *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(desired);
     }
@@ -240,12 +242,12 @@ impl Reconciler {
         self.observer.moment(self.clock.now())
     }
 
-    /// Whether a request of an offer may be under way, or may have been accepted unseen.
+    /// Whether a request for the offer is being sent, or may have been accepted unseen.
     fn has_intent(&self, offer: &OfferId) -> bool {
         self.store.get(offer).is_some_and(|record| record.intent.is_some())
     }
 
-    /// Changes an offer's record and reports it, if it shows.
+    /// Changes an offer's record and reports the change, if there is one.
     fn edit(&self, offer: &OfferId, desired: &Loaded, change: impl FnOnce(&mut OfferRecord)) {
         let fresh = || {
             let file = self.paths.name(&desired.file);
@@ -254,7 +256,7 @@ impl Reconciler {
         self.tell(offer, &self.store.edit(offer, fresh, change));
     }
 
-    /// Reports a change, if there is one.
+    /// Reports a record if it changed.
     fn tell(&self, offer: &OfferId, edited: &Edited) {
         let Edited { before, after } = edited;
         if before.as_ref() != Some(after) {

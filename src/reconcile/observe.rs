@@ -1,4 +1,5 @@
-//! Looking at the marketplace: one list a publisher, then each offer that a list is not enough for.
+//! Looking at the marketplace: one list per publisher, then each offer that a list is not enough
+//! for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,22 +17,22 @@ use crate::marketplace::{
 };
 use crate::status::OfferRecord;
 
-/// How many rounds of questions there are at most: an offer is asked about once.
+/// The maximum number of rounds of questions. Each offer is asked about once.
 const MAX_ROUNDS: usize = 4;
 
-/// Asks the marketplace, several questions side by side.
+/// Asks the marketplace, with several questions in parallel.
 #[derive(Clone)]
 pub struct Observer {
     pub(super) backend: Arc<dyn Backend>,
     concurrency: usize,
-    /// How long a request that left no trace may still show, where the user says so (`--settle`).
+    /// How long a request that left no trace may still show, if the user set it (`--settle`).
     settle: Option<Settling>,
 }
 
-/// What was seen, and what follows from it.
+/// What was seen of each offer.
 pub type Observed = BTreeMap<OfferId, Seen>;
 
-/// Lists each publisher once, then asks until everything can be decided.
+/// Lists each publisher once, then asks about offers until everything can be decided.
 pub async fn observe_and_plan(
     observer: &Observer,
     desired: &BTreeMap<OfferId, Arc<Loaded>>,
@@ -44,27 +45,26 @@ pub async fn observe_and_plan(
 }
 
 impl Observer {
-    /// An observer that has at most `concurrency` questions about a publisher's offers open.
+    /// An observer with at most `concurrency` open questions per publisher.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, concurrency: usize, settle: Option<Settling>) -> Self {
         Self { backend, concurrency: concurrency.max(1), settle }
     }
 
-    /// How long a request that left no trace may still show.
+    /// How long a request that left no trace may still show: the user's value, or the backend's.
     #[must_use]
     pub fn settling(&self) -> Settling {
         self.settle.unwrap_or_else(|| self.backend.settling())
     }
 
-    /// A time to decide at, with what this marketplace makes of it.
+    /// The time of a decision, with this marketplace's limits.
     #[must_use]
     pub fn moment(&self, now: Timestamp) -> DecisionTime {
         let (longest_request, settling) = (self.backend.longest_request(), self.settling());
         DecisionTime { now, longest_request, settling }
     }
 
-    /// One list for each publisher that has an offer in scope, or one that such an offer waits
-    /// for.
+    /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for.
     pub async fn list(
         &self,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
@@ -73,8 +73,8 @@ impl Observer {
         let wanted = crate::changes::with_dependencies(desired, policy);
         let publishers: BTreeSet<PublisherId> =
             wanted.iter().map(|offer| offer.publisher().clone()).collect();
-        // All at once: how many requests are under way is the marketplace's client to see to, which
-        // lets publishers take turns.
+        // Start all lists at once: the marketplace's client limits the concurrent requests and lets
+        // publishers take turns.
         let lists = publishers.into_iter().map(|publisher| async move {
             let list = self.backend.survey(&publisher).await;
             (publisher, list.map(List::new))
@@ -91,7 +91,7 @@ impl Observer {
         seen.collect()
     }
 
-    /// Asks about all offers that need it, side by side, until everything can be decided.
+    /// Asks about all offers that need it, in parallel, until everything can be decided.
     pub async fn settle(
         &self,
         observed: Observed,
@@ -103,7 +103,7 @@ impl Observer {
         self.settle_with(observed, desired, recorded, policy, moment, |_, _| {}).await
     }
 
-    /// The same; `adjust` may add to what is asked about an offer.
+    /// As [`settle`](Self::settle), but `adjust` may add to the inquiry about an offer.
     pub(super) async fn settle_with(
         &self,
         mut observed: Observed,
@@ -123,7 +123,8 @@ impl Observer {
                 let Some(Seen::Offer(seen)) = observed.get(&offer) else { return None };
                 let record = recorded.get(&offer).map(|record| &**record);
                 let mut inquiry = inquiry(seen, desired.get(&offer)?, record);
-                // What is not listed as waiting is hardly launched; if it is, it is asked about again.
+                // An offer that is not listed as waiting is hardly ever launched; if it is, it is
+                // asked about again.
                 let may_launch = inquiry.wants_live && seen.listing.hint == Hint::InPreview;
                 inquiry.launches |= policy.verify && may_launch;
                 adjust(&offer, &mut inquiry);
@@ -145,8 +146,8 @@ impl Observer {
                 observed.insert(offer, seen);
             }
         }
-        // An offer is asked about once, so this is not reached; should it be, one that can't be
-        // decided about is one that was not seen.
+        // Not normally reached, since each offer is asked about once. If it is, an offer that can't
+        // be decided counts as not seen.
         loop {
             let input = Input { desired, recorded, observed: &observed, moment, policy };
             match plan(input) {
@@ -169,12 +170,12 @@ pub(super) fn inquiry(seen: &Sighting, desired: &Loaded, record: Option<&OfferRe
     seen.inquiry(wants_live, pin, record)
 }
 
-/// A publisher's list, in the order of the names.
+/// A publisher's list, sorted by offer id.
 struct List(Vec<Listing>);
 
 impl List {
     fn new(mut list: Vec<Listing>) -> Self {
-        // Where one stands there twice, the later is the one that is found.
+        // If an offer is listed twice, the later entry wins.
         list.reverse();
         list.sort_by(|one, other| one.id.cmp(&other.id));
         list.dedup_by(|one, other| one.id == other.id);
@@ -198,7 +199,7 @@ fn listed(offer: &OfferId, listing: Option<&Listing>) -> Seen {
     }
 }
 
-/// What an error says of the offer.
+/// What an error says about the offer.
 pub(super) fn failed(error: &MarketplaceError) -> Seen {
     let said = describe(error);
     match error.kind() {
@@ -219,10 +220,10 @@ pub(super) fn failed(error: &MarketplaceError) -> Seen {
     }
 }
 
-/// The error, its causes, and what to do about it, in one line.
+/// The error, its root cause and the remedy, in one line.
 pub(super) fn describe(error: &MarketplaceError) -> String {
     let mut text = error.to_string();
-    // What lies between says only which layer failed; the first cause says why.
+    // The errors in between only name the layer that failed; the root cause gives the reason.
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
     if let Some(first) = causes.last().map(ToString::to_string)
         && !text.contains(&first)

@@ -1,39 +1,40 @@
-//! How the status file names the files that manifests are in.
+//! How the status file names manifest files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::manifest::Diagnostic;
 
-/// The status file's folder, from which files are seen: their names then hold wherever the
-/// repository is checked out.
+/// Converts manifest paths to paths relative to the status file's folder. Such names hold wherever
+/// the repository is checked out.
 #[derive(Clone, Debug)]
 pub struct StatusRelativePaths {
     folder: PathBuf,
-    /// The process's folder. To ask for it is a system call, too much for each file.
+    /// The process's current folder. Cached, because a system call for each file costs too much.
     current: PathBuf,
-    /// The checkout that golive made, as the manifests' paths begin. Where it is on this machine
-    /// tells nobody anything: its files are named as in their repository.
+    /// The checkout that golive made, as a prefix of the manifests' paths. Its location on this
+    /// machine is of no use to anyone, so its files are named relative to the repository.
     checkout: Option<PathBuf>,
 }
 
 impl StatusRelativePaths {
-    /// The folder of the status file with this path.
+    /// Paths relative to the folder of this status file.
     #[must_use]
     pub fn of(status_path: &Path) -> Self {
-        // Where there is no such folder any more, names stay as they were given.
+        // If the current folder no longer exists, names stay as they were given.
         let current = std::env::current_dir().unwrap_or_default();
         let folder = current.join(crate::disk::folder_of(status_path));
         Self { folder, current, checkout: None }
     }
 
-    /// The same, where manifests are in a checkout that golive made.
+    /// The same, with manifests in a checkout that golive made.
     #[must_use]
     pub fn in_checkout(self, checkout: PathBuf) -> Self {
         Self { checkout: Some(checkout), ..self }
     }
 
-    /// A file's path from there, or in its repository, with forward slashes.
+    /// A file's path relative to the status file's folder, or to its repository, with forward
+    /// slashes.
     #[must_use]
     pub fn name(&self, file: &Path) -> String {
         let inside = self.inside(file).map(Path::to_owned);
@@ -44,13 +45,13 @@ impl StatusRelativePaths {
         parts.join("/")
     }
 
-    /// Where the file is that [`Self::name`] gave this name.
+    /// The path of the file that [`Self::name`] gave this name.
     #[must_use]
     pub fn find(&self, name: &str) -> PathBuf {
         self.checkout.as_ref().unwrap_or(&self.folder).join(name)
     }
 
-    /// A file as people are told of it: as they named it, or as in its repository.
+    /// A file's path for messages: as the user gave it, or relative to its repository.
     #[must_use]
     pub fn shown<'a>(&self, file: &'a Path) -> &'a Path {
         match self.inside(file) {
@@ -60,7 +61,7 @@ impl StatusRelativePaths {
         }
     }
 
-    /// What is wrong with manifests, with files as people are told of them.
+    /// The diagnostics of manifests, with file paths for messages.
     pub(crate) fn named(&self, problems: Arc<Vec<Diagnostic>>) -> Arc<Vec<Diagnostic>> {
         if self.checkout.is_none() {
             return problems;

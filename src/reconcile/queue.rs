@@ -1,7 +1,7 @@
-//! What is to be done about which offer, and when. Pure: the time is told.
+//! Which work is queued for which offer, and when it is due. Pure: time is an argument.
 //!
-//! An offer has at most one thing to be done, and while it is being done, nothing else is begun about
-//! it: what is asked for meanwhile comes afterwards, once, however often it was asked for.
+//! An offer has at most one queued piece of work, and while it is running, no other starts for that
+//! offer. Looks requested in the meantime run once afterwards, however many requests there were.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,49 +11,49 @@ use tokio::time::Instant;
 
 use crate::marketplace::OfferId;
 
-/// How often the wall clock is read while something waits for a date: a timer does not run while a
-/// machine sleeps, and does not know that a clock was set.
+/// How often the wall clock is read while work waits for a date: a timer does not advance while the
+/// machine sleeps, and does not notice that the clock was set.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What is to be done about an offer.
+/// A piece of work on an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Its operation is to be polled.
+    /// Poll its operation.
     Poll,
-    /// It is to be looked at, and decided about.
+    /// Look at the offer and decide about it.
     Look,
 }
 
-/// When something is to be done.
+/// When a piece of work is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum When {
-    /// After a while.
+    /// At a time of the monotonic clock.
     At(Instant),
-    /// On a date (UTC), however the clock gets there.
+    /// On a date (UTC) of the wall clock, even if the clock is set or the machine sleeps.
     On(Timestamp),
 }
 
-/// The two times that are told.
+/// The current time of both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// The time that only goes on.
+    /// The monotonic time.
     pub(super) instant: Instant,
-    /// The time on the wall (UTC).
+    /// The wall-clock time (UTC).
     pub(super) date: Timestamp,
 }
 
-/// What is to be done, offer by offer.
+/// The queued and running work, by offer.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<OfferId, (Work, When)>,
     by_instant: BTreeSet<(Instant, OfferId)>,
     by_date: BTreeSet<(Timestamp, OfferId)>,
-    /// What is being done, and whether a look was asked for meanwhile.
+    /// The offers with running work, and whether a look was requested in the meantime.
     busy: BTreeMap<OfferId, bool>,
 }
 
 impl Queue {
-    /// Asks for a look, now or, where something is being done about the offer, after that.
+    /// Queues a look for now or, if work on the offer is running, for after that.
     pub(super) fn ask(&mut self, offer: &OfferId, now: Instant) {
         match self.busy.get_mut(offer) {
             Some(again) => *again = true,
@@ -61,7 +61,7 @@ impl Queue {
         }
     }
 
-    /// Takes what is due; it is being done until [`done`](Self::done) says otherwise.
+    /// Takes the work that is due. It counts as running until [`done`](Self::done) is called.
     pub(super) fn take(&mut self, now: Now) -> Vec<(OfferId, Work)> {
         let mut due = Vec::new();
         while let Some((at, _)) = self.by_instant.first()
@@ -82,8 +82,8 @@ impl Queue {
         due.into_iter().filter_map(begin).collect()
     }
 
-    /// What was being done about an offer is done, and this comes next. Where a look was asked for
-    /// meanwhile, that comes first.
+    /// Ends the running work on an offer and queues its next piece. A look that was requested in
+    /// the meantime replaces that piece.
     pub(super) fn done(&mut self, offer: &OfferId, next: Option<(Work, When)>, now: Instant) {
         let asked = self.busy.remove(offer).unwrap_or(false);
         let next = if asked { Some((Work::Look, When::At(now))) } else { next };
@@ -92,7 +92,7 @@ impl Queue {
         }
     }
 
-    /// How long there is nothing to do; `None` where nothing waits for its time.
+    /// How long until work is due; `None` if none is queued with a time.
     pub(super) fn idle(&self, now: Now) -> Option<Duration> {
         let instant =
             self.by_instant.first().map(|(at, _)| at.saturating_duration_since(now.instant));
@@ -103,12 +103,12 @@ impl Queue {
         [instant, date].into_iter().flatten().min()
     }
 
-    /// The offers that wait for their turn.
+    /// The offers with queued work.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &OfferId> {
         self.waiting.keys()
     }
 
-    /// Leaves everything that is not due.
+    /// Drops all work that is not due.
     pub(super) fn leave_the_rest(&mut self, now: Now) {
         let later = self.waiting.iter().filter(|(_, (_, when))| match when {
             When::At(at) => *at > now.instant,
@@ -120,12 +120,12 @@ impl Queue {
         self.by_date.retain(|(_, offer)| !later.contains(offer));
     }
 
-    /// When an offer's turn is.
+    /// When the queued work on an offer is due.
     pub(super) fn when(&self, offer: &OfferId) -> Option<When> {
         self.waiting.get(offer).map(|(_, when)| *when)
     }
 
-    /// Whether something is being done about an offer.
+    /// Whether work on an offer is running.
     pub(super) fn is_busy(&self, offer: &OfferId) -> bool {
         self.busy.contains_key(offer)
     }
@@ -209,7 +209,7 @@ mod tests {
         bench.queue.ask(&vm_id, now);
         bench.queue.ask(&vm_id, now);
         assert_eq!(bench.take(1), []);
-        // The poll that was to come next gives way to the look.
+        // The look replaces the poll that would have come next.
         let poll = Some((Work::Poll, When::At(bench.at(30))));
         bench.queue.done(&vm_id, poll, now);
         assert_eq!(bench.take(1), vm(Work::Look));
@@ -237,13 +237,13 @@ mod tests {
     async fn a_date_comes_when_the_clock_says_so() {
         let mut bench = Bench::new();
         bench.queue.put(&offer("vm"), Work::Look, When::On(bench.on(3600)));
-        // The clock is read each second, and hit to the moment.
+        // The clock is read each second, and then exactly at the date.
         assert_eq!(bench.queue.idle(bench.now(0)), Some(Duration::from_secs(1)));
         let last =
             Now { instant: bench.at(1), date: bench.on(3600) - SignedDuration::from_millis(7) };
         assert_eq!(bench.queue.idle(last), Some(Duration::from_millis(7)));
         assert_eq!(bench.queue.take(last), []);
-        // The machine slept: a moment has passed for timers, and an hour on the wall.
+        // The machine slept: a second has passed for timers, and an hour on the wall clock.
         let woken = Now { instant: bench.at(2), date: bench.on(3601) };
         assert_eq!(bench.queue.take(woken), [(offer("vm"), Work::Look)]);
     }

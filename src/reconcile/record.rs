@@ -1,4 +1,4 @@
-//! What is written down about an offer: computed in one place, from data.
+//! What golive records about an offer: computed in one place, from data.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::status::{
     ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
 };
 
-/// A record about which nothing is known yet.
+/// A record without any facts.
 pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferRecord {
     OfferRecord {
         attempts: 0,
@@ -38,7 +38,7 @@ pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferReco
     }
 }
 
-/// Writes down what was seen and decided.
+/// Records what was seen and decided.
 pub(super) fn decided(
     record: &mut OfferRecord,
     change: &Change,
@@ -74,7 +74,7 @@ pub(super) fn decided(
             Block::Unreachable(why) | Block::Unauthorized(why) | Block::Throttled(why),
         ) => (Some(why.clone()), None),
         Decision::Blocked(Block::Refused(why)) => (None, Some(why.clone())),
-        // The retry of what failed was refused.
+        // The retry of the failed operation was refused.
         Decision::Failed(_) => (None, record.refused.as_ref().map(|it| it.message.clone())),
         Decision::Blocked(_)
         | Decision::GoLive { .. }
@@ -99,7 +99,7 @@ pub(super) fn decided(
         | Decision::Blocked(_)
         | Decision::Failed(_) => None,
     };
-    // "Could not ask" is no state of the offer: what was known of it stands.
+    // "Could not ask" says nothing about the offer's state: the known state stands.
     if could_ask || !known_before {
         let decision = &change.decision;
         set_phase(record, decision.phase(), decision.reason(), decision.message(), moment.now);
@@ -134,7 +134,7 @@ fn set_error(record: &mut OfferRecord, message: String, now: Timestamp) {
     }
 }
 
-/// The phase of an offer whose request is about to be sent, or may have been.
+/// Sets the phase of an offer whose request will be sent or may have been sent.
 fn set_pending(record: &mut OfferRecord, now: Timestamp) {
     let Some(intent) = &record.intent else { return };
     let reason = match intent.kind {
@@ -150,7 +150,7 @@ fn set_pending(record: &mut OfferRecord, now: Timestamp) {
     set_phase(record, Phase::Triggering, reason, message, now);
 }
 
-/// The phase of an offer whose operation was heard of.
+/// Sets the phase of an offer with a running operation.
 pub(super) fn set_running(record: &mut OfferRecord, now: Timestamp) {
     let Some(operation) = &record.operation else { return };
     let tracked = crate::changes::Tracked {
@@ -164,7 +164,7 @@ pub(super) fn set_running(record: &mut OfferRecord, now: Timestamp) {
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
-/// The phase of an offer whose operation has ended while nobody decides about the offer.
+/// Sets the phase of an offer whose operation has ended and about which nobody decides.
 pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
     let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::InProgress)
     else {
@@ -193,8 +193,8 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
-/// What was observed, dated anew only where it says something new: a pass that finds nothing new
-/// leaves the file as it is.
+/// Records the observation, with a new date only if it differs: a pass that finds nothing new
+/// leaves the file unchanged.
 fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Timestamp) {
     let known = record.observed.take();
     let listing = &seen.listing;
@@ -209,7 +209,7 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
         listing.fingerprint.clone().filter(|_| is_same)
     };
     let before = known.as_ref();
-    // A failure that is on record is shown without a look at what is in preview.
+    // A recorded failure is decided without a look at the preview.
     let preview_before = before
         .filter(|_| is_same || matches!(change.decision, Decision::Failed(_)))
         .and_then(|known| known.preview.clone());
@@ -222,7 +222,7 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
         preview,
         status: listing.words.clone(),
     };
-    // What is remembered must lead to what was decided now.
+    // Keep the fingerprint only if the remembered state would lead to the same decision.
     let is_told = seen.state.as_ref().is_none_or(|state| {
         state.preview.is_some() || state.stale_preview.is_some() || state.live == new.live
     });
@@ -234,13 +234,13 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
     record.observed = Some(ObservedRecord { at, ..new });
 }
 
-/// A poll was not answered. That is no state of the operation.
+/// Records that a poll failed. This says nothing about the operation's state.
 pub(super) fn poll_failed(record: &mut OfferRecord, why: String, now: Timestamp) {
     set_error(record, why, now);
 }
 
-/// Forgets a refusal once what was refused is done, something else was done, or manifest or offer
-/// have changed.
+/// Removes a refusal once the offer is in sync or an operation runs, or once the manifest or the
+/// offer has changed.
 fn settle_refusal(
     record: &mut OfferRecord,
     decision: &Decision,
@@ -263,7 +263,7 @@ fn settle_refusal(
     }
 }
 
-/// Drops an intent once what was seen settles it.
+/// Drops an intent once the observation settles it.
 fn settle_intent(
     record: &mut OfferRecord,
     decision: &Decision,
@@ -276,9 +276,10 @@ fn settle_intent(
             tracked.kind == intent.kind && tracked.origin != Origin::Recorded
         }
         Decision::Failed(failure) => failure.is_of(intent),
-        // The trigger protocol itself settles it.
+        // The trigger protocol settles it.
         Decision::GoLive { .. } | Decision::Publish { .. } => return,
-        // Its operation may yet show in the list of operations, and belongs on record.
+        // Its operation may still show in the list of operations, and then it belongs in the
+        // record.
         Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => false,
     };
     let is_clear = state.is_inspected && state.unclear.is_none();
@@ -287,7 +288,7 @@ fn settle_intent(
     }
 }
 
-/// The intent is about to be written.
+/// Records an intent that is about to be written.
 pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     record.intent = Some(Box::new(intent.clone()));
     record.attempts = record.attempts.saturating_add(1);
@@ -297,8 +298,8 @@ pub(super) fn intended(record: &mut OfferRecord, intent: &Intent) {
     set_pending(record, intent.at);
 }
 
-/// The request was not accepted: what was decided stands, and nothing was done about it. An attempt
-/// before it is in doubt again.
+/// Records that the request was not accepted: the decision stands and was not carried out. A
+/// previous attempt is in doubt again.
 pub(super) fn dropped(
     record: &mut OfferRecord,
     before: Option<Intent>,
@@ -312,7 +313,7 @@ pub(super) fn dropped(
     set_phase(record, decision.phase(), decision.reason(), decision.message(), now);
 }
 
-/// The protocol came to an end without an operation.
+/// Records that the protocol ended without an operation.
 pub(super) fn stopped(
     record: &mut OfferRecord,
     end: &StopReason,
@@ -342,7 +343,7 @@ pub(super) fn stopped(
         StopReason::InDoubt(why) => return doubted(record, why.as_deref(), moment),
     };
     if record.intent.is_some() {
-        // What became of an attempt before is still not known.
+        // The result of the previous attempt is still unknown.
         set_error(record, why, now);
         return set_pending(record, now);
     }
@@ -359,7 +360,7 @@ pub(super) fn stopped(
     set_phase(record, phase, reason, why, now);
 }
 
-/// golive was stopped before a request was sent.
+/// Records that golive was stopped before a request was sent.
 pub(super) fn unsent(record: &mut OfferRecord, now: Timestamp) {
     if record.intent.is_none() && record.phase == Phase::Triggering {
         let message = "nothing was sent: golive was stopped before".to_owned();
@@ -367,7 +368,7 @@ pub(super) fn unsent(record: &mut OfferRecord, now: Timestamp) {
     }
 }
 
-/// A request stays in doubt. What is known of it already is not replaced by less.
+/// Records that a request stays in doubt. A known reason is not replaced by a less specific one.
 fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: DecisionTime) {
     let Some(intent) = record.intent.as_deref() else { return };
     let again = moment.settles_at(intent).filter(|at| *at > moment.now);
@@ -383,15 +384,15 @@ fn doubted(record: &mut OfferRecord, why: Option<&str>, moment: DecisionTime) {
     record.next_check_at = again;
 }
 
-/// The pause that the marketplace asks for, as people write it, to the second. The longest stands
-/// for all that are longer.
+/// The pause that the marketplace asks for, as text, to the second. [`MAX_RETRY_AFTER`] stands for
+/// every longer pause.
 pub(super) fn spell(pause: Duration) -> String {
     let seconds = i64::try_from(pause.as_secs()).unwrap_or(i64::MAX);
     let at_least = if pause > MAX_RETRY_AFTER { "at least " } else { "" };
     format!("{at_least}{:#}", jiff::SignedDuration::from_secs(seconds))
 }
 
-/// The offer changed under every try.
+/// Records that the offer changed at every attempt.
 pub(super) fn conflicted(record: &mut OfferRecord, why: &str, now: Timestamp) {
     let why = format!("the offer kept changing while golive tried to send: {why}");
     set_error(record, why.clone(), now);

@@ -1,4 +1,4 @@
-//! One run: the engine with manifests that don't change, until nothing is left to do.
+//! One run: the engine with fixed manifests, until nothing is left to do.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,39 +13,39 @@ use crate::clock::reached;
 use crate::marketplace::OfferId;
 use crate::report::{Event, Outcome};
 
-/// What a run has done so far.
+/// The progress of a run.
 struct Run<'a> {
     reconciler: &'a Arc<Reconciler>,
     job: &'a Job,
     engine: Engine,
-    /// What the first look at each offer found to be done.
+    /// The decisions of the first look at each offer.
     planned: ChangeSet,
-    /// The offers that were not looked at yet.
+    /// The offers that have not been looked at yet.
     unplanned: BTreeSet<OfferId>,
-    /// How many launches have an operation.
+    /// How many launches led to an operation.
     launched: usize,
     /// The changes whose requests may have been accepted.
     sent: usize,
-    /// The offers among them of which that is not known yet.
+    /// The counted offers whose request is still in doubt.
     in_doubt: BTreeSet<OfferId>,
     deadline: Option<Instant>,
-    /// Why nothing more is begun.
+    /// Why the run starts no more work.
     failure: Option<RunError>,
 }
 
-/// Brings the offers of a job where their manifests want them, as far as that goes in one run. What was
-/// done until then is told also where the run comes to an early end.
+/// Brings the offers of a job to the state that their manifests declare, as far as one run can.
+/// Returns what was done even if the run ends early.
 #[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
 pub async fn run(reconciler: &Arc<Reconciler>, job: &Job) -> (Outcome, Result<(), RunError>) {
     let mut run = Run::new(reconciler, job);
     let orphans = run.orphans();
-    // Nothing of these runs, so that there is nothing to report.
+    // Nothing runs on these orphans, so there is nothing to report.
     reconciler.forget_idle(&orphans);
     run.work().await;
     let outcome = run.outcome();
-    // What has ended meanwhile is reported now.
+    // Report what has ended since.
     reconciler.forget_idle(&orphans);
-    // What is known goes to the disk even so; the first error is the one that is returned.
+    // Save what is known even after an error; the first error is the one returned.
     let committed = reconciler.store.commit().await.map_err(RunError::from);
     (outcome, run.failure.map_or(committed, Err))
 }
@@ -53,7 +53,7 @@ pub async fn run(reconciler: &Arc<Reconciler>, job: &Job) -> (Outcome, Result<()
 impl<'a> Run<'a> {
     fn new(reconciler: &'a Arc<Reconciler>, job: &'a Job) -> Self {
         let mut policy = job.policy.clone();
-        // What is counted and compared is what would be sent.
+        // The guards count and compare requests, so the decisions must be verified.
         policy.verify |= job.guard.expect.is_some() || job.guard.max_changes.is_some();
         let (extent, deadline) = match job.wait {
             Wait::No => (Extent::Once, None),
@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         let orphans = self.orphans();
         self.unplanned.iter().chain(&orphans).for_each(|offer| self.engine.ask(offer));
         if self.unplanned.is_empty() {
-            // What was reviewed may have been more than nothing.
+            // The reviewed change set may not have been empty.
             self.failure = self.guard(&ChangeSet::default()).err();
             self.planned();
         }
@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
             if goes_on {
                 self.engine.begin(|_| false);
             }
-            // What waits for its time is not waited for once nothing more is to be begun.
+            // Once the run starts no more work, it doesn't wait for queued work either.
             if self.engine.is_idle() || !goes_on && !self.engine.is_working() {
                 return;
             }
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
     }
 
     fn looked(&mut self, looked: Box<Looked>) -> Result<(), RunError> {
-        // What was found, or found to be over, is in doubt no more.
+        // A request that was found, or found to be over, is no longer in doubt.
         let reconciler = self.reconciler;
         self.in_doubt.retain(|offer| reconciler.has_intent(offer));
         self.guard(&looked.changes)?;
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Reports what was found to be done, once that is known of every offer.
+    /// Reports the change set once every offer has a decision.
     fn planned(&mut self) {
         if self.unplanned.is_empty() {
             self.planned.changes.sort_by(|one, other| one.offer.cmp(&other.offer));
@@ -175,7 +175,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Counts what was sent for an offer. What is sent again, an answer being lost, is one change.
+    /// Counts the requests sent for an offer. A request sent again because its answer was lost
+    /// counts as the same change.
     fn count(&mut self, offer: &OfferId, sent: bool) {
         let was_counted = self.in_doubt.remove(offer);
         self.sent += usize::from(sent && !was_counted);
@@ -184,7 +185,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Refuses to go on with a change set that was not reviewed, or that is too large.
+    /// Refuses a change set that was not reviewed or that is too large.
     fn guard(&self, changes: &ChangeSet) -> Result<(), RunError> {
         let is_first = self.planned.changes.is_empty();
         if let Some(expected) = self.job.guard.expect.as_ref().filter(|_| is_first) {
@@ -201,8 +202,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The launches that may be sent. Where a reviewed digest was given, later looks send only what
-    /// it foresaw: its own launches, and offers that waited for one of them.
+    /// The launches that may be sent. With `--expect`, later looks send only what the reviewed
+    /// change set foresaw: its own launches, and those of offers that waited for one of them.
     fn allowed<'b>(&'b self, changes: &'b ChangeSet) -> impl Iterator<Item = &'b Change> {
         let is_first = self.planned.changes.is_empty();
         let reviewed = self.job.guard.expect.as_ref().map(|_| &self.planned);
@@ -224,7 +225,7 @@ impl<'a> Run<'a> {
         changes.changes.iter().filter(|change| change.decision.is_trigger()).filter(foreseen)
     }
 
-    /// The offers whose manifest is gone; a narrowed run touches nothing beyond its scope.
+    /// The offers whose manifest is gone. A narrowed run changes nothing outside its scope.
     fn orphans(&self) -> BTreeSet<OfferId> {
         let Policy { scope, .. } = &self.job.policy;
         if scope.is_some() { BTreeSet::new() } else { self.job.gone.clone() }

@@ -1,5 +1,5 @@
-//! What tasks do: looks, launches, polls. Each is about offers that the engine keeps for it meanwhile:
-//! no two tasks are about one offer at a time.
+//! The work that tasks do: looks, launches and polls. The engine reserves a task's offers for it,
+//! so that no two tasks work on one offer at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,55 +16,54 @@ use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
 use crate::status::{OfferRecord, Reason};
 
-/// Which offers a task is about, and what is wanted of them.
+/// The offers that a task works on, and the manifests and policy for them.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// The manifests.
     pub(super) desired: Desired,
-    /// What the user asked for; its scope names the offers.
+    /// The user's choices; the policy's scope names the offers.
     pub(super) policy: Policy,
 }
 
 impl Scope {
-    /// The same, about these offers alone.
+    /// The same manifests and policy for these offers alone.
     fn about(&self, offers: BTreeSet<OfferId>) -> Self {
         let policy = Policy { scope: Some(offers), ..self.policy.clone() };
         Self { desired: Arc::clone(&self.desired), policy }
     }
 }
 
-/// What a look at some offers has come to.
+/// The result of a look at some offers.
 #[derive(Debug)]
 pub struct Looked {
-    /// What is to be done.
+    /// The decisions.
     pub changes: ChangeSet,
-    /// The offers that could not be decided about so far: those together that wait for each other.
+    /// The offers that are still undecided, grouped by the dependencies between them.
     pub(super) open: Vec<Open>,
-    /// Whether publishers were listed for it; otherwise an older list was reused.
+    /// Whether publishers were listed for this look; otherwise an older list was reused.
     pub is_of_lists: bool,
-    /// The publishers that were listed just now.
+    /// The publishers listed in this look.
     pub listed: BTreeSet<PublisherId>,
-    /// The publishers that could not be listed, and why.
+    /// The publishers that could not be listed, with the reason.
     pub unlisted: BTreeMap<PublisherId, String>,
     pub(super) observed: Observed,
     pub(super) scope: Scope,
-    /// When it began.
+    /// When the look began.
     pub(super) moment: DecisionTime,
 }
 
 impl Looked {
-    /// Whether an offer's publisher could be listed.
+    /// Whether the offer's publisher could be listed.
     #[must_use]
     pub fn is_listed(&self, offer: &OfferId) -> bool {
         !self.unlisted.contains_key(offer.publisher())
     }
 }
 
-/// Offers about which the marketplace must be asked one by one. Those that a list is enough for don't
-/// wait for them: one answer may take minutes.
+/// Offers about which the marketplace must be asked one by one. Offers that a list is enough for
+/// don't wait for these, since one answer may take minutes.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// The offers.
     pub(super) offers: BTreeSet<OfferId>,
     unlisted: BTreeMap<PublisherId, String>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
@@ -73,26 +72,27 @@ pub(super) struct Open {
     moment: DecisionTime,
 }
 
-/// What comes next for an offer.
+/// The next step for an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Its operation is to be polled.
+    /// Poll its operation at this time.
     Poll(Instant),
-    /// It is to be looked at: a launch date has come, a pause is over, a request in doubt has
-    /// settled (UTC).
+    /// Look at the offer on this date (UTC): a launch date has come, a pause is over, or a request
+    /// in doubt has settled.
     LookOn(Timestamp),
-    /// It is to be looked at once more, right away.
+    /// Look at the offer again at once.
     LookNow,
-    /// The same, together with others whose operations end meanwhile.
+    /// Look at the offer soon, together with others whose operations end about now.
     LookSoon,
-    /// It could not be asked about, or its request could not be sent: after a pause of the caller's.
+    /// Try again after a pause that the caller chooses: the offer could not be asked about, or its
+    /// request could not be sent.
     Retry,
     /// Nothing, until something changes.
     Rest,
 }
 
 impl Open {
-    /// What is known so far about some of the offers.
+    /// The known facts about some of the offers.
     fn part(&self, offers: BTreeSet<OfferId>) -> Self {
         let scope = self.scope.about(offers.clone());
         let wanted = with_dependencies(&scope.desired, &scope.policy);
@@ -107,8 +107,8 @@ impl Open {
 
 impl Reconciler {
     /// Looks at the offers in scope and decides about those for which the publishers' lists are
-    /// enough; the others are left to [`settle`](Self::settle), unless all are to be decided about
-    /// `as_one`. Where the user stops, nothing was decided.
+    /// enough. The others are left to [`settle`](Self::settle), unless `as_one` demands one
+    /// decision about all. `None` if the user stopped golive.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
     pub(super) async fn look(
         &self,
@@ -138,7 +138,7 @@ impl Reconciler {
         Ok(looked.map(|looked| Looked { open, listed, is_of_lists: true, ..looked }))
     }
 
-    /// Asks what the decisions about open offers need, and decides.
+    /// Asks the questions that decisions about open offers need, then decides.
     #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
     pub(super) async fn settle(&self, open: Open) -> Result<Option<Looked>, RunError> {
         let Open { offers: _, unlisted, recorded, observed, scope, moment } = open;
@@ -161,7 +161,7 @@ impl Reconciler {
         Ok(Some(Looked { changes, open, is_of_lists, listed, unlisted, observed, scope, moment }))
     }
 
-    /// The publishers that could not be listed, and why: that is what their offers have instead.
+    /// The publishers that could not be listed, with the reason. Reports each once.
     fn unlisted(&self, listed: &Observed) -> BTreeMap<PublisherId, String> {
         let mut unlisted = BTreeMap::new();
         for (offer, seen) in listed {
@@ -169,7 +169,7 @@ impl Reconciler {
                 Seen::Unauthorized(why) => (Reason::Unauthorized, why),
                 Seen::Throttled(why) => (Reason::Throttled, why),
                 Seen::Unreachable(why) => (Reason::Unreachable, why),
-                // That is an answer, though not a welcome one.
+                // The publisher answered, even if the answer is a refusal.
                 Seen::Offer(_) | Seen::Forbidden(_) | Seen::NotFound(_) => continue,
             };
             let publisher = offer.publisher();
@@ -180,7 +180,7 @@ impl Reconciler {
         unlisted
     }
 
-    /// What is on record about the offers in scope, and those they wait for.
+    /// The records of the offers in scope and of the offers that they wait for.
     fn recorded(&self, scope: &Scope) -> BTreeMap<OfferId, Arc<OfferRecord>> {
         let wanted = with_dependencies(&scope.desired, &scope.policy);
         self.store.with(|file| {
@@ -189,7 +189,7 @@ impl Reconciler {
         })
     }
 
-    /// Sends what a look found to be sent for an offer, by the protocol.
+    /// Sends the request that a look decided on for an offer, by the trigger protocol.
     #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
     pub(super) async fn launch(
         &self,
@@ -209,14 +209,14 @@ impl Reconciler {
         if self.ask_once(offer).await { Next::LookSoon } else { self.next(offer) }
     }
 
-    /// Removes an offer whose manifest is gone, once nothing runs there, or may.
+    /// Removes an offer whose manifest is gone, once no operation runs and no request is in doubt.
     pub(super) async fn remove(&self, offer: &OfferId) -> Next {
         self.handle_orphan(offer).await;
         if self.forget_if_idle(offer) { Next::Rest } else { self.next(offer) }
     }
 
-    /// Asks what runs, or what came of a request in doubt, for an offer that no manifest in force
-    /// declares: its manifest can't be read at the moment. Nothing is sent.
+    /// Asks about the running operation or the request in doubt of an offer whose manifest can't be
+    /// read at the moment. Sends no request.
     pub(super) async fn tend(&self, offer: &OfferId) -> Next {
         self.handle_orphan(offer).await;
         let settled = self.store.get(offer).is_none_or(|record| record.intent.is_none());
@@ -229,14 +229,14 @@ impl Reconciler {
         }
     }
 
-    /// What comes next for an offer, by its record.
+    /// The next step for an offer, according to its record.
     pub(super) fn next(&self, offer: &OfferId) -> Next {
         if let Some(due) = self.next_poll(offer) {
             return Next::Poll(due);
         }
         let found = self.store.with(|file| {
             let record = file.offers.get(offer)?;
-            // What was refused stays refused until something changes; any other error passes.
+            // A refused request stays refused until something changes; any other error may pass.
             let refused = record.refused.as_ref().map(|refused| &refused.message);
             let passes = record.error.as_ref().is_some_and(|it| Some(&it.message) != refused);
             Some((record.next_check_at, record.intent.is_some() || passes))
@@ -248,8 +248,8 @@ impl Reconciler {
         }
     }
 
-    /// Records what was decided about an offer, and reports it. What did not show is judged by the
-    /// moment at which the questions began: the last answer may have come much later.
+    /// Records the decision about an offer and reports it. Absences are judged by the time at which
+    /// the questions began: the last answer may have come much later.
     pub(super) fn write_down(
         &self,
         scope: &Scope,
@@ -272,7 +272,7 @@ impl Reconciler {
     }
 }
 
-/// Splits offers into those that wait for each other, and those that have nothing to do with others.
+/// Groups offers that wait for each other; an offer without such links forms its own group.
 fn linked(desired: &Desired, offers: &BTreeSet<OfferId>) -> Vec<BTreeSet<OfferId>> {
     let mut waiting: BTreeMap<&OfferId, Vec<&OfferId>> = BTreeMap::new();
     for offer in offers {

@@ -21,33 +21,34 @@ use crate::operation::{
 use crate::report::Event;
 use crate::status::Intent;
 
-/// How often a request is tried at most that was certainly not accepted.
+/// The maximum number of attempts for a request that was certainly not accepted.
 const ATTEMPTS: u32 = 3;
 
-/// How often an offer is looked at in vain, in doubt, before the doubt is left to the next run.
+/// How many looks at an offer in doubt may fail before the doubt is left to the next run.
 const LOOKS: u32 = 12;
 
-/// How often an operation is looked for that a conflict tells of: for a day, twice a minute.
+/// How many times golive looks for the operation that a conflict points to: twice a minute for a
+/// day.
 const SEARCHES: u32 = 2 * 60 * 24;
 
-/// How long ago an inspection may be that counts as right before the request.
+/// How old an inspection may be and still count as made right before the request.
 const RIGHT_BEFORE: SignedDuration = SignedDuration::from_secs(3);
 
-/// What came of a trigger.
+/// The result of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Triggered {
     /// An operation runs.
     Running,
-    /// An operation has run already, or production holds the version.
+    /// An operation already ran, or production holds the version.
     Over,
-    /// The marketplace refused; what runs there may tell why.
+    /// The marketplace refused the request; an operation that runs there may be the reason.
     Refused,
-    /// The offer is not what it was: observe and decide again.
+    /// The offer has changed: observe and decide again.
     Changed(Option<String>),
-    /// The offer is not what it was, and what is to be done about it now needs no request of the
-    /// kind. Tells whether an operation that was found ended at once.
+    /// The offer has changed, and the new decision sends no such request. `ended` is true if an
+    /// operation runs there, and a poll showed that it had ended.
     Revised {
-        /// Whether it did.
+        /// Whether the operation that was found had ended.
         ended: bool,
     },
     /// Nothing more can be done in this run.
@@ -57,13 +58,12 @@ pub(super) enum Triggered {
 /// A trigger that was carried out.
 #[derive(Debug)]
 pub(super) struct Tried {
-    /// What came of it.
     pub(super) outcome: Triggered,
     /// Whether a request was sent that may have been accepted.
     pub(super) sent: bool,
 }
 
-/// What a trigger works with.
+/// The input of one trigger.
 pub(super) struct Target<'a> {
     pub(super) scope: &'a Scope,
     pub(super) change: &'a Change,
@@ -72,7 +72,7 @@ pub(super) struct Target<'a> {
     pub(super) kind: OperationKind,
 }
 
-/// What is to be done about an offer that is not what it was.
+/// The new decision about an offer that has changed.
 struct Revised {
     change: Change,
     sighting: Sighting,
@@ -80,23 +80,23 @@ struct Revised {
     moment: DecisionTime,
 }
 
-/// What the steps of one trigger leave for each other.
+/// The state that the steps of one trigger share.
 #[derive(Default)]
 struct Progress {
     revised: Option<Revised>,
-    /// The longest that an intent took to be written: the next one's deadline leaves time for twice
-    /// as much.
+    /// The longest time that writing an intent took. The next intent's deadline leaves time for a
+    /// write that takes twice as long.
     write_took: Duration,
-    /// Whether nothing waits for the sign-off: a person asks for another try of what failed.
+    /// Whether no release waits for sign-off: the user asked to retry a failed one.
     is_retried: bool,
-    /// The intent that the last one took the place of.
+    /// The intent that the last one replaced.
     before: Option<Intent>,
     /// How long the marketplace asks to wait before the first poll.
     retry_after: Option<Duration>,
 }
 
 impl Reconciler {
-    /// Sends what a change asks for, by the protocol, and polls the operation once.
+    /// Sends the request of a change by the trigger protocol, and polls the operation once.
     pub(super) async fn trigger(
         &self,
         scope: &Scope,
@@ -113,8 +113,7 @@ impl Reconciler {
         Tried { outcome, sent }
     }
 
-    /// Steps through the protocol to its end. `sent` becomes true where a request was sent that may
-    /// have been accepted.
+    /// Runs the protocol to its end. Sets `sent` if a request was sent that may have been accepted.
     async fn carry_through(
         &self,
         target: &Target<'_>,
@@ -124,7 +123,8 @@ impl Reconciler {
         let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent.clone());
         let (mut trigger, mut next) = match pending {
-            // Not every offer is to wait for as long as the first that was put off.
+            // Once the publisher was throttled, don't wait the same time again for each of its
+            // offers.
             None if let Some(pause) = self.put_off(change.offer.publisher()) => {
                 return self.stop_at(target, StopReason::Throttled(pause), None).await;
             }
@@ -135,7 +135,7 @@ impl Reconciler {
                         format!("request {} was left open by a run before", intent.request_id);
                     self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
                 }
-                // Who asks for a retry gives a doubt one more attempt.
+                // `--retry` allows one more attempt for a request in doubt.
                 let is_retried = target.scope.policy.retries(&change.offer);
                 let attempt = if is_retried { 1 } else { intent.attempt };
                 Trigger::in_doubt(Intent { attempt, ..*intent })
@@ -171,14 +171,14 @@ impl Reconciler {
             if let Next::Do(Command::Wait(pause)) = next
                 && deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
-                // What is on disk lets the next run go on from here.
+                // The next run can continue from what is on disk.
                 next = Next::Stop(out_of_time(&trigger.state));
             }
         }
     }
 
-    /// The patience that is left: no pause is longer than the run, and once an offer was given up
-    /// because of pauses, no other one of its publisher waits them out.
+    /// The limits that apply now: no pause outlasts the run, and once an offer was given up because
+    /// of a pause, the publisher's other offers don't wait out pauses either.
     fn patience_until(&self, publisher: &PublisherId, deadline: Option<Instant>) -> Patience {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.unwrap_or(Duration::MAX);
@@ -189,8 +189,8 @@ impl Reconciler {
         Patience { settling, attempts: ATTEMPTS, looks: LOOKS, searches: SEARCHES, pause, left }
     }
 
-    /// Carries out one command; `None` where the user stopped golive instead. A request that is
-    /// under way is never given up for that: its answer is what must not be lost.
+    /// Carries out one command; `None` if the user stopped golive or the manifest changed instead.
+    /// A request that was sent is never aborted for that: its answer must not be lost.
     async fn carry_out(
         &self,
         target: &Target<'_>,
@@ -210,11 +210,11 @@ impl Reconciler {
             }
             Command::WriteIntent(intent) => Some(self.write_intent(target, intent, progress).await),
             Command::Send(_) if self.must_not_send(target) => {
-                // It was not handed over yet: what was in doubt before is in doubt again.
+                // The request was not sent yet: the previous attempt is in doubt again.
                 self.drop_intent(target, progress.before.take()).await;
                 None
             }
-            // Whoever finds the intent relies on its deadline.
+            // A process that finds the intent relies on its deadline.
             Command::Send(intent) if self.can_not_be_over_by(intent.deadline) => {
                 Some(Step::DeadlineMissed)
             }
@@ -252,7 +252,7 @@ impl Reconciler {
                 tokio::select! {
                     biased;
                     () = self.stop.cancelled() => None,
-                    // Another manifest gets its turn.
+                    // If the manifest changed meanwhile, leave the offer to the new one.
                     () = tokio::time::sleep(pause) => {
                         (!self.is_outdated(target.desired)).then_some(Step::Elapsed)
                     }
@@ -261,8 +261,8 @@ impl Reconciler {
         }
     }
 
-    /// Puts an intent on disk. Where that fails nothing is sent, and what was known before stands, a
-    /// doubt included.
+    /// Writes an intent to disk. If that fails, nothing is sent and the previous record stays in
+    /// force, including any doubt.
     async fn write_intent(
         &self,
         target: &Target<'_>,
@@ -283,13 +283,14 @@ impl Reconciler {
         written
     }
 
-    /// Whether an intent was written by a process before this one. True once for each.
+    /// Whether an earlier process wrote the intent. Marks the request id, so that this is true only
+    /// once per intent.
     fn is_of_another_run(&self, intent: &Intent) -> bool {
         let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(intent.request_id.clone())
     }
 
-    /// Whether the user stops golive, or the manifest has come to say something else.
+    /// Whether the user stopped golive, or the manifest has changed.
     fn must_not_send(&self, target: &Target<'_>) -> bool {
         self.stop.is_cancelled() || self.is_outdated(target.desired)
     }
@@ -311,15 +312,15 @@ impl Reconciler {
     }
 
     async fn flush(&self) -> Step {
-        // Why it can't be written is told there, once for all offers.
+        // The store logs why the write failed, once for all offers.
         match self.store.commit().await {
             Ok(()) => Step::Written,
             Err(_) => Step::NotWritten,
         }
     }
 
-    /// By when a request is over that is about to be written down and then sent. The write is given
-    /// half as long as the request, and twice as long as one took before.
+    /// The deadline of a request that must be written to disk first and then sent. The write gets
+    /// half the longest request time, or twice the longest write so far if that is more.
     fn deadline(&self, at: Timestamp, write_took: Duration) -> Timestamp {
         let request = self.observer.backend.longest_request();
         let time = request.saturating_add((request / 2).max(write_took.saturating_mul(2)));
@@ -331,7 +332,7 @@ impl Reconciler {
         end.is_ok_and(|end| end > deadline)
     }
 
-    /// Inspects the offer and decides again on how it stands.
+    /// Inspects the offer and decides about it again.
     async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
         let moment = self.moment();
         let found = match Self::seen_just_now(target, moment) {
@@ -351,7 +352,7 @@ impl Reconciler {
             return Step::Changed;
         }
         let release = release.clone();
-        // What people reviewed is sent as it was reviewed.
+        // Send only what people reviewed.
         if target.scope.policy.verify && change.decision != target.change.decision {
             return Step::Changed;
         }
@@ -372,8 +373,8 @@ impl Reconciler {
         })
     }
 
-    /// What the pass saw of the offer, if that was all that a launch needs, and so short a while ago
-    /// that it is right before the request.
+    /// The pass's sighting of the offer, if it has all that a launch needs and is recent enough
+    /// (`RIGHT_BEFORE`) to replace another inspection.
     fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<Sighting> {
         let Some(Seen::Offer(seen)) = target.observed.get(&target.change.offer) else {
             return None;
@@ -397,12 +398,13 @@ impl Reconciler {
                 progress.retry_after = retry_after;
                 Answer::Accepted(operation)
             }
-            // To give no usable URL is one of the marketplace's ways.
+            // The marketplace may accept a request without giving a usable URL.
             Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
             Err(error) => {
                 let mut answer = answer(&error);
                 if let (Answer::Conflict(why), true) = (&answer, progress.is_retried) {
-                    // The marketplace has no use for it where no sign-off waits.
+                    // With no release waiting for sign-off, a conflict means that the marketplace
+                    // refuses the retry.
                     answer = Answer::Refused(why.clone());
                 }
                 if let Answer::Unclear(why) = &answer {
@@ -414,7 +416,7 @@ impl Reconciler {
         }
     }
 
-    /// Writes down what the offer turned out to be, instead of asking a list that lags behind.
+    /// Records the offer's new state as inspected, instead of asking the list, which lags behind.
     async fn revise(
         &self,
         target: &Target<'_>,
@@ -454,26 +456,27 @@ impl Reconciler {
         }
     }
 
-    /// Records that an offer changed under every try.
+    /// Records that the offer changed at every attempt.
     pub(super) fn give_up_on(&self, offer: &OfferId, desired: &Loaded, why: Option<&str>) {
         let why = why.unwrap_or("the offer is not what the list says");
         let now = self.clock.now();
         self.edit(offer, desired, |record| record::conflicted(record, why, now));
     }
 
-    /// Records that a request is not sent any more in this run.
+    /// Records that the deadline passed before the trigger was sent.
     pub(super) fn come_too_late(&self, scope: &Scope, offer: &OfferId) {
         let Some(desired) = scope.desired.get(offer) else { return };
         let (end, moment) = (out_of_time(&State::Checking), self.moment());
         self.edit(offer, desired, |record| {
-            // What may have been sent stays in doubt.
+            // A request that may have been sent stays in doubt.
             if record.intent.is_none() {
                 record::stopped(record, &end, None, desired, moment);
             }
         });
     }
 
-    /// For how much longer the marketplace takes no requests, where this run does not wait for it.
+    /// How much longer the marketplace accepts no requests of the publisher, if this run doesn't
+    /// wait that long.
     fn put_off(&self, publisher: &PublisherId) -> Option<Duration> {
         let put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
         put_off

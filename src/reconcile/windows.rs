@@ -1,4 +1,4 @@
-//! Work about many offers, side by side.
+//! Work on many offers in parallel.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,8 +7,8 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 
 use crate::marketplace::{OfferId, PublisherId};
 
-/// Works on everything, in a window for each publisher: so many pieces of its work are begun and not
-/// at their end. One window for all would be full of what hangs before others have their turn.
+/// Runs the work with a window for each publisher that limits how many of its pieces run at once.
+/// With one shared window, pieces that hang could fill it before other publishers get their turn.
 pub(super) fn windows<T, F, W>(
     all: impl IntoIterator<Item = T>,
     offer: impl Fn(&T) -> &OfferId,
@@ -24,7 +24,7 @@ where
         let publisher = offer(&one).publisher().clone();
         publishers.entry(publisher).or_default().push(one);
     }
-    // A piece becomes a future once it is its turn: one that sends something is not small.
+    // Create a piece's future only when it starts, because a future that sends a request is large.
     let window =
         move |all: Vec<T>| stream::iter(all).map(work.clone()).buffer_unordered(width.max(1));
     stream::select_all(publishers.into_values().map(window))
@@ -71,7 +71,7 @@ mod tests {
             ended.push(offer);
             std::future::ready(())
         });
-        // Ten by three take four seconds.
+        // Ten pieces, three at a time, take four seconds.
         timeout(Duration::from_millis(4_500), collecting).await.unwrap_err();
         ended.sort();
         assert_eq!(ended, offers(&["b", "c"], 10));
