@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`http`] | one request and its answer, whatever the API: tokens, permits, pauses, repeats |
+//! | [`http`] | one request and its answer, whatever the API: tokens, permits, pauses, retries |
 //! | [`portal`] | the Cloud Partner Portal API |
 
 pub mod http;

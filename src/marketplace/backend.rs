@@ -1,4 +1,4 @@
-//! What a marketplace's API is to golive.
+//! The interface of golive to a marketplace API.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,40 +11,39 @@ use super::{
     OperationRef, PublisherId, Release, Report, RequestId,
 };
 
-/// An API of the marketplace. It answers in states, and alone knows which requests that takes.
-/// Reads may be repeated by the implementation; [`Backend::launch`] is sent at most once per call (a
-/// 401 answered with a fresh token aside: a refusal is not an acceptance).
+/// A marketplace API. It returns states, and it alone knows which requests they take. An
+/// implementation may retry reads; it sends [`Backend::launch`] at most once per call, except after
+/// a 401 answered with a fresh token: a refused request was not accepted.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// How long a request that starts something may be under way at most, from when it is handed
-    /// over.
+    /// The longest time a launch may take, from the call to its end.
     fn longest_request(&self) -> Duration;
 
-    /// How long after its deadline a request that left no trace may still show, with and without a
-    /// fence.
+    /// How long after its deadline a request that left no trace may still take effect, with and
+    /// without a fence.
     fn settling(&self) -> Settling;
 
-    /// Which publishers it has asked to leave alone, and until when. By default none.
+    /// The publishers that the marketplace asked golive to pause, and until when. By default none.
     fn paused_until(&self) -> PausedUntil {
         PausedUntil::default()
     }
 
-    /// All offers of a publisher, with what the list tells at no further cost.
+    /// All offers of a publisher, with the facts that the list gives at no further cost.
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError>;
 
-    /// How one offer stands, with as few requests as the inquiry allows.
+    /// The state of one offer, with as few requests as the inquiry allows.
     async fn inspect(
         &self,
         offer: &OfferId,
         inquiry: &Inquiry,
     ) -> Result<OfferState, MarketplaceError>;
 
-    /// Starts a publish or a golive. It does not wait where the marketplace has asked to: then nothing
-    /// is sent, and the error is the [`MarketplaceError::Refused`] that asked, with the time that is
-    /// left.
+    /// Starts a publish or a golive. It doesn't wait for a pause that the marketplace asked for:
+    /// then it sends nothing, and the error is the [`MarketplaceError::Refused`] that asked for the
+    /// pause, with the remaining time.
     async fn launch(&self, offer: &OfferId, launch: &Launch) -> Result<Accepted, MarketplaceError>;
 
-    /// Asks how an operation is getting on.
+    /// Reads the state of an operation.
     async fn poll(
         &self,
         offer: &OfferId,
@@ -52,45 +51,45 @@ pub trait Backend: Send + Sync {
     ) -> Result<Polled, MarketplaceError>;
 }
 
-/// Whom the marketplace has asked to leave alone.
+/// The pauses that the marketplace asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PausedUntil {
-    /// The publishers about which a request was answered so.
+    /// The paused publishers: requests about them were throttled.
     pub publishers: BTreeMap<PublisherId, Pause>,
-    /// Set while nothing at all is asked or sent, because two publishers or more were answered so.
+    /// The pause of the whole host, while two or more publishers are paused: nothing is sent.
     pub all: Option<Pause>,
 }
 
-/// A pause that the marketplace has asked for.
+/// A pause that the marketplace asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// When it ends (UTC). Computed from two clocks, so that it differs by some microseconds each time.
+    /// When it ends (UTC). Computed from two clocks, so it differs by some microseconds each time.
     pub until: Timestamp,
-    /// The answer that asked for it, in a sentence.
+    /// The answer that asked for it, as a sentence.
     pub why: String,
 }
 
 impl PausedUntil {
-    /// The pause that holds for a publisher: its own or that of all, whichever is longer.
+    /// The pause of a publisher: its own or that of the host, whichever is longer.
     #[must_use]
     pub fn of(&self, publisher: &PublisherId) -> Option<&Pause> {
         let own = self.publishers.get(publisher);
         own.into_iter().chain(&self.all).max_by_key(|pause| pause.until)
     }
 
-    /// Whether nobody is left alone.
+    /// Whether nothing is paused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.publishers.is_empty() && self.all.is_none()
     }
 }
 
-/// How long after its deadline a request that left no trace may still show.
+/// How long after its deadline a request that left no trace may still take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settling {
-    /// Where the request carried a fence.
+    /// If the request carried a fence.
     pub fenced: Duration,
-    /// Where it carried none.
+    /// If it carried none.
     pub unfenced: Duration,
 }
 
@@ -108,44 +107,45 @@ impl Settling {
     }
 }
 
-/// All that is said in one request that starts something.
+/// A request that starts a publish or a golive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
     /// Publish or golive.
     pub kind: OperationKind,
     /// The release it is for.
     pub release: Release,
-    /// What guards it against a change of the offer.
+    /// The fence: the marketplace refuses the request if the offer changed meanwhile.
     pub fence: Option<Fence>,
     /// The id the request carries.
     pub request_id: RequestId,
-    /// Who is told by e-mail.
+    /// The e-mail addresses that the marketplace notifies.
     pub notify: Vec<String>,
 }
 
-/// A request was accepted.
+/// An accepted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// Here is the operation.
+    /// The answer names the operation.
     Started {
-        /// Where it is found.
+        /// The operation's reference for [`Backend::poll`].
         operation: OperationRef,
         /// How long to wait before the first poll.
         retry_after: Option<Duration>,
     },
-    /// Accepted, it seems, without a usable handle: none at all, not a URL, or one that is not ours.
+    /// Accepted, it seems, but without a usable operation: no location, an invalid URL, or one
+    /// outside this marketplace and offer.
     Unlocated {
-        /// What was wrong with it, e.g. `ForeignOperationUrl: …`.
+        /// What was wrong with the location, e.g. `ForeignOperationUrl: …`.
         why: String,
     },
 }
 
-/// What came of asking for an operation.
+/// The result of polling an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Polled {
-    /// What it says; `None` where it can't be asked for any more, or the offer shows no more than that
-    /// it doesn't run.
+    /// The operation's report; `None` if it can no longer be read, or the offer shows only that it
+    /// doesn't run.
     pub report: Option<Report>,
-    /// How long the marketplace asks us to wait before the next poll.
+    /// How long the marketplace asks golive to wait before the next poll.
     pub retry_after: Option<Duration>,
 }

@@ -1,79 +1,78 @@
-//! What can go wrong when the marketplace is asked, told apart by what it means for the caller.
+//! Errors of marketplace requests, distinguished by what they mean for the caller.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The longest pause that is believed where the marketplace asks for one. A longer one is taken as
-/// this.
+/// Limit for a pause that the marketplace asks for; a longer one is cut to this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call got no good answer. Texts from outside are already cleaned; a token is never in it.
+/// Why a call failed. Texts from outside are already cleaned, and tokens redacted.
 #[derive(Debug, thiserror::Error)]
 pub enum MarketplaceError {
     /// No connection was made, so the request was not sent.
     #[error("cannot connect to the marketplace at {origin}")]
     NotSent {
-        /// Scheme, host and port that were tried.
+        /// Scheme, host and port of the marketplace.
         origin: String,
-        /// What the transport said.
+        /// The transport's error.
         #[source]
         source: Source,
     },
-    /// The request may have been sent and acted on, but no usable answer came back: a timeout, a
-    /// reset, a cut, endless or unreadable body.
+    /// The request may have been sent and processed, but no usable answer came: a timeout, a reset,
+    /// a cut, endless or unreadable body.
     #[error("the answer to {request} was lost: {what}")]
     Lost {
         /// Method and path of the request.
         request: String,
-        /// What happened, in words.
+        /// What happened, e.g. a timeout.
         what: String,
-        /// What the transport said.
+        /// The transport's error.
         #[source]
         source: Option<Source>,
     },
-    /// An answer came, with a status that is no success.
+    /// The marketplace answered with an error status.
     #[error("{0}")]
     Refused(Box<Refusal>),
-    /// No token could be had.
+    /// No token is available.
     #[error("no token for the marketplace: {0}")]
     Token(String),
-    /// An operation's URL leads elsewhere than to the configured marketplace and offer.
+    /// An operation's URL points outside the configured marketplace and offer.
     #[error("ForeignOperationUrl: {0}")]
     ForeignOperationUrl(String),
 }
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Method and path of the request.
     pub request: String,
-    /// What the answer means for whoever asked.
+    /// What the answer means for the caller.
     pub kind: RefusalKind,
-    /// The answer in a few words, e.g. `409 Conflict`.
+    /// The status, e.g. `409 Conflict`.
     pub answer: String,
-    /// The error's code, where the body has one.
+    /// The error code, if the body has one.
     pub code: Option<String>,
-    /// The error's message, where the body has one, as plain text.
+    /// The error message as plain text, if the body has one.
     pub message: Option<String>,
-    /// How long the marketplace asks us to wait.
+    /// How long the marketplace asks golive to wait.
     pub retry_after: Option<Duration>,
-    /// The id of the request at the marketplace, for a support case.
+    /// The marketplace's id of the request, for a support case.
     pub request_id: Option<String>,
-    /// Whether the request was not sent at all. Then the message says why, and which earlier answer
-    /// the status is taken from.
+    /// Whether the request wasn't sent at all. The message then says why, and which earlier answer
+    /// the status comes from.
     pub is_unsent: bool,
-    /// Whether no later request of this process can fare better; see
+    /// Whether every later request of this process would fail, too; see
     /// [`MarketplaceError::is_final`].
     pub is_final: bool,
-    /// What a person can do about it, where the backend knows: the marketplace's own words are often
-    /// of little help.
+    /// Advice for the user, if the backend has any: the marketplace's own messages are often of
+    /// little help.
     pub advice: Option<&'static str>,
 }
 
 impl Refusal {
-    /// What is said of another request that is not sent because of this answer.
+    /// The refusal of another request that isn't sent because of this answer.
     #[must_use]
     pub fn unsent(&self, request: &str, why: String) -> Self {
         Self {
@@ -88,14 +87,14 @@ impl Refusal {
     }
 }
 
-/// What a refusal means for whoever asked.
+/// What a refusal means for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
-    /// The request itself is at fault: nothing was started.
+    /// The request itself is wrong: nothing was started.
     Invalid,
     /// The token is missing, has expired, or is meant for another service.
     Unauthenticated,
-    /// The token is good, but not for this publisher or offer.
+    /// The token is valid, but lacks access to this publisher or offer.
     Forbidden,
     /// There is no such publisher, offer or operation, or the token may not see it.
     NotFound,
@@ -103,11 +102,11 @@ pub enum RefusalKind {
     Conflict,
     /// Too many requests: nothing was started.
     Throttled,
-    /// The marketplace takes no requests for a while: nothing was started.
+    /// The marketplace temporarily accepts no requests: nothing was started.
     Unavailable,
-    /// The marketplace failed, at any time before or after it acted.
+    /// The marketplace failed, possibly after it processed the request.
     Failed,
-    /// Anything else: it says nothing of what became of the request.
+    /// Anything else: the outcome of the request is unknown.
     Other,
 }
 
@@ -117,7 +116,7 @@ impl fmt::Display for Refusal {
             let why = self.message.as_deref().unwrap_or_default();
             return write!(f, "{} was not sent: {why}", self.request);
         }
-        // A gateway's page begins with the status itself, in its title and once more in its heading.
+        // A gateway's page begins with the status, in its title and again in its heading.
         let (number, reason) = self.answer.split_once(' ').unwrap_or((&self.answer, ""));
         let message = self.message.as_deref().map(|text| without_status(text, &self.answer));
         if let Some(message) = message.filter(|text| text.starts_with(number)) {
@@ -125,7 +124,7 @@ impl fmt::Display for Refusal {
         }
         let message = message.filter(|text| !text.is_empty());
         write!(f, "{} was answered {number} {reason}", self.request)?;
-        // A code that only repeats the status says nothing more.
+        // A code that only repeats the status adds nothing.
         let code = self.code.as_ref().filter(|code| {
             let letters = |text: &str| text.replace(' ', "");
             !letters(code).eq_ignore_ascii_case(&letters(reason))
@@ -138,7 +137,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// A message without the status that it begins with.
+/// A message without the status at its start.
 fn without_status<'a>(mut message: &'a str, answer: &str) -> &'a str {
     while let Some(rest) = message.strip_prefix(answer).filter(|_| answer.contains(' ')) {
         if rest.starts_with(char::is_alphanumeric) {
@@ -150,29 +149,30 @@ fn without_status<'a>(mut message: &'a str, answer: &str) -> &'a str {
 }
 
 impl MarketplaceError {
-    /// What the refusal means, where an answer came.
+    /// The refusal's kind, if the marketplace answered.
     #[must_use]
     pub fn kind(&self) -> Option<RefusalKind> {
         self.refusal().map(|refusal| refusal.kind)
     }
 
-    /// Whether asking again is of no use while this process runs: the token was refused (401), and
-    /// its source has no other one and will have none. Whoever follows an operation can end at once.
+    /// Whether retries are futile while this process runs: the token was refused (401), and its
+    /// source has no other one and will have none. A caller that follows an operation can end at
+    /// once.
     ///
-    /// It is false where somebody may still renew the token, and where no token could
-    /// be had ([`MarketplaceError::Token`]), which may be a passing trouble.
+    /// False if another process may still renew the token, and if no token was available
+    /// ([`MarketplaceError::Token`]), which may be temporary.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.refusal().is_some_and(|refusal| refusal.is_final)
     }
 
-    /// What a person can do about it, where that is known.
+    /// Advice for the user, if there is any.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         self.refusal()?.advice
     }
 
-    /// How long the marketplace asks us to wait.
+    /// How long the marketplace asks golive to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.refusal()?.retry_after

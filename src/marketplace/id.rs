@@ -1,4 +1,4 @@
-//! Names of publishers and offers, and request ids.
+//! Publisher and offer ids, and request ids.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The longest publisher or offer id, in characters (Partner Center's limit).
+/// Limit for a publisher or offer id, in characters (Partner Center's limit).
 pub(super) const MAX_ID_LENGTH: usize = 50;
 
 /// Why a text is not an id.
@@ -22,7 +22,7 @@ pub enum IdError {
     /// More than 50 characters, Partner Center's limit.
     #[error("an id has at most {MAX_ID_LENGTH} characters, this one has {0}")]
     TooLong(usize),
-    /// A character that no id has.
+    /// A character that isn't allowed in an id.
     #[error("{0:?} is not allowed in an id: use letters, digits, '-', '_' and '.'")]
     Character(char),
     /// A first character that is neither a letter nor a digit.
@@ -33,13 +33,13 @@ pub enum IdError {
     NotAPair,
 }
 
-/// A name that is compared without case, and shown as it was written. Names are the keys of every
-/// map there is: a copy costs no more than a count, and a comparison one look at both texts.
+/// A name that compares without case and keeps its spelling. Names are the keys of every map, so
+/// cloning only counts a reference, and comparing reads each text once.
 #[derive(Clone)]
 struct Name {
-    /// In lower case.
+    /// The lower-cased name, used for comparison.
     folded: Arc<str>,
-    /// As it was written, where that is another text.
+    /// The original spelling, if it differs.
     written: Option<Arc<str>>,
 }
 
@@ -81,13 +81,13 @@ impl Hash for Name {
     }
 }
 
-/// The id of a publisher. Compared without case, shown as it was written.
+/// The id of a publisher. Compares without case, keeps its spelling.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PublisherId(Name);
 
 impl PublisherId {
-    /// Checks and takes an id.
+    /// Checks an id.
     pub fn new(text: impl AsRef<str>) -> Result<Self, IdError> {
         let text = text.as_ref();
         check(text)?;
@@ -101,12 +101,12 @@ impl PublisherId {
     }
 }
 
-/// The name of an offer, `publisher/offer`. Compared without case, shown as it was written.
+/// The name of an offer, `publisher/offer`. Compares without case, keeps its spelling.
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OfferId {
     publisher: PublisherId,
-    /// The whole.
+    /// The whole `publisher/offer` name.
     name: Name,
 }
 
@@ -131,7 +131,7 @@ impl OfferId {
         &self.as_str()[self.publisher.as_str().len() + 1..]
     }
 
-    /// The whole name, `publisher/offer`, as it was written.
+    /// The whole name, `publisher/offer`, in its original spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.name.as_str()
@@ -214,7 +214,7 @@ impl fmt::Debug for PublisherId {
     }
 }
 
-// The name of an offer has its publisher's in it.
+// Comparing the whole names suffices: they begin with the publisher.
 impl Ord for OfferId {
     fn cmp(&self, other: &Self) -> Ordering {
         self.name.cmp(&other.name)

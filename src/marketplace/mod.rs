@@ -1,5 +1,5 @@
-//! What the marketplace is to golive: how an offer stands, which release is where, what runs, and
-//! what may be asked of an API ([`Backend`]).
+//! golive's model of the marketplace: an offer's state, its releases, running operations, and the
+//! interface to an API ([`Backend`]).
 //!
 //! These types belong to golive, not to one remote API.
 

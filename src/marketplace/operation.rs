@@ -1,4 +1,4 @@
-//! Operations: what runs for hours at the marketplace, and its steps.
+//! Operations, which run for hours at the marketplace, and their steps.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -20,23 +20,23 @@ text_enum! {
 }
 
 text_enum! {
-    /// The status of an operation. An unknown one means: still running.
+    /// The status of an operation. An unknown one counts as still running.
     pub enum OperationStatus {
-        /// Accepted, not begun.
+        /// Accepted, not started.
         NotStarted = "notStarted",
         /// Under way.
         Running = "running" | "inProgress",
         /// Ended well.
         Succeeded = "succeeded" | "completed" | "complete",
-        /// Ended badly.
+        /// Ended with an error.
         Failed = "failed",
-        /// Ended by somebody.
+        /// Canceled by a user.
         Canceled = "canceled" | "cancelled",
     }
 }
 
 impl OperationStatus {
-    /// Whether nothing more will happen.
+    /// Whether the operation has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match self {
@@ -53,25 +53,25 @@ text_enum! {
         NotStarted = "notStarted",
         /// Under way.
         InProgress = "inProgress" | "running",
-        /// Waits for the publisher: for golive.
+        /// Waits for the publisher's sign-off, which is the golive.
         WaitingForPublisherReview = "waitingForPublisherReview",
-        /// Waits for the marketplace's people.
+        /// Waits for the marketplace's reviewers.
         WaitingForApproval = "waitingForApproval",
         /// Cannot go on.
         Blocked = "blocked",
-        /// Turned down.
+        /// Rejected by the marketplace.
         Rejected = "rejected",
         /// Done.
         Complete = "complete" | "completed" | "succeeded",
-        /// Ended badly.
+        /// Ended with an error.
         Failed = "failed",
-        /// Ended by somebody.
+        /// Canceled by a user.
         Canceled = "canceled" | "cancelled",
     }
 }
 
 text_enum! {
-    /// How grave a message is.
+    /// The severity of a message.
     pub enum Level {
         /// For information.
         Information = "information" | "info",
@@ -115,13 +115,13 @@ pub struct Step {
     pub status: StepStatus,
 }
 
-/// Where an operation is found again.
+/// Identifies an operation for later reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperationRef {
     /// Its id: a GUID, or `publisher$offer$version$slot` for offers that were not migrated.
     pub id: String,
-    /// Path and query of its URL at the configured origin, where the marketplace gave one;
-    /// otherwise it is asked for by its id.
+    /// Path and query of its URL at the configured origin, if the marketplace gave one; otherwise
+    /// the URL is built from the id.
     pub location: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Names for what stands in preview or in production, and what guards a request against a change.
+//! Names of releases in preview or production, and the fence of a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// Status files of schema 1 have numbers.
+/// Accepts numbers, too, which status files of schema 1 contain.
 impl<'de> Deserialize<'de> for Release {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Id;
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for Release {
             }
 
             fn visit_str<E: de::Error>(self, id: &str) -> Result<Release, E> {
-                // Most need no copy that is thrown away.
+                // Most ids need no cleaned copy.
                 if super::is_harmful(id) {
                     return Ok(Release::new(super::clean_line(id)));
                 }
@@ -100,7 +100,7 @@ pub struct Fence(pub String);
 pub struct ChangedTime(pub String);
 
 impl ChangedTime {
-    /// The moment, where the text is a timestamp. A text without an offset is taken as UTC.
+    /// The parsed time, if the text is a timestamp. A text without an offset is taken as UTC.
     #[must_use]
     pub fn timestamp(&self) -> Option<Timestamp> {
         let with_offset = self.0.parse::<Timestamp>().ok();

@@ -1,4 +1,4 @@
-//! What a backend makes of the marketplace's answers about one offer.
+//! The state of one offer, as a backend derives it from the marketplace's answers.
 
 use jiff::Timestamp;
 
@@ -7,77 +7,77 @@ use super::{
     Step,
 };
 
-/// An offer as the list of its publisher shows it.
+/// An offer in its publisher's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The offer.
+    /// Publisher and name of the offer.
     pub id: OfferId,
-    /// The marketplace's own words for its status.
+    /// The marketplace's own text for its status.
     pub words: String,
-    /// When it last changed, where the list says so.
+    /// When it last changed, if the list says.
     pub changed_time: Option<ChangedTime>,
-    /// A text that changes whenever the list says something else of the offer; `None` where a list
-    /// says nothing that could change.
+    /// A text that changes whenever the offer's entry in the list changes; `None` if the list has
+    /// nothing that could change.
     pub fingerprint: Option<String>,
-    /// What the list suggests. It may lag behind, and it never suffices to start something.
+    /// What the list suggests. It may lag behind, and it never suffices to start an operation.
     pub hint: Hint,
-    /// The release that the list names: of the last publish, which may have failed.
+    /// The release in the list: that of the last publish, which may have failed.
     pub release: Option<Release>,
-    /// Whether the marketplace may give a fence for this offer.
+    /// Whether the marketplace may return a fence for this offer.
     pub may_be_fenced: bool,
 }
 
-/// What a list suggests of an offer.
+/// What a list suggests about an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Nothing runs and nothing waits.
     AtRest,
     /// A release is in preview and waits for the publisher's sign-off.
     InPreview,
-    /// Something is going on, or it is not clear what.
+    /// An operation runs, or the state isn't clear.
     Busy,
 }
 
-/// Everything that is known of one offer, in golive's own terms.
+/// The state of one offer, in golive's own terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OfferState {
-    /// What *publish* would publish.
+    /// The release that a publish would publish.
     pub draft: Option<Release>,
-    /// The release in preview that waits for the publisher's sign-off: what a golive would launch.
+    /// The release in preview that waits for the publisher's sign-off: a golive would launch it.
     pub preview: Option<Release>,
-    /// A release that stands in preview and doesn't wait for the sign-off, as after a golive that
-    /// failed: it may be launched only where a person asks for another try.
+    /// A release in preview that doesn't wait for the sign-off, as after a failed golive: it may be
+    /// launched only if a person asks for another try.
     pub stale_preview: Option<Release>,
     /// The release in production.
     pub live: Option<Release>,
-    /// Which of these releases the inquiry's pin names, where the pin is another of its names.
+    /// Which of these releases the inquiry's pin means, if the pin is another name for one of them.
     pub pinned: Option<Release>,
     /// The operation that runs.
     pub running: Option<Run>,
-    /// The newest attempt at what the manifest wants that has ended.
+    /// The newest ended attempt to reach the state that the manifest declares.
     pub last: Option<Attempt>,
-    /// What the marketplace says of the operation that golive follows.
+    /// The marketplace's report on the operation that golive follows.
     pub followed: Option<Followed>,
-    /// Every attempt that the marketplace lists as ended, the newest first, without steps; `None` where
-    /// it was not asked.
+    /// Every attempt that the marketplace lists as ended, newest first, without steps; `None` if
+    /// the list wasn't read.
     pub listed: Option<Vec<Attempt>>,
-    /// What guards a request against a change of the offer.
+    /// The fence for a request: it fails if the offer changed meanwhile.
     pub fence: Option<Fence>,
-    /// The attempts that the marketplace lists, opaque: what is not among them later is new.
+    /// The listed attempts, as opaque texts: an attempt absent here is new later.
     pub attempts: Vec<String>,
-    /// Why it is not clear how the offer stands: reports that contradict each other, or words that
-    /// this golive doesn't know.
+    /// Why the state isn't clear: contradictory reports, or values unknown to this version of
+    /// golive.
     pub unclear: Option<String>,
-    /// Whether the marketplace was asked about this very offer. Otherwise the state comes from a list
-    /// or from the record, and starts nothing.
+    /// Whether the marketplace was asked about this very offer. Otherwise the state comes from a
+    /// list or from the record, and starts nothing.
     pub is_inspected: bool,
-    /// Whether everything was asked that must be known before a launch.
+    /// Whether every fact needed for a launch was read.
     pub is_launchable: bool,
 }
 
 impl OfferState {
-    /// The attempt that came of a request in doubt, as far as the list of operations tells: one of
-    /// its kind that is new, for its release rather than for another.
+    /// The attempt that a request in doubt has caused, judged by the list of operations: a new one
+    /// of the same kind, preferably for the same release.
     #[must_use]
     pub fn new_attempt(&self, kind: &OperationKind, release: &Release) -> Option<&Attempt> {
         let new = || self.listed.iter().flatten().filter(|it| it.is_new && it.kind == *kind);
@@ -89,63 +89,63 @@ impl OfferState {
 /// An operation that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// What it does.
+    /// Publish, golive or cancel.
     pub kind: OperationKind,
-    /// Its id, where the marketplace tells.
+    /// Its id, if the marketplace names it.
     pub id: Option<String>,
-    /// The release it works on, where that is known.
+    /// The release it works on, if known.
     pub release: Option<Release>,
-    /// Its steps.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
 }
 
 /// An attempt that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// What it was to do.
+    /// Publish, golive or cancel.
     pub kind: OperationKind,
-    /// Its id, where the marketplace tells.
+    /// Its id, if the marketplace names it.
     pub id: Option<String>,
-    /// The release it was for, where that is known.
+    /// The release it was for, if known.
     pub release: Option<Release>,
     /// How it ended: a finished status.
     pub status: OperationStatus,
-    /// Whether it was not there before the request that the inquiry asks about.
+    /// Whether it appeared only after the inquiry's request in doubt.
     pub is_new: bool,
-    /// Its steps.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
 }
 
-/// What the marketplace says of the operation that golive follows.
+/// The marketplace's report on the operation that golive follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
-    /// It is known.
+    /// The operation could be read.
     Known(Box<Report>),
-    /// It can't be asked for any more: the offer must tell.
+    /// It can no longer be read: golive must inspect the offer.
     Expired,
 }
 
-/// An answer about an operation.
+/// A report on an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Its status. An unknown one means that it still runs, while its steps don't say otherwise.
+    /// The overall status. An unknown one means that it still runs, unless its steps say otherwise.
     pub status: OperationStatus,
-    /// Whether it still runs as far as status and steps tell.
+    /// Whether it still runs, judged by status and steps.
     pub runs: bool,
-    /// Its steps, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
-    /// The release it works on, where the answer says so.
+    /// The release it works on, if the answer names it.
     pub release: Option<Release>,
 }
 
-/// What golive wants to know of an offer, and what it knows already: enough for the backend to ask
-/// for no more than that.
+/// What golive needs to know about an offer, and what it already knows, so that the backend sends
+/// no unnecessary requests.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and named where set")]
 pub struct Inquiry {
@@ -155,57 +155,56 @@ pub struct Inquiry {
     pub pin: Option<Release>,
     /// The operation that golive follows.
     pub following: Option<Following>,
-    /// The last attempt that golive knows to have failed or to have been canceled.
+    /// The last attempt that golive knows to have failed or been canceled.
     pub failed: Option<Failed>,
-    /// The request of which it is not known whether it was accepted.
+    /// The request that may or may not have been accepted.
     pub in_doubt: Option<InDoubt>,
-    /// Whether a request is about to be sent if the answer allows it.
+    /// Whether golive will send a request if the answer allows it.
     pub launches: bool,
-    /// Whether the marketplace may give a fence for this offer.
+    /// Whether the marketplace may return a fence for this offer.
     pub may_be_fenced: bool,
     /// Whether the list suggests that something runs or waits.
     pub seems_busy: bool,
-    /// The release that the list names, where it names one.
+    /// The release in the list, if it names one.
     pub listed: Option<Release>,
-    /// Whether attempts are on record of which it is not known how they ended.
+    /// Whether the record has attempts whose outcome is unknown.
     pub loose_ends: bool,
 }
 
 /// An operation that golive follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Following {
-    /// What it does.
+    /// Publish, golive or cancel.
     pub kind: OperationKind,
-    /// Where it is found; `None` where only the offer shows it.
+    /// Its reference; `None` if only the offer shows it.
     pub operation: Option<OperationRef>,
     /// The release it works on.
     pub release: Option<Release>,
-    /// What it answered a moment ago: it is not asked again.
+    /// A report from a moment ago, so that the operation isn't read again.
     pub heard: Option<Report>,
 }
 
-/// An attempt that golive knows to have ended without success.
+/// An attempt that golive knows to have failed or been canceled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
-    /// Its id.
+    /// Its id at the marketplace.
     pub id: Option<String>,
     /// The release it was for.
     pub release: Option<Release>,
-    /// When golive saw its end (UTC).
+    /// When golive noticed its end (UTC).
     pub at: Option<Timestamp>,
 }
 
 /// A request whose answer was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InDoubt {
-    /// What it was to start.
+    /// Publish, golive or cancel.
     pub kind: OperationKind,
     /// The release it was for.
     pub release: Release,
-    /// When it was about to be sent (UTC).
+    /// When golive was about to send it (UTC).
     pub at: Timestamp,
-    /// The attempts that were listed before ([`OfferState::attempts`]); `None` where that is not
-    /// known.
+    /// The attempts listed before it ([`OfferState::attempts`]); `None` if unknown.
     pub known: Option<Vec<String>>,
 }
 

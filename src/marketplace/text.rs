@@ -1,4 +1,4 @@
-//! Text from outside, made safe to show anywhere: in a terminal, a log, a status file, a page.
+//! Sanitizes text from outside so that it is safe in a terminal, a log, a status file or a page.
 
 use std::convert::Infallible;
 
@@ -7,13 +7,13 @@ use html5gum::{Span, Tokenizer};
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint, NoncharacterCodePoint};
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed};
 
-/// The most characters one cleaned line has.
+/// Limit for a cleaned line, in characters.
 const MAX_LINE: usize = 2_000;
 
-/// The longest address of a link that is shown, in bytes: a longer one would crowd out the text.
+/// Limit for a link address that is shown, in bytes: a longer one would crowd out the text.
 const MAX_ADDRESS: usize = 500;
 
-/// The most bytes of a text that are looked at. What is longer is no message for people.
+/// Limit for the input, in bytes. A longer text isn't a message for people.
 const MAX_INPUT: usize = 64 * 1024;
 
 /// One line: no terminal escapes, no control, bidirectional or invisible characters, white space
@@ -23,42 +23,42 @@ pub fn clean_line(text: &str) -> String {
     cut(cleaned(text), MAX_LINE)
 }
 
-/// Whether a text has a character that [`clean_line`] takes out or folds; a plain space is none.
+/// Whether a text contains a character that [`clean_line`] removes or folds; a plain space doesn't
+/// count.
 #[must_use]
 pub fn is_harmful(text: &str) -> bool {
     let harms = |c: char| is_invisible(c) || (c.is_whitespace() && c != ' ');
-    // Nearly every text is plain, and long ones are looked through often.
+    // Nearly every text is plain ASCII, and long ones are checked often.
     if text.is_ascii() {
         return text.bytes().any(|byte| byte.is_ascii_control());
     }
     text.chars().any(harms)
 }
 
-/// HTML as one such line: tags, comments, scripts and styles dropped, entities decoded once. The
-/// items of a list are set apart by `•`, other blocks by a space. A link is followed by its address:
-/// `report (https://…)`. A `<` that would still begin a
-/// tag (it was written as an entity) is shown as `‹`, so that the text is safe even where it is
-/// put into a page unescaped.
+/// Converts HTML to one such line: tags, comments, scripts and styles are dropped, entities decoded
+/// once. List items are separated by `•`, other blocks by a space. A link is followed by its
+/// address: `report (https://…)`. A `<` that would still begin a tag (it was written as an entity)
+/// becomes `‹`, so that the text is safe even in a page that doesn't escape it.
 #[must_use]
 pub fn plain_text(html: &str) -> String {
     cut(without_markup(html, &|_| true), MAX_LINE)
 }
 
-/// [`plain_text`] before its length is bounded.
+/// [`plain_text`] without the length limit.
 ///
-/// The address of a link is shown only where `may_show` takes it.
+/// A link's address is shown only if `may_show` accepts it.
 pub(crate) fn without_markup(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
     let html = head(html);
-    // Most messages have no markup at all.
+    // Most messages contain no markup.
     if !html.contains(['<', '&']) {
         return cleaned(html);
     }
-    // Cleaned after decoding: `&#27;[31m` is an escape only then, and what is dropped here may
-    // join what becomes a tag.
+    // Clean after decoding, because `&#27;[31m` becomes an escape only then; defuse last, because
+    // dropped characters may join the rest into a tag.
     defused(&cleaned(&visible_text(html, may_show)))
 }
 
-/// [`clean_line`] before its length is bounded.
+/// [`clean_line`] without the length limit.
 pub(crate) fn cleaned(text: &str) -> String {
     let text = head(text);
     let mut line = String::with_capacity(text.len());
@@ -85,7 +85,7 @@ pub(crate) fn cleaned(text: &str) -> String {
     line
 }
 
-/// At most `max` characters, the last of them `…` where something was cut off.
+/// Cuts to at most `max` characters, the last of them `…` if the text was cut.
 pub(crate) fn cut(mut text: String, max: usize) -> String {
     if text.len() <= max {
         return text;
@@ -99,12 +99,12 @@ pub(crate) fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// The first [`MAX_INPUT`] bytes, cut between characters.
+/// The first [`MAX_INPUT`] bytes, cut at a character boundary.
 fn head(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_INPUT)]
 }
 
-/// What begins at an escape character (ECMA-48), with the text behind its introducer.
+/// The kind of an escape sequence (ECMA-48), with the text after its introducer.
 enum EscapeKind<'a> {
     /// `ESC [` or its one-character form: parameters, then a final byte.
     Sequence(&'a str),
@@ -138,9 +138,9 @@ fn after_short_escape(body: &str) -> &str {
     body.strip_prefix(|c| matches!(c, '0'..='~')).unwrap_or(body)
 }
 
-/// Behind the terminator (BEL or ST). Without one, only the introducer is dropped: an open escape
-/// must not hide the rest of a message. The search ends at any control character, so that the
-/// whole stays linear.
+/// The rest after the terminator (BEL or ST). Without one, only the introducer is dropped: an open
+/// escape must not hide the rest of a message. The search ends at any control character, so that
+/// the whole stays linear.
 fn after_control_text(body: &str) -> &str {
     let Some(end) = body.find(char::is_control) else { return body };
     let terminated = &body[end..];
@@ -150,10 +150,10 @@ fn after_control_text(body: &str) -> &str {
         .unwrap_or(body)
 }
 
-/// Whether a character controls what shows it, shows nothing itself, or changes the direction of the
-/// text around it. The one table of such characters, for what is read as for what is shown: Unicode's
-/// own. White space aside, unless it is a control character. An emoji's variation selectors and
-/// joiners are among them: a name that differs from another one only in them looks the same.
+/// Whether a character is a control character, is invisible, or changes the direction of the text
+/// around it. Input checks and output share this one table, which is Unicode's. White space doesn't
+/// count, unless it is a control character. An emoji's variation selectors and joiners do count:
+/// names that differ only in them look the same.
 #[must_use]
 pub(crate) fn is_invisible(c: char) -> bool {
     const IGNORABLE: CodePointSetDataBorrowed<'_> =
@@ -164,7 +164,8 @@ pub(crate) fn is_invisible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
     }
-    // Marks of interlinear annotations are invisible, too, but Unicode doesn't let a font ignore them.
+    // Marks of interlinear annotations are invisible, too, but Unicode doesn't list them as
+    // default-ignorable.
     let is_annotation = matches!(c, '\u{fff9}'..='\u{fffb}');
     c.is_control()
         || is_annotation
@@ -173,17 +174,17 @@ pub(crate) fn is_invisible(c: char) -> bool {
         || NONCHARACTER.contains(c)
 }
 
-/// Elements whose content is not for reading.
+/// Elements whose content isn't shown.
 const HIDDEN: [&[u8]; 7] =
     [b"script", b"style", b"template", b"iframe", b"noembed", b"noframes", b"noscript"];
 
-/// Elements inside a line; any other one ends a word.
+/// Inline elements; any other one ends a word.
 const INLINE: [&[u8]; 20] = [
     b"a", b"abbr", b"b", b"bdi", b"bdo", b"cite", b"code", b"em", b"font", b"i", b"kbd", b"mark",
     b"s", b"small", b"span", b"strong", b"sub", b"sup", b"u", b"wbr",
 ];
 
-/// The text of a page between its tags, entities decoded, links with their addresses.
+/// The visible text of a page: entities decoded, links followed by their addresses.
 fn visible_text(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
     let mut page = Page { may_show, text: Vec::new(), hidden: None, link: None, in_href: false };
     page.text.reserve(html.len());
@@ -202,28 +203,28 @@ fn visible_text(html: &str, may_show: &dyn Fn(&str) -> bool) -> String {
             }
             None
         });
-    // Otherwise a `<` in a script would begin a tag, and its end would be missed.
+    // Otherwise the tokenizer would take a `<` in a script as a tag and miss the script's end.
     emitter.naively_switch_states(true);
     let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
     page.end_link();
     String::from_utf8_lossy(&page.text).into_owned()
 }
 
-/// A page while it is read.
+/// The state while a page is read.
 struct Page<'a> {
     /// Whether an address may be shown.
     may_show: &'a dyn Fn(&str) -> bool,
     text: Vec<u8>,
-    /// The element around what is not for reading.
+    /// The hidden element around the current position.
     hidden: Option<Vec<u8>>,
-    /// The link that is open.
+    /// The open link.
     link: Option<OpenLink>,
-    /// Whether the attribute that is being read is a link's address.
+    /// Whether the current attribute is a link's `href`.
     in_href: bool,
 }
 
 struct OpenLink {
-    /// Where its text begins.
+    /// The offset at which the link's text begins.
     from: usize,
     address: Vec<u8>,
 }
@@ -246,7 +247,7 @@ impl Page<'_> {
         }
     }
 
-    /// Part of an attribute's value; of a tag other than `<a>` no address is taken.
+    /// Part of an attribute's value; only `<a>` has an address.
     fn attribute(&mut self, value: &[u8]) {
         if let Some(link) = self.link.as_mut().filter(|link| link.from == self.text.len())
             && self.in_href
@@ -272,7 +273,7 @@ impl Page<'_> {
         }
     }
 
-    /// The address of a link follows its text, unless the text is the address.
+    /// Appends a link's address to its text, unless the text is the address.
     fn end_link(&mut self) {
         let Some(OpenLink { from, address }) = self.link.take() else { return };
         let Some(address) = address_of(&address).filter(|address| (self.may_show)(address)) else {
@@ -292,15 +293,15 @@ impl Page<'_> {
     }
 }
 
-/// The address of a link that can be shown and followed by a person: one on the web, or of a
-/// mailbox. What would do something, or is relative to a page nobody sees, is none.
+/// The address of a link that a person can follow: `http`, `https` or `mailto`. Script URLs and
+/// relative ones are dropped.
 fn address_of(href: &[u8]) -> Option<String> {
     let url = url::Url::parse(str::from_utf8(href).ok()?.trim()).ok()?;
     let is_shown = matches!(url.scheme(), "http" | "https" | "mailto");
     (is_shown && url.as_str().len() <= MAX_ADDRESS).then(|| url.into())
 }
 
-/// `<` where a parser would see a tag, and the `>` that closes it, become `‹` and `›`.
+/// Replaces `<` where a parser would see a tag, and the `>` that closes it, with `‹` and `›`.
 fn defused(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut open = false;

@@ -1,7 +1,7 @@
-//! Enums that the marketplace spells as text, in more than one casing, and may extend.
+//! Enums that the marketplace writes as text, in more than one casing, and may extend.
 
-/// Defines an enum whose values are texts: parsed without case, with aliases, shown by the first
-/// spelling. A text that is not listed is kept, cleaned of control characters, as `Unknown`.
+/// Defines an enum whose values are texts: parsed without case, with aliases, displayed in the
+/// first spelling. An unlisted text is kept as `Unknown`, without control characters.
 macro_rules! text_enum {
     (
         $(#[$meta:meta])*
@@ -14,12 +14,12 @@ macro_rules! text_enum {
         #[serde(from = "String", into = "String")]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)+
-            /// A value this version of golive does not know, as the marketplace wrote it.
+            /// A value unknown to this version of golive, as the marketplace wrote it.
             Unknown(String),
         }
 
         impl $name {
-            /// The spelling golive shows and writes.
+            /// The canonical spelling, which golive shows and writes.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {

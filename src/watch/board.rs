@@ -1,4 +1,4 @@
-//! What the daemon shows of itself, beside the status file: to the page and the metrics.
+//! The daemon's state that the page and the metrics show beside the status file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,32 +15,32 @@ use crate::marketplace::{OfferId, PausedUntil, PublisherId};
 use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
-/// How many updates a slow listener may be behind before it misses some.
+/// Limit for the updates that a slow listener may lag behind before it misses some.
 const BACKLOG: usize = 1024;
 
-/// How long the loop may take to answer before it counts as stuck.
+/// How long the loop may take to answer a ping before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Something that is shown has changed.
+/// A change to the state shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// An offer's record, or when it is looked at next.
+    /// An offer's record changed, or its next check time.
     Offer(OfferId),
     /// Anything else: manifests, problems, the source, readiness.
     Service,
 }
 
-/// What is wrong with the service itself, in a sentence with its causes.
+/// A problem of the service itself, as a sentence with its causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The status file can't be written. Nothing is sent without it.
+    /// The status file can't be written. Without it, golive sends nothing.
     Unwritable(String),
-    /// A change set failed its check, which is a mistake of golive's. Nothing of it was sent.
+    /// A change set failed its check, which is a bug in golive. Nothing of it was sent.
     Unsound(String),
 }
 
 impl Trouble {
-    /// The sentence.
+    /// The problem as a sentence.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -49,42 +49,42 @@ impl Trouble {
     }
 }
 
-/// What is shown of the service itself. To compare two is cheap: what is shared is equal at once.
+/// The service's state. Comparing two is cheap: shared parts compare by pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
-    /// When it started (UTC).
+    /// When the service started (UTC).
     pub started_at: Option<Timestamp>,
     /// The manifests in force.
     pub desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
-    /// What is wrong with manifests now, in the order of files and lines.
+    /// The current problems of manifests, in the order of files and lines.
     pub problems: Arc<Vec<Diagnostic>>,
-    /// How many manifest files there are.
+    /// The number of manifest files.
     pub files: usize,
-    /// Where the manifests come from, in words: folders, or a repository and its branch.
+    /// The source of the manifests, in words: folders, or a repository and its branch.
     pub place: String,
-    /// The checkout that golive made of it, as the paths of its manifests begin.
+    /// golive's checkout of that repository, as the prefix of its manifests' paths.
     pub checkout: Option<PathBuf>,
-    /// The commit, where there is one.
+    /// The commit, if the source has one.
     pub source: Option<SourceRecord>,
-    /// Why the source can't be followed at the moment, or only by looking again and again.
+    /// Why the source can't be followed at the moment, or only by polling.
     pub source_problem: Option<String>,
-    /// The publishers that the marketplace has asked to leave alone, and until when.
+    /// The publishers that the marketplace asked golive to pause, and until when.
     pub paused: PausedUntil,
     /// The publishers that can't be listed at the moment, and why.
     pub unlisted: Arc<BTreeMap<PublisherId, String>>,
-    /// What is wrong with the service itself.
+    /// The problem of the service itself, if there is one.
     pub trouble: Option<Trouble>,
-    /// When all publishers were last listed with success (UTC).
+    /// When all publishers were last listed successfully (UTC).
     pub last_resync: Option<Timestamp>,
-    /// Whether each manifest that is in force was looked at once, or could not be for a reason that is
-    /// shown. Without any manifest that is so. Once reached, it stays.
+    /// Whether each manifest in force was checked once, or couldn't be for a reason that is shown.
+    /// True without any manifest. Once true, it stays true.
     pub ready: bool,
 }
 
-/// A question to the loop: is it alive? It answers by sending.
+/// A liveness probe to the loop, which answers by sending.
 pub type Ping = oneshot::Sender<()>;
 
-/// What the daemon shows; written by the daemon, read by the page.
+/// The state shown; written by the daemon, read by the page.
 #[derive(Debug)]
 pub struct Board {
     state: Mutex<State>,
@@ -93,7 +93,7 @@ pub struct Board {
     paused_until: OnceLock<Asked>,
 }
 
-/// Tells whom the marketplace has asked to leave alone.
+/// Returns the current pauses of the marketplace.
 struct Asked(Box<dyn Fn() -> PausedUntil + Send + Sync>);
 
 impl fmt::Debug for Asked {
@@ -105,14 +105,14 @@ impl fmt::Debug for Asked {
 #[derive(Debug, Default)]
 struct State {
     service: Service,
-    /// What was last decided about each offer.
+    /// The last decision for each offer.
     changes: BTreeMap<OfferId, Change>,
-    /// When each offer is looked at or polled next (UTC), resyncs aside.
+    /// When each offer is checked or polled next (UTC), apart from resyncs.
     next: BTreeMap<OfferId, Timestamp>,
 }
 
 impl Board {
-    /// An empty board, and the end at which the loop receives the questions whether it is alive.
+    /// An empty board, and the receiver on which the loop gets liveness probes.
     #[must_use]
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Ping>) {
         let (pings, questions) = mpsc::channel(8);
@@ -128,36 +128,36 @@ impl Board {
         )
     }
 
-    /// All updates from now on.
+    /// Subscribes to all updates from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Update> {
         self.updates.subscribe()
     }
 
-    /// What is shown of the service now.
+    /// The service's current state.
     #[must_use]
     pub fn service(&self) -> Service {
         let service = self.state().service.clone();
         Service { paused: self.paused_until(), ..service }
     }
 
-    /// Whom the marketplace has asked to leave alone, and until when. That this changes is not told.
+    /// The pauses that the marketplace asked for. A change of them sends no update.
     pub(crate) fn paused_until(&self) -> PausedUntil {
         self.paused_until.get().map(|it| it.0()).unwrap_or_default()
     }
 
-    /// Who knows whom the marketplace has asked to leave alone. The first one counts.
+    /// Sets the source of the pauses. Only the first call counts.
     pub fn asks(&self, paused_until: impl Fn() -> PausedUntil + Send + Sync + 'static) {
         drop(self.paused_until.set(Asked(Box::new(paused_until))));
     }
 
-    /// What was last decided about an offer.
+    /// The last decision for an offer.
     #[must_use]
     pub fn change(&self, offer: &OfferId) -> Option<Change> {
         self.state().changes.get(offer).cloned()
     }
 
-    /// When an offer is looked at or polled next (UTC); `None` where the next resync is next.
+    /// When an offer is checked or polled next (UTC); `None` if the next resync is first.
     #[must_use]
     pub fn next(&self, offer: &OfferId) -> Option<Timestamp> {
         self.state().next.get(offer).copied()
@@ -173,7 +173,7 @@ impl Board {
         matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Some(())))
     }
 
-    /// Changes what is shown of the service, and tells, if that is new.
+    /// Changes the service's state, and sends an update if it differs.
     pub fn update(&self, change: impl FnOnce(&mut Service)) {
         let mut state = self.state();
         let before = state.service.clone();
@@ -185,7 +185,7 @@ impl Board {
         }
     }
 
-    /// Keeps what was decided.
+    /// Stores the decisions.
     pub fn decided(&self, changes: &ChangeSet) {
         let mut state = self.state();
         for change in &changes.changes {
@@ -193,7 +193,7 @@ impl Board {
         }
     }
 
-    /// Keeps when an offer is looked at or polled next, and tells, if that is new.
+    /// Stores when an offer is checked or polled next, and sends an update if it differs.
     pub fn schedule(&self, offer: &OfferId, next: Option<Timestamp>) {
         let before = match next {
             Some(at) => self.state().next.insert(offer.clone(), at),
@@ -205,7 +205,7 @@ impl Board {
     }
 
     fn tell(&self, update: Update) {
-        // Nobody may be listening.
+        // Without a listener, sending fails, which is fine.
         drop(self.updates.send(update));
     }
 

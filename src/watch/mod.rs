@@ -1,15 +1,15 @@
-//! The service: it holds manifests and marketplace together, all the time.
+//! The service: it keeps the marketplace in line with the manifests.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `source` | where manifests come from, as the daemon sees it |
+//! | `source` | the source of manifests, as the daemon sees it |
 //! | `folder` | a [`Source`]: folders of this machine, watched |
 //! | `git` | a [`Source`]: a branch of a remote repository |
 //! | `manifests` | which manifests are in force: the last good version of each file |
-//! | `progress` | how far the first look and a resync are |
+//! | `progress` | the progress of the first check and of a resync |
 //! | `daemon` | the loop around the engine |
-//! | `board` | what the daemon shows of itself |
-//! | `systemd` | what a service tells systemd |
+//! | `board` | the daemon's state for the page and the metrics |
+//! | `systemd` | notifies systemd: ready, alive, stopping |
 
 mod board;
 mod daemon;

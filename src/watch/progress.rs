@@ -1,34 +1,34 @@
-//! How far the service is: which offers it has yet to look at before it is ready, and in the resync
-//! under way. Pure.
+//! The service's progress: the offers still to be checked before it is ready, and those in the
+//! current resync. Pure.
 
 use std::collections::BTreeSet;
 
 use crate::marketplace::{OfferId, PublisherId};
 
-/// How far the first look and the resync are.
+/// The progress of the first check and of the resync.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The offers that are expected, and were not looked at so far.
+    /// The expected offers that haven't been checked yet.
     unseen: BTreeSet<OfferId>,
-    /// The offers that the resync under way has yet to look at.
+    /// The offers that the current resync has yet to check.
     open: BTreeSet<OfferId>,
-    /// Whether all offers that it has looked at could be seen.
+    /// Whether the resync could read all offers so far.
     resync: Option<bool>,
 }
 
 impl Progress {
-    /// An offer is to be looked at; before it was, the service does not become ready.
+    /// Expects a check of an offer; the service isn't ready before that.
     pub(super) fn expect(&mut self, offer: &OfferId) {
         self.unseen.insert(offer.clone());
     }
 
-    /// An offer is no more, or was looked at.
+    /// The offer was checked, or is gone.
     pub(super) fn seen(&mut self, offer: &OfferId) {
         self.unseen.remove(offer);
         self.open.remove(offer);
     }
 
-    /// A look at an offer came to nothing.
+    /// The check of an offer failed.
     pub(super) fn missed(&mut self, offer: &OfferId) {
         self.unseen.remove(offer);
         if self.open.remove(offer) {
@@ -36,26 +36,26 @@ impl Progress {
         }
     }
 
-    /// A resync of these offers begins, or goes on with them.
+    /// Starts a resync of these offers, or adds them to the current one.
     pub(super) fn begin_resync(&mut self, offers: impl Iterator<Item = OfferId>) {
         self.open.extend(offers);
         self.resync.get_or_insert(true);
     }
 
-    /// Whether the resync under way has come to an end, and if so, whether all could be seen. True
-    /// once for each.
+    /// Whether the current resync has ended, and if so, whether all offers could be read. Reports
+    /// each end once.
     pub(super) fn end_resync(&mut self) -> Option<bool> {
         if self.open.is_empty() { self.resync.take() } else { None }
     }
 
-    /// The expected offers that were not looked at so far.
+    /// The expected offers that haven't been checked yet.
     pub(super) fn unseen(&self) -> impl Iterator<Item = &OfferId> {
         self.unseen.iter()
     }
 
-    /// Whether each expected offer was looked at once, or could not be, which is shown with its
-    /// reason: a service that waits for its marketplace is as ready as it can be. Those of a paused
-    /// publisher can't be looked at.
+    /// Whether each expected offer was checked once, or couldn't be for a reason that is shown: a
+    /// service that waits for its marketplace is as ready as it can be. Offers of a paused
+    /// publisher can't be checked.
     pub(super) fn is_ready(&self, is_paused: impl Fn(&PublisherId) -> bool) -> bool {
         self.unseen.iter().all(|offer| is_paused(offer.publisher()))
     }

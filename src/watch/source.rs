@@ -1,4 +1,4 @@
-//! Where manifests come from, as the daemon sees it.
+//! The source of manifests, as the daemon sees it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,35 +7,36 @@ use async_trait::async_trait;
 
 use crate::status::SourceRecord;
 
-/// A place that manifests come from.
+/// A source of manifests.
 ///
-/// The daemon reads the files only between the end of one [`Source::changed`] and its next call, so
-/// that a source that writes them itself (a checkout) does so while it is waited for, and never
-/// shows half of a change.
+/// The daemon reads the files only between the end of one [`Source::changed`] and its next call. So
+/// a source that writes them itself (a checkout) does so within `changed`, and a reader never sees
+/// half of a change.
 #[async_trait]
 pub trait Source: Send {
-    /// Waits until the files may have changed; the first call returns as soon as there is anything to
-    /// read. Changes that come in a bunch are one. May be dropped at any time, and called again.
+    /// Waits until the files may have changed; the first call returns as soon as there is anything
+    /// to read. A burst of changes counts as one. The future may be dropped at any time, and
+    /// `changed` called again.
     async fn changed(&mut self) -> Changed;
 
-    /// Asks to look now: [`Source::changed`] is to return as soon as it can, whether or not something
+    /// Asks for a check now: [`Source::changed`] returns as soon as it can, whether or not anything
     /// has changed.
     fn look_now(&mut self);
 
-    /// Tells in which folders (real paths) the manifests that were read last lie, links followed; and
+    /// Sets the folders (real paths) of the manifests that were last read, links followed, and
     /// single names in other folders, such as links on the way (see [`super::Refreshed::folders`]).
-    /// Returns whether one of them is new to the source, so that the files are to be read once more:
-    /// what changed before it was watched went unnoticed.
+    /// Returns whether one of them is new to the source, so that the files must be read again: a
+    /// change before it was watched went unnoticed.
     fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> bool;
 }
 
 /// The files may have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Files that are to be read again even where they look the same as before.
+    /// Files that must be read again even if they look unchanged.
     pub suspects: BTreeSet<PathBuf>,
-    /// Whether nothing else can have changed, so that the other files need not be looked at.
+    /// Whether nothing else can have changed, so that the other files need no check.
     pub is_all: bool,
-    /// What the files now are, where that has a name: the commit.
+    /// The version of the files, if the source has one: the commit.
     pub source: Option<SourceRecord>,
 }

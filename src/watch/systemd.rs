@@ -1,27 +1,27 @@
-//! What a service tells systemd: that it is ready, alive, or stopping.
+//! Notifies systemd that the service is ready, alive or stopping.
 //!
-//! Where nothing listens (no `NOTIFY_SOCKET`, or not on Unix) nothing happens, and nothing fails: a
-//! service must not end because nobody wants to hear of it.
+//! Without a listener (no `NOTIFY_SOCKET`, or not on Unix), nothing happens and nothing fails: the
+//! service must not end because of that.
 
 use std::time::Duration;
 
-/// The service is ready: whoever waits for it to start may go on.
+/// The service is ready: systemd may start the units that wait for it.
 pub fn ready() {
     os::tell(os::State::Ready);
 }
 
-/// The service is about to end, because it was asked to.
+/// The service is about to stop, on request.
 pub fn stopping() {
     os::tell(os::State::Stopping);
 }
 
-/// The service is alive. To be told at least every [`watchdog_interval`].
+/// The service is alive. Call it at least every [`watchdog_interval`].
 pub fn alive() {
     os::tell(os::State::Watchdog);
 }
 
-/// How often to say [`alive`]: twice in the time that systemd waits before it starts the service anew.
-/// `None` where it does not watch this process.
+/// How often to call [`alive`]: twice within the time after which systemd restarts the service.
+/// `None` if systemd doesn't watch this process.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
     let interval = os::watchdog()? / 2;

@@ -1,4 +1,4 @@
-//! An answer: its JSON, or the error that it is.
+//! An HTTP answer: its JSON, or the error it stands for.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,16 +18,17 @@ use super::lenient;
 use super::redact::Cleaner;
 use crate::marketplace::{MarketplaceError, Refusal, RefusalKind};
 
-/// The longest text about an answer that can't be read, in characters.
+/// Limit for the message about an unreadable answer, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
-/// The most elements that a list has, on all its pages. The largest publishers have some thousand offers.
+/// Limit for a list, all pages together, in elements. The largest publishers have some thousand
+/// offers.
 pub(crate) const MAX_ELEMENTS: usize = 100_000;
 
-/// How many elements of one list are told of, each in a line, that they are skipped.
+/// Limit for the log lines about skipped elements of one list; further ones are only counted.
 const MAX_SKIPS_TOLD: usize = 5;
 
-/// Where the marketplace tells its own id of a request, best first.
+/// Headers with the marketplace's own id of a request, best first.
 const REQUEST_ID_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("x-ms-request-id"),
     HeaderName::from_static("x-ms-correlation-request-id"),
@@ -35,21 +36,21 @@ const REQUEST_ID_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("request-id"),
 ];
 
-/// Whether a read that failed is worth another try.
+/// Whether to retry a failed read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It would fail again.
+    /// A retry would fail the same way.
     Never,
-    /// An answer came, but it is no JSON or has no end: a gateway's page, perhaps. A few times.
+    /// The answer isn't JSON or has no end: perhaps a gateway's page. Retry a few times.
     Broken,
-    /// The marketplace or the way to it is in trouble.
+    /// The marketplace, or the connection to it, failed. Retry with backoff.
     Transient,
 }
 
 /// A call that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Boxed, for it is large and failures are rare.
+    /// Boxed because it is large and failures are rare.
     pub(crate) error: MarketplaceError,
     pub(crate) repeat: Repeat,
 }
@@ -59,7 +60,7 @@ impl Failure {
         Self { error, repeat }
     }
 
-    /// An answer that is no success.
+    /// An answer with an error status.
     pub(crate) fn refused(status: StatusCode, refusal: Refusal) -> Self {
         let repeat = match status.as_u16() {
             408 | 429 | 500 | 502 | 503 | 504 => Repeat::Transient,
@@ -76,15 +77,15 @@ impl Failure {
 /// A page of a list.
 #[derive(Debug)]
 pub(crate) struct Page<T> {
-    /// Those that were taken.
+    /// The elements that were kept.
     pub(crate) elements: Vec<T>,
-    /// How many there were.
+    /// The number of elements in the answer, skipped ones included.
     pub(crate) count: usize,
-    /// Where the next page is, as it is written there.
+    /// The link to the next page, as the answer spells it.
     pub(crate) next: Option<String>,
 }
 
-/// What came back, and what is needed to speak about it.
+/// An answer, with what error messages about it need.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Method and path of the request.
@@ -93,14 +94,14 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) retry_after: Option<Duration>,
-    /// For every text that is taken from here.
+    /// Cleans every text taken from this answer.
     pub(crate) cleaner: Cleaner,
-    /// What a person can do about an answer with this status.
+    /// Advice for the user, given the status.
     pub(crate) advice: Option<&'static str>,
 }
 
 impl Answer {
-    /// The one value of the body; the reference prints some inside an array.
+    /// The single value of the body; the reference prints some inside an array.
     pub(crate) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;
         let read = |error: serde_json::Error| self.unread(expected, &error);
@@ -122,9 +123,10 @@ impl Answer {
         }
     }
 
-    /// The elements of the body: an array, or one inside `{"value": …}`, a page. An element of the wrong
-    /// shape, or that `keep` does not take, is left out, and said in the log: one odd offer must
-    /// not hide all others. A list of which none has the right shape is no such list.
+    /// The elements of the body: an array, or one inside `{"value": …}`, a page. An element that
+    /// has the wrong shape or that `keep` rejects is skipped and logged: one odd offer must not
+    /// hide all others. If no element has the right shape, the answer isn't the expected list, and
+    /// that is an error.
     pub(crate) fn many<W: DeserializeOwned, T>(
         &self,
         expected: &str,
@@ -167,7 +169,7 @@ impl Answer {
         Ok(Page { elements: kept, count, next })
     }
 
-    /// The list in a page of one, and where the next page is.
+    /// The array in a one-page answer, and the link to the next page.
     fn page<'a>(
         &self,
         expected: &str,
@@ -196,9 +198,9 @@ impl Answer {
         Ok((page.value.get(), links.pop()))
     }
 
-    /// The body without a byte order mark and white space around it; an empty one is an error. Bytes
-    /// that are no text stand for themselves nowhere, whether the rest is read or left out; nor do
-    /// escapes that are half a character, as where a message was cut.
+    /// The body without byte order mark and surrounding white space; an empty one is an error.
+    /// Invalid UTF-8 and lone surrogate escapes, as in a message that was cut, become U+FFFD before
+    /// parsing.
     fn json_text(&self) -> Result<Cow<'_, str>, Failure> {
         let body = self.body.as_ref();
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
@@ -227,14 +229,14 @@ impl Answer {
         }
     }
 
-    /// JSON, but of another kind: it would come again.
+    /// Valid JSON of another shape: a retry would give the same.
     pub(crate) fn misshapen(&self, expected: &str, why: &str) -> Failure {
         let why = self.cleaner.line(why, 200);
         Failure::last(self.lost(&format!("the JSON is not {expected}: {why}")))
     }
 
-    /// Whether it can be the answer to a read: 200. Another success is the answer to something
-    /// else, whatever its body says.
+    /// Whether the status is 200. Another success status doesn't answer a read, whatever the body
+    /// says.
     pub(crate) fn answers_a_read(&self) -> Result<(), Failure> {
         if self.status == StatusCode::OK {
             return Ok(());
@@ -251,12 +253,12 @@ impl Answer {
         MarketplaceError::Lost { request, what, source: None }
     }
 
-    /// The values of a header, those that are text.
+    /// The values of a header that are valid text.
     pub(crate) fn texts(&self, name: &HeaderName) -> impl Iterator<Item = &str> {
         self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
     }
 
-    /// The error that an answer without success is.
+    /// Builds the refusal from an answer with an error status.
     pub(crate) fn refusal(&self) -> Refusal {
         let Complaint { code, message } = if self.status.is_redirection() {
             Complaint { code: None, message: Some(self.redirection()) }
@@ -291,7 +293,7 @@ impl Answer {
     }
 }
 
-/// What an answer without success means for whoever asked.
+/// What an error status means for the caller.
 fn kind(status: StatusCode) -> RefusalKind {
     match status.as_u16() {
         400 | 422 => RefusalKind::Invalid,
@@ -306,7 +308,7 @@ fn kind(status: StatusCode) -> RefusalKind {
     }
 }
 
-/// `409 Conflict`.
+/// The status with its reason phrase, e.g. `409 Conflict`.
 fn in_words(status: StatusCode) -> String {
     let reason = status.canonical_reason().unwrap_or_default();
     format!("{} {reason}", status.as_str()).trim_end().to_owned()

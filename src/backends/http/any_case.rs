@@ -1,12 +1,12 @@
-//! JSON whose keys are compared without case: the service writes `eTag`, `etag`, `Etag` and `ETag`
-//! for one and the same thing, and other keys likewise.
+//! JSON with case-insensitive keys: the service writes `eTag`, `etag`, `Etag` and `ETag` for the
+//! same field, and other keys likewise.
 //!
-//! It lies between a JSON deserializer and a type: every key of an object becomes the field's name
-//! that equals it without case, at any depth, and a key that is none of the fields is skipped with
-//! its value. Nothing is stored, so that a long list is still read as it streams by.
+//! This is an adapter between a JSON deserializer and a type: at any depth it renames each object
+//! key to the field that equals it without case, and skips an unknown key with its value. It
+//! buffers nothing, so a long list still streams.
 //!
-//! Two spellings of one key in one object are an error, as the same key twice already is: golive
-//! can't know which of the two is meant, and one of them may be an entity tag.
+//! Two spellings of one key in one object are an error, as a duplicate key already is: golive can't
+//! know which one is meant, and one of them may be an entity tag.
 
 use serde::Deserialize;
 use serde::de::value::StrDeserializer;
@@ -23,11 +23,10 @@ pub(crate) fn from_str<'de, T: Deserialize<'de>>(json: &'de str) -> serde_json::
     Ok(value)
 }
 
-/// Something of serde's whose keys are compared without case: a deserializer, or what it works
-/// with.
+/// Wraps a serde deserializer, visitor or access object to make keys case-insensitive.
 struct AnyCase<T> {
     inner: T,
-    /// The names of the fields, where an object with known fields is read.
+    /// The field names, when an object with known fields is read.
     fields: &'static [&'static str],
 }
 
@@ -57,7 +56,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
         self.inner.deserialize_struct(name, fields, AnyCase { inner: visitor, fields })
     }
 
-    /// As it is: `serde_json` hands out unread JSON in this way.
+    /// Passed through: `serde_json` hands out raw JSON this way.
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -66,7 +65,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
         self.inner.deserialize_newtype_struct(name, visitor)
     }
 
-    /// As it is: this is the fast way past a value.
+    /// Passed through: the fast path for skipping a value.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         self.inner.deserialize_ignored_any(visitor)
     }
@@ -180,7 +179,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for AnyCase<A> {
     }
 }
 
-/// Reads a key: the field whose name it is, if any.
+/// Deserializes a key to the field name that equals it without case, if any.
 struct Key(&'static [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for Key {

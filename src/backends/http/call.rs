@@ -1,4 +1,4 @@
-//! A request before it has a token: what is asked, about whom, and how that is written.
+//! A request without its token: the question, the publisher and the encoding.
 
 use std::time::Duration;
 
@@ -10,31 +10,31 @@ use url::Url;
 use super::token::Token;
 use crate::marketplace::{PublisherId, RequestId};
 
-/// The id golive gives to a request.
+/// The header with golive's id for a request.
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What a request is called, in its extensions, for a [`Transport`](super::Transport) that counts:
-/// a few fixed names, whatever the offer.
+/// The call's name, as a request extension, for a [`Transport`](super::Transport) that counts
+/// requests: a small fixed set, independent of the offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallName(pub &'static str);
 
-/// A request before it has a token.
+/// A request without its token.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub(crate) name: &'static str,
-    /// Whom it is about: publishers share the permits.
+    /// The publisher it is about, which decides its share of the permits.
     pub(crate) publisher: PublisherId,
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) body: Bytes,
     pub(crate) if_match: Option<HeaderValue>,
-    /// Where there is none, each attempt gets one of its own.
+    /// If `None`, each attempt gets a new id.
     pub(crate) request_id: Option<RequestId>,
-    /// How long it may take at least, however short the time for a request is set: a call that is
-    /// known to be slow would never be answered.
+    /// The minimum timeout, which overrides a shorter request timeout: a call known to be slow
+    /// would otherwise never succeed.
     pub(crate) least_timeout: Duration,
 }
 
@@ -45,12 +45,12 @@ impl Call {
         Self { name, publisher, method, url, body, if_match: None, request_id: None, least_timeout }
     }
 
-    /// Method and path, for people.
+    /// Method and path, for messages.
     pub(crate) fn title(&self) -> String {
         format!("{} {}", self.method, self.url.path())
     }
 
-    /// What goes on the wire.
+    /// Builds the HTTP request.
     pub(crate) fn request(
         &self,
         token: &Token,

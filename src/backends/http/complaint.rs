@@ -1,10 +1,10 @@
-//! What the body of an error says, in whichever of the known forms: the general message first, and
-//! after it the causes, which tell what to mend.
+//! The message in an error body, in any of the known forms: the general message first, then the
+//! causes, which say what to fix.
 //!
 //! Seen so far: `{"error": {"code", "message", "details": […], "innererror": {…}}}`, the same
 //! without `error` around it, problem details (RFC 9457), `errors` and `ModelState` as a list or a
 //! map by field, OAuth's `error_description`, a JSON string with a .NET exception in it, one object
-//! around another under any name, and texts or pages that are no JSON.
+//! around another under any name, and texts or pages that aren't JSON.
 
 use std::borrow::Cow;
 
@@ -16,23 +16,23 @@ use super::redact::Cleaner;
 /// The longest message, in characters.
 const MAX_MESSAGE: usize = 1_000;
 
-/// The longest of several texts, in characters: one that tells much must not hide the others.
+/// Limit for each of several texts, in characters: a long one must not crowd out the others.
 const MAX_TEXT: usize = 350;
 
-/// The longest code, or name of what a text is about, in characters.
+/// Limit for a code or a label, in characters.
 const MAX_WORD: usize = 100;
 
-/// The most texts of one body. There is no room for more.
+/// Limit for the number of texts taken from one body; the message has no room for more.
 const MAX_TEXTS: usize = 20;
 
-/// How deep a cause is sought. Azure's nest up to four levels.
+/// Limit for the nesting depth of causes. Azure's nest up to four levels.
 const MAX_DEPTH: usize = 12;
 
-/// The longest body that is searched, in bytes.
+/// Limit for the body that is searched, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// Keys whose value is a sentence, the general ones first. Keys are compared by their letters and
-/// digits, without case.
+/// Keys whose value is a sentence, general ones first. Keys are compared by their letters and
+/// digits only, without case.
 const TEXTS: [&str; 14] = [
     "message",
     "messagehtml",
@@ -50,14 +50,14 @@ const TEXTS: [&str; 14] = [
     "error",
 ];
 
-/// Keys whose value is a stable word.
+/// Keys whose value is a stable code.
 const CODES: [&str; 2] = ["code", "errorcode"];
 
-/// Keys that name what a text is about.
+/// Keys whose value names the subject of a text.
 const LABELS: [&str; 7] =
     ["target", "field", "pointer", "property", "propertyname", "parameter", "membername"];
 
-/// Keys under which causes are found, also where they are plain texts.
+/// Keys that hold causes, including plain-text ones.
 const CAUSES: [&str; 12] = [
     "error",
     "errors",
@@ -73,7 +73,7 @@ const CAUSES: [&str; 12] = [
     "failures",
 ];
 
-/// Those of them that may be a map from fields to texts.
+/// The subset of [`CAUSES`] that may be a map from fields to texts.
 const BY_FIELD: [&str; 4] = ["errors", "modelstate", "validationerrors", "fielderrors"];
 
 /// Code and message of an error.
@@ -84,8 +84,8 @@ pub(crate) struct Complaint {
 }
 
 impl Complaint {
-    /// Takes it from the body of an answer. `reason` are the words of its status, which need not be
-    /// repeated.
+    /// Reads an error body. `reason` is the status's reason phrase, which the message need not
+    /// repeat.
     pub(crate) fn read(body: &[u8], reason: &str, cleaner: &Cleaner) -> Self {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]);
@@ -109,15 +109,15 @@ impl Complaint {
 
 struct Gathered<'a> {
     cleaner: &'a Cleaner,
-    /// The first code.
+    /// The first code found.
     code: Option<String>,
-    /// Cleaned, no two alike, the general ones first.
+    /// Cleaned and deduplicated, general ones first.
     texts: Vec<String>,
 }
 
 impl Gathered<'_> {
-    /// Takes what a value says about `label`. Plain texts count only where `texts` says so: most
-    /// are names and ids.
+    /// Collects what a value says about `label`. Plain texts count only if `texts` is set: most are
+    /// names and ids.
     fn value(&mut self, label: Option<&str>, value: &Value, texts: bool, depth: usize) {
         if depth > MAX_DEPTH || self.texts.len() >= MAX_TEXTS {
             return;
@@ -155,7 +155,7 @@ impl Gathered<'_> {
             let code = code.take().map(|code| self.cleaner.html(&code, MAX_WORD));
             self.code = code.filter(|code| !code.is_empty());
         }
-        // What is wrapped in `error` is more to the point than what stands beside it.
+        // The content of `error` is more specific than its siblings.
         if let Some(inner @ Value::Object(_)) = found("error") {
             self.value(label, inner, true, depth + 1);
         }
@@ -176,7 +176,7 @@ impl Gathered<'_> {
         self.causes(label, entries, depth);
     }
 
-    /// What lies deeper.
+    /// Collects nested causes.
     fn causes(&mut self, label: Option<&str>, mut rest: Vec<(String, &Value)>, depth: usize) {
         let rank = |key: &str| CAUSES.iter().position(|name| *name == key).unwrap_or(CAUSES.len());
         rest.retain(|(key, value)| {
@@ -220,7 +220,7 @@ impl Gathered<'_> {
         });
     }
 
-    /// JSON of which nothing was understood is better shown than kept silent about.
+    /// If nothing in the JSON was understood, shows it raw rather than dropping it.
     fn unknown(&mut self, value: &Value) {
         let is_empty = match value {
             Value::Null => true,
@@ -234,7 +234,7 @@ impl Gathered<'_> {
         }
     }
 
-    /// All in one line.
+    /// Joins the texts into one line.
     fn message(&mut self, reason: &str) -> Option<String> {
         if self.texts.len() > 1 {
             self.texts.retain(|text| letters(text) != letters(reason));
@@ -251,7 +251,7 @@ impl Gathered<'_> {
     }
 }
 
-/// Takes out the heading of a page that only repeats its title.
+/// Removes a page heading that repeats the title.
 fn tell_title_once(text: &mut String) {
     let words: Vec<&str> = text.split(' ').collect();
     let repeated = (1..=words.len() / 2).rev().find(|title| {
@@ -263,34 +263,34 @@ fn tell_title_once(text: &mut String) {
     }
 }
 
-/// The letters and digits of a key, in lower case: `error_description` and `errorDescription` are
-/// one, and so are `odata.error` and `error`.
+/// The letters and digits of a key, lower-cased, so that `error_description` equals
+/// `errorDescription`; without the prefix `odata.`, so that `odata.error` equals `error`.
 fn letters(key: &str) -> String {
     let key = key.strip_prefix("odata.").unwrap_or(key);
     key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// A text, or the one in `{"lang": …, "value": …}`.
+/// A text, or the `value` of `{"lang": …, "value": …}`.
 fn spoken(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| value.get("value")?.as_str());
     text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
 
-/// Whether an object is a map from fields to texts, not an error itself.
+/// Whether an object is a map from fields to texts rather than an error.
 fn is_by_field(map: &Map<String, Value>) -> bool {
     !map.iter().any(|(key, value)| {
         value.is_string() && matches!(letters(key).as_str(), "message" | "code" | "errormessage")
     })
 }
 
-/// JSON in a text: gateways wrap the answers that they pass on.
+/// Parses JSON inside a string: gateways wrap the answers they pass on.
 fn within(text: &str) -> Option<Value> {
     let text = text.trim();
     let value = text.starts_with(['{', '[', '"']).then(|| serde_json::from_str::<Value>(text));
     value?.ok().filter(|value| !value.as_array().is_some_and(Vec::is_empty))
 }
 
-/// A .NET exception's text without the lines that say where in the code it happened.
+/// The text of a .NET exception without its stack trace.
 fn without_stack(text: &str) -> Cow<'_, str> {
     let is_frame = |line: &str| {
         let line = line.trim_start();

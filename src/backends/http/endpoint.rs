@@ -1,4 +1,4 @@
-//! The one origin that is spoken to.
+//! The only origin that golive sends requests to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::net::is_loopback;
 
-/// Why a text is no endpoint.
+/// Why a text isn't a valid endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not an absolute URL.
@@ -36,8 +36,8 @@ pub enum EndpointError {
     Character(char),
 }
 
-/// Scheme, host, port and perhaps a path, under which the marketplace is found. The token goes
-/// there and nowhere else.
+/// The base URL of the marketplace: scheme, host, port and optionally a path. The token is sent
+/// nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
@@ -57,29 +57,29 @@ impl Endpoint {
         is_loopback(&self.0)
     }
 
-    /// The URL all others are made from.
+    /// The base of all other URLs.
     pub(crate) fn url(&self) -> &Url {
         &self.0
     }
 
-    /// The URL of a path. Each segment is percent-encoded, so that none can leave its place; `.`
-    /// and `..`, which no encoding would tame, are no ids.
+    /// The URL of a path. Each segment is percent-encoded, so that none can change the path's
+    /// structure; `.` and `..`, which percent-encoding can't neutralize, aren't valid ids.
     pub(crate) fn at(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
-        // Only URLs like `mailto:` have no path segments, and those are no endpoints.
+        // Only URLs like `mailto:` have no path segments, and those aren't valid endpoints.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
         url
     }
 
-    /// The URL that a text from outside stands for, joined to `base`: it must keep scheme, host and
-    /// port, for the token goes along. The error says what it does instead.
+    /// Resolves a URL from outside against `base`. It must keep scheme, host and port, because the
+    /// token is sent along. The error says what is wrong.
     pub(crate) fn same_origin(&self, base: &Url, text: &str) -> Result<Url, String> {
         if text.is_empty() {
             return Err("is empty".to_owned());
         }
-        // The URL parser would take out tabs and line ends, and turn backslashes around.
+        // The URL parser would drop tabs and line ends, and turn backslashes into slashes.
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
             return Err("has a character that no URL has".to_owned());
         }
@@ -103,7 +103,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let text = text.trim();
-        // The URL parser would mend these in silence.
+        // The URL parser would silently fix these.
         let odd = |c: &char| c.is_whitespace() || c.is_control() || *c == '\\';
         if let Some(bad) = text.chars().find(odd) {
             return Err(EndpointError::Character(bad));
@@ -133,11 +133,11 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// `https://@host/` has an empty user name, which the parser forgets.
+/// `https://@host/` has an empty user name, which the parser drops.
 fn has_userinfo(text: &str) -> bool {
     let after = text.find("//").map_or("", |at| &text[at + 2..]);
     let before_slashes = text.find("//").map_or("", |at| &text[..at]);
-    // Only where the slashes begin an authority, not inside a path or a query.
+    // Only if the slashes begin an authority, not inside a path or a query.
     let authority = (before_slashes.is_empty() || before_slashes.ends_with(':'))
         && !before_slashes.contains(['/', '?', '#']);
     authority && after.split(['/', '?', '#']).next().unwrap_or_default().contains('@')

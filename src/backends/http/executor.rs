@@ -1,4 +1,4 @@
-//! One request and its answer: permits, pauses, timeouts, tokens; and the repeating of reads.
+//! One request and its answer: permits, pauses, timeouts, tokens, and retries of reads.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,17 +30,17 @@ use crate::marketplace::{
 /// Shorter pauses are not logged.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 
-/// How a request stands in line, and how long it may wait before it is sent.
+/// The queue priority of a request, and the limits on its waits before it is sent.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     priority: Priority,
-    /// At most so long because its publisher, or the host, is paused.
+    /// The longest wait for pauses of the publisher or the host.
     pause: Duration,
-    /// Until when it waits for a permit, where that is limited.
+    /// The deadline for a permit, if there is one.
     permit_by: Option<Instant>,
 }
 
-/// Everything that requests share.
+/// The state that all requests share.
 pub(crate) struct RequestExecutor {
     pub(crate) endpoint: Endpoint,
     transport: Arc<dyn Transport>,
@@ -50,7 +50,7 @@ pub(crate) struct RequestExecutor {
     permits: Permits,
     pauses: Pauses,
     rng: Mutex<fastrand::Rng>,
-    /// What a person can do about an answer with this status.
+    /// Advice for the user, given an error status.
     advice: fn(StatusCode) -> Option<&'static str>,
 }
 
@@ -69,7 +69,7 @@ impl RequestExecutor {
         Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
     }
 
-    /// Asks until there is an answer that `parse` takes, within the retry policy.
+    /// Sends a read until `parse` accepts the answer, within the retry policy.
     pub(crate) async fn read<T>(
         &self,
         call: &Call,
@@ -79,7 +79,7 @@ impl RequestExecutor {
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
         let mut priority = Priority::First;
-        // What the marketplace itself asks for is bounded by `max_wait` alone.
+        // Waits that the marketplace asks for are bounded by `max_wait` alone.
         let mut told = Duration::ZERO;
         loop {
             attempt += 1;
@@ -122,24 +122,25 @@ impl RequestExecutor {
         }
     }
 
-    /// Sends a request that changes something: once, and a second time only after a 401, which
-    /// says that nothing was done. Any answer without success is an error. While its publisher is
-    /// paused it is not sent: what waits here can't be called back, and what its caller knows of
-    /// the offer grows old. For the same reason it is not sent where its permit does not come within
-    /// the time that a request may take: after twice that time it is over, whatever happened.
+    /// Sends a mutation once, and a second time only after a 401, which says that the marketplace
+    /// did nothing. Any answer without a success status is an error. While the publisher is paused,
+    /// the mutation fails unsent: a queued mutation can't be canceled, and its caller's knowledge
+    /// of the offer grows stale. For the same reason it fails unsent if it gets no permit within
+    /// the request timeout; so it has ended after twice that time in any case.
     pub(crate) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
         let permit_by = Instant::now().checked_add(self.settings.request_timeout);
         let bounds = Bounds { priority: Priority::Change, pause: Duration::ZERO, permit_by };
         self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
     }
 
-    /// One attempt whose answer is a success, with one fresh token where it takes one.
+    /// One attempt that must give a success status, retried once with a new token where the call
+    /// takes one.
     async fn answer(&self, call: &Call, attempt: u32, bounds: Bounds) -> Result<Answer, Failure> {
         let mut token = self.login.token(&call.title()).await?;
         let mut is_repeat = false;
         loop {
             let permit = self.permit_in_time(call, bounds).await?;
-            // Another request with this token may have been answered 401 meanwhile.
+            // Meanwhile another request with this token may have been answered 401.
             if self.login.is_refused(&token) {
                 drop(permit);
                 token = self.login.token(&call.title()).await?;
@@ -164,7 +165,7 @@ impl RequestExecutor {
         }
     }
 
-    /// Pauses the publisher where the marketplace asks for that.
+    /// Pauses the publisher if the marketplace asks for it.
     fn leave_alone(&self, publisher: &PublisherId, refusal: &Refusal, attempt: u32) {
         if !matches!(refusal.kind, RefusalKind::Throttled | RefusalKind::Unavailable) {
             return;
@@ -192,7 +193,7 @@ impl RequestExecutor {
         }
     }
 
-    /// Who is left alone, and until when, because the marketplace asked for that.
+    /// The pauses that the marketplace asked for, and their ends.
     pub(crate) fn paused_until(&self) -> PausedUntil {
         let (publishers, host) = self.pauses.all();
         let now = self.clock.now();
@@ -201,12 +202,12 @@ impl RequestExecutor {
         PausedUntil { publishers, all: host.map(|paused| paused.shown(now)) }
     }
 
-    /// Hides every token that was used lately.
+    /// A cleaner that redacts every recently used token.
     pub(crate) fn cleaner(&self) -> Cleaner {
         self.login.cleaner()
     }
 
-    /// One request on the wire, under its permit.
+    /// Sends one request under its permit.
     async fn send(
         &self,
         call: &Call,
@@ -257,8 +258,8 @@ impl RequestExecutor {
         );
         match outcome {
             Ok(Ok(response)) => Ok(self.received(call, response)),
-            // What a POST has come to stands in the head of its answer: an accepted one is not to
-            // be sought for because its body is cut.
+            // The head of the answer says how a POST ended: if it was accepted, a cut body must not
+            // make golive search for it.
             Ok(Err(TransportError::Cut { head, .. })) if call.method == Method::POST => {
                 Ok(self.received(call, Response::from_parts(*head, Bytes::new())))
             }
@@ -315,15 +316,15 @@ impl RequestExecutor {
             let why = format!("it could not be sent within {waited}: too many requests wait");
             Failure::last(self.not_sent(why.into()))
         };
-        // A permit that is free would be taken also then.
+        // A free permit would be granted even after the deadline.
         if permit_by <= Instant::now() {
             return Err(late());
         }
         timeout_at(permit_by, permit).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
-    /// Waits for a permit, and while the publisher is paused; for pauses in all no longer than the bounds
-    /// allow. Standing in line for a permit does not count.
+    /// Waits for a permit and for the publisher's pauses, in total no longer than the bounds allow.
+    /// Time in the queue doesn't count.
     async fn permit(&self, call: &Call, bounds: Bounds) -> Result<Permit, Failure> {
         let Bounds { priority, pause: mut allowance, .. } = bounds;
         let place = self.permits.place(priority);
@@ -335,8 +336,8 @@ impl RequestExecutor {
                     Failure::last(paused.told_to_wait(&call.title(), self.clock.now()))
                 })?;
             }
-            // It queues during the pause, so that the first in the queue goes first afterwards, not
-            // the first to wake.
+            // It queues during the pause, so that afterwards requests go in queue order, not in
+            // wake-up order.
             let from = paused.map(|paused| paused.until);
             let waiting = self.permits.line_up(&call.publisher, place, from);
             if let Some(from) = from {
@@ -354,9 +355,9 @@ impl RequestExecutor {
         }
     }
 
-    /// How long to wait after a failed attempt: as told, else as the policy says.
+    /// The wait after a failed attempt: the one the marketplace asked for, else the policy's.
     fn wait_after(&self, told: Option<Duration>, attempt: u32) -> Duration {
-        // "At once" would use up all tries within a moment.
+        // A `Retry-After` of 0 would use up all tries within a moment.
         told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             self.settings.retry.backoff.pause(attempt, &mut rng)
@@ -369,12 +370,12 @@ impl RequestExecutor {
     }
 }
 
-/// Whether it is the marketplace's word that it wants to be left alone.
+/// Whether the marketplace itself asked for a wait.
 fn is_told_to_wait(error: &MarketplaceError) -> bool {
     matches!(error.kind(), Some(RefusalKind::Throttled | RefusalKind::Unavailable))
 }
 
-/// Whether the marketplace answered at all, be it with an answer that breaks off.
+/// Whether any answer came, including one that breaks off.
 fn is_answered(outcome: &Result<Result<Response<Bytes>, TransportError>, Elapsed>) -> bool {
     match outcome {
         Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong { .. })) => true,

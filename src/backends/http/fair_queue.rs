@@ -49,15 +49,16 @@ pub(crate) struct Granted {
 /// How a permit came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With an answer, whatever it says, after this long.
+    /// Answered after this long, whatever the answer.
     Answered(Duration),
-    /// No answer came, whether or not the request was sent.
+    /// Not answered, whether or not the request was sent.
     Unanswered,
     /// Its holder gave it back or was canceled. That says nothing about the publisher.
     Dropped,
 }
 
-/// The state of one publisher. It is kept for good, and small while nothing waits.
+/// The state of one publisher. It is kept for the process's lifetime, and is small while nothing
+/// waits.
 #[derive(Debug)]
 struct Publisher<W> {
     line: BTreeMap<Place, W>,
@@ -75,22 +76,22 @@ impl<W> Publisher<W> {
         Self { line, under_way, last_turn: 0, was_slow: false }
     }
 
-    /// The first in its line, and how it ranks among those of other publishers: the least goes
-    /// first. The last permit counts so that nobody waits for all that was asked about another
-    /// publisher before.
+    /// The first request in its queue, with its rank among other publishers' first ones; the least
+    /// goes first. The last permit counts, so that no request waits for all earlier ones of another
+    /// publisher.
     fn first(&self) -> Option<(usize, Priority, u64, Place)> {
         let (place, _) = self.line.first_key_value()?;
         Some((self.under_way.len(), place.priority, self.last_turn, *place))
     }
 
-    /// Whether it is slow: it was, or it is being slow right now.
+    /// Whether it is slow: its last request was, or one in flight is.
     fn is_slow(&self, now: Instant) -> bool {
         let oldest = self.under_way.first();
         self.was_slow || oldest.is_some_and(|(since, _)| now.duration_since(*since) > SLOW)
     }
 }
 
-/// The queue. `W` is whatever wakes the waiting task.
+/// The queue. `W` wakes the waiting task.
 #[derive(Debug)]
 pub(crate) struct FairQueue<W> {
     /// The most permits out at once.
@@ -98,7 +99,7 @@ pub(crate) struct FairQueue<W> {
     under_way: usize,
     last_number: u64,
     last_turn: u64,
-    /// Every publisher that ever had a request.
+    /// Every publisher that had a request since the start.
     publishers: HashMap<PublisherId, Publisher<W>>,
     /// Requests that must not be sent before a time: their publisher is paused.
     resting: BTreeMap<(Instant, Place), (PublisherId, W)>,
@@ -154,11 +155,11 @@ impl<W> FairQueue<W> {
         self.publishers.get_mut(publisher)?.line.remove(&place)
     }
 
-    /// Grants a free permit to the next request that may have one. Call it until it returns `None`,
-    /// whenever a request enters and whenever a permit ends.
+    /// Grants a free permit to the next eligible request. Call it until it returns `None`, whenever
+    /// a request enters and whenever a permit ends.
     ///
-    /// No request is stranded: with nothing in flight any request may go, so whatever waits is looked
-    /// at again when a permit ends.
+    /// No request is stranded: with nothing in flight any request may go, and each permit that ends
+    /// runs this again.
     pub(crate) fn next(&mut self, now: Instant) -> Option<(W, Granted)> {
         if self.under_way >= self.limit {
             return None;
@@ -207,11 +208,11 @@ impl<W> FairQueue<W> {
         }
     }
 
-    /// Whether a slow publisher may have another permit. The other half of the permits is reserved for
-    /// publishers that answer; if there are none, nothing is reserved.
+    /// Whether a slow publisher may have another permit. The other half of the permits is reserved
+    /// for publishers that answer; if there are none, nothing is reserved.
     ///
-    /// A publisher that hangs isn't bounded further: what waits for it would only fail later, and the
-    /// run with it.
+    /// A publisher that hangs isn't limited further: its queued requests would only fail later, and
+    /// the run with them.
     fn is_room_for_slow(&self, now: Instant) -> bool {
         let (mut under_way, mut all_slow) = (0, true);
         for publisher in self.publishers.values() {

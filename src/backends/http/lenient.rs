@@ -1,5 +1,5 @@
-//! Reading JSON that may be anything: scalars of another type than expected, and lists of any
-//! length. Nothing is kept that is not used, for a small text can stand for a large value.
+//! Lenient JSON deserialization: scalars of an unexpected type, and lists of any length. Nothing
+//! unused is kept, because a small text can expand to a large value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-/// JSON in which every escape that is half of a character (`\ud83d` without its other half, as where
-/// a text was cut inside of one) stands for U+FFFD. One of those would make the whole unreadable.
+/// Replaces each lone surrogate escape (`\ud83d` without its other half, as where a text was cut
+/// inside a character) with U+FFFD. A single one would make the whole JSON unreadable.
 pub(crate) fn with_whole_characters(json: Cow<'_, str>) -> Cow<'_, str> {
     let halves = halves(json.as_bytes());
     if halves.is_empty() {
@@ -23,7 +23,7 @@ pub(crate) fn with_whole_characters(json: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(String::from_utf8(bytes).unwrap_or_default())
 }
 
-/// Where the escapes are that are half of a character.
+/// The positions of lone surrogate escapes.
 fn halves(json: &[u8]) -> Vec<usize> {
     let unit = |at: usize| {
         let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -46,7 +46,7 @@ fn halves(json: &[u8]) -> Vec<usize> {
     halves
 }
 
-/// A value without parts; of one that has parts, only that it has.
+/// A scalar; for arrays and objects, only the fact that it is one.
 enum Scalar {
     Null,
     Bool(bool),
@@ -110,8 +110,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 }
 
-/// An unsigned integer, also where it is written as text or as a whole float; anything else
-/// (negative, out of range, of another type) is as if it were absent.
+/// An unsigned integer, also written as text or as a whole float; anything else (negative, out of
+/// range, of another type) counts as absent.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(match Scalar::deserialize(deserializer)? {
         Scalar::Number(number) => {
@@ -122,8 +122,8 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     })
 }
 
-/// A text, also where it is written as a number or as `true` or `false`: a status this version does
-/// not know must not make the whole answer unreadable. An array or an object is an error.
+/// A text, also written as a number or as `true` or `false`: a status unknown to this version must
+/// not make the whole answer unreadable. An array or an object is an error.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match Scalar::deserialize(deserializer)? {
         Scalar::Null => Ok(None),
@@ -135,7 +135,7 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 }
 
-/// An offer's definition, of which nothing is kept but that there is one: definitions are large.
+/// Whether an offer has a definition. Its content is dropped: definitions are large.
 pub(crate) fn definition<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {
@@ -147,7 +147,7 @@ pub(crate) fn definition<'de, D: Deserializer<'de>>(
     })
 }
 
-/// The elements of a list, one by one, as they are written. Tells how many there were.
+/// Calls back for each element of a list, as raw JSON. Returns the number of elements.
 pub(crate) fn each<'de>(
     json: &'de str,
     visit: impl FnMut(usize, &'de str) -> Result<(), &'static str>,
@@ -175,7 +175,7 @@ pub(crate) fn each<'de>(
     Ok(count)
 }
 
-/// A list of which the first `MAX` elements are kept; `null` is an empty one.
+/// A list, of which only the first `MAX` elements are kept; `null` is an empty one.
 pub(crate) fn at_most<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,5 +1,5 @@
-//! The tokens of a client: which one to use, which one the marketplace has refused, and which ones
-//! no text may show.
+//! A client's tokens: which one to use, which one the marketplace has refused, and which ones to
+//! redact.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,14 +8,15 @@ use super::redact::Cleaner;
 use super::token::{Token, TokenSource};
 use crate::marketplace::{MarketplaceError, Refusal};
 
-/// A token source, and what the marketplace said of its tokens.
+/// A token source, and the last token that the marketplace refused.
 pub(crate) struct Login {
     source: Arc<dyn TokenSource>,
     refused: Mutex<Option<RefusedToken>>,
     cleaner: Mutex<Cleaner>,
 }
 
-/// The last token that was answered 401. It is not sent again: every request would be answered so.
+/// The last token that was answered 401. It isn't sent again: every request would get the same
+/// answer.
 struct RefusedToken {
     token: Token,
     refusal: Refusal,
@@ -26,7 +27,7 @@ impl Login {
         Self { source, refused: Mutex::default(), cleaner: Mutex::default() }
     }
 
-    /// A token that was not refused yet. Where the source has none, the error stands for the answer
+    /// A token that wasn't refused yet. If the source has none, the error stands for the answer
     /// that `request` would get.
     pub(crate) async fn token(&self, request: &str) -> Result<Token, Failure> {
         let token = self.ask(None).await?;
@@ -40,7 +41,7 @@ impl Login {
         Err(Failure::last(MarketplaceError::Refused(Box::new(unsent))))
     }
 
-    /// A token other than the one that was just refused, if the source has one.
+    /// A token other than the one just refused, if the source has one.
     pub(crate) async fn another(&self, refused: &Token) -> Result<Option<Token>, Failure> {
         let fresh = self.ask(Some(refused)).await?;
         Ok(Some(fresh).filter(|fresh| !self.is_refused(fresh)))
@@ -51,18 +52,18 @@ impl Login {
         self.refusal_of(token).is_some()
     }
 
-    /// The marketplace has answered 401 to this token.
+    /// Records that the marketplace answered 401 to this token.
     pub(crate) fn refuse(&self, token: &Token, refusal: Refusal) {
         let refused = RefusedToken { token: token.clone(), refusal };
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(refused);
     }
 
-    /// Whether nothing can be hoped for once a token and its successor were refused.
+    /// Whether retrying is futile once a token and its successor were refused.
     pub(crate) fn is_final(&self) -> bool {
         !self.source.is_renewed_by_others()
     }
 
-    /// Hides every token that was used lately.
+    /// A cleaner that redacts every recently used token.
     pub(crate) fn cleaner(&self) -> Cleaner {
         self.cleaner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

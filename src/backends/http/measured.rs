@@ -11,15 +11,15 @@ use tokio::time::Instant;
 use super::call::CallName;
 use super::transport::{Transport, TransportError};
 
-/// Times each request and leaves it as it is. `count` gets the call's name, the status (`None`
-/// where no head of an answer came), and how long it took to the last byte.
+/// Times each request and passes it through unchanged. `count` gets the call's name, the status
+/// (`None` if no response head came), and the time to the last byte.
 pub struct Measured<F> {
     inner: Arc<dyn Transport>,
     count: F,
 }
 
 impl<F: Fn(&'static str, Option<StatusCode>, Duration) + Send + Sync> Measured<F> {
-    /// Times what goes through `inner`.
+    /// Wraps `inner`.
     pub fn new(inner: Arc<dyn Transport>, count: F) -> Self {
         Self { inner, count }
     }
@@ -45,8 +45,7 @@ impl<F: Fn(&'static str, Option<StatusCode>, Duration) + Send + Sync> Transport 
     }
 }
 
-/// A request under way. Counted when it is dropped, for one that takes too long is given up without
-/// a word.
+/// A request in flight. It is counted on drop, because a request that times out is dropped.
 struct Pending<'a, F: Fn(&'static str, Option<StatusCode>, Duration)> {
     count: &'a F,
     call: &'static str,

@@ -2,20 +2,20 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `call` | a request before it has a token |
-//! | `settings` | how a client behaves |
-//! | `executor` | one request and its answer: turns, pauses, timeouts, tokens, repeats |
+//! | `call` | a request without its token |
+//! | `settings` | timeouts, concurrency and retries of a client |
+//! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
 //! | `answer` | an answer's JSON, or the error it is |
-//! | `complaint` | what the body of an error says, its causes included |
+//! | `complaint` | the message in an error body, causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `transport` | HTTP over a socket, or a router in this process |
-//! | `endpoint` | where requests may go, and nowhere else |
-//! | `pages` | lists that come in pages, read whole |
+//! | `endpoint` | the only origin that requests may go to |
+//! | `pages` | paged lists, read whole |
 //! | `login` | which token to use, and which was refused |
 //! | `token`, `redact` | the secret, and keeping it out of every text |
 //! | `retry`, `retry_after`, `pause` | when to ask again |
-//! | `fair_queue`, `permits` | who may ask now: publishers share the requests in flight |
+//! | `fair_queue`, `permits` | permits to send, shared fairly among publishers |
 
 pub(crate) mod answer;
 pub(crate) mod any_case;

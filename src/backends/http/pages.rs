@@ -1,5 +1,5 @@
-//! Lists that come in pages. A list is read whole or not at all: golive takes an offer that is not
-//! listed for one that does not exist, and an operation that is not listed for one that never ran.
+//! Paged lists. A list is read whole or not at all: golive takes an unlisted offer as nonexistent,
+//! and an unlisted operation as one that never ran.
 
 use std::collections::HashSet;
 
@@ -11,15 +11,16 @@ use super::endpoint::Endpoint;
 use super::executor::RequestExecutor;
 use crate::marketplace::MarketplaceError;
 
-/// The most pages of one list. With a hundred offers a page, the largest publishers have some fifty.
+/// Limit for the pages of one list. With a hundred offers a page, the largest publishers have some
+/// fifty.
 const MAX_PAGES: usize = 1_000;
 
-/// The longest link to a page, in bytes. Such links carry tokens of some hundred bytes.
+/// Limit for a link to a page, in bytes. Such links carry tokens of some hundred bytes.
 const MAX_LINK: usize = 16 * 1024;
 
 impl RequestExecutor {
-    /// Reads all pages of a list, each like any other read. `complete` adds what the link to a page
-    /// may lack.
+    /// Reads all pages of a list, each like any other read. `complete` adds the query parameters
+    /// that the link to a page may lack.
     pub(crate) async fn list<T>(
         &self,
         mut call: Call,
@@ -64,7 +65,7 @@ impl RequestExecutor {
     }
 }
 
-/// The URL of the page that a page at `from` names as the next one.
+/// The URL of the next page, from the link in the page at `from`.
 fn next_page(endpoint: &Endpoint, from: &Url, link: &str) -> Result<Url, String> {
     let link = link.trim();
     if link.len() > MAX_LINK {

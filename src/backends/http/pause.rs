@@ -1,8 +1,8 @@
-//! Who is left alone, and until when: a publisher whose request was answered 429 or 503, and the
-//! whole host once two publishers were answered so.
+//! Pauses: a publisher whose request was answered 429 or 503, and the whole host while two
+//! publishers are paused.
 //!
-//! One publisher may be throttled for itself, for an hour: that is no reason to leave the offers of
-//! all others where they are. Where two are, it is the host that is in trouble.
+//! One publisher may be throttled alone, for an hour: that is no reason to stop the others. If two
+//! are throttled, the host itself is in trouble.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::marketplace::{MAX_RETRY_AFTER, MarketplaceError, Pause, PublisherId, 
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(Mutex<HashMap<PublisherId, Paused>>);
 
-/// Until when nothing is sent, and because of which answer.
+/// The end of a pause, and the answer that asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Paused {
     pub(crate) until: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Paused {
     refusal: Arc<Refusal>,
 }
 
-/// Whom an answer has stopped that were not stopped before.
+/// The publisher or host that an answer has newly paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stopped {
     Nobody,
@@ -34,8 +34,8 @@ pub(crate) enum Stopped {
 }
 
 impl Paused {
-    /// Why a request is not sent: the marketplace asked for a longer wait than the request may take.
-    /// `now` is the time of day.
+    /// The error for a request that isn't sent: the marketplace asked for a longer wait than the
+    /// request may take. `now` is the wall clock time.
     pub(crate) fn told_to_wait(&self, request: &str, now: Timestamp) -> MarketplaceError {
         let (wait, until) = self.left(now);
         let why =
@@ -44,13 +44,13 @@ impl Paused {
         MarketplaceError::Refused(Box::new(Refusal { retry_after: Some(wait), ..unsent }))
     }
 
-    /// As it is shown to people. `now` is the time of day.
+    /// The form for the report. `now` is the wall clock time.
     pub(crate) fn shown(&self, now: Timestamp) -> Pause {
         let (_, until) = self.left(now);
         Pause { until, why: self.refusal.to_string() }
     }
 
-    /// How long it still lasts, and the time of day when it ends.
+    /// The time left, and the wall clock time of the end.
     fn left(&self, now: Timestamp) -> (Duration, Timestamp) {
         let wait = self.until.saturating_duration_since(Instant::now());
         (wait, now.checked_add(wait).unwrap_or(now))
@@ -59,7 +59,7 @@ impl Paused {
 
 impl Pauses {
     /// Pauses a publisher for `wait` from now, at most [`MAX_RETRY_AFTER`]. A pause is never
-    /// shortened: a later answer with a shorter wait does not take back an earlier one.
+    /// shortened: a later answer with a shorter wait doesn't take back an earlier one.
     pub(crate) fn extend(
         &self,
         publisher: &PublisherId,
@@ -82,7 +82,7 @@ impl Pauses {
         }
     }
 
-    /// The pause that holds for a publisher now, if any: its own or the host's, whichever is longer.
+    /// The current pause of a publisher, if any: its own or the host's, whichever is longer.
     pub(crate) fn current(&self, publisher: &PublisherId) -> Option<Paused> {
         let now = Instant::now();
         let pauses = self.lock();
@@ -91,7 +91,7 @@ impl Pauses {
         longest.cloned()
     }
 
-    /// The pauses of all publishers, and that of the whole host, where it is paused.
+    /// The pauses of all publishers, and the host's, if it is paused.
     pub(crate) fn all(&self) -> (Vec<(PublisherId, Paused)>, Option<Paused>) {
         let now = Instant::now();
         let pauses = self.lock();
@@ -101,13 +101,13 @@ impl Pauses {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PublisherId, Paused>> {
-        // No code that could panic holds it.
+        // No code under the lock can panic, so it is never poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The pause of the whole host: it lasts while two publishers are paused, so that it ends with the
-/// last but one of the pauses.
+/// The pause of the whole host: it lasts while two publishers are paused, so it ends with the
+/// second longest pause.
 fn host(pauses: &HashMap<PublisherId, Paused>, now: Instant) -> Option<&Paused> {
     let mut latest = [None, None];
     for paused in pauses.values().filter(|paused| paused.until > now) {
@@ -121,7 +121,7 @@ fn host(pauses: &HashMap<PublisherId, Paused>, now: Instant) -> Option<&Paused> 
     latest[1]
 }
 
-/// `60 s`, `1.5 s`.
+/// Formats a duration in seconds: `60 s`, `1.5 s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     format!("{} s", f64::from(u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)) / 1_000.0)
 }

@@ -1,6 +1,6 @@
-//! Permits: the permits to send a request. Their number is bounded, and publishers share them fairly,
-//! so that one that is slow, hangs or throttles doesn't hold up the others. [`fair_queue`](super::fair_queue)
-//! holds the rules; this module connects them to tasks.
+//! Permits to send a request. Their number is bounded, and publishers share them fairly, so that
+//! one that is slow, hangs or throttles doesn't hold up the others.
+//! [`fair_queue`](super::fair_queue) holds the rules; this module connects them to tasks.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,7 +54,7 @@ impl Permits {
     }
 
     fn lock(&self) -> MutexGuard<'_, FairQueue<oneshot::Sender<Permit>>> {
-        // No code that could panic holds it.
+        // No code under the lock can panic, so it is never poisoned.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -89,8 +89,8 @@ impl Drop for Waiting {
     }
 }
 
-/// The permit to send one request. Dropping it grants it to the next request; without `answered` or
-/// `unanswered` before, that says nothing about the publisher.
+/// The permit to send one request. Dropping it frees it for the next request; without a prior call
+/// to `answered` or `unanswered`, the drop says nothing about the publisher.
 #[derive(Debug)]
 pub(crate) struct Permit {
     permits: Permits,

@@ -1,25 +1,25 @@
-//! Keeping the token out of every text that is derived from an answer.
+//! Redacts the token from every text that is derived from an answer.
 
 use std::collections::HashSet;
 
 use super::token::Token;
 use crate::marketplace::text;
 
-/// What stands in the place of a token, or of a part of one.
+/// Replaces a token or a part of one.
 const REDACTED: &str = "[token]";
 
-/// A part of the token of this many bytes is enough to be hidden.
+/// Parts of the token from this many bytes on are redacted.
 const PART: usize = 16;
 
-/// A token shorter than this is hidden only where it stands alone: `test` must not tear holes
-/// into words.
+/// A token shorter than this is redacted only as a whole word: `test` must not tear holes into
+/// other words.
 const SHORT: usize = 8;
 
-/// Knows what must not be shown. It has no `Debug` form on purpose.
+/// Holds the secrets to redact. Deliberately not `Debug`.
 pub(crate) struct Redactor {
-    /// The token, and how it looks inside a URL.
+    /// The token, raw and percent-encoded.
     whole: Vec<String>,
-    /// Every run of [`PART`] bytes of those.
+    /// Every window of [`PART`] bytes of `whole`.
     parts: HashSet<[u8; PART]>,
 }
 
@@ -40,13 +40,12 @@ impl Redactor {
         Self { whole, parts }
     }
 
-    /// Hides nothing: there is no secret.
+    /// Redacts nothing: there is no secret.
     pub(crate) fn nothing() -> Self {
         Self { whole: Vec::new(), parts: HashSet::new() }
     }
 
-    /// The text without the token. Cut texts only afterwards: the rest of a cut token is not
-    /// always found.
+    /// The text without the token. Cut a text only after this: a cut token isn't always found.
     fn hide(&self, mut text: String) -> String {
         for form in &self.whole {
             if form.len() >= SHORT {
@@ -68,7 +67,7 @@ impl Redactor {
         let mut secret = vec![false; bytes.len()];
         let mut found = false;
         for (at, window) in bytes.windows(PART).enumerate() {
-            // Tokens are ASCII, so that a match never cuts a character.
+            // Tokens are ASCII, so a match never splits a character.
             if self.parts.contains(window) {
                 secret[at..at + PART].fill(true);
                 found = true;
@@ -91,18 +90,18 @@ impl Redactor {
     }
 }
 
-/// Cleans texts from outside and hides every token that was used lately. Texts are cleaned before
-/// the tokens are sought, for an invisible character may part a token, and cut only afterwards.
+/// Cleans texts from outside and redacts every recently used token. The order matters: clean first,
+/// because an invisible character may split a token; then redact; then cut.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cleaner {
     tokens: Vec<Token>,
 }
 
 impl Cleaner {
-    /// How many tokens are remembered: the one in use, and those it has replaced.
+    /// The number of tokens remembered: the current one and its predecessors.
     const REMEMBERED: usize = 3;
 
-    /// Hides this token too.
+    /// Redacts this token too.
     pub(crate) fn learn(&mut self, token: &Token) {
         if !self.tokens.contains(token) {
             if self.tokens.len() == Self::REMEMBERED {
@@ -117,15 +116,15 @@ impl Cleaner {
         text::cut(self.hide(text::cleaned(raw)), max)
     }
 
-    /// HTML as one clean line of at most `max` characters. A link keeps its address, unless there is
-    /// a token in it.
+    /// HTML as one clean line of at most `max` characters. A link keeps its address, unless that
+    /// contains a token.
     pub(crate) fn html(&self, raw: &str, max: usize) -> String {
         let may_show = |address: &str| !self.finds(address);
         text::cut(self.hide(text::without_markup(raw, &may_show)), max)
     }
 
-    /// Whether a text has a token in it, or a part of one, also where any of its characters are
-    /// percent-encoded: the text may be part of a URL.
+    /// Whether a text contains a token or a part of one, also with any characters percent-encoded:
+    /// the text may be part of a URL.
     pub(crate) fn finds(&self, text: &str) -> bool {
         let hidden = |text: &str| self.hide(text.to_owned()) != text;
         let decoded = || percent_encoding::percent_decode_str(text).decode_utf8_lossy();
@@ -137,7 +136,7 @@ impl Cleaner {
     }
 }
 
-/// Replaces `word` where no letter or digit stands beside it.
+/// Replaces `word` where no letter or digit is next to it.
 fn replace_words(text: &str, word: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut from = 0;
@@ -154,7 +153,7 @@ fn replace_words(text: &str, word: &str) -> String {
     out
 }
 
-/// A text as it stands in a query: everything but unreserved characters (RFC 3986) as `%XX`.
+/// A text encoded for a query: everything but unreserved characters (RFC 3986) as `%XX`.
 fn url_encoded(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len());

@@ -1,20 +1,20 @@
-//! When a read is asked again.
+//! The retry policy of reads.
 
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 
-/// How often, how long and with which pauses a read is repeated. Changes are never repeated.
+/// How often, how long and with which pauses a read is retried. Mutations are never retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The most times one read is sent, the first time included.
+    /// Limit for the attempts of one read, the first included.
     pub tries: u32,
-    /// The most times a read is sent whose answers are broken: no JSON, or without end.
+    /// Limit for the attempts of a read whose answers are broken: not JSON, or without end.
     pub broken_tries: u32,
-    /// The pauses between.
+    /// The pauses between attempts.
     pub backoff: Backoff,
-    /// From its first attempt on, a read is not decided to be asked again later than this. Pauses that
-    /// the marketplace asks for don't count. What is decided may still stand in line.
+    /// The time from the first attempt within which golive may decide to retry. Pauses that the
+    /// marketplace asks for don't count. A retry decided in time may still wait in the queue.
     pub budget: Duration,
 }
 

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::marketplace::MAX_RETRY_AFTER;
 
-/// How long the answer asks to wait from `now`: seconds, or the time until a date (none left
-/// where it is past). At most [`MAX_RETRY_AFTER`]; what is neither form is as if absent.
+/// The wait that the answer asks for at `now`: seconds, or the time until a date (zero if it is
+/// past). At most [`MAX_RETRY_AFTER`]; a value of neither form counts as absent.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();

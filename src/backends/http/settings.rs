@@ -1,25 +1,25 @@
-//! How a client behaves.
+//! The settings of a client.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::retry::RetryPolicy;
 
-/// How a client behaves.
+/// The timeouts, concurrency and retries of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long one request may take, from its first byte to the last of its answer. *Get offer*,
-    /// which is known to be slow, may take 5 minutes where this is less.
+    /// The timeout of one request, from its first byte to the last of its answer. *Get offer*,
+    /// which is known to be slow, gets 5 minutes if this is less.
     pub request_timeout: Duration,
-    /// The most requests in flight at once. One that waits, for its turn, for a pause to end or
-    /// before it is repeated, is not in flight. Publishers share them: those that are slow have
-    /// at most half of them together, unless all are slow.
+    /// Limit for the requests in flight. A request that waits for a permit, a pause or its retry
+    /// isn't in flight. Publishers share the limit: slow ones have at most half of it together,
+    /// unless all are slow.
     pub concurrency: NonZeroUsize,
-    /// When reads are repeated.
+    /// When reads are retried.
     pub retry: RetryPolicy,
-    /// The longest time a read waits because the marketplace says so. Where it says longer, the
-    /// read fails at once, with what the marketplace said, so that a CI job does not hang. What
-    /// changes something does not wait at all.
+    /// The longest time a read waits because the marketplace asks for it. If it asks for longer,
+    /// the read fails at once with the marketplace's message, so that a CI job doesn't hang.
+    /// Mutations don't wait at all.
     pub max_wait: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The secret that every request carries, and where it comes from.
+//! The bearer token, and where it comes from.
 
 mod file;
 
@@ -18,12 +18,12 @@ pub use file::FileToken;
 const HOW_TO_PRINT_ONE: &str = "`az account get-access-token \
      --resource https://cloudpartner.azure.com --query accessToken --output tsv`";
 
-/// What to do where no token is to be had.
+/// The hint when there is no token.
 fn how_to_set_it() -> String {
     format!("set it, for example to the output of {HOW_TO_PRINT_ONE}")
 }
 
-/// Why a text is no token. The text itself is never shown.
+/// Why a text isn't a valid token. The text itself is never shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Nothing but white space.
@@ -32,16 +32,16 @@ pub enum TokenError {
     /// White space inside: a message, or several lines.
     #[error("the token has white space in it, so that it is something else, or more than a token")]
     Space,
-    /// A character that no token has: a control character, or anything but ASCII.
+    /// A character that no token has: a control character, or one outside ASCII.
     #[error("the token has a character in it that no token has")]
     Character,
-    /// What stands there plainly is something else.
+    /// Recognizably something else.
     #[error("this is no token: {0}")]
     Lookalike(&'static str),
 }
 
-/// What a text is that stands where a token belongs and can't be one, from what is seen in CI; `None`
-/// where it may be a token, which is opaque.
+/// Names the thing that was given instead of a token, from mistakes seen in CI; `None` if the text
+/// may be a token, which is opaque.
 fn lookalike(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     let begins = |starts: &[&str]| starts.iter().any(|start| lower.starts_with(start));
@@ -74,14 +74,14 @@ fn lookalike(text: &str) -> Option<&'static str> {
     })
 }
 
-/// Entra gives client secrets a mark of their own, so that they are found where they leak: a digit and
-/// `Q~` after three characters, and 40 or somewhat fewer characters in all.
+/// Entra marks client secrets so that leaks are found: a digit and `Q~` after three characters, and
+/// 40 or somewhat fewer characters in all.
 fn is_client_secret(text: &str) -> bool {
     let is_marked = text.as_bytes().get(3).is_some_and(u8::is_ascii_digit);
     is_marked && text.get(4..6) == Some("Q~") && (37..=40).contains(&text.len())
 }
 
-/// A bearer token. Its text is never shown: not by `Debug`, and there is no `Display`.
+/// A bearer token. Its text is never shown: `Debug` redacts it, and there is no `Display`.
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
@@ -92,15 +92,14 @@ struct Inner {
 }
 
 impl Token {
-    /// Takes a token; white space around it is dropped, and the byte order mark that some shells write
-    /// before it.
+    /// Checks a token; drops surrounding white space, and the byte order mark that some shells
+    /// write.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let text = text.trim_start_matches('\u{feff}').trim();
         Self::build(text, Redactor::new(text))
     }
 
-    /// A text that stands where a token belongs but is no secret, so that it is not hidden in
-    /// messages.
+    /// A placeholder that isn't secret, so that messages don't redact it.
     fn not_secret(text: &str) -> Result<Self, TokenError> {
         Self::build(text, Redactor::nothing())
     }
@@ -129,7 +128,7 @@ impl Token {
         self.0.header.clone()
     }
 
-    /// What keeps this token out of texts.
+    /// Redacts this token from texts.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
@@ -149,31 +148,31 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Where tokens come from.
+/// A source of tokens.
 #[async_trait]
 pub trait TokenSource: fmt::Debug + Send + Sync {
-    /// A token for the marketplace.
+    /// Returns a token for the marketplace.
     ///
     /// `rejected` is a token of this source that was answered 401. A source that caches must not
-    /// give that one again if it can get another; one that cannot gives it again, and the request
-    /// is not repeated. Many requests may report the same token at once: a source that already
-    /// has a newer one gives that.
+    /// return that one again if it can get another; one that can't returns it again, and the
+    /// request isn't repeated. Many requests may report the same token at once: a source that
+    /// already has a newer one returns that.
     async fn token(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError>;
 
-    /// Whether somebody else renews its tokens, so that there may be a good one later although there
-    /// is none now. Where nobody does, a refused token is the end.
+    /// Whether another process renews its tokens, so that a good one may appear later. If not, a
+    /// refused token is final.
     fn is_renewed_by_others(&self) -> bool {
         false
     }
 }
 
-/// The token of the environment variable `GOLIVE_TOKEN`. There is only the one.
+/// The token of the environment variable `GOLIVE_TOKEN`, which never changes.
 #[derive(Clone, Debug)]
 pub struct EnvToken(Option<Token>);
 
 impl EnvToken {
-    /// Takes the variable's value as the caller read it; a value that is no token is an error now,
-    /// an absent one when the first token is wanted.
+    /// Takes the variable's value as the caller read it; an invalid value is an error now, an
+    /// absent one when the first token is needed.
     pub fn new(value: Option<&str>) -> Result<Self, MarketplaceError> {
         let token = value.map(Token::new).transpose().map_err(|error| {
             MarketplaceError::Token(format!("GOLIVE_TOKEN: {error}; {}", how_to_set_it()))
@@ -191,7 +190,7 @@ impl TokenSource for EnvToken {
     }
 }
 
-/// For a marketplace that knows no secrets, the emulator: always the same word.
+/// The token source for the emulator, which has no secrets: always the same placeholder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AnonymousToken;
 

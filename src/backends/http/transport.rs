@@ -1,4 +1,4 @@
-//! How a request gets there: over a socket, or to a router in this process.
+//! How a request is sent: over a socket, or to a router in this process.
 
 use std::error::Error;
 use std::fmt;
@@ -17,46 +17,46 @@ use tower::ServiceExt;
 
 use super::endpoint::Endpoint;
 
-/// The longest body that is read, in bytes, after decompression.
+/// Limit for a response body, in bytes, after decompression.
 pub const MAX_BODY: usize = 32 * 1024 * 1024;
 
-/// How long a connection may take to be made, its TLS handshake included.
+/// Timeout for connecting, TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an unused connection is kept. Shorter than servers commonly do, so that few requests
-/// meet a connection that was just closed: for a POST that would be an ambiguous end.
+/// How long an idle connection is kept. Shorter than servers commonly do, so that few requests meet
+/// a connection that was just closed: a POST would then have an unknown outcome.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Source = Box<dyn Error + Send + Sync>;
 
-/// Why no whole answer came.
+/// Why no complete answer came.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// No connection was made (name, refusal, timeout, TLS), so that nothing was sent.
+    /// No connection was made (name, refusal, timeout, TLS), so nothing was sent.
     #[error("no connection")]
     NotSent {
-        /// What the layer below said.
+        /// The lower layer's error.
         source: Source,
     },
     /// The request may have arrived: a timeout, a reset.
     #[error("{what}")]
     Lost {
-        /// What happened, in words.
+        /// What happened.
         what: String,
-        /// What the layer below said.
+        /// The lower layer's error.
         #[source]
         source: Option<Source>,
     },
-    /// The request arrived; the head of its answer came whole, but the body broke off or can't be
+    /// The request arrived and the response head is complete, but the body broke off or can't be
     /// decoded.
     #[error("the connection broke inside the answer")]
     Cut {
         /// Status and headers.
         head: Box<Parts>,
-        /// What the layer below said.
+        /// The lower layer's error.
         source: Source,
     },
-    /// The request arrived, and its answer has no end worth waiting for.
+    /// The request arrived, but the response body exceeds the limit.
     #[error("the body is longer than {limit} bytes")]
     TooLong {
         /// The bound, in bytes.
@@ -72,25 +72,25 @@ impl TransportError {
 
 /// Sends one request and collects its answer, whatever its status.
 ///
-/// An implementation follows no redirect, repeats nothing, and bounds the body it reads. It does
-/// not limit the time: its caller does.
+/// An implementation follows no redirect, retries nothing, and bounds the body it reads. It sets no
+/// timeout: its caller does.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends `request`, whose URI is absolute.
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError>;
 }
 
-/// A connection that was to be made through a proxy.
+/// A connection that failed and was to go through a proxy.
 #[derive(Debug, thiserror::Error)]
 #[error("through the proxy {proxy}: {}", first_cause(&**inner))]
 struct ThroughProxy {
     /// Scheme, host and port. Never a user's name or password.
     proxy: String,
-    /// What the layer below said. Told by the sentence, so that it is no cause of its own.
+    /// The lower layer's error. It is part of the message, so it isn't a `source`.
     inner: Source,
 }
 
-/// Why it failed, in the words of the layer that it failed in.
+/// The message of the innermost error.
 fn first_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -99,8 +99,8 @@ fn first_cause(error: &(dyn Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// Marks an answer in process (as an extension of the response) that stands for a connection that
-/// was dropped before any answer came.
+/// Marks an in-process answer (as a response extension) that stands for a connection dropped before
+/// any answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropped;
 
@@ -114,10 +114,12 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    /// Prepares connections to the endpoint; none is made yet. Proxies from the environment are
-    /// used, but not to reach this machine.
+    /// Prepares connections to the endpoint; none is made yet. Uses the environment's proxies,
+    /// except to reach this machine.
     ///
-    /// Fails where the system's trusted certificates cannot be loaded.
+    /// # Errors
+    ///
+    /// If the system's trusted certificates can't be loaded.
     pub fn new(endpoint: &Endpoint) -> Result<Self, TransportError> {
         install_crypto();
         let mut builder = reqwest::Client::builder()
@@ -136,7 +138,7 @@ impl HttpTransport {
             proxy(&Matcher::from_system(), endpoint)
         };
         if endpoint.url().scheme() == "http" {
-            // Loading the system's certificates takes time, and nothing will ask for them.
+            // Loading the system's certificates takes time, and `http` doesn't need them.
             builder = builder.tls_certs_only([]);
         } else {
             builder = builder.https_only(true);
@@ -146,13 +148,14 @@ impl HttpTransport {
         Ok(Self { client, proxy, max_body: MAX_BODY })
     }
 
-    /// The same, with another bound on bodies, in bytes.
+    /// The same with another limit on bodies, in bytes.
     #[must_use]
     pub fn with_max_body(self, max_body: usize) -> Self {
         Self { max_body, ..self }
     }
 
-    /// No connection was made. Where it was to go through a proxy, that is most likely why.
+    /// No connection was made. If a proxy is configured, it is the likely cause, so the error names
+    /// it.
     fn not_sent(&self, error: reqwest::Error) -> TransportError {
         let source: Source = error.without_url().into();
         let source = match &self.proxy {
@@ -168,13 +171,13 @@ fn proxy(matcher: &Matcher, endpoint: &Endpoint) -> Option<String> {
     let intercept = matcher.intercept(&endpoint.url().as_str().parse().ok()?)?;
     let uri = intercept.uri();
     let authority = uri.authority()?.as_str();
-    // What stands before the host is for the proxy alone.
+    // The user info before the host is for the proxy alone.
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     Some(format!("{}://{host}", uri.scheme_str().unwrap_or("http")))
 }
 
-/// rustls wants one provider for the whole process. Who was first (an embedding program, say)
-/// wins, and that is as good.
+/// rustls wants one provider for the whole process. If another one is installed already (by an
+/// embedding program, say), it stays.
 pub(crate) fn install_crypto() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
@@ -209,7 +212,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// To a router in this process: no socket, so that tests can pause the time.
+/// To a router in this process: no socket, so that tests can pause time.
 #[derive(Clone)]
 pub struct InProcessTransport {
     router: Router,
@@ -217,13 +220,13 @@ pub struct InProcessTransport {
 }
 
 impl InProcessTransport {
-    /// Every request goes to this router.
+    /// Sends every request to this router.
     #[must_use]
     pub fn new(router: Router) -> Self {
         Self { router, max_body: MAX_BODY }
     }
 
-    /// The same, with another bound on bodies, in bytes.
+    /// The same with another limit on bodies, in bytes.
     #[must_use]
     pub fn with_max_body(self, max_body: usize) -> Self {
         Self { max_body, ..self }
@@ -258,7 +261,8 @@ impl Transport for InProcessTransport {
     }
 }
 
-/// A server gets path and query in the request line, and the authority in `Host`.
+/// Rewrites the request as a server gets it: path and query in the request line, the authority in
+/// `Host`.
 fn as_a_server_sees_it(request: &mut Request<Bytes>) -> Result<(), http::Error> {
     let uri = std::mem::take(request.uri_mut());
     if let Some(authority) = uri.authority() {

@@ -1,4 +1,4 @@
-//! The portal as a [`Backend`]: it asks one question after the other until the state of an offer
+//! Implements [`Backend`] for the portal: sends one read after another until the state of an offer
 //! is known.
 
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::marketplace::{
     Release, Report, Settling,
 };
 
-/// How many questions an offer may raise. The rules ask each of their five kinds once or twice, and
-/// for a few operations.
+/// Limit for the reads per inspection. The rules need each of the five kinds once or twice, and a
+/// few operations.
 const MAX_QUESTIONS: usize = 24;
 
-/// With an entity tag, a request that is sent again is refused where the first was accepted.
+/// With an entity tag: a repeated request is refused if the first one was accepted.
 const SETTLE_FENCED: Duration = Duration::from_secs(30);
 
-/// Nothing guards a second request then. Nobody shows how long an accepted golive takes to show; the
-/// clients in the field look every half hour at most.
+/// Without an entity tag: nothing guards a repeated request. No source says how long an accepted
+/// golive takes to appear; the clients in the field look every half hour at most.
 const SETTLE_UNFENCED: Duration = Duration::from_mins(15);
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl Backend for PortalClient {
                 Err(question) => self.ask(offer, question, &mut answers).await?,
             }
         }
-        // The rules ask for nothing twice.
+        // The rules never ask for the same read twice.
         let request = format!("inspect {offer}");
         let what = "no answer settles how the offer stands".to_owned();
         Err(MarketplaceError::Lost { request, what, source: None })
@@ -128,7 +128,8 @@ impl PortalClient {
                 }
             }
             Question::Operation(reference) => {
-                // Asked a second time, it must be read: nothing else tells.
+                // When it is asked for a second time, the answer must be readable: no other source
+                // tells.
                 let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
                 let heard = match self.known(offer, &reference, answers).await {
                     Err(error) if is_first && is_unreadable(&error) => {
@@ -145,8 +146,8 @@ impl PortalClient {
         Ok(())
     }
 
-    /// The offer's document; an empty one where it can't be read: that was seen to fail for good
-    /// (field, 2020), while golive was served without a tag.
+    /// The offer's document; an empty one if it can't be read: *get offer* was seen to fail
+    /// permanently (field, 2020) while golive worked without a tag.
     async fn document(&self, offer: &OfferId) -> Result<Document, MarketplaceError> {
         match self.offer(offer).await {
             Ok(document) => {
@@ -161,7 +162,7 @@ impl PortalClient {
         }
     }
 
-    /// The operations of an offer. The offer is there, so that 404 can only mean that there are none.
+    /// The operations of an offer. The offer exists, so a 404 can only mean that it has none.
     async fn listed(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
         match self.submissions(offer).await {
             Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(Vec::new()),
@@ -169,8 +170,8 @@ impl PortalClient {
         }
     }
 
-    /// An operation; `None` where it can't be asked for any more: its URL has expired or leads
-    /// elsewhere, or gives nothing that can be read while the list says that it is over.
+    /// Reads an operation; `None` if it can no longer be read: its URL has expired or points
+    /// elsewhere, or gives nothing readable while the list says that the operation has ended.
     async fn known(
         &self,
         offer: &OfferId,
@@ -214,14 +215,14 @@ fn listing(summary: OfferSummary) -> Listing {
     Listing { id, words, changed_time, fingerprint, hint, release, may_be_fenced }
 }
 
-/// Whether an operation can no longer be asked for under its URL: it has expired, or the URL leads
-/// elsewhere and is not followed. Then the offer itself is asked.
+/// Whether an operation's URL can no longer be used: it has expired, or it points elsewhere and
+/// isn't followed. golive then inspects the offer itself.
 fn is_expired(error: &MarketplaceError) -> bool {
     error.kind() == Some(RefusalKind::NotFound)
         || matches!(error, MarketplaceError::ForeignOperationUrl(_))
 }
 
-/// Whether no answer came that says anything, or the marketplace could not give one.
+/// Whether the error carries no information: no usable answer came, or the marketplace failed.
 fn is_unreadable(error: &MarketplaceError) -> bool {
     match error {
         MarketplaceError::Lost { .. } => true,

@@ -1,4 +1,4 @@
-//! The calls of the Cloud Partner Portal.
+//! The API calls of the Cloud Partner Portal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::marketplace::{
     PublisherId, RefusalKind,
 };
 
-/// Where an answer says which operation it has started.
+/// The header that names the operation which a request has started.
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 
-/// How long *get offer* may take: clients in the field waited for more than a minute, so often that
-/// one of them raised its limit to this.
+/// Minimum timeout of *get offer*: clients in the field waited for more than a minute, so often
+/// that one of them raised its limit to this.
 const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The Cloud Partner Portal.
@@ -39,7 +39,8 @@ pub struct PortalClient {
 }
 
 impl PortalClient {
-    /// A client of the marketplace at `endpoint`. `clock` is asked only for `Retry-After`; `rng` gives backoffs and the ids of reads.
+    /// A client of the marketplace at `endpoint`. `clock` is read only for `Retry-After`; `rng`
+    /// gives backoffs and the ids of reads.
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
@@ -54,7 +55,7 @@ impl PortalClient {
         Self { executor }
     }
 
-    /// Where its requests go.
+    /// The base URL of its requests.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.executor.endpoint
@@ -74,15 +75,16 @@ impl PortalClient {
         }
     }
 
-    /// The entity tag; `*` where there is none: the reference asks for one of the two.
+    /// The `If-Match` value: the entity tag, or `*` without one; the reference requires one of the
+    /// two.
     fn if_match(&self, fence: Option<&Fence>) -> Result<HeaderValue, MarketplaceError> {
         let tag = fence.map_or("*", |tag| tag.0.as_str());
-        // Only a status file that was tampered with has such a tag.
+        // Only a tampered status file contains such a tag.
         HeaderValue::from_str(tag).map_err(|error| self.executor.not_sent(error.into()))
     }
 
-    /// The operation that an answer has started: `Operation-Location` before `Location`, and the
-    /// first of them that is ours.
+    /// The operation that an answer has started: the first valid location of this offer,
+    /// `Operation-Location` before `Location`.
     fn located(&self, offer: &OfferId, answer: &Answer) -> Accepted {
         let mut why = None;
         for text in answer.texts(&OPERATION_LOCATION).chain(answer.texts(&LOCATION)) {
@@ -122,8 +124,8 @@ impl PortalClient {
 }
 
 impl PortalClient {
-    /// How long a request that starts something may be under way: it is not sent later than after
-    /// the first half, neither the first time nor, after a 401, the second.
+    /// The longest time from handing over a mutation to its end. It is sent within the first half
+    /// of this or not at all, also when it is sent again after a 401.
     pub(super) fn longest_change(&self) -> Duration {
         self.executor.settings.request_timeout.saturating_mul(2)
     }
@@ -167,14 +169,17 @@ impl PortalClient {
 
     /// The operations the marketplace remembers for an offer, in the order it lists them.
     pub async fn submissions(&self, offer: &OfferId) -> Result<Vec<Submission>, MarketplaceError> {
-        // The reference writes this path, and only this one, with a slash at its end.
+        // The reference writes a slash at the end of this path, and only of this one.
         let call =
             Call::read("list operations", offer.publisher(), self.url(offer, &["submissions", ""]));
         self.executor.list(call, with_version, translate::submissions).await
     }
 
-    /// The state of one operation. An expired operation is a [`MarketplaceError::Refused`] whose
-    /// status is 404.
+    /// The state of one operation.
+    ///
+    /// # Errors
+    ///
+    /// If the operation has expired: [`MarketplaceError::Refused`] with status 404.
     pub async fn operation(
         &self,
         offer: &OfferId,
@@ -223,7 +228,7 @@ impl fmt::Debug for PortalClient {
     }
 }
 
-/// What a person can do about a refusal: the portal's own words on 401 and 403 are of little help.
+/// Advice for a refusal: the portal's own messages on 401 and 403 are of little help.
 fn advice(status: StatusCode) -> Option<&'static str> {
     match status.as_u16() {
         401 => Some(

@@ -1,5 +1,5 @@
-//! Where an operation is asked for. The token goes along, so that the URL, which comes from an
-//! answer or from a file, is checked before each use.
+//! Operation URLs. The token is sent along, so a URL, which comes from an answer or a file, is
+//! checked before each use.
 
 use url::{Position, Url};
 
@@ -7,10 +7,10 @@ use super::wire::API_VERSION;
 use crate::backends::http::endpoint::Endpoint;
 use crate::marketplace::{MarketplaceError, OfferId, OperationRef, clean_line};
 
-/// The longest operation URL that is looked at, in bytes.
+/// Limit for an operation URL, in bytes.
 const MAX_URL: usize = 2_048;
 
-/// The longest id of an operation, in bytes.
+/// Limit for an operation id, in bytes.
 const MAX_OPERATION_ID: usize = 200;
 
 /// The URL of an operation of one offer at the configured marketplace.
@@ -21,13 +21,14 @@ pub struct OperationUrl {
 }
 
 impl OperationUrl {
-    /// Checks the value of an `Operation-Location` or `Location` header, or a location that was
-    /// stored: joined to the endpoint it must keep scheme, host and port, and its path must be
-    /// that of an operation of this very offer, in one of the two known shapes. `api-version` is
-    /// added where it is missing.
+    /// Checks the value of an `Operation-Location` or `Location` header, or a stored location:
+    /// joined to the endpoint it must keep scheme, host and port, and its path must be that of an
+    /// operation of this very offer, in one of the two known shapes. Adds `api-version` if it is
+    /// missing.
     ///
-    /// The error is [`MarketplaceError::ForeignOperationUrl`]; its text is cleaned, but not freed
-    /// of tokens.
+    /// # Errors
+    ///
+    /// [`MarketplaceError::ForeignOperationUrl`]; its text is cleaned, but tokens aren't redacted.
     pub fn resolve(
         endpoint: &Endpoint,
         offer: &OfferId,
@@ -39,7 +40,7 @@ impl OperationUrl {
         })
     }
 
-    /// The URL of an operation that is known by its id only: `None` where the id is none.
+    /// The URL of an operation known by its id only; `None` if the id is invalid.
     pub(super) fn by_id(endpoint: &Endpoint, offer: &OfferId, id: &str) -> Option<Self> {
         if !is_operation_id(id) {
             return None;
@@ -53,20 +54,20 @@ impl OperationUrl {
         Some(Self { url, id: id.to_owned() })
     }
 
-    /// What is kept of it: the id, and path and query.
+    /// The parts to store: the id, and path and query.
     #[must_use]
     pub fn reference(&self) -> OperationRef {
         let location = self.url[Position::BeforePath..Position::AfterQuery].to_owned();
         OperationRef { id: self.id.clone(), location: Some(location) }
     }
 
-    /// The URL to ask.
+    /// The URL to request.
     pub(super) fn into_url(self) -> Url {
         self.url
     }
 }
 
-/// Whether a text can stand in a path as an operation's id.
+/// Whether a text is valid as an operation's id in a path.
 pub(super) fn is_operation_id(id: &str) -> bool {
     !id.is_empty()
         && id.len() <= MAX_OPERATION_ID
@@ -83,21 +84,22 @@ fn check(endpoint: &Endpoint, offer: &OfferId, text: &str) -> Result<OperationUr
     let id = operation_id(endpoint, offer, &url)
         .ok_or_else(|| format!("is not the path of an operation of {offer}"))?;
     with_version(&mut url);
-    // The parser encodes what need not be: what is stored must be taken again.
+    // The parser percent-encodes more than it must; the result is stored, and must pass the length
+    // check when it is read back.
     if url.as_str().len() > MAX_URL {
         return Err(format!("is longer than {MAX_URL} bytes once it is encoded"));
     }
     Ok(OperationUrl { url, id })
 }
 
-/// The URL of a call.
+/// The URL of an API call.
 pub(super) fn call_url(endpoint: &Endpoint, segments: &[&str]) -> Url {
     let mut url = endpoint.at(&[&["api"], segments].concat());
     with_version(&mut url);
     url
 }
 
-/// Adds `api-version` where it is missing, and drops what is never sent.
+/// Adds `api-version` if it is missing, and drops the parts that are never sent.
 pub(super) fn with_version(url: &mut Url) {
     url.set_fragment(None);
     if !url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("api-version")) {
@@ -105,7 +107,8 @@ pub(super) fn with_version(url: &mut Url) {
     }
 }
 
-/// The parser resolves `..`, also as `%2e%2e`. No honest location has it, nor an encoded slash.
+/// The parser resolves `..`, also as `%2e%2e`. No legitimate location contains it, nor an encoded
+/// slash.
 fn check_dots(text: &str) -> Result<(), String> {
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = path.to_ascii_lowercase().replace("%2e", ".");
@@ -118,9 +121,9 @@ fn check_dots(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The operation's id, where the path is one of
-/// `/api/publishers/{publisher}/offers/{offer}/operations/{id}` and
-/// `/api/operations/{publisher}${offer}${version}${slot}`, perhaps under the endpoint's own path.
+/// The operation's id, if the path is `/api/publishers/{publisher}/offers/{offer}/operations/{id}`
+/// or `/api/operations/{publisher}${offer}${version}${slot}`, optionally below the endpoint's own
+/// path.
 fn operation_id(endpoint: &Endpoint, offer: &OfferId, url: &Url) -> Option<String> {
     let base = endpoint.url().path().trim_end_matches('/');
     let path = url.path().strip_prefix(base).filter(|rest| rest.starts_with('/'));
@@ -159,8 +162,8 @@ fn is_unmigrated(id: &str, offer: &OfferId) -> bool {
         && slot.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// A path segment without its percent-encoding, where that is sound. The text is ASCII, and what
-/// is still encoded after one round is no id anyway.
+/// A percent-decoded path segment, if the encoding is valid. The text is ASCII, and a segment still
+/// encoded after one round can't be a valid id.
 fn decoded(segment: &str) -> Option<String> {
     let mut out = String::with_capacity(segment.len());
     let mut rest = segment;

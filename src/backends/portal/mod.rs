@@ -2,11 +2,11 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `backend` | [`PortalClient`] is a [`Backend`](crate::marketplace::Backend): it asks until it knows the state |
+//! | `backend` | [`PortalClient`] is a [`Backend`](crate::marketplace::Backend): it reads until it knows the state |
 //! | `interpret`, `stage` | pure: from answers to the state of an offer |
 //! | `model` | what the portal answers, in types |
 //! | `client` | the calls |
-//! | `location` | where an operation is asked for |
+//! | `location` | operation URLs |
 //! | `translate` | wire types → golive's types, every text cleaned, every length bounded |
 //! | [`wire`] | the JSON |
 

@@ -1,5 +1,5 @@
-//! What the Cloud Partner Portal answers, in types: offers, slots, steps and operations, before
-//! anything is concluded from them (`interpret`).
+//! Typed answers of the Cloud Partner Portal: offers, slots, steps and operations, before
+//! `interpret` draws conclusions.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use crate::marketplace::{
 };
 
 text_enum! {
-    /// The status of an offer. [`OfferStatus::Succeeded`] alone does not say what succeeded.
+    /// The status of an offer. [`OfferStatus::Succeeded`] alone doesn't say which operation
+    /// succeeded.
     pub enum OfferStatus {
         /// A draft that was never published.
         NeverPublished = "NeverPublished",
         /// No operation has begun, or one is queued.
         NotStarted = "NotStarted",
-        /// In preview, waiting for the publisher's sign-off: for golive.
+        /// In preview, waiting for the publisher's sign-off, which is the golive.
         WaitingForPublisherReview = "WaitingForPublisherReview",
         /// An operation runs.
         Running = "Running",
         /// The last operation succeeded.
         Succeeded = "Succeeded" | "Complete" | "Completed",
-        /// What the list call says of an offer that has been published, to preview or live.
+        /// In *list offers*: the offer has been published, to preview or live.
         Published = "published",
         /// The last operation was canceled.
         Canceled = "Canceled" | "Cancelled",
@@ -34,12 +35,12 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ETag(pub String);
 
-/// A place where a version of an offer stands.
+/// A slot, which holds one version of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
-    /// What certification let through, seen by few.
+    /// The version that passed certification, visible to a limited audience.
     Preview,
-    /// What customers buy.
+    /// The version that customers can buy.
     Production,
 }
 
@@ -57,57 +58,58 @@ impl Slot {
 /// An offer as a publisher's list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfferSummary {
-    /// The offer.
+    /// Publisher and name of the offer.
     pub id: OfferId,
-    /// Its status.
+    /// The status in the list.
     pub status: OfferStatus,
-    /// Its version, where the list has one.
+    /// The version, if the list has one.
     pub version: Option<Version>,
-    /// When it last changed.
+    /// The time of the last change.
     pub changed_time: Option<ChangedTime>,
-    /// Whether it was migrated to Partner Center: since then, no answer has an entity tag (field).
+    /// Whether the offer was migrated to Partner Center: since then, no answer has an entity tag
+    /// (field).
     pub is_migrated: bool,
 }
 
 /// An offer, or one slot or version of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// Its version.
+    /// The version, if the answer has one.
     pub version: Option<Version>,
-    /// Its status, where the answer has one.
+    /// The status, if the answer has one.
     pub status: Option<OfferStatus>,
     /// The entity tag for `If-Match`.
     pub etag: Option<ETag>,
-    /// When it last changed.
+    /// The time of the last change.
     pub changed_time: Option<ChangedTime>,
 }
 
 /// The answer to *offer status*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReport {
-    /// The offer's status.
+    /// The overall status; steps may contradict it, and then count more.
     pub status: OfferStatus,
-    /// The steps of its current or last operation.
+    /// The steps of the current or last operation.
     pub steps: Vec<Step>,
-    /// What the marketplace says about the operation as a whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
-    /// The number of the publication that status and steps are about. It is what tells whose steps
-    /// these are, since a status falls back to the publication before (field, BOSH pipeline).
+    /// The number of the publication that status and steps describe. Only this identifies it, since
+    /// a status falls back to the publication before (field, BOSH pipeline).
     pub publishing_version: Option<Version>,
-    /// Its number by the offer's own count.
+    /// The same publication's number in the offer's own count.
     pub offer_version: Option<Version>,
 }
 
 /// The state of an operation, from the answer's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its status.
+    /// The overall status of the operation.
     pub status: OperationStatus,
-    /// Its steps, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
-    /// The version of the offer it works on.
+    /// The version of the offer that it works on.
     pub offer_version: Option<Version>,
     /// The marketplace's number of the publishing. Can exceed 2^53.
     pub publishing_version: Option<Version>,
@@ -116,7 +118,7 @@ pub struct Operation {
 /// An answer to *get operation*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolledOperation {
-    /// The operation.
+    /// The operation's state.
     pub operation: Operation,
     /// How long the marketplace asks us to wait before the next poll.
     pub retry_after: Option<Duration>,
@@ -127,23 +129,23 @@ pub struct PolledOperation {
 pub struct Submission {
     /// The operation's id.
     pub id: String,
-    /// What it does.
+    /// Publish, golive or cancel.
     pub kind: OperationKind,
-    /// How it stands.
+    /// The status in the list.
     pub state: OperationStatus,
     /// `staging` or `production`.
     pub slot: Option<String>,
-    /// The version of the offer it works on.
+    /// The version of the offer that it works on.
     pub offer_version: Option<Version>,
     /// The marketplace's number of the publishing. Can exceed 2^53.
     pub publishing_version: Option<Version>,
-    /// When it last changed.
+    /// The time of the last change.
     pub changed_time: Option<ChangedTime>,
 }
 
 impl Submission {
-    /// Whether it takes a release live. Clients tell by the slot as well as by the type (field,
-    /// Garden Linux).
+    /// Whether it takes a release live. Clients check the slot as well as the type (field, Garden
+    /// Linux).
     pub(super) fn is_golive(&self) -> bool {
         let is_production =
             self.slot.as_deref().is_some_and(|it| it.eq_ignore_ascii_case("production"));
@@ -154,17 +156,17 @@ impl Submission {
         }
     }
 
-    /// What it does.
+    /// The kind of operation, corrected by the slot.
     pub(super) fn purpose(&self) -> OperationKind {
         if self.is_golive() { OperationKind::GoLive } else { self.kind.clone() }
     }
 
-    /// Where to ask for it.
+    /// The reference for later reads.
     pub(super) fn reference(&self) -> OperationRef {
         OperationRef { id: self.id.clone(), location: None }
     }
 
-    /// A text that changes with each thing that the list says of it.
+    /// A text that changes whenever the list's entry changes.
     pub(super) fn mark(&self) -> String {
         let time = self.changed_time.as_ref().map_or("", |time| time.0.as_str());
         format!("{} {} {time}", self.id, self.state)

@@ -1,28 +1,28 @@
-//! Where an offer is in its life, by the answer to *offer status*. Pure.
+//! The stage of an offer's life, from *offer status*. Pure.
 //!
-//! The word at the top of the answer decides nothing against a step: while a preview waits for the
-//! publisher's sign-off the field says `running`, the reference `WaitingForPublisherReview`, and the
-//! step `publisher-signoff` says `waitingForPublisherReview` in both (azure-img-utils, BOSH pipeline).
+//! The overall status never overrides a step: while a preview waits for the publisher's sign-off
+//! the field says `running`, the reference `WaitingForPublisherReview`, and the step
+//! `publisher-signoff` says `waitingForPublisherReview` in both (azure-img-utils, BOSH pipeline).
 
 use super::model::{OfferStatus, StatusReport};
 use crate::marketplace::{OperationKind, OperationStatus, Step, StepStatus};
 
-/// Where an offer is in its life.
+/// The stage of an offer's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// A draft, never published.
     NeverPublished,
     /// A preview waits for the publisher's sign-off.
     SignOff,
-    /// Something runs.
+    /// An operation runs.
     Running(OperationKind),
     /// The publication is in production.
     Live,
-    /// Nothing runs; the slots tell what is where.
+    /// Nothing runs; the slots show which releases are where.
     AtRest,
     /// The last operation ended without success.
     Ended(OperationKind, OperationStatus),
-    /// The answer contradicts itself, or has words that this golive doesn't know.
+    /// The answer contradicts itself, or contains values unknown to this version of golive.
     Unclear(String),
 }
 
@@ -36,7 +36,7 @@ impl Stage {
         }
         let is_signed_now = sign_off.is_some_and(is_moving);
         match &report.status {
-            // These two together are what the field goes by, whatever the steps between say.
+            // The field decides by these two together, whatever the other steps say.
             OfferStatus::Succeeded if live == Some(&StepStatus::Complete) && !is_signed_now => {
                 Self::Live
             }
@@ -45,7 +45,7 @@ impl Stage {
                 Some(step) => unclear(report, &step.id, &step.status),
                 None => Self::NeverPublished,
             },
-            // Nothing is left to run: the word is behind, or stuck.
+            // No step is left to run: the overall status lags or is stuck.
             OfferStatus::Running if live == Some(&StepStatus::Complete) && !moving => Self::AtRest,
             OfferStatus::Running => Self::Running(running_kind(report)),
             OfferStatus::WaitingForPublisherReview => match (sign_off, live) {
@@ -53,12 +53,13 @@ impl Stage {
                 (None, None) if report.steps.is_empty() => {
                     Self::Unclear(format!("{}, but no step waits", report.status.as_str()))
                 }
-                // Not every type of offer has the step; then the word is all there is.
+                // Not every type of offer has the step; without it, only the overall status
+                // remains.
                 (None, None | Some(StepStatus::NotStarted | StepStatus::Blocked)) => Self::SignOff,
                 (Some(status), _) => unclear(report, "publisher-signoff", status),
                 (None, Some(status)) => unclear(report, "live", status),
             },
-            // A step that is under way outweighs a word that says that nothing is.
+            // A step under way overrides a status that says nothing runs.
             _ if moving => Self::Running(running_kind(report)),
             OfferStatus::NotStarted => Self::AtRest,
             OfferStatus::Succeeded | OfferStatus::Published => match live {
@@ -87,7 +88,7 @@ impl Stage {
             }
             OfferStatus::Canceled => Self::Ended(last_kind(report), OperationStatus::Canceled),
             OfferStatus::Failed => Self::Ended(last_kind(report), OperationStatus::Failed),
-            // The slots tell whether it is live.
+            // The slots show whether it is live.
             OfferStatus::Unknown(_) if live == Some(&StepStatus::Complete) => Self::AtRest,
             OfferStatus::Unknown(word) => {
                 Self::Unclear(format!("golive doesn't know the status {word:?}"))
@@ -95,8 +96,8 @@ impl Stage {
         }
     }
 
-    /// The sign-off step waits. What speaks against it is a step `live` that is under way or complete.
-    /// A blocked one may be blocked by the sign-off.
+    /// The stage while the sign-off step waits. A step `live` that is under way or complete
+    /// contradicts it. A blocked one doesn't: the sign-off may block it.
     fn waiting(report: &StatusReport, live: Option<&StepStatus>) -> Self {
         let word = report.status.as_str();
         match live {
@@ -116,8 +117,8 @@ fn unclear(report: &StatusReport, name: &str, step: &StepStatus) -> Stage {
     Stage::Unclear(format!("{}, but the step {name} says {step}", report.status.as_str()))
 }
 
-/// A step by its name, which stands in `id`, in `stepName`, or in both; as `publisher-signoff` or as
-/// `Publisher signoff`.
+/// Finds a step by its name, which may be in `id`, in `stepName`, or in both; as
+/// `publisher-signoff` or as `Publisher signoff`.
 pub(super) fn step<'a>(steps: &'a [Step], name: &str) -> Option<&'a Step> {
     let is_named = |text: &str| {
         let letters = text.chars().filter(char::is_ascii_alphanumeric);
@@ -126,7 +127,7 @@ pub(super) fn step<'a>(steps: &'a [Step], name: &str) -> Option<&'a Step> {
     steps.iter().find(|step| is_named(&step.id) || is_named(&step.name))
 }
 
-/// The step that waits for the publisher. Where none has its name, it is the one that says so.
+/// The sign-off step. If none has its name, the step whose status is waiting for the publisher.
 pub(super) fn sign_off(steps: &[Step]) -> Option<&Step> {
     let waits = |step: &&Step| step.status == StepStatus::WaitingForPublisherReview;
     step(steps, "publishersignoff").or_else(|| steps.iter().find(waits))
@@ -146,8 +147,8 @@ fn has_begun(step: &Step) -> bool {
     }
 }
 
-/// Whether a step is under way. A blocked one is not: it may be for ever, and the word above it tells
-/// whether anything runs.
+/// Whether a step is under way. A blocked one isn't: it may stay blocked for ever, and the overall
+/// status says whether anything runs.
 pub(super) fn is_moving(status: &StepStatus) -> bool {
     match status {
         StepStatus::InProgress | StepStatus::WaitingForApproval => true,
@@ -162,7 +163,8 @@ pub(super) fn is_moving(status: &StepStatus) -> bool {
     }
 }
 
-/// What runs, as far as the steps tell: before the sign-off a publish, after it a golive.
+/// The kind of the running operation, from the steps: a publish before the sign-off, a golive after
+/// it.
 fn running_kind(report: &StatusReport) -> OperationKind {
     let live = step(&report.steps, "live").map(|step| &step.status);
     match sign_off(&report.steps).map(|step| &step.status) {
@@ -183,8 +185,8 @@ fn running_kind(report: &StatusReport) -> OperationKind {
     }
 }
 
-/// What ended, likewise. A publish that is canceled may leave all later steps canceled, the step
-/// `live` among them.
+/// The kind of the last operation, likewise. Canceling a publish may leave all later steps
+/// canceled, including `live`.
 fn last_kind(report: &StatusReport) -> OperationKind {
     let live = step(&report.steps, "live").map(|step| &step.status);
     let sign_off = sign_off(&report.steps).map(|step| &step.status);
@@ -198,7 +200,7 @@ fn last_kind(report: &StatusReport) -> OperationKind {
     }
 }
 
-/// How an operation stands, and whether it still runs, by its word and its steps.
+/// The status of an operation and whether it still runs, from its overall status and its steps.
 pub(super) fn standing(
     kind: &OperationKind,
     status: &OperationStatus,
@@ -207,7 +209,7 @@ pub(super) fn standing(
     if status.is_finished() {
         return (status.clone(), false);
     }
-    // A publish that waits for the sign-off has done what it can.
+    // A publish that waits for the sign-off is complete.
     let waits =
         sign_off(steps).is_some_and(|step| step.status == StepStatus::WaitingForPublisherReview);
     if waits && *kind == OperationKind::Publish {

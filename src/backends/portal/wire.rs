@@ -1,21 +1,21 @@
-//! The JSON of the Cloud Partner Portal API, as it goes over the wire: every field optional,
-//! unknown fields passed over, statuses as text. Keys are read in any case. The client translates it into golive's own
+//! The JSON of the Cloud Partner Portal API: every field is optional, unknown fields are ignored,
+//! and statuses are text. Keys are case-insensitive. The client translates it into golive's own
 //! types; the emulator writes it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::backends::http::lenient;
 
-/// The API version golive speaks.
+/// The API version that golive uses.
 pub const API_VERSION: &str = "2017-10-31";
 
-/// The most steps that are kept. Real offers have fewer than ten.
+/// Limit for the steps kept. Real offers have fewer than ten.
 pub(super) const MAX_STEPS: usize = 200;
 
-/// The most messages that are kept of one step or operation.
+/// Limit for the messages kept of one step or operation.
 pub(super) const MAX_MESSAGES: usize = 100;
 
-/// One more than is kept tells that there are more.
+/// One more than the limit shows that some were dropped.
 const SOME_STEPS: usize = MAX_STEPS + 1;
 const SOME_MESSAGES: usize = MAX_MESSAGES + 1;
 
@@ -30,19 +30,19 @@ pub struct OfferWire {
     /// The publisher's id.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub publisher_id: Option<String>,
-    /// The offer's status.
+    /// The status, spelled differently in *list offers* and *offer status*.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// The offer's id: its name, or a GUID.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
-    /// The offer's name, where the id is another one.
+    /// The offer's name, if `id` is a GUID.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub offer_id: Option<String>,
-    /// The version, growing with each publish.
+    /// The version, which grows with each publish.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub version: Option<u64>,
-    /// Texts and plans; golive only looks whether it is there.
+    /// Texts and plans; golive checks only that it is present.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::definition")]
     pub definition: Option<serde_json::Value>,
     /// When it last changed (UTC, seven fractional digits).
@@ -51,7 +51,7 @@ pub struct OfferWire {
     /// Whether the offer was migrated to Partner Center.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub pc_migration_status: Option<String>,
-    /// The entity tag, where it is in the body.
+    /// The entity tag, if it is in the body.
     #[serde(
         rename = "eTag",
         skip_serializing_if = "Option::is_none",
@@ -64,13 +64,13 @@ pub struct OfferWire {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MessageWire {
-    /// HTML, and not to be trusted.
+    /// HTML; untrusted.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub message_html: Option<String>,
     /// `information`, `warning` or `error`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub level: Option<String>,
-    /// When it was written.
+    /// Time of the message (UTC).
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub timestamp: Option<String>,
 }
@@ -82,22 +82,22 @@ pub struct StepWire {
     /// Its id, e.g. `displaycertify`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub id: Option<String>,
-    /// Its name for people.
+    /// The display name, e.g. `Certification`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub step_name: Option<String>,
-    /// What it does.
+    /// What the step does, in words.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub description: Option<String>,
-    /// How long it takes, in words.
+    /// The estimated duration, as text.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub estimated_time_frame: Option<String>,
-    /// Its status.
+    /// A [`StepStatus`](crate::marketplace::StepStatus) as text.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
-    /// 0 to 100.
+    /// Progress in percent, 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub progress_percentage: Option<u64>,
-    /// What is said about it.
+    /// Messages about the step.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
 }
@@ -106,25 +106,25 @@ pub struct StepWire {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusWire {
-    /// The offer's status.
+    /// The overall status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
-    /// The number of the publication that this is about; can exceed 2^53.
+    /// The number of the publication described; can exceed 2^53.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub publishing_version: Option<u64>,
     /// The version of the offer.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub offer_version: Option<u64>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
     /// The steps of the current or last operation.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview. golive passes over them.
+    /// Links to the preview. golive ignores them.
     #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer. golive passes over them.
+    /// Links to the live offer. golive ignores them.
     #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
@@ -133,10 +133,10 @@ pub struct StatusWire {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LinkWire {
-    /// What the link is called.
+    /// The link's text.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub display_text: Option<String>,
-    /// Where it leads.
+    /// The link's URL.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub uri: Option<String>,
 }
@@ -160,7 +160,7 @@ pub struct SubmissionWire {
     /// The operation's status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub submission_state: Option<String>,
-    /// The same under another name, where there is no `submissionState`.
+    /// The status under another name, if `submissionState` is missing.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// `staging` or `production`.
@@ -184,7 +184,7 @@ pub struct OperationWire {
     /// The operation's status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
-    /// Messages about the whole.
+    /// Messages about the operation as a whole.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
     pub messages: Vec<MessageWire>,
     /// The marketplace's number of the publishing; can exceed 2^53.
@@ -193,16 +193,16 @@ pub struct OperationWire {
     /// The version of the offer.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
     pub offer_version: Option<u64>,
-    /// Whether somebody asked to cancel.
+    /// Whether a cancellation was requested.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub cancellation_request_state: Option<String>,
     /// The steps, in order.
     #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
     pub steps: Vec<StepWire>,
-    /// Pages of the preview. golive passes over them.
+    /// Links to the preview. golive ignores them.
     #[serde(skip_deserializing)]
     pub preview_links: Vec<LinkWire>,
-    /// Pages of the live offer. golive passes over them.
+    /// Links to the live offer. golive ignores them.
     #[serde(skip_deserializing)]
     pub live_links: Vec<LinkWire>,
 }
@@ -211,14 +211,14 @@ pub struct OperationWire {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrArray<T> {
-    /// As it is.
+    /// The bare value.
     One(T),
-    /// Wrapped.
+    /// The value in a one-element array.
     Array([T; 1]),
 }
 
 impl<T> OneOrArray<T> {
-    /// The value.
+    /// Returns the value, wrapped or not.
     pub fn into_inner(self) -> T {
         match self {
             Self::One(value) | Self::Array([value]) => value,
@@ -230,15 +230,15 @@ impl<T> OneOrArray<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PostWire {
-    /// What goes with the request.
+    /// The metadata of the request.
     pub metadata: PostMetadataWire,
 }
 
-/// What goes with a POST.
+/// The metadata of a POST.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PostMetadataWire {
-    /// Addresses, separated by commas.
+    /// E-mail addresses to notify, separated by commas.
     #[serde(
         rename = "notification-emails",
         skip_serializing_if = "Option::is_none",
@@ -247,11 +247,11 @@ pub struct PostMetadataWire {
     pub notification_emails: Option<String>,
 }
 
-/// The body of an answer that is an error.
+/// An error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ErrorBodyWire {
-    /// The error.
+    /// Code and message.
     pub error: ErrorWire,
 }
 
@@ -259,10 +259,10 @@ pub struct ErrorBodyWire {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ErrorWire {
-    /// A stable word.
+    /// A stable code for programs.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub code: Option<String>,
-    /// A sentence.
+    /// A sentence for people.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub message: Option<String>,
 }

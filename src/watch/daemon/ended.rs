@@ -1,4 +1,4 @@
-//! What tasks have come to is taken in, and shown.
+//! Takes in the results of tasks, and shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::reconcile::{Done, Looked, RunError, Taken};
 use crate::watch::board::Trouble;
 
 impl Daemon {
-    /// Takes in what a task has come to.
+    /// Takes in the result of a task.
     pub(super) fn take_in(&mut self, done: Done) {
         match self.engine.take_in(done) {
             Taken::Looked(looked) => self.looked(looked),
@@ -30,7 +30,7 @@ impl Daemon {
 
     fn looked(&mut self, looked: Box<Looked>) {
         self.parts.board.decided(&looked.changes);
-        // What was settled one by one reused an older list.
+        // `settle` reuses an older list; don't report list health from it.
         let lists = looked.is_of_lists.then(|| (looked.listed.clone(), looked.unlisted.clone()));
         let unlisted = looked.changes.changes.iter().filter(|it| !looked.is_listed(&it.offer));
         let before: Vec<_> =
@@ -38,7 +38,7 @@ impl Daemon {
         let seen = looked.changes.changes.iter();
         let seen: Vec<_> = seen.map(|it| (it.offer.clone(), looked.is_listed(&it.offer))).collect();
         self.engine.carry_out(looked, |_| true);
-        // Their change was reported, and so is in the log.
+        // Changed records were reported already, so the log has them.
         let changed = before.iter().filter(|(offer, it)| self.parts.store.get(offer) != *it);
         self.told.extend(changed.map(|(offer, _)| offer.publisher().clone()));
         if let Some((listed, unlisted)) = lists {
@@ -58,7 +58,7 @@ impl Daemon {
         self.parts.board.schedule(offer, self.engine.due(offer));
     }
 
-    /// Shows that the service is ready, and when a resync ends.
+    /// Shows that the service is ready, and the end of a resync.
     pub(super) fn tell_how_it_stands(&mut self) {
         if self.has_read && !self.ready && self.is_as_ready_as_can_be() {
             self.put_off();
@@ -67,7 +67,7 @@ impl Daemon {
             tracing::info!(offers = self.engine.desired().len(), "the service is ready");
         }
         if let Some(true) = self.progress.end_resync() {
-            // Every offer was decided about since.
+            // Every offer has a new decision since.
             self.unsound.clear();
             let now = self.parts.clock.now();
             self.parts.board.update(|service| service.last_resync = Some(now));
@@ -75,8 +75,8 @@ impl Daemon {
         self.show_trouble();
     }
 
-    /// Whether each offer was looked at, or can't be. A pause is shown, too, and may be longer than a
-    /// supervisor waits.
+    /// Whether each offer was checked, or can't be. A pause counts, since it is shown, and may last
+    /// longer than a supervisor waits.
     fn is_as_ready_as_can_be(&self) -> bool {
         if self.progress.unseen().next().is_none() {
             return true;
@@ -85,7 +85,7 @@ impl Daemon {
         self.progress.is_ready(|publisher| self.is_paused(&paused, publisher))
     }
 
-    /// Tells once of publishers that can't be listed, and once that they can.
+    /// Logs once that publishers can't be listed, and once that they can be again.
     fn tell_of_lists(
         &mut self,
         listed: &BTreeSet<PublisherId>,
@@ -117,7 +117,8 @@ impl Daemon {
         self.parts.board.update(|service| service.unlisted = unlisted);
     }
 
-    /// A change set failed its check. That is a bug of golive, told once; nothing of it was sent.
+    /// A change set failed its check. That is a bug in golive; it is logged once, and nothing of
+    /// the set was sent.
     fn is_unsound(&mut self, error: &RunError) {
         let text = error.to_string();
         if !self.unsound.contains(&text) {
@@ -126,7 +127,7 @@ impl Daemon {
         }
     }
 
-    /// Shows what is wrong with the service itself.
+    /// Shows the service's own problem.
     fn show_trouble(&mut self) {
         let unwritable = self.parts.store.trouble().map(Trouble::Unwritable);
         let trouble = unwritable.or_else(|| self.unsound.first().cloned().map(Trouble::Unsound));

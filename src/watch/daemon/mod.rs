@@ -1,11 +1,11 @@
-//! The loop around the engine. It owns what is known of manifests and of the service itself; what is to be
-//! done about offers is the [`Engine`]'s.
+//! The loop around the engine. It owns the state of manifests and of the service; decisions and
+//! actions on offers belong to the [`Engine`].
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `read` | what the files say is taken in, and every offer looked at now and then |
-//! | `ended` | what tasks have come to is taken in, and shown |
-//! | `put_off` | what is on record of offers that can't be looked at for the first time yet |
+//! | `read` | reads manifests, and checks every offer periodically |
+//! | `ended` | takes in the results of tasks, and shows them |
+//! | `put_off` | records why offers can't be checked for the first time yet |
 
 mod ended;
 mod put_off;
@@ -30,55 +30,55 @@ use crate::marketplace::{OfferId, PublisherId};
 use crate::reconcile::{Engine, Extent, Reconciler};
 use crate::status::{StatusStore, StoreError};
 
-/// How long work may go on once golive is to stop. What is cut short then is on disk as an intent, or
-/// is asked again by the next run.
+/// How long running work may continue after a stop request. Work cut short is on disk as an intent,
+/// or is repeated by the next run.
 const GRACE: Duration = Duration::from_secs(4);
 
-/// The longest pause after errors; the time between resyncs, where that is shorter.
+/// Limit for the pause after errors, or the resync interval if that is shorter.
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// How often it is looked whether the marketplace asks to wait, while there are offers that were not
-/// looked at so far.
+/// How often the loop checks for pauses of the marketplace while some offers haven't been checked
+/// yet.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What the daemon works with.
+/// The parts of the daemon.
 pub struct Parts {
-    /// What looks, sends and polls.
+    /// Inspects, sends and polls.
     pub reconciler: Arc<Reconciler>,
-    /// The status file, which the reconciler writes to, too.
+    /// The status file, which the reconciler writes as well.
     pub store: Arc<StatusStore>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance, for jitter.
+    /// The random source, for jitter.
     pub random: fastrand::Rng,
-    /// What is shown.
+    /// Receives the state to show.
     pub board: Arc<Board>,
-    /// Questions whether the loop is alive.
+    /// Liveness probes for the loop.
     pub pings: mpsc::Receiver<Ping>,
-    /// Where manifests come from.
+    /// The source of the manifests.
     pub source: Box<dyn Source>,
-    /// What is read from there.
+    /// The manifests read from the source.
     pub manifests: Manifests,
-    /// Each asks to reconcile now (SIGHUP).
+    /// Each message asks to reconcile now (SIGHUP).
     pub hangups: mpsc::Receiver<()>,
     /// Canceled when the service is to stop.
     pub stop: CancellationToken,
-    /// Told of the manifests before any of them is looked at.
+    /// Called with the manifests before any of them is checked.
     pub herald: Box<Herald>,
-    /// How often a supervisor wants to hear that the loop is alive, and how it does.
+    /// The supervisor's heartbeat, if there is one.
     pub heartbeat: Option<Heartbeat>,
-    /// How long between two resyncs, jitter aside.
+    /// The time between two resyncs, before jitter.
     pub resync: Duration,
 }
 
-/// Somebody who is told of manifests.
+/// A callback for the manifests.
 pub type Herald = dyn Fn(&BTreeMap<OfferId, Arc<Loaded>>) + Send;
 
-/// A supervisor that wants to hear from the loop.
+/// The heartbeat that a supervisor expects from the loop.
 pub struct Heartbeat {
-    /// How often.
+    /// The interval.
     pub every: Duration,
-    /// Tells it.
+    /// Sends one heartbeat.
     pub beat: Box<dyn Fn() + Send>,
 }
 
@@ -87,25 +87,25 @@ pub struct Daemon {
     parts: Parts,
     engine: Engine,
     progress: Progress,
-    /// Whether manifests were read yet.
+    /// Whether manifests have been read.
     has_read: bool,
     ready: bool,
     resync_at: Instant,
     beat_at: Option<Instant>,
-    /// When to look again whether the marketplace asks to wait.
+    /// When to check next for pauses of the marketplace.
     glance_at: Instant,
     /// The publishers that can't be listed at the moment, and why.
     unlisted: BTreeMap<PublisherId, String>,
-    /// Those of them of which the log has heard as their offers' records changed.
+    /// Those of them that were already logged, because their offers' records changed.
     told: BTreeSet<PublisherId>,
-    /// Why change sets failed their check: bugs, each of which is told once.
+    /// The reasons for which change sets failed their check: bugs, each logged once.
     unsound: BTreeSet<String>,
-    /// What is shown to be wrong with the service itself.
+    /// The service's own problem that is shown.
     trouble: Option<Trouble>,
 }
 
 impl Daemon {
-    /// A daemon; nothing happens yet. To be made inside a runtime.
+    /// Creates the daemon; nothing starts yet. Call it inside a runtime.
     #[must_use]
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
@@ -131,8 +131,11 @@ impl Daemon {
         }
     }
 
-    /// Runs until it is told to stop; then everything that is known is on disk, or the error says why
-    /// not.
+    /// Runs until it is asked to stop. Then the full state is on disk.
+    ///
+    /// # Errors
+    ///
+    /// If the state can't be written.
     pub async fn run(mut self) -> Result<(), StoreError> {
         loop {
             self.do_what_is_due();
@@ -140,13 +143,14 @@ impl Daemon {
             tokio::select! {
                 biased;
                 () = self.parts.stop.cancelled() => break,
-                // Who asked may have given up.
+                // The prober may have given up.
                 Some(ping) = self.parts.pings.recv() => drop(ping.send(())),
                 Some(()) = self.parts.hangups.recv(), if self.has_read => {
                     tracing::info!("asked to reconcile now");
                     self.resync();
                 }
-                // Before the tasks, however many of them end; and these all, however often it changes.
+                // Before the tasks, however many of them end; and all of those, however often the
+                // source changes.
                 changed = self.parts.source.changed() => {
                     while let Some(done) = self.engine.try_ended() {
                         self.take_in(done);
@@ -186,19 +190,19 @@ impl Daemon {
         });
     }
 
-    /// When something is due next; `None` where only an event can tell.
+    /// When the next timer is due; `None` if only an event can wake the loop.
     fn wake(&self) -> Option<Instant> {
         let resync = self.has_read.then_some(self.resync_at);
         let glance = self.glances().then_some(self.glance_at);
         [self.engine.wake(), resync, self.beat_at, glance].into_iter().flatten().min()
     }
 
-    /// Whether it matters who is paused: nobody tells when the marketplace asks to wait.
+    /// Whether the loop must poll for pauses: the marketplace's pauses cause no event.
     fn glances(&self) -> bool {
         self.has_read && self.progress.unseen().next().is_some()
     }
 
-    /// Lets what is under way end, for a short time, and puts all that is known on disk.
+    /// Lets running work end, for a short time, and writes the full state to disk.
     async fn wind_up(mut self) -> Result<(), StoreError> {
         tracing::info!("stopping: nothing more is sent");
         if !self.engine.wind_up(GRACE).await {

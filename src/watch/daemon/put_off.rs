@@ -1,6 +1,6 @@
-//! What is on record of offers that can't be looked at for the first time yet, because the marketplace
-//! has asked to leave their publisher alone. The question waits for the end of the pause, up to an hour,
-//! and until then brings nothing that could be written down.
+//! Records of offers that can't be checked for the first time yet, because the marketplace asked
+//! golive to pause their publisher. The inspection waits for the end of the pause, up to an hour,
+//! and until then gives no result to record.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::marketplace::{OfferId, Pause, PausedUntil, PublisherId};
 use crate::report::{Event, Reporter as _};
 use crate::status::{ErrorRecord, ManifestRecord, OfferRecord, Phase, Reason};
 
-/// Shorter pauses are waited out without a word: most are those between two tries of one question.
+/// Shorter pauses are not recorded: most are those between two tries of one read.
 const WORTH_A_WORD: Duration = Duration::from_secs(5);
 
-/// Two ends of a pause that are closer to each other are the same: each is computed from two clocks.
+/// Ends of a pause closer together than this are the same: each is computed from two clocks.
 const SAME: SignedDuration = SignedDuration::from_secs(1);
 
 impl Daemon {
-    /// Writes down why offers of paused publishers were not looked at so far. What is known of an
-    /// offer stands.
+    /// Records why offers of paused publishers haven't been checked. Known facts about an offer
+    /// stay.
     pub(super) fn put_off(&mut self) {
         let paused = self.parts.board.paused_until();
         if paused.is_empty() {
@@ -41,7 +41,7 @@ impl Daemon {
         }
     }
 
-    /// Whether the offers of a publisher can't be looked at for long enough that it is told.
+    /// Whether a publisher's offers can't be checked for long enough to record it.
     pub(super) fn is_paused(&self, paused: &PausedUntil, publisher: &PublisherId) -> bool {
         worth_a_word(paused, publisher, self.parts.clock.now()).is_some()
     }
@@ -100,8 +100,8 @@ fn worth_a_word<'a>(
     paused.of(publisher).filter(is_long)
 }
 
-/// Whether nothing is on record of an offer but that it could not be looked at, and not yet that it
-/// can't be until then.
+/// Whether an offer's record holds nothing but a failed check, and doesn't yet say that the offer
+/// can't be checked until then.
 fn is_open(record: &OfferRecord, loaded: &Loaded, until: Timestamp) -> bool {
     let is_same = |at: Timestamp| until.duration_since(at).abs() < SAME;
     let could_not_ask = match record.reason {

@@ -1,4 +1,4 @@
-//! What the files say is taken in, and every offer looked at now and then.
+//! Reads manifests, and checks every offer periodically.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,18 +13,17 @@ use crate::status::SourceRecord;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;
 
-/// How often the files are read again because a folder turned out to be new, before other work has
-/// its turn.
+/// Limit for repeated reads because of newly found folders, before other work gets its turn.
 const MOST_READS: usize = 3;
 
 impl Daemon {
-    /// Has the source asked whether there is something new, and every offer looked at.
+    /// Asks the source to check for news, and checks every offer.
     pub(super) fn resync(&mut self) {
         self.parts.source.look_now();
         self.look_at_all();
     }
 
-    /// Has every offer looked at.
+    /// Checks every offer.
     fn look_at_all(&mut self) {
         let now = Instant::now();
         self.resync_at = now + self.parts.resync.mul_f64(0.9 + self.parts.random.f64() * 0.2);
@@ -41,7 +40,7 @@ impl Daemon {
         self.tell_how_it_stands();
     }
 
-    /// Takes in what the files now say.
+    /// Reads the changed files.
     pub(super) fn read(&mut self, changed: Changed) {
         let Changed { suspects, mut is_all, source } = changed;
         let (manifests, mut offers) = (&mut self.parts.manifests, BTreeSet::new());

@@ -1,4 +1,4 @@
-//! Whether git is at work on the files.
+//! Detects whether git is changing the files.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -6,21 +6,22 @@ use std::time::SystemTime;
 /// The lock that git holds while it changes a work tree.
 const INDEX_LOCK: &str = "index.lock";
 
-/// The work trees that some paths lie in.
+/// The work trees that contain some paths.
 #[derive(Debug, Default)]
 pub(super) struct Checkouts {
-    /// Locks that were waited for long enough. Git takes a new file each time.
+    /// Locks that golive no longer waits for. Git creates a new file each time, so the time
+    /// identifies it.
     stale: Vec<(PathBuf, Option<SystemTime>)>,
 }
 
 impl Checkouts {
-    /// Whether git holds the index of a work tree that one of the paths lies in: a checkout or a
-    /// merge is under way.
+    /// Whether git holds the index lock of a work tree that contains one of the paths: a checkout
+    /// or a merge is under way.
     pub(super) fn is_busy(&self, roots: &[PathBuf]) -> bool {
         locks(roots).any(|lock| !self.stale.contains(&lock))
     }
 
-    /// Gives up on the locks there are: their git has died. Returns them.
+    /// Gives up waiting for the current locks: their git process has died. Returns them.
     pub(super) fn give_up(&mut self, roots: &[PathBuf]) -> Vec<PathBuf> {
         self.stale = locks(roots).collect();
         self.stale.iter().map(|(lock, _)| lock.clone()).collect()
@@ -36,14 +37,14 @@ fn locks(roots: &[PathBuf]) -> impl Iterator<Item = (PathBuf, Option<SystemTime>
     })
 }
 
-/// Where the git work tree around a path keeps its index.
+/// The git folder of the work tree around a path, which holds the index.
 fn git_folder(path: &Path) -> Option<PathBuf> {
     let tree = path.ancestors().find(|folder| folder.join(".git").exists())?;
     let git = tree.join(".git");
     if git.is_dir() {
         return Some(git);
     }
-    // In a linked work tree and a submodule it is a file that names the folder.
+    // In a linked work tree or a submodule, `.git` is a file that names the folder.
     if !git.is_file() {
         return None;
     }

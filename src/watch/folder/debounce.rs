@@ -1,19 +1,19 @@
-//! When a bunch of events is over.
+//! Decides when a burst of events is over.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a bunch goes on at most, as long as events come.
+/// Limit for a burst while events keep coming.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// How long it is held back at most, from its first event on.
+/// Limit for holding a burst back, from its first event on.
 const LONGEST_HELD: Duration = Duration::from_mins(1);
 
-/// How often a hold is looked at, at most.
+/// The shortest interval between checks of a hold.
 const HOLD_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Gathers events until it is quiet. Told the time, so that it needs none of its own.
+/// Collects events until it is quiet. The time comes in as an argument.
 #[derive(Debug)]
 pub(super) struct Debounce {
     quiet: Duration,
@@ -23,20 +23,20 @@ pub(super) struct Debounce {
 #[derive(Debug)]
 struct Bunch {
     first: Instant,
-    /// When it is to be looked whether it is over.
+    /// When to check whether the burst is over.
     due: Instant,
-    /// How long it goes on at most: longer, once it was held.
+    /// Limit for the burst's duration; longer once it was held.
     longest: Duration,
 }
 
-/// What becomes of a bunch.
+/// The state of a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// There is none, or it goes on.
     NotYet,
     /// It is over.
     Over,
-    /// It is over, though still held: for too long.
+    /// It is over: the hold reached its limit.
     Outwaited,
 }
 
@@ -45,19 +45,19 @@ impl Debounce {
         Self { quiet, bunch: None }
     }
 
-    /// Something happened.
+    /// Records an event.
     pub(super) fn event(&mut self, now: Instant) {
         let bunch = self.bunch.get_or_insert(Bunch { first: now, due: now, longest: LONGEST });
         bunch.due = (now + self.quiet).min(bunch.first + bunch.longest);
     }
 
-    /// When to ask for the [`end`](Self::end); `None` where nothing has happened.
+    /// When to call [`end`](Self::end); `None` without events.
     pub(super) fn due(&self) -> Option<Instant> {
         self.bunch.as_ref().map(|bunch| bunch.due)
     }
 
-    /// Whether the bunch is over. `is_held` is asked once it is quiet: whether somebody is at work
-    /// who has not said that it is done.
+    /// Whether the burst is over. `is_held` is called once it is quiet: whether a process is still
+    /// changing the files.
     pub(super) fn end(&mut self, now: Instant, is_held: impl FnOnce() -> bool) -> End {
         let Some(bunch) = self.bunch.as_mut().filter(|bunch| bunch.due <= now) else {
             return End::NotYet;
@@ -76,7 +76,7 @@ impl Debounce {
         end
     }
 
-    /// Forgets the bunch: all of it is taken.
+    /// Forgets the burst: its events were handled.
     pub(super) fn clear(&mut self) {
         self.bunch = None;
     }

@@ -1,4 +1,4 @@
-//! Between the thread that tells of events and the one that waits for them.
+//! Passes events from the watcher's thread to the waiting task.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::scope::{Meaning, Scope, is_a_look};
 
-/// What was told and not taken yet. It grows with the names that are told of, not with the events.
+/// Events received and not yet taken. It grows with the number of names, not of events.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     state: Mutex<State>,
@@ -22,24 +22,24 @@ struct State {
     told: Told,
 }
 
-/// What events told.
+/// The collected meaning of events.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) meaning: Meaning,
     pub(super) failure: Option<Failure>,
 }
 
-/// Why events can't be relied on.
+/// Why events may have been lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// There were more than the system keeps.
+    /// The system's event queue overflowed.
     Overflow,
-    /// In the system's words.
+    /// The watcher's error, in the system's words.
     Error(String),
 }
 
 impl Inbox {
-    /// Takes an event in. Called on the thread of the watcher.
+    /// Receives an event. Called on the watcher's thread.
     pub(super) fn hear(&self, event: notify::Result<notify::Event>) {
         let failure = match event {
             Ok(event) if event.need_rescan() => Failure::Overflow,
@@ -51,7 +51,7 @@ impl Inbox {
     }
 
     fn hear_of(&self, event: &notify::Event) {
-        // By far the most events, golive's own reading among them.
+        // By far the most events are reads, including golive's own.
         if is_a_look(event.kind) {
             return;
         }
@@ -69,13 +69,13 @@ impl Inbox {
         }
     }
 
-    /// Takes out all that was told.
+    /// Takes all collected events.
     pub(super) fn take(&self) -> Told {
         mem::take(&mut self.state().told)
     }
 
-    /// From now on, other things count. Returns the folders that were lost before, and whether
-    /// something counts that did not.
+    /// Replaces the scope. Returns the folders that were lost before, and whether the new scope
+    /// counts anything that the old one didn't.
     pub(super) fn rescope(&self, scope: Scope) -> (BTreeSet<PathBuf>, bool) {
         let mut state = self.state();
         let has_grown = !state.scope.covers(&scope);
@@ -83,7 +83,7 @@ impl Inbox {
         (mem::take(&mut state.told.meaning.lost), has_grown)
     }
 
-    /// Waits until something is told. It may be taken already.
+    /// Waits for an event. It may have been taken already.
     pub(super) async fn rung(&self) {
         self.bell.notified().await;
     }

@@ -3,14 +3,14 @@
 //! | file | what it is |
 //! |---|---|
 //! | `scope` | what counts: the folders to watch, the names in them, what events mean |
-//! | `watches` | the watches there are, and how they become those that are wanted |
-//! | `remote` | file systems that do not tell what others change |
-//! | `inbox` | between the thread that tells of events and the one that waits for them |
-//! | `debounce` | when a bunch of events is over |
+//! | `watches` | the existing watches, and their update to the wanted ones |
+//! | `remote` | file systems that don't report changes by other machines |
+//! | `inbox` | passes events from the watcher's thread to the waiting task |
+//! | `debounce` | when a burst of events is over |
 //! | `checkout` | whether git is at work on the files |
 //!
-//! An event means only: look again. So that no event needs to be understood, and none is needed
-//! where the system has none to give: then the files are looked at every two seconds.
+//! An event means only: check again. So golive need not interpret events, nor does it need any
+//! if the system can't send them: then it checks the files every two seconds.
 
 mod checkout;
 mod debounce;
@@ -41,13 +41,13 @@ use super::board::Board;
 use super::source::{Changed, Source};
 use crate::clock::reached;
 
-/// How often the files are looked at where changes are not told.
+/// The polling interval where changes cause no events.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Folders of this machine. The system tells what changes in them; where it can't, they are looked
-/// at every two seconds.
+/// Watched folders of this machine. The system reports changes in them; where it can't, golive
+/// polls them every two seconds.
 pub struct FolderSource {
-    /// Absolute.
+    /// The roots, as absolute paths.
     roots: Vec<PathBuf>,
     status_path: PathBuf,
     board: Arc<Board>,
@@ -58,20 +58,20 @@ pub struct FolderSource {
     suspects: BTreeSet<PathBuf>,
     /// Whether more than the suspects may have changed.
     others: bool,
-    /// Whether to look without waiting for anything.
+    /// Whether to report a change without waiting.
     at_once: bool,
-    /// Why the files are looked at again and again.
+    /// Why golive polls.
     trouble: Option<Trouble>,
-    /// Whether a folder went before it could be watched.
+    /// Whether a folder disappeared before it could be watched.
     is_behind: bool,
-    /// When the files are looked at next, where nothing is told.
+    /// The time of the next poll, if golive polls.
     next_look: Option<Instant>,
 }
 
 impl FolderSource {
-    /// The files and folders below `roots`, `.` where there is none. Changes are told once it was
-    /// quiet for `debounce`. What golive itself writes, at `status_path` and beside it, is no change.
-    /// What hinders the watching is shown on the board.
+    /// The files and folders below `roots`, `.` if there is none. Changes are reported after
+    /// `debounce` without events. golive's own writes, at `status_path` and beside it, don't count.
+    /// Problems with watching are shown on the board.
     #[must_use]
     pub fn new(
         roots: &[PathBuf],
@@ -110,7 +110,7 @@ impl FolderSource {
         }
     }
 
-    /// Takes in what was told since.
+    /// Takes in the events since the last call.
     fn hear(&mut self, now: Instant) {
         let Told { meaning, failure } = self.inbox.take();
         self.suspects.extend(meaning.suspects);
@@ -120,14 +120,14 @@ impl FolderSource {
             self.debounce.event(now);
         }
         if let Some(failure) = failure {
-            // What went unnoticed may have been the end of a watch. They are made anew.
+            // A lost event may have been the end of a watch, so all watches are recreated.
             self.watches.lose_all();
             self.tell(Some(Trouble::Missed(failure)));
             self.debounce.event(now);
         }
     }
 
-    /// Whether it is time to look at the files.
+    /// Whether to read the files now.
     fn is_time(&mut self, now: Instant) -> bool {
         if self.at_once {
             return true;
@@ -154,7 +154,7 @@ impl FolderSource {
         }
     }
 
-    /// When to look at the clock again: when a bunch may be over, else when nothing is told.
+    /// When to check the time again: at the possible end of a burst, else at the next poll.
     fn wake_up(&mut self, now: Instant) -> Option<Instant> {
         let is_blind = self.is_behind || self.trouble.is_some();
         self.next_look = is_blind.then(|| self.next_look.unwrap_or(now + LOOK_INTERVAL));
@@ -165,13 +165,13 @@ impl FolderSource {
         self.at_once = false;
         self.next_look = None;
         self.debounce.clear();
-        // What is not told of may have changed, too.
+        // Changes without events may have happened, too.
         let is_blind = self.is_behind || self.trouble.is_some();
         let is_all = !mem::take(&mut self.others) && !is_blind;
         Changed { suspects: mem::take(&mut self.suspects), is_all, source: None }
     }
 
-    /// Says what hinders the watching, once, and once that it does no more.
+    /// Logs a problem with watching once, and its end once.
     fn tell(&mut self, trouble: Option<Trouble>) {
         if self.trouble == trouble {
             return;
@@ -214,7 +214,7 @@ impl Source for FolderSource {
     fn follow(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
         let scope = Scope::new(&self.roots, folders, &self.status_path);
         let wanted: BTreeSet<PathBuf> = scope.folders().map(Path::to_owned).collect();
-        // Before the watches are made, so that nothing they tell is taken for something else.
+        // Before the watches are made, so that their events are judged by the new scope.
         let (lost, has_grown) = self.inbox.rescope(scope);
         self.watches.lose(&lost);
         let Updated { is_new, is_behind, trouble } = self.watches.update(&wanted);

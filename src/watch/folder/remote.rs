@@ -1,9 +1,9 @@
-//! File systems that say nothing of what other machines change.
+//! File systems that don't report changes made by other machines.
 
 use std::path::Path;
 
-/// Their numbers in `linux/magic.h` and in the kernel's own modules: those whose files another
-/// machine, or a program behind FUSE, changes without this kernel.
+/// Their numbers in `linux/magic.h` and in the kernel's own modules: file systems whose files
+/// another machine, or a program behind FUSE, changes without this kernel.
 #[cfg(target_os = "linux")]
 const SILENT: [(u32, &str); 17] = [
     (0x6969, "NFS"),
@@ -25,16 +25,16 @@ const SILENT: [(u32, &str); 17] = [
     (0xbacb_acbc, "a shared folder of VMware"),
 ];
 
-/// The kind of file system that a folder lies on, if it does not tell of all changes.
+/// The kind of a folder's file system, if that doesn't report all changes.
 #[cfg(target_os = "linux")]
 pub(super) fn silent_file_system(folder: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(folder).ok()?;
-    // The field is signed or not, and has 32 bits or 64, as the machine has it.
+    // The field is signed or not, and has 32 bits or 64, depending on the platform.
     let kind = i128::from(found.f_type) & i128::from(u32::MAX);
     SILENT.into_iter().find(|(number, _)| i128::from(*number) == kind).map(|(_, name)| name)
 }
 
-/// Elsewhere the system does not say.
+/// Other systems don't expose it.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn silent_file_system(_: &Path) -> Option<&'static str> {
     None

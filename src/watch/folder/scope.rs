@@ -1,4 +1,4 @@
-//! What counts: the folders to watch, the names in them, and what events about these mean.
+//! The scope: the folders to watch, the names that count in them, and the meaning of events.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
@@ -11,53 +11,53 @@ use crate::disk::{folder_of, temporary_path};
 use crate::manifest::{Way, is_seen};
 use crate::status::lock_path;
 
-/// What is watched, by real paths.
+/// The watched folders, by real path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
     folders: BTreeMap<PathBuf, Names>,
-    /// What golive itself writes.
+    /// Files that golive itself writes.
     own: HashSet<PathBuf>,
 }
 
 /// What counts in a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names {
-    /// Whether all that comes and goes does, and what changes in manifests.
+    /// Whether every name that comes or goes counts, and content changes of manifests.
     all: bool,
-    /// The names of which everything does.
+    /// Names for which every change counts.
     some: BTreeSet<OsString>,
 }
 
-/// What an event means.
+/// The meaning of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meaning {
     /// Whether the files may have changed.
     pub(super) counts: bool,
     /// Manifests that may have changed.
     pub(super) suspects: BTreeSet<PathBuf>,
-    /// Whether something else may have: a folder, a link.
+    /// Whether anything else may have changed: a folder, a link.
     pub(super) others: bool,
-    /// Folders whose watch may have gone with them.
+    /// Folders whose watch may have ended with them.
     pub(super) lost: BTreeSet<PathBuf>,
 }
 
-/// What happened to a name, or behind it.
+/// What happened to a name or its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
-    /// It was looked at.
+    /// It was only read.
     Nothing,
-    /// It came, went, or got another name.
+    /// It was created, removed or renamed.
     Name,
-    /// Something else was written into it.
+    /// Its content changed.
     Content,
-    /// Its permissions changed, its owner or its times.
+    /// Its permissions, owner or times changed.
     Attributes,
 }
 
 impl Deed {
     fn of(kind: EventKind) -> Self {
         match kind {
-            // What is written through a memory map is told of when the file is closed, and only then.
+            // Writes through a memory map are reported only when the file is closed.
             EventKind::Access(AccessKind::Close(AccessMode::Write))
             | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any | ModifyKind::Other) => {
                 Self::Content
@@ -73,18 +73,18 @@ impl Deed {
     }
 }
 
-/// Whether an event says only that something was looked at.
+/// Whether an event reports only a read.
 pub(super) fn is_a_look(kind: EventKind) -> bool {
     Deed::of(kind) == Deed::Nothing
 }
 
 impl Scope {
-    /// What is to be watched for these roots (absolute paths), and for the folders and names that
-    /// a walk through them came by.
+    /// The scope for these roots (absolute paths), and for the folders and names that a walk
+    /// through them visited.
     pub(super) fn new(roots: &[PathBuf], walked: &BTreeSet<PathBuf>, status_path: &Path) -> Self {
         let mut scope = Self { folders: BTreeMap::new(), own: own_files(status_path) };
         for path in walked {
-            // A real folder is no link; a name may be one, even to a folder.
+            // A real folder isn't a link; a name may be one, even to a folder.
             if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
                 scope.folders.entry(path.clone()).or_default().all = true;
             } else {
@@ -98,7 +98,7 @@ impl Scope {
         scope
     }
 
-    /// Everything that happens to this name counts.
+    /// Counts every change of this name.
     fn name(&mut self, path: &Path) {
         if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
             self.folders.entry(folder.to_owned()).or_default().some.insert(name.to_owned());
@@ -110,7 +110,7 @@ impl Scope {
         self.folders.keys().map(PathBuf::as_path)
     }
 
-    /// Whether all that counts in the other does here.
+    /// Whether everything that counts in `other` counts here.
     pub(super) fn covers(&self, other: &Self) -> bool {
         other.folders.iter().all(|(folder, theirs)| {
             let ours = self.folders.get(folder);
@@ -120,7 +120,7 @@ impl Scope {
         })
     }
 
-    /// What it means that something happened to these paths.
+    /// The meaning of an event on these paths.
     pub(super) fn meaning(&self, kind: EventKind, paths: &[PathBuf]) -> Meaning {
         let deed = Deed::of(kind);
         let mut meaning = Meaning::default();
@@ -152,8 +152,8 @@ impl Scope {
         if self.own.contains(path) || is_git(name) || folder.file_name().is_some_and(is_git) {
             return false;
         }
-        // A walk passes by what is hidden, so that it makes no difference: an editor's new file before
-        // it takes its name, for one.
+        // A walk skips hidden names, so their changes don't count: an editor's temporary file
+        // before its rename, for example.
         let may_be_seen = deed == Deed::Name && !name.as_encoded_bytes().starts_with(b".");
         names.some.contains(name) || names.all && (may_be_seen || is_seen(path))
     }
@@ -164,7 +164,7 @@ impl Scope {
     }
 }
 
-/// The status file, and what golive writes beside it.
+/// The status file, and the files that golive writes beside it.
 fn own_files(status_path: &Path) -> HashSet<PathBuf> {
     let folder = folder_of(status_path);
     let folder = folder.canonicalize().or_else(|_| std::path::absolute(folder));

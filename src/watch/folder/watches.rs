@@ -1,4 +1,4 @@
-//! The watches there are, and how they become those that are wanted.
+//! The existing watches, and their update to the wanted ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,21 +11,21 @@ use notify::{ErrorKind, RecursiveMode, Watcher as _};
 use super::inbox::{Failure, Inbox};
 use super::remote::silent_file_system;
 
-/// What makes watches. A test puts another in its place: one that can't, or that remembers.
+/// Creates watches. Tests replace it with one that fails or records.
 pub(super) trait Watcher: Send {
     fn watch(&mut self, folder: &Path) -> notify::Result<()>;
     fn unwatch(&mut self, folder: &Path);
-    /// The kind of file system that a folder lies on, if that does not tell of all changes.
+    /// The kind of a folder's file system, if that doesn't report all changes.
     fn silent(&self, folder: &Path) -> Option<&'static str>;
 }
 
-/// Makes a [`Watcher`] that tells an inbox.
+/// Creates a [`Watcher`] that sends to an inbox.
 pub(super) type MakeWatcher =
     Box<dyn Fn(Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> + Send + Sync>;
 
 struct System(notify::RecommendedWatcher);
 
-/// The system's own way to tell.
+/// The system's own watcher.
 pub(super) fn system(inbox: Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> {
     let watcher = notify::recommended_watcher(move |event| inbox.hear(event))?;
     Ok(Box::new(System(watcher)))
@@ -37,7 +37,7 @@ impl Watcher for System {
     }
 
     fn unwatch(&mut self, folder: &Path) {
-        // It may have gone with its folder.
+        // The watch may have ended with its folder.
         drop(self.0.unwatch(folder));
     }
 
@@ -46,20 +46,20 @@ impl Watcher for System {
     }
 }
 
-/// Why changes are to be looked for, rather than waited for.
+/// Why golive polls instead of relying on events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// No more folders may be watched.
+    /// The limit on watched folders is reached.
     Watches,
-    /// No more programs may watch folders.
+    /// The limit on watcher instances is reached.
     Instances,
     /// A folder can't be watched.
     Folder(PathBuf, String),
     /// Nothing can be watched.
     Nothing(String),
-    /// A folder's file system does not tell of all changes.
+    /// A folder's file system doesn't report all changes.
     Silent(PathBuf, &'static str),
-    /// What was told is not all there was.
+    /// Events were lost.
     Missed(Failure),
 }
 
@@ -94,17 +94,17 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// What came of bringing the watches up to date.
+/// The result of an update.
 #[derive(Debug, Default)]
 pub(super) struct Updated {
-    /// Whether there is a watch that was not there before.
+    /// Whether a new watch was made.
     pub(super) is_new: bool,
-    /// Whether a folder is not there any more, so that it is to be looked again.
+    /// Whether a folder has disappeared, so that another walk is needed.
     pub(super) is_behind: bool,
     pub(super) trouble: Option<Trouble>,
 }
 
-/// The watches there are.
+/// The existing watches.
 pub(super) struct Watches {
     make: MakeWatcher,
     inbox: Arc<Inbox>,
@@ -114,11 +114,11 @@ pub(super) struct Watches {
 
 #[derive(Debug)]
 struct Made {
-    /// Which folder it is that is watched; another may have taken its name.
+    /// Identifies the watched folder; another one may have taken its name.
     identity: Option<Identity>,
-    /// Whether it was told that the folder, or one above it, came, went or was renamed.
+    /// Whether an event said that the folder, or one above it, was created, removed or renamed.
     is_lost: bool,
-    /// The kind of its file system, if that does not tell all.
+    /// The kind of its file system, if that doesn't report all changes.
     silent: Option<&'static str>,
 }
 
@@ -127,7 +127,7 @@ impl Watches {
         Self { make, inbox, watcher: None, made: BTreeMap::new() }
     }
 
-    /// Whatever is at or below these paths may not be watched any more.
+    /// Marks the watches at or below these paths as lost.
     pub(super) fn lose(&mut self, lost: &BTreeSet<PathBuf>) {
         for path in lost {
             let below = self.made.iter_mut().filter(|(folder, _)| folder.starts_with(path));
@@ -135,13 +135,13 @@ impl Watches {
         }
     }
 
-    /// No watch can be relied on any more.
+    /// Marks every watch as lost.
     pub(super) fn lose_all(&mut self) {
         self.watcher = None;
         self.made.clear();
     }
 
-    /// Removes what is not wanted any more, and makes what is missing, as far as that is possible.
+    /// Removes unwanted watches, and makes the missing ones as far as possible.
     pub(super) fn update(&mut self, wanted: &BTreeSet<PathBuf>) -> Updated {
         let mut updated = Updated::default();
         let watcher = match &mut self.watcher {
@@ -154,7 +154,7 @@ impl Watches {
                 }
             },
         };
-        // First of all: a folder that got another name has the same watch until it is removed.
+        // Remove first: a renamed folder keeps the same watch until it is removed.
         self.made.retain(|folder, made| {
             let stays =
                 !made.is_lost && wanted.contains(folder) && made.identity == identity(folder);
@@ -178,7 +178,7 @@ impl Watches {
                     let trouble = no_watch(folder, error);
                     let is_limit = trouble == Trouble::Watches;
                     updated.trouble.get_or_insert(trouble);
-                    // All others would fail in the same way.
+                    // All other watches would fail the same way.
                     if is_limit {
                         break;
                     }
@@ -231,7 +231,7 @@ fn no_watcher(error: notify::Error) -> Trouble {
     }
 }
 
-/// Whether the user has no more of what programs may have: EMFILE, ENFILE.
+/// Whether the limit on open files is reached: EMFILE, ENFILE.
 fn is_limit(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -268,7 +268,7 @@ fn identity(folder: &Path) -> Option<Identity> {
     std::fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// When it was created.
+/// Creation time.
 #[cfg(not(unix))]
 type Identity = std::time::SystemTime;
 

@@ -3,13 +3,13 @@
 //! | in it | what it is |
 //! |---|---|
 //! | `golive.clone.json` | the mark that golive made the folder, and of which repository and branch |
-//! | `lock` | held by who changes files here |
-//! | `gitconfig` | what git reads in the place of the user's `~/.gitconfig`: which local repositories are safe |
+//! | `lock` | held by the process that changes files here |
+//! | `gitconfig` | replaces the user's `~/.gitconfig`: which local repositories are safe |
 //! | `repository` | the repository, bare, with the newest commit only |
-//! | `.tree` | the checkout in force. Hidden, so that who walks over the folder from above reads none of it |
-//! | `.next` | the next checkout, until it is whole and takes the place of `.tree` |
+//! | `.tree` | the checkout in force. Hidden, so that a walk from above the folder skips it |
+//! | `.next` | the next checkout, until it is complete and replaces `.tree` |
 //! | `.last` | that of the commit in force when golive last ran, to stand in while the remote does not answer |
-//! | `.gone` | the former one |
+//! | `.gone` | the previous checkout, to be removed |
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -30,23 +30,23 @@ const NEXT: &str = ".next";
 const LAST: &str = ".last";
 const GONE: &str = ".gone";
 
-/// The newest commit that was fetched.
+/// The newest fetched commit.
 const FETCHED: &str = "refs/golive/fetched";
 
-/// The commit in force: that of the last checkout that was whole.
+/// The commit in force: that of the last complete checkout.
 pub(super) const WATCHED: &str = "refs/golive/watched";
 
-/// What the clone is of.
+/// The source of a clone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
-    /// The branch; `None` for the one that the repository names as its own.
+    /// The branch; `None` for the repository's default branch.
     pub(super) branch: Option<String>,
     /// The repository, without user name and password.
     pub(super) url: String,
 }
 
 impl Mark {
-    /// The branch, as words.
+    /// The branch, for messages.
     pub(super) fn branch_words(&self) -> String {
         match &self.branch {
             Some(branch) => format!("branch {branch}"),
@@ -55,31 +55,31 @@ impl Mark {
     }
 }
 
-/// A checkout that is whole, and waits to take its place.
+/// A complete checkout that is ready to replace the one in force.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ready {
     pub(super) commit: String,
-    /// The manifests in it, seen from the folder that is watched.
+    /// The manifests in it, relative to the watched folder.
     pub(super) manifests: Vec<PathBuf>,
 }
 
-/// What a look at the repository found.
+/// The result of checking the repository.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// A checkout to be put in force.
+    /// A checkout to put in force.
     pub(super) ready: Option<Ready>,
-    /// Why the repository could not be asked, or its newest commit not be taken.
+    /// Why the repository could not be reached, or its newest commit could not be checked out.
     pub(super) problem: Option<GitError>,
 }
 
-/// The clone. At most one of its methods is at work at a time, which `&mut self` sees to.
+/// The clone. `&mut self` ensures that only one of its methods runs at a time.
 pub(super) struct Clone {
     pub(super) git: Git,
     folder: PathBuf,
     mark: Mark,
-    /// What git fetches from.
+    /// The address that git fetches from.
     address: String,
-    /// The folder of the repository that is watched; empty for all of it.
+    /// The watched folder in the repository; empty for all of it.
     dir: PathBuf,
     lock: Option<Arc<File>>,
 }
@@ -96,28 +96,28 @@ impl Clone {
         Self { git, folder, mark, address, dir, lock: None }
     }
 
-    /// Where the repository of the clone in a folder is.
+    /// The path of the repository in a clone's folder.
     pub(super) fn repository(folder: &Path) -> PathBuf {
         folder.join("repository")
     }
 
-    /// The file in the place of the user's `~/.gitconfig`.
+    /// The file that replaces the user's `~/.gitconfig`.
     pub(super) fn global(folder: &Path) -> PathBuf {
         folder.join("gitconfig")
     }
 
-    /// Where the checkout in force of the clone in a folder is.
+    /// The path of the checkout in force in a clone's folder.
     pub(super) fn tree(folder: &Path) -> PathBuf {
         folder.join(TREE)
     }
 
-    /// Refuses a folder that holds anything golive did not make.
+    /// Refuses a folder with content that golive didn't create.
     pub(super) fn check_folder(folder: &Path) -> Result<(), GitError> {
         let files = |error| GitError::files("read", folder)(error);
         match std::fs::symlink_metadata(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(files(error)),
-            // A link may have come with a commit: it is not followed to a folder elsewhere.
+            // A link may have come with a commit: it isn't followed to a folder elsewhere.
             Ok(found) if !found.is_dir() => return Err(GitError::Foreign(folder.to_owned())),
             Ok(_) => {}
         }
@@ -126,10 +126,10 @@ impl Clone {
         if is_marked || is_empty { Ok(()) } else { Err(GitError::Foreign(folder.to_owned())) }
     }
 
-    /// Fetches, and makes a checkout of what is new. Where that fails and no commit is in force yet,
-    /// it is the one that was in force when golive last ran.
+    /// Fetches, and checks out a new commit. If that fails and no commit is in force yet, it checks
+    /// out the one that was in force when golive last ran.
     pub(super) async fn look(&mut self, in_force: Option<&str>) -> Look {
-        // Somebody may have removed the checkout.
+        // A user may have removed the checkout.
         let in_force = in_force.filter(|_| Self::tree(&self.folder).is_dir());
         match self.newest(in_force).await {
             Ok(ready) => Look { ready, problem: None },
@@ -140,27 +140,28 @@ impl Clone {
         }
     }
 
-    /// Puts a checkout in force, at once: who reads files between two calls sees all of one commit.
+    /// Replaces the checkout in force: a reader between two calls sees the files of one commit
+    /// only.
     pub(super) fn put_in_force(&self) -> Result<(), GitError> {
         Self::put(&self.folder, NEXT)
     }
 
-    /// Puts the stand-in in force, while somebody is at work in the clone. It may have come to a
-    /// checkout of its own just now: then the stand-in is gone, and that is an error.
+    /// Puts the stand-in in force while other work runs in the clone. If that work has just made
+    /// its own checkout, the stand-in is gone, and that is an error.
     pub(super) fn put_stand_in(folder: &Path) -> Result<(), GitError> {
         Self::put(folder, LAST)
     }
 
     fn put(folder: &Path, next: &str) -> Result<(), GitError> {
         let [tree, next, gone] = [TREE, next, GONE].map(|name| folder.join(name));
-        // Nothing is moved away for what is not there.
+        // Move nothing away unless there is a replacement.
         std::fs::symlink_metadata(&next).map_err(GitError::files("find", &next))?;
         match RealDisk.rename(&tree, &gone) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.map_err(GitError::files("move away", &tree))?,
         }
         RealDisk.rename(&next, &tree).map_err(|error| {
-            // The former one stays in force.
+            // Restores the former one.
             RealDisk.rename(&gone, &tree).ok();
             GitError::files("put in place", &next)(error)
         })
@@ -182,7 +183,7 @@ impl Clone {
         self.fetch_and_check_out(in_force).await
     }
 
-    /// The folder, its mark and the lock, as far as they are not there. Asks nobody.
+    /// Creates the folder, its mark and the lock if they are missing. Uses no network.
     async fn prepare(&mut self) -> Result<(), GitError> {
         Self::check_folder(&self.folder)?;
         std::fs::create_dir_all(&self.folder).map_err(GitError::files("make", &self.folder))?;
@@ -194,14 +195,15 @@ impl Clone {
         }
         self.lock()?;
         if known.as_ref() != Some(&self.mark) {
-            // A clone of something else. The mark is the last to change: until then it is that.
+            // A clone of something else. The mark is changed last: until then it names the old
+            // source.
             self.remove(&[TREE, NEXT, LAST, GONE, "repository"]).await?;
             self.write_mark(&path)?;
         }
         Ok(())
     }
 
-    /// An empty repository, if there is none.
+    /// Creates an empty repository if there is none.
     async fn make_repository(&mut self) -> Result<(), GitError> {
         let repository = Self::repository(&self.folder);
         if !repository.join("HEAD").is_file() {
@@ -217,7 +219,7 @@ impl Clone {
         Self::remove_locks(&repository)
     }
 
-    /// The hash by which the remote names its objects, as git calls it. A clone has the same one.
+    /// The remote's object format, by git's name. The clone must use the same one.
     async fn object_format(&self) -> Result<&'static str, GitError> {
         let name = match &self.mark.branch {
             Some(branch) => format!("refs/heads/{branch}"),
@@ -226,7 +228,7 @@ impl Clone {
         let arguments = ["ls-remote", "--quiet", "--", &self.address, &name];
         let listed = self.ask_remote("ls-remote", &arguments).await?;
         let id = listed.split_whitespace().next().unwrap_or_default();
-        // No option of git's tells the format, and ids have a length of their own in each.
+        // No option of git prints the format, but each has its own id length.
         match id.len() {
             0 => Err(self.no_branch()),
             64 => Ok("sha256"),
@@ -257,7 +259,7 @@ impl Clone {
         Ok(lock)
     }
 
-    /// What a git that was killed had locked, nobody unlocks.
+    /// Removes locks left by a killed git, which nothing else removes.
     fn remove_locks(repository: &Path) -> Result<(), GitError> {
         let refs = repository.join("refs");
         for folder in [repository, &refs, &refs.join("golive")] {
@@ -328,15 +330,15 @@ impl Clone {
         Ok(commit.trim().to_owned())
     }
 
-    /// The commit that was in force when golive last ran, checked out anew from what the clone has:
-    /// what lies in the old checkout may be half of it.
+    /// Checks out again, from the clone's objects, the commit in force when golive last ran: the
+    /// old checkout may be incomplete.
     async fn former(&mut self) -> Option<Ready> {
         self.last_commit(NEXT).await
     }
 
-    /// The same, made before the repository is asked, to stand in while it does not answer.
+    /// The same, made before the repository is asked, as a stand-in while it doesn't answer.
     pub(super) async fn stand_in(&mut self) -> Option<Ready> {
-        // What goes wrong is told by the look that follows.
+        // A failure is reported by the fetch that follows.
         self.prepare().await.ok()?;
         self.last_commit(LAST).await
     }
@@ -348,7 +350,7 @@ impl Clone {
         ready.inspect_err(|error| tracing::debug!("no commit of an earlier run: {error}")).ok()
     }
 
-    /// Makes a checkout beside the one in force, from nothing.
+    /// Creates a checkout from scratch, beside the one in force.
     async fn check_out(&mut self, commit: String, name: &str) -> Result<Ready, GitError> {
         let lock = self.lock()?;
         self.remove(&[NEXT, LAST, GONE]).await?;
@@ -389,7 +391,7 @@ impl Clone {
         Ok(paths.filter_map(seen).collect())
     }
 
-    /// Drops former commits, now and then. That it fails harms nothing but the disk's space.
+    /// Drops old commits now and then. A failure costs only disk space.
     async fn tidy(&self) {
         let arguments = ["-c", "gc.auto=1000", "gc", "--auto", "--quiet", "--prune=now"];
         if let Err(error) = self.git.run("gc", &arguments).await {
@@ -397,10 +399,10 @@ impl Clone {
         }
     }
 
-    /// Whether the repository of the clone is whole, as far as the error lets one doubt it.
+    /// Whether the clone's repository is intact, as far as the error casts doubt on it.
     async fn is_sound(&self, error: &GitError) -> bool {
         let check: &[&str] = match error {
-            // The remote was made anew, with another hash.
+            // The remote was recreated with another hash.
             GitError::Fetch { said, .. } if is_of_another_format(said) => return false,
             GitError::Fetch { .. } => &["fsck", "--connectivity-only", "--no-dangling"],
             GitError::Failed { .. } => &["fsck", "--no-dangling"],
@@ -423,7 +425,7 @@ impl Clone {
 
     /// Removes folders of the clone.
     async fn remove(&mut self, names: &[&str]) -> Result<(), GitError> {
-        // Goes on if nobody waits for it any more, and keeps the lock until it is done.
+        // Continues even if the caller is dropped, and holds the lock until it is done.
         let lock = self.lock()?;
         let paths: Vec<PathBuf> = names.iter().map(|name| self.folder.join(name)).collect();
         let removed = tokio::task::spawn_blocking(move || {
@@ -439,13 +441,13 @@ impl Clone {
     }
 }
 
-/// Whether git says that clone and remote name their objects by different hashes, in one of the ways
-/// of its protocol's versions.
+/// Whether git's message says that clone and remote use different hashes, in any of its protocol
+/// versions' wordings.
 fn is_of_another_format(said: &str) -> bool {
     said.contains("mismatched algorithms") || said.contains("repository's object format")
 }
 
-/// A folder in the repository, as it was given. Empty for all of it.
+/// Checks a folder of the repository, as the user gave it. Empty for the whole repository.
 pub(super) fn inside(dir: &Path) -> Result<PathBuf, GitError> {
     let mut inside = PathBuf::new();
     for part in dir.components() {

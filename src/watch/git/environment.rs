@@ -1,9 +1,9 @@
-//! What git runs in: its variables and its configuration.
+//! The environment and configuration of git.
 //!
 //! The user's configuration decides how the remote is reached: credentials, proxies, TLS, ssh,
 //! `url.*.insteadOf`, which local repositories are safe. It decides nothing else, since any other
-//! setting may change what is fetched or what the checkout holds. So both are lists of what is
-//! taken over, not of what is left out: a setting that a later git invents has no effect here.
+//! setting may change what is fetched or what the checkout contains. So both are allowlists, not
+//! denylists: a setting that a later git adds has no effect here.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,16 +13,17 @@ use super::remote::Remote;
 
 pub(super) type Variables = BTreeMap<OsString, OsString>;
 
-/// Hands user name and password to git, and to nobody who wants to store or erase them.
+/// A credential helper that returns user name and password, and ignores requests to store or erase
+/// them.
 const HELPER: &str = "!f() { if test \"$1\" = get; then \
      printf 'username=%s\\npassword=%s\\n' \"$WATCHED_USER\" \"$WATCHED_PASSWORD\"; fi; }; f";
 
-/// How ssh is run: it asks nobody, and does not wait for a server that has gone.
+/// The ssh command: it never prompts, and gives up on a dead server.
 const SSH: &str =
     "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4";
 
-/// The variables of git's own that say how the remote is reached, and where git's programs are. One
-/// that ends with `_` stands for all that begin with it.
+/// git's own variables for reaching the remote and for finding git's programs. A name that ends
+/// with `_` is a prefix.
 const REACHING: [&str; 8] = [
     "GIT_ASKPASS",
     "GIT_EXEC_PATH",
@@ -34,10 +35,11 @@ const REACHING: [&str; 8] = [
     "GIT_SSL_",
 ];
 
-/// The variables that say where the user's configuration is.
+/// The prefix of variables that say where the user's configuration is.
 const CONFIGURING: &str = "GIT_CONFIG_";
 
-/// What systemd says to golive alone. A child that answered in its place would keep it alive.
+/// Variables that systemd sets for golive only. A child that notified systemd in golive's place
+/// would keep it alive.
 const OF_SYSTEMD: [&str; 6] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -47,9 +49,9 @@ const OF_SYSTEMD: [&str; 6] = [
     "LISTEN_FDNAMES",
 ];
 
-/// The environment of golive, as far as git gets it.
+/// The part of golive's environment that git gets.
 pub(super) struct Environment {
-    /// To read the user's configuration.
+    /// For reading the user's configuration.
     reading: Variables,
     /// Without that configuration.
     plain: Variables,
@@ -60,7 +62,7 @@ pub(super) struct Environment {
 type Setting = (String, OsString);
 
 impl Environment {
-    /// `repository` is the clone's, `global` the file in the place of the user's `~/.gitconfig`.
+    /// `repository` is the clone's; `global` is the file that replaces the user's `~/.gitconfig`.
     pub(super) fn new(
         of_golive: Variables,
         remote: &Remote,
@@ -97,7 +99,7 @@ impl Environment {
         &self.reading
     }
 
-    /// For a run that works on this machine alone: no user's configuration counts.
+    /// For a run without network: no user configuration applies.
     pub(super) fn local(&self) -> Variables {
         configured(self.plain.clone(), &self.settings)
     }
@@ -109,8 +111,8 @@ impl Environment {
             variables.entry(name.into()).or_insert_with(|| value.into());
         };
         if !users.has(|key| key.starts_with("http.") && key.contains(".lowspeed")) {
-            // Less than one byte a second for a minute. A server that prepares a pack says that it
-            // does.
+            // Less than one byte a second for a minute. A server that prepares a pack sends
+            // progress.
             default("GIT_HTTP_LOW_SPEED_LIMIT", "1");
             default("GIT_HTTP_LOW_SPEED_TIME", "60");
         }
@@ -118,23 +120,23 @@ impl Environment {
         if !has_ssh && !users.has(|key| key == "core.sshcommand") {
             default("GIT_SSH_COMMAND", SSH);
         }
-        // golive's own come last, and win.
+        // golive's own settings come last, and win.
         let settings: Vec<Setting> = users.settings.iter().chain(&self.settings).cloned().collect();
         configured(variables, &settings)
     }
 }
 
-/// What of the user's configuration is taken over.
+/// The part of the user's configuration that is used.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct UsersConfiguration {
     settings: Vec<Setting>,
-    /// `safe.directory`. It counts only in a file: git hides its variables from the program that
+    /// `safe.directory`. It works only in a file: git hides its variables from the program that
     /// serves a local repository.
     safe: Vec<String>,
 }
 
 impl UsersConfiguration {
-    /// Reads what `git config --list --null` prints.
+    /// Parses the output of `git config --list --null`.
     pub(super) fn parse(listed: &str) -> Self {
         let mut configuration = Self::default();
         for entry in listed.split('\0').filter(|entry| !entry.is_empty()) {
@@ -149,7 +151,7 @@ impl UsersConfiguration {
         configuration
     }
 
-    /// The file in the place of the user's own; `None` where it would be empty.
+    /// The content of the file that replaces the user's own; `None` if it would be empty.
     pub(super) fn file(&self) -> Option<String> {
         let quoted = |text: &String| {
             let text = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -164,14 +166,14 @@ impl UsersConfiguration {
     }
 }
 
-/// Whether a key of the configuration counts.
+/// Whether a configuration key is in the allowlist.
 fn says_how_to_reach(key: &str) -> bool {
     let section = key.split('.').next().unwrap_or_default();
     matches!(section, "credential" | "http" | "ssh" | "url")
         || matches!(key, "core.askpass" | "core.sshcommand" | "protocol.version")
 }
 
-/// Whether git, or what reads its configuration, gets a variable of golive's.
+/// Whether git, or the run that reads its configuration, gets this variable.
 fn is_taken_over(name: &OsStr) -> bool {
     let name = upper(name);
     let reaches =
@@ -189,28 +191,28 @@ fn upper(name: &OsStr) -> String {
 /// The configuration of every run.
 fn settings(remote: &Remote, repository: &Path) -> Vec<Setting> {
     let mut settings: Vec<Setting> = [
-        // A link of the repository becomes a file that names its target, and leads nowhere.
+        // Git checks out a link as a file that contains its target, so it leads nowhere.
         ("core.symlinks", "false"),
-        // What is read is what was committed, on every system.
+        // The files are byte for byte what was committed, on every system.
         ("core.eol", "lf"),
         ("core.longPaths", "true"),
-        // Where golive looks for locks that were left behind.
+        // The format whose lock files golive knows how to remove.
         ("init.defaultRefFormat", "files"),
-        // Nothing stays behind in the background.
+        // No git process stays in the background.
         ("gc.autoDetach", "false"),
         ("maintenance.autoDetach", "false"),
         ("credential.interactive", "false"),
     ]
     .map(|(key, value)| (key.to_owned(), value.into()))
     .into();
-    // Neither is there, so that no hook runs, and no attributes but the repository's own count.
+    // Neither path exists, so that no hook runs, and only the repository's own attributes apply.
     settings.push(("core.hooksPath".to_owned(), repository.join("no-hooks").into()));
     settings.push(("core.attributesFile".to_owned(), repository.join("no-attributes").into()));
     if let Some(login) = &remote.login {
         let key = |name: &str| format!("credential.{}.{name}", login.origin);
         settings.push((key("username"), login.user.clone().into()));
         if login.password.is_some() {
-            // The empty one takes those of the user away: what stands in the URL is what counts.
+            // The empty value resets the user's helpers: the credentials in the URL apply.
             settings.push((key("helper"), OsString::new()));
             settings.push((key("helper"), HELPER.into()));
         }

@@ -1,29 +1,30 @@
-//! Why a repository can't be followed.
+//! Errors of following a repository.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The oldest git that will do: it knows `GIT_CONFIG_GLOBAL`.
+/// The oldest supported git: it knows `GIT_CONFIG_GLOBAL`.
 pub(super) const OLDEST: (u32, u32) = (2, 32);
 
-/// What to do where git is missing or too old.
+/// The hint if git is missing or too old.
 const INSTALL: &str = "install git 2.32 or later";
 
-/// Why a repository can't be followed, or not at the moment. No text has a user name or a password.
+/// Why a repository can't be followed, permanently or at the moment. No text contains a user name
+/// or a password.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
-    /// The URL is none that golive follows.
+    /// golive can't follow this URL.
     #[error("--git: {0}")]
     Url(&'static str),
-    /// The branch has a name that no branch can have.
+    /// An invalid branch name.
     #[error("--branch: {0:?} is no name of a branch; write it as `git branch --list` does")]
     Branch(String),
     /// The folder lies outside of the repository.
     #[error("--dir: {} leads out of the repository; name a folder in it, e.g. offers", .0.display())]
     Dir(PathBuf),
-    /// There is no git.
+    /// git isn't installed.
     #[error(
         "there is no {}; {INSTALL}, and make sure that it is on the PATH", .0.display()
     )]
@@ -34,12 +35,12 @@ pub enum GitError {
     /// Git could not be started.
     #[error("cannot start git")]
     Start(#[source] io::Error),
-    /// The folder that the clone is to be in holds something else.
+    /// The folder for the clone contains something else.
     #[error(
         "{} is no clone that golive made; move it away, or give --status another place", .0.display()
     )]
     Foreign(PathBuf),
-    /// Somebody else works in the clone.
+    /// Another process uses the clone.
     #[error(
         "another golive, or a git that one left behind, works in {}; wait for it to end", .0.display()
     )]
@@ -47,11 +48,11 @@ pub enum GitError {
     /// The files of the clone can't be written.
     #[error("cannot {what} {}; check its permissions and the space on the disk", path.display())]
     Files {
-        /// What was to be done.
+        /// The action that failed.
         what: &'static str,
-        /// With which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it could not be.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -60,10 +61,10 @@ pub enum GitError {
     NoBranch {
         /// The repository, without user name and password.
         url: String,
-        /// The branch, as words.
+        /// The branch, for messages.
         branch: String,
     },
-    /// The repository could not be asked.
+    /// Fetching from the repository failed.
     #[error(
         "cannot fetch from {url}: git says: {said}; try `git ls-remote {url}` as the user that golive \
          runs as"
@@ -71,15 +72,15 @@ pub enum GitError {
     Fetch {
         /// The repository, without user name and password.
         url: String,
-        /// What git said.
+        /// git's message.
         said: String,
     },
-    /// The repository does not answer as soon as golive starts. It is still waited for.
+    /// The repository didn't answer soon after golive's start. golive keeps waiting for it.
     #[error("{url} has not answered within {after:?}, and is still waited for")]
     Slow {
         /// The repository, without user name and password.
         url: String,
-        /// How long it was waited for.
+        /// How long golive has waited.
         after: Duration,
     },
     /// The commit has no such folder.
@@ -90,32 +91,32 @@ pub enum GitError {
         /// The commit's id.
         commit: String,
     },
-    /// Something on this machine failed.
+    /// A local git command failed.
     #[error("git {what} failed: {said}")]
     Failed {
-        /// Git's command.
+        /// The git command.
         what: &'static str,
-        /// What git said.
+        /// git's message.
         said: String,
     },
-    /// A command took too long, and was ended.
+    /// A command timed out and was killed.
     #[error("git {what} took longer than {after:?}; check the network, and the remote's health")]
     TimedOut {
-        /// Git's command.
+        /// The git command.
         what: &'static str,
-        /// How long it may take.
+        /// The timeout.
         after: Duration,
     },
 }
 
 impl GitError {
-    /// Whether it is the command line that must be mended.
+    /// Whether the user must fix the command line.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Url(_) | Self::Branch(_) | Self::Dir(_))
     }
 
-    /// An error of the file system.
+    /// Makes a file system error.
     pub(super) fn files(
         what: &'static str,
         path: impl Into<PathBuf>,
@@ -124,7 +125,7 @@ impl GitError {
         move |source| Self::Files { what, path, source }
     }
 
-    /// All of it in one line, with what caused it.
+    /// The error and its causes, in one line.
     pub(super) fn line(&self) -> String {
         let mut line = self.to_string();
         if let Some(source) = self.source() {

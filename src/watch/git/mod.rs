@@ -4,11 +4,11 @@
 //! | file | what it is |
 //! |---|---|
 //! | `remote` | the repository's URL, and keeping user name and password out of every text |
-//! | `environment` | what of the user's variables and configuration git obeys |
+//! | `environment` | the user's variables and configuration that git gets |
 //! | `run` | one run of git: its time, its output, its end |
-//! | `said` | what git said of a failure |
+//! | `said` | git's message about a failure |
 //! | `clone` | the folder with the repository and the checkout |
-//! | `error` | what may go wrong |
+//! | `error` | the errors |
 //!
 //! A link in the repository becomes a file that names its target (`core.symlinks=false`), so that
 //! no commit can make golive read a file outside of it. Submodules are not fetched, hooks not run.
@@ -41,29 +41,29 @@ use error::OLDEST;
 use remote::Remote;
 use run::{Git, Tools};
 
-/// The longest time between two tries at a repository that can't be reached, unless the user wants a
-/// longer one between all.
+/// Limit for the time between two tries at an unreachable repository, unless the user's poll
+/// interval is longer.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// How long the first look may take before the commit of an earlier run stands in.
+/// How long the first check may take before the commit of an earlier run stands in.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Over which part of it a time to wait is spread, so that many golives don't come at once.
+/// The fraction of a wait that is random, so that many golive instances don't fetch at once.
 const JITTER: f64 = 0.2;
 
-/// What is followed, and where it is kept.
+/// The repository to follow, and the folder of its clone.
 #[derive(Clone)]
 pub struct GitSettings {
-    /// The repository: `https://`, `ssh://`, `file://`, `host:path` or a path. It may have a user name
-    /// and a password, which are told to git, and shown nowhere.
+    /// The repository: `https://`, `ssh://`, `file://`, `host:path` or a path. It may contain a
+    /// user name and a password, which go only to git and are never shown.
     pub url: String,
-    /// The branch; `None` for the one that the repository names as its own.
+    /// The branch; `None` for the repository's default branch.
     pub branch: Option<String>,
     /// The folder in the repository that holds the manifests; empty for all of it.
     pub dir: PathBuf,
-    /// Where the clone is kept: a folder that golive makes, or has made.
+    /// The folder of the clone, which golive creates or has created.
     pub folder: PathBuf,
-    /// How long to wait between two looks.
+    /// The time between two checks.
     pub poll: Duration,
 }
 
@@ -78,22 +78,22 @@ impl std::fmt::Debug for GitSettings {
 
 type Job = Pin<Box<dyn Future<Output = Found> + Send>>;
 
-/// What the work on the clone has come to.
+/// The result of work on the clone.
 enum Found {
-    /// It is done.
+    /// The check is done.
     Look(Box<Clone>, Look),
-    /// It takes long, and goes on. The commit of an earlier run may stand in meanwhile.
+    /// The check takes long, and continues. The commit of an earlier run may stand in meanwhile.
     StandIn(Ready, Job),
 }
 
 /// A [`Source`]: a branch of a remote repository.
 ///
-/// The checkout in force changes within [`Source::changed`], just before that returns, and all at
-/// once. It stays as it is while the repository can't be reached, or its newest commit not be taken;
-/// that is shown on the board, and logged once.
+/// The checkout in force changes only within [`Source::changed`], just before that returns, and as
+/// a whole. It stays while the repository can't be reached or its newest commit can't be checked
+/// out; that is shown on the board, and logged once.
 pub struct GitSource {
     mark: Mark,
-    /// The clone's, absolute.
+    /// The clone's folder, absolute.
     folder: PathBuf,
     checkout: PathBuf,
     root: PathBuf,
@@ -102,28 +102,28 @@ pub struct GitSource {
     poll: Duration,
     board: Arc<Board>,
     random: fastrand::Rng,
-    /// The clone, while nobody works on it.
+    /// The clone, while no job uses it.
     idle: Option<Clone>,
-    /// The work on the clone. It stays here when [`Source::changed`] is dropped, and goes on with the
-    /// next call, so that no two runs of git are at work there.
+    /// The running job on the clone. It stays here when [`Source::changed`] is dropped, and
+    /// continues with the next call, so that no two git processes run there.
     job: Option<Job>,
     /// The commit in force.
     current: Option<SourceRecord>,
-    /// When to look next.
+    /// When to check next.
     next: Instant,
-    /// Whether somebody asked to look now.
+    /// Whether a caller asked to check now.
     wanted: bool,
-    /// Whether the work answers such a wish.
+    /// Whether the running job answers such a request.
     answering: bool,
-    /// How often in a row it failed.
+    /// The number of consecutive failures.
     failures: u32,
-    /// What was told of that.
+    /// The failures that were logged.
     told: Vec<Discriminant<GitError>>,
 }
 
 impl GitSource {
-    /// Checks what can't mend itself: the git of this machine, the URL, the names, the folder. No
-    /// network is used. `random` spreads the looks.
+    /// Checks what needs a user to fix: this machine's git, the URL, the names, the folder. Uses no
+    /// network. `random` gives the jitter.
     pub async fn open(
         settings: GitSettings,
         board: Arc<Board>,
@@ -151,7 +151,7 @@ impl GitSource {
             check_branch(&git, branch).await?;
         }
         Clone::check_folder(&absolute)?;
-        // As the manifests are named in messages: without a leading `./`.
+        // As messages name the manifests: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
         let checkout = Clone::tree(folder);
         let root = checkout.join(&dir);
@@ -177,20 +177,20 @@ impl GitSource {
         })
     }
 
-    /// The folder to read: the watched one of the checkout. It is there once [`Source::changed`] has
+    /// The folder to read: the watched one of the checkout. It exists once [`Source::changed`] has
     /// returned.
     #[must_use]
     pub fn roots(&self) -> Vec<PathBuf> {
         vec![self.root.clone()]
     }
 
-    /// The checkout, as the paths of its files begin.
+    /// The checkout, as the prefix of its files' paths.
     #[must_use]
     pub fn checkout(&self) -> PathBuf {
         self.checkout.clone()
     }
 
-    /// The repository and its branch in words, without user name and password.
+    /// The repository and its branch, for messages, without user name and password.
     #[must_use]
     pub fn place(&self) -> String {
         let place = format!("{}, {}", self.mark.url, self.mark.branch_words());
@@ -200,7 +200,7 @@ impl GitSource {
         format!("{place}, folder {}", self.dir.display())
     }
 
-    /// Begins to look, unless that is under way.
+    /// Starts a check, unless one is running.
     fn begin(&mut self) {
         let Some(mut clone) = self.idle.take() else { return };
         self.answering = std::mem::take(&mut self.wanted);
@@ -208,7 +208,7 @@ impl GitSource {
         let soon = self.soon;
         self.job = Some(Box::pin(async move {
             let is_first = in_force.is_none();
-            // Made before, so that no two runs of git are at work in the clone.
+            // Made before the fetch, so that no two git processes run in the clone.
             let ready = if is_first { clone.stand_in().await } else { None };
             let mut look: Job = Box::pin(async move {
                 let look = clone.look(in_force.as_deref()).await;
@@ -222,7 +222,7 @@ impl GitSource {
         }));
     }
 
-    /// Puts the commit of an earlier run in force, while the look goes on.
+    /// Puts the commit of an earlier run in force while the check continues.
     fn stand_in(&mut self, ready: Ready) -> Option<Changed> {
         if let Err(error) = Clone::put_stand_in(&self.folder) {
             tracing::debug!("{}", error.line());
@@ -233,7 +233,7 @@ impl GitSource {
         Some(changed)
     }
 
-    /// Puts in force what was found.
+    /// Puts the result of a check in force.
     fn end(&mut self, clone: Clone, look: Look) -> Option<Changed> {
         let Look { ready, mut problem } = look;
         let mut changed = None;
@@ -261,8 +261,7 @@ impl GitSource {
         tracing::info!(commit, "{url} is at commit {commit}");
         let source = Some(SourceRecord { branch, commit, url });
         self.current.clone_from(&source);
-        // Where a file system keeps coarse times, a file of another commit may look like its former
-        // self.
+        // With coarse file times, a file of another commit may look unchanged.
         let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
         Changed { suspects, is_all: false, source }
     }
@@ -293,7 +292,7 @@ impl GitSource {
         self.board.update(|service| service.source_problem = None);
     }
 
-    /// How long until the next look: longer after each failure, and spread by some of it.
+    /// The time until the next check: longer after each failure, with jitter.
     fn pause(&mut self) -> Duration {
         let longest = LONGEST.max(self.poll);
         let doublings = self.failures.saturating_sub(1).min(16);
@@ -314,7 +313,7 @@ impl Source for GitSource {
             }
             let Some(job) = &mut self.job else { continue };
             let found = job.await;
-            // Nothing is awaited from here on: what is found can't get lost.
+            // No `await` from here on, so that a dropped future can't lose the result.
             let changed = match found {
                 Found::Look(clone, look) => {
                     self.job = None;
@@ -336,7 +335,7 @@ impl Source for GitSource {
     }
 
     fn follow(&mut self, _folders: &BTreeSet<PathBuf>) -> bool {
-        // There are no links in the checkout, and it is read after each change of it.
+        // The checkout contains no links, and it is read after each change of it.
         false
     }
 }
@@ -351,7 +350,7 @@ async fn check_version(git: &Git) -> Result<(), GitError> {
 
 async fn check_branch(git: &Git, branch: &str) -> Result<(), GitError> {
     let wrong = || GitError::Branch(crate::marketplace::clean_line(branch));
-    // Git itself makes no such branch, though a ref may have the name.
+    // git itself refuses to create such a branch, though a ref may have the name.
     if branch.starts_with('-') {
         return Err(wrong());
     }

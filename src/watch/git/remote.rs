@@ -1,4 +1,4 @@
-//! The repository that is followed, and keeping its user name and password out of every text.
+//! The followed repository; keeps its user name and password out of every text.
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -6,37 +6,37 @@ use url::Url;
 use super::error::GitError;
 use crate::net::is_loopback;
 
-/// A user name that is this long may be an access token.
+/// A user name of at least this length may be an access token.
 const LIKE_A_TOKEN: usize = 20;
 
-/// A repository's URL, taken apart: what may be shown, and what git is told.
+/// A repository's URL, split into the part to show and the part for git.
 #[derive(Clone)]
 pub(super) struct Remote {
-    /// Without user name and password.
+    /// The URL without user name and password.
     pub(super) shown: String,
-    /// What git fetches from. Over HTTP it has no user name and no password, so that neither shows in
-    /// a list of processes, nor in what git prints.
+    /// The address that git fetches from. Over HTTP it contains no user name or password, so that
+    /// neither appears in the process list or in git's output.
     pub(super) address: String,
     /// The protocols that git may use.
     pub(super) protocols: &'static str,
-    /// Who golive is to a server that speaks HTTP.
+    /// The login at an HTTP server.
     pub(super) login: Option<Login>,
     user: Option<String>,
 }
 
-/// Who golive is to one origin.
+/// A login for one origin.
 #[derive(Clone)]
 pub(super) struct Login {
-    /// Scheme, host and port: nobody else is told.
+    /// Scheme, host and port: no other origin gets the login.
     pub(super) origin: String,
     pub(super) user: String,
     pub(super) password: Option<String>,
-    /// The password as it stood in the URL.
+    /// The password as encoded in the URL.
     encoded: String,
 }
 
 impl Remote {
-    /// Takes what stands on the command line: a URL, `host:path` as ssh writes it, or a path.
+    /// Parses the command line value: a URL, `host:path` in ssh's syntax, or a path.
     pub(super) fn parse(text: &str) -> Result<Self, GitError> {
         if text.is_empty() || text.starts_with('-') || text.chars().any(char::is_control) {
             return Err(GitError::Url("give the URL of a git repository"));
@@ -62,7 +62,7 @@ impl Remote {
         if head.contains("::") {
             return Err(GitError::Url("remote helpers (name::…) are not used; give a plain URL"));
         }
-        // `C:` is no host.
+        // `C:` isn't a host.
         let is_drive = cfg!(windows) && head.find(':') == Some(1);
         if let Some((before, _)) = head.split_once(':').filter(|_| !is_drive) {
             return Self::like_scp(text, before);
@@ -85,7 +85,7 @@ impl Remote {
             ));
         }
         let login = Login::of(&url, text)?;
-        // Both only fail for URLs that can't have a user.
+        // Both fail only for URLs that can't have a user.
         (url.set_username(""), url.set_password(None)).0.ok();
         let protocols = if here { "http:https:ssh:file" } else { "https:ssh:file" };
         let user = login.as_ref().map(|login| login.user.clone());
@@ -119,8 +119,8 @@ impl Remote {
         Ok(Self { shown, address, protocols: "https:ssh:file", login: None, user })
     }
 
-    /// A text of git's without what the URL has in secret, and without the user name and password of
-    /// any other URL in it: configuration may have put one in the place of ours.
+    /// Removes the URL's secrets from git's output, and the user name and password of any other URL
+    /// in it: the configuration may have substituted one.
     pub(super) fn scrub(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in self.secrets() {
@@ -175,7 +175,7 @@ impl Login {
     }
 }
 
-/// Takes what stands between `://` and `@` out of every URL.
+/// Removes the text between `://` and `@` from every URL.
 fn without_users(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;

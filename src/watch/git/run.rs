@@ -1,4 +1,4 @@
-//! One run of git: its time, its output, its end.
+//! One run of git: its timeout, its output, its end.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,29 +16,29 @@ use super::remote::Remote;
 use super::said::Said;
 use crate::disk::{Disk as _, RealDisk};
 
-/// How much of what git answers is kept: far more than any answer that golive asks for.
+/// Limit for the output of git that is kept, in bytes: far more than any output golive needs.
 const MOST: usize = 4 * 1024 * 1024;
 
-/// How long a program that git left behind may hold its output open. One that ssh keeps for the next
-/// connection does so for minutes.
+/// How long a program that git left behind may hold the output open. The one that ssh keeps for the
+/// next connection does so for minutes.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
-/// Which git is run, and how.
+/// The git program and its limits.
 #[derive(Clone, Debug)]
 pub(super) struct Tools {
-    /// The program.
+    /// The path of git.
     pub(super) program: PathBuf,
-    /// The environment of golive.
+    /// golive's environment.
     pub(super) environment: Variables,
-    /// How long a run may take that works on this machine alone.
+    /// Timeout for a command without network.
     pub(super) patience: Duration,
-    /// How long a fetch may take. That it is silent is bounded otherwise, so that a large repository
-    /// has the time that it needs.
+    /// Timeout for a fetch. A silent one is bounded separately, so that a large repository has the
+    /// time it needs.
     pub(super) fetch_patience: Duration,
 }
 
 impl Tools {
-    /// The git on the path, with the environment of this process.
+    /// git from `PATH`, with this process's environment.
     pub(super) fn of_this_process() -> Self {
         Self {
             program: PathBuf::from("git"),
@@ -58,12 +58,12 @@ pub(super) struct Git {
     remote: Remote,
     /// The repository, absolute.
     repository: PathBuf,
-    /// The file in the place of the user's `~/.gitconfig`.
+    /// The file that replaces the user's `~/.gitconfig`.
     global: PathBuf,
 }
 
 impl Git {
-    /// `global` is the file in the place of the user's `~/.gitconfig`.
+    /// `global` is the file that replaces the user's `~/.gitconfig`.
     pub(super) fn new(tools: Tools, remote: Remote, repository: &Path, global: PathBuf) -> Self {
         let Tools { program, environment, patience, fetch_patience } = tools;
         let environment = Environment::new(environment, &remote, repository, &global);
@@ -71,7 +71,7 @@ impl Git {
         Self { program, environment, patience, fetch_patience, remote, repository, global }
     }
 
-    /// How git is started in the clone.
+    /// The command line for git in the clone.
     fn command(&self, arguments: &[&str], variables: &Variables) -> Command {
         let mut command = Command::new(&self.program);
         let mut option = OsString::from("--git-dir=");
@@ -79,7 +79,7 @@ impl Git {
         command.arg(option).args(arguments).env_clear().envs(variables);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
-        // So that all that git started can be ended with it.
+        // A process group, so that all children of git can be killed with it.
         #[cfg(unix)]
         command.process_group(0);
         command
@@ -94,7 +94,7 @@ impl Git {
         self.finish(what, self.command(arguments, &self.environment.local()), self.patience).await
     }
 
-    /// Runs a command that asks the remote to its end.
+    /// Runs a command that reaches the remote to its end.
     pub(super) async fn run_remote(
         &self,
         what: &'static str,
@@ -104,8 +104,8 @@ impl Git {
         self.finish(what, command, self.fetch_patience).await
     }
 
-    /// What a command that asks the remote runs in. The user's configuration is read each time: a
-    /// token in it may be a new one.
+    /// The environment of a command that reaches the remote. The user's configuration is read each
+    /// time: a token in it may have changed.
     pub(super) async fn remote_variables(&self) -> Result<Variables, GitError> {
         let list = ["config", "--list", "--includes", "--null"];
         let command = self.command(&list, self.environment.reading());
@@ -125,8 +125,8 @@ impl Git {
         Ok(self.environment.remote(&users))
     }
 
-    /// The same as [`Self::run`], for a command that changes files of the clone: it holds the clone's
-    /// lock as its standard input, so that it is still locked if golive is killed and git is not.
+    /// Like [`Self::run`], for a command that changes files of the clone: its standard input is the
+    /// clone's lock, so that the clone stays locked if golive is killed and git isn't.
     pub(super) async fn run_locked(
         &self,
         what: &'static str,
@@ -173,7 +173,7 @@ impl Git {
     }
 }
 
-/// A child that is ended with all it started, unless it ended by itself.
+/// A child process; dropping it kills the whole process group, unless it has ended.
 struct Running {
     child: Child,
     #[cfg(unix)]
@@ -203,7 +203,8 @@ impl Running {
         let status = tokio::select! {
             status = self.child.wait() => {
                 self.forget();
-                // What is still in the pipes comes at once; who else holds them open is not awaited.
+                // The rest in the pipes arrives at once; don't wait for other processes that hold
+                // them open.
                 drop(tokio::time::timeout(AFTERMATH, &mut reading).await);
                 return status;
             }
@@ -213,7 +214,7 @@ impl Running {
         status
     }
 
-    /// It has ended: its group's number may soon be another's.
+    /// The child has ended: its group's number may be reused.
     fn forget(&mut self) {
         #[cfg(unix)]
         {
@@ -226,17 +227,18 @@ impl Drop for Running {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.group {
-            // It may have ended just now. It was not waited for, so that the number is still its own.
+            // The child may have just ended. It was not waited for, so the number can't be reused
+            // yet.
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
         }
     }
 }
 
-/// Reads all that a program prints.
+/// Reads all output of a program.
 async fn read(from: Option<impl AsyncRead + Unpin>, mut hear: impl FnMut(&[u8])) {
     let Some(mut from) = from else { return };
     let mut buffer = [0; 4096];
-    // A pipe that can't be read any more has no more to say.
+    // A pipe that fails has no more output.
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         hear(&buffer[..count]);
     }

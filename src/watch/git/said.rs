@@ -1,5 +1,5 @@
-//! What git says of a failure. The lines around the first `fatal:` or `error:` name the cause; what
-//! follows is mostly advice that fits any cause.
+//! git's message about a failure. The lines around the first `fatal:` or `error:` name the cause;
+//! the rest is mostly generic advice.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -7,25 +7,25 @@ use std::mem;
 use super::remote::Remote;
 use crate::marketplace::clean_line;
 
-/// The longest line that is kept, in bytes. Nothing is shown of a longer one: the half of a password
-/// can't be told from other text, and would not be taken out.
+/// Limit for a line, in bytes. A longer one is not shown at all: half of a password can't be
+/// recognized and redacted.
 const LONGEST: usize = 16 * 1024;
 
-/// How many lines are kept before the cause (ssh, and the server, speak before git does), and after
+/// How many lines are kept before the cause (ssh and the server print before git does), and after
 /// it; without a cause, the last lines.
 const BEFORE: usize = 3;
 const AFTER: usize = 2;
 
-/// How much of a line is shown, in characters: of the one with the cause, and of the others.
+/// Limits for a shown line, in characters: for the one with the cause, and for the others.
 const SHOWN: (usize, usize) = (400, 120);
 
-/// Takes in what git prints, and keeps a few lines of it.
+/// Reads git's output, and keeps a few lines of it.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     line: Vec<u8>,
     is_too_long: bool,
     before: VecDeque<String>,
-    /// The cause and what follows.
+    /// The cause and the lines after it.
     cause: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ impl Said {
     pub(super) fn hear(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {
-                // Progress writes over itself.
+                // Progress lines overwrite themselves.
                 b'\n' | b'\r' => self.end_line(),
                 _ if self.line.len() < LONGEST => self.line.push(*byte),
                 _ => self.is_too_long = true,
@@ -60,7 +60,7 @@ impl Said {
         }
     }
 
-    /// All in one line that may be shown.
+    /// The message as one line that is safe to show.
     pub(super) fn sentence(mut self, remote: &Remote) -> String {
         self.end_line();
         let (cause, other) = SHOWN;
@@ -75,12 +75,12 @@ impl Said {
     }
 }
 
-/// A line as its sender wrote it: what a server says has a mark in front.
+/// A line without the prefix (`remote:`) that git adds to a server's output.
 fn unmarked(line: &str) -> &str {
     line.strip_prefix("remote:").unwrap_or(line).trim()
 }
 
-/// Whether a line says what went wrong. Servers write `ERROR:`.
+/// Whether a line names the cause. Servers write `ERROR:`.
 fn is_cause(line: &str) -> bool {
     let line = unmarked(line);
     let begins =
@@ -88,7 +88,7 @@ fn is_cause(line: &str) -> bool {
     begins("fatal:") || begins("error:")
 }
 
-/// Whether a line says nothing about a cause: advice, progress, a rule of dashes.
+/// Whether a line has no information about the cause: advice, progress, a rule of dashes.
 fn is_noise(line: &str) -> bool {
     let line = unmarked(line);
     let is_advice = line.starts_with("hint:")
@@ -97,7 +97,8 @@ fn is_noise(line: &str) -> bool {
     is_advice || is_progress(line) || !line.contains(char::is_alphanumeric)
 }
 
-/// `Counting objects:  10% (1/10)`, `Enumerating objects: 5, done.`, `Total 3 (delta 0), …`
+/// Whether it is a progress line: `Counting objects:  10% (1/10)`, `Enumerating objects: 5, done.`,
+/// `Total 3 (delta 0), …`
 fn is_progress(line: &str) -> bool {
     let counted = line.rsplit_once("s: ").is_some_and(|(_, count)| {
         let count = count.trim_start();

@@ -1,4 +1,4 @@
-//! What is kept of one file, and how the files found now go with those known before.
+//! The state of one file, and how a walk's files are matched with the known ones.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
@@ -13,17 +13,17 @@ use crate::marketplace::OfferId;
 /// One manifest file.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// What it held when it was last read.
+    /// Its content when it was last read.
     pub(super) latest: FileManifests,
-    /// What it held when nothing was wrong with it, where something is now.
+    /// Its last valid content, if the latest has problems.
     good: Option<FileManifests>,
-    /// Where it really is.
+    /// Its real path.
     pub(super) real: PathBuf,
-    /// What it looked like just before it was last read; `None` where that can't be told.
+    /// Its fingerprint just before it was last read; `None` if that is unavailable.
     print: Option<Fingerprint>,
-    /// Whether the last walk found it. Where not, something was wrong with the walk.
+    /// Whether the last walk found it. If not, the walk had a problem.
     pub(super) is_found: bool,
-    /// Whether it is to be read.
+    /// Whether it must be read again.
     pub(super) is_stale: bool,
 }
 
@@ -43,12 +43,12 @@ impl Entry {
         self.latest.path()
     }
 
-    /// The version that counts.
+    /// The version in force.
     pub(super) fn in_force(&self) -> &FileManifests {
         self.good.as_ref().unwrap_or(&self.latest)
     }
 
-    /// Looks whether the file is to be read again. Tells whether it is where it was.
+    /// Checks whether the file must be read again. Returns whether its real path is unchanged.
     pub(super) fn look(&mut self, real: &Path, is_suspect: bool) -> bool {
         let print = Fingerprint::of(self.path());
         self.is_stale =
@@ -62,20 +62,20 @@ impl Entry {
         is_there
     }
 
-    /// The offers that the file names: in the version that counts, and in what it holds now, though
-    /// there be something wrong with that.
+    /// The offers that the file names: in the version in force, and in the latest one, even if that
+    /// has problems.
     pub(super) fn names(&self) -> BTreeSet<&OfferId> {
         let good = self.good.iter().flat_map(FileManifests::names);
         good.chain(self.latest.names()).collect()
     }
 
-    /// How many manifests of an offer there are in it, by whichever of these two versions has more.
+    /// The number of its manifests of an offer, in whichever of these two versions has more.
     pub(super) fn claims(&self, offer: &OfferId) -> usize {
         let count = |file: &FileManifests| file.names().filter(|id| *id == offer).count();
         count(&self.latest).max(self.good.as_ref().map_or(0, count))
     }
 
-    /// Takes in what the file holds now, and returns what it held.
+    /// Stores the file's new content, and returns the old one.
     pub(super) fn take_in(&mut self, file: FileManifests) -> FileManifests {
         self.is_stale = false;
         let before = std::mem::replace(&mut self.latest, file);
@@ -88,8 +88,8 @@ impl Entry {
     }
 }
 
-/// What a file looks like from outside: no file changes without a trace in it, short of one that is
-/// changed twice within the system's idea of a moment.
+/// A file's metadata: every change shows in it, except two changes within one tick of the file
+/// system's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fingerprint {
     length: u64,
@@ -108,7 +108,7 @@ impl Fingerprint {
     }
 }
 
-/// Which file it is, and when its inode was last touched: device, inode, seconds, nanoseconds.
+/// Identifies the file, and when its inode last changed: device, inode, seconds, nanoseconds.
 #[cfg(unix)]
 type Identity = (u64, u64, i64, i64);
 
@@ -118,7 +118,7 @@ fn identity(found: &Metadata) -> Identity {
     (found.dev(), found.ino(), found.ctime(), found.ctime_nsec())
 }
 
-/// When the file was created, which tells one from another that took its name.
+/// When the file was created, which distinguishes it from another one that took its name.
 #[cfg(not(unix))]
 type Identity = Option<SystemTime>;
 
@@ -127,15 +127,15 @@ fn identity(found: &Metadata) -> Identity {
     found.created().ok()
 }
 
-/// Where a walk could not look.
+/// The paths that a walk could not read.
 #[derive(Debug, Default)]
 pub(super) struct Unseen {
     paths: Vec<PathBuf>,
 }
 
 impl Unseen {
-    /// By what was wrong with a walk. One that found nothing at all has not looked anywhere, unless
-    /// nothing is an answer.
+    /// From a walk's problems. A walk that found nothing counts as having read nothing, unless
+    /// `nothing_is_an_answer`.
     pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
         let is_empty = found.files.is_empty() && found.ignored.is_empty();
         if found.is_nothing && (nothing_is_an_answer || !is_empty) {
@@ -146,31 +146,31 @@ impl Unseen {
         Self { paths: if is_empty { vec![everywhere] } else { paths.collect() } }
     }
 
-    /// Whether the walk could not look at a path.
+    /// Whether the walk could not read a path.
     pub(super) fn covers(&self, path: &Path) -> bool {
         let path = plain(path);
         self.paths.iter().any(|unseen| path.starts_with(unseen))
     }
 
-    /// Whether it could look everywhere.
+    /// Whether the walk could read everything.
     pub(super) fn is_empty(&self) -> bool {
         self.paths.is_empty()
     }
 }
 
-/// The files now.
+/// The files after a walk.
 #[derive(Debug)]
 pub(super) struct Merged {
     /// Sorted by path.
     pub(super) entries: Vec<Entry>,
     /// The offers of files that are gone.
     pub(super) affected: HashSet<OfferId>,
-    /// Whether no file came, went, or moved.
+    /// Whether no file was added, removed or moved.
     pub(super) is_same: bool,
 }
 
-/// Puts the files found beside those known before; both are sorted, so that one walk along them does.
-/// What is not found any more is kept where the walk could not look.
+/// Merges the files found with the known ones; both are sorted, so one pass suffices. A file not
+/// found is kept if the walk could not read its place.
 pub(super) fn merge(
     before: Vec<Entry>,
     found: &Found,

@@ -1,4 +1,4 @@
-//! Where something is among the files, without a look at all of them.
+//! Finds entries without scanning all of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use super::entry::Entry;
 use crate::marketplace::OfferId;
 
-/// The numbers of entries, by what is asked for.
+/// The indexes of entries, by key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
     /// All of them, in the order of their real paths.
     by_real: Vec<usize>,
-    /// Each offer that an entry names.
+    /// A pair for each offer that an entry names.
     by_offer: BTreeSet<(OfferId, usize)>,
 }
 
@@ -25,27 +25,27 @@ impl Index {
         Self { by_real, by_offer: entries.iter().enumerate().flat_map(named).collect() }
     }
 
-    /// The file that really is there.
+    /// The entry with this real path.
     pub(super) fn at(&self, entries: &[Entry], real: &Path) -> Option<usize> {
         let real = real.as_os_str();
         let found = self.by_real.binary_search_by_key(&real, |at| entries[*at].real.as_os_str());
         found.ok().map(|place| self.by_real[place])
     }
 
-    /// The files that name an offer, in order.
+    /// The entries that name an offer, in order.
     pub(super) fn naming(&self, offer: &OfferId) -> impl Iterator<Item = usize> {
         let all = (offer.clone(), 0)..=(offer.clone(), usize::MAX);
         self.by_offer.range(all).map(|(_, at)| *at)
     }
 
-    /// Forgets what a file names, as it is to be read anew.
+    /// Removes the offers of an entry that will be read again.
     pub(super) fn forget(&mut self, at: usize, entry: &Entry) {
         for offer in entry.names() {
             self.by_offer.remove(&(offer.clone(), at));
         }
     }
 
-    /// Takes in what a file names.
+    /// Adds the offers of an entry.
     pub(super) fn take_in(&mut self, at: usize, entry: &Entry) {
         self.by_offer.extend(entry.names().into_iter().map(|offer| (offer.clone(), at)));
     }

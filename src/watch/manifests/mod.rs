@@ -1,4 +1,4 @@
-//! Which manifests are in force: the last good version of each file.
+//! The manifests in force: the last good version of each file.
 
 mod entry;
 mod index;
@@ -18,16 +18,16 @@ use index::Index;
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
 
-/// From how many suspects on all files are looked at, which is quicker then.
+/// From this many suspects on, checking all files is quicker.
 const MOST_SUSPECTS: usize = 32;
 
 /// The manifests below some paths, read again as they change.
 ///
-/// A file with something wrong in it keeps its last good version in force as a whole; one that never
-/// had one, those of its documents that are whole. While an offer has more than one manifest, be there
-/// something wrong with one of them, none is in force: which is meant can't be told, and what is started
-/// can't be taken back. What could not be looked at does not count as gone, nor does anything where
-/// nothing is found: a volume that is not mounted is no commit that deletes all offers.
+/// A file with a problem keeps its last good version in force as a whole; if it never had one, its
+/// valid documents are in force. While an offer has more than one manifest, even an invalid one,
+/// none is in force: golive can't know which is meant, and an operation once started can't be
+/// undone. A path that could not be read doesn't count as gone. Nor does any file if the walk finds
+/// none: an unmounted volume isn't a commit that deletes all offers.
 #[derive(Debug)]
 pub struct Manifests {
     roots: Vec<PathBuf>,
@@ -36,36 +36,37 @@ pub struct Manifests {
     index: Index,
     desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
-    /// Where the last walk could not look.
+    /// The paths that the last walk could not read.
     unseen: Unseen,
-    /// Whether there was a walk.
+    /// Whether a walk was done.
     has_walked: bool,
-    /// Whether a place without any manifest is to be taken at its word.
+    /// Whether a place without any manifest counts as empty.
     nothing_is_an_answer: bool,
-    /// What was to be watched after the last walk.
+    /// The folders to watch after the last walk.
     folders: BTreeSet<PathBuf>,
-    /// What a `.goliveignore` left out of it.
+    /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
 }
 
-/// What a refresh brought.
+/// The result of a refresh.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refreshed {
-    /// The offers whose manifest is new, says something else, stands in another file, or is gone.
+    /// The offers whose manifest is new, changed, moved to another file, or gone.
     pub changed: BTreeSet<OfferId>,
-    /// What is wrong since this refresh. A problem that only moved to another line is not new.
+    /// The problems that are new since this refresh. A problem that only moved to another line
+    /// isn't new.
     pub news: Vec<Diagnostic>,
-    /// The files, and paths, that had problems and have none any more.
+    /// The files and paths whose problems are all fixed.
     pub mended: Vec<PathBuf>,
-    /// What to watch, for [`super::Source::follow`]: the real paths of folders, and of single names
-    /// in other folders, such as links on the way to a manifest.
+    /// The paths to watch, for [`super::Source::follow`]: the real paths of folders, and of single
+    /// names in other folders, such as links on the way to a manifest.
     pub folders: BTreeSet<PathBuf>,
-    /// How many files were read.
+    /// The number of files read.
     pub read: usize,
 }
 
 impl Manifests {
-    /// The manifests in the given files and folders (`.` where none is given). Nothing is read yet.
+    /// The manifests in the given files and folders (`.` if none is given). Nothing is read yet.
     #[must_use]
     pub fn new(roots: Vec<PathBuf>) -> Self {
         Self {
@@ -82,16 +83,15 @@ impl Manifests {
         }
     }
 
-    /// Takes a place without any manifest at its word. A folder is not: more likely than that all
-    /// offers are to be left alone, a volume is not mounted.
+    /// Accepts a place without any manifest as empty. A folder isn't: an unmounted volume is more
+    /// likely than the removal of all offers.
     #[must_use]
     pub fn where_nothing_is_an_answer(mut self) -> Self {
         self.nothing_is_an_answer = true;
         self
     }
 
-    /// Looks at all files, and reads those that are new, that look changed, or that are suspected to
-    /// be.
+    /// Checks all files, and reads those that are new, look changed, or are suspects.
     pub fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
         let found = manifest::find(&self.roots);
         let suspects = with_real_paths(suspects);
@@ -118,8 +118,8 @@ impl Manifests {
         refreshed
     }
 
-    /// Reads these files, where nothing else can have changed: without a look at all others. Where
-    /// one of them is not known, or is no file any more, all are looked at.
+    /// Reads only these files, when nothing else can have changed. If one of them is unknown, or no
+    /// longer a file, all are checked.
     pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
         let is_whole = self.has_walked && self.unseen.is_empty();
         if !is_whole || suspects.len() > MOST_SUSPECTS {
@@ -149,22 +149,22 @@ impl Manifests {
         Arc::clone(&self.desired)
     }
 
-    /// What is wrong now, as `golive validate` tells it.
+    /// The current problems, in the format of `golive validate`.
     #[must_use]
     pub fn problems(&self) -> Arc<Vec<Diagnostic>> {
         Arc::clone(&self.problems)
     }
 
-    /// How many files there are, those with problems included.
+    /// The number of files, those with problems included.
     #[must_use]
     pub fn files(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, where
-    /// it stood when last seen, was read without problems, is left out, or is no more. Never so while
-    /// it could not be looked at, nor while something is wrong with that file, or with the manifest
-    /// itself, wherever it stands now.
+    /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, its
+    /// last known place, was read without problems, is excluded, or no longer exists. Always false
+    /// while that file can't be read or has problems, or while the manifest, wherever it is now,
+    /// has problems.
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
         let is_named = self.index.naming(offer).next().is_some();
@@ -180,7 +180,7 @@ impl Manifests {
             return true;
         }
         match file.canonicalize() {
-            // Something else has taken its name.
+            // A folder has taken its name.
             Ok(real) if real.is_dir() => true,
             Ok(real) => self
                 .index
@@ -192,9 +192,9 @@ impl Manifests {
         }
     }
 
-    /// Reads files, and settles which manifests are in force of the offers that they named or name, and
-    /// of those that are affected besides. Tells what that brought, and whether nothing of what is
-    /// wrong can have changed by it.
+    /// Reads files, and settles the manifests in force of the offers that they named or name, and
+    /// of the other affected ones. Returns the changed offers, and whether the set of problems is
+    /// certainly unchanged.
     fn take_in(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
         let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
@@ -216,7 +216,8 @@ impl Manifests {
         (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, is_alike)
     }
 
-    /// Settles which manifest of each of these offers is in force. Tells which are others now.
+    /// Determines which manifest of each of these offers is in force. Returns the offers for which
+    /// it changed.
     fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
         let mut changed = BTreeSet::new();
         let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
@@ -241,7 +242,7 @@ impl Manifests {
         }
         let desired = Arc::make_mut(&mut self.desired);
         for (offer, after) in updates {
-            // The old key goes too: it may be spelled in another case.
+            // Remove the old key, too: it may be spelled in another case.
             desired.remove(offer);
             if let Some(after) = after {
                 desired.insert(after.id.clone(), after);
@@ -250,7 +251,7 @@ impl Manifests {
         changed
     }
 
-    /// The manifest of an offer that has no other one.
+    /// The manifest of an offer, if it has exactly one.
     fn only(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
         let mut entries = self.index.naming(offer).map(|at| &self.entries[at]);
         let entry = entries.next().filter(|entry| entry.claims(offer) == 1)?;
@@ -260,7 +261,7 @@ impl Manifests {
         entry.in_force().loaded().find(|loaded| loaded.id == *offer)
     }
 
-    /// Tells what is wrong, and what of it is new or no more.
+    /// Reports the problems: all, new ones and fixed ones.
     fn judge(&mut self, found: &Found, refreshed: &mut Refreshed) {
         let files = self.entries.iter().filter(|entry| entry.is_found);
         let problems = manifest::check(found, files.map(|entry| &entry.latest));
@@ -284,7 +285,7 @@ impl Manifests {
     }
 }
 
-/// What is reported under one name may be found under another.
+/// A file may be reported under another name than its real path.
 fn with_real_paths(suspects: &BTreeSet<PathBuf>) -> HashSet<PathBuf> {
     let real = suspects.iter().filter_map(|suspect| suspect.canonicalize().ok());
     real.chain(suspects.iter().cloned()).collect()
@@ -308,7 +309,8 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// Far quicker than a comparison name by name, which is for paths that are written differently.
+/// Far quicker than comparing by components, which is needed only for paths that are written
+/// differently.
 fn is_same_text(one: &Path, two: &Path) -> bool {
     let (one, two): (&OsStr, &OsStr) = (one.as_os_str(), two.as_os_str());
     one == two

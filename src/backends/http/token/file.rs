@@ -1,4 +1,4 @@
-//! A token that somebody renews.
+//! A token in a file that another process renews.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use super::{HOW_TO_PRINT_ONE, Token, TokenSource};
 use crate::marketplace::MarketplaceError;
 
-/// The longest file that may be a token's.
+/// Limit for the token file, in bytes.
 const MAX_LENGTH: u64 = 64 * 1024;
 
-/// The token in a file, which may be replaced at any time: it is read again when the file has changed,
-/// and when its token was answered 401.
+/// The token in a file that may be replaced at any time: golive reads it again when the file has
+/// changed, and when its token was answered 401.
 #[derive(Debug)]
 pub struct FileToken {
     path: PathBuf,
@@ -28,12 +28,12 @@ struct Known {
     stamp: Stamp,
 }
 
-/// What changes with the file.
+/// Identifies a version of the file.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
-    /// Where a new file takes the place of the old one, it may be of the same time and length.
+    /// The inode: a replacement may have the same time and length.
     file: u64,
 }
 
@@ -48,7 +48,7 @@ impl Stamp {
 }
 
 impl FileToken {
-    /// The token in this file, which is not read yet.
+    /// A source for this file, which isn't read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path, known: Mutex::new(None) }
@@ -70,12 +70,13 @@ impl FileToken {
                 *known = Some(read);
                 Ok(token)
             }
-            // Whoever replaces the file may not do so at once: the token that is known is still good.
+            // The file may be missing for a moment while it is replaced: the known token is still
+            // good.
             Err(error) => usable.ok_or(error),
         }
     }
 
-    /// Looks at the file. To open a pipe, or a device, could take for ever.
+    /// Finds the file's metadata. Opening a pipe or a device could block for ever.
     fn find(&self) -> io::Result<Metadata> {
         let found = std::fs::metadata(&self.path)?;
         if found.is_file() { Ok(found) } else { Err(io::Error::other("it is no regular file")) }
@@ -86,7 +87,7 @@ impl FileToken {
             |error: io::Error| wrong(&format!("cannot read {}: {error}", self.path.display()));
         self.find().map_err(unreadable)?;
         let file = File::open(&self.path).map_err(unreadable)?;
-        // Of the file that is read, which may be a newer one.
+        // Taken from the open file, which may be newer than the one found.
         let stamp = Stamp::of(&file.metadata().map_err(unreadable)?);
         let mut bytes = Vec::new();
         file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(unreadable)?;

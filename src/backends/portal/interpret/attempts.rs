@@ -1,5 +1,5 @@
-//! What the list of operations says: which of them runs, how the others ended, and which of two came
-//! later. All numbers and times compared here stand in that one list.
+//! Interprets the list of operations: which one runs, how the others ended, and their order. All
+//! numbers and times compared here come from that one list.
 
 use std::cmp::Reverse;
 
@@ -12,32 +12,32 @@ use crate::marketplace::{
     Attempt, ChangedTime, InDoubt, OperationKind, OperationStatus, Release, Run, StepStatus,
 };
 
-/// How many unfinished entries of a list are asked for, the newest first. Only one operation runs
-/// at a time, so that this leaves room for a few entries whose word is stuck.
+/// Limit for the unfinished entries that are asked for individually, newest first. Only one
+/// operation runs at a time, so this leaves room for a few entries whose status is stuck.
 const MAX_UNFINISHED: usize = 5;
 
-/// How many attempts are remembered beside a request.
+/// Limit for the attempts stored with a request.
 pub(super) const MAX_ATTEMPTS: usize = 100;
 
-/// How long before a request an attempt may seem to have changed that came of it: clocks differ.
+/// Clock skew tolerance: an attempt caused by a request may carry a time this long before it.
 const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_mins(15);
 
 impl Interpreter<'_> {
-    /// The newest unfinished operation of the list that runs, as far as the list, the operation
-    /// itself and the offer's status tell together.
+    /// The newest unfinished operation that runs, judged from the list, the operation itself and
+    /// the offer's status.
     pub(super) fn unfinished(&self) -> Result<Option<Run>, Question> {
         let stage = self.answers.report.as_ref().map(Stage::of);
         let waits = stage == Some(Stage::SignOff);
         let listed = self.submissions()?;
         let mut unfinished: Vec<_> = listed.iter().filter(|it| self.may_run(it, listed)).collect();
-        // Stable, so that the order of the list decides between equals.
+        // A stable sort, so that list order breaks ties.
         unfinished.sort_by_key(|it| Reverse(age(it)));
         for submission in unfinished.into_iter().take(MAX_UNFINISHED) {
             let kind = submission.purpose();
             if let Some(doubt) =
                 self.inquiry.in_doubt.as_ref().filter(|it| runs_again(submission, it))
             {
-                // A golive may have the entry of its publish.
+                // A golive may share its publish's entry.
                 return Ok(Some(Run {
                     kind: doubt.kind.clone(),
                     id: Some(submission.id.clone()),
@@ -60,8 +60,8 @@ impl Interpreter<'_> {
                 Heard::Says(operation) => {
                     let told = self.ended_as(submission);
                     let is_good = told == Some(OperationStatus::Succeeded);
-                    // A golive that has succeeded leaves no sign-off that waits. So this may be the
-                    // word of the publish, where both have one id; the list says that it runs.
+                    // After a golive has succeeded, no sign-off waits. So `succeeded` may be the
+                    // publish's status if both share one id; the list says that the golive runs.
                     if told.is_some() && !(is_good && waits && submission.is_golive()) {
                         continue;
                     }
@@ -80,8 +80,8 @@ impl Interpreter<'_> {
                     }
                     return Ok(Some(run));
                 }
-                // What has expired has ended. But a golive that began just now may not be known yet
-                // under its id, and while the sign-off waits a mistake would launch it once more.
+                // An expired operation has ended. But a golive that has just begun may not be known
+                // under its id yet, and while the sign-off waits, a mistake would launch it again.
                 Heard::Expired if !waits || !submission.is_golive() => {}
                 Heard::Unreadable
                     if waits
@@ -93,14 +93,14 @@ impl Interpreter<'_> {
         Ok(None)
     }
 
-    /// Whether an entry may run as far as the list alone tells.
+    /// Whether an entry may run, judged from the list alone.
     fn may_run(&self, submission: &Submission, listed: &[Submission]) -> bool {
         let known_to_have_failed = self.inquiry.failed.as_ref().is_some_and(|failed| {
             let is_later = changed(submission).zip(failed.at).is_some_and(|(it, at)| it > at);
             failed.id.as_ref() == Some(&submission.id) && !is_later
         });
-        // What was listed the same before the request was found not to run then: else it had not
-        // been sent.
+        // An entry listed identically before the request didn't run then: otherwise the request
+        // would not have been sent.
         let was_there = self
             .inquiry
             .in_doubt
@@ -113,9 +113,9 @@ impl Interpreter<'_> {
             && !listed.iter().any(|later| overtakes(later, submission))
     }
 
-    /// Whether the status itself shows what became of an unfinished entry, so that its operation is
-    /// not asked: the publish of what waits for the sign-off may be listed as running until then
-    /// (open), and so may what has brought live what is live.
+    /// Whether the status itself explains an unfinished entry, so that its operation need not be
+    /// read: the publish that waits for the sign-off may be listed as running until then (open),
+    /// and so may the operation that brought the live release live.
     fn is_of_the_status(
         &self,
         submission: &Submission,
@@ -127,18 +127,18 @@ impl Interpreter<'_> {
         let is_publish = submission.purpose() == OperationKind::Publish;
         match stage {
             Some(Stage::Live) => is_named,
-            // Where no other publish can have made what waits, this one has.
+            // If no other publish can have made the waiting release, this one has.
             Some(Stage::SignOff) => {
                 let is_other = |it: &&Submission| it.id != submission.id;
                 let mut others = listed.iter().filter(is_other);
-                // Nor can what is older run than the publish that is known to have made it.
+                // Nor can anything older than the publish known to have made it still run.
                 let is_older = others.any(|it| {
                     it.purpose() == OperationKind::Publish
                         && named.is_some()
                         && it.publishing_version == named
                         && submission.publishing_version.is_some_and(|own| Some(own) < named)
                 });
-                // With other numbers it may be a newer one, and the status lag behind.
+                // If the numbers differ, the entry may be newer and the status may lag.
                 let differs = named.is_some() && submission.publishing_version.is_some();
                 let is_only = !differs && is_only_publish(submission, listed);
                 is_older || (is_publish && (is_named || is_only))
@@ -147,8 +147,8 @@ impl Interpreter<'_> {
         }
     }
 
-    /// How an entry of the list ended, by the list or, where it was asked, by the operation itself;
-    /// `None` while it runs, or may.
+    /// How an entry ended, by the list or, if it was read, by the operation itself; `None` while it
+    /// runs or may run.
     pub(super) fn ended_as(&self, submission: &Submission) -> Option<OperationStatus> {
         if submission.state.is_finished() {
             return Some(submission.state.clone());
@@ -169,8 +169,8 @@ impl Interpreter<'_> {
         }
     }
 
-    /// The name of the release that an entry is about: by the number that the status goes by, too, or
-    /// else by the offer's own count.
+    /// The release of an entry: its publishing version if the status names one, else its offer
+    /// version; each stands in if the other is missing.
     pub(super) fn release_of(&self, submission: &Submission) -> Option<Release> {
         let (publishing, offer) = (submission.publishing_version, submission.offer_version);
         let report = self.answers.report.as_ref();
@@ -183,7 +183,7 @@ impl Interpreter<'_> {
         self.ended_as(submission).as_ref().is_some_and(is_bad)
     }
 
-    /// The attempt that came of a request in doubt, among those listed.
+    /// The listed attempt that a request in doubt has caused.
     pub(super) fn came_of<'a>(
         &self,
         listed: &'a [Submission],
@@ -196,8 +196,9 @@ impl Interpreter<'_> {
             .or_else(|| newest(listed, is_meant))
     }
 
-    /// The publish of what the status says waits, where the list says that it ended badly. That speaks
-    /// against the status, which may lag; or it tells of a golive that has the entry of its publish.
+    /// The publish of the release that waits according to the status, if the list says that it
+    /// failed or was canceled. Either the status lags, or the entry is that of a golive that shares
+    /// its publish's entry.
     pub(super) fn publish_failed<'a>(
         &self,
         listed: &'a [Submission],
@@ -208,14 +209,14 @@ impl Interpreter<'_> {
             it.publishing_version.is_some() && it.publishing_version == report.publishing_version
         };
         let publish = newest(listed, |it| is_publish(it) && is_named(it)).or_else(|| {
-            // Where none has the number, one that did not fail may have made it.
+            // If no entry has the number, a publish that didn't fail may have made the release.
             let is_lost = !listed.iter().any(|it| is_publish(it) && !self.is_bad(it));
             newest(listed, is_publish).filter(|_| is_lost)
         });
         publish.filter(|it| self.is_bad(it))
     }
 
-    /// An attempt that has ended.
+    /// Converts an entry into an attempt that has ended.
     pub(super) fn attempt(&self, submission: &Submission, status: OperationStatus) -> Attempt {
         let doubt = self.inquiry.in_doubt.as_ref();
         Attempt {
@@ -229,7 +230,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// The same, with what the operation itself says about its bad end.
+    /// The same, with details from the operation itself if it ended badly.
     pub(super) fn told(&self, submission: &Submission) -> Result<Attempt, Question> {
         let status = self.ended_as(submission).unwrap_or_else(|| submission.state.clone());
         let attempt = self.attempt(submission, status);
@@ -246,13 +247,13 @@ impl Interpreter<'_> {
         })
     }
 
-    /// The golive that was the last attempt at what waits or stands in preview now, and how it ended.
+    /// The last golive of the release that waits or stands in preview now, and how it ended.
     pub(super) fn attempted<'a>(
         &self,
         listed: &'a [Submission],
         report: &StatusReport,
     ) -> Option<(&'a Submission, OperationStatus)> {
-        // A publish that failed has brought nothing to preview.
+        // A failed publish has put nothing into preview.
         let publish =
             newest(listed, |it| it.purpose() == OperationKind::Publish && !self.is_bad(it));
         let golive = newest(listed, Submission::is_golive)?;
@@ -269,18 +270,18 @@ pub(super) fn changed(submission: &Submission) -> Option<Timestamp> {
     submission.changed_time.as_ref().and_then(ChangedTime::timestamp)
 }
 
-/// What tells the order of two entries of a list.
+/// The sort key for the age of entries.
 fn age(submission: &Submission) -> impl Ord + use<> {
     (changed(submission), submission.publishing_version)
 }
 
-/// Whether an attempt was not listed before a request, or has changed since.
+/// Whether an attempt was listed only after a request, or has changed since.
 pub(super) fn is_new(submission: &Submission, doubt: &InDoubt) -> bool {
     let changed = changed(submission);
     let since = doubt.at.checked_sub(CLOCK_SKEW).unwrap_or(doubt.at);
     match &doubt.known {
         Some(known) => {
-            // A list that is longer than what is remembered of it: what is old by its time is old.
+            // If the stored list was truncated, an old enough time marks an attempt as known.
             let is_old = known.len() >= MAX_ATTEMPTS && changed.is_some_and(|at| at < since);
             !is_old && !known.contains(&submission.mark())
         }
@@ -288,7 +289,7 @@ pub(super) fn is_new(submission: &Submission, doubt: &InDoubt) -> bool {
     }
 }
 
-/// Whether an entry runs that had ended before a request.
+/// Whether an entry that had ended before a request runs now.
 fn runs_again(submission: &Submission, doubt: &InDoubt) -> bool {
     let mut known = doubt.known.iter().flatten().map(|mark| mark.split(' '));
     known.any(|mut mark| {
@@ -297,8 +298,8 @@ fn runs_again(submission: &Submission, doubt: &InDoubt) -> bool {
     })
 }
 
-/// The newest operation that `is_meant`: by the time it changed; where times are equal or missing, by
-/// the number of its publishing; then the first, since lists have the newest first (field).
+/// The newest operation for which `is_meant` holds: by change time; on equal or missing times, by
+/// publishing version; then the first, since lists have the newest first (field).
 pub(super) fn newest(
     listed: &[Submission],
     is_meant: impl Fn(&Submission) -> bool,
@@ -313,8 +314,9 @@ pub(super) fn newest_first(listed: &[Submission]) -> Vec<&Submission> {
     all
 }
 
-/// The release of a publish that has succeeded after the one that the status is about: just after a
-/// publish, the status is still that of the publication before (field). Both stand in one list.
+/// The release of a publish that succeeded after the publication that the status describes: just
+/// after a publish, the status still describes the publication before (field). Both are in one
+/// list.
 pub(super) fn newer_publish(listed: &[Submission], report: &StatusReport) -> Option<Release> {
     let published = |it: &&Submission| {
         it.purpose() == OperationKind::Publish && it.state == OperationStatus::Succeeded
@@ -325,9 +327,9 @@ pub(super) fn newer_publish(listed: &[Submission], report: &StatusReport) -> Opt
     numbers.max().filter(|newest| is_listed && *newest > own).map(Release::from)
 }
 
-/// Whether an entry that says that it runs can't: a later release was published since, and a publish
-/// is refused while an operation runs (field). Numbers alone are enough, as they grow with each
-/// publish, unless the times contradict them.
+/// Whether an entry listed as running can't run: a later release was published since, and the
+/// marketplace refuses a publish while an operation runs (field). Numbers alone suffice, as they
+/// grow with each publish, unless the times contradict them.
 fn overtakes(later: &Submission, submission: &Submission) -> bool {
     let numbers = later.publishing_version.zip(submission.publishing_version);
     let times = changed(later).zip(changed(submission));
@@ -337,13 +339,13 @@ fn overtakes(later: &Submission, submission: &Submission) -> bool {
         && times.is_none_or(|(later, it)| later >= it)
 }
 
-/// Whether no other publish in the list can have made what waits.
+/// Whether no other publish in the list can have made the waiting release.
 fn is_only_publish(submission: &Submission, listed: &[Submission]) -> bool {
     !listed.iter().any(|it| it.id != submission.id && may_wait(it, listed))
 }
 
-/// Whether a publish may be the one of what waits: it has not failed, and no golive has taken what it
-/// made.
+/// Whether a publish may have made the waiting release: it has not failed, and no golive has taken
+/// its release live.
 fn may_wait(publish: &Submission, listed: &[Submission]) -> bool {
     let took = |golive: &Submission| {
         let times = changed(golive).zip(changed(publish));
@@ -358,11 +360,11 @@ fn may_wait(publish: &Submission, listed: &[Submission]) -> bool {
         && !listed.iter().any(took)
 }
 
-/// Whether a golive that has ended was an attempt at what waits now: whether it came after the
-/// publish that brought that to preview. Both stand in one list.
+/// Whether an ended golive was an attempt at the release that waits now: whether it came after the
+/// publish that brought that release to preview. Both are in one list.
 ///
-/// In doubt a golive that failed was one, so that it is shown rather than repeated, and one that
-/// succeeded was not, since the sign-off step says so.
+/// In doubt, a failed golive counts as such an attempt, so that golive reports it rather than
+/// repeats it; a succeeded one does not, since the sign-off step says so.
 fn is_attempt_at(
     golive: &Submission,
     status: &OperationStatus,
@@ -373,7 +375,7 @@ fn is_attempt_at(
         it.publishing_version.is_some() && it.publishing_version == report.publishing_version
     };
     let Some(publish) = publish else {
-        // A list without a publish tells too little.
+        // A list without a publish isn't enough evidence.
         let numbers = golive.publishing_version.zip(report.publishing_version);
         return is_named(golive) || (is_bad(status) && numbers.is_none());
     };

@@ -1,4 +1,4 @@
-//! What holds of every portal, whatever it answers.
+//! Property tests: invariants for arbitrary portal answers.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,8 +8,8 @@ use super::*;
 use crate::backends::portal::stage::Stage;
 use crate::marketplace::{Failed, InDoubt, Version};
 
-/// More questions than any offer may raise: the list, the status, the document, two slots, the
-/// operation that is followed (twice), and a few of the list.
+/// Above the number of reads any offer may need: the list, the status, the document, two slots, the
+/// followed operation (twice), and a few entries of the list.
 const MAX_QUESTIONS: usize = 14;
 
 fn maybe(number: u64) -> Option<u64> {
@@ -128,7 +128,7 @@ fn answered() -> impl Strategy<Value = Answers> {
     )
 }
 
-/// Asks until the state is known; `None` where it insists on what can't be read.
+/// Answers the reads until the state is known; `None` if it insists on an unreadable operation.
 fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
     let mut known = Answers::default();
     for _ in 0..MAX_QUESTIONS {
@@ -154,7 +154,7 @@ fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
     panic!("it asks on and on");
 }
 
-/// Whether the list shows a golive as running, and the operation doesn't deny it.
+/// Whether the list shows a golive as running, and the operation doesn't contradict it.
 fn golive_runs(inquiry: &Inquiry, answers: &Answers) -> bool {
     let list = answers.submissions.iter().flatten();
     let known = inquiry.in_doubt.iter().flat_map(|doubt| doubt.known.iter().flatten());
@@ -194,13 +194,14 @@ proptest! {
             prop_assert!(is_held || !golive_runs(&inquiry, &known), "{state:?}");
         }
         if let (Some(live), Some(Stage::Live)) = (&state.live, &stage) {
-            // Never what golive saw fail, unless another golive has succeeded.
+            // Never launches a release that golive knows to have failed, unless another golive has
+            // succeeded.
             let failed = inquiry.failed.as_ref().and_then(|it| it.release.as_ref());
             let good = known.submissions.iter().flatten().any(Submission::is_golive);
             let named = known.report.as_ref().and_then(|it| it.publishing_version);
             let is_held = matches!(&known.production, Some(Held::Holds(Some(it))) if it == live);
             prop_assert!(failed != Some(live) || good || (named.is_some() && is_held));
-            // Nor what may have been sent, while a new attempt at it is listed as failed.
+            // Nor one that may have been sent, while a new attempt at it is listed as failed.
             let doubted = inquiry.in_doubt.as_ref().filter(|it| {
                 it.kind == OperationKind::GoLive && it.release == *live
             });
@@ -215,7 +216,7 @@ proptest! {
         if state.running.is_some() {
             prop_assert!(state.live.is_none() && state.preview.is_none());
         }
-        // A step that says that it waits ends in a launch, in what runs, or in a reason.
+        // A waiting sign-off step leads to a launch, a running operation, or a reason.
         if inquiry.launches && stage == Some(Stage::SignOff) {
             let is_told =
                 state.running.is_some() || state.unclear.is_some() || state.last.is_some();

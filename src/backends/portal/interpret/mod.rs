@@ -1,23 +1,23 @@
-//! From the portal's answers about one offer to its state. Pure, and lazy: where an answer is
-//! missing that the state depends on, it returns the question instead.
+//! Derives an offer's state from the portal's answers. Pure, and lazy: where an answer is
+//! missing that the state depends on, it returns the read to do next.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `stages` | the state in each stage of an offer's life |
-//! | `attempts` | what the list of operations says |
-//! | `slots` | what stands where, and under which name |
+//! | `stages` | the state for each stage |
+//! | `attempts` | interprets the list of operations |
+//! | `slots` | the releases in the slots, and their names |
 //!
 //! The rules, and where they come from (*field*: clients that ran against the service; *reference*:
 //! the documentation):
 //!
-//! - In preview exactly if the sign-off step waits, whatever word stands above it (field).
+//! - In preview exactly if the sign-off step waits, whatever the overall status says (field).
 //! - Live exactly if the status says `succeeded`, the step `live` is complete, and the publication is
 //!   the one that `publishingVersion` names; where it names none, the one in the Production slot
 //!   (field; the slots: reference).
-//! - Version numbers are compared only within one call: nobody shows that list, document, slot, status
-//!   and operations count in one space. A number of the list serves as a name where the status names
+//! - Version numbers are compared only within one call: list, document, slot, status
+//!   and operations may count differently. A list's number serves as a name where the status names
 //!   none. Equal numbers of two calls may save a question.
-//! - What a list shows as running is asked for itself before it is believed against a step, unless
+//! - An operation listed as running against the steps is read itself before that counts, unless
 //!   list and status together show that it can't run.
 
 mod attempts;
@@ -36,7 +36,7 @@ use crate::marketplace::{
     Release, Report, Run,
 };
 
-/// One request that would bring the state nearer.
+/// A read that is needed to determine the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// *get offer*, for its entity tag.
@@ -78,11 +78,11 @@ pub(super) enum Heard {
     Says(Operation),
     /// It can't be asked for any more.
     Expired,
-    /// No answer could be read. The list, and the offer, may tell as much as is needed.
+    /// No answer could be read. The list and the offer may suffice.
     Unreadable,
 }
 
-/// The version that *list offers* shows, where it shows the offer and one.
+/// The version that *list offers* shows, if it shows the offer and a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Relisted(pub(super) Option<Release>);
 
@@ -90,7 +90,7 @@ pub(super) struct Relisted(pub(super) Option<Release>);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
     pub(super) document: Option<Document>,
-    /// The version that the list showed when it was asked anew.
+    /// The version in the list when it was read again.
     pub(super) relisted: Option<Relisted>,
     pub(super) report: Option<StatusReport>,
     pub(super) submissions: Option<Vec<Submission>>,
@@ -100,14 +100,14 @@ pub(super) struct Answers {
     pub(super) operations: Vec<(String, Heard)>,
 }
 
-/// The state of an offer, or what must be asked first.
+/// The state of an offer, or the read that is needed first.
 pub(super) fn interpret(inquiry: &Inquiry, answers: &Answers) -> Result<OfferState, Question> {
     let relisted = answers.relisted.as_ref();
     let listed = relisted.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
     Interpreter { inquiry, listed, answers }.state()
 }
 
-/// What *get operation* says of one.
+/// The report from a *get operation* answer.
 pub(super) fn reported(kind: &OperationKind, operation: &Operation) -> Report {
     let (status, runs) = standing(kind, &operation.status, &operation.steps);
     Report {
@@ -121,7 +121,7 @@ pub(super) fn reported(kind: &OperationKind, operation: &Operation) -> Report {
 
 struct Interpreter<'a> {
     inquiry: &'a Inquiry,
-    /// The version that the publisher's list shows, by its newest answer.
+    /// The version in the publisher's list, by its newest answer.
     listed: Option<&'a Release>,
     answers: &'a Answers,
 }
@@ -147,7 +147,7 @@ impl Interpreter<'_> {
             let document = self.answers.document.as_ref().ok_or(Question::Document)?;
             state.fence.clone_from(&document.fence);
         }
-        // Where both are needed, the status comes last: it is what a launch rests on.
+        // If both are needed, the status is read last: the launch decision rests on it.
         if inquiry.launches
             || inquiry.in_doubt.is_some()
             || inquiry.loose_ends
@@ -162,13 +162,14 @@ impl Interpreter<'_> {
         Ok(state)
     }
 
-    /// Where the status names no publication, the list does. One that the document doesn't confirm may
-    /// be of before a publish: it is asked anew. (They may also count in different spaces; then it says
-    /// the same again, and what the preview slot holds decides.)
+    /// If the status names no publication, the list does. A listed version that the document
+    /// doesn't confirm may predate a publish, so the list is read again. (They may also count in
+    /// different spaces; then the list says the same again, and the content of the preview slot
+    /// decides.)
     fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
         let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
         let contradicted = document.is_some_and(|version| version != self.listed);
-        // Nor is one that nothing confirms launched under a name of a while ago.
+        // Nor does golive launch a release under an unconfirmed, possibly stale name.
         let waits = Stage::of(report) == Stage::SignOff;
         let unconfirmed = document.is_none() && self.inquiry.launches && waits;
         if report.publishing_version.is_none() && (contradicted || unconfirmed) {
@@ -182,14 +183,14 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// The version that document and preview agree on, against a list that lags behind them.
+    /// The version that document and preview slot agree on, if the list lags behind them.
     fn ahead_of_list(&self) -> Option<&Release> {
         let version = self.answers.document.as_ref()?.version.as_ref()?;
         let is_held = matches!(&self.answers.preview, Some(Held::Holds(Some(it))) if it == version);
         Some(version).filter(|_| is_held)
     }
 
-    /// Adds what the list of operations tells, where that was asked for.
+    /// Adds the facts from the list of operations, if that was read.
     fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
         let Some(listed) = &self.answers.submissions else { return Ok(()) };
         let ended = newest_first(listed).into_iter();
@@ -206,8 +207,8 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// What is known of the operation that golive follows. `None` where nothing could be read: then
-    /// the offer tells, or the question is asked once more ([`Self::insist`]).
+    /// The state of the operation that golive follows. `None` if nothing could be read: then the
+    /// offer tells, or the operation is read once more ([`Self::insist`]).
     fn followed(&self, following: &Following) -> Result<Option<Followed>, Question> {
         if let Some(heard) = &following.heard {
             return Ok(Some(Followed::Known(Box::new(heard.clone()))));
@@ -222,8 +223,8 @@ impl Interpreter<'_> {
         })
     }
 
-    /// Asks once more for an operation that is followed and could not be read: no state may rest on
-    /// that it says nothing.
+    /// Asks again for a followed operation that could not be read: no state may be derived from its
+    /// silence.
     fn insist(&self) -> Result<(), Question> {
         let following = self.inquiry.following.as_ref().filter(|it| it.heard.is_none());
         match following.and_then(|it| it.operation.as_ref()) {
@@ -255,8 +256,8 @@ impl Interpreter<'_> {
     }
 }
 
-/// Whether an operation's own answer is enough to say that it runs. A word that golive doesn't know
-/// may be one for its end: unless a step moves, the offer is asked.
+/// Whether an operation's own answer suffices to say that it runs. An unknown status may mean that
+/// it has ended: unless a step moves, golive inspects the offer.
 pub(super) fn runs_by_itself(report: &Report) -> bool {
     let is_known = !matches!(report.status, OperationStatus::Unknown(_));
     report.runs && (is_known || report.steps.iter().any(|step| is_moving(&step.status)))

@@ -1,5 +1,5 @@
-//! What the slots hold, and which release is live. Slots need not answer for offers that were
-//! migrated (open): then the status, the list and the operations are what is left.
+//! The contents of the slots, and which release is live. Slots need not answer for migrated offers
+//! (open): then the status, the list and the operations must suffice.
 
 use super::attempts::newest;
 use super::{Held, Interpreter, Question};
@@ -10,14 +10,15 @@ use crate::marketplace::{
 };
 
 impl Interpreter<'_> {
-    /// The name of the publication that a status is about.
+    /// The release of the publication that a status describes.
     pub(super) fn publication(&self, report: &StatusReport) -> Option<Release> {
         let told = report.publishing_version.map(Release::from);
         let shown = self.ahead_of_list().or(self.listed);
         told.or_else(|| shown.cloned()).or(report.offer_version.map(Release::from))
     }
 
-    /// The name of what waits. Where status and list name nothing, the slot and the publish do.
+    /// The release that waits for the sign-off. If status and list name none, the slot and the
+    /// publish do.
     pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
         if let Some(release) = self.publication(report) {
             return Ok(Some(release));
@@ -29,13 +30,13 @@ impl Interpreter<'_> {
         Ok(newest(self.submissions()?, publish).and_then(|it| self.release_of(it)))
     }
 
-    /// Whether a pin names the publication that a status is about.
+    /// Whether a pin names the publication that a status describes.
     pub(super) fn names(report: &StatusReport, pin: &Release) -> bool {
         let number = report.publishing_version.or(report.offer_version);
         number.map(Release::from).as_ref() == Some(pin)
     }
 
-    /// Whether the pin names what is in preview, or what is in production.
+    /// Whether the pin names the release in preview, or the one in production.
     pub(super) fn pin_in_preview(
         &self,
         report: &StatusReport,
@@ -47,8 +48,8 @@ impl Interpreter<'_> {
             state.pinned = Some(release.clone());
             return Ok(());
         }
-        // The number that people know may be the one in the slots. The list's may be that of a
-        // publish that failed, so that it counts only where the slots say nothing.
+        // Users may know the slots' number. The list's may be that of a failed publish, so it
+        // counts only if the slots name none.
         let is_named = match self.slot(Slot::Preview)? {
             Held::Holds(Some(version)) => version == pin,
             Held::Holds(None) | Held::Empty => {
@@ -63,7 +64,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// The release that the status calls live; `None` where the slots contradict it.
+    /// The release that the status calls live; `None` if the slots contradict it.
     pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
         if let Some(version) = report.publishing_version {
             return Ok(Some(version.into()));
@@ -75,9 +76,9 @@ impl Interpreter<'_> {
         Ok(match self.slot(Slot::Production)? {
             Held::Holds(version) => {
                 let version = version.clone();
-                // The slots may count otherwise than the list that named the release: then equal
-                // slots show that what was in preview is live, if its golive is known to have ended
-                // well.
+                // The slots may count differently than the list that named the release: then equal
+                // slots show that the release from preview is live, if its golive is known to have
+                // succeeded.
                 if expected.is_some()
                     && version != expected
                     && self.has_succeeded()
@@ -90,13 +91,13 @@ impl Interpreter<'_> {
             Held::Empty => match self.slot(Slot::Preview)? {
                 Held::Holds(_) => None,
                 // Neither slot answers. The status may have fallen back to the release before a
-                // golive that failed, so that the golive must be known to have ended well.
+                // failed golive, so the golive must be known to have succeeded.
                 Held::Empty if expected.is_some() && !self.has_succeeded() => {
                     let golive = newest(self.submissions()?, Submission::is_golive);
                     let status = golive.and_then(|it| self.ended_as(it));
                     expected.filter(|_| status == Some(OperationStatus::Succeeded))
                 }
-                // The same for a golive of which it is not known whether it was accepted.
+                // The same for a golive that may or may not have been accepted.
                 Held::Empty if expected.is_none() && doubt.is_some() => {
                     let listed = self.submissions()?;
                     let new = doubt.and_then(|doubt| self.came_of(listed, doubt));
@@ -111,15 +112,15 @@ impl Interpreter<'_> {
         })
     }
 
-    /// Whether the operation that golive follows says itself that it ended well.
+    /// Whether the followed operation itself says that it succeeded.
     fn has_succeeded(&self) -> bool {
         let following = self.inquiry.following.as_ref();
         let followed = following.and_then(|it| self.followed(it).ok().flatten());
         matches!(followed, Some(Followed::Known(it)) if it.status == OperationStatus::Succeeded)
     }
 
-    /// What the slots hold, for an offer that the status says too little of. `kind` is what ended
-    /// last, where something did.
+    /// The state from the slots, for an offer whose status says too little. `kind` is the last
+    /// operation that ended, if any.
     pub(super) fn in_slots(
         &self,
         report: &StatusReport,
@@ -143,8 +144,8 @@ impl Interpreter<'_> {
         let standing = [&state.live, &state.stale_preview];
         let pin = self.inquiry.pin.as_ref();
         state.pinned = pin.filter(|pin| standing.contains(&&Some((*pin).clone()))).cloned();
-        // What a golive failed with keeps the name that it had while it waited. After a publish that
-        // failed, status and list name what failed, and not what stands in preview.
+        // After a failed golive, the release keeps the name that it had while it waited. After a
+        // failed publish, status and list name the failed release, not the one in preview.
         if kind != Some(&OperationKind::Publish)
             && state.stale_preview.is_some()
             && let Some(release) = self.publication(report)
@@ -157,7 +158,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// The same where no slot answers.
+    /// The same if no slot answers.
     fn beside_slots(
         &self,
         report: &StatusReport,
@@ -165,11 +166,11 @@ impl Interpreter<'_> {
         state: &mut OfferState,
     ) {
         match kind {
-            // What a golive failed with is in preview.
+            // After a failed golive, its release is in preview.
             Some(OperationKind::GoLive) => state.stale_preview = self.publication(report),
             Some(OperationKind::Publish | OperationKind::Cancel | OperationKind::Unknown(_)) => {}
-            // Not every type of offer has the step `live` (open). Then it is live once the sign-off,
-            // and all the other steps, are complete.
+            // Not every type of offer has the step `live` (open). Without it, an offer is live once
+            // the sign-off and all other steps are complete.
             None => {
                 let is_over = report.status == OfferStatus::Succeeded
                     && step(&report.steps, "live").is_none()

@@ -1,4 +1,4 @@
-//! The state in each stage of an offer's life.
+//! The state for each stage of an offer's life.
 
 use super::attempts::{changed, is_bad, newer_publish, newest};
 use super::{Held, Interpreter, Question};
@@ -47,7 +47,7 @@ impl Interpreter<'_> {
             state.running = self.unfinished()?;
         }
         if !self.inquiry.wants_live {
-            // A first publish that failed may fall back to this.
+            // The status may fall back to this stage after a failed first publish.
             let newest = newest(self.submissions()?, |it| it.kind == OperationKind::Publish);
             state.last = newest.filter(|it| self.is_bad(it)).map(|it| self.told(it)).transpose()?;
         }
@@ -63,7 +63,8 @@ impl Interpreter<'_> {
         if self.inquiry.wants_live || self.answers.submissions.is_some() {
             let submissions = self.submissions()?;
             if let Some(run) = self.unfinished()? {
-                // A golive is of what waits; so that is its name, and not a number of the list.
+                // A golive works on the waiting release, so that release's name counts, not a
+                // number of the list.
                 let own = Some(release).filter(|_| run.kind == OperationKind::GoLive);
                 state.running = Some(Run { release: own.or(run.release), ..run });
                 return Ok(());
@@ -105,7 +106,8 @@ impl Interpreter<'_> {
             state.last = self.told_by_status(report, &release);
         }
         self.pin_in_preview(report, &release, state)?;
-        // A newer preview replaced the one that was launched: what became of that, production tells.
+        // A newer preview has replaced the launched one: the production slot shows how its launch
+        // ended.
         if let Some(following) = &self.inquiry.following
             && following.kind == OperationKind::GoLive
             && following.release.as_ref() != Some(&release)
@@ -119,7 +121,8 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// The attempt that only the step `live`, or the word above a waiting sign-off, tells of.
+    /// The attempt that only the step `live`, or the overall status above a waiting sign-off,
+    /// shows.
     fn told_by_status(&self, report: &StatusReport, release: &Release) -> Option<Attempt> {
         let live = step(&report.steps, "live").map(|step| &step.status);
         let (kind, status) = match (live, &report.status) {
@@ -144,7 +147,7 @@ impl Interpreter<'_> {
                 | OfferStatus::Unknown(_),
             ) => return None,
         };
-        // A publish over what waits may explain the word, if nothing came after it.
+        // A publish over the waiting release may explain the status, if nothing came after it.
         let last = newest(self.answers.submissions.as_deref().unwrap_or_default(), |it| {
             it.kind != OperationKind::Cancel
         });
@@ -166,7 +169,7 @@ impl Interpreter<'_> {
         let following = self.inquiry.following.as_ref();
         let is_open = kind.as_str().is_empty();
         let followed_id = following.and_then(|it| it.operation.as_ref()).map(|it| it.id.as_str());
-        // The list's own word, since it is no longer than the status behind.
+        // The list's own status, since it no longer lags behind the offer's.
         let found = newest(self.submissions()?, |it| {
             let purpose = it.purpose();
             let fits = is_open || purpose == *kind || matches!(purpose, OperationKind::Unknown(_));
@@ -182,7 +185,7 @@ impl Interpreter<'_> {
             ));
             return Ok(());
         }
-        // A golive may have the id of its publish, which has ended: then the status is what tells.
+        // A golive may have the id of its publish, which has ended: then the status decides.
         let followed = following.filter(|it| is_open || it.kind == *kind);
         let (id, found_kind, release) = match (found, followed) {
             (Some(found), _) => (Some(found.id.clone()), found.purpose(), self.release_of(found)),
@@ -193,7 +196,7 @@ impl Interpreter<'_> {
             (None, None) => (None, kind.clone(), None),
         };
         let kind = if is_open { found_kind } else { kind.clone() };
-        // By the name that it has once it is live.
+        // By the name that it will have once live.
         let named = report.publishing_version.map(Release::from);
         let release = named.or(release).or_else(|| self.publication(report));
         let (steps, messages) = (report.steps.clone(), report.messages.clone());
@@ -202,7 +205,7 @@ impl Interpreter<'_> {
     }
 
     fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
-        // Just after a publish, the status is still that of the publication before (field, BOSH).
+        // Just after a publish, the status still describes the publication before (field, BOSH).
         if self.answers.submissions.is_some()
             && let Some(run) = self.unfinished()?
         {
@@ -227,7 +230,7 @@ impl Interpreter<'_> {
         let following = self.inquiry.following.as_ref();
         if following.is_some_and(|it| it.release.as_ref() != Some(&release)) {
             self.insist()?;
-            // What can't be asked for any more is in the list.
+            // An operation that can no longer be read is in the list.
             if let Some(Followed::Expired) = &state.followed {
                 self.submissions()?;
             }
@@ -238,7 +241,7 @@ impl Interpreter<'_> {
             ));
             return Ok(());
         }
-        // What golive sent itself it follows to its end.
+        // golive follows its own operations to their end.
         let is_ours = following.is_some() || self.inquiry.in_doubt.is_some();
         if self.inquiry.wants_live && self.inquiry.pin.is_none() && !is_ours {
             self.failed_since(&release, state)?;
@@ -247,8 +250,8 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// A golive of another release that failed after this one went live: the status has fallen back,
-    /// and what failed stands in preview.
+    /// A golive of another release that failed after this one went live: the status has fallen
+    /// back, and the failed release is in preview.
     fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result<(), Question> {
         let newest = newest(self.submissions()?, |it| it.kind != OperationKind::Cancel);
         let Some(golive) = newest.filter(|it| it.is_golive() && self.is_bad(it)) else {
@@ -262,15 +265,15 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    /// Whether both the status and the Production slot name the release: two reports against the one
-    /// of its golive.
+    /// Whether both the status and the Production slot name the release: two sources against its
+    /// golive's report.
     fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool, Question> {
         let is_named = report.publishing_version.map(Release::from).as_ref() == Some(release);
         let held = self.slot(Slot::Production)?;
         Ok(is_named && matches!(held, Held::Holds(Some(held)) if held == release))
     }
 
-    /// How the operation that golive follows ended, where it says so itself and it ended badly.
+    /// The bad end of the followed operation, if the operation itself reports one.
     fn followed_to_a_bad_end(&self) -> Option<OperationStatus> {
         let following = self.inquiry.following.as_ref()?;
         match self.followed(following).ok().flatten()? {
@@ -279,8 +282,8 @@ impl Interpreter<'_> {
         }
     }
 
-    /// Whether a golive of a release is known to have ended badly, and no other came after that: it is
-    /// not live because the status says so.
+    /// Whether a golive of a release is known to have failed, with no later one: then a status that
+    /// says live doesn't count.
     fn is_known_to_have_failed(&self, release: &Release) -> Result<bool, Question> {
         let following = self.inquiry.following.as_ref();
         let is_of_it = following.is_some_and(|it| {
@@ -342,7 +345,8 @@ impl Interpreter<'_> {
         }
         let submissions = self.submissions()?;
         let is_it = |it: &Submission| self.ended_as(it).as_ref() == Some(&status);
-        // Not everything has an entry of its own, and one of a release before says nothing of this.
+        // Not every operation has its own entry, and the entry of an earlier release says nothing
+        // about this one.
         let listed = match kind {
             OperationKind::GoLive => self.attempted(submissions, report).map(|(golive, _)| golive),
             OperationKind::Publish => newest(submissions, |it| it.purpose() == kind),
@@ -388,7 +392,7 @@ impl Interpreter<'_> {
     }
 }
 
-/// An attempt that only the offer's status tells of.
+/// An attempt that only the offer's status shows.
 fn told_by(
     report: &StatusReport,
     kind: OperationKind,
