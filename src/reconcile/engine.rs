@@ -462,10 +462,7 @@ impl Engine {
         }
         let scope =
             Scope { desired: Arc::clone(&self.desired), policy: self.policy.about(offers.clone()) };
-        // The first look at an offer may take as long as it needs, even if the run waits only
-        // briefly.
-        let until = self.deadline.filter(|_| !is_first);
-        let until = until.map(|deadline| deadline.max(Instant::now() + GRACE));
+        let until = self.give_up_at(is_first);
         let (reconciler, as_one) = (Arc::clone(&self.reconciler), self.policy.verify);
         self.tasks.spawn(async move {
             let look = Box::pin(reconciler.look(scope, as_one));
@@ -473,13 +470,19 @@ impl Engine {
         });
     }
 
+    /// When a look is given up. The first look at an offer may take as long as it needs, even if
+    /// the run waits only briefly.
+    fn give_up_at(&self, is_first: bool) -> Option<Instant> {
+        let deadline = self.deadline.filter(|_| !is_first)?;
+        Some(deadline.max(Instant::now() + GRACE))
+    }
+
     /// Asks the marketplace about the offers that a look could not decide.
     fn settle(&mut self, open: Open) {
         let reconciler = Arc::clone(&self.reconciler);
         let offers = open.offers.clone();
         let is_first = offers.iter().any(|offer| self.looks.get(offer) == Some(&1));
-        let until = self.deadline.filter(|_| !is_first);
-        let until = until.map(|deadline| deadline.max(Instant::now() + GRACE));
+        let until = self.give_up_at(is_first);
         self.tasks.spawn(async move {
             let settle = Box::pin(reconciler.settle(open));
             Outcome::Looked { offers, result: in_time(settle, until).await }

@@ -143,14 +143,9 @@ impl<'a> Run<'a> {
         self.in_doubt.retain(|offer| reconciler.has_intent(offer));
         self.guard(&looked.changes)?;
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let is_first = |change: &Change| self.unplanned.contains(&change.offer);
-        let late: BTreeSet<OfferId> = self
-            .allowed(&looked.changes)
-            .filter(|change| is_late && !is_first(change))
-            .map(|change| change.offer.clone())
-            .collect();
-        let allowed: BTreeSet<OfferId> =
-            self.allowed(&looked.changes).map(|change| change.offer.clone()).collect();
+        let allowed = self.allowed(&looked.changes).map(|change| change.offer.clone());
+        let (late, allowed): (BTreeSet<OfferId>, BTreeSet<OfferId>) =
+            allowed.partition(|offer| is_late && !self.unplanned.contains(offer));
         let scope = looked.scope.clone();
         let new = looked.changes.changes.iter().filter(|it| self.unplanned.remove(&it.offer));
         let before = self.planned.changes.len();
@@ -158,9 +153,7 @@ impl<'a> Run<'a> {
         if self.planned.changes.len() > before {
             self.planned();
         }
-        self.engine.carry_out(looked, |change| {
-            allowed.contains(&change.offer) && !late.contains(&change.offer)
-        });
+        self.engine.carry_out(looked, |change| allowed.contains(&change.offer));
         for offer in &late {
             self.reconciler.come_too_late(&scope, offer);
         }
