@@ -9,7 +9,7 @@ use golive::status::{Phase, Reason, StatusLock};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::place::{Place, STATUS, live, manifest};
+use crate::place::{Place, Ran, STATUS, live, manifest};
 use crate::plan::text;
 use crate::rows::{self, ROWS, TO_GO_LIVE};
 
@@ -411,10 +411,9 @@ fn a_rehearsal_does_not_touch_what_is_known_of_the_real_marketplace() {
     place.golive("status").code(1).stderr_has("--emulator shows that of the embedded marketplace");
 }
 
-#[test]
-fn manifests_and_selection_are_read_under_the_lock_only() {
-    let place = Place::in_preview(&["vm", "other"]);
-    place.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
+/// What an `apply` of the label `team=compute` ends with that waits for the lock while something
+/// happens.
+fn apply_waiting_for_the_lock(place: &Place, meanwhile: impl FnOnce()) -> Ran {
     let path = place.path(STATUS);
     let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -423,10 +422,20 @@ fn manifests_and_selection_are_read_under_the_lock_only() {
     // It is past its beginning once it listens for signals, which is before the lock.
     #[cfg(target_os = "linux")]
     place.until("it waits", |_| crate::signals::listens(&waiting));
-    place.write("vm.yaml", live("contoso/vm", "labels: {team: storage}"));
-    place.write("other.yaml", live("contoso/other", "labels: {team: compute}"));
+    meanwhile();
     drop(held);
-    place.ran(waiting).code(0);
+    place.ran(waiting)
+}
+
+#[test]
+fn manifests_and_selection_are_read_under_the_lock_only() {
+    let place = Place::in_preview(&["vm", "other"]);
+    place.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
+    apply_waiting_for_the_lock(&place, || {
+        place.write("vm.yaml", live("contoso/vm", "labels: {team: storage}"));
+        place.write("other.yaml", live("contoso/other", "labels: {team: compute}"));
+    })
+    .code(0);
     assert_eq!((place.golives("contoso/vm"), place.golives("contoso/other")), ((0, 0), (1, 1)));
 }
 
@@ -435,20 +444,12 @@ fn manifests_and_selection_are_read_under_the_lock_only() {
 fn labels_that_are_gone_once_the_lock_is_free_are_no_wrong_command_line() {
     let place = Place::in_preview(&["vm"]);
     place.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
-    let path = place.path(STATUS);
-    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let held = runtime.block_on(held).unwrap();
-    let waiting = place.start("apply --selector team=compute --lock-timeout 1m");
-    #[cfg(target_os = "linux")]
-    place.until("it waits", |_| crate::signals::listens(&waiting));
-    place.write("vm.yaml", live("contoso/vm", ""));
-    drop(held);
-    place
-        .ran(waiting)
-        .code(1)
-        .stdout("")
-        .stderr_has("error: no manifest has the label team=compute; nothing was sent\n");
+    apply_waiting_for_the_lock(&place, || {
+        place.write("vm.yaml", live("contoso/vm", ""));
+    })
+    .code(1)
+    .stdout("")
+    .stderr_has("error: no manifest has the label team=compute; nothing was sent\n");
 }
 
 #[test]
