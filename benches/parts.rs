@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
-use golive::changes::{self, DecisionTime, Input, Policy, Seen, Sighting};
+use golive::changes::{self, DecisionTime, Input, Observation, ObservedOffer, Policy};
 use golive::clock::SystemClock;
 use golive::disk::{Disk as _, RealDisk, replace};
 use golive::manifest::{self, DesiredState, FileManifests, Found, Loaded};
@@ -42,8 +42,8 @@ use golive::marketplace::{
     RequestId, Settling, Step, StepStatus,
 };
 use golive::status::{
-    self, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason, StatusFile,
-    StatusStore,
+    self, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord, Phase, Reason,
+    StatusFile, StatusStore,
 };
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -174,7 +174,7 @@ fn record(desired: &Loaded) -> OfferRecord {
         },
         message: "version 1 is live".to_owned(),
         next_check_at: None,
-        observed: Some(ObservedRecord {
+        observed: Some(ObservationRecord {
             at: some_time_ago(),
             changed_time: Some(changed_time(1)),
             fingerprint: Some(fingerprint(1, 1)),
@@ -218,34 +218,34 @@ fn listing(id: &OfferId, hint: Hint, release: u64, day: u8) -> Listing {
 }
 
 /// An offer that nothing happened to since it was recorded: the list is all that is asked for.
-fn unchanged(offer: &OfferId) -> Sighting {
-    Sighting::listed(listing(offer, Hint::AtRest, 1, 1))
+fn unchanged(offer: &OfferId) -> ObservedOffer {
+    ObservedOffer::listed(listing(offer, Hint::AtRest, 1, 1))
 }
 
 /// An offer with a new release in preview, once it was asked about.
-fn previewed(offer: &OfferId) -> Sighting {
+fn previewed(offer: &OfferId) -> ObservedOffer {
     let state = OfferState {
         preview: Some(Release::from(2)),
         live: Some(Release::from(1)),
         is_inspected: true,
         ..OfferState::default()
     };
-    Sighting::listed(listing(offer, Hint::InPreview, 2, 20)).with(state, moment().now)
+    ObservedOffer::listed(listing(offer, Hint::InPreview, 2, 20)).with(state, moment().now)
 }
 
 /// All that is decided from.
 struct Scene {
     desired: BTreeMap<OfferId, Arc<Loaded>>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
-    observed: BTreeMap<OfferId, Seen>,
+    observed: BTreeMap<OfferId, Observation>,
     policy: Policy,
 }
 
 impl Scene {
-    fn of(offers: usize, seen: impl Fn(&OfferId) -> Sighting) -> Self {
+    fn of(offers: usize, seen: impl Fn(&OfferId) -> ObservedOffer) -> Self {
         let desired = desired(offers);
         let recorded = recorded(&desired);
-        let seen = |offer: &OfferId| (offer.clone(), Seen::Offer(Box::new(seen(offer))));
+        let seen = |offer: &OfferId| (offer.clone(), Observation::Offer(Box::new(seen(offer))));
         let observed = desired.keys().map(seen).collect();
         Self { desired, recorded, observed, policy: Policy::default() }
     }

@@ -118,7 +118,7 @@ impl Drop for Service {
 }
 
 /// Waits until no request comes any more.
-fn settle(market: &Market) {
+fn inspect(market: &Market) {
     let mut before = usize::MAX;
     while before != market.requests() || before == 0 {
         before = market.requests();
@@ -136,7 +136,7 @@ fn measure(options: &Options, offers: usize) {
     (0..offers).for_each(|number| save(folder.path(), number, "preview"));
     let market = marketplace(offers.max(edits));
     let service = Service::start(folder.path(), &market);
-    settle(&market);
+    inspect(&market);
 
     let (cpu, requests, since) = (service.cpu(), market.requests(), Instant::now());
     std::thread::sleep(Duration::from_secs(options.idle));

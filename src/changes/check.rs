@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::change::ChangeSet;
 use super::decision::Decision;
+use super::observation::Observation;
 use super::planner::Input;
-use super::sighting::Seen;
 use crate::manifest::DesiredState;
 use crate::marketplace::{OfferId, OperationKind, Release};
 
@@ -78,7 +78,7 @@ fn check_trigger(
             violations.push(Violation::BeforeDependency(offer.clone(), dependency.clone()));
         }
     }
-    let Some(Seen::Offer(seen)) = input.observed.get(offer) else {
+    let Some(Observation::Offer(seen)) = input.observed.get(offer) else {
         violations.push(Violation::NotReady(offer.clone()));
         return violations;
     };

@@ -23,7 +23,7 @@ pub enum Decision {
     /// Follow the running operation.
     Track(Tracked),
     /// Nothing: the offer is in the desired state.
-    InSync(Place),
+    InSync(SyncState),
     /// Nothing for now, because the manifest holds the offer.
     Held(Hold),
     /// Nothing: a person must fix something first.
@@ -60,7 +60,7 @@ pub enum Origin {
 
 /// The state of an offer that is in sync.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SyncState {
     /// The offer is in production, as desired.
     Live(Release),
     /// The offer is in production although the manifest asks for preview.
@@ -210,8 +210,8 @@ impl Decision {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self {
-            Self::InSync(Place::Live(_) | Place::AlreadyLive(_)) => true,
-            Self::InSync(Place::Preview(_))
+            Self::InSync(SyncState::Live(_) | SyncState::AlreadyLive(_)) => true,
+            Self::InSync(SyncState::Preview(_))
             | Self::GoLive { .. }
             | Self::Publish { .. }
             | Self::Track(_)
@@ -225,11 +225,11 @@ impl Decision {
     #[must_use]
     pub fn achieves(&self, intent: &Intent) -> bool {
         match self {
-            Self::InSync(Place::Live(release) | Place::AlreadyLive(release)) => {
+            Self::InSync(SyncState::Live(release) | SyncState::AlreadyLive(release)) => {
                 intent.kind == OperationKind::GoLive && *release == intent.release
             }
             // The release a publish brings to preview has another name than the draft.
-            Self::InSync(Place::Preview(_)) => intent.kind == OperationKind::Publish,
+            Self::InSync(SyncState::Preview(_)) => intent.kind == OperationKind::Publish,
             Self::GoLive { .. }
             | Self::Publish { .. }
             | Self::Track(_)
@@ -259,8 +259,8 @@ impl Decision {
         match self {
             Self::GoLive { .. } | Self::Publish { .. } => Phase::Triggering,
             Self::Track(_) => Phase::InProgress,
-            Self::InSync(Place::Live(_) | Place::AlreadyLive(_)) => Phase::Live,
-            Self::InSync(Place::Preview(_)) => Phase::Preview,
+            Self::InSync(SyncState::Live(_) | SyncState::AlreadyLive(_)) => Phase::Live,
+            Self::InSync(SyncState::Preview(_)) => Phase::Preview,
             Self::Held(_) => Phase::Held,
             Self::Blocked(_) => Phase::Blocked,
             Self::Failed(_) => Phase::Failed,
@@ -274,9 +274,9 @@ impl Decision {
             Self::GoLive { .. } => Reason::GoLivePending,
             Self::Publish { .. } => Reason::PublishPending,
             Self::Track(tracked) => running_reason(&tracked.kind),
-            Self::InSync(Place::Live(_)) => Reason::InProduction,
-            Self::InSync(Place::AlreadyLive(_)) => Reason::AlreadyLive,
-            Self::InSync(Place::Preview(_)) => Reason::InPreview,
+            Self::InSync(SyncState::Live(_)) => Reason::InProduction,
+            Self::InSync(SyncState::AlreadyLive(_)) => Reason::AlreadyLive,
+            Self::InSync(SyncState::Preview(_)) => Reason::InPreview,
             Self::Held(Hold::Suspended) => Reason::Suspended,
             Self::Held(Hold::Scheduled(_)) => Reason::Scheduled,
             Self::Held(Hold::WaitingForDependency(_)) => Reason::WaitingForDependency,
@@ -330,7 +330,7 @@ impl Tracked {
     }
 }
 
-impl Place {
+impl SyncState {
     fn message(&self) -> String {
         match self {
             Self::Live(release) => format!("version {release} is live"),

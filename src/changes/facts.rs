@@ -2,8 +2,8 @@
 //! be.
 
 use super::change::OfferPosition;
-use super::decision::{Block, Decision, Place};
-use super::moment::DecisionTime;
+use super::decision::{Block, Decision, SyncState};
+use super::decision_time::DecisionTime;
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Attempt, Followed, OfferState, OperationKind, OperationStatus, Release, Report,
@@ -184,12 +184,14 @@ pub(super) fn standing(
     let live = state.live.clone();
     let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
     match decision {
-        Decision::InSync(Place::Live(release) | Place::AlreadyLive(release)) => OfferPosition {
-            state: Some("live"),
-            preview_version: preview.or_else(|| Some(release.clone())),
-            live_version: Some(release.clone()),
-        },
-        Decision::InSync(Place::Preview(release)) => OfferPosition {
+        Decision::InSync(SyncState::Live(release) | SyncState::AlreadyLive(release)) => {
+            OfferPosition {
+                state: Some("live"),
+                preview_version: preview.or_else(|| Some(release.clone())),
+                live_version: Some(release.clone()),
+            }
+        }
+        Decision::InSync(SyncState::Preview(release)) => OfferPosition {
             state: Some("preview"),
             preview_version: preview.or_else(|| release.clone()),
             live_version: live.or_else(|| known?.live.clone()),

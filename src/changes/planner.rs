@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
+use super::decision_time::DecisionTime;
 use super::facts;
-use super::moment::DecisionTime;
+use super::observation::Observation;
 use super::rules::{Case, Unasked};
-use super::sighting::Seen;
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::status::OfferRecord;
@@ -79,7 +79,7 @@ pub struct Input<'a> {
     /// The status records.
     pub recorded: &'a BTreeMap<OfferId, Arc<OfferRecord>>,
     /// The marketplace's answers so far.
-    pub observed: &'a BTreeMap<OfferId, Seen>,
+    pub observed: &'a BTreeMap<OfferId, Observation>,
     /// The time of the decision.
     pub moment: DecisionTime,
     /// The user's choices.
@@ -225,7 +225,7 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
     let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
     let absent = |block| (Decision::Blocked(block), None);
     let (decision, state) = match input.observed.get(&loaded.id) {
-        Some(Seen::Offer(seen)) => {
+        Some(Observation::Offer(seen)) => {
             let case = Case {
                 desired: loaded,
                 recorded,
@@ -238,11 +238,11 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
             let (decision, state) = case.decide()?;
             (decision, Some(state))
         }
-        Some(Seen::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
-        Some(Seen::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
-        Some(Seen::NotFound(said)) => absent(Block::NotFound(said.clone())),
-        Some(Seen::Throttled(said)) => absent(Block::Throttled(said.clone())),
-        Some(Seen::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
+        Some(Observation::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
+        Some(Observation::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
+        Some(Observation::NotFound(said)) => absent(Block::NotFound(said.clone())),
+        Some(Observation::Throttled(said)) => absent(Block::Throttled(said.clone())),
+        Some(Observation::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
     let from = state.as_ref().map(|state| facts::standing(state, recorded, &decision));

@@ -4,10 +4,10 @@
 //! for doing nothing; a list, for assuming that a preview waits, which golive checks before it
 //! sends a request.
 
-use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, Place, Tracked};
+use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, SyncState, Tracked};
+use super::decision_time::DecisionTime;
 use super::facts;
-use super::moment::DecisionTime;
-use super::sighting::Sighting;
+use super::observation::ObservedOffer;
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationStatus, Release};
 use crate::status::{Intent, OfferRecord, OperationRecord, Phase, place};
@@ -16,7 +16,7 @@ use crate::status::{Intent, OfferRecord, OperationRecord, Phase, place};
 pub(super) struct Case<'a> {
     pub(super) desired: &'a Loaded,
     pub(super) recorded: Option<&'a OfferRecord>,
-    pub(super) seen: &'a Sighting,
+    pub(super) seen: &'a ObservedOffer,
     pub(super) waiting_on: &'a [OfferId],
     pub(super) moment: DecisionTime,
     pub(super) retry: bool,
@@ -157,13 +157,13 @@ impl Case<'_> {
     }
 
     /// Row 3: the offer is in the desired state.
-    fn in_sync(&self, state: &OfferState) -> Option<Place> {
+    fn in_sync(&self, state: &OfferState) -> Option<SyncState> {
         match (self.desired.manifest.state, &state.live) {
             (DesiredState::Preview, live) => {
                 let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
                 match (preview, live) {
-                    (Some(preview), _) => Some(Place::Preview(Some(preview))),
-                    (None, Some(live)) => Some(Place::AlreadyLive(live.clone())),
+                    (Some(preview), _) => Some(SyncState::Preview(Some(preview))),
+                    (None, Some(live)) => Some(SyncState::AlreadyLive(live.clone())),
                     (None, None) => None,
                 }
             }
@@ -177,7 +177,7 @@ impl Case<'_> {
                             && state.unclear.is_none()
                     }
                 };
-                is_wanted.then(|| Place::Live(live.clone()))
+                is_wanted.then(|| SyncState::Live(live.clone()))
             }
         }
     }

@@ -13,7 +13,8 @@ use crate::manifest;
 use crate::marketplace::OfferId;
 use crate::reconcile::{self, Dependencies, Guard, Job, Reconciler, Settings, Wait};
 use crate::report::{
-    Ending, Outcome, Reporter, Scene, Unfinished, apply_json, apply_text, marketplace_name,
+    Ending, MarketplaceKind, Outcome, Reporter, Unfinished, apply_json, apply_text,
+    marketplace_name,
 };
 use crate::status::{StatusStore, publishers};
 
@@ -55,7 +56,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     output::print(&match args.output {
         Output::Text => {
             let ending = ending(&outcome, &setting, args, code);
-            let scene = Scene::of_run(args.access.emulator);
+            let scene = MarketplaceKind::of_run(args.access.emulator);
             apply_text(&outcome, &ending, scene, output::width())
         }
         Output::Json => {

@@ -8,7 +8,7 @@ use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
 use crate::marketplace::Settling;
 use crate::reconcile::{Observer, RunError, observe_and_plan};
-use crate::report::{Scene, marketplace_name, plan_json, plan_text};
+use crate::report::{MarketplaceKind, marketplace_name, plan_json, plan_text};
 use crate::status;
 
 pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
         return Err(CommandError::failed(RunError::Unsound(violations)));
     }
     output::print(&match args.output {
-        Output::Text => plan_text(&set, Scene::of_run(access.emulator)),
+        Output::Text => plan_text(&set, MarketplaceKind::of_run(access.emulator)),
         Output::Json => {
             let marketplace = marketplace_name(&Workspace::marketplace(access)?);
             plan_json(&set, &marketplace).map_err(CommandError::failed)?

@@ -9,7 +9,7 @@ use crate::cli::{Output, Status};
 use crate::disk::{self, RealDisk};
 use crate::manifest::load_file;
 use crate::marketplace::OfferId;
-use crate::report::{Scene, status_json, status_text};
+use crate::report::{MarketplaceKind, status_json, status_text};
 use crate::status::{self, OfferRecord, Phase, StatusFile};
 
 pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
@@ -32,7 +32,8 @@ pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
     };
     // A file that doesn't say which marketplace it is about may come from an older golive.
     let is_silent = file.marketplace.is_empty();
-    let scene = if is_silent { Scene::of_run(args.emulator) } else { Scene::of(&file) };
+    let scene =
+        if is_silent { MarketplaceKind::of_run(args.emulator) } else { MarketplaceKind::of(&file) };
     output::print(&match args.output {
         Output::Text => status_text(&file, &undeclared(&file, &path), scene, output::width()),
         Output::Json => status_json(&file).map_err(CommandError::failed)?,

@@ -20,8 +20,8 @@ use crate::report::{All, LogReporter, Reporter};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
 use crate::watch::{
-    Board, Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Herald, Manifests, Parts,
-    Source, systemd,
+    Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Manifests, OnManifests, Parts,
+    ServiceState, Source, systemd,
 };
 
 /// How often a repository is asked for new commits.
@@ -64,20 +64,20 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     let known = store.with(StatusFile::publishers);
     store.claim(known, &marketplace).map_err(CommandError::failed)?;
     let stop = signals.stop_in_order();
-    let (board, pings) = Board::new();
+    let (service_state, pings) = ServiceState::new();
     let metrics = Arc::new(Metrics::new());
     let opened = tokio::select! {
         biased;
         // A repository may take long to answer.
         () = stop.cancelled() => return Ok(()),
-        opened = source(args, ground, &board) => opened,
+        opened = source(args, ground, &service_state) => opened,
     };
-    let Place { source, roots, checkout } = opened?;
+    let ManifestSource { source, roots, checkout } = opened?;
     let connection = ground.connect(&args.access, Memory::Kept)?;
     let shown = connection.marketplace_name();
-    let herald = herald(&connection, &store, marketplace, stop.clone());
+    let on_manifests = on_manifests(&connection, &store, marketplace, stop.clone());
     let mut reconciler =
-        reconciler(args, ground, connection, &store, (&board, &metrics), stop.clone());
+        reconciler(args, ground, connection, &store, (&service_state, &metrics), stop.clone());
     if let Some(checkout) = checkout {
         reconciler = reconciler.in_checkout(checkout);
     }
@@ -85,7 +85,7 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
         None => None,
         Some(address) => {
             let serving = Serving {
-                board: Arc::clone(&board),
+                service_state: Arc::clone(&service_state),
                 store: Arc::clone(&store),
                 metrics,
                 clock: Arc::clone(&ground.clock),
@@ -100,24 +100,24 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     let manifests =
         if args.git.is_some() { manifests.where_nothing_is_an_answer() } else { manifests };
     let started_at = ground.clock.now();
-    board.update(|service| service.started_at = Some(started_at));
+    service_state.update(|service| service.started_at = Some(started_at));
     let daemon = Daemon::new(Parts {
         reconciler: Arc::new(reconciler),
         store,
         clock: Arc::clone(&ground.clock),
         random: fastrand::Rng::new(),
-        board: Arc::clone(&board),
+        service_state: Arc::clone(&service_state),
         pings,
         source,
         manifests,
         hangups,
         stop: stop.clone(),
-        herald,
+        on_manifests,
         heartbeat: systemd::watchdog_interval()
             .map(|every| Heartbeat { every, beat: Box::new(systemd::alive) }),
         resync: args.resync,
     });
-    let told = tokio::spawn(tell_supervisor(board, stop.clone()));
+    let told = tokio::spawn(tell_supervisor(service_state, stop.clone()));
     let result = daemon.run().await;
     stop.cancel();
     if let Some(page) = page {
@@ -129,9 +129,9 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
 }
 
 /// Tells systemd once every offer was seen, and when the service stops.
-async fn tell_supervisor(board: Arc<Board>, stop: CancellationToken) {
-    let mut updates = board.subscribe();
-    while !board.service().ready {
+async fn tell_supervisor(service_state: Arc<ServiceState>, stop: CancellationToken) {
+    let mut updates = service_state.subscribe();
+    while !service_state.service().ready {
         tokio::select! {
             () = stop.cancelled() => break,
             // Whatever it was, the board says how things stand.
@@ -146,7 +146,7 @@ async fn tell_supervisor(board: Arc<Board>, stop: CancellationToken) {
 }
 
 /// Where the manifests come from.
-struct Place {
+struct ManifestSource {
     source: Box<dyn Source>,
     /// The folders to read.
     roots: Vec<PathBuf>,
@@ -157,8 +157,8 @@ struct Place {
 async fn source(
     args: &Watch,
     ground: &Workspace,
-    board: &Arc<Board>,
-) -> Result<Place, CommandError> {
+    service_state: &Arc<ServiceState>,
+) -> Result<ManifestSource, CommandError> {
     let Some(url) = &args.git else {
         if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
             let path = path.display();
@@ -168,10 +168,10 @@ async fn source(
         let names: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
         let place = names.join(", ");
         tracing::info!(status = %ground.status_path.display(), "watching {place}");
-        board.update(|service| service.place = place);
+        service_state.update(|service| service.place = place);
         let (roots, status) = (args.paths.clone(), &ground.status_path);
-        let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(board));
-        return Ok(Place { source: Box::new(source), roots, checkout: None });
+        let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(service_state));
+        return Ok(ManifestSource { source: Box::new(source), roots, checkout: None });
     };
     let settings = GitSettings {
         url: url.clone(),
@@ -180,7 +180,7 @@ async fn source(
         folder: ground.status_path.with_extension("git"),
         poll: args.git_poll.unwrap_or(GIT_POLL),
     };
-    let source = GitSource::open(settings, Arc::clone(board), fastrand::Rng::new());
+    let source = GitSource::open(settings, Arc::clone(service_state), fastrand::Rng::new());
     let source = source.await.map_err(|error| {
         if error.is_usage() {
             CommandError::Usage(error.to_string())
@@ -191,18 +191,18 @@ async fn source(
     let (roots, place) = (source.roots(), source.place());
     tracing::info!(status = %ground.status_path.display(), "following {place}");
     let checkout = Some(source.checkout());
-    board.update(|service| (service.place, service.checkout) = (place, checkout.clone()));
-    Ok(Place { source: Box::new(source), roots, checkout })
+    service_state.update(|service| (service.place, service.checkout) = (place, checkout.clone()));
+    Ok(ManifestSource { source: Box::new(source), roots, checkout })
 }
 
 /// Who must hear of manifests before they are looked at: the embedded marketplace has their offers
 /// then, and the status file their publishers.
-fn herald(
+fn on_manifests(
     connection: &Connection,
     store: &Arc<StatusStore>,
     marketplace: MarketplaceRecord,
     stop: CancellationToken,
-) -> Box<Herald> {
+) -> Box<OnManifests> {
     let (emulator, store) = (connection.emulator.clone(), Arc::clone(store));
     Box::new(move |desired| {
         // All that is on record was claimed at the beginning, so that this is not refused; if it
@@ -223,7 +223,7 @@ fn reconciler(
     ground: &Workspace,
     mut connection: Connection,
     store: &Arc<StatusStore>,
-    (board, metrics): (&Arc<Board>, &Arc<Metrics>),
+    (service_state, metrics): (&Arc<ServiceState>, &Arc<Metrics>),
     stop: CancellationToken,
 ) -> Reconciler {
     let access = &args.access;
@@ -232,8 +232,11 @@ fn reconciler(
         Arc::new(Measured::new(connection.transport, move |call, status, took| {
             counter.requested(call, status, took);
         }));
-    let reporters: Vec<Arc<dyn Reporter>> =
-        vec![Arc::new(LogReporter::default()), Arc::clone(board) as _, Arc::clone(metrics) as _];
+    let reporters: Vec<Arc<dyn Reporter>> = vec![
+        Arc::new(LogReporter::default()),
+        Arc::clone(service_state) as _,
+        Arc::clone(metrics) as _,
+    ];
     // Reads wait as long as the marketplace asks: there is no run that must end.
     let marketplace = ground.client(access, connection, Duration::MAX);
     let surroundings = Dependencies {

@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answers::{Answers, Profile};
 use super::fault::RetryAfter;
 use super::model::Used;
 use super::operation::{Fate, Note};
+use super::response_overrides::{Profile, ResponseOverrides};
 use super::scalar::{Length, Times};
 
 /// The steps of a virtual machine offer: id, name, estimate.
@@ -249,7 +249,7 @@ pub struct OfferSeed {
     /// Whose picture of the API the answers follow. Default: the seed's own.
     pub profile: Option<Profile>,
     /// How answers differ from the profile. Default: the seed's own.
-    pub answers: Answers,
+    pub answers: ResponseOverrides,
     /// The header of a 202: `relative` (field) or `both` (documented).
     pub header: Option<Header>,
     /// How statuses are spelled: `camel` (field) or `mixed` (documented).

@@ -6,17 +6,17 @@ use http::{Method, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::answer::{Reply, started};
-use super::answers::{Slots, Stale};
 use super::behaviour::{CancelAnswer, RefuseWith};
-use super::beyond::OfferAnswer;
 use super::dialect::Behaviour;
 use super::model::{Content, Offer};
 use super::operation::Operation;
+use super::reply::{Reply, started};
+use super::response_overrides::{Slots, Stale};
 use super::route::{Call, Of, Route, SlotName, Verb, type_filter};
 use super::seed::Seed;
 use super::stage::Refused;
 use super::start;
+use super::undocumented::OfferAnswer;
 use super::view::View;
 use super::world::{Key, World};
 use crate::backends::portal::wire::{API_VERSION, OneOrArray};
@@ -164,7 +164,9 @@ impl Context<'_> {
                 let stale = offer.stale(now, behaviour);
                 let shown = stale.unwrap_or(offer);
                 let report = View { offer: shown, behaviour, now }.status_report();
-                if stale.is_some() && matches!(behaviour.dialect.stale, Some(Stale::Answers(_))) {
+                if stale.is_some()
+                    && matches!(behaviour.dialect.stale, Some(Stale::ResponseOverrides(_)))
+                {
                     offer.stale_answers += 1;
                     offer.stamp += 1;
                 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
-use super::answer::Reply;
-use super::answers::{
-    AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
-    Stale, StepNames, UnchangedPublish, Words,
-};
 use super::behaviour::{Casing, Header, Kind, OfferSeed};
-use super::beyond::Beyond;
 use super::ids::bytes_of;
 use super::model::Offer;
 use super::operation::Pace;
+use super::reply::Reply;
+use super::response_overrides::{
+    AfterFailure, CancelGolive, Lag, Numbers, OfferIds, Profile, ResponseOverrides, SecondGolive,
+    Slots, Stale, StepNames, UnchangedPublish, Words,
+};
 use super::seed::Seed;
 use super::stage::{Refused, Stage};
+use super::undocumented::UndocumentedFields;
 use crate::backends::portal::wire::API_VERSION;
 
 /// How the marketplace behaves about one offer: its entry in the seed, with every gap filled.
@@ -36,7 +36,7 @@ impl Behaviour {
 
 /// A place where an offer's status is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Read {
     Status,
     Document,
     List,
@@ -44,7 +44,7 @@ pub(super) enum Place {
 
 /// What a word names, for its spelling.
 #[derive(Clone, Copy)]
-enum Word {
+enum WordKind {
     Offer,
     Operation,
 }
@@ -134,7 +134,7 @@ impl Dialect {
     fn new(seed: &Seed, entry: &OfferSeed) -> Self {
         let profile = entry.profile.unwrap_or(seed.profile);
         let of = profile.choices();
-        let said: Answers = entry.answers.clone().or(seed.answers.clone());
+        let said: ResponseOverrides = entry.answers.clone().or(seed.answers.clone());
         let refusal = said.second_golive.and_then(|second| match second {
             SecondGolive::Accept => None,
             SecondGolive::Refuse(status) => Some(status),
@@ -169,17 +169,17 @@ impl Dialect {
     }
 
     /// The word for an offer's stage, where it is told.
-    pub(super) fn stage(&self, place: Place, stage: Stage) -> String {
+    pub(super) fn stage(&self, place: Read, stage: Stage) -> String {
         let own = match place {
-            Place::Status => self.status_words.of(stage),
-            Place::Document => self.document_words.of(stage),
-            Place::List => self
+            Read::Status => self.status_words.of(stage),
+            Read::Document => self.document_words.of(stage),
+            Read::List => self
                 .list_status
                 .as_deref()
                 .or(self.list_words.of(stage))
                 .or(self.document_words.of(stage)),
         };
-        own.map_or_else(|| self.spell(stage.word(), Word::Offer), str::to_owned)
+        own.map_or_else(|| self.spell(stage.word(), WordKind::Offer), str::to_owned)
     }
 
     /// A submission's or an operation's publishing version, where it is told. The reference has it
@@ -189,24 +189,24 @@ impl Dialect {
     }
 
     /// A word that another hand put in the place of an offer's status.
-    pub(super) fn shown(&self, place: Place, shown: &str) -> String {
-        let own = self.list_status.as_deref().filter(|_| place == Place::List);
+    pub(super) fn shown(&self, place: Read, shown: &str) -> String {
+        let own = self.list_status.as_deref().filter(|_| place == Read::List);
         own.unwrap_or(shown).to_owned()
     }
 
     /// A word of an operation or a step.
     pub(super) fn word(&self, text: &str) -> String {
-        self.spell(text, Word::Operation)
+        self.spell(text, WordKind::Operation)
     }
 
-    fn spell(&self, text: &str, word: Word) -> String {
+    fn spell(&self, text: &str, word: WordKind) -> String {
         let mut letters = text.chars();
         let Some(first) = letters.next() else {
             return String::new();
         };
         let first = match (self.casing, word) {
-            (Casing::Pascal, _) | (Casing::Mixed, Word::Offer) => first.to_ascii_uppercase(),
-            (Casing::Camel, _) | (Casing::Mixed, Word::Operation) => first.to_ascii_lowercase(),
+            (Casing::Pascal, _) | (Casing::Mixed, WordKind::Offer) => first.to_ascii_uppercase(),
+            (Casing::Camel, _) | (Casing::Mixed, WordKind::Operation) => first.to_ascii_lowercase(),
         };
         std::iter::once(first).chain(letters).collect()
     }
@@ -240,9 +240,9 @@ impl Dialect {
     }
 
     /// What an offer has beyond the reference.
-    pub(super) fn beyond(&self) -> Option<Beyond> {
+    pub(super) fn beyond(&self) -> Option<UndocumentedFields> {
         match self.profile {
-            Profile::Field => Some(Beyond::default()),
+            Profile::Field => Some(UndocumentedFields::default()),
             Profile::Documented => None,
         }
     }

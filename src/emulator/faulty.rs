@@ -8,8 +8,8 @@ use axum::response::Response;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use http::{HeaderValue, StatusCode, header};
 
-use super::answer::Reply;
 use super::fault::{Action, Fault, RetryAfter, When};
+use super::reply::Reply;
 use crate::backends::http::Dropped;
 
 /// Answers a request that a rule hits. `honest` is the true answer; it is not begun where the

@@ -12,10 +12,10 @@ use futures_util::StreamExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::answer::Reply;
 use super::calls;
 use super::ids::guid;
 use super::journal::{Asked, Entry};
+use super::reply::Reply;
 use super::route::{Call, Of, Route, Verb, notification_emails, segments};
 use super::world::Key;
 use super::{Emulator, faulty};

@@ -27,14 +27,12 @@
 //! It takes nothing from chance: ids and entity tags follow from the names of offers and from how
 //! often they changed, so that the same requests get the same answers in every run.
 
-mod answer;
-mod answers;
 mod behaviour;
-mod beyond;
 mod calls;
 mod dialect;
 mod fault;
 mod faulty;
+mod ground_truth;
 mod http;
 mod ids;
 mod journal;
@@ -43,16 +41,18 @@ mod memory;
 mod model;
 mod numbers;
 mod operation;
-mod past;
+mod reply;
+mod response_overrides;
 mod route;
 mod scalar;
 mod seed;
 mod server;
+mod snapshot;
 mod stage;
 mod start;
 #[cfg(test)]
 mod tests;
-mod truth;
+mod undocumented;
 mod view;
 mod world;
 
@@ -62,23 +62,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use answers::{
-    AfterFailure, Answers, CancelGolive, Lag, Numbers, OfferIds, Profile, SecondGolive, Slots,
-    Stale, StepNames, UnchangedPublish, Words,
-};
 pub use behaviour::{
     AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
     RefuseWith, StartStatus, StepMessage,
 };
 pub use fault::{Action, Fault, RetryAfter, Rule, When};
+pub use ground_truth::{GroundTruth, Run};
 pub use journal::{Asked, Count, Entry, Journal};
 pub use manual::{ManualAction, ManualActionError};
 pub use memory::{Memory, MemoryError, Remembered};
 pub use operation::Ending;
+pub use response_overrides::{
+    AfterFailure, CancelGolive, Lag, Numbers, OfferIds, Profile, ResponseOverrides, SecondGolive,
+    Slots, Stale, StepNames, UnchangedPublish, Words,
+};
 pub use scalar::{Length, Times};
 pub use seed::{Offers, Seed, SeedError, Token, parse, schema};
 pub use server::serve;
-pub use truth::{Run, Truth};
 
 use crate::clock::Clock;
 use crate::disk::Disk;
@@ -241,10 +241,12 @@ impl Emulator {
 
     /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.
     #[must_use]
-    pub fn truth(&self, offer: &str) -> Option<Truth> {
+    pub fn truth(&self, offer: &str) -> Option<GroundTruth> {
         let (publisher, id) = offer.split_once('/')?;
         let (key, now) = (Key::new(publisher, id), self.now());
-        self.state().world.visit(&key, now, |offer, behaviour| Truth::of(offer, &behaviour.dialect))
+        self.state()
+            .world
+            .visit(&key, now, |offer, behaviour| GroundTruth::of(offer, &behaviour.dialect))
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.

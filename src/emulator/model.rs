@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::answers::AfterFailure;
 use super::behaviour::{AfterCancel, Kind};
 use super::dialect::{Behaviour, Dialect};
 use super::ids::guid;
 use super::operation::{Ending, Fate, Operation, Pace, State};
-use super::past::Past;
+use super::response_overrides::AfterFailure;
+use super::snapshot::Snapshot;
 use super::stage::{Refused, Resting, Stage};
 
 /// One version of what an offer says.
@@ -59,7 +59,7 @@ pub(super) struct Offer {
     pub used: Used,
     /// What it was before, the oldest first, where answers lag behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub past: Vec<Past>,
+    pub past: Vec<Snapshot>,
     /// How many answers showed what was before the last publish.
     #[serde(default)]
     pub stale_answers: u32,

@@ -1,9 +1,9 @@
 //! How releases and publishings are numbered.
 
-use super::answers::Numbers;
 use super::behaviour::Kind;
 use super::ids::bytes_of;
 use super::model::Offer;
+use super::response_overrides::Numbers;
 
 /// Below the first number of the large space. Numbers of this size were seen in 2022.
 const FIRST_NUMBER: u64 = 1_252_868_275;

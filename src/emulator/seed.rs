@@ -9,10 +9,10 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::answers::{Answers, Profile};
 use super::behaviour::OfferSeed;
 use super::fault::Rule;
 use super::operation::Pace;
+use super::response_overrides::{Profile, ResponseOverrides};
 use super::scalar::Length;
 use super::start;
 
@@ -64,7 +64,7 @@ pub struct Seed {
     /// Whose picture of the API the answers follow.
     pub profile: Profile,
     /// How answers differ from the profile, for all offers.
-    pub answers: Answers,
+    pub answers: ResponseOverrides,
     /// Publishers whose every call is answered 403.
     pub forbidden: Vec<String>,
     /// Publishers that exist without offers.
@@ -84,7 +84,7 @@ impl Default for Seed {
     fn default() -> Self {
         Self {
             profile: Profile::default(),
-            answers: Answers::default(),
+            answers: ResponseOverrides::default(),
             token: None,
             strict: false,
             forbidden: Vec::new(),

@@ -3,15 +3,15 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::answers::{OfferIds, StepNames};
 use super::behaviour::{Halt, Kind, Level, SIGN_OFF};
-use super::beyond::{OfferAnswer, Publication, StatusAnswer};
-use super::dialect::{Behaviour, Place};
+use super::dialect::{Behaviour, Read};
 use super::ids::guid;
 use super::model::Offer;
 use super::operation::{Ending, Fate, Note, Operation, State};
+use super::response_overrides::{OfferIds, StepNames};
 use super::scalar::Length;
 use super::stage::Resting;
+use super::undocumented::{OfferAnswer, Publication, StatusAnswer};
 use crate::backends::portal::wire::{
     LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
 };
@@ -48,7 +48,7 @@ impl<'a> View<'a> {
 
 impl View<'_> {
     /// The offer's status, as it is told in one place.
-    fn word_at(&self, place: Place) -> String {
+    fn word_at(&self, place: Read) -> String {
         let dialect = &self.behaviour.dialect;
         match &self.offer.shown {
             Some(shown) => dialect.shown(place, shown),
@@ -60,7 +60,7 @@ impl View<'_> {
     pub(super) fn summary(&self) -> OfferAnswer {
         let title = self.offer.draft.definition.get("displayText");
         let definition = title.map(|title| json!({ "displayText": title }));
-        self.offer_answer(Place::List, self.offer.version, definition, self.offer.changed)
+        self.offer_answer(Read::List, self.offer.version, definition, self.offer.changed)
     }
 
     /// The whole of a version; the draft without one.
@@ -71,12 +71,12 @@ impl View<'_> {
         };
         let changed = version.map_or(self.offer.changed, |_| content.changed);
         let definition = Some(content.definition.clone());
-        Some(self.offer_answer(Place::Document, number, definition, changed))
+        Some(self.offer_answer(Read::Document, number, definition, changed))
     }
 
     fn offer_answer(
         &self,
-        place: Place,
+        place: Read,
         version: u64,
         definition: Option<Value>,
         changed: Timestamp,
@@ -92,7 +92,7 @@ impl View<'_> {
             definition,
             changed_time: Some(dialect.time(changed)),
             pc_migration_status: Some(dialect.migration().to_owned()),
-            etag: (place == Place::Document && dialect.etags).then(|| dialect.etag(offer)),
+            etag: (place == Read::Document && dialect.etags).then(|| dialect.etag(offer)),
         };
         OfferAnswer { offer: wire, beyond: dialect.beyond() }
     }
@@ -114,7 +114,7 @@ impl View<'_> {
             }
         };
         let status = StatusWire {
-            status: Some(self.word_at(Place::Status)),
+            status: Some(self.word_at(Read::Status)),
             steps,
             preview_links: self.links(offer.preview, "preview"),
             live_links: self.links(offer.production, "live"),

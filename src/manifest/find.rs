@@ -11,7 +11,7 @@ use super::diagnostic::Diagnostic;
 use super::hint::Given;
 use super::ignored::{self, Ignores};
 use super::pipe;
-use super::way::Way;
+use super::symlink_trace::SymlinkTrace;
 
 /// What the given paths hold.
 #[derive(Clone, Debug, Default)]
@@ -210,7 +210,7 @@ impl Walk {
     /// Follows a link, and takes note of the way.
     fn follow(&mut self, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
         let folder = self.real_folder(folder)?.to_owned();
-        let Way { end, links } = Way::from(&folder, Path::new(name));
+        let SymlinkTrace { end, links } = SymlinkTrace::from(&folder, Path::new(name));
         // Those in the folder show there by themselves.
         self.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
         match end.parent() {

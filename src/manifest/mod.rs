@@ -1,6 +1,6 @@
 //! Manifests: what people commit, read, checked and explained.
 //!
-//! [`load`] is all that a command needs. `watch` keeps one [`FileManifests`] a file
+//! [`load()`] is all that a command needs. `watch` keeps one [`FileManifests`] a file
 //! ([`load_file`]), reads again only what changed, and looks at all together with [`check`].
 //!
 //! | file | what it is |
@@ -48,12 +48,12 @@ mod schema;
 mod screen;
 mod source;
 mod strict;
+mod symlink_trace;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod validate;
-mod way;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
 pub use file::{FileManifests, Loaded};
@@ -66,7 +66,7 @@ pub use offer::{DesiredState, Manifest};
 pub(crate) use parallel::load_files;
 pub(crate) use pipe::is_pipe;
 pub use schema::manifest_schema;
+pub(crate) use symlink_trace::SymlinkTrace;
 pub use tree::MAX_DEPTH;
 pub(crate) use validate::are_checked_alike;
 pub use validate::{ManifestSet, assemble, check};
-pub(crate) use way::Way;

@@ -9,6 +9,6 @@ mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
 pub use trigger::{
-    After, Answer, Command, Event, Fresh, Look, Next, Obstacle, Patience, Sent, State, StopReason,
-    Trigger, step,
+    After, Command, DoubtCheck, Event, Fresh, Next, Obstacle, Patience, RequestOutcome, Sent,
+    State, StopReason, Trigger, step,
 };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::trigger::{
-    After, Answer, Command, Doubt, Fresh, Look, Next, Obstacle, Patience, Request, Sent, State,
-    StopReason, Trigger,
+    After, Command, Doubt, DoubtCheck, Fresh, Next, Obstacle, Patience, Request, RequestOutcome,
+    Sent, State, StopReason, Trigger,
 };
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
@@ -23,7 +23,7 @@ const FAR_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
 /// The attempts and pauses that a trigger has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct Attempts {
     /// How often the request was sent or its intent written. Attempts that the marketplace put off,
     /// or that missed their deadline, are not counted.
     pub(super) sent: u32,
@@ -35,7 +35,7 @@ pub(super) struct Tally {
     pub(super) missed: u32,
 }
 
-impl Tally {
+impl Attempts {
     pub(super) fn to(self, state: State, command: Command) -> (Trigger, Next) {
         (Trigger { state, tally: self }, Next::Do(command))
     }
@@ -67,41 +67,41 @@ impl Tally {
 
 /// The reaction to the answer to a request.
 pub(super) fn answered(
-    tally: Tally,
+    tally: Attempts,
     request: Request,
-    answer: Answer,
+    answer: RequestOutcome,
     patience: Patience,
 ) -> (Trigger, Next) {
     let tired = tally.sent >= patience.attempts;
     let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
     let is_second = request.before.is_some();
     match answer {
-        Answer::Accepted(operation) => {
+        RequestOutcome::Accepted(operation) => {
             let intent = request.intent;
             tally.record(Sent { intent, operation: Some(operation), status: None })
         }
         // The previous attempt was probably accepted and does not show yet. If there was none, and
         // no fence guards the request, something else runs that does not show: a request sent again
         // at once might reach the offer right after that ends.
-        Answer::Refused(why) | Answer::Conflict(why) if is_second => {
+        RequestOutcome::Refused(why) | RequestOutcome::Conflict(why) if is_second => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
-            tally.doubt(doubt, Command::Look)
+            tally.doubt(doubt, Command::CheckDoubt)
         }
-        Answer::Conflict(why) if request.intent.fence.is_none() => {
+        RequestOutcome::Conflict(why) if request.intent.fence.is_none() => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
-            tally.doubt(doubt, Command::Look)
+            tally.doubt(doubt, Command::CheckDoubt)
         }
-        Answer::Refused(why) => tally.drop(request, After::End(StopReason::Refused(why))),
-        Answer::Denied(why) => tally.drop(request, After::End(StopReason::Unsent(why))),
-        Answer::Conflict(why) => {
+        RequestOutcome::Refused(why) => tally.drop(request, After::End(StopReason::Refused(why))),
+        RequestOutcome::Denied(why) => tally.drop(request, After::End(StopReason::Unsent(why))),
+        RequestOutcome::Conflict(why) => {
             tally.drop(request, After::End(StopReason::ObserveAgain(Some(why))))
         }
         // A request that was put off does not count as an attempt.
-        Answer::NotNow(asked) => {
+        RequestOutcome::NotNow(asked) => {
             let doubled = tally.paused.min(LONGEST_PAUSE);
             let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
             let paused = tally.paused.saturating_add(pause);
-            let tally = Tally { sent: tally.sent.saturating_sub(1), paused, ..tally };
+            let tally = Attempts { sent: tally.sent.saturating_sub(1), paused, ..tally };
             let after = match asked {
                 _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
                 Some(_) => After::End(StopReason::Throttled(pause)),
@@ -113,19 +113,21 @@ pub(super) fn answered(
             };
             tally.drop(request, after)
         }
-        Answer::NotSent(why) if tired => tally.drop(request, After::End(StopReason::Unsent(why))),
-        Answer::NotSent(_) => tally.drop(request, After::Retry(backoff)),
-        Answer::Unclear(why) => {
+        RequestOutcome::NotSent(why) if tired => {
+            tally.drop(request, After::End(StopReason::Unsent(why)))
+        }
+        RequestOutcome::NotSent(_) => tally.drop(request, After::Retry(backoff)),
+        RequestOutcome::Unclear(why) => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: false };
-            tally.doubt(doubt, Command::Look)
+            tally.doubt(doubt, Command::CheckDoubt)
         }
     }
 }
 
 /// The deadline can't be met because the write took too long. The next intent leaves more time for
 /// the write.
-pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Trigger, Next) {
-    let tally = Tally { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
+pub(super) fn missed(tally: Attempts, request: Request, patience: Patience) -> (Trigger, Next) {
+    let tally = Attempts { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
     if tally.missed < patience.attempts {
         return tally.drop(request, After::Retry(SHORTEST_PAUSE));
     }
@@ -138,9 +140,9 @@ pub(super) fn missed(tally: Tally, request: Request, patience: Patience) -> (Tri
 /// The reaction to a look at an offer in doubt. golive neither gives up a request nor sends it
 /// again before it has settled, that is, before the settle time after its deadline is over.
 pub(super) fn looked(
-    tally: Tally,
+    tally: Attempts,
     mut doubt: Doubt,
-    look: Look,
+    look: DoubtCheck,
     (at, fresh): (Timestamp, Fresh),
     patience: Patience,
 ) -> (Trigger, Next) {
@@ -151,35 +153,39 @@ pub(super) fn looked(
     }
     // If the fence differs, this request may have changed it.
     let is_fenced = match &look {
-        Look::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
-        Look::Operation { .. } | Look::Live | Look::Gone | Look::Elsewhere | Look::Failed(_) => {
-            intent.fence.is_some()
-        }
+        DoubtCheck::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
+        DoubtCheck::Operation { .. }
+        | DoubtCheck::Live
+        | DoubtCheck::Gone
+        | DoubtCheck::Elsewhere
+        | DoubtCheck::Failed(_) => intent.fence.is_some(),
     };
     let settling = patience.settling;
     let settle = if is_fenced { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(intent.deadline, at, settle);
     let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
     match look {
-        Look::Operation { operation, status } => {
+        DoubtCheck::Operation { operation, status } => {
             tally.record(Sent { intent: doubt.intent, operation, status: Some(status) })
         }
-        Look::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
-        Look::Failed(_) => tally.doubt(doubt, Command::Wait(pause)),
-        Look::Live => {
+        DoubtCheck::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
+        DoubtCheck::Failed(_) => tally.doubt(doubt, Command::Wait(pause)),
+        DoubtCheck::Live => {
             let status = Some(OperationStatus::Succeeded);
             tally.record(Sent { intent: doubt.intent, operation: None, status })
         }
-        Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere if !remaining.is_zero() => {
+        DoubtCheck::Gone | DoubtCheck::StillWaiting { .. } | DoubtCheck::Elsewhere
+            if !remaining.is_zero() =>
+        {
             tally.doubt(doubt, Command::Wait(pause.min(remaining)))
         }
         // The request may have been accepted and the operation failed: report that, don't repeat
         // it.
-        Look::Gone => {
+        DoubtCheck::Gone => {
             let status = Some(OperationStatus::Canceled);
             tally.record(Sent { intent: doubt.intent, operation: None, status })
         }
-        Look::StillWaiting { .. } if doubt.intent.attempt > 1 => {
+        DoubtCheck::StillWaiting { .. } if doubt.intent.attempt > 1 => {
             if doubt.is_conflict && tally.looks < patience.searches {
                 return tally.doubt(doubt, Command::Wait(pause));
             }
@@ -190,7 +196,7 @@ pub(super) fn looked(
                  into Partner Center, then --retry sends it once more"
             ))
         }
-        Look::StillWaiting { fence } => {
+        DoubtCheck::StillWaiting { fence } => {
             let Fresh { at, deadline, request_id, manifest_digest } = fresh;
             let (before, attempt) = (doubt.intent, 2);
             let again = Intent {
@@ -205,7 +211,7 @@ pub(super) fn looked(
             let request = Request { intent: again.clone(), before: Some(before) };
             tally.to(State::Intending(request), Command::WriteIntent(again))
         }
-        Look::Elsewhere => {
+        DoubtCheck::Elsewhere => {
             let request = Request { intent: doubt.intent, before: None };
             tally.drop(request, After::End(StopReason::ObserveAgain(None)))
         }

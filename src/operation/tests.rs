@@ -77,39 +77,39 @@ fn found() -> OperationRef {
     OperationRef { id: "op".to_owned(), location: None }
 }
 
-fn waiting(fence: Option<Fence>) -> Look {
-    Look::StillWaiting { fence }
+fn waiting(fence: Option<Fence>) -> DoubtCheck {
+    DoubtCheck::StillWaiting { fence }
 }
 
-fn looked(look: Look, at: Timestamp) -> Event {
-    Event::Looked { look, at, fresh: fresh(9, at) }
+fn looked(look: DoubtCheck, at: Timestamp) -> Event {
+    Event::DoubtChecked { look, at, fresh: fresh(9, at) }
 }
 
-fn answers() -> Vec<Answer> {
+fn answers() -> Vec<RequestOutcome> {
     vec![
-        Answer::Accepted(found()),
-        Answer::Refused("no".to_owned()),
-        Answer::Denied(obstacle()),
-        Answer::Conflict("changed".to_owned()),
-        Answer::NotNow(None),
-        Answer::NotNow(Some(Duration::from_secs(2))),
-        Answer::NotNow(Some(Duration::from_hours(1))),
-        Answer::NotSent(obstacle()),
-        Answer::Unclear("timeout".to_owned()),
+        RequestOutcome::Accepted(found()),
+        RequestOutcome::Refused("no".to_owned()),
+        RequestOutcome::Denied(obstacle()),
+        RequestOutcome::Conflict("changed".to_owned()),
+        RequestOutcome::NotNow(None),
+        RequestOutcome::NotNow(Some(Duration::from_secs(2))),
+        RequestOutcome::NotNow(Some(Duration::from_hours(1))),
+        RequestOutcome::NotSent(obstacle()),
+        RequestOutcome::Unclear("timeout".to_owned()),
     ]
 }
 
-fn looks() -> Vec<Look> {
+fn looks() -> Vec<DoubtCheck> {
     vec![
-        Look::Operation { operation: Some(found()), status: OperationStatus::Running },
-        Look::Operation { operation: None, status: OperationStatus::Running },
-        Look::Operation { operation: Some(found()), status: OperationStatus::Failed },
-        Look::Live,
-        Look::Gone,
+        DoubtCheck::Operation { operation: Some(found()), status: OperationStatus::Running },
+        DoubtCheck::Operation { operation: None, status: OperationStatus::Running },
+        DoubtCheck::Operation { operation: Some(found()), status: OperationStatus::Failed },
+        DoubtCheck::Live,
+        DoubtCheck::Gone,
         waiting(Some(fence("one"))),
         waiting(None),
-        Look::Elsewhere,
-        Look::Failed("down".to_owned()),
+        DoubtCheck::Elsewhere,
+        DoubtCheck::Failed("down".to_owned()),
     ]
 }
 
@@ -129,8 +129,8 @@ fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Time
             let answered = answers().into_iter().map(|it| (Event::Answered(it), slow));
             answered.chain([(Event::DeadlineMissed, slow)]).collect()
         }
-        Command::Look => {
-            let look = |look| (Event::Looked { look, at: now, fresh: fresh(2, now) }, now);
+        Command::CheckDoubt => {
+            let look = |look| (Event::DoubtChecked { look, at: now, fresh: fresh(2, now) }, now);
             looks().into_iter().map(look).collect()
         }
         Command::Wait(pause) => vec![(Event::Elapsed, now + *pause)],
@@ -162,36 +162,39 @@ impl Walk {
                     let settled = waited.duration_since(doubt).unsigned_abs();
                     assert!(settled >= settling, "sent again after {settled:?}");
                 }
-                self.sent += u32::from(!matches!(answer, Answer::NotNow(_)));
+                self.sent += u32::from(!matches!(answer, RequestOutcome::NotNow(_)));
                 self.seen_waiting = None;
-                let is_unclear = matches!(answer, Answer::Unclear(_));
+                let is_unclear = matches!(answer, RequestOutcome::Unclear(_));
                 // A refusal of the second attempt tells of the first, and without a fence a conflict
                 // of something that does not show.
-                let is_refused = matches!(answer, Answer::Conflict(_) | Answer::Refused(_));
+                let is_refused =
+                    matches!(answer, RequestOutcome::Conflict(_) | RequestOutcome::Refused(_));
                 let tells_of_another = (is_refused && intent.attempt > 1)
-                    || (matches!(answer, Answer::Conflict(_)) && intent.fence.is_none());
+                    || (matches!(answer, RequestOutcome::Conflict(_)) && intent.fence.is_none());
                 if is_unclear || tells_of_another {
                     self.doubt = Some(intent.deadline);
                 }
-                if matches!(answer, Answer::Accepted(_)) {
+                if matches!(answer, RequestOutcome::Accepted(_)) {
                     self.doubt = None;
                 }
                 self.in_doubt += u32::from(is_unclear);
                 assert!(self.in_doubt <= 2, "a third request that may have been accepted");
             }
-            (Command::Look, Event::Looked { look, .. }) => {
+            (Command::CheckDoubt, Event::DoubtChecked { look, .. }) => {
                 let fence = self.on_disk.as_ref().and_then(|intent| intent.fence.clone());
                 let Settling { fenced, unfenced } = BRIEF.settling;
                 self.seen_waiting = match look {
-                    Look::StillWaiting { fence: seen } if fence.is_some() && *seen == fence => {
+                    DoubtCheck::StillWaiting { fence: seen }
+                        if fence.is_some() && *seen == fence =>
+                    {
                         Some((now, fenced))
                     }
-                    Look::StillWaiting { .. } => Some((now, unfenced)),
-                    Look::Operation { .. }
-                    | Look::Live
-                    | Look::Gone
-                    | Look::Elsewhere
-                    | Look::Failed(_) => None,
+                    DoubtCheck::StillWaiting { .. } => Some((now, unfenced)),
+                    DoubtCheck::Operation { .. }
+                    | DoubtCheck::Live
+                    | DoubtCheck::Gone
+                    | DoubtCheck::Elsewhere
+                    | DoubtCheck::Failed(_) => None,
                 };
             }
             (Command::WriteOperation(_) | Command::DropIntent(None), event) => {
@@ -283,7 +286,7 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
         let doubt = Some(found.deadline);
         let walk = Walk { on_disk, doubt, in_doubt: attempt, ..Walk::default() };
         let (trigger, next) = Trigger::in_doubt(found.clone());
-        assert_eq!(next, Next::Do(Command::Look));
+        assert_eq!(next, Next::Do(Command::CheckDoubt));
         Exploration::of(found).explore(&trigger, next, start(), &walk, 60);
     }
 }
@@ -300,19 +303,19 @@ fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
 }
 
 /// How long it takes from the deadline on until something else than a wait and another look follows.
-fn time_to_settle(intent: Intent, look: &Look) -> (Duration, Next) {
+fn time_to_settle(intent: Intent, look: &DoubtCheck) -> (Duration, Next) {
     let from = intent.deadline;
     settling_time(intent, look, from)
 }
 
 /// The same from another time on.
-fn settling_time(intent: Intent, look: &Look, from: Timestamp) -> (Duration, Next) {
+fn settling_time(intent: Intent, look: &DoubtCheck, from: Timestamp) -> (Duration, Next) {
     let (mut trigger, mut next) = Trigger::in_doubt(intent);
     let mut now = from;
     let mut waited = Duration::ZERO;
     loop {
         let event = match next {
-            Next::Do(Command::Look) => looked(look.clone(), now),
+            Next::Do(Command::CheckDoubt) => looked(look.clone(), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 waited += pause;
@@ -355,7 +358,7 @@ fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
     for (intent, settling) in
         [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
     {
-        let (waited, next) = time_to_settle(intent.clone(), &Look::Gone);
+        let (waited, next) = time_to_settle(intent.clone(), &DoubtCheck::Gone);
         assert_eq!(waited, settling);
         // It may have been accepted and have failed: on record, and not sent again.
         let status = Some(OperationStatus::Canceled);
@@ -365,15 +368,15 @@ fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
 }
 
 /// A request that was answered so, after another one where it is the second.
-fn answered(intent: Intent, answer: Answer) -> (Trigger, Next) {
+fn answered(intent: Intent, answer: RequestOutcome) -> (Trigger, Next) {
     let before = (intent.attempt > 1).then(|| Intent { attempt: 1, ..self::intent(start()) });
     let (mut trigger, _) = Trigger::fresh();
     trigger.state = State::Sending(Request { intent, before });
     step(trigger, Event::Answered(answer), PATIENCE)
 }
 
-fn conflict() -> Answer {
-    Answer::Conflict("an operation runs".to_owned())
+fn conflict() -> RequestOutcome {
+    RequestOutcome::Conflict("an operation runs".to_owned())
 }
 
 #[test]
@@ -390,7 +393,7 @@ fn without_a_guard_a_conflict_is_not_followed_by_another_request_before_it_has_s
     let mut now = start();
     let again = loop {
         let event = match next {
-            Next::Do(Command::Look) => looked(waiting(None), now),
+            Next::Do(Command::CheckDoubt) => looked(waiting(None), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 Event::Elapsed
@@ -405,15 +408,15 @@ fn without_a_guard_a_conflict_is_not_followed_by_another_request_before_it_has_s
 
 #[test]
 fn a_refusal_of_the_second_attempt_tells_of_the_first() {
-    for answer in [conflict(), Answer::Refused("an operation runs".to_owned())] {
+    for answer in [conflict(), RequestOutcome::Refused("an operation runs".to_owned())] {
         let second = Intent { attempt: 2, ..intent(start()) };
         let (mut trigger, mut next) = answered(second.clone(), answer);
-        assert_eq!(next, Next::Do(Command::Look));
+        assert_eq!(next, Next::Do(Command::CheckDoubt));
         // It is waited for, and however long it doesn't show, nothing is sent a third time.
         let mut now = start();
         let end = loop {
             let event = match next {
-                Next::Do(Command::Look) => looked(waiting(Some(fence("one"))), now),
+                Next::Do(Command::CheckDoubt) => looked(waiting(Some(fence("one"))), now),
                 Next::Do(Command::Wait(pause)) => {
                     now += pause;
                     Event::Elapsed
@@ -433,10 +436,10 @@ fn what_keeps_the_second_attempt_from_being_sent_leaves_the_first_in_doubt() {
     let second = Intent { attempt: 2, ..intent(start()) };
     let first = intent(start());
     for answer in [
-        Answer::Denied(obstacle()),
-        Answer::NotNow(Some(Duration::from_secs(1))),
-        Answer::NotNow(Some(Duration::from_hours(2))),
-        Answer::NotSent(obstacle()),
+        RequestOutcome::Denied(obstacle()),
+        RequestOutcome::NotNow(Some(Duration::from_secs(1))),
+        RequestOutcome::NotNow(Some(Duration::from_hours(2))),
+        RequestOutcome::NotSent(obstacle()),
     ] {
         let (trigger, next) = answered(second.clone(), answer.clone());
         assert_eq!(next, Next::Do(Command::DropIntent(Some(first.clone()))), "{answer:?}");

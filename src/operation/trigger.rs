@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::reaction::{Tally, answered, looked, missed};
+use super::reaction::{Attempts, answered, looked, missed};
 use crate::marketplace::{Fence, OperationRef, OperationStatus, RequestId, Settling};
 use crate::status::{Intent, Reason};
 
@@ -97,7 +97,7 @@ pub enum After {
 pub struct Trigger {
     /// The current state.
     pub state: State,
-    pub(super) tally: Tally,
+    pub(super) tally: Attempts,
 }
 
 /// An accepted operation.
@@ -141,7 +141,7 @@ pub struct Obstacle {
 
 /// What the marketplace's answer to a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RequestOutcome {
     /// 202, with a usable operation URL.
     Accepted(OperationRef),
     /// 422, or a 400 that no running operation explains: don't repeat the request.
@@ -160,7 +160,7 @@ pub enum Answer {
 
 /// What a look at an offer in doubt found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum DoubtCheck {
     /// An operation of the intent's kind runs, or ran, after the request.
     Operation {
         /// The operation's location, if more than the offer's status shows it.
@@ -213,11 +213,11 @@ pub enum Event {
     /// sent.
     DeadlineMissed,
     /// The marketplace answered, or the request failed without an answer.
-    Answered(Answer),
+    Answered(RequestOutcome),
     /// A look at an offer in doubt ended.
-    Looked {
+    DoubtChecked {
         /// What it found.
-        look: Look,
+        look: DoubtCheck,
         /// When the look began (UTC).
         at: Timestamp,
         /// The values for a new attempt, should the request be sent again.
@@ -237,7 +237,7 @@ pub enum Command {
     /// Send the request.
     Send(Intent),
     /// Inspect the offer to find out what the request did.
-    Look,
+    CheckDoubt,
     /// Replace the intent on disk with the operation, in one write.
     WriteOperation(Sent),
     /// Remove the intent from disk, or replace it with the previous one.
@@ -261,15 +261,15 @@ impl Trigger {
     /// A trigger for a new decision.
     #[must_use]
     pub fn fresh() -> (Self, Next) {
-        (Self { state: State::Checking, tally: Tally::default() }, Next::Do(Command::Check))
+        (Self { state: State::Checking, tally: Attempts::default() }, Next::Do(Command::Check))
     }
 
     /// A trigger whose intent was found on disk without an operation.
     #[must_use]
     pub fn in_doubt(intent: Intent) -> (Self, Next) {
         let doubt = Doubt { intent, why: None, is_conflict: false };
-        let tally = Tally { sent: 1, ..Tally::default() };
-        (Self { state: State::Doubting(doubt), tally }, Next::Do(Command::Look))
+        let tally = Attempts { sent: 1, ..Attempts::default() };
+        (Self { state: State::Doubting(doubt), tally }, Next::Do(Command::CheckDoubt))
     }
 }
 
@@ -289,7 +289,8 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Checking, Event::Changed) => stop(StopReason::ObserveAgain(None)),
         (State::Checking, Event::CheckFailed(obstacle)) => stop(StopReason::Unsent(obstacle)),
         (State::Intending(request), Event::Written) => {
-            let (tally, intent) = (Tally { sent: tally.sent + 1, ..tally }, request.intent.clone());
+            let (tally, intent) =
+                (Attempts { sent: tally.sent + 1, ..tally }, request.intent.clone());
             tally.to(State::Sending(request), Command::Send(intent))
         }
         (State::Intending(_), Event::NotWritten) => stop(StopReason::Unwritten),
@@ -297,11 +298,11 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Sending(request), Event::Answered(answer)) => {
             answered(tally, request, answer, patience)
         }
-        (State::Doubting(doubt), Event::Looked { look, at, fresh }) => {
-            let tally = Tally { looks: tally.looks + 1, ..tally };
+        (State::Doubting(doubt), Event::DoubtChecked { look, at, fresh }) => {
+            let tally = Attempts { looks: tally.looks + 1, ..tally };
             looked(tally, doubt, look, (at, fresh), patience)
         }
-        (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::Look),
+        (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::CheckDoubt),
         (State::Recording(done), Event::Written | Event::NotWritten) => {
             // A failed write loses nothing: the operation is followed in memory, and the intent on
             // disk finds it again.

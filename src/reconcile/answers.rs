@@ -1,9 +1,9 @@
 //! What errors, and the end of a run's time, mean for the trigger protocol.
 
 use super::observe::{describe, failed};
-use crate::changes::Seen;
+use crate::changes::Observation;
 use crate::marketplace::{MarketplaceError, RefusalKind};
-use crate::operation::{Answer, Obstacle, State, StopReason};
+use crate::operation::{Obstacle, RequestOutcome, State, StopReason};
 use crate::status::Reason;
 
 /// How a trigger ends if the run's time is up before a pause is over.
@@ -24,23 +24,23 @@ pub(super) fn out_of_time(state: &State) -> StopReason {
 }
 
 /// What an error answer means for the protocol.
-pub(super) fn answer(error: &MarketplaceError) -> Answer {
+pub(super) fn answer(error: &MarketplaceError) -> RequestOutcome {
     match error {
-        MarketplaceError::NotSent { .. } => Answer::NotSent(obstacle(error)),
-        MarketplaceError::Token(_) => Answer::Denied(obstacle(error)),
+        MarketplaceError::NotSent { .. } => RequestOutcome::NotSent(obstacle(error)),
+        MarketplaceError::Token(_) => RequestOutcome::Denied(obstacle(error)),
         MarketplaceError::Lost { .. } | MarketplaceError::ForeignOperationUrl(_) => {
-            Answer::Unclear(describe(error))
+            RequestOutcome::Unclear(describe(error))
         }
         MarketplaceError::Refused(refusal) => match refusal.kind {
-            RefusalKind::Invalid => Answer::Refused(describe(error)),
+            RefusalKind::Invalid => RequestOutcome::Refused(describe(error)),
             RefusalKind::Unauthenticated | RefusalKind::Forbidden | RefusalKind::NotFound => {
-                Answer::Denied(obstacle(error))
+                RequestOutcome::Denied(obstacle(error))
             }
-            RefusalKind::Conflict => Answer::Conflict(describe(error)),
+            RefusalKind::Conflict => RequestOutcome::Conflict(describe(error)),
             RefusalKind::Throttled | RefusalKind::Unavailable => {
-                Answer::NotNow(refusal.retry_after)
+                RequestOutcome::NotNow(refusal.retry_after)
             }
-            RefusalKind::Failed | RefusalKind::Other => Answer::Unclear(describe(error)),
+            RefusalKind::Failed | RefusalKind::Other => RequestOutcome::Unclear(describe(error)),
         },
     }
 }
@@ -51,14 +51,14 @@ fn obstacle(error: &MarketplaceError) -> Obstacle {
 }
 
 /// The obstacle that a failed look at the offer shows.
-pub(super) fn obstacle_of(seen: Seen) -> Obstacle {
+pub(super) fn obstacle_of(seen: Observation) -> Obstacle {
     let (reason, why) = match seen {
-        Seen::Unauthorized(why) => (Reason::Unauthorized, why),
-        Seen::Forbidden(why) => (Reason::Forbidden, why),
-        Seen::NotFound(why) => (Reason::NotFound, why),
-        Seen::Throttled(why) => (Reason::Throttled, why),
-        Seen::Unreachable(why) => (Reason::Unreachable, why),
-        Seen::Offer(_) => (Reason::Unreachable, String::new()),
+        Observation::Unauthorized(why) => (Reason::Unauthorized, why),
+        Observation::Forbidden(why) => (Reason::Forbidden, why),
+        Observation::NotFound(why) => (Reason::NotFound, why),
+        Observation::Throttled(why) => (Reason::Throttled, why),
+        Observation::Unreachable(why) => (Reason::Unreachable, why),
+        Observation::Offer(_) => (Reason::Unreachable, String::new()),
     };
     Obstacle { reason, why }
 }

@@ -77,13 +77,16 @@ impl Backoffs {
             }
             Next::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
             Next::LookOn(date) if date > now.date => {
-                (Failures::default(), Some((Work::Look, When::On(date))))
+                (Failures::default(), Some((Work::DoubtCheck, When::On(date))))
             }
             // A date that has passed in the meantime is due.
-            Next::LookNow | Next::LookSoon | Next::LookOn(_) => {
+            Next::LookNow | Next::EvaluateSoon | Next::LookOn(_) => {
                 let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
-                (Failures { hurried, ..before }, Some((Work::Look, When::At(now.instant + pause))))
+                (
+                    Failures { hurried, ..before },
+                    Some((Work::DoubtCheck, When::At(now.instant + pause))),
+                )
             }
             Next::Retry => {
                 let errors = before.errors.saturating_add(1);
@@ -94,7 +97,7 @@ impl Backoffs {
                     left.is_ok_and(|left| !left.is_zero() && left < pause)
                 };
                 let when = launch.filter(is_earlier).map_or(When::At(again), When::On);
-                (Failures { errors, ..before }, Some((Work::Look, when)))
+                (Failures { errors, ..before }, Some((Work::DoubtCheck, when)))
             }
         };
         if vain == Failures::default() {
@@ -148,7 +151,7 @@ mod tests {
             let date = "2026-12-01T09:00:00Z".parse().unwrap();
             let next = self.tries.follow(&offer(name), next, None, Now { instant, date });
             match next {
-                Some((Work::Look, When::At(at))) => Some((at - instant).as_millis()),
+                Some((Work::DoubtCheck, When::At(at))) => Some((at - instant).as_millis()),
                 None => None,
                 Some(other) => panic!("{other:?}"),
             }

@@ -75,7 +75,7 @@ fn was_seen(decision: &Decision) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::{OfferPosition, Place};
+    use crate::changes::{OfferPosition, SyncState};
 
     fn offer(name: &str) -> OfferId {
         format!("contoso/{name}").parse().unwrap()
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn live(name: &str) -> Change {
-        change(name, Decision::InSync(Place::Live(1.into())))
+        change(name, Decision::InSync(SyncState::Live(1.into())))
     }
 
     fn waits(name: &str, before: &str) -> Change {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::backoffs::Backoffs;
 use super::dependents::Dependents;
 use super::queue::{Now, Queue, When, Work};
-use super::steps::{Looked, Next, Open, Scope};
+use super::steps::{Evaluation, Next, Open, Scope};
 use super::trigger::{Tried, Triggered};
 use super::{Desired, Reconciler, RunError};
 use crate::changes::{Change, DependencyGraph, Policy, Retry};
@@ -64,13 +64,13 @@ pub struct Done(Outcome);
 
 #[derive(Debug)]
 enum Outcome {
-    Looked {
+    Evaluation {
         offers: BTreeSet<OfferId>,
-        result: Result<Option<Box<Looked>>, RunError>,
+        result: Result<Option<Box<Evaluation>>, RunError>,
     },
     Launched {
         offer: OfferId,
-        looked: Arc<Looked>,
+        evaluated: Arc<Evaluation>,
         tried: Tried,
     },
     /// The end of a poll, or of the work on an offer without a manifest.
@@ -84,8 +84,8 @@ enum Outcome {
 /// The result of a task, as far as callers of the engine need it.
 #[derive(Debug)]
 pub enum Taken {
-    /// Some offers were looked at; [`Engine::carry_out`] acts on the decisions.
-    Looked(Box<Looked>),
+    /// Some offers were evaluated at; [`Engine::carry_out`] acts on the decisions.
+    Evaluation(Box<Evaluation>),
     /// A look at these offers gave no result. Carries the error, unless the user stopped golive or
     /// the time is up.
     Missed(BTreeSet<OfferId>, Option<RunError>),
@@ -252,15 +252,15 @@ impl Engine {
             match work {
                 Work::Poll if is_time_up => self.turn(&offer, Next::Rest),
                 Work::Poll => self.poll(offer),
-                Work::Look if self.desired.contains_key(&offer) => {
+                Work::DoubtCheck if self.desired.contains_key(&offer) => {
                     let group = self.links.group(offer.publisher()).clone();
                     looks.entry(Some(group).filter(|_| !as_one)).or_default().insert(offer);
                 }
-                Work::Look => self.handle_orphan(offer, &is_gone),
+                Work::DoubtCheck => self.handle_orphan(offer, &is_gone),
             }
         }
         for offers in looks.into_values() {
-            self.look(offers);
+            self.evaluate(offers);
         }
     }
 
@@ -303,25 +303,25 @@ impl Engine {
     /// Handles the result of a task.
     pub fn take_in(&mut self, done: Done) -> Taken {
         match done.0 {
-            Outcome::Looked { offers, result: Ok(Some(looked)) } => {
+            Outcome::Evaluation { offers, result: Ok(Some(evaluated)) } => {
                 // These offers are undecided, so no task works on them either.
                 let undecided = offers.iter().filter(|offer| {
-                    looked.changes.get(offer).is_none()
-                        && !looked.open.iter().any(|open| open.offers.contains(*offer))
+                    evaluated.changes.get(offer).is_none()
+                        && !evaluated.open.iter().any(|open| open.offers.contains(*offer))
                 });
                 undecided.for_each(|offer| self.turn(offer, Next::Rest));
-                Taken::Looked(looked)
+                Taken::Evaluation(evaluated)
             }
-            Outcome::Looked { offers, result } => {
+            Outcome::Evaluation { offers, result } => {
                 for offer in &offers {
                     self.turn(offer, Next::Retry);
                 }
                 Taken::Missed(offers, result.err())
             }
-            Outcome::Launched { offer, looked, tried } => {
+            Outcome::Launched { offer, evaluated, tried } => {
                 self.flush_soon();
                 let in_doubt = self.reconciler.has_intent(&offer);
-                let next = self.after(&offer, &looked, &tried, in_doubt);
+                let next = self.after(&offer, &evaluated, &tried, in_doubt);
                 self.turn(&offer, next);
                 let has_operation = matches!(tried.outcome, Triggered::Running | Triggered::Over);
                 Taken::Launched { offer, has_operation, sent: tried.sent }
@@ -343,35 +343,41 @@ impl Engine {
 
     /// Records the decisions and starts the work they ask for: launches that `may_launch` allows,
     /// and questions about the offers that a list was not enough for.
-    pub fn carry_out(&mut self, mut looked: Box<Looked>, may_launch: impl Fn(&Change) -> bool) {
-        let open = std::mem::take(&mut looked.open);
-        let looked: Arc<Looked> = Arc::from(looked);
-        if looked.changes.triggers() < looked.changes.changes.len() {
+    pub fn carry_out(
+        &mut self,
+        mut evaluated: Box<Evaluation>,
+        may_launch: impl Fn(&Change) -> bool,
+    ) {
+        let open = std::mem::take(&mut evaluated.open);
+        let evaluated: Arc<Evaluation> = Arc::from(evaluated);
+        if evaluated.changes.triggers() < evaluated.changes.changes.len() {
             // A launch flushes its intent before it sends, and every other change with it. Changes
             // that send nothing need a flush of their own.
             self.flush_soon();
         }
-        for change in &looked.changes.changes {
+        for change in &evaluated.changes.changes {
             let offer = &change.offer;
-            if !looked.is_listed(offer) && self.extent == Extent::Always {
+            if !evaluated.is_listed(offer) && self.extent == Extent::Always {
                 // If the publisher could not be listed, nothing new is known about its offers, and
                 // their records stand.
-                if self.is_unknown(change, &looked) {
-                    self.reconciler.write_down(&looked.scope, change, None, looked.moment);
+                if self.is_unknown(change, &evaluated) {
+                    self.reconciler.write_down(&evaluated.scope, change, None, evaluated.moment);
                 }
                 let next = match self.reconciler.next(offer) {
                     Next::Poll(at) => Next::Poll(at),
-                    Next::LookOn(_) | Next::LookNow | Next::LookSoon | Next::Retry | Next::Rest => {
-                        Next::Retry
-                    }
+                    Next::LookOn(_)
+                    | Next::LookNow
+                    | Next::EvaluateSoon
+                    | Next::Retry
+                    | Next::Rest => Next::Retry,
                 };
                 self.turn(offer, next);
                 continue;
             }
-            let seen = looked.observed.get(offer);
-            self.reconciler.write_down(&looked.scope, change, seen, looked.moment);
+            let seen = evaluated.observed.get(offer);
+            self.reconciler.write_down(&evaluated.scope, change, seen, evaluated.moment);
             for other in self.dependents.note(change) {
-                self.look_again(&other);
+                self.evaluate_again(&other);
             }
             if change.decision.tracked().is_some() {
                 // `--retry` applies to what had failed when the user asked, not to what runs now.
@@ -379,20 +385,20 @@ impl Engine {
             }
             if change.decision.is_trigger() && may_launch(change) {
                 self.attempted(offer);
-                self.launch(&looked, offer.clone());
+                self.launch(&evaluated, offer.clone());
             } else {
                 self.conflicts.remove(offer);
                 self.turn(offer, self.reconciler.next(offer));
             }
         }
         for open in open {
-            self.settle(open);
+            self.inspect(open);
         }
     }
 
     /// Whether the record has nothing on an offer, or only that it could not be asked about, for
     /// another reason than now. An error that differs only in its wording does not count as new.
-    fn is_unknown(&self, change: &Change, looked: &Looked) -> bool {
+    fn is_unknown(&self, change: &Change, evaluated: &Evaluation) -> bool {
         let Some(record) = self.reconciler.store.get(&change.offer) else { return true };
         let could_not_ask =
             matches!(record.reason, Reason::Unauthorized | Reason::Throttled | Reason::Unreachable);
@@ -403,7 +409,7 @@ impl Engine {
             || record.operation.is_some();
         let is_of = |desired: &Arc<Loaded>| record.manifest.digest == desired.digest;
         let is_same = record.reason == change.decision.reason()
-            && looked.scope.desired.get(&change.offer).is_none_or(is_of);
+            && evaluated.scope.desired.get(&change.offer).is_none_or(is_of);
         !was_seen && !is_same
     }
 
@@ -440,7 +446,7 @@ impl Engine {
     }
 
     /// Queues a look at an offer because of a change in another one.
-    fn look_again(&mut self, offer: &OfferId) {
+    fn evaluate_again(&mut self, offer: &OfferId) {
         if self.extent == Extent::Always || self.may_look(offer) {
             self.ask(offer);
         }
@@ -451,7 +457,7 @@ impl Engine {
             && self.looks.get(offer).is_none_or(|looks| *looks <= MAX_HURRIED_LOOKS)
     }
 
-    fn look(&mut self, offers: BTreeSet<OfferId>) {
+    fn evaluate(&mut self, offers: BTreeSet<OfferId>) {
         let mut is_first = false;
         if self.extent != Extent::Always {
             for offer in &offers {
@@ -465,8 +471,8 @@ impl Engine {
         let until = self.give_up_at(is_first);
         let (reconciler, as_one) = (Arc::clone(&self.reconciler), self.policy.verify);
         self.tasks.spawn(async move {
-            let look = Box::pin(reconciler.look(scope, as_one));
-            Outcome::Looked { offers, result: in_time(look, until).await }
+            let look = Box::pin(reconciler.evaluate(scope, as_one));
+            Outcome::Evaluation { offers, result: in_time(look, until).await }
         });
     }
 
@@ -478,19 +484,19 @@ impl Engine {
     }
 
     /// Asks the marketplace about the offers that a look could not decide.
-    fn settle(&mut self, open: Open) {
+    fn inspect(&mut self, open: Open) {
         let reconciler = Arc::clone(&self.reconciler);
         let offers = open.offers.clone();
         let is_first = offers.iter().any(|offer| self.looks.get(offer) == Some(&1));
         let until = self.give_up_at(is_first);
         self.tasks.spawn(async move {
-            let settle = Box::pin(reconciler.settle(open));
-            Outcome::Looked { offers, result: in_time(settle, until).await }
+            let settle = Box::pin(reconciler.inspect(open));
+            Outcome::Evaluation { offers, result: in_time(settle, until).await }
         });
     }
 
-    fn launch(&mut self, looked: &Arc<Looked>, offer: OfferId) {
-        let (reconciler, looked) = (Arc::clone(&self.reconciler), Arc::clone(looked));
+    fn launch(&mut self, evaluated: &Arc<Evaluation>, offer: OfferId) {
+        let (reconciler, evaluated) = (Arc::clone(&self.reconciler), Arc::clone(evaluated));
         let width = self.reconciler.settings.concurrency.max(1) * LAUNCHES_PER_REQUEST;
         let permits = self.permits.entry(offer.publisher().clone());
         let permits = Arc::clone(permits.or_insert_with(|| Arc::new(Semaphore::new(width))));
@@ -503,8 +509,8 @@ impl Engine {
             // The semaphore is never closed.
             let _permit = permits.acquire().await;
             // Create the launch's future only after it has a permit, because the future is large.
-            let tried = Box::pin(reconciler.launch(&looked, &offer, deadline)).await;
-            Outcome::Launched { offer, looked, tried }
+            let tried = Box::pin(reconciler.launch(&evaluated, &offer, deadline)).await;
+            Outcome::Launched { offer, evaluated, tried }
         });
     }
 
@@ -531,7 +537,7 @@ impl Engine {
                 if is_gone {
                     reconciler.remove(&offer).await
                 } else {
-                    reconciler.tend(&offer).await
+                    reconciler.resolve_orphan_intent(&offer).await
                 }
             };
             let next = tokio::select! {
@@ -544,8 +550,14 @@ impl Engine {
     }
 
     /// The next step for an offer after a launch.
-    fn after(&mut self, offer: &OfferId, looked: &Looked, tried: &Tried, in_doubt: bool) -> Next {
-        let is_owed = !looked.scope.policy.attempted.contains(offer);
+    fn after(
+        &mut self,
+        offer: &OfferId,
+        evaluated: &Evaluation,
+        tried: &Tried,
+        in_doubt: bool,
+    ) -> Next {
+        let is_owed = !evaluated.scope.policy.attempted.contains(offer);
         match &tried.outcome {
             Triggered::Running | Triggered::Revised { ended: false } => self.reconciler.next(offer),
             Triggered::Stopped => {
@@ -568,7 +580,7 @@ impl Engine {
                     return Next::LookNow;
                 }
                 self.conflicts.remove(offer);
-                if let Some(desired) = looked.scope.desired.get(offer) {
+                if let Some(desired) = evaluated.scope.desired.get(offer) {
                     self.reconciler.give_up_on(offer, desired, why.as_deref());
                 }
                 Next::Retry
@@ -588,12 +600,12 @@ impl Engine {
         let launch =
             self.desired.get(offer).and_then(|loaded: &Arc<Loaded>| loaded.manifest.not_before);
         let next = match next {
-            Next::LookSoon => Some((Work::Look, When::At(self.gather(now.instant)))),
+            Next::EvaluateSoon => Some((Work::DoubtCheck, When::At(self.gather(now.instant)))),
             Next::Poll(_) | Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => {
                 self.backoffs.follow(offer, next, launch, now)
             }
         };
-        if matches!(next, Some((Work::Poll, _) | (Work::Look, When::On(_))))
+        if matches!(next, Some((Work::Poll, _) | (Work::DoubtCheck, When::On(_))))
             && let Some(looks) = self.looks.get_mut(offer)
         {
             *looks = 1;
@@ -605,7 +617,7 @@ impl Engine {
     fn goes_on(&self, offer: &OfferId, next: Next, now: Now) -> bool {
         match (self.extent, next) {
             (Extent::Always, _) | (_, Next::Rest) => true,
-            (_, Next::LookNow | Next::LookSoon) => self.may_look(offer),
+            (_, Next::LookNow | Next::EvaluateSoon) => self.may_look(offer),
             (_, Next::Poll(_) | Next::LookOn(_) | Next::Retry) if self.is_time_up() => false,
             // Retries continue while the run waits for other offers.
             (Extent::ToTheEnd, Next::Retry) => true,
@@ -637,12 +649,12 @@ impl Engine {
 
 /// The result of a look; `Ok(None)` if its time is up first.
 async fn in_time(
-    look: impl Future<Output = Result<Option<Looked>, RunError>>,
+    look: impl Future<Output = Result<Option<Evaluation>, RunError>>,
     until: Option<Instant>,
-) -> Result<Option<Box<Looked>>, RunError> {
+) -> Result<Option<Box<Evaluation>>, RunError> {
     tokio::select! {
         biased;
-        looked = look => looked.map(|looked| looked.map(Box::new)),
+        evaluated = look => evaluated.map(|evaluated| evaluated.map(Box::new)),
         () = reached(until) => Ok(None),
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::look::shown;
+use super::check::shown;
 use super::{Reconciler, heard, record};
 use crate::changes::ended;
 use crate::manifest::DesiredState;
 use crate::marketplace::{
     Inquiry, MarketplaceError, OfferId, OfferState, OperationStatus, RefusalKind,
 };
-use crate::operation::{Look, Sent};
+use crate::operation::{DoubtCheck, Sent};
 use crate::report::Event;
 use crate::status::{Intent, OfferRecord};
 
@@ -67,13 +67,13 @@ impl Reconciler {
         let intent = record.intent.as_deref().filter(|_| record.running().is_none());
         let look = intent.map(|intent| (intent, shown(intent, &state)));
         self.edit_known(offer, |record| match look {
-            Some((intent, Look::Operation { operation, status })) => {
+            Some((intent, DoubtCheck::Operation { operation, status })) => {
                 let sent = Sent { intent: intent.clone(), operation, status: Some(status) };
                 let digest = record.manifest.digest.clone();
                 heard::accepted(record, &sent, &digest, moment.now);
                 record::concluded(record, moment.now);
             }
-            Some((intent, Look::Live)) => {
+            Some((intent, DoubtCheck::Live)) => {
                 let status = Some(OperationStatus::Succeeded);
                 let sent = Sent { intent: intent.clone(), operation: None, status };
                 let digest = record.manifest.digest.clone();
@@ -81,12 +81,15 @@ impl Reconciler {
                 record::concluded(record, moment.now);
             }
             // The request is not sent again.
-            Some((intent, Look::Gone | Look::StillWaiting { .. } | Look::Elsewhere)) => {
+            Some((
+                intent,
+                DoubtCheck::Gone | DoubtCheck::StillWaiting { .. } | DoubtCheck::Elsewhere,
+            )) => {
                 if moment.has_settled(intent) {
                     record.intent = None;
                 }
             }
-            Some((_, Look::Failed(_))) => {}
+            Some((_, DoubtCheck::Failed(_))) => {}
             None => {
                 let running = record.running();
                 let is_over = running.is_some_and(|it| ended(it, &state, moment).is_some());

@@ -16,12 +16,12 @@
 
 mod answers;
 mod backoffs;
+mod check;
 mod dependents;
 mod engine;
 mod follow;
 mod forget;
 mod heard;
-mod look;
 mod observe;
 mod paths;
 mod queue;
@@ -48,10 +48,10 @@ use crate::report::{Event, Reporter};
 use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
 
 pub use engine::{Done, Engine, Extent, Taken};
-pub use observe::{Observed, Observer, observe_and_plan};
+pub use observe::{Observations, Observer, observe_and_plan};
 pub use paths::StatusRelativePaths;
 pub use run::run;
-pub use steps::Looked;
+pub use steps::Evaluation;
 
 /// The reconciler's limits and intervals.
 #[derive(Clone, Debug)]

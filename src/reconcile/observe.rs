@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use super::windows::windows;
-use crate::changes::{ChangeSet, DecisionTime, Input, Policy, Seen, Sighting, plan};
+use crate::changes::{ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, plan};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
@@ -30,7 +30,7 @@ pub struct Observer {
 }
 
 /// What was seen of each offer.
-pub type Observed = BTreeMap<OfferId, Seen>;
+pub type Observations = BTreeMap<OfferId, Observation>;
 
 /// Lists each publisher once, then asks about offers until everything can be decided.
 pub async fn observe_and_plan(
@@ -39,9 +39,9 @@ pub async fn observe_and_plan(
     recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     policy: &Policy,
     moment: DecisionTime,
-) -> (Observed, ChangeSet) {
+) -> (Observations, ChangeSet) {
     let listed = observer.list(desired, policy).await;
-    observer.settle(listed, desired, recorded, policy, moment).await
+    observer.inspect(listed, desired, recorded, policy, moment).await
 }
 
 impl Observer {
@@ -69,7 +69,7 @@ impl Observer {
         &self,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         policy: &Policy,
-    ) -> Observed {
+    ) -> Observations {
         let wanted = crate::changes::with_dependencies(desired, policy);
         let publishers: BTreeSet<PublisherId> =
             wanted.iter().map(|offer| offer.publisher().clone()).collect();
@@ -84,7 +84,7 @@ impl Observer {
             let seen = match lists.get(offer.publisher()) {
                 Some(Ok(list)) => listed(offer, list.get(offer)),
                 Some(Err(error)) => failed(error),
-                None => Seen::Unreachable("the publisher was not listed".to_owned()),
+                None => Observation::Unreachable("the publisher was not listed".to_owned()),
             };
             (offer.clone(), seen)
         });
@@ -92,27 +92,27 @@ impl Observer {
     }
 
     /// Asks about all offers that need it, in parallel, until everything can be decided.
-    pub async fn settle(
+    pub async fn inspect(
         &self,
-        observed: Observed,
+        observed: Observations,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
         moment: DecisionTime,
-    ) -> (Observed, ChangeSet) {
-        self.settle_with(observed, desired, recorded, policy, moment, |_, _| {}).await
+    ) -> (Observations, ChangeSet) {
+        self.inspect_with(observed, desired, recorded, policy, moment, |_, _| {}).await
     }
 
     /// As [`settle`](Self::settle), but `adjust` may add to the inquiry about an offer.
-    pub(super) async fn settle_with(
+    pub(super) async fn inspect_with(
         &self,
-        mut observed: Observed,
+        mut observed: Observations,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
         moment: DecisionTime,
         adjust: impl Fn(&OfferId, &mut Inquiry),
-    ) -> (Observed, ChangeSet) {
+    ) -> (Observations, ChangeSet) {
         for _ in 0..MAX_ROUNDS {
             let input = Input { desired, recorded, observed: &observed, moment, policy };
             let offers = match plan(input) {
@@ -120,7 +120,7 @@ impl Observer {
                 Err(offers) => offers,
             };
             let questions = offers.into_iter().filter_map(|offer| {
-                let Some(Seen::Offer(seen)) = observed.get(&offer) else { return None };
+                let Some(Observation::Offer(seen)) = observed.get(&offer) else { return None };
                 let record = recorded.get(&offer).map(|record| &**record);
                 let mut inquiry = inquiry(seen, desired.get(&offer)?, record);
                 // An offer that is not listed as waiting is hardly ever launched; if it is, it is
@@ -138,9 +138,9 @@ impl Observer {
             let answers = windows(questions, |(offer, _)| offer, self.concurrency, ask);
             let answers: Vec<_> = answers.collect().await;
             for (offer, answer) in answers {
-                let Some(Seen::Offer(seen)) = observed.get(&offer) else { continue };
+                let Some(Observation::Offer(seen)) = observed.get(&offer) else { continue };
                 let seen = match answer {
-                    Ok(state) => Seen::Offer(Box::new(seen.with(state, moment.now))),
+                    Ok(state) => Observation::Offer(Box::new(seen.with(state, moment.now))),
                     Err(error) => failed(&error),
                 };
                 observed.insert(offer, seen);
@@ -155,7 +155,7 @@ impl Observer {
                 Err(offers) => {
                     for offer in offers {
                         let what = "no answer settles how the offer stands".to_owned();
-                        observed.insert(offer, Seen::Unreachable(what));
+                        observed.insert(offer, Observation::Unreachable(what));
                     }
                 }
             }
@@ -164,7 +164,11 @@ impl Observer {
 }
 
 /// What to ask about an offer.
-pub(super) fn inquiry(seen: &Sighting, desired: &Loaded, record: Option<&OfferRecord>) -> Inquiry {
+pub(super) fn inquiry(
+    seen: &ObservedOffer,
+    desired: &Loaded,
+    record: Option<&OfferRecord>,
+) -> Inquiry {
     let wants_live = desired.manifest.state == DesiredState::Live;
     let pin = desired.manifest.version.filter(|_| wants_live).map(Release::from);
     seen.inquiry(wants_live, pin, record)
@@ -188,10 +192,10 @@ impl List {
     }
 }
 
-fn listed(offer: &OfferId, listing: Option<&Listing>) -> Seen {
+fn listed(offer: &OfferId, listing: Option<&Listing>) -> Observation {
     match listing {
-        Some(listing) => Seen::Offer(Box::new(Sighting::listed(listing.clone()))),
-        None => Seen::NotFound(format!(
+        Some(listing) => Observation::Offer(Box::new(ObservedOffer::listed(listing.clone()))),
+        None => Observation::NotFound(format!(
             "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
             offer.publisher(),
             offer.offer()
@@ -200,15 +204,17 @@ fn listed(offer: &OfferId, listing: Option<&Listing>) -> Seen {
 }
 
 /// What an error says about the offer.
-pub(super) fn failed(error: &MarketplaceError) -> Seen {
+pub(super) fn failed(error: &MarketplaceError) -> Observation {
     let said = describe(error);
     match error.kind() {
-        Some(RefusalKind::Unauthenticated) => Seen::Unauthorized(said),
-        Some(RefusalKind::Forbidden) => Seen::Forbidden(said),
-        Some(RefusalKind::NotFound) => Seen::NotFound(said),
-        Some(RefusalKind::Throttled) => Seen::Throttled(said),
-        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => Seen::Throttled(said),
-        None if matches!(error, MarketplaceError::Token(_)) => Seen::Unauthorized(said),
+        Some(RefusalKind::Unauthenticated) => Observation::Unauthorized(said),
+        Some(RefusalKind::Forbidden) => Observation::Forbidden(said),
+        Some(RefusalKind::NotFound) => Observation::NotFound(said),
+        Some(RefusalKind::Throttled) => Observation::Throttled(said),
+        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => {
+            Observation::Throttled(said)
+        }
+        None if matches!(error, MarketplaceError::Token(_)) => Observation::Unauthorized(said),
         Some(
             RefusalKind::Invalid
             | RefusalKind::Conflict
@@ -216,7 +222,7 @@ pub(super) fn failed(error: &MarketplaceError) -> Seen {
             | RefusalKind::Failed
             | RefusalKind::Other,
         )
-        | None => Seen::Unreachable(said),
+        | None => Observation::Unreachable(said),
     }
 }
 

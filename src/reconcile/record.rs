@@ -6,13 +6,15 @@ use jiff::Timestamp;
 
 use super::heard::{adopt, adopt_failure, adopt_outcome, end_operations};
 use crate::changes::{
-    Block, Change, Decision, DecisionTime, Failure, Hold, Origin, Outcome, Place, Seen, Sighting,
+    Block, Change, Decision, DecisionTime, Failure, Hold, Observation, ObservedOffer, Origin,
+    Outcome, SyncState,
 };
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{MAX_RETRY_AFTER, OfferState, OperationKind, OperationStatus};
 use crate::operation::StopReason;
 use crate::status::{
-    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, Phase, Reason, RefusedRecord,
+    ErrorRecord, Intent, ManifestRecord, ObservationRecord, OfferRecord, Phase, Reason,
+    RefusedRecord,
 };
 
 /// A record without any facts.
@@ -42,14 +44,14 @@ pub(super) fn fresh(desired: &Loaded, file: String, now: Timestamp) -> OfferReco
 pub(super) fn decided(
     record: &mut OfferRecord,
     change: &Change,
-    seen: Option<&Seen>,
+    seen: Option<&Observation>,
     desired: &Loaded,
     moment: DecisionTime,
 ) {
     record.manifest.digest.clone_from(&desired.digest);
     record.manifest.state = desired.manifest.state;
-    if let Some(Seen::Offer(sighting)) = seen {
-        let state = sighting.state.clone().or_else(|| sighting.remembered(record));
+    if let Some(Observation::Offer(seen_offer)) = seen {
+        let state = seen_offer.state.clone().or_else(|| seen_offer.remembered(record));
         let state = state.unwrap_or_default();
         end_operations(record, &state, moment);
         adopt_outcome(record, &change.decision, &state, desired, moment);
@@ -66,8 +68,8 @@ pub(super) fn decided(
             | Decision::Blocked(_) => {}
         }
         settle_intent(record, &change.decision, &state, moment);
-        settle_refusal(record, &change.decision, sighting, desired);
-        observe(record, change, sighting, moment.now);
+        settle_refusal(record, &change.decision, seen_offer, desired);
+        observe(record, change, seen_offer, moment.now);
     }
     let (could_not_ask, refusal) = match &change.decision {
         Decision::Blocked(
@@ -173,10 +175,10 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
     let wants_live = record.manifest.state == DesiredState::Live;
     let decision = match (&operation.status, &operation.kind, operation.release.clone()) {
         (OperationStatus::Succeeded, OperationKind::Publish, release) if !wants_live => {
-            Decision::InSync(Place::Preview(release))
+            Decision::InSync(SyncState::Preview(release))
         }
         (OperationStatus::Succeeded, OperationKind::GoLive, Some(release)) if wants_live => {
-            Decision::InSync(Place::Live(release))
+            Decision::InSync(SyncState::Live(release))
         }
         (status, _, release) => match Outcome::of(status) {
             Some(outcome) => Decision::Failed(Failure {
@@ -195,7 +197,7 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
 
 /// Records the observation, with a new date only if it differs: a pass that finds nothing new
 /// leaves the file unchanged.
-fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Timestamp) {
+fn observe(record: &mut OfferRecord, change: &Change, seen: &ObservedOffer, now: Timestamp) {
     let known = record.observed.take();
     let listing = &seen.listing;
     let is_same = known.as_ref().is_some_and(|known| {
@@ -214,7 +216,7 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
         .filter(|_| is_same || matches!(change.decision, Decision::Failed(_)))
         .and_then(|known| known.preview.clone());
     let preview = change.from.preview_version.clone().or(preview_before);
-    let new = ObservedRecord {
+    let new = ObservationRecord {
         at: before.map_or(now, |known| known.at),
         changed_time: listing.changed_time.clone(),
         fingerprint,
@@ -226,12 +228,12 @@ fn observe(record: &mut OfferRecord, change: &Change, seen: &Sighting, now: Time
     let is_told = seen.state.as_ref().is_none_or(|state| {
         state.preview.is_some() || state.stale_preview.is_some() || state.live == new.live
     });
-    let new = ObservedRecord { fingerprint: new.fingerprint.filter(|_| is_told), ..new };
+    let new = ObservationRecord { fingerprint: new.fingerprint.filter(|_| is_told), ..new };
     if before.is_some_and(|known| known.preview != new.preview) {
         record.attempts = 0;
     }
     let at = if before == Some(&new) { new.at } else { now };
-    record.observed = Some(ObservedRecord { at, ..new });
+    record.observed = Some(ObservationRecord { at, ..new });
 }
 
 /// Records that a poll failed. This says nothing about the operation's state.
@@ -244,7 +246,7 @@ pub(super) fn poll_failed(record: &mut OfferRecord, why: String, now: Timestamp)
 fn settle_refusal(
     record: &mut OfferRecord,
     decision: &Decision,
-    seen: &Sighting,
+    seen: &ObservedOffer,
     desired: &Loaded,
 ) {
     let Some(refused) = &record.refused else { return };

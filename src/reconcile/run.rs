@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::engine::{Engine, Extent, Taken};
-use super::steps::Looked;
+use super::steps::Evaluation;
 use super::{Job, Reconciler, RunError, Wait};
 use crate::changes::{Change, ChangeSet, Decision, Hold, Policy, with_dependencies};
 use crate::clock::reached;
@@ -123,8 +123,8 @@ impl<'a> Run<'a> {
 
     fn take_in(&mut self, taken: Taken) {
         match taken {
-            Taken::Looked(looked) => {
-                if let Err(error) = self.looked(looked) {
+            Taken::Evaluation(evaluated) => {
+                if let Err(error) = self.evaluated(evaluated) {
                     self.failure.get_or_insert(error);
                 }
             }
@@ -137,25 +137,25 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn looked(&mut self, looked: Box<Looked>) -> Result<(), RunError> {
+    fn evaluated(&mut self, evaluated: Box<Evaluation>) -> Result<(), RunError> {
         // A request that was found, or found to be over, is no longer in doubt.
         let reconciler = self.reconciler;
         self.in_doubt.retain(|offer| reconciler.has_intent(offer));
-        self.guard(&looked.changes)?;
+        self.guard(&evaluated.changes)?;
         let is_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let allowed = self.allowed(&looked.changes).map(|change| change.offer.clone());
+        let allowed = self.allowed(&evaluated.changes).map(|change| change.offer.clone());
         let (late, allowed): (BTreeSet<OfferId>, BTreeSet<OfferId>) =
             allowed.partition(|offer| is_late && !self.unplanned.contains(offer));
-        let scope = looked.scope.clone();
-        let new = looked.changes.changes.iter().filter(|it| self.unplanned.remove(&it.offer));
+        let scope = evaluated.scope.clone();
+        let new = evaluated.changes.changes.iter().filter(|it| self.unplanned.remove(&it.offer));
         let before = self.planned.changes.len();
         self.planned.changes.extend(new.cloned());
         if self.planned.changes.len() > before {
             self.planned();
         }
-        self.engine.carry_out(looked, |change| allowed.contains(&change.offer));
+        self.engine.carry_out(evaluated, |change| allowed.contains(&change.offer));
         for offer in &late {
-            self.reconciler.come_too_late(&scope, offer);
+            self.reconciler.deadline_passed(&scope, offer);
         }
         Ok(())
     }

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::trigger::{Tried, Triggered};
-use super::{Desired, Observed, Reconciler, RunError};
+use super::{Desired, Observations, Reconciler, RunError};
 use crate::changes::{
-    Change, ChangeSet, DecisionTime, Input, Policy, Seen, check, undecided, with_dependencies,
+    Change, ChangeSet, DecisionTime, Input, Observation, Policy, check, undecided,
+    with_dependencies,
 };
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
@@ -35,7 +36,7 @@ impl Scope {
 
 /// The result of a look at some offers.
 #[derive(Debug)]
-pub struct Looked {
+pub struct Evaluation {
     /// The decisions.
     pub changes: ChangeSet,
     /// The offers that are still undecided, grouped by the dependencies between them.
@@ -46,13 +47,13 @@ pub struct Looked {
     pub listed: BTreeSet<PublisherId>,
     /// The publishers that could not be listed, with the reason.
     pub unlisted: BTreeMap<PublisherId, String>,
-    pub(super) observed: Observed,
+    pub(super) observed: Observations,
     pub(super) scope: Scope,
     /// When the look began.
     pub(super) moment: DecisionTime,
 }
 
-impl Looked {
+impl Evaluation {
     /// Whether the offer's publisher could be listed.
     #[must_use]
     pub fn is_listed(&self, offer: &OfferId) -> bool {
@@ -67,7 +68,7 @@ pub(super) struct Open {
     pub(super) offers: BTreeSet<OfferId>,
     unlisted: BTreeMap<PublisherId, String>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
-    observed: Observed,
+    observed: Observations,
     scope: Scope,
     moment: DecisionTime,
 }
@@ -83,7 +84,7 @@ pub(super) enum Next {
     /// Look at the offer again at once.
     LookNow,
     /// Look at the offer soon, together with others whose operations end about now.
-    LookSoon,
+    EvaluateSoon,
     /// Try again after a pause that the caller chooses: the offer could not be asked about, or its
     /// request could not be sent.
     Retry,
@@ -107,14 +108,14 @@ impl Open {
 
 impl Reconciler {
     /// Looks at the offers in scope and decides about those for which the publishers' lists are
-    /// enough. The others are left to [`settle`](Self::settle), unless `as_one` demands one
+    /// enough. The others are left to [`inspect`](Self::inspect), unless `as_one` demands one
     /// decision about all. `None` if the user stopped golive.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
-    pub(super) async fn look(
+    pub(super) async fn evaluate(
         &self,
         scope: Scope,
         as_one: bool,
-    ) -> Result<Option<Looked>, RunError> {
+    ) -> Result<Option<Evaluation>, RunError> {
         let moment = self.moment();
         let recorded = self.recorded(&scope);
         let observed = tokio::select! {
@@ -133,19 +134,19 @@ impl Reconciler {
         let all = Open { offers: decided, unlisted, recorded, observed, scope, moment };
         let open = linked(&all.scope.desired, &undecided);
         let open = open.into_iter().map(|offers| all.part(offers)).collect();
-        let looked =
-            self.settle(Open { scope: all.scope.about(all.offers.clone()), ..all }).await?;
-        Ok(looked.map(|looked| Looked { open, listed, is_of_lists: true, ..looked }))
+        let evaluated =
+            self.inspect(Open { scope: all.scope.about(all.offers.clone()), ..all }).await?;
+        Ok(evaluated.map(|evaluated| Evaluation { open, listed, is_of_lists: true, ..evaluated }))
     }
 
     /// Asks the questions that decisions about open offers need, then decides.
     #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
-    pub(super) async fn settle(&self, open: Open) -> Result<Option<Looked>, RunError> {
+    pub(super) async fn inspect(&self, open: Open) -> Result<Option<Evaluation>, RunError> {
         let Open { offers: _, unlisted, recorded, observed, scope, moment } = open;
         let (desired, policy) = (&scope.desired, &scope.policy);
         let heard = |offer: &OfferId, inquiry: &mut _| self.add_heard(offer, inquiry);
         let settling =
-            self.observer.settle_with(observed, desired, &recorded, policy, moment, heard);
+            self.observer.inspect_with(observed, desired, &recorded, policy, moment, heard);
         let (observed, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
@@ -158,19 +159,30 @@ impl Reconciler {
         }
         let (open, listed) = (Vec::new(), BTreeSet::new());
         let is_of_lists = false;
-        Ok(Some(Looked { changes, open, is_of_lists, listed, unlisted, observed, scope, moment }))
+        Ok(Some(Evaluation {
+            changes,
+            open,
+            is_of_lists,
+            listed,
+            unlisted,
+            observed,
+            scope,
+            moment,
+        }))
     }
 
     /// The publishers that could not be listed, with the reason. Reports each once.
-    fn unlisted(&self, listed: &Observed) -> BTreeMap<PublisherId, String> {
+    fn unlisted(&self, listed: &Observations) -> BTreeMap<PublisherId, String> {
         let mut unlisted = BTreeMap::new();
         for (offer, seen) in listed {
             let (reason, why) = match seen {
-                Seen::Unauthorized(why) => (Reason::Unauthorized, why),
-                Seen::Throttled(why) => (Reason::Throttled, why),
-                Seen::Unreachable(why) => (Reason::Unreachable, why),
+                Observation::Unauthorized(why) => (Reason::Unauthorized, why),
+                Observation::Throttled(why) => (Reason::Throttled, why),
+                Observation::Unreachable(why) => (Reason::Unreachable, why),
                 // The publisher answered, even if the answer is a refusal.
-                Seen::Offer(_) | Seen::Forbidden(_) | Seen::NotFound(_) => continue,
+                Observation::Offer(_) | Observation::Forbidden(_) | Observation::NotFound(_) => {
+                    continue;
+                }
             };
             let publisher = offer.publisher();
             if unlisted.insert(publisher.clone(), why.clone()).is_none() {
@@ -193,12 +205,14 @@ impl Reconciler {
     #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
     pub(super) async fn launch(
         &self,
-        looked: &Looked,
+        evaluated: &Evaluation,
         offer: &OfferId,
         deadline: Option<Instant>,
     ) -> Tried {
-        match looked.changes.get(offer) {
-            Some(change) => self.trigger(&looked.scope, change, &looked.observed, deadline).await,
+        match evaluated.changes.get(offer) {
+            Some(change) => {
+                self.trigger(&evaluated.scope, change, &evaluated.observed, deadline).await
+            }
             None => Tried { outcome: Triggered::Stopped, sent: false },
         }
     }
@@ -206,7 +220,7 @@ impl Reconciler {
     /// Polls the running operation of an offer.
     #[tracing::instrument(target = "otlp", name = "poll", skip_all, fields(%offer))]
     pub(super) async fn poll(&self, offer: &OfferId) -> Next {
-        if self.ask_once(offer).await { Next::LookSoon } else { self.next(offer) }
+        if self.ask_once(offer).await { Next::EvaluateSoon } else { self.next(offer) }
     }
 
     /// Removes an offer whose manifest is gone, once no operation runs and no request is in doubt.
@@ -217,13 +231,13 @@ impl Reconciler {
 
     /// Asks about the running operation or the request in doubt of an offer whose manifest can't be
     /// read at the moment. Sends no request.
-    pub(super) async fn tend(&self, offer: &OfferId) -> Next {
+    pub(super) async fn resolve_orphan_intent(&self, offer: &OfferId) -> Next {
         self.handle_orphan(offer).await;
         let settled = self.store.get(offer).is_none_or(|record| record.intent.is_none());
         match self.next(offer) {
             Next::Poll(due) => Next::Poll(due),
             _ if settled => Next::Rest,
-            Next::LookOn(_) | Next::LookNow | Next::LookSoon | Next::Retry | Next::Rest => {
+            Next::LookOn(_) | Next::LookNow | Next::EvaluateSoon | Next::Retry | Next::Rest => {
                 Next::Retry
             }
         }
@@ -254,7 +268,7 @@ impl Reconciler {
         &self,
         scope: &Scope,
         change: &Change,
-        seen: Option<&Seen>,
+        seen: Option<&Observation>,
         moment: DecisionTime,
     ) {
         let Some(desired) = scope.desired.get(&change.offer) else { return };

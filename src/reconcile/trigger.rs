@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use super::answers::{answer, obstacle_of, out_of_time};
 use super::steps::Scope;
 use super::{Reconciler, heard, record};
-use crate::changes::{Change, DecisionTime, Seen, Sighting};
+use crate::changes::{Change, DecisionTime, Observation, ObservedOffer};
 use crate::manifest::Loaded;
 use crate::marketplace::{
     Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, PublisherId,
 };
 use crate::operation::{
-    Answer, Command, Event as Step, Fresh, Next, Patience, Sent, State, StopReason, Trigger, step,
+    Command, Event as Step, Fresh, Next, Patience, RequestOutcome, Sent, State, StopReason,
+    Trigger, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
@@ -68,14 +69,14 @@ pub(super) struct Target<'a> {
     pub(super) scope: &'a Scope,
     pub(super) change: &'a Change,
     pub(super) desired: &'a Loaded,
-    pub(super) observed: &'a BTreeMap<OfferId, Seen>,
+    pub(super) observed: &'a BTreeMap<OfferId, Observation>,
     pub(super) kind: OperationKind,
 }
 
 /// The new decision about an offer that has changed.
 struct Revised {
     change: Change,
-    sighting: Sighting,
+    seen_offer: ObservedOffer,
     /// When the look began.
     moment: DecisionTime,
 }
@@ -101,7 +102,7 @@ impl Reconciler {
         &self,
         scope: &Scope,
         change: &Change,
-        observed: &BTreeMap<OfferId, Seen>,
+        observed: &BTreeMap<OfferId, Observation>,
         deadline: Option<Instant>,
     ) -> Tried {
         let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
@@ -164,7 +165,10 @@ impl Reconciler {
                 }
                 return Triggered::Stopped;
             };
-            *sent |= matches!(&event, Step::Answered(Answer::Accepted(_) | Answer::Unclear(_)));
+            *sent |= matches!(
+                &event,
+                Step::Answered(RequestOutcome::Accepted(_) | RequestOutcome::Unclear(_))
+            );
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
             (trigger, next) =
                 step(trigger, event, self.patience_until(change.offer.publisher(), deadline));
@@ -224,18 +228,18 @@ impl Reconciler {
                 self.reporter.report(&Event::Answered { offer, kind, answer: &answer });
                 Some(Step::Answered(answer))
             }
-            Command::Look => {
+            Command::CheckDoubt => {
                 let at = self.clock.now();
                 let look = tokio::select! {
                     biased;
                     () = self.stop.cancelled() => return None,
-                    look = self.look_at(target) => look,
+                    look = self.check_offer(target) => look,
                 };
                 let manifest_digest = target.desired.digest.clone();
                 let (at_last, request_id) = (self.clock.now(), self.request_id());
                 let deadline = self.deadline(at_last, progress.write_took);
                 let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
-                Some(Step::Looked { look, at, fresh })
+                Some(Step::DoubtChecked { look, at, fresh })
             }
             Command::WriteOperation(sent) => {
                 let now = self.clock.now();
@@ -247,7 +251,7 @@ impl Reconciler {
             }
             Command::DropIntent(before) => Some(self.drop_intent(target, before).await),
             Command::Wait(pause) => {
-                let why = "before the offer is looked at again";
+                let why = "before the offer is evaluated at again";
                 self.reporter.report(&Event::Waiting { offer, pause, why });
                 tokio::select! {
                     biased;
@@ -336,16 +340,16 @@ impl Reconciler {
     async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
         let moment = self.moment();
         let found = match Self::seen_just_now(target, moment) {
-            Some(sighting) => Ok((sighting, Some(target.change.clone()))),
+            Some(seen_offer) => Ok((seen_offer, Some(target.change.clone()))),
             None => self.inspect_for(target, moment).await,
         };
-        let (sighting, change) = match found {
-            Ok((sighting, Some(change))) => (sighting, change),
+        let (seen_offer, change) = match found {
+            Ok((seen_offer, Some(change))) => (seen_offer, change),
             Ok((_, None)) => return Step::Changed,
             Err(seen) => return Step::CheckFailed(obstacle_of(seen)),
         };
         let Some((kind, release)) = change.decision.launch() else {
-            progress.revised = Some(Revised { change, sighting, moment });
+            progress.revised = Some(Revised { change, seen_offer, moment });
             return Step::Changed;
         };
         if kind != target.kind {
@@ -356,7 +360,7 @@ impl Reconciler {
         if target.scope.policy.verify && change.decision != target.change.decision {
             return Step::Changed;
         }
-        let state = sighting.state.unwrap_or_default();
+        let state = seen_offer.state.unwrap_or_default();
         progress.is_retried = target.kind == OperationKind::GoLive && state.preview.is_none();
         let OfferState { fence, attempts, listed, .. } = state;
         let at = self.clock.now();
@@ -373,10 +377,10 @@ impl Reconciler {
         })
     }
 
-    /// The pass's sighting of the offer, if it has all that a launch needs and is recent enough
+    /// The pass's seen_offer of the offer, if it has all that a launch needs and is recent enough
     /// (`RIGHT_BEFORE`) to replace another inspection.
-    fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<Sighting> {
-        let Some(Seen::Offer(seen)) = target.observed.get(&target.change.offer) else {
+    fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<ObservedOffer> {
+        let Some(Observation::Offer(seen)) = target.observed.get(&target.change.offer) else {
             return None;
         };
         let age = moment.now.duration_since(seen.asked_at?);
@@ -385,7 +389,12 @@ impl Reconciler {
         (is_fresh && suffices).then(|| (**seen).clone())
     }
 
-    async fn send(&self, target: &Target<'_>, intent: &Intent, progress: &mut Progress) -> Answer {
+    async fn send(
+        &self,
+        target: &Target<'_>,
+        intent: &Intent,
+        progress: &mut Progress,
+    ) -> RequestOutcome {
         let launch = Launch {
             kind: target.kind.clone(),
             release: intent.release.clone(),
@@ -396,18 +405,18 @@ impl Reconciler {
         match self.observer.backend.launch(&target.change.offer, &launch).await {
             Ok(Accepted::Started { operation, retry_after }) => {
                 progress.retry_after = retry_after;
-                Answer::Accepted(operation)
+                RequestOutcome::Accepted(operation)
             }
             // The marketplace may accept a request without giving a usable URL.
-            Ok(Accepted::Unlocated { why }) => Answer::Unclear(why),
+            Ok(Accepted::Unlocated { why }) => RequestOutcome::Unclear(why),
             Err(error) => {
                 let mut answer = answer(&error);
-                if let (Answer::Conflict(why), true) = (&answer, progress.is_retried) {
+                if let (RequestOutcome::Conflict(why), true) = (&answer, progress.is_retried) {
                     // With no release waiting for sign-off, a conflict means that the marketplace
                     // refuses the retry.
-                    answer = Answer::Refused(why.clone());
+                    answer = RequestOutcome::Refused(why.clone());
                 }
-                if let Answer::Unclear(why) = &answer {
+                if let RequestOutcome::Unclear(why) = &answer {
                     let offer = &target.change.offer;
                     self.reporter.report(&Event::Doubt { offer, why });
                 }
@@ -423,10 +432,10 @@ impl Reconciler {
         revised: Option<Revised>,
         deadline: Option<Instant>,
     ) -> Triggered {
-        let Some(Revised { change, sighting, moment }) = revised else {
+        let Some(Revised { change, seen_offer, moment }) = revised else {
             return Triggered::Changed(None);
         };
-        let seen = Seen::Offer(Box::new(sighting));
+        let seen = Observation::Offer(Box::new(seen_offer));
         self.write_down(target.scope, &change, Some(&seen), moment);
         self.flush().await;
         let runs = change.decision.tracked().is_some();
@@ -464,7 +473,7 @@ impl Reconciler {
     }
 
     /// Records that the deadline passed before the trigger was sent.
-    pub(super) fn come_too_late(&self, scope: &Scope, offer: &OfferId) {
+    pub(super) fn deadline_passed(&self, scope: &Scope, offer: &OfferId) {
         let Some(desired) = scope.desired.get(offer) else { return };
         let (end, moment) = (out_of_time(&State::Checking), self.moment());
         self.edit(offer, desired, |record| {
@@ -499,7 +508,7 @@ impl Reconciler {
             *known = until.max(*known);
         }
         let listing = match target.observed.get(offer) {
-            Some(Seen::Offer(seen)) => seen.listing.fingerprint.clone(),
+            Some(Observation::Offer(seen)) => seen.listing.fingerprint.clone(),
             _ => None,
         };
         let attempt = attempt.map(|intent| (intent, listing));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::changes::ChangeSet;
 use crate::marketplace::{OfferId, OperationKind, PublisherId};
-use crate::operation::Answer;
+use crate::operation::RequestOutcome;
 use crate::status::{OfferRecord, Reason};
 
 /// Something happened.
@@ -38,7 +38,7 @@ pub enum Event<'a> {
         /// What the request is to start.
         kind: &'a OperationKind,
         /// What the answer means.
-        answer: &'a Answer,
+        answer: &'a RequestOutcome,
     },
     /// A publisher's offers could not be listed, so that nothing is known of any of them.
     NotListed {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::json::count;
+use super::marketplace_kind::MarketplaceKind;
 use super::outcome::{Ending, Outcome, Unfinished};
-use super::scene::Scene;
 use super::style::{BOLD, RED, paint};
 use crate::marketplace::{OfferId, OperationStatus};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
@@ -24,7 +24,12 @@ const LEAST_BESIDE_NAME: usize = 64;
 
 /// What came of a run: a table of offers, what went wrong in full, and a summary.
 #[must_use]
-pub fn apply_text(outcome: &Outcome, ending: &Ending, scene: Scene, width: Option<u16>) -> String {
+pub fn apply_text(
+    outcome: &Outcome,
+    ending: &Ending,
+    scene: MarketplaceKind,
+    width: Option<u16>,
+) -> String {
     // On a terminal, an empty line sets the result off from the progress above it.
     let mut text = String::from(if width.is_some() { "\n" } else { "" });
     text.push_str(&scene.headline());
@@ -82,7 +87,7 @@ fn still_runs(outcome: &Outcome, unfinished: Unfinished) -> String {
 pub fn status_text(
     file: &StatusFile,
     undeclared: &BTreeSet<OfferId>,
-    scene: Scene,
+    scene: MarketplaceKind,
     width: Option<u16>,
 ) -> String {
     let mut text = scene.headline();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::scene::Scene;
+use super::marketplace_kind::MarketplaceKind;
 use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
 use super::table::MAX_ROWS;
 use crate::changes::{Change, ChangeSet, Decision, diff};
@@ -10,7 +10,7 @@ use crate::marketplace::Release;
 
 /// A line an offer, its diff, a summary, the digest.
 #[must_use]
-pub fn plan_text(set: &ChangeSet, scene: Scene) -> String {
+pub fn plan_text(set: &ChangeSet, scene: MarketplaceKind) -> String {
     let many = set.changes.len() > MAX_ROWS;
     let is_calm = |change: &Change| matches!(change.decision, Decision::InSync(_));
     let shown: Vec<&Change> = set.changes.iter().filter(|it| !(many && is_calm(it))).collect();

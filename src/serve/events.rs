@@ -24,7 +24,7 @@ use url::form_urlencoded;
 use super::Serving;
 use super::filter::Filter;
 use super::layout::Parts;
-use super::overview::{Overview, Shown, Tally, unseen};
+use super::overview::{FilteredCounts, Overview, Shown, unseen};
 use super::row::{Row, key};
 use super::site::Site;
 use super::{offer_page, page, table};
@@ -119,7 +119,7 @@ struct Listener {
     stopped: watch::Receiver<()>,
     pending: Pending,
     /// The offers that the page has or counts.
-    tally: Tally,
+    tally: FilteredCounts,
     /// The pieces as they were last sent.
     parts: BTreeMap<&'static str, String>,
     /// Whether the page was greeted.
@@ -144,12 +144,12 @@ pub(super) fn stream(
     let now = Instant::now();
     let listener = Listener {
         // Before anything is looked at, so that nothing is missed.
-        updates: site.serving.board.subscribe(),
+        updates: site.serving.service_state.subscribe(),
         stopped: site.stopped.clone(),
         site,
         subject,
         pending: Pending::default(),
-        tally: Tally::default(),
+        tally: FilteredCounts::default(),
         parts: BTreeMap::new(),
         greeted: false,
         sent: now,
@@ -203,7 +203,7 @@ impl Listener {
     /// Whether a pause has begun, is over, or became longer, is news like any other.
     fn look_at_pause(&mut self) {
         self.glance = Instant::now() + GLANCE;
-        let now = self.site.serving.board.paused_until();
+        let now = self.site.serving.service_state.paused_until();
         if !is_same(&self.paused, &now) {
             self.paused = now;
             self.pending.service = true;
@@ -337,7 +337,7 @@ fn is_same(before: &PausedUntil, now: &PausedUntil) -> bool {
 }
 
 /// What a page has that is loaded now, and a digest of what it shows.
-fn look(serving: &Serving, subject: &Subject) -> (Tally, Parts, String) {
+fn look(serving: &Serving, subject: &Subject) -> (FilteredCounts, Parts, String) {
     let now = serving.clock.now();
     match subject {
         Subject::All(filter) => {
@@ -348,7 +348,7 @@ fn look(serving: &Serving, subject: &Subject) -> (Tally, Parts, String) {
         }
         Subject::One(offer) => {
             let digest = offer_page::content_digest(serving, offer);
-            (Tally::default(), offer_page::parts(serving, offer, now), digest)
+            (FilteredCounts::default(), offer_page::parts(serving, offer, now), digest)
         }
     }
 }
@@ -357,7 +357,7 @@ fn look(serving: &Serving, subject: &Subject) -> (Tally, Parts, String) {
 fn told(serving: &Serving, offer: &OfferId, row: Option<Row>, now: Timestamp) -> Value {
     let key = key(offer);
     let Some(mut row) = row else { return json!([key, null]) };
-    row.next = serving.board.next(offer);
+    row.next = serving.service_state.next(offer);
     json!([key, table::tr(&row, now).into_string()])
 }
 

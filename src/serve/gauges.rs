@@ -16,7 +16,7 @@ use crate::watch::{Service, Trouble};
 
 /// Registers what record and board say now.
 pub(super) fn register(registry: &mut Registry, serving: &Serving) {
-    let service = serving.board.service();
+    let service = serving.service_state.service();
     offers(registry, serving);
     manifests(registry, &service);
     number(

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::Serving;
 use super::assets::ASSETS;
-use super::time::{Told, time};
+use super::time::{Tense, time};
 use crate::marketplace::clean_line;
 
 /// Pieces of a page, by their elements' ids: what is replaced when it changes.
@@ -72,7 +72,7 @@ pub(super) fn layout(
 
 /// Where manifests come from, and when all was last looked at.
 pub(super) fn source(serving: &Serving, now: Timestamp) -> Markup {
-    let service = serving.board.service();
+    let service = serving.service_state.service();
     html! {
         p.source id="source" {
             @if !service.place.is_empty() { span { (clean_line(&service.place)) } }
@@ -84,7 +84,7 @@ pub(super) fn source(serving: &Serving, now: Timestamp) -> Markup {
             }
             span {
                 @match service.last_resync {
-                    Some(at) => { "resync " (time(at, now, Told::Ago)) },
+                    Some(at) => { "resync " (time(at, now, Tense::Ago)) },
                     None => "no resync yet",
                 }
             }

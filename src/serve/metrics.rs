@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::{Serving, gauges};
 use crate::marketplace::OperationKind;
-use crate::operation::Answer;
+use crate::operation::RequestOutcome;
 use crate::report::{Event, Reporter};
 use crate::status::{OfferRecord, Phase, Reason};
 
@@ -33,7 +33,7 @@ const RESULTS: [&str; 7] =
 /// may take a minute.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
-/// What was counted since the start. Told of events as a [`Reporter`], and of requests by the
+/// What was counted since the start. Tense of events as a [`Reporter`], and of requests by the
 /// transport.
 #[derive(Debug)]
 pub struct Metrics {
@@ -183,15 +183,15 @@ pub(super) fn kind_label(kind: &OperationKind) -> &'static str {
 }
 
 /// One of [`RESULTS`].
-fn result(answer: &Answer) -> &'static str {
+fn result(answer: &RequestOutcome) -> &'static str {
     match answer {
-        Answer::Accepted(_) => "accepted",
-        Answer::Refused(_) => "refused",
-        Answer::Denied(_) => "denied",
-        Answer::Conflict(_) => "conflict",
-        Answer::NotNow(_) => "put_off",
-        Answer::NotSent(_) => "not_sent",
-        Answer::Unclear(_) => "unclear",
+        RequestOutcome::Accepted(_) => "accepted",
+        RequestOutcome::Refused(_) => "refused",
+        RequestOutcome::Denied(_) => "denied",
+        RequestOutcome::Conflict(_) => "conflict",
+        RequestOutcome::NotNow(_) => "put_off",
+        RequestOutcome::NotSent(_) => "not_sent",
+        RequestOutcome::Unclear(_) => "unclear",
     }
 }
 

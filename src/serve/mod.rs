@@ -1,6 +1,6 @@
 //! The read-only page, its JSON, metrics and health: what the service shows to people and programs.
 //!
-//! All is read from the [`Board`] and the [`StatusStore`]; nothing here can change anything, and
+//! All is read from the [`ServiceState`] and the [`StatusStore`]; nothing here can change anything, and
 //! nothing is kept that could be read again.
 //!
 //! | file | what it is |
@@ -49,7 +49,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::status::StatusStore;
-use crate::watch::Board;
+use crate::watch::ServiceState;
 
 pub use metrics::Metrics;
 pub use server::serve;
@@ -58,7 +58,7 @@ pub use server::serve;
 #[derive(Clone, Debug)]
 pub struct Serving {
     /// What the daemon shows of itself.
-    pub board: Arc<Board>,
+    pub service_state: Arc<ServiceState>,
     /// The records of the offers.
     pub store: Arc<StatusStore>,
     /// What was counted.

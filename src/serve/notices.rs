@@ -15,7 +15,7 @@ const MOST: usize = 20;
 
 /// All notices; empty where there is none. So many offers were not looked at yet.
 pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
-    let service = serving.board.service();
+    let service = serving.service_state.service();
     html! {
         div id="notices" {
             @if let Some(trouble) = &service.trouble { (troubled(trouble)) }

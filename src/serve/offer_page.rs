@@ -8,17 +8,17 @@ use super::layout::{Live, Parts, digest, layout, source};
 use super::operation::{history, operation};
 use super::route::{home, offer_address};
 use super::table::phase;
-use super::time::{Told, time};
+use super::time::{Tense, time};
 use crate::changes::diff;
 use crate::manifest::{Loaded, Manifest};
 use crate::marketplace::{OfferId, Pause, clean_line};
-use crate::status::{Intent, ManifestRecord, ObservedRecord, OfferRecord};
+use crate::status::{Intent, ManifestRecord, ObservationRecord, OfferRecord};
 use crate::watch::Service;
 
 /// The page; `None` where golive knows of no such offer.
 pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
     let record = serving.store.get(offer);
-    if record.is_none() && !serving.board.service().desired.contains_key(offer) {
+    if record.is_none() && !serving.service_state.service().desired.contains_key(offer) {
         return None;
     }
     let live =
@@ -43,7 +43,7 @@ pub(super) fn content_digest(serving: &Serving, offer: &OfferId) -> String {
 
 fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
     let record = serving.store.get(offer);
-    let service = serving.board.service();
+    let service = serving.service_state.service();
     let loaded = service.desired.get(offer).map(|loaded| &**loaded);
     html! {
         article id="offer" {
@@ -92,16 +92,16 @@ fn standing(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Times
         p.lead { (phase(record.phase)) " " small { (format!("{:?}", record.reason)) } }
         p.lead { (record.message) }
         p.quiet {
-            "Since " (time(record.since, now, Told::Ago)) ". Next check "
-            @match serving.board.next(offer) {
-                Some(next) => (time(next, now, Told::Ahead)),
+            "Since " (time(record.since, now, Tense::Ago)) ". Next check "
+            @match serving.service_state.next(offer) {
+                Some(next) => (time(next, now, Tense::Ahead)),
                 None => "at the next resync",
             }
             "."
         }
         @if let Some(error) = &record.error {
             section.notice.bad aria-labelledby="error" {
-                h2 id="error" { "Last error, " (time(error.at, now, Told::Ago)) }
+                h2 id="error" { "Last error, " (time(error.at, now, Tense::Ago)) }
                 p { (error.message) }
             }
         }
@@ -121,7 +121,7 @@ fn intending(intent: &Intent, now: Timestamp) -> Markup {
             h2 id="intent" { "A request may be under way" }
             dl {
                 (fact("What", &html! { (intent.kind) " of version " (intent.release) }))
-                (fact("Written down", &time(intent.at, now, Told::Ago)))
+                (fact("Written down", &time(intent.at, now, Tense::Ago)))
                 (fact("Request id", &html! { code { (intent.request_id) } }))
                 @if let Some(fence) = &intent.fence { (fact("Expects", &html! { code { (fence.0) } })) }
             }
@@ -129,7 +129,7 @@ fn intending(intent: &Intent, now: Timestamp) -> Markup {
     }
 }
 
-fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Markup {
+fn facts(observed: &ObservationRecord, record: &OfferRecord, now: Timestamp) -> Markup {
     html! {
         section.card aria-labelledby="observed" {
             h2 id="observed" { "What the marketplace says" }
@@ -143,11 +143,11 @@ fn facts(observed: &ObservedRecord, record: &OfferRecord, now: Timestamp) -> Mar
                 }
                 @if let Some(changed) = &observed.changed_time {
                     @match changed.timestamp() {
-                        Some(at) => (fact("Changed", &time(at, now, Told::Ago))),
+                        Some(at) => (fact("Changed", &time(at, now, Tense::Ago))),
                         None => (fact("Changed", &html! { (clean_line(&changed.0)) })),
                     }
                 }
-                (fact("Seen", &time(observed.at, now, Told::Ago)))
+                (fact("Observation", &time(observed.at, now, Tense::Ago)))
                 (fact("Attempts", &html! { (record.attempts) }))
             }
         }
@@ -161,13 +161,13 @@ fn manifest(
     loaded: Option<&Loaded>,
     recorded: Option<&ManifestRecord>,
 ) -> Markup {
-    let checkout = serving.board.service().checkout.unwrap_or_default();
+    let checkout = serving.service_state.service().checkout.unwrap_or_default();
     let file = recorded.map(|recorded| recorded.file.clone()).or_else(|| {
         let file = &loaded?.file;
         Some(file.strip_prefix(checkout).unwrap_or(file).display().to_string())
     });
     let digest = loaded.map(|loaded| &loaded.digest).or(recorded.map(|recorded| &recorded.digest));
-    let diff = serving.board.change(offer).map(|change| diff(&change)).unwrap_or_default();
+    let diff = serving.service_state.change(offer).map(|change| diff(&change)).unwrap_or_default();
     html! {
         section.card aria-labelledby="manifest" {
             h2 id="manifest" { "Manifest" }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::offer_page::fact;
 use super::table::bar;
-use super::time::{Told, between, time, utc};
+use super::time::{Tense, between, time, utc};
 use crate::marketplace::{Level, Message, OperationKind, OperationStatus, Step, StepStatus};
 use crate::status::OperationRecord;
 
@@ -23,15 +23,15 @@ pub(super) fn operation(operation: &OperationRecord, now: Timestamp) -> Markup {
                 ol.steps { @for it in &operation.steps { (step(it)) } }
             }
             dl {
-                (fact(if operation.adopted { "Found" } else { "Started" }, &time(operation.started_at, now, Told::Ago)))
+                (fact(if operation.adopted { "Found" } else { "Started" }, &time(operation.started_at, now, Tense::Ago)))
                 @match operation.finished_at {
                     Some(end) => {
-                        (fact("Ended", &time(end, now, Told::Ago)))
+                        (fact("Ended", &time(end, now, Tense::Ago)))
                         (fact("Took", &html! { (between(operation.started_at, end)) }))
                     },
-                    None => (fact("So far", &time(operation.started_at, now, Told::Since))),
+                    None => (fact("So far", &time(operation.started_at, now, Tense::Since))),
                 }
-                @if let Some(at) = operation.polled_at { (fact("Last heard of", &time(at, now, Told::Ago))) }
+                @if let Some(at) = operation.polled_at { (fact("Last heard of", &time(at, now, Tense::Ago))) }
                 (fact("Started by", &html! { (starter(operation)) }))
                 @if let Some(id) = &operation.id { (fact("Operation id", &html! { code { (id) } })) }
                 @if let Some(id) = &operation.request_id { (fact("Request id", &html! { code { (id) } })) }

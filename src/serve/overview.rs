@@ -28,7 +28,7 @@ pub(super) struct Counts {
 
 /// How many offers have a manifest in force, and no record yet.
 pub(super) fn unseen(serving: &Serving) -> usize {
-    let desired = serving.board.service().desired;
+    let desired = serving.service_state.service().desired;
     serving.store.with(|file| {
         // Both in the order of their names.
         let mut known = file.offers.keys().peekable();
@@ -43,7 +43,7 @@ pub(super) fn unseen(serving: &Serving) -> usize {
 /// The offers that a filter admits, whatever their phase. Kept by what changes, so that a change of
 /// one offer is no look at all of them.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct FilteredCounts {
     filter: Filter,
     admitted: BTreeMap<OfferId, Phase>,
     counts: Counts,
@@ -60,7 +60,7 @@ pub(super) enum Shown {
     Never,
 }
 
-impl Tally {
+impl FilteredCounts {
     /// Counts the offers, and returns with them those that have a row, as many as a page lists.
     fn of(file: &StatusFile, filter: &Filter) -> (Self, Vec<Row>) {
         let mut rows = Vec::new();
@@ -129,7 +129,7 @@ impl Tally {
 /// The page's content.
 #[derive(Debug, Default)]
 pub(super) struct Overview {
-    pub(super) tally: Tally,
+    pub(super) tally: FilteredCounts,
     /// Every publisher that has an offer.
     pub(super) publishers: Vec<PublisherId>,
     /// The offers that are shown, in the order of their names.
@@ -140,7 +140,7 @@ impl Overview {
     /// Looks everything up.
     pub(super) fn of(serving: &Serving, filter: &Filter) -> Self {
         let mut overview = serving.store.with(|file| {
-            let (tally, rows) = Tally::of(file, filter);
+            let (tally, rows) = FilteredCounts::of(file, filter);
             let mut publishers: Vec<PublisherId> = Vec::new();
             for offer in file.offers.keys() {
                 // Sorted by name, so that those of one publisher stand together.
@@ -152,7 +152,7 @@ impl Overview {
         });
         overview.tally.counts.unseen = unseen(serving);
         for row in &mut overview.rows {
-            row.next = serving.board.next(&row.offer);
+            row.next = serving.service_state.next(&row.offer);
         }
         overview
     }
@@ -176,7 +176,7 @@ mod tests {
         for query in ["", "phase=Live", "q=vm-1", "phase=Held&publisher=contoso&q=good"] {
             let filter = Filter::parse(query).unwrap();
             let mut file = StatusFile::empty(invented::at());
-            let (mut tally, _) = Tally::of(&file, &filter);
+            let (mut tally, _) = FilteredCounts::of(&file, &filter);
             for _ in 0..500 {
                 let publisher = if random.bool() { "contoso" } else { "fabrikam" };
                 let offer = format!("{publisher}/vm-{}", random.u8(0..20)).parse().unwrap();
@@ -191,7 +191,7 @@ mod tests {
                 }
                 let shown = tally.take_in(&offer, file.offers.get(&offer).map(|record| &**record));
                 tally.sum_up();
-                let (anew, rows) = Tally::of(&file, &filter);
+                let (anew, rows) = FilteredCounts::of(&file, &filter);
                 assert_eq!(tally.admitted, anew.admitted, "{query}");
                 let without_zeros = |counts: &Counts| {
                     let mut counts = Counts { known: 0, ..counts.clone() };

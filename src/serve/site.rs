@@ -157,7 +157,7 @@ fn metrics(site: &Site) -> Response {
 }
 
 async fn health(site: &Site) -> Response {
-    if site.serving.board.is_alive().await {
+    if site.serving.service_state.is_alive().await {
         plain(StatusCode::OK, "ok\n")
     } else {
         plain(StatusCode::SERVICE_UNAVAILABLE, "the loop does not answer\n")
@@ -165,7 +165,7 @@ async fn health(site: &Site) -> Response {
 }
 
 fn ready(site: &Site) -> Response {
-    let service = site.serving.board.service();
+    let service = site.serving.service_state.service();
     if service.ready {
         return plain(StatusCode::OK, "ready\n");
     }

@@ -7,7 +7,7 @@ use super::filter::Filter;
 use super::overview::{Counts, MAX_ROWS, Overview};
 use super::route::offer_address;
 use super::row::{Row, Running};
-use super::time::{Told, time};
+use super::time::{Tense, time};
 use crate::status::{Phase, Reason};
 
 /// The table, and what stands there where it has no rows.
@@ -80,7 +80,7 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
             }
             td {
                 @match row.next {
-                    Some(next) => (time(next, now, Told::Ahead)),
+                    Some(next) => (time(next, now, Tense::Ahead)),
                     None => small { "next resync" },
                 }
             }
@@ -115,7 +115,7 @@ fn progress(running: &Running, now: Timestamp) -> Markup {
     html! {
         p.step { (step) (bar(step, running.percent)) }
         small {
-            (time(running.started_at, now, Told::Since)) " so far"
+            (time(running.started_at, now, Tense::Since)) " so far"
             @if let Some(estimate) = &running.estimate { ", " span { "estimate " (estimate) } }
         }
     }

@@ -24,7 +24,7 @@ use crate::disk::RealDisk;
 use crate::marketplace::OfferId;
 use crate::report::{Event, Reporter as _};
 use crate::status::{OfferRecord, StatusStore};
-use crate::watch::{Board, Ping};
+use crate::watch::{Ping, ServiceState};
 
 /// A site without a socket. To be made inside a paused runtime.
 struct Fixture {
@@ -55,14 +55,14 @@ impl Fixture {
         let edited = self.serving.store.edit(&offer, || fresh, |it| *it = record);
         let before = edited.before.as_deref();
         let event = Event::Changed { offer: &offer, before, record: &edited.after };
-        self.serving.board.report(&event);
+        self.serving.service_state.report(&event);
         self.serving.metrics.report(&event);
     }
 
     fn forget(&self, offer: &str) {
         let offer: OfferId = offer.parse().unwrap();
         self.serving.store.remove(&offer);
-        self.serving.board.report(&Event::Forgotten(&offer));
+        self.serving.service_state.report(&Event::Forgotten(&offer));
     }
 
     async fn send(&self, request: Request<Body>) -> Response {
@@ -96,9 +96,9 @@ fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
     let path = folder.path().join("golive.status.json");
     let clock = Arc::new(RuntimeClock::starting_at(invented::at()));
     let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
-    let (board, pings) = Board::new();
+    let (service_state, pings) = ServiceState::new();
     let serving = Serving {
-        board,
+        service_state,
         store: Arc::new(store),
         metrics: Arc::new(Metrics::new()),
         clock,

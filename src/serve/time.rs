@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 /// How a moment is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Tense {
     /// It is past: `3 min ago`.
     Ago,
     /// It is ahead: `in 3 min`.
@@ -14,7 +14,7 @@ pub(super) enum Told {
     Since,
 }
 
-impl Told {
+impl Tense {
     /// As the script knows it.
     fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Told {
 }
 
 /// A moment, relative to now; the moment itself, in UTC, is what the pointer shows.
-pub(super) fn time(at: Timestamp, now: Timestamp, told: Told) -> Markup {
+pub(super) fn time(at: Timestamp, now: Timestamp, told: Tense) -> Markup {
     let seconds = now.as_second().saturating_sub(at.as_second());
     html! {
         time data-t=(told.as_str()) datetime=(format!("{at:.0}")) title=(utc(at)) {
@@ -49,7 +49,7 @@ pub(super) fn time(at: Timestamp, now: Timestamp, told: Told) -> Markup {
 
 /// A span between two moments, in words.
 pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
-    Told::Since.words(to.as_second().saturating_sub(from.as_second()))
+    Tense::Since.words(to.as_second().saturating_sub(from.as_second()))
 }
 
 /// A moment for people.
@@ -78,15 +78,15 @@ mod tests {
     #[test]
     fn moments_are_told_in_words() {
         for (told, seconds, words) in [
-            (Told::Ago, -5, "just now"),
-            (Told::Ago, 59, "just now"),
-            (Told::Ago, 60, "1 min ago"),
-            (Told::Ago, 7_260, "2 h 1 min ago"),
-            (Told::Ago, 86_400 * 3, "3 d ago"),
-            (Told::Ahead, 1, "now"),
-            (Told::Ahead, 0, "within a minute"),
-            (Told::Ahead, -3_600, "in 1 h"),
-            (Told::Since, 90_000, "1 d 1 h"),
+            (Tense::Ago, -5, "just now"),
+            (Tense::Ago, 59, "just now"),
+            (Tense::Ago, 60, "1 min ago"),
+            (Tense::Ago, 7_260, "2 h 1 min ago"),
+            (Tense::Ago, 86_400 * 3, "3 d ago"),
+            (Tense::Ahead, 1, "now"),
+            (Tense::Ahead, 0, "within a minute"),
+            (Tense::Ahead, -3_600, "in 1 h"),
+            (Tense::Since, 90_000, "1 d 1 h"),
         ] {
             assert_eq!(told.words(seconds), words, "{told:?} {seconds}");
         }
@@ -97,10 +97,10 @@ mod tests {
         let at = "2026-11-01T09:00:00.5Z".parse().unwrap();
         let now = "2026-11-01T09:12:00Z".parse().unwrap();
         assert_eq!(
-            time(at, now, Told::Ago).into_string(),
+            time(at, now, Tense::Ago).into_string(),
             "<time data-t=\"ago\" datetime=\"2026-11-01T09:00:00Z\" \
              title=\"2026-11-01 09:00:00 UTC\">12 min ago</time>"
         );
-        time(Timestamp::MAX, Timestamp::MIN, Told::Ago);
+        time(Timestamp::MAX, Timestamp::MIN, Tense::Ago);
     }
 }

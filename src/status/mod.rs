@@ -20,7 +20,7 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservedRecord, OfferRecord,
+    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservationRecord, OfferRecord,
     OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;

@@ -131,7 +131,7 @@ pub struct OfferRecord {
     /// When golive means to look again (UTC).
     pub next_check_at: Option<Timestamp>,
     /// What the marketplace said.
-    pub observed: Option<ObservedRecord>,
+    pub observed: Option<ObservationRecord>,
     /// The operation that runs, or the last one with its final steps.
     pub operation: Option<Box<OperationRecord>>,
     /// Where the offer stands.
@@ -206,7 +206,7 @@ pub struct ManifestRecord {
 /// What the marketplace said of an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ObservedRecord {
+pub struct ObservationRecord {
     /// When it said so (UTC).
     pub at: Timestamp,
     /// When the offer last changed, in the marketplace's words.
@@ -463,7 +463,7 @@ pub(crate) mod tests {
             },
             message: "golive runs".to_owned(),
             next_check_at: Some(at),
-            observed: Some(ObservedRecord {
+            observed: Some(ObservationRecord {
                 at,
                 changed_time: Some(ChangedTime("2026-10-31T00:00:00.1234567Z".to_owned())),
                 fingerprint: Some("running 2 2026-10-31T00:00:00.1234567Z".to_owned()),

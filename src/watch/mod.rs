@@ -11,18 +11,18 @@
 //! | `board` | the daemon's state for the page and the metrics |
 //! | `systemd` | notifies systemd: ready, alive, stopping |
 
-mod board;
 mod daemon;
 mod folder;
 mod git;
 mod manifests;
 mod progress;
+mod service_state;
 mod source;
 pub mod systemd;
 
-pub use board::{Board, Ping, Service, Trouble, Update};
-pub use daemon::{Daemon, Heartbeat, Herald, Parts};
+pub use daemon::{Daemon, Heartbeat, OnManifests, Parts};
 pub use folder::FolderSource;
 pub use git::{GitError, GitSettings, GitSource};
 pub use manifests::{Manifests, Refreshed};
+pub use service_state::{Ping, Service, ServiceState, Trouble, Update};
 pub use source::{Changed, Source};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use allocation_counter::measure;
 use golive::changes::{DecisionTime, Input, Policy, check, plan};
 use golive::manifest::{FileManifests, Found, assemble};
-use golive::reconcile::{Desired, Observed};
+use golive::reconcile::{Desired, Observations};
 use golive::status::{StatusFile, parse, to_bytes};
 
 use crate::lab::Lab;
@@ -21,7 +21,7 @@ const SOME: usize = 200;
 struct Scene {
     desired: Desired,
     status: StatusFile,
-    observed: Observed,
+    observed: Observations,
     moment: DecisionTime,
 }
 

@@ -189,7 +189,7 @@ async fn everybody_can_read_every_page() {
     let tools = tools!();
     let served = Served::with_offers(10).await;
     served.manifests("offers/firewall.yaml", "publisher: contoso\nstat: live\n");
-    served.board.update(|service| service.source_problem = Some("no answer".to_owned()));
+    served.service_state.update(|service| service.source_problem = Some("no answer".to_owned()));
     served.decide(&offer("contoso/backup-vault"), 5);
     browse(&tools, true, async |tab| {
         for path in [

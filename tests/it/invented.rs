@@ -6,7 +6,7 @@ use golive::marketplace::{
     RequestId, Step, StepStatus,
 };
 use golive::status::{
-    ErrorRecord, Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase,
+    ErrorRecord, Intent, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord, Phase,
     Reason,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -75,7 +75,7 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
         },
         message: message.to_owned(),
         next_check_at: None,
-        observed: Some(ObservedRecord {
+        observed: Some(ObservationRecord {
             at: ago(3),
             changed_time: Some(ChangedTime("2026-10-31T07:14:03.1234567Z".to_owned())),
             fingerprint: Some("running 5 2026-10-31T07:14:03.1234567Z".to_owned()),

@@ -21,11 +21,11 @@ use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::reconcile::{
-    Dependencies, Desired, Guard, Job, Observed, Observer, Reconciler, RunError, Settings, Wait,
+    Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
 };
 use golive::report::{Outcome, Reporter, Silent};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
-use golive::watch::{Board, Changed, Daemon, Manifests, Parts, Source};
+use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
 use http::{Request, Response};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -171,7 +171,7 @@ impl Lab {
     }
 
     /// What the publishers' lists say, beside what is on record.
-    pub(crate) async fn observed(&self) -> Observed {
+    pub(crate) async fn observed(&self) -> Observations {
         let waits = (self.pause, self.pause);
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, waits, Arc::new(Silent));
@@ -262,10 +262,10 @@ impl Lab {
 
     /// A service that watches the folder, as a process of its own.
     pub(crate) fn watch(&self) -> Watched {
-        let (board, pings) = Board::new();
+        let (service_state, pings) = ServiceState::new();
         let store = Arc::new(self.store().lasting());
         let stop = CancellationToken::new();
-        let reporter = Arc::clone(&board) as _;
+        let reporter = Arc::clone(&service_state) as _;
         // Reads are put off as long as it takes; a request is looked at anew after that.
         let put_off = (Duration::MAX, Duration::ZERO);
         let reconciler = self.reconciler(Arc::clone(&store), &stop, put_off, reporter);
@@ -276,17 +276,17 @@ impl Lab {
             store: Arc::clone(&store),
             clock: self.clock(),
             random: self.random(),
-            board: Arc::clone(&board),
+            service_state: Arc::clone(&service_state),
             pings,
             source: Box::new(Touched { touches, is_first: true }),
             manifests: Manifests::new(vec![self.folder.path().to_owned()]),
             hangups,
             stop: stop.clone(),
-            herald: Box::new(|_| {}),
+            on_manifests: Box::new(|_| {}),
             heartbeat: None,
             resync: Duration::from_mins(5),
         });
-        Watched { board, store, touch, hangup, stop, task: tokio::spawn(daemon.run()) }
+        Watched { service_state, store, touch, hangup, stop, task: tokio::spawn(daemon.run()) }
     }
 
     /// One pass.
@@ -348,7 +348,7 @@ impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
 
 /// A service at work.
 pub(crate) struct Watched {
-    pub(crate) board: Arc<Board>,
+    pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     touch: mpsc::Sender<()>,
     hangup: mpsc::Sender<()>,

@@ -1,4 +1,4 @@
-//! The service's page over a board and records that are filled by hand, as the daemon would fill
+//! The service's page over the service state and records that are filled by hand, as the daemon would fill
 //! them, on a free port of this machine.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use golive::marketplace::{OfferId, Release};
 use golive::report::{Event, Reporter as _};
 use golive::serve::{Metrics, Serving, serve};
 use golive::status::{OfferRecord, SourceRecord, StatusStore};
-use golive::watch::{Board, Ping};
+use golive::watch::{Ping, ServiceState};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -25,7 +25,7 @@ use crate::invented;
 
 /// A page that is served, and what it shows. To be made inside a runtime.
 pub(crate) struct Served {
-    pub(crate) board: Arc<Board>,
+    pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) address: SocketAddr,
@@ -49,13 +49,13 @@ impl Served {
         let path = folder.path().join("golive.status.json");
         let clock = Arc::new(SystemClock);
         let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
-        let (board, pings) = Board::new();
+        let (service_state, pings) = ServiceState::new();
         let (store, metrics) = (Arc::new(store), Arc::new(Metrics::new()));
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = Serving {
-            board: Arc::clone(&board),
+            service_state: Arc::clone(&service_state),
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
@@ -65,13 +65,23 @@ impl Served {
         let stopped = async { drop(stopped.await) };
         let server = tokio::spawn(serve(serving, listener, stopped));
         let now = clock.now();
-        Self { board, store, metrics, address, now, stop, server, _pings: pings, _folder: folder }
+        Self {
+            service_state,
+            store,
+            metrics,
+            address,
+            now,
+            stop,
+            server,
+            _pings: pings,
+            _folder: folder,
+        }
     }
 
     /// The same, with so many offers, in all phases, and a service that has been up for a day.
     pub(crate) async fn with_offers(count: usize) -> Self {
         let served = Self::start().await;
-        served.board.update(|service| {
+        served.service_state.update(|service| {
             service.started_at = Some(served.now - SignedDuration::from_hours(26));
             service.last_resync = Some(served.now - SignedDuration::from_mins(3));
             "https://git.contoso.com/marketplace/offers".clone_into(&mut service.place);
@@ -86,7 +96,7 @@ impl Served {
         for (offer, record) in invented::offers(count, served.now) {
             if record.running().is_some() {
                 let next = served.now + SignedDuration::from_secs(150);
-                served.board.schedule(&offer, Some(next));
+                served.service_state.schedule(&offer, Some(next));
             }
             served.set(&offer, record);
         }
@@ -112,10 +122,10 @@ impl Served {
         self.tell(&Event::Forgotten(offer));
     }
 
-    /// Tells board and metrics.
+    /// Tells the service state and metrics.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.metrics.report(event);
-        self.board.report(event);
+        self.service_state.report(event);
     }
 
     /// Has a golive of this offer decided, so that there is a difference to show.
@@ -134,7 +144,7 @@ impl Served {
         let decision = Decision::GoLive { release };
         let offer = offer.clone();
         let change = Change { offer, decision, from: preview, to: live, in_doubt: false };
-        self.board.decided(&ChangeSet { changes: vec![change] });
+        self.service_state.decided(&ChangeSet { changes: vec![change] });
     }
 
     /// Manifests of this text are in force, or wrong.
@@ -151,7 +161,7 @@ impl Served {
         for loaded in desired.values_mut() {
             Arc::get_mut(loaded).unwrap().file = PathBuf::from(name);
         }
-        self.board.update(|service| {
+        self.service_state.update(|service| {
             service.desired = Arc::new(desired);
             service.problems = Arc::new(read.problems().to_vec());
         });

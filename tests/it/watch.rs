@@ -164,7 +164,7 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
     let record = service.record("contoso/vm").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
     assert!(record.message.contains("500") && record.error.is_some(), "{record:?}");
-    let shown = service.board.service();
+    let shown = service.service_state.service();
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
     after(MINUTE * 60).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
@@ -182,24 +182,24 @@ async fn the_service_is_ready_once_what_it_found_was_looked_at() {
     );
     let service = lab.watch();
     moment().await;
-    assert!(service.board.service().ready);
+    assert!(service.service_state.service().ready);
     lab.manifest("a.yaml", &live("contoso/a", ""));
     service.touch().await;
     moment().await;
-    assert!(service.board.service().ready, "what is ready stays so");
+    assert!(service.service_state.service().ready, "what is ready stays so");
     service.stop().await;
 
     // What comes during the first look is waited for, too.
     let service = lab.watch();
     moment().await;
-    assert!(!service.board.service().ready);
+    assert!(!service.service_state.service().ready);
     lab.manifest("b.yaml", &live("fabrikam/b", ""));
     service.touch().await;
     after(MINUTE / 6).await;
-    assert!(service.board.change(&"contoso/a".parse().unwrap()).is_some());
-    assert!(!service.board.service().ready, "b was not looked at yet");
+    assert!(service.service_state.change(&"contoso/a".parse().unwrap()).is_some());
+    assert!(!service.service_state.service().ready, "b was not looked at yet");
     after(MINUTE * 3).await;
-    assert!(service.board.service().ready);
+    assert!(service.service_state.service().ready);
     service.stop().await;
 }
 
@@ -209,7 +209,7 @@ async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waitin
     lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
     let service = lab.watch();
     after(Duration::from_secs(3)).await;
-    let shown = service.board.service();
+    let shown = service.service_state.service();
     assert!(shown.ready && !shown.paused.is_empty(), "{shown:?}");
     service.stop().await;
 }
@@ -226,7 +226,7 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
     );
     let service = lab.watch();
     after(Duration::from_secs(3)).await;
-    let shown = service.board.service();
+    let shown = service.service_state.service();
     let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
     assert_eq!((paused, shown.paused.all), (vec!["contoso".to_owned()], None));
     assert!(!shown.ready, "fabrikam/c was not looked at yet");
@@ -238,12 +238,12 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
         assert!(record.message.contains(why), "{}", record.message);
         let error = record.error.unwrap();
         assert_eq!((error.message, error.at), (record.message, record.since));
-        let next = service.board.next(&offer.parse().unwrap());
+        let next = service.service_state.next(&offer.parse().unwrap());
         assert_eq!((record.next_check_at, next), (next, next));
     }
     assert_eq!(service.record("fabrikam/c"), None);
     after(Duration::from_secs(18)).await;
-    assert!(service.board.service().ready);
+    assert!(service.service_state.service().ready);
     assert_eq!(lab.golives("fabrikam/c"), (1, 1));
     let before = service.record("contoso/a");
     after(MINUTE * 20).await;
@@ -265,7 +265,7 @@ async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
     );
     let service = lab.watch();
     after(Duration::from_secs(1)).await;
-    let paused = service.board.service().paused;
+    let paused = service.service_state.service().paused;
     let all = paused.all.unwrap().until;
     assert_eq!(all.duration_since(lab.now()).as_secs(), 599);
     assert_eq!(paused.publishers.len(), 2);
@@ -275,7 +275,7 @@ async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
     let record = service.record("tailspin/c").unwrap();
     assert_eq!((record.reason, record.next_check_at), (Reason::Throttled, Some(all)));
     after(MINUTE * 10).await;
-    let paused = service.board.service().paused;
+    let paused = service.service_state.service().paused;
     assert_eq!((paused.publishers.len(), paused.all), (1, None));
     assert_eq!((lab.golives("tailspin/c"), lab.golives("fabrikam/b")), ((1, 1), (1, 1)));
     assert_eq!(service.phase("contoso/a"), Some(Phase::Blocked));
@@ -337,13 +337,13 @@ async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher(
     let service = lab.watch();
     after(MINUTE).await;
     let mut requests = Requests::since_now(&lab);
-    let paused = service.board.service().paused;
+    let paused = service.service_state.service().paused;
     let until = paused.publishers.values().next().unwrap().until;
     assert_eq!(until.duration_since(lab.now()).as_secs(), 29 * 60);
     after(MINUTE * 28).await;
     assert_eq!(requests.take(&lab), Vec::<String>::new());
     after(MINUTE * 5).await;
-    assert!(service.board.service().paused.is_empty());
+    assert!(service.service_state.service().paused.is_empty());
     assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }
@@ -411,11 +411,11 @@ async fn the_loop_answers_and_ends_within_seconds() {
     lab.faults("[{method: POST, action: {delay: 50s}}]");
     let service: Watched = lab.watch();
     after(Duration::from_secs(5)).await;
-    assert!(service.board.is_alive().await);
-    let (board, began) = (service.board.clone(), lab.now());
+    assert!(service.service_state.is_alive().await);
+    let (service_state, began) = (service.service_state.clone(), lab.now());
     service.stop().await;
     assert!(lab.now().duration_since(began).as_secs() <= 5);
-    assert!(!board.is_alive().await);
+    assert!(!service_state.is_alive().await);
     // The request that was under way is in doubt; the next run finds what came of it.
     assert!(lab.record("contoso/vm").intent.is_some());
     let service = lab.watch();
@@ -471,7 +471,7 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
         }
         assert_eq!(asked.len(), 3, "{asked:?}");
     }
-    assert!(service.board.service().last_resync.is_some());
+    assert!(service.service_state.service().last_resync.is_some());
     service.stop().await;
 }
 
@@ -504,7 +504,7 @@ async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
     service.touch().await;
     moment().await;
     assert_eq!(service.phase("contoso/c"), Some(Phase::Held));
-    assert!(!service.board.service().ready, "the one that hangs was not seen yet");
+    assert!(!service.service_state.service().ready, "the one that hangs was not seen yet");
     service.stop().await;
 }
 
@@ -550,13 +550,13 @@ async fn a_resync_that_could_not_look_is_no_success() {
     lab.manifest("vm.yaml", &live("contoso/vm", ""));
     let service = lab.watch();
     moment().await;
-    let before = service.board.service().last_resync;
+    let before = service.service_state.service().last_resync;
     assert!(before.is_some());
     lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
     after(MINUTE * 40).await;
-    assert_eq!(service.board.service().last_resync, before);
+    assert_eq!(service.service_state.service().last_resync, before);
     after(MINUTE * 30).await;
-    assert!(service.board.service().last_resync > before);
+    assert!(service.service_state.service().last_resync > before);
     service.stop().await;
 }
 
@@ -609,7 +609,7 @@ async fn an_empty_file_is_no_order_to_forget_also_at_a_restart() {
     service.touch().await;
     moment().await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert!(!service.board.service().problems.is_empty());
+    assert!(!service.service_state.service().problems.is_empty());
     after(Duration::from_secs(2)).await;
     service.kill().await;
     let service = lab.watch();

@@ -10,7 +10,6 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
-use super::answer::{Answer, Failure, Repeat};
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::fair_queue::Priority;
@@ -18,6 +17,7 @@ use super::login::Login;
 use super::pause::{Pauses, Stopped, seconds};
 use super::permits::{Permit, Permits};
 use super::redact::Cleaner;
+use super::response::{ApiResponse, Failure, Repeat};
 use super::retry_after::retry_after;
 use super::settings::Settings;
 use super::token::{Token, TokenSource};
@@ -73,7 +73,7 @@ impl RequestExecutor {
     pub(crate) async fn read<T>(
         &self,
         call: &Call,
-        parse: impl Fn(&Answer) -> Result<T, Failure>,
+        parse: impl Fn(&ApiResponse) -> Result<T, Failure>,
     ) -> Result<T, MarketplaceError> {
         let started = Instant::now();
         let policy = self.settings.retry;
@@ -127,7 +127,7 @@ impl RequestExecutor {
     /// the mutation fails unsent: a queued mutation can't be canceled, and its caller's knowledge
     /// of the offer grows stale. For the same reason it fails unsent if it gets no permit within
     /// the request timeout; so it has ended after twice that time in any case.
-    pub(crate) async fn change(&self, call: &Call) -> Result<Answer, MarketplaceError> {
+    pub(crate) async fn change(&self, call: &Call) -> Result<ApiResponse, MarketplaceError> {
         let permit_by = Instant::now().checked_add(self.settings.request_timeout);
         let bounds = Bounds { priority: Priority::Change, pause: Duration::ZERO, permit_by };
         self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
@@ -135,7 +135,12 @@ impl RequestExecutor {
 
     /// One attempt that must give a success status, retried once with a new token where the call
     /// takes one.
-    async fn answer(&self, call: &Call, attempt: u32, bounds: Bounds) -> Result<Answer, Failure> {
+    async fn answer(
+        &self,
+        call: &Call,
+        attempt: u32,
+        bounds: Bounds,
+    ) -> Result<ApiResponse, Failure> {
         let mut token = self.login.token(&call.title()).await?;
         let mut is_repeat = false;
         loop {
@@ -214,7 +219,7 @@ impl RequestExecutor {
         attempt: u32,
         token: &Token,
         permit: Permit,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ApiResponse, Failure> {
         let request_id = call.request_id.clone().unwrap_or_else(|| self.new_request_id());
         let request = call
             .request(token, &request_id)
@@ -272,13 +277,13 @@ impl RequestExecutor {
         }
     }
 
-    fn received(&self, call: &Call, response: Response<Bytes>) -> Answer {
+    fn received(&self, call: &Call, response: Response<Bytes>) -> ApiResponse {
         let (parts, body) = response.into_parts();
         let retry_after = retry_after(&parts.headers, self.clock.now());
         let cleaner = self.cleaner();
         let (status, headers) = (parts.status, parts.headers);
         let advice = (self.advice)(status);
-        Answer { request: call.title(), status, headers, body, retry_after, cleaner, advice }
+        ApiResponse { request: call.title(), status, headers, body, retry_after, cleaner, advice }
     }
 
     fn not_received(&self, call: &Call, error: TransportError) -> Failure {

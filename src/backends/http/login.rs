@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::answer::Failure;
 use super::redact::Cleaner;
+use super::response::Failure;
 use super::token::{Token, TokenSource};
 use crate::marketplace::{MarketplaceError, Refusal};
 

@@ -17,7 +17,6 @@
 //! | `retry`, `retry_after`, `pause` | when to ask again |
 //! | `fair_queue`, `permits` | permits to send, shared fairly among publishers |
 
-pub(crate) mod answer;
 pub(crate) mod any_case;
 pub(crate) mod call;
 pub(crate) mod complaint;
@@ -31,6 +30,7 @@ mod pages;
 mod pause;
 mod permits;
 pub(crate) mod redact;
+pub(crate) mod response;
 mod retry;
 mod retry_after;
 pub(crate) mod settings;

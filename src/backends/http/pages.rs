@@ -5,10 +5,10 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::answer::{Answer, Failure, MAX_ELEMENTS, Page};
 use super::call::Call;
 use super::endpoint::Endpoint;
 use super::executor::RequestExecutor;
+use super::response::{ApiResponse, Failure, MAX_ELEMENTS, Page};
 use crate::marketplace::MarketplaceError;
 
 /// Limit for the pages of one list. With a hundred offers a page, the largest publishers have some
@@ -25,7 +25,7 @@ impl RequestExecutor {
         &self,
         mut call: Call,
         complete: impl Fn(&mut Url),
-        parse: impl Fn(&Answer) -> Result<Page<T>, Failure>,
+        parse: impl Fn(&ApiResponse) -> Result<Page<T>, Failure>,
     ) -> Result<Vec<T>, MarketplaceError> {
         let (mut elements, mut count) = (Vec::new(), 0_usize);
         let mut seen = HashSet::new();

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::client::PortalClient;
 use super::interpret::{
-    Answers, Document, Heard, Held, Question, Relisted, interpret, reported, runs_by_itself,
+    Document, Heard, Held, Question, Relisted, Responses, interpret, reported, runs_by_itself,
 };
 use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
@@ -52,7 +52,7 @@ impl Backend for PortalClient {
         offer: &OfferId,
         inquiry: &Inquiry,
     ) -> Result<OfferState, MarketplaceError> {
-        let mut answers = Answers::default();
+        let mut answers = Responses::default();
         for _ in 0..MAX_QUESTIONS {
             match interpret(inquiry, &answers) {
                 Ok(state) => return Ok(state),
@@ -106,7 +106,7 @@ impl PortalClient {
         &self,
         offer: &OfferId,
         question: Question,
-        answers: &mut Answers,
+        answers: &mut Responses,
     ) -> Result<(), MarketplaceError> {
         match question {
             Question::Document => answers.document = Some(self.document(offer).await?),
@@ -176,7 +176,7 @@ impl PortalClient {
         &self,
         offer: &OfferId,
         reference: &OperationRef,
-        answers: &Answers,
+        answers: &Responses,
     ) -> Result<Option<Operation>, MarketplaceError> {
         let error = match self.operation(offer, reference).await {
             Ok(polled) => return Ok(Some(polled.operation)),

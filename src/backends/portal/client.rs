@@ -13,10 +13,10 @@ use super::location::{OperationUrl, call_url, with_version};
 use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use super::translate;
 use super::wire::{PostMetadataWire, PostWire};
-use crate::backends::http::answer::Answer;
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
+use crate::backends::http::response::ApiResponse;
 use crate::backends::http::settings::Settings;
 use crate::backends::http::token::TokenSource;
 use crate::backends::http::transport::Transport;
@@ -85,7 +85,7 @@ impl PortalClient {
 
     /// The operation that an answer has started: the first valid location of this offer,
     /// `Operation-Location` before `Location`.
-    fn located(&self, offer: &OfferId, answer: &Answer) -> Accepted {
+    fn located(&self, offer: &OfferId, answer: &ApiResponse) -> Accepted {
         let mut why = None;
         for text in answer.texts(&OPERATION_LOCATION).chain(answer.texts(&LOCATION)) {
             if answer.cleaner.finds(text) {

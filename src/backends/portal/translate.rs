@@ -11,8 +11,8 @@ use super::wire::{
     MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire, StatusWire, StepWire,
     SubmissionWire,
 };
-use crate::backends::http::answer::{Answer, Failure, Page};
 use crate::backends::http::redact::Cleaner;
+use crate::backends::http::response::{ApiResponse, Failure, Page};
 use crate::marketplace::{
     ChangedTime, Level, Message, OfferId, OperationKind, OperationStatus, PublisherId, Step,
     StepStatus, Version,
@@ -32,7 +32,7 @@ const ABSENT: &str = "(absent)";
 
 /// A publisher's list.
 pub(super) fn offers(
-    answer: &Answer,
+    answer: &ApiResponse,
     publisher: &PublisherId,
 ) -> Result<Page<OfferSummary>, Failure> {
     let keep = |wire: OfferWire| summary(wire, publisher, &answer.cleaner);
@@ -86,7 +86,7 @@ fn summary(
 
 /// An offer or a slot. An answer that describes no offer, or another one, is an error: golive would
 /// use a missing entity tag or that of another offer.
-pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> {
+pub(super) fn offer(answer: &ApiResponse, offer: &OfferId) -> Result<Offer, Failure> {
     let expected = "an offer";
     let mut wire: OfferWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
@@ -109,7 +109,7 @@ pub(super) fn offer(answer: &Answer, offer: &OfferId) -> Result<Offer, Failure> 
 }
 
 /// An offer's status.
-pub(super) fn status(answer: &Answer) -> Result<StatusReport, Failure> {
+pub(super) fn status(answer: &ApiResponse) -> Result<StatusReport, Failure> {
     let expected = "an offer's status";
     let wire: StatusWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
@@ -126,7 +126,7 @@ pub(super) fn status(answer: &Answer) -> Result<StatusReport, Failure> {
 }
 
 /// An operation's state.
-pub(super) fn operation(answer: &Answer) -> Result<PolledOperation, Failure> {
+pub(super) fn operation(answer: &ApiResponse) -> Result<PolledOperation, Failure> {
     let expected = "an operation";
     let wire: OperationWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
@@ -146,7 +146,7 @@ pub(super) fn operation(answer: &Answer) -> Result<PolledOperation, Failure> {
 /// The operations of an offer. An entry's own offer and publisher fields are ignored (the
 /// reference's sample has a GUID there): it answers a request about this offer, and skipping it
 /// could make golive repeat an operation that failed or runs.
-pub(super) fn submissions(answer: &Answer) -> Result<Page<Submission>, Failure> {
+pub(super) fn submissions(answer: &ApiResponse) -> Result<Page<Submission>, Failure> {
     let keep = |wire: SubmissionWire| submission(wire, &answer.cleaner);
     answer.many("a list of operations", keep)
 }
@@ -249,7 +249,7 @@ fn word(text: Option<String>, cleaner: &Cleaner) -> Option<String> {
 const MAX_ETAG: usize = 512;
 
 /// The entity tag from the header, else `in_body`; `None` if it can't be sent back in a header.
-fn etag(answer: &Answer, in_body: Option<String>) -> Option<ETag> {
+fn etag(answer: &ApiResponse, in_body: Option<String>) -> Option<ETag> {
     let header = answer.headers.get(ETAG).and_then(|value| value.to_str().ok());
     let tag = header.map(|text| text.trim().to_owned()).or(in_body)?;
     let sendable = !tag.is_empty()

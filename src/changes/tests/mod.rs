@@ -21,16 +21,16 @@ use crate::marketplace::{
     OperationStatus, Release, Report, RequestId, Run, Settling, Step, StepStatus,
 };
 use crate::status::{
-    Intent, ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason,
+    Intent, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord, Phase, Reason,
     RefusedRecord,
 };
 
-/// Manifests, records and sightings, put together step by step.
+/// Manifests, records and observations, put together step by step.
 #[derive(Clone, Debug, Default)]
 struct Scene {
     desired: BTreeMap<OfferId, Arc<Loaded>>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
-    observed: BTreeMap<OfferId, Seen>,
+    observed: BTreeMap<OfferId, Observation>,
     policy: Policy,
 }
 
@@ -61,7 +61,7 @@ fn golive_of(number: u64) -> Decision {
 }
 
 fn live_at(number: u64) -> Decision {
-    Decision::InSync(Place::Live(release(number)))
+    Decision::InSync(SyncState::Live(release(number)))
 }
 
 fn inspected() -> OfferState {
@@ -167,8 +167,8 @@ fn record(desired: &Loaded) -> OfferRecord {
     }
 }
 
-fn observed(preview: Option<u64>, live: Option<u64>) -> ObservedRecord {
-    ObservedRecord {
+fn observed(preview: Option<u64>, live: Option<u64>) -> ObservationRecord {
+    ObservationRecord {
         at: now(),
         changed_time: None,
         fingerprint: Some("as before".to_owned()),
@@ -241,14 +241,14 @@ impl Scene {
     }
 
     fn sees(mut self, name: &str, state: OfferState) -> Self {
-        let seen = Sighting::listed(listing(name, Hint::Busy, None)).with(state, now());
-        self.observed.insert(offer(name), Seen::Offer(Box::new(seen)));
+        let seen = ObservedOffer::listed(listing(name, Hint::Busy, None)).with(state, now());
+        self.observed.insert(offer(name), Observation::Offer(Box::new(seen)));
         self
     }
 
     fn lists(mut self, hint: Hint, number: Option<u64>) -> Self {
-        let seen = Sighting::listed(listing("vm", hint, number));
-        self.observed.insert(offer("vm"), Seen::Offer(Box::new(seen)));
+        let seen = ObservedOffer::listed(listing("vm", hint, number));
+        self.observed.insert(offer("vm"), Observation::Offer(Box::new(seen)));
         self
     }
 

@@ -72,11 +72,11 @@ fn the_first_row_that_matches_wins() {
 #[test]
 fn what_may_not_or_can_not_be_asked_about_is_blocked() {
     let cases = [
-        (Seen::Forbidden("no".to_owned()), Reason::Forbidden),
-        (Seen::NotFound("no".to_owned()), Reason::NotFound),
-        (Seen::Unauthorized("no".to_owned()), Reason::Unauthorized),
-        (Seen::Throttled("no".to_owned()), Reason::Throttled),
-        (Seen::Unreachable("no".to_owned()), Reason::Unreachable),
+        (Observation::Forbidden("no".to_owned()), Reason::Forbidden),
+        (Observation::NotFound("no".to_owned()), Reason::NotFound),
+        (Observation::Unauthorized("no".to_owned()), Reason::Unauthorized),
+        (Observation::Throttled("no".to_owned()), Reason::Throttled),
+        (Observation::Unreachable("no".to_owned()), Reason::Unreachable),
     ];
     for (seen, reason) in cases {
         let mut scene = Scene::of(LIVE);
@@ -119,8 +119,8 @@ fn an_offer_waits_for_those_it_comes_after() {
     assert_eq!(scene(live(1)).decision(), golive_of(2));
     // While it is not known, only the other one is asked about.
     let mut open = scene(live(1));
-    let listed = Sighting::listed(listing("base", Hint::Busy, None));
-    open.observed.insert(offer("base"), Seen::Offer(Box::new(listed)));
+    let listed = ObservedOffer::listed(listing("base", Hint::Busy, None));
+    open.observed.insert(offer("base"), Observation::Offer(Box::new(listed)));
     assert_eq!(plan(open.input()), Err(vec![offer("base")]));
     assert_eq!(undecided(open.input()), BTreeSet::from([offer("base"), offer("vm")]));
     // Out of scope, it is looked at and not touched.

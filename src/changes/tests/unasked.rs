@@ -10,10 +10,10 @@ fn a_remembered_state_needs_no_question_while_the_list_says_the_same() {
     let at_rest = known(LIVE, Some(2), Some(2)).lists(Hint::AtRest, Some(2));
     assert_eq!(at_rest.decision(), live_at(2));
     let waiting = known(PREVIEW, Some(2), Some(1)).lists(Hint::InPreview, Some(2));
-    assert_eq!(waiting.decision(), Decision::InSync(Place::Preview(Some(release(2)))));
+    assert_eq!(waiting.decision(), Decision::InSync(SyncState::Preview(Some(release(2)))));
     let other = known(LIVE, Some(2), Some(2)).recorded(|record| {
         let fingerprint = Some("otherwise".to_owned());
-        record.observed = Some(ObservedRecord { fingerprint, ..observed(Some(2), Some(2)) });
+        record.observed = Some(ObservationRecord { fingerprint, ..observed(Some(2), Some(2)) });
     });
     assert!(other.lists(Hint::AtRest, Some(2)).is_asked());
     // Nothing is published, and no pin refused, on the word of a record.
@@ -59,7 +59,7 @@ fn only_what_is_certain_is_remembered() {
     let is_certain = |hint, state, record: &OfferRecord, changed: &str| {
         let mut listing = listing("vm", hint, Some(2));
         listing.changed_time = Some(ChangedTime(changed.to_owned()));
-        Sighting::listed(listing).with(state, now()).is_certain(record, false, now())
+        ObservedOffer::listed(listing).with(state, now()).is_certain(record, false, now())
     };
     let (nothing, old, new) = (record(|_| {}), "2026-11-01T00:00:00", "2026-11-22T11:30:00");
     assert!(is_certain(Hint::AtRest, live(2), &nothing, old));

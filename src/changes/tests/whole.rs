@@ -176,7 +176,7 @@ proptest! {
     fn whatever_is_seen_the_rules_that_must_not_be_broken_hold(scene in any_scene()) {
         let set = plan(scene.input()).unwrap();
         let decision = &set.changes[0].decision;
-        let Some(Seen::Offer(seen)) = scene.observed.get(&offer("vm")) else { unreachable!() };
+        let Some(Observation::Offer(seen)) = scene.observed.get(&offer("vm")) else { unreachable!() };
         let state = seen.state.clone().unwrap();
         let record = &scene.recorded[&offer("vm")];
         if state.is_inspected {
@@ -194,7 +194,7 @@ proptest! {
             prop_assert_eq!(runs, None);
         }
         // Nothing but what is seen in production is called live, and no failure of it is passed over.
-        if let Decision::InSync(Place::Live(release)) = decision {
+        if let Decision::InSync(SyncState::Live(release)) = decision {
             prop_assert_eq!(Some(release), state.live.as_ref());
             let doubted = record.intent.as_ref().filter(|it| {
                 it.release != *release && state.preview.is_none() && state.stale_preview.is_none()

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::{Fixture, invented};
 use crate::manifest::FileManifests;
 use crate::marketplace::OperationKind;
-use crate::operation::{Answer, Obstacle};
+use crate::operation::{Obstacle, RequestOutcome};
 use crate::report::{Event, Reporter as _};
 use crate::status::{ErrorRecord, Phase, Reason};
 
@@ -44,7 +44,7 @@ async fn every_metric_is_named_and_described_as_is_the_custom() {
     fixture.set("contoso/vm", invented::running("Live", Some(42)));
     fixture.set("contoso/db", invented::record(Phase::Failed, Reason::OperationFailed, "no"));
     let wrong = FileManifests::from_bytes(Path::new("a.yaml"), b"publisher: contoso\nstat: live\n");
-    fixture.serving.board.update(|service| {
+    fixture.serving.service_state.update(|service| {
         service.started_at = Some(invented::at());
         service.last_resync = Some(invented::at());
         service.files = 3;
@@ -85,11 +85,11 @@ async fn events_are_counted() {
     let offer = "contoso/vm".parse().unwrap();
     let metrics = &fixture.serving.metrics;
     for answer in [
-        Answer::Refused("no".to_owned()),
-        Answer::NotNow(None),
-        Answer::NotNow(Some(Duration::from_secs(1))),
-        Answer::NotSent(Obstacle { reason: Reason::Unreachable, why: "no".to_owned() }),
-        Answer::Unclear("no".to_owned()),
+        RequestOutcome::Refused("no".to_owned()),
+        RequestOutcome::NotNow(None),
+        RequestOutcome::NotNow(Some(Duration::from_secs(1))),
+        RequestOutcome::NotSent(Obstacle { reason: Reason::Unreachable, why: "no".to_owned() }),
+        RequestOutcome::Unclear("no".to_owned()),
     ] {
         let kind = &OperationKind::GoLive;
         metrics.report(&Event::Answered { offer: &offer, kind, answer: &answer });

@@ -125,7 +125,7 @@ async fn no_text_becomes_more_than_a_text() {
     let yaml = format!("publisher: contoso\noffer: vm\nstate: {RAW}\n{RAW}: x\n");
     let read = FileManifests::from_bytes(Path::new(RAW), yaml.replace('\u{0}', "").as_bytes());
     assert!(!read.problems().is_empty());
-    fixture.serving.board.update(|service| {
+    fixture.serving.service_state.update(|service| {
         RAW.clone_into(&mut service.place);
         service.problems = Arc::new(read.problems().to_vec());
         service.source_problem = Some(RAW.to_owned());
@@ -158,12 +158,12 @@ async fn a_manifest_is_shown_and_does_nothing() {
             for loaded in set.offers.values_mut() {
                 Arc::get_mut(loaded).unwrap().file = PathBuf::from(RAW);
             }
-            fixture.serving.board.update(|service| service.desired = Arc::new(set.offers));
+            fixture.serving.service_state.update(|service| service.desired = Arc::new(set.offers));
             fixture.text("/offers/contoso/vm").await
         }
         Err(problems) => {
             let problems = problems.into_iter().collect();
-            fixture.serving.board.update(|service| service.problems = Arc::new(problems));
+            fixture.serving.service_state.update(|service| service.problems = Arc::new(problems));
             fixture.text("/").await
         }
     };

@@ -7,7 +7,9 @@ use crate::marketplace::{
     OperationKind, OperationStatus, Pause, PausedUntil, PublisherId, Release, RequestId, Step,
     StepStatus,
 };
-use crate::status::{ManifestRecord, ObservedRecord, OfferRecord, OperationRecord, Phase, Reason};
+use crate::status::{
+    ManifestRecord, ObservationRecord, OfferRecord, OperationRecord, Phase, Reason,
+};
 
 /// When everything happened.
 pub(in crate::serve) fn at() -> Timestamp {
@@ -39,7 +41,7 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
         },
         message: message.to_owned(),
         next_check_at: None,
-        observed: Some(ObservedRecord {
+        observed: Some(ObservationRecord {
             at: at(),
             changed_time: None,
             fingerprint: None,

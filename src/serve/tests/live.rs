@@ -74,7 +74,7 @@ async fn a_change_is_told_with_all_that_it_changes() {
     assert!(data["parts"]["phases"].as_str().unwrap().contains("<b>1</b> Live"));
     let names: Vec<_> = data["parts"].as_object().unwrap().keys().collect();
     assert_eq!(names, ["phases"], "what stays the same is not told");
-    fixture.serving.board.update(|service| service.ready = true);
+    fixture.serving.service_state.update(|service| service.ready = true);
     let (_, data) = page.event().await;
     assert_eq!(data["rows"], serde_json::json!([]));
     assert!(!data["parts"]["source"].as_str().unwrap().contains("first look"));
@@ -85,7 +85,7 @@ async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
     let fixture = Fixture::new();
     let paused = Arc::new(Mutex::new(PausedUntil::default()));
     let asked = Arc::clone(&paused);
-    fixture.serving.board.asks(move || asked.lock().unwrap().clone());
+    fixture.serving.service_state.asks(move || asked.lock().unwrap().clone());
     let mut page = Page::open(&fixture, "/events").await;
     let mut notices = async || {
         let (name, data) = timeout(Duration::from_secs(2), page.event()).await.unwrap();
@@ -166,7 +166,7 @@ async fn offers_that_nobody_looked_at_are_counted_as_they_are_seen() {
     RealDisk.write(&path, &[yaml.as_bytes()]).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let mut page = Page::open(&fixture, "/events?q=db").await;
-    fixture.serving.board.update(|service| service.desired = desired.into());
+    fixture.serving.service_state.update(|service| service.desired = desired.into());
     let mut notices = async || {
         let (_, data) = page.event().await;
         data["parts"]["notices"].as_str().unwrap().to_owned()

@@ -29,7 +29,7 @@ fn paths() -> Vec<String> {
 fn ready() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.set("contoso/vm", invented::running("Live", Some(42)));
-    fixture.serving.board.update(|service| service.ready = true);
+    fixture.serving.service_state.update(|service| service.ready = true);
     let (_, never) = tokio::sync::mpsc::channel(1);
     let mut pings = std::mem::replace(&mut fixture.pings, never);
     tokio::spawn(async move {
@@ -193,8 +193,8 @@ async fn the_page_shows_offers_and_the_service() {
     fixture.set("fabrikam/db", invented::record(Phase::Blocked, Reason::Forbidden, "no access"));
     let offer = "contoso/vm".parse().unwrap();
     let next = invented::at() + SignedDuration::from_mins(4);
-    fixture.serving.board.schedule(&offer, Some(next));
-    fixture.serving.board.update(|service| {
+    fixture.serving.service_state.schedule(&offer, Some(next));
+    fixture.serving.service_state.update(|service| {
         "offers/".clone_into(&mut service.place);
         service.last_resync = Some(invented::at() - SignedDuration::from_mins(7));
         service.source_problem = Some("no answer from git.contoso.com".to_owned());
@@ -240,7 +240,7 @@ async fn what_is_wrong_with_the_service_itself_stands_first() {
         (full, "status file can't be written", "0"),
         (Trouble::Unsound("rule 3".to_owned()), "golive made a mistake", "1"),
     ] {
-        fixture.serving.board.update(|service| {
+        fixture.serving.service_state.update(|service| {
             service.source_problem = Some("no answer".to_owned());
             service.trouble = Some(trouble.clone());
         });
@@ -252,7 +252,7 @@ async fn what_is_wrong_with_the_service_itself_stands_first() {
         assert!(notices.contains(shown) && !notices.contains('\u{1b}'), "{notices}");
         assert_eq!(writable().await.as_deref(), Some(is_writable));
     }
-    fixture.serving.board.update(|service| service.trouble = None);
+    fixture.serving.service_state.update(|service| service.trouble = None);
     assert!(!fixture.text("/").await.contains("id=\"trouble\""));
     assert_eq!(writable().await.as_deref(), Some("1"));
 }
@@ -260,7 +260,7 @@ async fn what_is_wrong_with_the_service_itself_stands_first() {
 #[tokio::test(start_paused = true)]
 async fn a_marketplace_that_gives_no_answer_is_a_notice() {
     let fixture = ready();
-    fixture.serving.board.update(|service| {
+    fixture.serving.service_state.update(|service| {
         let publisher = PublisherId::new("contoso").unwrap();
         service.unlisted = Arc::new([(publisher, "no route <i>".to_owned())].into());
     });
@@ -273,7 +273,7 @@ async fn a_pause_names_its_publisher_and_says_that_others_go_on() {
     let fixture = ready();
     let until = invented::at() + SignedDuration::from_mins(30);
     let paused = invented::paused(&[("contoso", until)], None);
-    fixture.serving.board.asks(move || paused.clone());
+    fixture.serving.service_state.asks(move || paused.clone());
     let page = fixture.text("/").await;
     for part in [
         "Requests about contoso are paused",
@@ -294,8 +294,8 @@ async fn an_offer_that_was_not_looked_at_says_why() {
     RealDisk.write(&path, &[yaml.join("---\n").as_bytes()]).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let paused = invented::paused(&[("contoso", invented::at())], None);
-    fixture.serving.board.asks(move || paused.clone());
-    fixture.serving.board.update(|service| {
+    fixture.serving.service_state.asks(move || paused.clone());
+    fixture.serving.service_state.update(|service| {
         service.desired = desired.into();
         let publisher = PublisherId::new("fabrikam").unwrap();
         service.unlisted = Arc::new([(publisher, "no route <i>".to_owned())].into());
@@ -354,7 +354,7 @@ async fn an_offer_has_a_page_of_its_own() {
     let from = OfferPosition { state: Some("preview"), ..OfferPosition::default() };
     let decision = Decision::GoLive { release: Release::from(5) };
     let change = Change { offer, decision, from, to, in_doubt: false };
-    fixture.serving.board.decided(&ChangeSet { changes: vec![change] });
+    fixture.serving.service_state.decided(&ChangeSet { changes: vec![change] });
 
     let page = fixture.text("/offers/Contoso/VM").await;
     for part in [

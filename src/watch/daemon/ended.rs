@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::Daemon;
 use crate::marketplace::{OfferId, PublisherId};
-use crate::reconcile::{Done, Looked, RunError, Taken};
-use crate::watch::board::Trouble;
+use crate::reconcile::{Done, Evaluation, RunError, Taken};
+use crate::watch::service_state::Trouble;
 
 impl Daemon {
     /// Takes in the result of a task.
     pub(super) fn take_in(&mut self, done: Done) {
         match self.engine.take_in(done) {
-            Taken::Looked(looked) => self.looked(looked),
+            Taken::Evaluation(evaluated) => self.evaluated(evaluated),
             Taken::Missed(offers, error) => {
                 if let Some(error @ RunError::Unsound(_)) = &error {
                     self.is_unsound(error);
@@ -28,16 +28,19 @@ impl Daemon {
         self.tell_how_it_stands();
     }
 
-    fn looked(&mut self, looked: Box<Looked>) {
-        self.parts.board.decided(&looked.changes);
+    fn evaluated(&mut self, evaluated: Box<Evaluation>) {
+        self.parts.service_state.decided(&evaluated.changes);
         // `settle` reuses an older list; don't report list health from it.
-        let lists = looked.is_of_lists.then(|| (looked.listed.clone(), looked.unlisted.clone()));
-        let unlisted = looked.changes.changes.iter().filter(|it| !looked.is_listed(&it.offer));
+        let lists =
+            evaluated.is_of_lists.then(|| (evaluated.listed.clone(), evaluated.unlisted.clone()));
+        let unlisted =
+            evaluated.changes.changes.iter().filter(|it| !evaluated.is_listed(&it.offer));
         let before: Vec<_> =
             unlisted.map(|it| (it.offer.clone(), self.parts.store.get(&it.offer))).collect();
-        let seen = looked.changes.changes.iter();
-        let seen: Vec<_> = seen.map(|it| (it.offer.clone(), looked.is_listed(&it.offer))).collect();
-        self.engine.carry_out(looked, |_| true);
+        let seen = evaluated.changes.changes.iter();
+        let seen: Vec<_> =
+            seen.map(|it| (it.offer.clone(), evaluated.is_listed(&it.offer))).collect();
+        self.engine.carry_out(evaluated, |_| true);
         // Changed records were reported already, so the log has them.
         let changed = before.iter().filter(|(offer, it)| self.parts.store.get(offer) != *it);
         self.told.extend(changed.map(|(offer, _)| offer.publisher().clone()));
@@ -55,7 +58,7 @@ impl Daemon {
     }
 
     fn show_next(&self, offer: &OfferId) {
-        self.parts.board.schedule(offer, self.engine.due(offer));
+        self.parts.service_state.schedule(offer, self.engine.due(offer));
     }
 
     /// Shows that the service is ready, and the end of a resync.
@@ -63,14 +66,14 @@ impl Daemon {
         if self.has_read && !self.ready && self.is_as_ready_as_can_be() {
             self.put_off();
             self.ready = true;
-            self.parts.board.update(|service| service.ready = true);
+            self.parts.service_state.update(|service| service.ready = true);
             tracing::info!(offers = self.engine.desired().len(), "the service is ready");
         }
         if let Some(true) = self.progress.end_resync() {
             // Every offer has a new decision since.
             self.unsound.clear();
             let now = self.parts.clock.now();
-            self.parts.board.update(|service| service.last_resync = Some(now));
+            self.parts.service_state.update(|service| service.last_resync = Some(now));
         }
         self.show_trouble();
     }
@@ -81,7 +84,7 @@ impl Daemon {
         if self.progress.unseen().next().is_none() {
             return true;
         }
-        let paused = self.parts.board.paused_until();
+        let paused = self.parts.service_state.paused_until();
         self.progress.is_ready(|publisher| self.is_paused(&paused, publisher))
     }
 
@@ -114,7 +117,7 @@ impl Daemon {
 
     pub(super) fn show_unlisted(&self) {
         let unlisted = Arc::new(self.unlisted.clone());
-        self.parts.board.update(|service| service.unlisted = unlisted);
+        self.parts.service_state.update(|service| service.unlisted = unlisted);
     }
 
     /// A change set failed its check. That is a bug in golive; it is logged once, and nothing of
@@ -133,7 +136,7 @@ impl Daemon {
         let trouble = unwritable.or_else(|| self.unsound.first().cloned().map(Trouble::Unsound));
         if self.trouble != trouble {
             self.trouble.clone_from(&trouble);
-            self.parts.board.update(|service| service.trouble = trouble);
+            self.parts.service_state.update(|service| service.trouble = trouble);
         }
     }
 }

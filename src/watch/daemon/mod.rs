@@ -19,9 +19,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::board::{Board, Ping, Trouble};
 use super::manifests::Manifests;
 use super::progress::Progress;
+use super::service_state::{Ping, ServiceState, Trouble};
 use super::source::Source;
 use crate::changes::Policy;
 use crate::clock::{Clock, reached};
@@ -52,7 +52,7 @@ pub struct Parts {
     /// The random source, for jitter.
     pub random: fastrand::Rng,
     /// Receives the state to show.
-    pub board: Arc<Board>,
+    pub service_state: Arc<ServiceState>,
     /// Liveness probes for the loop.
     pub pings: mpsc::Receiver<Ping>,
     /// The source of the manifests.
@@ -64,7 +64,7 @@ pub struct Parts {
     /// Canceled when the service is to stop.
     pub stop: CancellationToken,
     /// Called with the manifests before any of them is checked.
-    pub herald: Box<Herald>,
+    pub on_manifests: Box<OnManifests>,
     /// The supervisor's heartbeat, if there is one.
     pub heartbeat: Option<Heartbeat>,
     /// The time between two resyncs, before jitter.
@@ -72,7 +72,7 @@ pub struct Parts {
 }
 
 /// A callback for the manifests.
-pub type Herald = dyn Fn(&BTreeMap<OfferId, Arc<Loaded>>) + Send;
+pub type OnManifests = dyn Fn(&BTreeMap<OfferId, Arc<Loaded>>) + Send;
 
 /// The heartbeat that a supervisor expects from the loop.
 pub struct Heartbeat {
@@ -110,7 +110,7 @@ impl Daemon {
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
         let marketplace = parts.reconciler.marketplace();
-        parts.board.asks(move || marketplace.paused_until());
+        parts.service_state.asks(move || marketplace.paused_until());
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
         let (policy, random) = (Policy::default(), parts.random.fork());
         let longest_pause = parts.resync.min(LONGEST_PAUSE);

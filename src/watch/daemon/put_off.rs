@@ -22,7 +22,7 @@ impl Daemon {
     /// Records why offers of paused publishers haven't been checked. Known facts about an offer
     /// stay.
     pub(super) fn put_off(&mut self) {
-        let paused = self.parts.board.paused_until();
+        let paused = self.parts.service_state.paused_until();
         if paused.is_empty() {
             return;
         }
@@ -82,8 +82,8 @@ impl Daemon {
             },
         );
         let before = edited.before.as_deref();
-        self.parts.board.report(&Event::Changed { offer, before, record: &edited.after });
-        self.parts.board.schedule(offer, Some(*until));
+        self.parts.service_state.report(&Event::Changed { offer, before, record: &edited.after });
+        self.parts.service_state.schedule(offer, Some(*until));
         true
     }
 }

@@ -71,7 +71,7 @@ impl Daemon {
         self.engine.replace(Arc::clone(&desired));
         if !offers.is_empty() || is_first {
             self.parts.reconciler.supersede(Arc::clone(&desired));
-            (self.parts.herald)(&desired);
+            (self.parts.on_manifests)(&desired);
         }
         for offer in &offers {
             if desired.contains_key(offer) {
@@ -92,7 +92,7 @@ impl Daemon {
         let problems = self.parts.manifests.problems();
         let problems = self.parts.reconciler.paths().named(problems);
         let files = self.parts.manifests.files();
-        self.parts.board.update(|service| {
+        self.parts.service_state.update(|service| {
             (service.desired, service.problems, service.files) = (desired, problems, files);
             if source.is_some() {
                 service.source = source;

@@ -37,7 +37,7 @@ use inbox::{Inbox, Told};
 use scope::Scope;
 use watches::{MakeWatcher, Trouble, Updated, Watches};
 
-use super::board::Board;
+use super::service_state::ServiceState;
 use super::source::{Changed, Source};
 use crate::clock::reached;
 
@@ -50,7 +50,7 @@ pub struct FolderSource {
     /// The roots, as absolute paths.
     roots: Vec<PathBuf>,
     status_path: PathBuf,
-    board: Arc<Board>,
+    service_state: Arc<ServiceState>,
     inbox: Arc<Inbox>,
     watches: Watches,
     debounce: Debounce,
@@ -77,16 +77,16 @@ impl FolderSource {
         roots: &[PathBuf],
         status_path: &Path,
         debounce: Duration,
-        board: Arc<Board>,
+        service_state: Arc<ServiceState>,
     ) -> Self {
-        Self::with(roots, status_path, debounce, board, Box::new(watches::system))
+        Self::with(roots, status_path, debounce, service_state, Box::new(watches::system))
     }
 
     fn with(
         roots: &[PathBuf],
         status_path: &Path,
         debounce: Duration,
-        board: Arc<Board>,
+        service_state: Arc<ServiceState>,
         make: MakeWatcher,
     ) -> Self {
         let here = [PathBuf::from(".")];
@@ -96,7 +96,7 @@ impl FolderSource {
         Self {
             roots: roots.iter().map(absolute).collect(),
             status_path: status_path.to_owned(),
-            board,
+            service_state,
             watches: Watches::new(make, Arc::clone(&inbox)),
             inbox,
             debounce: Debounce::new(debounce),
@@ -185,7 +185,7 @@ impl FolderSource {
         } else {
             tracing::info!("changes are told by the system again");
         }
-        self.board.update(|service| service.source_problem = text);
+        self.service_state.update(|service| service.source_problem = text);
         self.trouble = trouble;
     }
 }

@@ -8,7 +8,7 @@ use notify::EventKind;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 
 use crate::disk::{folder_of, temporary_path};
-use crate::manifest::{Way, is_seen};
+use crate::manifest::{SymlinkTrace, is_seen};
 use crate::status::lock_path;
 
 /// The watched folders, by real path.
@@ -92,7 +92,7 @@ impl Scope {
             }
         }
         for root in roots {
-            let way = Way::from(Path::new(""), root);
+            let way = SymlinkTrace::from(Path::new(""), root);
             way.links.iter().chain([&way.end]).for_each(|name| scope.name(name));
         }
         scope

@@ -56,7 +56,7 @@ fn write(path: &Path, text: &str) {
 struct Place {
     _folder: TempDir,
     top: PathBuf,
-    board: Arc<Board>,
+    service_state: Arc<ServiceState>,
     source: FolderSource,
     manifests: Manifests,
     /// The markers that were closed so far.
@@ -95,14 +95,23 @@ impl Place {
             let watcher = notify::recommended_watcher(tap)?;
             Ok(Box::new(Tapped(watcher)) as Box<dyn Watcher>)
         };
-        let (board, _) = Board::new();
+        let (service_state, _) = ServiceState::new();
         let roots = [top.join(root)];
         let status = top.join("offers/golive.status.json");
         let quiet = Duration::from_millis(10);
-        let source = FolderSource::with(&roots, &status, quiet, Arc::clone(&board), Box::new(make));
+        let source =
+            FolderSource::with(&roots, &status, quiet, Arc::clone(&service_state), Box::new(make));
         let manifests = Manifests::new(roots.to_vec());
-        let mut place =
-            Self { _folder: folder, top, board, source, manifests, markers, marked, next: 0 };
+        let mut place = Self {
+            _folder: folder,
+            top,
+            service_state,
+            source,
+            manifests,
+            markers,
+            marked,
+            next: 0,
+        };
         assert_eq!(place.source.changed().await, Changed::default());
         place.refresh(&BTreeSet::new());
         place
@@ -122,7 +131,7 @@ impl Place {
             rounds += 1;
             assert!(rounds < 10, "it is never done");
         }
-        assert_eq!(self.board.service().source_problem, None);
+        assert_eq!(self.service_state.service().source_problem, None);
         changed
     }
 
@@ -476,7 +485,7 @@ mod links {
 /// A source without a real watcher: watches are made, or not, as the test wants.
 struct Dry {
     source: FolderSource,
-    board: Arc<Board>,
+    service_state: Arc<ServiceState>,
     folder: TempDir,
     fails: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
@@ -506,7 +515,7 @@ impl Watcher for Double {
 impl Dry {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (board, _) = Board::new();
+        let (service_state, _) = ServiceState::new();
         let (fails, made) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let double = (Arc::clone(&fails), Arc::clone(&made));
         let watcher = move |_| {
@@ -516,9 +525,14 @@ impl Dry {
         let roots = [folder.path().canonicalize().unwrap()];
         let status = folder.path().join("golive.status.json");
         let quiet = Duration::from_millis(100);
-        let source =
-            FolderSource::with(&roots, &status, quiet, Arc::clone(&board), Box::new(watcher));
-        let mut dry = Self { source, board, folder, fails, made };
+        let source = FolderSource::with(
+            &roots,
+            &status,
+            quiet,
+            Arc::clone(&service_state),
+            Box::new(watcher),
+        );
+        let mut dry = Self { source, service_state, folder, fails, made };
         // The first call returns at once.
         assert_eq!(dry.after().await, Duration::ZERO);
         dry
@@ -549,7 +563,7 @@ impl Dry {
     }
 
     fn problem(&self) -> Option<String> {
-        self.board.service().source_problem
+        self.service_state.service().source_problem
     }
 }
 
@@ -627,7 +641,7 @@ async fn a_lock_that_git_left_is_waited_for_once() {
 #[tokio::test(start_paused = true)]
 async fn where_nothing_can_be_watched_the_files_are_looked_at() {
     let mut dry = Dry::new().await;
-    let mut updates = dry.board.subscribe();
+    let mut updates = dry.service_state.subscribe();
     dry.fails.store(true, Ordering::SeqCst);
     assert!(dry.follow(&[""]), "what counts is new");
     let problem = dry.problem().unwrap();
@@ -702,7 +716,7 @@ async fn after_an_overflow_or_an_error_all_watches_are_made_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_of_programs_is_told_with_what_mends_it() {
-    let (board, _) = Board::new();
+    let (service_state, _) = ServiceState::new();
     let folder = tempfile::tempdir().unwrap();
     let tries = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&tries);
@@ -712,10 +726,11 @@ async fn a_limit_of_programs_is_told_with_what_mends_it() {
     };
     let roots = [folder.path().to_owned()];
     let status = folder.path().join("golive.status.json");
-    let mut source = FolderSource::with(&roots, &status, MS, Arc::clone(&board), Box::new(make));
+    let mut source =
+        FolderSource::with(&roots, &status, MS, Arc::clone(&service_state), Box::new(make));
     source.follow(&roots.iter().cloned().collect());
     source.follow(&roots.into());
-    let problem = board.service().source_problem.unwrap();
+    let problem = service_state.service().source_problem.unwrap();
     assert_eq!(problem.contains("max_user_instances"), cfg!(unix), "{problem}");
     assert_eq!(*tries.lock().unwrap(), 2);
 }

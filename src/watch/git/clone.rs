@@ -65,7 +65,7 @@ pub(super) struct Ready {
 
 /// The result of checking the repository.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct FetchResult {
     /// A checkout to put in force.
     pub(super) ready: Option<Ready>,
     /// Why the repository could not be reached, or its newest commit could not be checked out.
@@ -128,14 +128,14 @@ impl Clone {
 
     /// Fetches, and checks out a new commit. If that fails and no commit is in force yet, it checks
     /// out the one that was in force when golive last ran.
-    pub(super) async fn look(&mut self, in_force: Option<&str>) -> Look {
+    pub(super) async fn look(&mut self, in_force: Option<&str>) -> FetchResult {
         // A user may have removed the checkout.
         let in_force = in_force.filter(|_| Self::tree(&self.folder).is_dir());
         match self.newest(in_force).await {
-            Ok(ready) => Look { ready, problem: None },
+            Ok(ready) => FetchResult { ready, problem: None },
             Err(error) => {
                 let ready = if in_force.is_none() { self.former().await } else { None };
-                Look { ready, problem: Some(error) }
+                FetchResult { ready, problem: Some(error) }
             }
         }
     }

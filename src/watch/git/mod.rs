@@ -33,9 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Board, Changed, Source};
+use super::{Changed, ServiceState, Source};
 use crate::status::SourceRecord;
-use clone::{Clone, Look, Mark, Ready};
+use clone::{Clone, FetchResult, Mark, Ready};
 pub use error::GitError;
 use error::OLDEST;
 use remote::Remote;
@@ -81,7 +81,7 @@ type Job = Pin<Box<dyn Future<Output = Found> + Send>>;
 /// The result of work on the clone.
 enum Found {
     /// The check is done.
-    Look(Box<Clone>, Look),
+    FetchResult(Box<Clone>, FetchResult),
     /// The check takes long, and continues. The commit of an earlier run may stand in meanwhile.
     StandIn(Ready, Job),
 }
@@ -100,7 +100,7 @@ pub struct GitSource {
     dir: PathBuf,
     soon: Duration,
     poll: Duration,
-    board: Arc<Board>,
+    service_state: Arc<ServiceState>,
     random: fastrand::Rng,
     /// The clone, while no job uses it.
     idle: Option<Clone>,
@@ -126,16 +126,16 @@ impl GitSource {
     /// network. `random` gives the jitter.
     pub async fn open(
         settings: GitSettings,
-        board: Arc<Board>,
+        service_state: Arc<ServiceState>,
         random: fastrand::Rng,
     ) -> Result<Self, GitError> {
-        Self::open_with(settings, Tools::of_this_process(), board, random).await
+        Self::open_with(settings, Tools::of_this_process(), service_state, random).await
     }
 
     async fn open_with(
         settings: GitSettings,
         tools: Tools,
-        board: Arc<Board>,
+        service_state: Arc<ServiceState>,
         random: fastrand::Rng,
     ) -> Result<Self, GitError> {
         let GitSettings { url, branch, dir, folder, poll } = settings;
@@ -164,7 +164,7 @@ impl GitSource {
             dir,
             soon: SOON,
             poll,
-            board,
+            service_state,
             random,
             idle: Some(clone),
             job: None,
@@ -212,7 +212,7 @@ impl GitSource {
             let ready = if is_first { clone.stand_in().await } else { None };
             let mut look: Job = Box::pin(async move {
                 let look = clone.look(in_force.as_deref()).await;
-                Found::Look(Box::new(clone), look)
+                Found::FetchResult(Box::new(clone), look)
             });
             let Some(ready) = ready else { return look.await };
             match tokio::time::timeout(soon, &mut look).await {
@@ -234,8 +234,8 @@ impl GitSource {
     }
 
     /// Puts the result of a check in force.
-    fn end(&mut self, clone: Clone, look: Look) -> Option<Changed> {
-        let Look { ready, mut problem } = look;
+    fn end(&mut self, clone: Clone, look: FetchResult) -> Option<Changed> {
+        let FetchResult { ready, mut problem } = look;
         let mut changed = None;
         if let Some(ready) = ready {
             match clone.put_in_force() {
@@ -279,7 +279,7 @@ impl GitSource {
             tracing::warn!("{line}; {follows}, and golive goes on trying");
             self.told.push(kind);
         }
-        self.board.update(|service| service.source_problem = Some(line));
+        self.service_state.update(|service| service.source_problem = Some(line));
     }
 
     fn succeeded(&mut self) {
@@ -289,7 +289,7 @@ impl GitSource {
         tracing::info!("{} is followed again, after {} failures", self.mark.url, self.failures);
         self.failures = 0;
         self.told.clear();
-        self.board.update(|service| service.source_problem = None);
+        self.service_state.update(|service| service.source_problem = None);
     }
 
     /// The time until the next check: longer after each failure, with jitter.
@@ -315,7 +315,7 @@ impl Source for GitSource {
             let found = job.await;
             // No `await` from here on, so that a dropped future can't lose the result.
             let changed = match found {
-                Found::Look(clone, look) => {
+                Found::FetchResult(clone, look) => {
                     self.job = None;
                     self.end(*clone, look)
                 }

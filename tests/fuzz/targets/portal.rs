@@ -27,14 +27,14 @@ const PART: usize = 16;
 /// A client, and what stands at the other end.
 pub(super) struct Portal {
     pub(super) client: PortalClient,
-    answers: Arc<Answers>,
+    answers: Arc<ResponseOverrides>,
 }
 
 impl Portal {
     /// Every request gets this answer.
     pub(super) fn new(endpoint: &str, answer: Response<Bytes>) -> Self {
         let endpoint = endpoint.parse().expect("an endpoint");
-        let answers = Arc::new(Answers { answer, asked: Mutex::default() });
+        let answers = Arc::new(ResponseOverrides { answer, asked: Mutex::default() });
         // A read is not repeated: the answer would be the same.
         let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
         let settings = Settings { retry, ..Settings::default() };
@@ -73,13 +73,13 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 #[derive(Debug)]
-struct Answers {
+struct ResponseOverrides {
     answer: Response<Bytes>,
     asked: Mutex<Vec<Uri>>,
 }
 
 #[async_trait]
-impl Transport for Answers {
+impl Transport for ResponseOverrides {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         self.asked.lock().expect("no panic holds it").push(request.uri().clone());
         Ok(self.answer.clone())

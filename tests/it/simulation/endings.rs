@@ -1,6 +1,6 @@
 //! What the status file says of golives that have ended, held against the truth.
 
-use golive::emulator::{Ending, Kind, Run, Truth};
+use golive::emulator::{Ending, GroundTruth, Kind, Run};
 use golive::marketplace::{OperationKind, OperationStatus};
 use golive::status::{OfferRecord, OperationRecord};
 
@@ -39,7 +39,7 @@ pub(crate) fn fits(operation: &OperationRecord, run: &Run) -> bool {
 }
 
 /// No golive on record has an ending that is not so.
-pub(crate) fn are_true(record: &OfferRecord, truth: &Truth) -> Result<(), String> {
+pub(crate) fn are_true(record: &OfferRecord, truth: &GroundTruth) -> Result<(), String> {
     let operations = record.history.iter().chain(record.operation.as_deref());
     let mut golives = operations.filter(|it| it.kind == OperationKind::GoLive);
     match golives.find(|it| !is_true(it, truth)) {
@@ -50,7 +50,7 @@ pub(crate) fn are_true(record: &OfferRecord, truth: &Truth) -> Result<(), String
     }
 }
 
-fn is_true(operation: &OperationRecord, truth: &Truth) -> bool {
+fn is_true(operation: &OperationRecord, truth: &GroundTruth) -> bool {
     let version = operation.release.as_ref().map(number);
     let own_id = operation.id.as_ref().filter(|_| !operation.has_shared_id());
     let mut runs = truth.runs.iter().filter(|run| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use golive::emulator::{Ending, Kind, Run, Truth};
+use golive::emulator::{Ending, GroundTruth, Kind, Run};
 use golive::marketplace::{Fence, OfferId, Release};
 use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
@@ -100,7 +100,7 @@ pub(crate) struct Laws {
     /// The ids of the operations that were accepted from golive in time.
     tracked: BTreeSet<String>,
     /// What the offer was when a process last asked for it.
-    checked: BTreeMap<(u32, String), Truth>,
+    checked: BTreeMap<(u32, String), GroundTruth>,
     /// The last request for each offer, and the process that sent it.
     last_sent: BTreeMap<String, (u32, Sent)>,
     /// The entity tag that each was sent with.
@@ -131,7 +131,7 @@ fn number_of(intent: &Intent) -> u64 {
 }
 
 /// Why an offer is not to go live as it stands.
-fn not_ready(truth: &Truth, pin: Option<u64>) -> Option<&'static str> {
+fn not_ready(truth: &GroundTruth, pin: Option<u64>) -> Option<&'static str> {
     if truth.preview <= truth.production {
         Some("nothing newer was in preview")
     } else if truth.last_run().is_some_and(|last| last.ending.is_none()) {
@@ -160,7 +160,7 @@ pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), Strin
 
 impl Laws {
     /// Golives that are there, and that golive did not send.
-    pub(crate) fn started_by_others(&mut self, truth: &Truth, at: u64) {
+    pub(crate) fn started_by_others(&mut self, truth: &GroundTruth, at: u64) {
         for run in truth.runs.iter().filter(|run| run.kind == Kind::GoLive) {
             self.attempts.entry(run.id.clone()).or_insert(Attempt { at, digest: None });
         }
@@ -193,7 +193,7 @@ impl Laws {
     }
 
     /// An offer was asked for, and the answer delivered.
-    pub(crate) fn checked(&mut self, process: u32, offer: &str, truth: Truth) {
+    pub(crate) fn checked(&mut self, process: u32, offer: &str, truth: GroundTruth) {
         self.checked.insert((process, offer.to_owned()), truth);
     }
 
@@ -209,7 +209,7 @@ impl Laws {
         offer: &str,
         request_id: &str,
         now: Timestamp,
-        truth: impl Fn(&str) -> Option<Truth>,
+        truth: impl Fn(&str) -> Option<GroundTruth>,
     ) -> Result<(), String> {
         let intent = self.intent(offer).filter(|it| it.request_id.as_str() == request_id).cloned();
         if let Some(intent) = &intent {
@@ -287,8 +287,8 @@ impl Laws {
         process: &Process,
         offer: &str,
         request_id: &str,
-        before: &Truth,
-        after: &Truth,
+        before: &GroundTruth,
+        after: &GroundTruth,
         (at, now): (u64, Timestamp),
     ) -> Result<(), String> {
         let id: OfferId = offer.parse().unwrap();
@@ -403,7 +403,7 @@ impl Laws {
         &mut self,
         seen: Option<&Arc<Vec<u8>>>,
         futures: &[Result<Arc<Vec<u8>>, ()>],
-        truth: impl Fn(&str) -> Option<Truth>,
+        truth: impl Fn(&str) -> Option<GroundTruth>,
     ) -> Result<(), String> {
         for future in futures {
             let Ok(bytes) = future else {
@@ -443,7 +443,7 @@ impl Laws {
     }
 
     /// Only an offer of which nothing runs leaves the status file.
-    fn may_be_dropped(&self, offer: &str, truth: &Truth) -> Result<(), String> {
+    fn may_be_dropped(&self, offer: &str, truth: &GroundTruth) -> Result<(), String> {
         let running = truth.last_run().filter(|last| last.ending.is_none());
         // Who deletes the file deletes what it knew.
         let is_known = |run: &&Run| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{InProcessTransport, Token, TokenSource, Transport, TransportError};
-use golive::emulator::{Emulator, ManualAction, Truth};
+use golive::emulator::{Emulator, GroundTruth, ManualAction};
 use golive::marketplace::MarketplaceError;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
@@ -116,7 +116,7 @@ impl Transport for Wire {
 
 /// What an offer was when it was asked for; it goes with the answer.
 #[derive(Clone)]
-struct Shown(Truth);
+struct Shown(GroundTruth);
 
 impl Wire {
     /// Nothing happens to a request.
@@ -164,7 +164,7 @@ impl Wire {
             | Fault::Reset(_)
             | Fault::Silence(_)
             | Fault::SlowAnswer(_)
-            | Fault::Answer(..)
+            | Fault::RequestOutcome(..)
             | Fault::Html(..)
             | Fault::OtherJson
             | Fault::CutBody
@@ -199,7 +199,7 @@ impl Wire {
                 tokio::time::sleep(delay).await;
                 Ok(honest)
             }
-            Fault::Answer(status, wait, _) => Ok(instead(status, wait)),
+            Fault::RequestOutcome(status, wait, _) => Ok(instead(status, wait)),
             Fault::Html(status, _) => {
                 let page = "<html><body>Gateway</body></html>";
                 Ok(answer(StatusCode::from_u16(status).unwrap(), page))

@@ -19,7 +19,7 @@ use golive::reconcile::{
 };
 use golive::report::Silent;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
-use golive::watch::{Board, Changed, Daemon, Manifests, Parts, Source as Files};
+use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
 use tokio::sync::mpsc;
 
 use super::dice::Dice;
@@ -284,7 +284,7 @@ impl Player {
         let sim = &self.sim;
         let (word, words) = mpsc::channel(8);
         *process.words.lock().unwrap() = Some(word);
-        let (board, pings) = Board::new();
+        let (service_state, pings) = ServiceState::new();
         let (_hangup, hangups) = mpsc::channel(1);
         let (told, told_sim) = (Arc::clone(process), Arc::clone(sim));
         let patience = Duration::ZERO;
@@ -294,13 +294,13 @@ impl Player {
             store,
             clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
             random: sim.dice.of(("daemon", process.number)).0,
-            board,
+            service_state,
             pings,
             source: Box::new(Words { words, is_due: true }),
             manifests: Manifests::new(vec![sim.folder()]),
             hangups,
             stop: process.stop.clone(),
-            herald: Box::new(move |desired| told_sim.takes_over(&told, desired)),
+            on_manifests: Box::new(move |desired| told_sim.takes_over(&told, desired)),
             heartbeat: None,
             resync: Duration::from_mins(30),
         });

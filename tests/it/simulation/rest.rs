@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::emulator::{Ending, Kind, Run, Truth};
+use golive::emulator::{Ending, GroundTruth, Kind, Run};
 use golive::marketplace::{OfferId, OperationStatus, RequestId};
 use golive::status::{OfferRecord, OperationRecord, Phase, Reason, StatusFile};
 use jiff::Timestamp;
@@ -98,7 +98,7 @@ struct AtRest<'a> {
     laws: &'a Laws,
     number: usize,
     offer: &'a str,
-    truth: Truth,
+    truth: GroundTruth,
     manifest: Manifest,
     record: &'a OfferRecord,
 }
@@ -239,7 +239,7 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
 
 /// Whether an accepted golive is on record with its true ending: by its id or, where the record has
 /// none that is its own, by its request or version.
-fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &Truth) -> bool {
+fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &GroundTruth) -> bool {
     // A golive may have the id of its publish.
     let is_it = |run: &&Run| run.kind == Kind::GoLive && run.id == accepted.id;
     let since = truth.runs.iter().skip_while(|run| !is_it(run));

@@ -57,7 +57,7 @@ pub(crate) enum Fault {
     /// The answer arrives so much later.
     SlowAnswer(Duration),
     /// Another answer, with a status, and how many seconds to wait.
-    Answer(u16, Option<u32>, When),
+    RequestOutcome(u16, Option<u32>, When),
     /// A gateway's page.
     Html(u16, When),
     /// An answer that is JSON, and not what was asked for.
@@ -85,7 +85,7 @@ impl Fault {
             Self::Crash(_, when)
             | Self::Reset(when)
             | Self::Silence(when)
-            | Self::Answer(_, _, when)
+            | Self::RequestOutcome(_, _, when)
             | Self::Html(_, when) => when,
             Self::NoConnection => When::Before,
             Self::Stop
@@ -321,9 +321,9 @@ fn fault(kind: Kind, statuses: &[u16], throws: &mut Throws) -> Fault {
         Kind::Slow => Fault::Slow(throws.time(Duration::from_secs(90))),
         Kind::SlowAnswer => Fault::SlowAnswer(throws.time(Duration::from_secs(90))),
         // Who says "not now" has done nothing: the protocol relies on it.
-        Kind::NotNow => Fault::Answer(*throws.pick(&[429, 503]), wait, When::Before),
-        Kind::Gateway => Fault::Answer(*throws.pick(&[500, 502, 504, 408]), wait, when),
-        Kind::Status => Fault::Answer(*throws.pick(statuses), None, When::Before),
+        Kind::NotNow => Fault::RequestOutcome(*throws.pick(&[429, 503]), wait, When::Before),
+        Kind::Gateway => Fault::RequestOutcome(*throws.pick(&[500, 502, 504, 408]), wait, when),
+        Kind::Status => Fault::RequestOutcome(*throws.pick(statuses), None, When::Before),
         Kind::Html => Fault::Html(*throws.pick(&[200, 500, 502]), when),
         Kind::OtherJson => Fault::OtherJson,
         Kind::CutBody => Fault::CutBody,

@@ -124,13 +124,13 @@ mod tests {
     use super::*;
     use crate::disk::{self, Disk as _, RealDisk};
 
-    struct Place {
+    struct Fixture {
         _folder: tempfile::TempDir,
         path: PathBuf,
         source: FileToken,
     }
 
-    impl Place {
+    impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("token");
@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_changes_is_read_again() {
-        let place = Place::new();
+        let place = Fixture::new();
         for text in ["one\n", "two\n", " three ", "four"] {
             place.write(text);
             assert_eq!(place.token(None).await, Ok(token(text)));
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_that_was_refused_is_read_again() {
-        let place = Place::new();
+        let place = Fixture::new();
         place.write("one");
         let one = place.token(None).await.unwrap();
         assert_eq!(place.token(Some(&one)).await, Ok(one.clone()));
@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_being_replaced_costs_nothing_while_the_token_is_good() {
-        let place = Place::new();
+        let place = Fixture::new();
         place.write("one");
         let one = place.token(None).await.unwrap();
         for half in [None, Some(""), Some("a b")] {
@@ -203,13 +203,13 @@ mod tests {
             (long.as_bytes(), "holds something else"),
         ];
         for (bytes, what) in cases {
-            let place = Place::new();
+            let place = Fixture::new();
             place.write(bytes);
             let error = place.token(None).await.unwrap_err();
             assert!(error.contains(what) && !error.contains("s3cr3t"), "{error}");
             assert!(error.contains("az account get-access-token --resource https://cloudpartner"));
         }
-        let place = Place::new();
+        let place = Fixture::new();
         let error = place.token(None).await.unwrap_err();
         assert!(error.contains("GOLIVE_TOKEN_FILE: cannot read "), "{error}");
         std::fs::create_dir(&place.path).unwrap();

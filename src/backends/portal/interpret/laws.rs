@@ -108,11 +108,11 @@ prop_compose! {
     }
 }
 
-fn answered() -> impl Strategy<Value = Answers> {
+fn answered() -> impl Strategy<Value = Responses> {
     let list = prop::collection::vec(submission(), 0..5);
     let operations = prop::array::uniform4(heard());
     (report(), list, operations, held(), held()).prop_map(
-        |(report, list, operations, preview, production)| Answers {
+        |(report, list, operations, preview, production)| Responses {
             document: Some(Document::default()),
             relisted: None,
             report: Some(report),
@@ -129,8 +129,8 @@ fn answered() -> impl Strategy<Value = Answers> {
 }
 
 /// Answers the reads until the state is known; `None` if it insists on an unreadable operation.
-fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
-    let mut known = Answers::default();
+fn inspect(inquiry: &Inquiry, all: &Responses) -> Option<(OfferState, Responses)> {
+    let mut known = Responses::default();
     for _ in 0..MAX_QUESTIONS {
         match interpret(inquiry, &known) {
             Ok(state) => return Some((state, known)),
@@ -155,7 +155,7 @@ fn inspect(inquiry: &Inquiry, all: &Answers) -> Option<(OfferState, Answers)> {
 }
 
 /// Whether the list shows a golive as running, and the operation doesn't contradict it.
-fn golive_runs(inquiry: &Inquiry, answers: &Answers) -> bool {
+fn golive_runs(inquiry: &Inquiry, answers: &Responses) -> bool {
     let list = answers.submissions.iter().flatten();
     let known = inquiry.in_doubt.iter().flat_map(|doubt| doubt.known.iter().flatten());
     let known: Vec<_> = known.collect();

@@ -88,7 +88,7 @@ pub(super) struct Relisted(pub(super) Option<Release>);
 
 /// The answers so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct Responses {
     pub(super) document: Option<Document>,
     /// The version in the list when it was read again.
     pub(super) relisted: Option<Relisted>,
@@ -101,7 +101,7 @@ pub(super) struct Answers {
 }
 
 /// The state of an offer, or the read that is needed first.
-pub(super) fn interpret(inquiry: &Inquiry, answers: &Answers) -> Result<OfferState, Question> {
+pub(super) fn interpret(inquiry: &Inquiry, answers: &Responses) -> Result<OfferState, Question> {
     let relisted = answers.relisted.as_ref();
     let listed = relisted.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
     Interpreter { inquiry, listed, answers }.state()
@@ -123,7 +123,7 @@ struct Interpreter<'a> {
     inquiry: &'a Inquiry,
     /// The version in the publisher's list, by its newest answer.
     listed: Option<&'a Release>,
-    answers: &'a Answers,
+    answers: &'a Responses,
 }
 
 impl Interpreter<'_> {

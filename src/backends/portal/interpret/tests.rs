@@ -88,7 +88,7 @@ impl Portal {
     }
 
     fn state(&self, inquiry: &Inquiry) -> (OfferState, String) {
-        let mut answers = Answers::default();
+        let mut answers = Responses::default();
         let mut asked = Vec::new();
         for _ in 0..20 {
             match interpret(inquiry, &answers) {
@@ -99,7 +99,7 @@ impl Portal {
         panic!("it asks on and on: {asked:?}");
     }
 
-    fn answer(&self, question: Question, answers: &mut Answers) -> String {
+    fn answer(&self, question: Question, answers: &mut Responses) -> String {
         let is_new = match &question {
             Question::Document => answers.document.is_none(),
             Question::Listed => answers.relisted.is_none(),
@@ -894,7 +894,7 @@ fn what_became_of_others_is_asked_beside_what_runs() {
 fn nothing_rests_on_an_operation_that_could_not_be_read() {
     let inquiry = Inquiry { following: Some(following("golive", "g", 7)), ..look() };
     for portal in [waits(), portal("succeeded", "complete", "complete", Some(6))] {
-        let mut answers = Answers::default();
+        let mut answers = Responses::default();
         answers.operations.push(("g".to_owned(), Heard::Unreadable));
         answers.report = Some(portal.status);
         answers.submissions = Some(Vec::new());

@@ -49,12 +49,12 @@ struct Seen {
     at: Instant,
 }
 
-type Answers = VecDeque<Response<Body>>;
+type Responses = VecDeque<Response<Body>>;
 
 /// A server that gives prepared answers in turn, then 404s, and keeps what it was asked.
 #[derive(Clone, Default)]
 struct Script {
-    answers: Arc<Mutex<Answers>>,
+    answers: Arc<Mutex<Responses>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     latency: Duration,
     /// Requests under way now, and the most there were at once.

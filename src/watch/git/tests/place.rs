@@ -11,14 +11,14 @@ use tempfile::TempDir;
 
 use super::super::{Changed, GitError, GitSettings, GitSource, Source as _, Tools};
 use crate::disk::{Disk as _, RealDisk};
-use crate::watch::Board;
+use crate::watch::ServiceState;
 
 /// How long a test waits for what must come. Only a test that fails takes as long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) struct Place {
     folder: TempDir,
-    pub(super) board: Arc<Board>,
+    pub(super) service_state: Arc<ServiceState>,
     pub(super) url: Option<String>,
     pub(super) branch: Option<String>,
     pub(super) dir: PathBuf,
@@ -42,7 +42,7 @@ impl Place {
         for name in ["home", "work", "outside"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        let (board, _) = Board::new();
+        let (service_state, _) = ServiceState::new();
         let environment = environment(folder.path());
         let tools = Tools {
             program: PathBuf::from("git"),
@@ -52,7 +52,7 @@ impl Place {
         };
         let place = Self {
             folder,
-            board,
+            service_state,
             url: None,
             branch: None,
             dir: PathBuf::new(),
@@ -216,8 +216,9 @@ impl Place {
             folder: self.clone_folder(),
             poll: self.poll,
         };
-        let (board, random) = (Arc::clone(&self.board), fastrand::Rng::with_seed(1));
-        GitSource::open_with(settings, self.tools.clone(), board, random).await
+        let (service_state, random) =
+            (Arc::clone(&self.service_state), fastrand::Rng::with_seed(1));
+        GitSource::open_with(settings, self.tools.clone(), service_state, random).await
     }
 
     pub(super) async fn source(&self) -> GitSource {
@@ -236,7 +237,7 @@ impl Place {
     }
 
     pub(super) fn problem(&self) -> Option<String> {
-        self.board.service().source_problem
+        self.service_state.service().source_problem
     }
 
     /// Waits until the board shows a problem with these words, while nothing changes.
@@ -248,7 +249,7 @@ impl Place {
         };
         tokio::select! {
             shown = tokio::time::timeout(PATIENCE, shown) => {
-                assert!(shown.is_ok(), "the board shows {:?}, not {words:?}", self.problem());
+                assert!(shown.is_ok(), "the service_state shows {:?}, not {words:?}", self.problem());
             }
             changed = source.changed() => panic!("{changed:?}, and not {words:?}"),
         }

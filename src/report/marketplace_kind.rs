@@ -19,7 +19,7 @@ pub fn marketplace_name(marketplace: &MarketplaceRecord) -> String {
 
 /// Where a run takes place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scene {
+pub enum MarketplaceKind {
     /// The real marketplace.
     Real,
     /// The embedded one.
@@ -28,7 +28,7 @@ pub enum Scene {
     Mixed,
 }
 
-impl Scene {
+impl MarketplaceKind {
     /// The scene of a run against the embedded marketplace, or not.
     #[must_use]
     pub fn of_run(emulated: bool) -> Self {

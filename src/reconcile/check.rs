@@ -5,21 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::observe::failed;
 use super::trigger::Target;
-use crate::changes::{Change, DecisionTime, Policy, Seen, Sighting, with_dependencies};
+use crate::changes::{Change, DecisionTime, Observation, ObservedOffer, Policy, with_dependencies};
 use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, OperationStatus};
-use crate::operation::Look;
+use crate::operation::DoubtCheck;
 use crate::status::Intent;
 
 /// What an offer's state shows about an intent's request.
-pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
+pub(super) fn shown(intent: &Intent, state: &OfferState) -> DoubtCheck {
     let by_id =
         |id: &Option<String>| id.as_ref().map(|id| OperationRef { id: id.clone(), location: None });
     if let Some(run) = &state.running {
         let is_kind = run.kind == intent.kind || run.kind.as_str().is_empty();
         return if is_kind {
-            Look::Operation { operation: by_id(&run.id), status: OperationStatus::Running }
+            DoubtCheck::Operation { operation: by_id(&run.id), status: OperationStatus::Running }
         } else {
-            Look::Elsewhere
+            DoubtCheck::Elsewhere
         };
     }
     let is_in_place = match intent.kind {
@@ -32,74 +32,78 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> Look {
     if is_in_place {
         return match new {
             Some(new) if new.status == OperationStatus::Succeeded => {
-                Look::Operation { operation: by_id(&new.id), status: new.status.clone() }
+                DoubtCheck::Operation { operation: by_id(&new.id), status: new.status.clone() }
             }
             Some(new) if new.release.as_ref().is_none_or(|it| *it == intent.release) => {
-                Look::Failed(format!(
+                DoubtCheck::Failed(format!(
                     "the offer shows release {}, but the list of operations says that its {} {}",
                     intent.release, intent.kind, new.status
                 ))
             }
-            Some(_) | None => Look::Live,
+            Some(_) | None => DoubtCheck::Live,
         };
     }
     match new {
         // Don't believe a success that is only listed: the offer must show it.
         Some(new) if new.status == OperationStatus::Succeeded => {
-            return Look::Failed(format!(
+            return DoubtCheck::Failed(format!(
                 "the list of operations says that {} has succeeded, but the offer does not show it",
                 intent.kind
             ));
         }
         Some(new) => {
-            return Look::Operation { operation: by_id(&new.id), status: new.status.clone() };
+            return DoubtCheck::Operation { operation: by_id(&new.id), status: new.status.clone() };
         }
         None => {}
     }
     if let Some(why) = &state.unclear {
-        return Look::Failed(why.clone());
+        return DoubtCheck::Failed(why.clone());
     }
     match intent.kind {
         OperationKind::Publish if state.preview.is_none() && state.live.is_none() => {
-            Look::StillWaiting { fence: state.fence.clone() }
+            DoubtCheck::StillWaiting { fence: state.fence.clone() }
         }
         OperationKind::GoLive if state.preview.as_ref() == Some(&intent.release) => {
-            Look::StillWaiting { fence: state.fence.clone() }
+            DoubtCheck::StillWaiting { fence: state.fence.clone() }
         }
         // A retry, for a release that does not wait for sign-off.
         OperationKind::GoLive if state.stale_preview.as_ref() == Some(&intent.release) => {
-            Look::StillWaiting { fence: state.fence.clone() }
+            DoubtCheck::StillWaiting { fence: state.fence.clone() }
         }
         OperationKind::GoLive if state.preview.is_none() && state.stale_preview.is_none() => {
-            Look::Gone
+            DoubtCheck::Gone
         }
         OperationKind::GoLive
         | OperationKind::Publish
         | OperationKind::Cancel
-        | OperationKind::Unknown(_) => Look::Elsewhere,
+        | OperationKind::Unknown(_) => DoubtCheck::Elsewhere,
     }
 }
 
 impl Reconciler {
     /// Looks at an offer whose request is in doubt.
-    pub(super) async fn look_at(&self, target: &Target<'_>) -> Look {
+    pub(super) async fn check_offer(&self, target: &Target<'_>) -> DoubtCheck {
         let (offer, moment) = (&target.change.offer, self.moment());
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
-            return Look::Failed("the request is not on record".to_owned());
+            return DoubtCheck::Failed("the request is not on record".to_owned());
         };
-        let (sighting, change) = match self.inspect_for(target, moment).await {
+        let (seen_offer, change) = match self.inspect_for(target, moment).await {
             Ok(found) => found,
-            Err(seen) => return Look::Failed(said(seen)),
+            Err(seen) => return DoubtCheck::Failed(said(seen)),
         };
-        let Some(state) = &sighting.state else {
-            return Look::Failed("the offer could not be asked about".to_owned());
+        let Some(state) = &seen_offer.state else {
+            return DoubtCheck::Failed("the offer could not be asked about".to_owned());
         };
         let look = shown(&intent, state);
         // Send again only what golive would decide now: the manifest may ask for something else,
         // and an offer that it waits for may no longer be live.
         let launch = change.as_ref().and_then(|change| change.decision.launch());
         let still = launch.is_some_and(|(kind, _)| kind == intent.kind);
-        if matches!(look, Look::StillWaiting { .. }) && !still { Look::Elsewhere } else { look }
+        if matches!(look, DoubtCheck::StillWaiting { .. }) && !still {
+            DoubtCheck::Elsewhere
+        } else {
+            look
+        }
     }
 
     /// Inspects one offer as for a launch, and decides about it.
@@ -107,27 +111,27 @@ impl Reconciler {
         &self,
         target: &Target<'_>,
         moment: DecisionTime,
-    ) -> Result<(Sighting, Option<Change>), Seen> {
+    ) -> Result<(ObservedOffer, Option<Change>), Observation> {
         let offer = &target.change.offer;
-        let Some(Seen::Offer(seen)) = target.observed.get(offer) else {
-            return Err(Seen::Unreachable("the offer was not listed".to_owned()));
+        let Some(Observation::Offer(seen)) = target.observed.get(offer) else {
+            return Err(Observation::Unreachable("the offer was not listed".to_owned()));
         };
         let record = self.store.get(offer);
         let mut inquiry = super::observe::inquiry(seen, target.desired, record.as_deref());
         inquiry.launches = true;
         let state = self.observer.backend.inspect(offer, &inquiry).await;
         let state = state.map_err(|error| failed(&error))?;
-        let sighting = seen.with(state, moment.now);
-        let change = self.decide_alone(target, &sighting, moment).await;
-        Ok((sighting, change))
+        let seen_offer = seen.with(state, moment.now);
+        let change = self.decide_alone(target, &seen_offer, moment).await;
+        Ok((seen_offer, change))
     }
 
-    /// Decides about one offer from its sighting since `moment` and from what the pass saw of the
+    /// Decides about one offer from its seen_offer since `moment` and from what the pass saw of the
     /// offers it waits for.
     async fn decide_alone(
         &self,
         target: &Target<'_>,
-        sighting: &Sighting,
+        seen_offer: &ObservedOffer,
         moment: DecisionTime,
     ) -> Option<Change> {
         let offer = &target.change.offer;
@@ -141,24 +145,24 @@ impl Reconciler {
             .iter()
             .filter_map(|offer| Some(((*offer).clone(), self.store.get(offer)?)))
             .collect();
-        let mut observed: BTreeMap<OfferId, Seen> = wanted
+        let mut observed: BTreeMap<OfferId, Observation> = wanted
             .iter()
             .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
             .collect();
-        observed.insert(offer.clone(), Seen::Offer(Box::new(sighting.clone())));
-        let settled = self.observer.settle(observed, &desired, &recorded, &policy, moment).await;
+        observed.insert(offer.clone(), Observation::Offer(Box::new(seen_offer.clone())));
+        let settled = self.observer.inspect(observed, &desired, &recorded, &policy, moment).await;
         settled.1.get(offer).cloned()
     }
 }
 
 /// The marketplace's message about an offer that could not be seen.
-pub(super) fn said(seen: Seen) -> String {
+pub(super) fn said(seen: Observation) -> String {
     match seen {
-        Seen::Unauthorized(why)
-        | Seen::Forbidden(why)
-        | Seen::NotFound(why)
-        | Seen::Throttled(why)
-        | Seen::Unreachable(why) => why,
-        Seen::Offer(_) => String::new(),
+        Observation::Unauthorized(why)
+        | Observation::Forbidden(why)
+        | Observation::NotFound(why)
+        | Observation::Throttled(why)
+        | Observation::Unreachable(why) => why,
+        Observation::Offer(_) => String::new(),
     }
 }

@@ -8,7 +8,7 @@ use super::operation::{Ending, Operation, State};
 
 /// An offer's slots, and everything that was ever started on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truth {
+pub struct GroundTruth {
     /// The version in preview.
     pub preview: Option<u64>,
     /// The version in production.
@@ -35,7 +35,7 @@ pub struct Run {
     pub ending: Option<Ending>,
 }
 
-impl Truth {
+impl GroundTruth {
     pub(super) fn of(offer: &Offer, dialect: &Dialect) -> Self {
         Self {
             preview: offer.preview,

@@ -86,7 +86,7 @@ pub type Ping = oneshot::Sender<()>;
 
 /// The state shown; written by the daemon, read by the page.
 #[derive(Debug)]
-pub struct Board {
+pub struct ServiceState {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
     pings: mpsc::Sender<Ping>,
@@ -111,7 +111,7 @@ struct State {
     next: BTreeMap<OfferId, Timestamp>,
 }
 
-impl Board {
+impl ServiceState {
     /// An empty board, and the receiver on which the loop gets liveness probes.
     #[must_use]
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Ping>) {
@@ -214,7 +214,7 @@ impl Board {
     }
 }
 
-impl Reporter for Board {
+impl Reporter for ServiceState {
     fn report(&self, event: &Event<'_>) {
         match event {
             Event::Changed { offer, before, record } => {
@@ -247,21 +247,21 @@ mod tests {
 
     #[test]
     fn what_stays_the_same_is_not_told() {
-        let (board, _pings) = Board::new();
-        let mut updates = board.subscribe();
+        let (service_state, _pings) = ServiceState::new();
+        let mut updates = service_state.subscribe();
         let desired = Arc::<BTreeMap<OfferId, Arc<Loaded>>>::default();
         for (ready, told) in [(false, false), (true, true), (true, false), (false, true)] {
-            board.update(|service| {
+            service_state.update(|service| {
                 service.desired = Arc::clone(&desired);
                 service.ready = ready;
             });
             assert_eq!(updates.try_recv().ok(), told.then_some(Update::Service), "{ready}");
         }
         let offer: OfferId = "contoso/vm".parse().unwrap();
-        board.schedule(&offer, None);
+        service_state.schedule(&offer, None);
         assert!(updates.is_empty());
-        board.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
-        board.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
+        service_state.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
+        service_state.schedule(&offer, Some(Timestamp::UNIX_EPOCH));
         assert_eq!(updates.try_recv().ok(), Some(Update::Offer(offer)));
         assert!(updates.is_empty());
     }

@@ -10,7 +10,7 @@ pub(super) struct OfferAnswer {
     #[serde(flatten)]
     pub offer: OfferWire,
     #[serde(flatten)]
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<UndocumentedFields>,
 }
 
 /// *Offer status* as it is answered: the reference's fields, and whose publication it is about.
@@ -35,7 +35,7 @@ pub(super) struct Publication {
 /// Fields of an offer that the reference doesn't have.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Beyond {
+pub(super) struct UndocumentedFields {
     lock_status: &'static str,
     isv_upgrade_request: bool,
     pc_redirect_uri: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct Beyond {
     pricing_not_recalculated_regions: [&'static str; 0],
 }
 
-impl Default for Beyond {
+impl Default for UndocumentedFields {
     fn default() -> Self {
         Self {
             lock_status: "none",

@@ -3,17 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::answers::Stale;
 use super::behaviour::Kind;
 use super::dialect::Behaviour;
 use super::model::Offer;
+use super::response_overrides::Stale;
 
 /// How many pictures are kept of an offer. Enough for what a test does within a lag.
 const MOST: usize = 32;
 
 /// An offer as it was until a moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Past {
+pub(super) struct Snapshot {
     until: Timestamp,
     offer: Offer,
 }
@@ -32,7 +32,7 @@ impl Offer {
             if self.past.len() == MOST {
                 self.past.remove(0);
             }
-            self.past.push(Past { until: self.changed, offer });
+            self.past.push(Snapshot { until: self.changed, offer });
         }
     }
 
@@ -49,7 +49,7 @@ impl Offer {
         let began = self.operations.get(index)?.started;
         let shown = match behaviour.dialect.stale? {
             Stale::For(length) => began.duration_until(now) < length.signed(),
-            Stale::Answers(answers) => self.stale_answers < answers,
+            Stale::ResponseOverrides(answers) => self.stale_answers < answers,
         };
         let before = self.past.iter().rev().find(|past| past.offer.operations.len() <= index);
         before.filter(|_| shown).map(|past| &past.offer)

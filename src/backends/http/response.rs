@@ -87,7 +87,7 @@ pub(crate) struct Page<T> {
 
 /// An answer, with what error messages about it need.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     /// Method and path of the request.
     pub(crate) request: String,
     pub(crate) status: StatusCode,
@@ -100,7 +100,7 @@ pub(crate) struct Answer {
     pub(crate) advice: Option<&'static str>,
 }
 
-impl Answer {
+impl ApiResponse {
     /// The single value of the body; the reference prints some inside an array.
     pub(crate) fn one<T: DeserializeOwned>(&self, expected: &str) -> Result<T, Failure> {
         let body = self.json_text()?;

@@ -163,7 +163,7 @@ pub enum Stale {
     /// For so long.
     For(Length),
     /// For so many answers.
-    Answers(u32),
+    ResponseOverrides(u32),
 }
 
 /// How far answers lag behind.
@@ -180,7 +180,7 @@ pub struct Lag {
 /// entry for that offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Answers {
+pub struct ResponseOverrides {
     /// Words of *offer status*.
     pub status_words: Words,
     /// Words of *get offer*, slots and versions.
@@ -226,7 +226,7 @@ pub struct Answers {
     pub unchanged_publish: Option<UnchangedPublish>,
 }
 
-impl Answers {
+impl ResponseOverrides {
     /// This, and what `others` says where this says nothing.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
@@ -304,7 +304,7 @@ impl<'de> Deserialize<'de> for Stale {
             }
             fn visit_u64<E: de::Error>(self, answers: u64) -> Result<Stale, E> {
                 u32::try_from(answers)
-                    .map(Stale::Answers)
+                    .map(Stale::ResponseOverrides)
                     .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(answers), &self))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Stale, E> {

@@ -14,9 +14,9 @@ const LAG: SignedDuration = SignedDuration::from_hours(1);
 
 /// The result of looking for an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
+pub enum Observation {
     /// The offer exists.
-    Offer(Box<Sighting>),
+    Offer(Box<ObservedOffer>),
     /// 401: there is no token, or it was not accepted. This says nothing about the offer's state.
     Unauthorized(String),
     /// 403 for the publisher or the offer, with the marketplace's message.
@@ -32,7 +32,7 @@ pub enum Seen {
 
 /// What golive has seen of an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct ObservedOffer {
     /// The offer's entry in the publisher's list.
     pub listing: Listing,
     /// The offer's state, once golive has asked for it.
@@ -41,7 +41,7 @@ pub struct Sighting {
     pub asked_at: Option<Timestamp>,
 }
 
-impl Sighting {
+impl ObservedOffer {
     /// A listed offer whose state golive has not asked for.
     #[must_use]
     pub fn listed(listing: Listing) -> Self {

@@ -9,14 +9,14 @@ const MAX_LINKS: usize = 40;
 
 /// The way to a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Way {
+pub(crate) struct SymlinkTrace {
     /// Where it ends, without a link in it. Where it leads nowhere, the first name that is missing.
     pub(crate) end: PathBuf,
     /// The links on it, each in the real path of its folder.
     pub(crate) links: Vec<PathBuf>,
 }
 
-impl Way {
+impl SymlinkTrace {
     /// Goes from a real folder along a path; an absolute path starts anew at its root.
     pub(crate) fn from(folder: &Path, path: &Path) -> Self {
         let mut way = Self { end: folder.to_owned(), links: Vec::new() };
@@ -95,12 +95,12 @@ mod tests {
         symlink("2", top.join("releases/current")).unwrap();
         symlink("releases/./current/../current/offers", top.join("offers")).unwrap();
         symlink(top.join("offers/a.yaml"), top.join("z.yaml")).unwrap();
-        let way = Way::from(&top, Path::new("z.yaml"));
+        let way = SymlinkTrace::from(&top, Path::new("z.yaml"));
         assert_eq!(way.end, top.join("releases/2/offers/a.yaml"));
         let current = top.join("releases/current");
         let links = [top.join("z.yaml"), top.join("offers"), current.clone(), current];
         assert_eq!(way.links, links);
-        assert_eq!(Way::from(Path::new("/"), &top.join("z.yaml")).end, way.end);
+        assert_eq!(SymlinkTrace::from(Path::new("/"), &top.join("z.yaml")).end, way.end);
     }
 
     #[test]
@@ -108,9 +108,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
         symlink("no/such/file", top.join("a")).unwrap();
-        assert_eq!(Way::from(&top, Path::new("a")).end, top.join("no"));
+        assert_eq!(SymlinkTrace::from(&top, Path::new("a")).end, top.join("no"));
         symlink("round", top.join("round")).unwrap();
-        let round = Way::from(&top, Path::new("round"));
+        let round = SymlinkTrace::from(&top, Path::new("round"));
         assert_eq!((round.end, round.links.len()), (top.join("round"), MAX_LINKS));
     }
 }
