@@ -9,9 +9,9 @@ use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, refuse_times
 use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
+use crate::engine::{self, Dependencies, Guard, Job, Reconciler, Settings, Wait};
 use crate::manifest;
 use crate::marketplace::OfferId;
-use crate::reconcile::{self, Dependencies, Guard, Job, Reconciler, Settings, Wait};
 use crate::report::{
     Ending, MarketplaceKind, Outcome, Reporter, Unfinished, apply_json, apply_text,
     marketplace_name,
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
         let reconciler = Arc::new(reconciler(&setting, args, &store, &reporter, signals)?);
         let desired = Arc::new(setting.manifests.offers.clone());
         let job = Job { desired, gone, policy, guard, wait };
-        Ok::<_, CommandError>(reconcile::run(&reconciler, &job).await)
+        Ok::<_, CommandError>(engine::run(&reconciler, &job).await)
     })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);

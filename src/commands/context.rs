@@ -13,10 +13,10 @@ use crate::changes::{Policy, Retry};
 use crate::cli::{Access, Pace, Selection};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{self, RealDisk};
+use crate::engine::StatusRelativePaths;
 use crate::manifest::{self, Loaded, ManifestSet};
 use crate::marketplace::{Backend, OfferId};
 use crate::operation::Intervals;
-use crate::reconcile::StatusRelativePaths;
 use crate::status::{
     self, MarketplaceRecord, OfferRecord, StatusFile, StatusLock, StatusStore, publishers,
 };

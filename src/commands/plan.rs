@@ -6,8 +6,8 @@ use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::{Decision, Input, Policy, check};
 use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
+use crate::engine::{Observer, RunError, observe_and_plan};
 use crate::marketplace::Settling;
-use crate::reconcile::{Observer, RunError, observe_and_plan};
 use crate::report::{MarketplaceKind, marketplace_name, plan_json, plan_text};
 use crate::status;
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use allocation_counter::measure;
 use golive::changes::{DecisionTime, Input, Policy, check, plan};
+use golive::engine::{Desired, Observations};
 use golive::manifest::{FileManifests, Found, assemble};
-use golive::reconcile::{Desired, Observations};
 use golive::status::{StatusFile, parse, to_bytes};
 
 use crate::lab::Lab;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{Transport, TransportError};
 use golive::changes::ChangeSet;
-use golive::reconcile::Wait;
+use golive::engine::Wait;
 use golive::report::{Event, Outcome, Reporter};
 use golive::status::{Phase, Reason};
 use http::{Method, Request, Response};

@@ -17,12 +17,12 @@ use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
 use golive::emulator::{Count, Emulator, Entry, Rule};
+use golive::engine::{
+    Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
+};
 use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
-use golive::reconcile::{
-    Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
-};
 use golive::report::{Outcome, Reporter, Silent};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
 use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
@@ -209,7 +209,7 @@ impl Lab {
         };
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
-        let (outcome, result) = golive::reconcile::run(&Arc::new(reconciler), &job).await;
+        let (outcome, result) = golive::engine::run(&Arc::new(reconciler), &job).await;
         result.map(|()| outcome)
     }
 

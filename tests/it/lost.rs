@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use golive::emulator::ManualAction;
-use golive::reconcile::Wait;
+use golive::engine::Wait;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use golive::emulator::ManualAction;
-use golive::reconcile::{Guard, RunError, Wait};
+use golive::engine::{Guard, RunError, Wait};
 use golive::status::{Phase, Reason};
 use jiff::Timestamp;
 use pretty_assertions::assert_eq;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Daemon;
+use crate::engine::{Done, Evaluation, RunError, Taken};
 use crate::marketplace::{OfferId, PublisherId};
-use crate::reconcile::{Done, Evaluation, RunError, Taken};
 use crate::watch::service_state::Trouble;
 
 impl Daemon {

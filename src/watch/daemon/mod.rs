@@ -25,9 +25,9 @@ use super::service_state::{Ping, ServiceState, Trouble};
 use super::source::Source;
 use crate::changes::Policy;
 use crate::clock::{Clock, reached};
+use crate::engine::{Engine, Extent, Reconciler};
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
-use crate::reconcile::{Engine, Extent, Reconciler};
 use crate::status::{StatusStore, StoreError};
 
 /// How long running work may continue after a stop request. Work cut short is on disk as an intent,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Daemon;
+use crate::engine::StatusRelativePaths;
 use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
-use crate::reconcile::StatusRelativePaths;
 use crate::status::SourceRecord;
 use crate::watch::manifests::Refreshed;
 use crate::watch::source::Changed;

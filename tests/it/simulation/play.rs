@@ -11,12 +11,12 @@ use golive::backends::http::Settings as PortalSettings;
 use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
+use golive::engine::{
+    Dependencies, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
+};
 use golive::manifest::{FileManifests, Found, Loaded, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
-use golive::reconcile::{
-    Dependencies, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
-};
 use golive::report::Silent;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
 use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
@@ -351,7 +351,7 @@ impl Player {
         let reconciler = self.reconciler(process, store, marketplace, MAX_PAUSE);
         let policy = process.policy.clone();
         let job = Job { desired, gone, policy, guard, wait };
-        let (_, result) = golive::reconcile::run(&Arc::new(reconciler), &job).await;
+        let (_, result) = golive::engine::run(&Arc::new(reconciler), &job).await;
         if run.bounds == Bounds::OtherReviewed && result.is_ok() && !process.stop.is_cancelled() {
             sim.violation(Law::Bounds, format!("{process:?} takes what was not reviewed"));
         }

@@ -21,7 +21,7 @@ pub(super) enum Work {
     /// Poll its operation.
     Poll,
     /// Look at the offer and decide about it.
-    DoubtCheck,
+    Evaluate,
 }
 
 /// When a piece of work is due.
@@ -57,7 +57,7 @@ impl Queue {
     pub(super) fn ask(&mut self, offer: &OfferId, now: Instant) {
         match self.busy.get_mut(offer) {
             Some(again) => *again = true,
-            None => self.put(offer, Work::DoubtCheck, When::At(now)),
+            None => self.put(offer, Work::Evaluate, When::At(now)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Queue {
     /// the meantime replaces that piece.
     pub(super) fn done(&mut self, offer: &OfferId, next: Option<(Work, When)>, now: Instant) {
         let asked = self.busy.remove(offer).unwrap_or(false);
-        let next = if asked { Some((Work::DoubtCheck, When::At(now))) } else { next };
+        let next = if asked { Some((Work::Evaluate, When::At(now))) } else { next };
         if let Some((work, when)) = next {
             self.put(offer, work, when);
         }
@@ -195,7 +195,7 @@ mod tests {
             let now = bench.at(0);
             bench.queue.ask(&offer("vm"), now);
         }
-        assert_eq!(bench.take(0), vm(Work::DoubtCheck));
+        assert_eq!(bench.take(0), vm(Work::Evaluate));
         assert_eq!(bench.take(9), []);
     }
 
@@ -212,7 +212,7 @@ mod tests {
         // The look replaces the poll that would have come next.
         let poll = Some((Work::Poll, When::At(bench.at(30))));
         bench.queue.done(&vm_id, poll, now);
-        assert_eq!(bench.take(1), vm(Work::DoubtCheck));
+        assert_eq!(bench.take(1), vm(Work::Evaluate));
         let poll = Some((Work::Poll, When::At(bench.at(30))));
         bench.queue.done(&vm_id, poll, now);
         assert_eq!((bench.take(29), bench.take(30)), (vec![], vm(Work::Poll)));
@@ -227,7 +227,7 @@ mod tests {
             bench.queue.put(&offer("vm"), Work::Poll, when);
             let now = bench.at(0);
             bench.queue.ask(&offer("vm"), now);
-            assert_eq!(bench.take(0), vm(Work::DoubtCheck));
+            assert_eq!(bench.take(0), vm(Work::Evaluate));
             bench.queue.done(&offer("vm"), None, now);
             assert_eq!(bench.take(99), [], "{when:?}");
         }
@@ -236,7 +236,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_date_comes_when_the_clock_says_so() {
         let mut bench = Bench::new();
-        bench.queue.put(&offer("vm"), Work::DoubtCheck, When::On(bench.on(3600)));
+        bench.queue.put(&offer("vm"), Work::Evaluate, When::On(bench.on(3600)));
         // The clock is read each second, and then exactly at the date.
         assert_eq!(bench.queue.idle(bench.now(0)), Some(Duration::from_secs(1)));
         let last =
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(bench.queue.take(last), []);
         // The machine slept: a second has passed for timers, and an hour on the wall clock.
         let woken = Now { instant: bench.at(2), date: bench.on(3601) };
-        assert_eq!(bench.queue.take(woken), [(offer("vm"), Work::DoubtCheck)]);
+        assert_eq!(bench.queue.take(woken), [(offer("vm"), Work::Evaluate)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -80,9 +80,9 @@ pub(super) enum Next {
     Poll(Instant),
     /// Look at the offer on this date (UTC): a launch date has come, a pause is over, or a request
     /// in doubt has settled.
-    LookOn(Timestamp),
+    EvaluateOn(Timestamp),
     /// Look at the offer again at once.
-    LookNow,
+    EvaluateNow,
     /// Look at the offer soon, together with others whose operations end about now.
     EvaluateSoon,
     /// Try again after a pause that the caller chooses: the offer could not be asked about, or its
@@ -237,9 +237,11 @@ impl Reconciler {
         match self.next(offer) {
             Next::Poll(due) => Next::Poll(due),
             _ if settled => Next::Rest,
-            Next::LookOn(_) | Next::LookNow | Next::EvaluateSoon | Next::Retry | Next::Rest => {
-                Next::Retry
-            }
+            Next::EvaluateOn(_)
+            | Next::EvaluateNow
+            | Next::EvaluateSoon
+            | Next::Retry
+            | Next::Rest => Next::Retry,
         }
     }
 
@@ -256,7 +258,7 @@ impl Reconciler {
             Some((record.next_check_at, record.intent.is_some() || passes))
         });
         match found {
-            Some((Some(at), _)) => Next::LookOn(at),
+            Some((Some(at), _)) => Next::EvaluateOn(at),
             Some((None, true)) => Next::Retry,
             Some((None, false)) | None => Next::Rest,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::engine::{Engine, Extent, Taken};
+use super::runner::{Engine, Extent, Taken};
 use super::steps::Evaluation;
 use super::{Job, Reconciler, RunError, Wait};
 use crate::changes::{Change, ChangeSet, Decision, Hold, Policy, with_dependencies};

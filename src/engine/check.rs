@@ -126,7 +126,7 @@ impl Reconciler {
         Ok((seen_offer, change))
     }
 
-    /// Decides about one offer from its seen_offer since `moment` and from what the pass saw of the
+    /// Decides about one offer from its observation since `moment` and from what the pass saw of the
     /// offers it waits for.
     async fn decide_alone(
         &self,

@@ -84,7 +84,7 @@ enum Outcome {
 /// The result of a task, as far as callers of the engine need it.
 #[derive(Debug)]
 pub enum Taken {
-    /// Some offers were evaluated at; [`Engine::carry_out`] acts on the decisions.
+    /// Some offers were evaluated; [`Engine::carry_out`] acts on the decisions.
     Evaluation(Box<Evaluation>),
     /// A look at these offers gave no result. Carries the error, unless the user stopped golive or
     /// the time is up.
@@ -252,11 +252,11 @@ impl Engine {
             match work {
                 Work::Poll if is_time_up => self.turn(&offer, Next::Rest),
                 Work::Poll => self.poll(offer),
-                Work::DoubtCheck if self.desired.contains_key(&offer) => {
+                Work::Evaluate if self.desired.contains_key(&offer) => {
                     let group = self.links.group(offer.publisher()).clone();
                     looks.entry(Some(group).filter(|_| !as_one)).or_default().insert(offer);
                 }
-                Work::DoubtCheck => self.handle_orphan(offer, &is_gone),
+                Work::Evaluate => self.handle_orphan(offer, &is_gone),
             }
         }
         for offers in looks.into_values() {
@@ -365,8 +365,8 @@ impl Engine {
                 }
                 let next = match self.reconciler.next(offer) {
                     Next::Poll(at) => Next::Poll(at),
-                    Next::LookOn(_)
-                    | Next::LookNow
+                    Next::EvaluateOn(_)
+                    | Next::EvaluateNow
                     | Next::EvaluateSoon
                     | Next::Retry
                     | Next::Rest => Next::Retry,
@@ -567,7 +567,7 @@ impl Engine {
                 self.reconciler.next(offer)
             }
             Triggered::Over | Triggered::Refused | Triggered::Revised { ended: true } => {
-                Next::LookNow
+                Next::EvaluateNow
             }
             Triggered::Changed(why) => {
                 // Nothing was accepted, so the retry is still owed.
@@ -577,7 +577,7 @@ impl Engine {
                 let conflicts = self.conflicts.entry(offer.clone()).or_default();
                 *conflicts += 1;
                 if *conflicts < MAX_CONFLICTS {
-                    return Next::LookNow;
+                    return Next::EvaluateNow;
                 }
                 self.conflicts.remove(offer);
                 if let Some(desired) = evaluated.scope.desired.get(offer) {
@@ -600,12 +600,12 @@ impl Engine {
         let launch =
             self.desired.get(offer).and_then(|loaded: &Arc<Loaded>| loaded.manifest.not_before);
         let next = match next {
-            Next::EvaluateSoon => Some((Work::DoubtCheck, When::At(self.gather(now.instant)))),
-            Next::Poll(_) | Next::LookOn(_) | Next::LookNow | Next::Retry | Next::Rest => {
+            Next::EvaluateSoon => Some((Work::Evaluate, When::At(self.gather(now.instant)))),
+            Next::Poll(_) | Next::EvaluateOn(_) | Next::EvaluateNow | Next::Retry | Next::Rest => {
                 self.backoffs.follow(offer, next, launch, now)
             }
         };
-        if matches!(next, Some((Work::Poll, _) | (Work::DoubtCheck, When::On(_))))
+        if matches!(next, Some((Work::Poll, _) | (Work::Evaluate, When::On(_))))
             && let Some(looks) = self.looks.get_mut(offer)
         {
             *looks = 1;
@@ -617,14 +617,14 @@ impl Engine {
     fn goes_on(&self, offer: &OfferId, next: Next, now: Now) -> bool {
         match (self.extent, next) {
             (Extent::Always, _) | (_, Next::Rest) => true,
-            (_, Next::LookNow | Next::EvaluateSoon) => self.may_look(offer),
-            (_, Next::Poll(_) | Next::LookOn(_) | Next::Retry) if self.is_time_up() => false,
+            (_, Next::EvaluateNow | Next::EvaluateSoon) => self.may_look(offer),
+            (_, Next::Poll(_) | Next::EvaluateOn(_) | Next::Retry) if self.is_time_up() => false,
             // Retries continue while the run waits for other offers.
             (Extent::ToTheEnd, Next::Retry) => true,
             (Extent::Once, Next::Poll(at)) => at <= now.instant,
-            (Extent::Once, Next::LookOn(_) | Next::Retry) => false,
+            (Extent::Once, Next::EvaluateOn(_) | Next::Retry) => false,
             (Extent::ToTheEnd, Next::Poll(_)) => !self.reconciler.has_given_up(offer),
-            (Extent::ToTheEnd, Next::LookOn(date)) => {
+            (Extent::ToTheEnd, Next::EvaluateOn(date)) => {
                 // A date in the past was already waited for once.
                 date > now.date && self.reconciler.waits(offer)
             }

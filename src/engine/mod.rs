@@ -18,7 +18,6 @@ mod answers;
 mod backoffs;
 mod check;
 mod dependents;
-mod engine;
 mod follow;
 mod forget;
 mod heard;
@@ -27,6 +26,7 @@ mod paths;
 mod queue;
 mod record;
 mod run;
+mod runner;
 mod steps;
 mod trigger;
 mod windows;
@@ -47,10 +47,10 @@ use crate::operation::Intervals;
 use crate::report::{Event, Reporter};
 use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
 
-pub use engine::{Done, Engine, Extent, Taken};
 pub use observe::{Observations, Observer, observe_and_plan};
 pub use paths::StatusRelativePaths;
 pub use run::run;
+pub use runner::{Done, Engine, Extent, Taken};
 pub use steps::Evaluation;
 
 /// The reconciler's limits and intervals.

@@ -251,7 +251,7 @@ impl Reconciler {
             }
             Command::DropIntent(before) => Some(self.drop_intent(target, before).await),
             Command::Wait(pause) => {
-                let why = "before the offer is evaluated at again";
+                let why = "before the offer is inspected again";
                 self.reporter.report(&Event::Waiting { offer, pause, why });
                 tokio::select! {
                     biased;
@@ -377,7 +377,7 @@ impl Reconciler {
         })
     }
 
-    /// The pass's seen_offer of the offer, if it has all that a launch needs and is recent enough
+    /// The pass's observation of the offer, if it has all that a launch needs and is recent enough
     /// (`RIGHT_BEFORE`) to replace another inspection.
     fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<ObservedOffer> {
         let Some(Observation::Offer(seen)) = target.observed.get(&target.change.offer) else {

@@ -76,16 +76,16 @@ impl Backoffs {
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
             }
             Next::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
-            Next::LookOn(date) if date > now.date => {
-                (Failures::default(), Some((Work::DoubtCheck, When::On(date))))
+            Next::EvaluateOn(date) if date > now.date => {
+                (Failures::default(), Some((Work::Evaluate, When::On(date))))
             }
             // A date that has passed in the meantime is due.
-            Next::LookNow | Next::EvaluateSoon | Next::LookOn(_) => {
+            Next::EvaluateNow | Next::EvaluateSoon | Next::EvaluateOn(_) => {
                 let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
                 let hurried = before.hurried.saturating_add(1);
                 (
                     Failures { hurried, ..before },
-                    Some((Work::DoubtCheck, When::At(now.instant + pause))),
+                    Some((Work::Evaluate, When::At(now.instant + pause))),
                 )
             }
             Next::Retry => {
@@ -97,7 +97,7 @@ impl Backoffs {
                     left.is_ok_and(|left| !left.is_zero() && left < pause)
                 };
                 let when = launch.filter(is_earlier).map_or(When::At(again), When::On);
-                (Failures { errors, ..before }, Some((Work::DoubtCheck, when)))
+                (Failures { errors, ..before }, Some((Work::Evaluate, when)))
             }
         };
         if vain == Failures::default() {
@@ -151,7 +151,7 @@ mod tests {
             let date = "2026-12-01T09:00:00Z".parse().unwrap();
             let next = self.tries.follow(&offer(name), next, None, Now { instant, date });
             match next {
-                Some((Work::DoubtCheck, When::At(at))) => Some((at - instant).as_millis()),
+                Some((Work::Evaluate, When::At(at))) => Some((at - instant).as_millis()),
                 None => None,
                 Some(other) => panic!("{other:?}"),
             }
@@ -181,16 +181,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_marketplace_that_contradicts_itself_is_not_asked_without_a_pause() {
         let mut bench = Bench::new();
-        let pauses: Vec<_> = (0..4).map(|_| bench.pause("vm", Next::LookNow, 0).unwrap()).collect();
+        let pauses: Vec<_> =
+            (0..4).map(|_| bench.pause("vm", Next::EvaluateNow, 0).unwrap()).collect();
         assert_eq!(pauses, [0, 2_000, 4_000, 6_000]);
         bench.pause("vm", Next::Rest, 0);
-        assert_eq!(bench.pause("vm", Next::LookNow, 0), Some(0));
+        assert_eq!(bench.pause("vm", Next::EvaluateNow, 0), Some(0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_date_that_has_passed_is_due_and_no_reason_to_look_without_end() {
         let mut bench = Bench::new();
-        let past = Next::LookOn("2026-12-01T09:00:00Z".parse().unwrap());
+        let past = Next::EvaluateOn("2026-12-01T09:00:00Z".parse().unwrap());
         let pauses: Vec<_> = (0..3).map(|_| bench.pause("vm", past, 0).unwrap()).collect();
         assert_eq!(pauses, [0, 2_000, 4_000]);
     }
