@@ -271,7 +271,7 @@ fn store(folder: &TempDir, offers: usize) -> (StatusStore, Vec<OfferId>) {
 
 fn touch(store: &StatusStore, offer: &OfferId) {
     let fresh = || unreachable!("every offer is on record");
-    store.edit(offer, fresh, |record| record.attempts = record.attempts.wrapping_add(1));
+    store.edit(offer, fresh, |it| OfferRecord { attempts: it.attempts.wrapping_add(1), ..it });
 }
 
 /// A tree of manifests: found, read on all cores, parsed, and checked across files.

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
         let reconciler = Arc::new(reconciler(&setting, args, &store, &reporter, signals)?);
         let desired = Arc::new(setting.manifests.offers.clone());
         let job = Job { desired, gone, policy, guard, wait };
-        Ok::<_, CommandError>(engine::run(&reconciler, &job).await)
+        Ok::<_, CommandError>(engine::run(&reconciler, &job, fastrand::Rng::new()).await)
     })?;
     // Whatever is drawn on the terminal goes before the result is printed.
     drop(reporter);
@@ -108,7 +108,6 @@ fn reconciler(
         marketplace: setting.marketplace(access, Memory::Kept, max_wait)?,
         store: Arc::clone(store),
         clock: Arc::clone(&setting.ground.clock),
-        random: fastrand::Rng::new(),
         reporter: Arc::clone(reporter),
         stop: signals.stop_in_order(),
     };

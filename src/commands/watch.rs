@@ -104,8 +104,8 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     let daemon = Daemon::new(Parts {
         reconciler: Arc::new(reconciler),
         store,
-        clock: Arc::clone(&ground.clock),
         random: fastrand::Rng::new(),
+        clock: Arc::clone(&ground.clock),
         service_state: Arc::clone(&service_state),
         pings,
         source,
@@ -243,7 +243,6 @@ fn reconciler(
         marketplace,
         store: Arc::clone(store),
         clock: Arc::clone(&ground.clock),
-        random: fastrand::Rng::new(),
         reporter: Arc::new(All(reporters)),
         stop,
     };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::next::Next;
 use super::queue::{Now, When, Work};
-use super::steps::Next;
 use crate::backoff::Backoff;
 use crate::marketplace::OfferId;
 

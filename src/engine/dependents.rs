@@ -25,7 +25,7 @@ impl Dependents {
     /// two looks was out of date).
     pub(super) fn note(&mut self, change: &Change) -> Vec<OfferId> {
         let offer = &change.offer;
-        if !was_seen(&change.decision) {
+        if could_not_ask(&change.decision) {
             return Vec::new();
         }
         let is_live = change.decision.is_live();
@@ -48,28 +48,12 @@ impl Dependents {
     }
 }
 
-/// Whether the marketplace answered about the offer, even if it answered that the offer does not
-/// exist.
-fn was_seen(decision: &Decision) -> bool {
-    match decision {
-        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_)) => {
-            false
-        }
-        Decision::Blocked(
-            Block::Forbidden(_)
-            | Block::NotFound(_)
-            | Block::VersionMismatch { .. }
-            | Block::NotInPreview
-            | Block::UnknownStatus(_)
-            | Block::Refused(_),
-        )
-        | Decision::GoLive { .. }
-        | Decision::Publish { .. }
-        | Decision::Track(_)
-        | Decision::InSync(_)
-        | Decision::Held(_)
-        | Decision::Failed(_) => true,
-    }
+/// Whether the marketplace gave no answer about the offer. A 403 or 404 is an answer.
+pub(super) fn could_not_ask(decision: &Decision) -> bool {
+    matches!(
+        decision,
+        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_))
+    )
 }
 
 #[cfg(test)]

@@ -2,29 +2,32 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `engine` | owns all work: a queue by offer, tasks, and one place that handles their results |
+//! | `runner` | owns all work: a queue by offer, tasks, and one place that takes in their results |
 //! | `run` | runs the engine until nothing is left to do: `apply` |
 //! | `queue` | which work is due for which offer, and when; one piece at a time per offer |
-//! | `backoffs` | how long to leave an offer alone that could not be settled |
-//! | `dependents` | which offers were seen live, and which wait for others |
-//! | `steps` | the work of tasks: looks, launches, polls |
-//! | `observe`, `look` | asks the marketplace about many offers, or about one |
-//! | `trigger` | carries out the trigger protocol |
-//! | `follow` | polls operations, and schedules the next poll |
-//! | `forget` | handles offers without a manifest |
-//! | `record`, `heard` | compute what the status file records |
+//! | `next` | the next step for an offer, by its record |
+//! | `launches` | which launches run, and which wait for their turn |
+//! | `polls` | polls operations, and schedules the next poll |
+//! | `backoffs` | how long to leave an offer alone after a failure |
+//! | `dependents` | which offers are live, and which wait for others |
+//! | `steps`, `observe` | tasks: evaluate many offers |
+//! | `trigger`, `check` | tasks: carry out the trigger protocol for one offer |
+//! | `orphans` | tasks: offers without a manifest |
+//! | `record` | pure: the record after an event |
 
 mod answers;
 mod backoffs;
 mod check;
 mod dependents;
-mod follow;
-mod forget;
-mod heard;
+mod launches;
+mod next;
 mod observe;
+mod orphans;
 mod paths;
+mod polls;
 mod queue;
 mod record;
+mod results;
 mod run;
 mod runner;
 mod steps;
@@ -33,25 +36,28 @@ mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::changes::{DecisionTime, Policy, Violation};
+use crate::changes::{Change, DecisionTime, Observation, Policy, Violation};
 use crate::clock::Clock;
 use crate::manifest::Loaded;
-use crate::marketplace::{Backend, OfferId, PublisherId, RequestId, Settling};
+use crate::marketplace::{Backend, OfferId, Settling};
 use crate::operation::Intervals;
 use crate::report::{Event, Reporter};
 use crate::status::{Edited, OfferRecord, StatusStore, StoreError};
 
 pub use observe::{Observations, Observer, observe_and_plan};
 pub use paths::StatusRelativePaths;
+pub use results::Taken;
 pub use run::run;
-pub use runner::{Done, Engine, Extent, Taken};
+pub use runner::{Done, Engine, Extent};
 pub use steps::Evaluation;
+
+use record::RecordEvent;
+use steps::Scope;
 
 /// The reconciler's limits and intervals.
 #[derive(Clone, Debug)]
@@ -139,24 +145,16 @@ fn list(violations: &[Violation]) -> String {
     violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Brings offers to the state that their manifests declare.
+/// The work on single offers. It has no state of its own: the engine owns the work, the store the
+/// records.
 pub struct Reconciler {
     observer: Observer,
     store: Arc<StatusStore>,
     paths: StatusRelativePaths,
     clock: Arc<dyn Clock>,
-    random: Mutex<fastrand::Rng>,
     reporter: Arc<dyn Reporter>,
     settings: Settings,
     stop: CancellationToken,
-    following: Mutex<BTreeMap<OfferId, follow::Following>>,
-    /// Until when the marketplace accepts no requests of a publisher, if that is longer than this
-    /// run waits.
-    put_off: Mutex<BTreeMap<PublisherId, Instant>>,
-    /// The requests that this process has sent, or has reported as left open by an earlier run.
-    requests: Mutex<BTreeSet<RequestId>>,
-    /// The manifests in force, if they may change while tasks run.
-    in_force: Mutex<Option<Desired>>,
 }
 
 /// The manifests, by offer.
@@ -170,8 +168,6 @@ pub struct Dependencies {
     pub store: Arc<StatusStore>,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
-    /// The source of randomness for request ids.
-    pub random: fastrand::Rng,
     /// Receives the events.
     pub reporter: Arc<dyn Reporter>,
     /// Canceled when the user asks golive to stop.
@@ -181,27 +177,12 @@ pub struct Dependencies {
 impl Reconciler {
     /// Creates a reconciler; it does nothing yet.
     #[must_use]
-    pub fn new(surroundings: Dependencies, settings: Settings) -> Self {
-        let Dependencies { marketplace, store, clock, random, reporter, stop } = surroundings;
+    pub fn new(dependencies: Dependencies, settings: Settings) -> Self {
+        let Dependencies { marketplace, store, clock, reporter, stop } = dependencies;
         let settle = settings.settle.map(Settling::all);
         let observer = Observer::new(marketplace, settings.concurrency, settle);
-        let (random, following, put_off) = (Mutex::new(random), Mutex::default(), Mutex::default());
-        let (in_force, requests) = (Mutex::default(), Mutex::default());
         let paths = StatusRelativePaths::of(store.path());
-        Self {
-            observer,
-            store,
-            paths,
-            clock,
-            random,
-            reporter,
-            settings,
-            stop,
-            following,
-            put_off,
-            requests,
-            in_force,
-        }
+        Self { observer, store, paths, clock, reporter, settings, stop }
     }
 
     /// The same, with manifests in a checkout that golive made; `checkout` is the prefix of their
@@ -224,20 +205,6 @@ impl Reconciler {
         Arc::clone(&self.observer.backend)
     }
 
-    /// Puts these manifests in force. A running task whose offer's manifest has changed sends
-    /// nothing more.
-    pub fn supersede(&self, desired: Desired) {
-        *self.in_force.lock().unwrap_or_else(PoisonError::into_inner) = Some(desired);
-    }
-
-    /// Whether a manifest is no longer the one in force.
-    fn is_outdated(&self, loaded: &Loaded) -> bool {
-        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        in_force.as_ref().is_some_and(|desired| {
-            desired.get(&loaded.id).is_none_or(|now| now.digest != loaded.digest)
-        })
-    }
-
     fn moment(&self) -> DecisionTime {
         self.observer.moment(self.clock.now())
     }
@@ -247,31 +214,69 @@ impl Reconciler {
         self.store.get(offer).is_some_and(|record| record.intent.is_some())
     }
 
-    /// Changes an offer's record and reports the change, if there is one.
-    fn edit(&self, offer: &OfferId, desired: &Loaded, change: impl FnOnce(&mut OfferRecord)) {
-        let fresh = || {
-            let file = self.paths.name(&desired.file);
-            record::fresh(desired, file, self.clock.now())
-        };
-        self.tell(offer, &self.store.edit(offer, fresh, change));
+    /// Records an event of an offer, and reports the record if it changed.
+    fn note(&self, offer: &OfferId, manifest: &Loaded, event: RecordEvent<'_>) {
+        self.note_at(offer, manifest, event, self.moment());
+    }
+
+    fn note_at(
+        &self,
+        offer: &OfferId,
+        manifest: &Loaded,
+        event: RecordEvent<'_>,
+        at: DecisionTime,
+    ) {
+        self.report_edit(offer, &self.record(offer, manifest, event, at));
+    }
+
+    /// Records an event of an offer.
+    fn record(
+        &self,
+        offer: &OfferId,
+        manifest: &Loaded,
+        event: RecordEvent<'_>,
+        at: DecisionTime,
+    ) -> Edited {
+        let fresh = || record::fresh(manifest, self.paths.name(&manifest.file), at.now);
+        self.store.edit(offer, fresh, |record| record::after(record, event, at))
+    }
+
+    /// Records an event of an offer that has a record.
+    fn note_known(&self, offer: &OfferId, event: RecordEvent<'_>, at: DecisionTime) {
+        if let Some(known) = self.store.get(offer) {
+            let fresh = || (*known).clone();
+            let edited = self.store.edit(offer, fresh, |record| record::after(record, event, at));
+            self.report_edit(offer, &edited);
+        }
+    }
+
+    /// Records the decision about an offer. Absences are judged by the time at which the questions
+    /// began: the last answer may have come much later.
+    fn note_decision(
+        &self,
+        scope: &Scope,
+        change: &Change,
+        seen: Option<&Observation>,
+        at: DecisionTime,
+    ) {
+        let Some(manifest) = scope.desired.get(&change.offer) else { return };
+        let file = self.paths.name(&manifest.file);
+        let event = RecordEvent::Decided { change, seen, manifest, file };
+        self.note_at(&change.offer, manifest, event, at);
+    }
+
+    /// Puts an earlier record back.
+    fn restore(&self, offer: &OfferId, before: &OfferRecord) {
+        let edited = self.store.edit(offer, || before.clone(), |_| before.clone());
+        self.report_edit(offer, &edited);
     }
 
     /// Reports a record if it changed.
-    fn tell(&self, offer: &OfferId, edited: &Edited) {
+    fn report_edit(&self, offer: &OfferId, edited: &Edited) {
         let Edited { before, after } = edited;
         if before.as_ref() != Some(after) {
             let event = Event::Changed { offer, before: before.as_deref(), record: after };
             self.reporter.report(&event);
         }
-    }
-
-    fn fork_random(&self) -> fastrand::Rng {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()
-    }
-
-    fn request_id(&self) -> RequestId {
-        let mut bytes = [0; 16];
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).fill(&mut bytes);
-        RequestId::from_random(bytes)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::runner::{Engine, Extent, Taken};
+use super::results::Taken;
+use super::runner::{Engine, Extent};
 use super::steps::Evaluation;
 use super::{Job, Reconciler, RunError, Wait};
 use crate::changes::{Change, ChangeSet, Decision, Hold, Policy, with_dependencies};
@@ -36,8 +37,12 @@ struct Run<'a> {
 /// Brings the offers of a job to the state that their manifests declare, as far as one run can.
 /// Returns what was done even if the run ends early.
 #[tracing::instrument(target = "otlp", name = "reconcile", skip_all)]
-pub async fn run(reconciler: &Arc<Reconciler>, job: &Job) -> (Outcome, Result<(), RunError>) {
-    let mut run = Run::new(reconciler, job);
+pub async fn run(
+    reconciler: &Arc<Reconciler>,
+    job: &Job,
+    random: fastrand::Rng,
+) -> (Outcome, Result<(), RunError>) {
+    let mut run = Run::new(reconciler, job, random);
     let orphans = run.orphans();
     // Nothing runs on these orphans, so there is nothing to report.
     reconciler.forget_idle(&orphans);
@@ -51,7 +56,7 @@ pub async fn run(reconciler: &Arc<Reconciler>, job: &Job) -> (Outcome, Result<()
 }
 
 impl<'a> Run<'a> {
-    fn new(reconciler: &'a Arc<Reconciler>, job: &'a Job) -> Self {
+    fn new(reconciler: &'a Arc<Reconciler>, job: &'a Job, random: fastrand::Rng) -> Self {
         let mut policy = job.policy.clone();
         // The guards count and compare requests, so the decisions must be verified.
         policy.verify |= job.guard.expect.is_some() || job.guard.max_changes.is_some();
@@ -61,7 +66,6 @@ impl<'a> Run<'a> {
             Wait::Until(Some(wait)) => (Extent::ToTheEnd, Instant::now().checked_add(wait)),
         };
         let longest_pause = reconciler.settings.intervals.longest;
-        let random = reconciler.fork_random();
         let mut engine = Engine::new(Arc::clone(reconciler), policy, extent, longest_pause, random);
         engine.replace(Arc::clone(&job.desired));
         engine.until(deadline);

@@ -4,14 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use tokio::time::Instant;
-
-use super::trigger::{Tried, Triggered};
+use super::polls::{Reports, add_report};
 use super::{Desired, Observations, Reconciler, RunError};
 use crate::changes::{
-    Change, ChangeSet, DecisionTime, Input, Observation, Policy, check, undecided,
-    with_dependencies,
+    ChangeSet, DecisionTime, Input, Observation, Policy, check, undecided, with_dependencies,
 };
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
@@ -24,13 +20,16 @@ pub(super) struct Scope {
     pub(super) desired: Desired,
     /// The user's choices; the policy's scope names the offers.
     pub(super) policy: Policy,
+    /// What is known of running operations without asking.
+    pub(super) reports: Reports,
 }
 
 impl Scope {
     /// The same manifests and policy for these offers alone.
     fn about(&self, offers: BTreeSet<OfferId>) -> Self {
         let policy = Policy { scope: Some(offers), ..self.policy.clone() };
-        Self { desired: Arc::clone(&self.desired), policy }
+        let (desired, reports) = (Arc::clone(&self.desired), Arc::clone(&self.reports));
+        Self { desired, policy, reports }
     }
 }
 
@@ -71,25 +70,6 @@ pub(super) struct Open {
     observed: Observations,
     scope: Scope,
     moment: DecisionTime,
-}
-
-/// The next step for an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Poll its operation at this time.
-    Poll(Instant),
-    /// Look at the offer on this date (UTC): a launch date has come, a pause is over, or a request
-    /// in doubt has settled.
-    EvaluateOn(Timestamp),
-    /// Look at the offer again at once.
-    EvaluateNow,
-    /// Look at the offer soon, together with others whose operations end about now.
-    EvaluateSoon,
-    /// Try again after a pause that the caller chooses: the offer could not be asked about, or its
-    /// request could not be sent.
-    Retry,
-    /// Nothing, until something changes.
-    Rest,
 }
 
 impl Open {
@@ -144,7 +124,7 @@ impl Reconciler {
     pub(super) async fn inspect(&self, open: Open) -> Result<Option<Evaluation>, RunError> {
         let Open { offers: _, unlisted, recorded, observed, scope, moment } = open;
         let (desired, policy) = (&scope.desired, &scope.policy);
-        let heard = |offer: &OfferId, inquiry: &mut _| self.add_heard(offer, inquiry);
+        let heard = |offer: &OfferId, inquiry: &mut _| add_report(&scope.reports, offer, inquiry);
         let settling =
             self.observer.inspect_with(observed, desired, &recorded, policy, moment, heard);
         let (observed, changes) = tokio::select! {
@@ -199,92 +179,6 @@ impl Reconciler {
             let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
             known.map(|(offer, record)| (offer.clone(), record.clone())).collect()
         })
-    }
-
-    /// Sends the request that a look decided on for an offer, by the trigger protocol.
-    #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
-    pub(super) async fn launch(
-        &self,
-        evaluated: &Evaluation,
-        offer: &OfferId,
-        deadline: Option<Instant>,
-    ) -> Tried {
-        match evaluated.changes.get(offer) {
-            Some(change) => {
-                self.trigger(&evaluated.scope, change, &evaluated.observed, deadline).await
-            }
-            None => Tried { outcome: Triggered::Stopped, sent: false },
-        }
-    }
-
-    /// Polls the running operation of an offer.
-    #[tracing::instrument(target = "otlp", name = "poll", skip_all, fields(%offer))]
-    pub(super) async fn poll(&self, offer: &OfferId) -> Next {
-        if self.ask_once(offer).await { Next::EvaluateSoon } else { self.next(offer) }
-    }
-
-    /// Removes an offer whose manifest is gone, once no operation runs and no request is in doubt.
-    pub(super) async fn remove(&self, offer: &OfferId) -> Next {
-        self.handle_orphan(offer).await;
-        if self.forget_if_idle(offer) { Next::Rest } else { self.next(offer) }
-    }
-
-    /// Asks about the running operation or the request in doubt of an offer whose manifest can't be
-    /// read at the moment. Sends no request.
-    pub(super) async fn resolve_orphan_intent(&self, offer: &OfferId) -> Next {
-        self.handle_orphan(offer).await;
-        let settled = self.store.get(offer).is_none_or(|record| record.intent.is_none());
-        match self.next(offer) {
-            Next::Poll(due) => Next::Poll(due),
-            _ if settled => Next::Rest,
-            Next::EvaluateOn(_)
-            | Next::EvaluateNow
-            | Next::EvaluateSoon
-            | Next::Retry
-            | Next::Rest => Next::Retry,
-        }
-    }
-
-    /// The next step for an offer, according to its record.
-    pub(super) fn next(&self, offer: &OfferId) -> Next {
-        if let Some(due) = self.next_poll(offer) {
-            return Next::Poll(due);
-        }
-        let found = self.store.with(|file| {
-            let record = file.offers.get(offer)?;
-            // A refused request stays refused until something changes; any other error may pass.
-            let refused = record.refused.as_ref().map(|refused| &refused.message);
-            let passes = record.error.as_ref().is_some_and(|it| Some(&it.message) != refused);
-            Some((record.next_check_at, record.intent.is_some() || passes))
-        });
-        match found {
-            Some((Some(at), _)) => Next::EvaluateOn(at),
-            Some((None, true)) => Next::Retry,
-            Some((None, false)) | None => Next::Rest,
-        }
-    }
-
-    /// Records the decision about an offer and reports it. Absences are judged by the time at which
-    /// the questions began: the last answer may have come much later.
-    pub(super) fn write_down(
-        &self,
-        scope: &Scope,
-        change: &Change,
-        seen: Option<&Observation>,
-        moment: DecisionTime,
-    ) {
-        let Some(desired) = scope.desired.get(&change.offer) else { return };
-        let file = self.paths.name(&desired.file);
-        self.edit(&change.offer, desired, |record| {
-            record.manifest.file = file;
-            super::record::decided(record, change, seen, desired, moment);
-        });
-        let runs = self.store.with(|file| {
-            file.offers.get(&change.offer).is_some_and(|record| record.running().is_some())
-        });
-        if !runs {
-            self.stop_following(&change.offer);
-        }
     }
 }
 

@@ -1,23 +1,22 @@
 //! Carries out the commands of the trigger protocol ([`crate::operation::step`]).
 
-use std::collections::BTreeMap;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::answers::{answer, obstacle_of, out_of_time};
-use super::steps::Scope;
-use super::{Reconciler, heard, record};
+use super::record::{Attempt, RecordEvent};
+use super::steps::{Evaluation, Scope};
+use super::{Observations, Reconciler};
 use crate::changes::{Change, DecisionTime, Observation, ObservedOffer};
 use crate::manifest::Loaded;
 use crate::marketplace::{
-    Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, PublisherId,
+    Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, RequestId,
 };
 use crate::operation::{
-    Command, Event as Step, Fresh, Next, Patience, RequestOutcome, Sent, State, StopReason,
-    Trigger, step,
+    Command, Event as Step, Fresh, Next, Patience, RequestOutcome, State, StopReason, Trigger, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
@@ -35,7 +34,7 @@ const SEARCHES: u32 = 2 * 60 * 24;
 /// How old an inspection may be and still count as made right before the request.
 const RIGHT_BEFORE: SignedDuration = SignedDuration::from_secs(3);
 
-/// The result of a trigger.
+/// The result of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Triggered {
     /// An operation runs.
@@ -46,31 +45,54 @@ pub(super) enum Triggered {
     Refused,
     /// The offer has changed: observe and decide again.
     Changed(Option<String>),
-    /// The offer has changed, and the new decision sends no such request. `ended` is true if an
-    /// operation runs there, and a poll showed that it had ended.
-    Revised {
-        /// Whether the operation that was found had ended.
-        ended: bool,
-    },
+    /// The offer has changed, and the new decision, which is recorded, sends no such request.
+    Revised,
     /// Nothing more can be done in this run.
     Stopped,
 }
 
-/// A trigger that was carried out.
+/// A launch that has ended.
 #[derive(Debug)]
 pub(super) struct Tried {
     pub(super) outcome: Triggered,
     /// Whether a request was sent that may have been accepted.
     pub(super) sent: bool,
+    /// How long the marketplace asks to wait before the first poll.
+    pub(super) poll_after: Option<Duration>,
+    /// Until when the marketplace accepts no requests of the publisher, if that is longer than the
+    /// launch waited.
+    pub(super) paused_until: Option<Instant>,
 }
 
-/// The input of one trigger.
+impl Tried {
+    fn nothing() -> Self {
+        let outcome = Triggered::Stopped;
+        Self { outcome, sent: false, poll_after: None, paused_until: None }
+    }
+}
+
+/// The limits of one launch.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// When the launch stops waiting for pauses and doubts to end.
+    pub(super) deadline: Option<Instant>,
+    /// Until when the publisher accepts no requests, as another launch was told.
+    pub(super) paused_until: Option<Instant>,
+    /// Canceled when the user stops golive, or when another manifest comes into force.
+    pub(super) stop: CancellationToken,
+    /// Whether this process launches the offer for the first time. An intent on record is then one
+    /// that an earlier process left.
+    pub(super) is_first: bool,
+}
+
+/// The input of one launch.
 pub(super) struct Target<'a> {
     pub(super) scope: &'a Scope,
     pub(super) change: &'a Change,
     pub(super) desired: &'a Loaded,
-    pub(super) observed: &'a BTreeMap<OfferId, Observation>,
+    pub(super) observed: &'a Observations,
     pub(super) kind: OperationKind,
+    pub(super) limits: &'a Limits,
 }
 
 /// The new decision about an offer that has changed.
@@ -81,9 +103,9 @@ struct Revised {
     moment: DecisionTime,
 }
 
-/// The state that the steps of one trigger share.
-#[derive(Default)]
+/// The state that the steps of one launch share.
 struct Progress {
+    random: fastrand::Rng,
     revised: Option<Revised>,
     /// The longest time that writing an intent took. The next intent's deadline leaves time for a
     /// write that takes twice as long.
@@ -94,44 +116,66 @@ struct Progress {
     before: Option<Intent>,
     /// How long the marketplace asks to wait before the first poll.
     retry_after: Option<Duration>,
+    /// Whether a request was sent that may have been accepted.
+    sent: bool,
+    paused_until: Option<Instant>,
+}
+
+impl Progress {
+    fn new(random: fastrand::Rng) -> Self {
+        Self {
+            random,
+            revised: None,
+            write_took: Duration::ZERO,
+            is_retried: false,
+            before: None,
+            retry_after: None,
+            sent: false,
+            paused_until: None,
+        }
+    }
+
+    fn request_id(&mut self) -> RequestId {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        RequestId::from_random(bytes)
+    }
 }
 
 impl Reconciler {
-    /// Sends the request of a change by the trigger protocol, and polls the operation once.
-    pub(super) async fn trigger(
+    /// Sends the request that an evaluation decided on for an offer, by the trigger protocol.
+    #[tracing::instrument(target = "otlp", name = "launch", skip_all, fields(%offer))]
+    pub(super) async fn launch(
         &self,
-        scope: &Scope,
-        change: &Change,
-        observed: &BTreeMap<OfferId, Observation>,
-        deadline: Option<Instant>,
+        evaluation: &Evaluation,
+        offer: &OfferId,
+        limits: &Limits,
+        random: fastrand::Rng,
     ) -> Tried {
-        let not_tried = Tried { outcome: Triggered::Stopped, sent: false };
-        let Some((kind, _)) = change.decision.launch() else { return not_tried };
-        let Some(desired) = scope.desired.get(&change.offer) else { return not_tried };
-        let target = Target { scope, change, desired, observed, kind };
-        let mut sent = false;
-        let outcome = self.carry_through(&target, deadline, &mut sent).await;
-        Tried { outcome, sent }
+        let Evaluation { changes, scope, observed, .. } = evaluation;
+        let Some(change) = changes.get(offer) else { return Tried::nothing() };
+        let Some((kind, _)) = change.decision.launch() else { return Tried::nothing() };
+        let Some(desired) = scope.desired.get(offer) else { return Tried::nothing() };
+        let target = Target { scope, change, desired, observed, kind, limits };
+        let mut progress = Progress::new(random);
+        let outcome = self.carry_through(&target, &mut progress).await;
+        let Progress { sent, retry_after: poll_after, paused_until, .. } = progress;
+        Tried { outcome, sent, poll_after, paused_until }
     }
 
-    /// Runs the protocol to its end. Sets `sent` if a request was sent that may have been accepted.
-    async fn carry_through(
-        &self,
-        target: &Target<'_>,
-        deadline: Option<Instant>,
-        sent: &mut bool,
-    ) -> Triggered {
+    /// Runs the protocol to its end.
+    async fn carry_through(&self, target: &Target<'_>, progress: &mut Progress) -> Triggered {
         let change = target.change;
         let pending = self.store.get(&change.offer).and_then(|record| record.intent.clone());
         let (mut trigger, mut next) = match pending {
             // Once the publisher was throttled, don't wait the same time again for each of its
             // offers.
-            None if let Some(pause) = self.put_off(change.offer.publisher()) => {
-                return self.stop_at(target, StopReason::Throttled(pause), None).await;
+            None if let Some(pause) = target.limits.pause_left() => {
+                return self.stop_at(target, StopReason::Throttled(pause), None, progress).await;
             }
             None => Trigger::fresh(),
             Some(intent) => {
-                if self.is_of_another_run(&intent) {
+                if target.limits.is_first {
                     let why =
                         format!("request {} was left open by a run before", intent.request_id);
                     self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
@@ -143,37 +187,37 @@ impl Reconciler {
             }
         };
         let mut attempt = None;
-        let mut progress = Progress::default();
         loop {
             let command = match next {
                 Next::Follow(sent) => {
-                    return self.follow_sent(target, &sent, progress.retry_after, deadline).await;
+                    let is_over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
+                    return if is_over { Triggered::Over } else { Triggered::Running };
                 }
                 Next::Stop(StopReason::ObserveAgain(_)) if progress.revised.is_some() => {
-                    return self.revise(target, progress.revised, deadline).await;
+                    return self.revise(target, progress.revised.take()).await;
                 }
-                Next::Stop(end) => return self.stop_at(target, end, attempt.as_ref()).await,
+                Next::Stop(end) => {
+                    return self.stop_at(target, end, attempt.as_ref(), progress).await;
+                }
                 Next::Do(command) => command,
             };
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
             }
-            let Some(event) = self.carry_out(target, command, &mut progress).await else {
+            let Some(event) = self.carry_out(target, command, progress).await else {
                 if self.stop.is_cancelled() {
-                    let now = self.clock.now();
-                    self.edit(&change.offer, target.desired, |record| record::unsent(record, now));
+                    self.note(&change.offer, target.desired, RecordEvent::Interrupted);
                 }
                 return Triggered::Stopped;
             };
-            *sent |= matches!(
+            progress.sent |= matches!(
                 &event,
                 Step::Answered(RequestOutcome::Accepted(_) | RequestOutcome::Unclear(_))
             );
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
-            (trigger, next) =
-                step(trigger, event, self.patience_until(change.offer.publisher(), deadline));
+            (trigger, next) = step(trigger, event, self.patience(target.limits));
             if let Next::Do(Command::Wait(pause)) = next
-                && deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
+                && target.limits.deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
                 // The next run can continue from what is on disk.
                 next = Next::Stop(out_of_time(&trigger.state));
@@ -181,14 +225,13 @@ impl Reconciler {
         }
     }
 
-    /// The limits that apply now: no pause outlasts the run, and once an offer was given up because
-    /// of a pause, the publisher's other offers don't wait out pauses either.
-    fn patience_until(&self, publisher: &PublisherId, deadline: Option<Instant>) -> Patience {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    /// The limits that apply now: no pause outlasts the run, and once a launch of the publisher was
+    /// given up because of a pause, others don't wait out pauses either.
+    fn patience(&self, limits: &Limits) -> Patience {
+        let left = limits.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.unwrap_or(Duration::MAX);
-        let was_put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_put_off = was_put_off.contains_key(publisher);
-        let pause = if was_put_off { Duration::ZERO } else { self.settings.pause };
+        let was_paused = limits.paused_until.is_some();
+        let pause = if was_paused { Duration::ZERO } else { self.settings.pause };
         let settling = self.observer.settling();
         Patience { settling, attempts: ATTEMPTS, looks: LOOKS, searches: SEARCHES, pause, left }
     }
@@ -203,17 +246,17 @@ impl Reconciler {
     ) -> Option<Step> {
         let offer = &target.change.offer;
         match command {
-            Command::WriteIntent(_) if self.must_not_send(target) => None,
+            Command::WriteIntent(_) if target.limits.stop.is_cancelled() => None,
             Command::Check => {
                 progress.revised = None;
                 tokio::select! {
                     biased;
-                    () = self.stop.cancelled() => None,
+                    () = target.limits.stop.cancelled() => None,
                     checked = self.check_again(target, progress) => Some(checked),
                 }
             }
             Command::WriteIntent(intent) => Some(self.write_intent(target, intent, progress).await),
-            Command::Send(_) if self.must_not_send(target) => {
+            Command::Send(_) if target.limits.stop.is_cancelled() => {
                 // The request was not sent yet: the previous attempt is in doubt again.
                 self.drop_intent(target, progress.before.take()).await;
                 None
@@ -232,21 +275,18 @@ impl Reconciler {
                 let at = self.clock.now();
                 let look = tokio::select! {
                     biased;
-                    () = self.stop.cancelled() => return None,
+                    () = target.limits.stop.cancelled() => return None,
                     look = self.check_offer(target) => look,
                 };
                 let manifest_digest = target.desired.digest.clone();
-                let (at_last, request_id) = (self.clock.now(), self.request_id());
+                let (at_last, request_id) = (self.clock.now(), progress.request_id());
                 let deadline = self.deadline(at_last, progress.write_took);
                 let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
                 Some(Step::DoubtChecked { look, at, fresh })
             }
             Command::WriteOperation(sent) => {
-                let now = self.clock.now();
-                self.edit(offer, target.desired, |record| {
-                    heard::accepted(record, &sent, &target.desired.digest, now);
-                });
-                self.forget_request(&sent.intent);
+                let manifest = target.desired;
+                self.note(offer, manifest, RecordEvent::Accepted { sent: &sent, manifest });
                 Some(self.flush().await)
             }
             Command::DropIntent(before) => Some(self.drop_intent(target, before).await),
@@ -255,11 +295,8 @@ impl Reconciler {
                 self.reporter.report(&Event::Waiting { offer, pause, why });
                 tokio::select! {
                     biased;
-                    () = self.stop.cancelled() => None,
-                    // If the manifest changed meanwhile, leave the offer to the new one.
-                    () = tokio::time::sleep(pause) => {
-                        (!self.is_outdated(target.desired)).then_some(Step::Elapsed)
-                    }
+                    () = target.limits.stop.cancelled() => None,
+                    () = tokio::time::sleep(pause) => Some(Step::Elapsed),
                 }
             }
         }
@@ -275,44 +312,21 @@ impl Reconciler {
     ) -> Step {
         let offer = &target.change.offer;
         let before = self.store.get(offer);
-        self.is_of_another_run(&intent);
-        self.edit(offer, target.desired, |record| record::intended(record, &intent));
+        self.note(offer, target.desired, RecordEvent::Intended(&intent));
         let begun = Instant::now();
         let written = self.flush().await;
         progress.write_took = progress.write_took.max(begun.elapsed());
         if let (Step::NotWritten, Some(before)) = (&written, &before) {
-            self.edit(offer, target.desired, |record| record.clone_from(before));
+            self.restore(offer, before);
         }
         progress.before = before.and_then(|record| record.intent.as_deref().cloned());
         written
     }
 
-    /// Whether an earlier process wrote the intent. Marks the request id, so that this is true only
-    /// once per intent.
-    fn is_of_another_run(&self, intent: &Intent) -> bool {
-        let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(intent.request_id.clone())
-    }
-
-    /// Whether the user stopped golive, or the manifest has changed.
-    fn must_not_send(&self, target: &Target<'_>) -> bool {
-        self.stop.is_cancelled() || self.is_outdated(target.desired)
-    }
-
     async fn drop_intent(&self, target: &Target<'_>, before: Option<Intent>) -> Step {
         let (offer, decision) = (&target.change.offer, &target.change.decision);
-        let now = self.clock.now();
-        let dropped = self.store.get(offer).and_then(|record| record.intent.clone());
-        self.edit(offer, target.desired, |record| record::dropped(record, before, decision, now));
-        if let Some(intent) = dropped {
-            self.forget_request(&intent);
-        }
+        self.note(offer, target.desired, RecordEvent::NotAccepted { before, decision });
         self.flush().await
-    }
-
-    fn forget_request(&self, intent: &Intent) {
-        let mut known = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&intent.request_id);
     }
 
     async fn flush(&self) -> Step {
@@ -373,7 +387,7 @@ impl Reconciler {
             known: listed.is_some().then_some(attempts),
             manifest_digest: target.desired.digest.clone(),
             release,
-            request_id: self.request_id(),
+            request_id: progress.request_id(),
         })
     }
 
@@ -426,72 +440,27 @@ impl Reconciler {
     }
 
     /// Records the offer's new state as inspected, instead of asking the list, which lags behind.
-    async fn revise(
-        &self,
-        target: &Target<'_>,
-        revised: Option<Revised>,
-        deadline: Option<Instant>,
-    ) -> Triggered {
+    async fn revise(&self, target: &Target<'_>, revised: Option<Revised>) -> Triggered {
         let Some(Revised { change, seen_offer, moment }) = revised else {
             return Triggered::Changed(None);
         };
         let seen = Observation::Offer(Box::new(seen_offer));
-        self.write_down(target.scope, &change, Some(&seen), moment);
+        self.note_decision(target.scope, &change, Some(&seen), moment);
         self.flush().await;
-        let runs = change.decision.tracked().is_some();
-        let ended = runs && self.poll_in_time(&change.offer, deadline).await;
-        Triggered::Revised { ended }
-    }
-
-    async fn follow_sent(
-        &self,
-        target: &Target<'_>,
-        sent: &Sent,
-        retry_after: Option<Duration>,
-        deadline: Option<Instant>,
-    ) -> Triggered {
-        let over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
-        if over {
-            return Triggered::Over;
-        }
-        if let Some(pause) = retry_after {
-            self.follow_after(&target.change.offer, pause);
-            return Triggered::Running;
-        }
-        if self.poll_in_time(&target.change.offer, deadline).await {
-            Triggered::Over
-        } else {
-            Triggered::Running
-        }
+        Triggered::Revised
     }
 
     /// Records that the offer changed at every attempt.
     pub(super) fn give_up_on(&self, offer: &OfferId, desired: &Loaded, why: Option<&str>) {
         let why = why.unwrap_or("the offer is not what the list says");
-        let now = self.clock.now();
-        self.edit(offer, desired, |record| record::conflicted(record, why, now));
+        self.note(offer, desired, RecordEvent::KeptChanging { why });
     }
 
     /// Records that the deadline passed before the trigger was sent.
     pub(super) fn deadline_passed(&self, scope: &Scope, offer: &OfferId) {
-        let Some(desired) = scope.desired.get(offer) else { return };
-        let (end, moment) = (out_of_time(&State::Checking), self.moment());
-        self.edit(offer, desired, |record| {
-            // A request that may have been sent stays in doubt.
-            if record.intent.is_none() {
-                record::stopped(record, &end, None, desired, moment);
-            }
-        });
-    }
-
-    /// How much longer the marketplace accepts no requests of the publisher, if this run doesn't
-    /// wait that long.
-    fn put_off(&self, publisher: &PublisherId) -> Option<Duration> {
-        let put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
-        put_off
-            .get(publisher)?
-            .checked_duration_since(Instant::now())
-            .filter(|left| !left.is_zero())
+        let Some(manifest) = scope.desired.get(offer) else { return };
+        let end = out_of_time(&State::Checking);
+        self.note(offer, manifest, RecordEvent::OutOfTime { end: &end, manifest });
     }
 
     async fn stop_at(
@@ -499,21 +468,18 @@ impl Reconciler {
         target: &Target<'_>,
         end: StopReason,
         attempt: Option<&Intent>,
+        progress: &mut Progress,
     ) -> Triggered {
-        let (offer, desired) = (&target.change.offer, target.desired);
+        let (offer, manifest) = (&target.change.offer, target.desired);
         if let StopReason::Throttled(pause) = &end {
-            let until = Instant::now() + *pause;
-            let mut put_off = self.put_off.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = put_off.entry(offer.publisher().clone()).or_insert(until);
-            *known = until.max(*known);
+            progress.paused_until = Instant::now().checked_add(*pause);
         }
-        let listing = match target.observed.get(offer) {
+        let fingerprint = match target.observed.get(offer) {
             Some(Observation::Offer(seen)) => seen.listing.fingerprint.clone(),
             _ => None,
         };
-        let attempt = attempt.map(|intent| (intent, listing));
-        let moment = self.moment();
-        self.edit(offer, desired, |record| record::stopped(record, &end, attempt, desired, moment));
+        let attempt = attempt.map(|intent| Attempt { intent, fingerprint });
+        self.note(offer, manifest, RecordEvent::Stopped { end: &end, attempt, manifest });
         self.flush().await;
         match end {
             StopReason::ObserveAgain(why) => Triggered::Changed(why),
@@ -523,5 +489,13 @@ impl Reconciler {
             | StopReason::Unwritten
             | StopReason::InDoubt(_) => Triggered::Stopped,
         }
+    }
+}
+
+impl Limits {
+    /// How much longer the publisher accepts no requests.
+    fn pause_left(&self) -> Option<Duration> {
+        let left = self.paused_until?.checked_duration_since(Instant::now())?;
+        (!left.is_zero()).then_some(left)
     }
 }

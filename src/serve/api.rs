@@ -126,7 +126,7 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &two));
         let offer: OfferId = "contoso/vm".parse().unwrap();
         let changed: [&dyn Fn(); 2] = [
-            &|| drop(serving.store.edit(&offer, || invented::running("Live", None), |_| ())),
+            &|| drop(serving.store.edit(&offer, || invented::running("Live", None), |it| it)),
             &|| serving.store.remove(&offer),
         ];
         for change in changed {

@@ -52,7 +52,7 @@ impl Fixture {
     fn set(&self, offer: &str, record: OfferRecord) {
         let offer: OfferId = offer.parse().unwrap();
         let fresh = record.clone();
-        let edited = self.serving.store.edit(&offer, || fresh, |it| *it = record);
+        let edited = self.serving.store.edit(&offer, || fresh, |_| record);
         let before = edited.before.as_deref();
         let event = Event::Changed { offer: &offer, before, record: &edited.after };
         self.serving.service_state.report(&event);

@@ -149,12 +149,11 @@ impl StatusStore {
         &self,
         offer: &OfferId,
         fresh: impl FnOnce() -> OfferRecord,
-        change: impl FnOnce(&mut OfferRecord),
+        change: impl FnOnce(OfferRecord) -> OfferRecord,
     ) -> Edited {
         let mut model = self.model();
         let before = model.file.offers.get(offer).cloned();
-        let mut after = before.as_deref().cloned().unwrap_or_else(fresh);
-        change(&mut after);
+        let after = change(before.as_deref().cloned().unwrap_or_else(fresh));
         if let Some(before) = before.as_ref().filter(|before| ***before == after) {
             return Edited { before: Some(Arc::clone(before)), after: Arc::clone(before) };
         }
@@ -393,7 +392,7 @@ mod tests {
         let store = open(&path);
         store.commit().await.unwrap();
         assert!(!path.exists(), "nothing was updated, so nothing is written");
-        store.edit(&offer, record, |_| ());
+        store.edit(&offer, record, |record| record);
         store.commit().await.unwrap();
         assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
 
@@ -408,10 +407,10 @@ mod tests {
         let path = folder.path().join("golive.status.json");
         let offer: OfferId = "contoso/vm".parse().unwrap();
         let store = open(&path);
-        store.edit(&offer, record, |_| ());
+        store.edit(&offer, record, |record| record);
         store.commit().await.unwrap();
         let before = std::fs::read(&path).unwrap();
-        store.edit(&offer, record, |_| ());
+        store.edit(&offer, record, |record| record);
         store.commit().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
@@ -461,7 +460,7 @@ mod tests {
         let store = StatusStore::open(path.clone(), slow, Arc::new(SystemClock)).unwrap();
         let store = store.holding(try_lock().await.unwrap());
         let offer: OfferId = "contoso/vm".parse().unwrap();
-        store.edit(&offer, record, |_| ());
+        store.edit(&offer, record, |record| record);
         let commit = tokio::spawn(async move { store.commit().await });
         tokio::task::block_in_place(|| has_begun.recv().unwrap());
         commit.abort();
@@ -483,7 +482,10 @@ mod tests {
         let store = open(&path).lasting();
         for attempt in 0..12 {
             for id in &ids[attempt % 2..] {
-                store.edit(id, record, |record| record.message = format!("attempt {attempt}"));
+                store.edit(id, record, |it| OfferRecord {
+                    message: format!("attempt {attempt}"),
+                    ..it
+                });
             }
             if attempt % 4 == 3 {
                 store.remove(&ids[attempt % 3]);
@@ -492,7 +494,10 @@ mod tests {
             std::fs::remove_file(&path).ok();
             std::fs::create_dir(&path).unwrap();
             store.commit().await.unwrap_err();
-            store.edit(&ids[2], record, |record| record.message = format!("{attempt} again"));
+            store.edit(&ids[2], record, |it| OfferRecord {
+                message: format!("{attempt} again"),
+                ..it
+            });
             std::fs::remove_dir(&path).unwrap();
             store.commit().await.unwrap();
             assert_eq!(read(&RealDisk, &path).unwrap(), Some(store.snapshot()));
@@ -505,7 +510,7 @@ mod tests {
         let offer: OfferId = "contoso/vm".parse().unwrap();
         let store = open(&folder.path().join("golive.status.json"));
         let mut seen = vec![store.numbered_snapshot()];
-        store.edit(&offer, record, |_| ());
+        store.edit(&offer, record, |record| record);
         seen.push(store.numbered_snapshot());
         // It changes when the file was written, which is in it.
         store.commit().await.unwrap();

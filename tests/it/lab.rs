@@ -209,7 +209,8 @@ impl Lab {
         };
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
-        let (outcome, result) = golive::engine::run(&Arc::new(reconciler), &job).await;
+        let (outcome, result) =
+            golive::engine::run(&Arc::new(reconciler), &job, self.random()).await;
         result.map(|()| outcome)
     }
 
@@ -250,7 +251,6 @@ impl Lab {
             marketplace: Arc::new(marketplace),
             store,
             clock: self.clock(),
-            random: self.random(),
             reporter,
             stop: stop.clone(),
         };

@@ -111,7 +111,7 @@ impl Served {
     /// Puts a record in the place of the one there was, and tells, as the reconciler does.
     pub(crate) fn set(&self, offer: &OfferId, record: OfferRecord) {
         let fresh = record.clone();
-        let edited = self.store.edit(offer, || fresh, |it| *it = record);
+        let edited = self.store.edit(offer, || fresh, |_| record);
         let before = edited.before.as_deref();
         self.tell(&Event::Changed { offer, before, record: &edited.after });
     }

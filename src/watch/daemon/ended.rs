@@ -64,7 +64,7 @@ impl Daemon {
     /// Shows that the service is ready, and the end of a resync.
     pub(super) fn tell_how_it_stands(&mut self) {
         if self.has_read && !self.ready && self.is_as_ready_as_can_be() {
-            self.put_off();
+            self.record_pauses();
             self.ready = true;
             self.parts.service_state.update(|service| service.ready = true);
             tracing::info!(offers = self.engine.desired().len(), "the service is ready");

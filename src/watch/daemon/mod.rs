@@ -5,10 +5,10 @@
 //! |---|---|
 //! | `read` | reads manifests, and checks every offer periodically |
 //! | `ended` | takes in the results of tasks, and shows them |
-//! | `put_off` | records why offers can't be checked for the first time yet |
+//! | `pauses` | records why offers can't be evaluated for the first time yet |
 
 mod ended;
-mod put_off;
+mod pauses;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +177,7 @@ impl Daemon {
         }
         if self.glances() && self.glance_at <= now {
             self.glance_at = now + GLANCE;
-            self.put_off();
+            self.record_pauses();
             self.tell_how_it_stands();
         }
         let Parts { store, reconciler, manifests, .. } = &self.parts;

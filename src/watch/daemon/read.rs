@@ -70,7 +70,6 @@ impl Daemon {
         let desired = self.parts.manifests.desired();
         self.engine.replace(Arc::clone(&desired));
         if !offers.is_empty() || is_first {
-            self.parts.reconciler.supersede(Arc::clone(&desired));
             (self.parts.on_manifests)(&desired);
         }
         for offer in &offers {

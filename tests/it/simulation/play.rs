@@ -351,7 +351,8 @@ impl Player {
         let reconciler = self.reconciler(process, store, marketplace, MAX_PAUSE);
         let policy = process.policy.clone();
         let job = Job { desired, gone, policy, guard, wait };
-        let (_, result) = golive::engine::run(&Arc::new(reconciler), &job).await;
+        let random = sim.dice.of(("golive", process.number)).0;
+        let (_, result) = golive::engine::run(&Arc::new(reconciler), &job, random).await;
         if run.bounds == Bounds::OtherReviewed && result.is_ok() && !process.stop.is_cancelled() {
             sim.violation(Law::Bounds, format!("{process:?} takes what was not reviewed"));
         }
@@ -414,7 +415,6 @@ impl Player {
             marketplace,
             store,
             clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
-            random: sim.dice.of(("golive", process.number)).0,
             reporter: Arc::new(Silent),
             stop: process.stop.clone(),
         };

@@ -1,8 +1,7 @@
-//! What golive records about an operation: progress, adoption, acceptance, end.
+//! How an operation enters an offer's record, proceeds and ends.
 
 use jiff::Timestamp;
 
-use super::record::set_running;
 use crate::changes::{
     Decision, DecisionTime, Ending, Failure, Origin, Outcome, Tracked, ended_unseen, ending,
     followed, took_another_live,
@@ -13,7 +12,7 @@ use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// Records how the recorded operations have ended, as far as that is known now.
-pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, moment: DecisionTime) {
+pub(super) fn end_all(record: &mut OfferRecord, state: &OfferState, moment: DecisionTime) {
     let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
     // Another operation ran before these showed how they ended: the offer's current state is the
     // only evidence left.
@@ -25,7 +24,7 @@ pub(super) fn end_operations(record: &mut OfferRecord, state: &OfferState, momen
     };
     let ending = ending(operation, state, moment);
     if let Some(report) = followed(state) {
-        hear(operation, report, moment.now);
+        reported(operation, report, moment.now);
     }
     end(operation, ending, moment.now);
 }
@@ -40,7 +39,7 @@ fn end(operation: &mut OperationRecord, ending: Option<Ending>, now: Timestamp) 
 }
 
 /// Copies the marketplace's report on an operation. Its end is taken from the offer instead.
-fn hear(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
+pub(super) fn reported(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
     if !report.status.is_finished() {
         operation.status = report.status.clone();
     }
@@ -53,20 +52,35 @@ fn hear(operation: &mut OperationRecord, report: &Report, now: Timestamp) {
     }
 }
 
-/// Records the answer to a poll.
-pub(super) fn polled(record: &mut OfferRecord, report: &Report, now: Timestamp) {
-    if let Some(operation) = &mut record.operation {
-        hear(operation, report, now);
+/// Records the operation that an observed state or a decision shows and the record doesn't have
+/// yet.
+pub(super) fn adopt(
+    record: &mut OfferRecord,
+    decision: &Decision,
+    state: &OfferState,
+    manifest: &Loaded,
+    at: DecisionTime,
+) {
+    adopt_outcome(record, decision, state, manifest, at);
+    match decision {
+        Decision::Track(tracked) if tracked.origin != Origin::Recorded => {
+            adopt_running(record, tracked, state, manifest, at.now);
+        }
+        Decision::Failed(failure) => adopt_failure(record, failure, manifest, at.now),
+        Decision::Track(_)
+        | Decision::GoLive { .. }
+        | Decision::Publish { .. }
+        | Decision::InSync(_)
+        | Decision::Held(_)
+        | Decision::Blocked(_) => {}
     }
-    record.error = None;
-    set_running(record, now);
 }
 
-pub(super) fn adopt(
+fn adopt_running(
     record: &mut OfferRecord,
     tracked: &Tracked,
     state: &OfferState,
-    desired: &Loaded,
+    manifest: &Loaded,
     now: Timestamp,
 ) {
     let intent = record.intent.as_deref().filter(|_| tracked.origin == Origin::Found);
@@ -77,7 +91,7 @@ pub(super) fn adopt(
         id: tracked.id.clone(),
         kind: tracked.kind.clone(),
         location: None,
-        manifest_digest: digest_of(intent, &desired.digest),
+        manifest_digest: digest_of(intent, &manifest.digest),
         messages: run.map(|run| run.messages.clone()).unwrap_or_default(),
         polled_at: None,
         presumed: false,
@@ -97,12 +111,7 @@ pub(super) fn adopt(
 }
 
 /// Records a failed or canceled attempt that the record doesn't have yet.
-pub(super) fn adopt_failure(
-    record: &mut OfferRecord,
-    failure: &Failure,
-    desired: &Loaded,
-    now: Timestamp,
-) {
+fn adopt_failure(record: &mut OfferRecord, failure: &Failure, manifest: &Loaded, now: Timestamp) {
     let known = record.operation.as_ref().is_some_and(|operation| {
         operation.id == failure.id
             && operation.status.is_finished()
@@ -124,7 +133,7 @@ pub(super) fn adopt_failure(
         id: failure.id.clone(),
         kind: failure.kind.clone(),
         location: None,
-        manifest_digest: digest_of(intent, &desired.digest),
+        manifest_digest: digest_of(intent, &manifest.digest),
         messages: failure.messages.clone(),
         polled_at: Some(now),
         // A failure without id, steps and messages was not reported by the marketplace.
@@ -142,11 +151,11 @@ pub(super) fn adopt_failure(
 }
 
 /// Replaces an intent with the operation its request started, if that ended before golive looked.
-pub(super) fn adopt_outcome(
+fn adopt_outcome(
     record: &mut OfferRecord,
     decision: &Decision,
     state: &OfferState,
-    desired: &Loaded,
+    manifest: &Loaded,
     moment: DecisionTime,
 ) {
     let Some(intent) = record.intent.clone().filter(|_| record.running().is_none()) else { return };
@@ -175,7 +184,7 @@ pub(super) fn adopt_outcome(
     let release = other.and_then(|it| it.release.clone()).unwrap_or(intent.release.clone());
     let intent = Intent { release, ..*intent };
     let sent = Sent { intent, operation, status: Some(status) };
-    record.begin(started(&sent, &desired.digest, moment.now));
+    record.begin(started(&sent, &manifest.digest, moment.now));
 }
 
 /// The digest of the manifest that an operation was started for; the current manifest's if golive
@@ -185,17 +194,8 @@ fn digest_of(intent: Option<&Intent>, digest: &str) -> String {
     known.map_or(digest, String::as_str).to_owned()
 }
 
-/// Records that the request started an operation.
-pub(super) fn accepted(record: &mut OfferRecord, sent: &Sent, digest: &str, now: Timestamp) {
-    record.intent = None;
-    record.error = None;
-    record.next_check_at = None;
-    record.begin(started(sent, digest, now));
-    set_running(record, now);
-}
-
 /// The record of an operation that golive's request started.
-fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
+pub(super) fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRecord {
     let operation = sent.operation.as_ref();
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
     let mut started = OperationRecord {
