@@ -1,12 +1,14 @@
 //! `golive plan`
 
+use std::sync::Arc;
+
 use super::connection::Memory;
 use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
-use crate::changes::{Decision, Input, Policy, check};
+use crate::changes::{Decision, Policy};
 use crate::cli::{Output, Plan};
 use crate::disk::RealDisk;
-use crate::engine::{Observer, RunError, observe_and_plan};
+use crate::engine::{Observer, observe_and_plan};
 use crate::marketplace::Settling;
 use crate::report::{MarketplaceKind, marketplace_name, plan_json, plan_text};
 use crate::status;
@@ -26,22 +28,15 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     }
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let threads = Threads::for_offers(setting.manifests.offers.len());
-    let (observed, set, moment) = run_to_end(threads, async {
+    let set = run_to_end(threads, async {
         let marketplace = setting.marketplace(access, Memory::ReadOnly, MAX_PAUSE)?;
         let settle = access.settle.map(Settling::all);
         let observer = Observer::new(marketplace, access.concurrency, settle);
-        let desired = &setting.manifests.offers;
+        let desired = Arc::new(setting.manifests.offers.clone());
         let moment = observer.moment(setting.ground.clock.now());
-        let (seen, set) = observe_and_plan(&observer, desired, &recorded, &policy, moment).await;
-        Ok::<_, CommandError>((seen, set, moment))
+        let set = observe_and_plan(&observer, &desired, &recorded, &policy, moment).await;
+        set.map_err(CommandError::failed)
     })?;
-    let desired = &setting.manifests.offers;
-    let input =
-        Input { desired, recorded: &recorded, observed: &observed, moment, policy: &policy };
-    let violations = check(&set, input);
-    if !violations.is_empty() {
-        return Err(CommandError::failed(RunError::Unsound(violations)));
-    }
     output::print(&match args.output {
         Output::Text => plan_text(&set, MarketplaceKind::of_run(access.emulator)),
         Output::Json => {

@@ -1,12 +1,13 @@
 //! Looking at one offer by itself: before a request, and while a request is in doubt.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::Reconciler;
 use super::observe::failed;
+use super::polls::Reports;
 use super::trigger::Target;
-use crate::changes::{Change, DecisionTime, Observation, ObservedOffer, Policy, with_dependencies};
-use crate::marketplace::{OfferId, OfferState, OperationKind, OperationRef, OperationStatus};
+use crate::changes::{Change, DecisionTime, Observation, ObservedOffer};
+use crate::marketplace::{OfferState, OperationKind, OperationRef, OperationStatus};
 use crate::operation::DoubtCheck;
 use crate::status::Intent;
 
@@ -113,7 +114,7 @@ impl Reconciler {
         moment: DecisionTime,
     ) -> Result<(ObservedOffer, Option<Change>), Observation> {
         let offer = &target.change.offer;
-        let Some(Observation::Offer(seen)) = target.observed.get(offer) else {
+        let Some(Observation::Offer(seen)) = target.known.observed.get(offer) else {
             return Err(Observation::Unreachable("the offer was not listed".to_owned()));
         };
         let record = self.store.get(offer);
@@ -135,23 +136,14 @@ impl Reconciler {
         moment: DecisionTime,
     ) -> Option<Change> {
         let offer = &target.change.offer;
-        let scope = Some(BTreeSet::from([offer.clone()]));
-        let policy = Policy { scope, ..target.scope.policy.clone() };
-        let wanted = with_dependencies(&target.scope.desired, &policy);
-        let pick =
-            |offer: &&OfferId| Some(((*offer).clone(), target.scope.desired.get(offer)?.clone()));
-        let desired: BTreeMap<_, _> = wanted.iter().filter_map(pick).collect();
-        let recorded = wanted
-            .iter()
-            .filter_map(|offer| Some(((*offer).clone(), self.store.get(offer)?)))
-            .collect();
-        let mut observed: BTreeMap<OfferId, Observation> = wanted
-            .iter()
-            .filter_map(|offer| Some(((*offer).clone(), target.observed.get(*offer)?.clone())))
-            .collect();
-        observed.insert(offer.clone(), Observation::Offer(Box::new(seen_offer.clone())));
-        let settled = self.observer.inspect(observed, &desired, &recorded, &policy, moment).await;
-        settled.1.get(offer).cloned()
+        let mut known = target.known.about(BTreeSet::from([offer.clone()]));
+        known.recorded = self.recorded(&known.desired, &known.policy);
+        known.observed.insert(offer.clone(), Observation::Offer(Box::new(seen_offer.clone())));
+        known.moment = moment;
+        // Running operations are asked about anew.
+        known.reports = Reports::default();
+        let (_, changes) = self.observer.inspect(known).await;
+        changes.get(offer).cloned()
     }
 }
 

@@ -1,7 +1,8 @@
-//! Which launches run and which wait for their turn.
+//! Launches: which run, which wait for their turn, and how they end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,65 @@ use crate::marketplace::{OfferId, PublisherId};
 /// The launches per publisher for each concurrent request: while some wait for the disk, others
 /// have requests to send. The client limits how many requests are sent at once.
 const LAUNCHES_PER_REQUEST: usize = 4;
+
+/// The result of a launch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Triggered {
+    /// An operation runs.
+    Running,
+    /// An operation already ran, or production holds the version.
+    Over,
+    /// The marketplace refused the request; an operation that runs there may be the reason.
+    Refused,
+    /// The offer has changed: observe and decide again.
+    Changed(Option<String>),
+    /// The offer has changed, and the new decision, which is recorded, sends no such request.
+    Revised,
+    /// Nothing more can be done in this run.
+    Stopped,
+}
+
+/// A launch that has ended.
+#[derive(Debug)]
+pub(super) struct Tried {
+    pub(super) outcome: Triggered,
+    /// Whether a request was sent that may have been accepted.
+    pub(super) sent: bool,
+    /// How long the marketplace asks to wait before the first poll.
+    pub(super) poll_after: Option<Duration>,
+    /// Until when the marketplace accepts no requests of the publisher, if that is longer than the
+    /// launch waited.
+    pub(super) paused_until: Option<Instant>,
+}
+
+impl Tried {
+    pub(super) fn nothing() -> Self {
+        let outcome = Triggered::Stopped;
+        Self { outcome, sent: false, poll_after: None, paused_until: None }
+    }
+}
+
+/// The limits of one launch.
+#[derive(Debug)]
+pub(super) struct Limits {
+    /// When the launch stops waiting for pauses and doubts to end.
+    pub(super) deadline: Option<Instant>,
+    /// Until when the publisher accepts no requests, as another launch was told.
+    pub(super) paused_until: Option<Instant>,
+    /// Canceled when the user stops golive, or when another manifest comes into force.
+    pub(super) stop: CancellationToken,
+    /// Whether this process launches the offer for the first time. An intent on record is then one
+    /// that an earlier process left.
+    pub(super) is_first: bool,
+}
+
+impl Limits {
+    /// How much longer the publisher accepts no requests.
+    pub(super) fn pause_left(&self) -> Option<Duration> {
+        let left = self.paused_until?.checked_duration_since(Instant::now())?;
+        (!left.is_zero()).then_some(left)
+    }
+}
 
 /// A launch that was decided on.
 #[derive(Debug)]
@@ -73,7 +133,7 @@ impl Launches {
         }
         let launch = known.waiting.pop_front()?;
         known.running += 1;
-        let digest = launch.evaluation.scope.desired.get(&launch.offer);
+        let digest = launch.evaluation.known.desired.get(&launch.offer);
         let digest = digest.map(|manifest| manifest.digest.clone()).unwrap_or_default();
         let running = Running { digest, stop: stop.clone() };
         running.stop_if_outdated(&launch.offer, desired);

@@ -57,7 +57,6 @@ pub use runner::{Done, Engine, Extent};
 pub use steps::Evaluation;
 
 use record::RecordEvent;
-use steps::Scope;
 
 /// The reconciler's limits and intervals.
 #[derive(Clone, Debug)]
@@ -254,12 +253,11 @@ impl Reconciler {
     /// began: the last answer may have come much later.
     fn note_decision(
         &self,
-        scope: &Scope,
+        manifest: &Loaded,
         change: &Change,
         seen: Option<&Observation>,
         at: DecisionTime,
     ) {
-        let Some(manifest) = scope.desired.get(&change.offer) else { return };
         let file = self.paths.name(&manifest.file);
         let event = RecordEvent::Decided { change, seen, manifest, file };
         self.note_at(&change.offer, manifest, event, at);

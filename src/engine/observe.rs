@@ -8,8 +8,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
+use super::polls::{Reports, add_report};
 use super::windows::windows;
-use crate::changes::{ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, plan};
+use super::{Desired, RunError};
+use crate::changes::{
+    ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, check, plan,
+    with_dependencies,
+};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
@@ -32,16 +37,67 @@ pub struct Observer {
 /// What was seen of each offer.
 pub type Observations = BTreeMap<OfferId, Observation>;
 
-/// Lists each publisher once, then asks about offers until everything can be decided.
+/// What golive knows of the offers in scope and of those that they wait for.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) desired: Desired,
+    /// Its scope names the offers.
+    pub(super) policy: Policy,
+    pub(super) recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
+    pub(super) observed: Observations,
+    /// What is known of running operations without asking.
+    pub(super) reports: Reports,
+    /// When the evaluation began.
+    pub(super) moment: DecisionTime,
+}
+
+impl Known {
+    pub(super) fn input(&self) -> Input<'_> {
+        let Self { desired, policy, recorded, observed, moment, .. } = self;
+        Input { desired, recorded, observed, moment: *moment, policy }
+    }
+
+    /// The same for some of the offers alone.
+    pub(super) fn about(&self, offers: BTreeSet<OfferId>) -> Self {
+        let policy = Policy { scope: Some(offers), ..self.policy.clone() };
+        let wanted = with_dependencies(&self.desired, &policy);
+        let recorded = copy(&self.recorded, &wanted);
+        let observed = copy(&self.observed, &wanted);
+        let (desired, reports) = (Arc::clone(&self.desired), Arc::clone(&self.reports));
+        Self { desired, policy, recorded, observed, reports, moment: self.moment }
+    }
+}
+
+fn copy<T: Clone>(all: &BTreeMap<OfferId, T>, wanted: &BTreeSet<&OfferId>) -> BTreeMap<OfferId, T> {
+    let known = wanted.iter().filter_map(|offer| all.get_key_value(*offer));
+    known.map(|(offer, value)| (offer.clone(), value.clone())).collect()
+}
+
+/// Lists each publisher once, asks about offers until everything can be decided, and checks the
+/// decisions.
+///
+/// # Errors
+///
+/// If the change set fails its check.
 pub async fn observe_and_plan(
     observer: &Observer,
-    desired: &BTreeMap<OfferId, Arc<Loaded>>,
+    desired: &Desired,
     recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     policy: &Policy,
     moment: DecisionTime,
-) -> (Observations, ChangeSet) {
+) -> Result<ChangeSet, RunError> {
     let listed = observer.list(desired, policy).await;
-    observer.inspect(listed, desired, recorded, policy, moment).await
+    let (desired, policy) = (Arc::clone(desired), policy.clone());
+    let (recorded, reports) = (recorded.clone(), Reports::default());
+    let known = Known { desired, policy, recorded, observed: listed, reports, moment };
+    let (known, changes) = observer.inspect(known).await;
+    verified(changes, &known)
+}
+
+/// The change set, if it passes the check by rules that the planner doesn't use.
+pub(super) fn verified(changes: ChangeSet, known: &Known) -> Result<ChangeSet, RunError> {
+    let violations = check(&changes, known.input());
+    if violations.is_empty() { Ok(changes) } else { Err(RunError::Unsound(violations)) }
 }
 
 impl Observer {
@@ -70,7 +126,7 @@ impl Observer {
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
         policy: &Policy,
     ) -> Observations {
-        let wanted = crate::changes::with_dependencies(desired, policy);
+        let wanted = with_dependencies(desired, policy);
         let publishers: BTreeSet<PublisherId> =
             wanted.iter().map(|offer| offer.publisher().clone()).collect();
         // Start all lists at once: the marketplace's client limits the concurrent requests and lets
@@ -92,45 +148,14 @@ impl Observer {
     }
 
     /// Asks about all offers that need it, in parallel, until everything can be decided.
-    pub async fn inspect(
-        &self,
-        observed: Observations,
-        desired: &BTreeMap<OfferId, Arc<Loaded>>,
-        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
-        policy: &Policy,
-        moment: DecisionTime,
-    ) -> (Observations, ChangeSet) {
-        self.inspect_with(observed, desired, recorded, policy, moment, |_, _| {}).await
-    }
-
-    /// As [`settle`](Self::settle), but `adjust` may add to the inquiry about an offer.
-    pub(super) async fn inspect_with(
-        &self,
-        mut observed: Observations,
-        desired: &BTreeMap<OfferId, Arc<Loaded>>,
-        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
-        policy: &Policy,
-        moment: DecisionTime,
-        adjust: impl Fn(&OfferId, &mut Inquiry),
-    ) -> (Observations, ChangeSet) {
+    pub(super) async fn inspect(&self, mut known: Known) -> (Known, ChangeSet) {
         for _ in 0..MAX_ROUNDS {
-            let input = Input { desired, recorded, observed: &observed, moment, policy };
-            let offers = match plan(input) {
-                Ok(changes) => return (observed, changes),
+            let offers = match plan(known.input()) {
+                Ok(changes) => return (known, changes),
                 Err(offers) => offers,
             };
-            let questions = offers.into_iter().filter_map(|offer| {
-                let Some(Observation::Offer(seen)) = observed.get(&offer) else { return None };
-                let record = recorded.get(&offer).map(|record| &**record);
-                let mut inquiry = inquiry(seen, desired.get(&offer)?, record);
-                // An offer that is not listed as waiting is hardly ever launched; if it is, it is
-                // asked about again.
-                let may_launch = inquiry.wants_live && seen.listing.hint == Hint::InPreview;
-                inquiry.launches |= policy.verify && may_launch;
-                adjust(&offer, &mut inquiry);
-                Some((offer, inquiry))
-            });
-            let questions: Vec<_> = questions.collect();
+            let questions: Vec<_> =
+                offers.into_iter().filter_map(|offer| question(&known, offer)).collect();
             let ask = |(offer, inquiry): (OfferId, Inquiry)| async move {
                 let answer = self.backend.inspect(&offer, &inquiry).await;
                 (offer, answer)
@@ -138,29 +163,41 @@ impl Observer {
             let answers = windows(questions, |(offer, _)| offer, self.concurrency, ask);
             let answers: Vec<_> = answers.collect().await;
             for (offer, answer) in answers {
-                let Some(Observation::Offer(seen)) = observed.get(&offer) else { continue };
+                let Some(Observation::Offer(seen)) = known.observed.get(&offer) else { continue };
                 let seen = match answer {
-                    Ok(state) => Observation::Offer(Box::new(seen.with(state, moment.now))),
+                    Ok(state) => Observation::Offer(Box::new(seen.with(state, known.moment.now))),
                     Err(error) => failed(&error),
                 };
-                observed.insert(offer, seen);
+                known.observed.insert(offer, seen);
             }
         }
         // Not normally reached, since each offer is asked about once. If it is, an offer that can't
         // be decided counts as not seen.
         loop {
-            let input = Input { desired, recorded, observed: &observed, moment, policy };
-            match plan(input) {
-                Ok(changes) => return (observed, changes),
+            match plan(known.input()) {
+                Ok(changes) => return (known, changes),
                 Err(offers) => {
                     for offer in offers {
                         let what = "no answer settles how the offer stands".to_owned();
-                        observed.insert(offer, Observation::Unreachable(what));
+                        known.observed.insert(offer, Observation::Unreachable(what));
                     }
                 }
             }
         }
     }
+}
+
+/// What to ask about an offer that is listed.
+fn question(known: &Known, offer: OfferId) -> Option<(OfferId, Inquiry)> {
+    let Some(Observation::Offer(seen)) = known.observed.get(&offer) else { return None };
+    let record = known.recorded.get(&offer).map(|record| &**record);
+    let mut inquiry = inquiry(seen, known.desired.get(&offer)?, record);
+    // An offer that is not listed as waiting is hardly ever launched; if it is, it is asked about
+    // again.
+    let may_launch = inquiry.wants_live && seen.listing.hint == Hint::InPreview;
+    inquiry.launches |= known.policy.verify && may_launch;
+    add_report(&known.reports, &offer, &mut inquiry);
+    Some((offer, inquiry))
 }
 
 /// What to ask about an offer.

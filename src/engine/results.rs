@@ -8,13 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::RunError;
+use super::launches::{Tried, Triggered};
 use super::next::Next;
 use super::polls::Polling;
 use super::queue::{Now, When, Work};
 use super::record::{RecordEvent, is_unobserved};
 use super::runner::{Done, Engine, Extent, Outcome};
 use super::steps::Evaluation;
-use super::trigger::{Tried, Triggered};
 use crate::changes::{Change, Retry};
 use crate::marketplace::OfferId;
 use crate::status::{Edited, Phase, Reason};
@@ -161,8 +161,11 @@ impl Engine {
 
     /// Records a decision.
     fn record(&mut self, evaluation: &Evaluation, change: &Change) {
-        let seen = evaluation.observed.get(&change.offer);
-        self.reconciler.note_decision(&evaluation.scope, change, seen, evaluation.moment);
+        let known = &evaluation.known;
+        if let Some(manifest) = known.desired.get(&change.offer) {
+            let seen = known.observed.get(&change.offer);
+            self.reconciler.note_decision(manifest, change, seen, known.moment);
+        }
         if self.reconciler.store.get(&change.offer).is_none_or(|record| record.running().is_none())
         {
             self.polls.forget(&change.offer);
@@ -173,7 +176,7 @@ impl Engine {
     /// another reason than now. An error that differs only in its wording is not news.
     fn is_news(&self, change: &Change, evaluation: &Evaluation) -> bool {
         let Some(record) = self.reconciler.store.get(&change.offer) else { return true };
-        let manifest = evaluation.scope.desired.get(&change.offer);
+        let manifest = evaluation.known.desired.get(&change.offer);
         let is_same = record.reason == change.decision.reason()
             && manifest.is_none_or(|manifest| manifest.digest == record.manifest.digest);
         is_unobserved(&record) && !is_same
@@ -228,7 +231,7 @@ impl Engine {
 
     /// The next step for an offer after a launch.
     fn after_launch(&mut self, offer: &OfferId, evaluation: &Evaluation, tried: &Tried) -> Next {
-        let is_owed = !evaluation.scope.policy.attempted.contains(offer);
+        let is_owed = !evaluation.known.policy.attempted.contains(offer);
         match &tried.outcome {
             Triggered::Running => {
                 let record = self.reconciler.store.get(offer);
@@ -257,7 +260,7 @@ impl Engine {
                     return Next::EvaluateNow;
                 }
                 self.conflicts.remove(offer);
-                if let Some(manifest) = evaluation.scope.desired.get(offer) {
+                if let Some(manifest) = evaluation.known.desired.get(offer) {
                     self.reconciler.give_up_on(offer, manifest, why.as_deref());
                 }
                 Next::Retry

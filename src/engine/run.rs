@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         let allowed = self.allowed(&evaluated.changes).map(|change| change.offer.clone());
         let (late, allowed): (BTreeSet<OfferId>, BTreeSet<OfferId>) =
             allowed.partition(|offer| is_late && !self.unplanned.contains(offer));
-        let scope = evaluated.scope.clone();
+        let desired = Arc::clone(&evaluated.known.desired);
         let new = evaluated.changes.changes.iter().filter(|it| self.unplanned.remove(&it.offer));
         let before = self.planned.changes.len();
         self.planned.changes.extend(new.cloned());
@@ -159,7 +159,9 @@ impl<'a> Run<'a> {
         }
         self.engine.carry_out(evaluated, |change| allowed.contains(&change.offer));
         for offer in &late {
-            self.reconciler.deadline_passed(&scope, offer);
+            if let Some(manifest) = desired.get(offer) {
+                self.reconciler.deadline_passed(offer, manifest);
+            }
         }
         Ok(())
     }

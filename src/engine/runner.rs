@@ -12,12 +12,11 @@ use tokio::time::Instant;
 
 use super::backoffs::Backoffs;
 use super::dependents::Dependents;
-use super::launches::{Launches, QueuedLaunch};
+use super::launches::{Launches, Limits, QueuedLaunch, Tried};
 use super::next::Next;
 use super::polls::{Polling, Polls};
 use super::queue::{Now, Queue, When, Work};
-use super::steps::{Evaluation, Open, Scope};
-use super::trigger::{Limits, Tried};
+use super::steps::{Evaluation, Open};
 use super::{Desired, Reconciler, RunError};
 use crate::changes::{DependencyGraph, Policy};
 use crate::clock::reached;
@@ -317,11 +316,10 @@ impl Engine {
         }
         let policy = self.policy.about(offers.clone());
         let reports = self.polls.reports(&self.desired, &policy);
-        let scope = Scope { desired: Arc::clone(&self.desired), policy, reports };
         let until = self.give_up_at(is_first);
-        let (reconciler, as_one) = (Arc::clone(&self.reconciler), self.policy.verify);
+        let (reconciler, desired) = (Arc::clone(&self.reconciler), Arc::clone(&self.desired));
         self.tasks.spawn(async move {
-            let evaluation = Box::pin(reconciler.evaluate(scope, as_one));
+            let evaluation = Box::pin(reconciler.evaluate(desired, policy, reports));
             Outcome::Evaluation { offers, result: in_time(evaluation, until).await }
         });
     }

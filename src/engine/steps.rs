@@ -4,52 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::polls::{Reports, add_report};
+use super::observe::{Known, verified};
+use super::polls::Reports;
 use super::{Desired, Observations, Reconciler, RunError};
-use crate::changes::{
-    ChangeSet, DecisionTime, Input, Observation, Policy, check, undecided, with_dependencies,
-};
+use crate::changes::{ChangeSet, Observation, Policy, undecided, with_dependencies};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
 use crate::status::{OfferRecord, Reason};
 
-/// The offers that a task works on, and the manifests and policy for them.
-#[derive(Clone, Debug)]
-pub(super) struct Scope {
-    /// The manifests.
-    pub(super) desired: Desired,
-    /// The user's choices; the policy's scope names the offers.
-    pub(super) policy: Policy,
-    /// What is known of running operations without asking.
-    pub(super) reports: Reports,
-}
-
-impl Scope {
-    /// The same manifests and policy for these offers alone.
-    fn about(&self, offers: BTreeSet<OfferId>) -> Self {
-        let policy = Policy { scope: Some(offers), ..self.policy.clone() };
-        let (desired, reports) = (Arc::clone(&self.desired), Arc::clone(&self.reports));
-        Self { desired, policy, reports }
-    }
-}
-
-/// The result of a look at some offers.
+/// The result of evaluating some offers.
 #[derive(Debug)]
 pub struct Evaluation {
     /// The decisions.
     pub changes: ChangeSet,
     /// The offers that are still undecided, grouped by the dependencies between them.
     pub(super) open: Vec<Open>,
-    /// Whether publishers were listed for this look; otherwise an older list was reused.
-    pub is_of_lists: bool,
-    /// The publishers listed in this look.
-    pub listed: BTreeSet<PublisherId>,
+    /// The publishers that were listed; `None` if this evaluation reused older lists.
+    pub listed: Option<BTreeSet<PublisherId>>,
     /// The publishers that could not be listed, with the reason.
     pub unlisted: BTreeMap<PublisherId, String>,
-    pub(super) observed: Observations,
-    pub(super) scope: Scope,
-    /// When the look began.
-    pub(super) moment: DecisionTime,
+    pub(super) known: Known,
 }
 
 impl Evaluation {
@@ -66,89 +40,55 @@ impl Evaluation {
 pub(super) struct Open {
     pub(super) offers: BTreeSet<OfferId>,
     unlisted: BTreeMap<PublisherId, String>,
-    recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
-    observed: Observations,
-    scope: Scope,
-    moment: DecisionTime,
-}
-
-impl Open {
-    /// The known facts about some of the offers.
-    fn part(&self, offers: BTreeSet<OfferId>) -> Self {
-        let scope = self.scope.about(offers.clone());
-        let wanted = with_dependencies(&scope.desired, &scope.policy);
-        let copy = |offer: &&OfferId| Some(((*offer).clone(), self.observed.get(*offer)?.clone()));
-        let observed = wanted.iter().filter_map(copy).collect();
-        let copy = |offer: &&OfferId| Some(((*offer).clone(), self.recorded.get(*offer)?.clone()));
-        let recorded = wanted.iter().filter_map(copy).collect();
-        let (unlisted, moment) = (self.unlisted.clone(), self.moment);
-        Self { offers, unlisted, recorded, observed, scope, moment }
-    }
+    known: Known,
 }
 
 impl Reconciler {
-    /// Looks at the offers in scope and decides about those for which the publishers' lists are
-    /// enough. The others are left to [`inspect`](Self::inspect), unless `as_one` demands one
-    /// decision about all. `None` if the user stopped golive.
+    /// Lists the publishers of the offers in scope, and decides about those for which the lists are
+    /// enough. The others are left to [`inspect`](Self::inspect), unless the policy demands one
+    /// verified decision about all. `None` if the user stopped golive.
     #[tracing::instrument(target = "otlp", name = "look", skip_all)]
     pub(super) async fn evaluate(
         &self,
-        scope: Scope,
-        as_one: bool,
+        desired: Desired,
+        policy: Policy,
+        reports: Reports,
     ) -> Result<Option<Evaluation>, RunError> {
         let moment = self.moment();
-        let recorded = self.recorded(&scope);
+        let recorded = self.recorded(&desired, &policy);
         let observed = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            listed = self.observer.list(&scope.desired, &scope.policy) => listed,
+            listed = self.observer.list(&desired, &policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);
         let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
-        let (desired, policy) = (&scope.desired, &scope.policy);
-        let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
-        let undecided = if as_one { BTreeSet::new() } else { undecided(input) };
-        let decided = policy.scope.iter().flatten().filter(|offer| !undecided.contains(*offer));
-        let decided: BTreeSet<OfferId> = decided.cloned().collect();
-        let all = Open { offers: decided, unlisted, recorded, observed, scope, moment };
-        let open = linked(&all.scope.desired, &undecided);
-        let open = open.into_iter().map(|offers| all.part(offers)).collect();
-        let evaluated =
-            self.inspect(Open { scope: all.scope.about(all.offers.clone()), ..all }).await?;
-        Ok(evaluated.map(|evaluated| Evaluation { open, listed, is_of_lists: true, ..evaluated }))
+        let known = Known { desired, policy, recorded, observed, reports, moment };
+        let undecided =
+            if known.policy.verify { BTreeSet::new() } else { undecided(known.input()) };
+        let scope = known.policy.scope.iter().flatten();
+        let decided = scope.filter(|offer| !undecided.contains(*offer)).cloned().collect();
+        let part = |offers: BTreeSet<OfferId>| {
+            let known = known.about(offers.clone());
+            Open { offers, unlisted: unlisted.clone(), known }
+        };
+        let open = linked(&known.desired, &undecided).into_iter().map(part).collect();
+        let evaluation = self.inspect(part(decided)).await?;
+        Ok(evaluation.map(|it| Evaluation { open, listed: Some(listed), ..it }))
     }
 
     /// Asks the questions that decisions about open offers need, then decides.
     #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
     pub(super) async fn inspect(&self, open: Open) -> Result<Option<Evaluation>, RunError> {
-        let Open { offers: _, unlisted, recorded, observed, scope, moment } = open;
-        let (desired, policy) = (&scope.desired, &scope.policy);
-        let heard = |offer: &OfferId, inquiry: &mut _| add_report(&scope.reports, offer, inquiry);
-        let settling =
-            self.observer.inspect_with(observed, desired, &recorded, policy, moment, heard);
-        let (observed, changes) = tokio::select! {
+        let Open { offers: _, unlisted, known } = open;
+        let (known, changes) = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            settled = settling => settled,
+            decided = self.observer.inspect(known) => decided,
         };
-        let input = Input { desired, recorded: &recorded, observed: &observed, moment, policy };
-        let violations = check(&changes, input);
-        if !violations.is_empty() {
-            return Err(RunError::Unsound(violations));
-        }
-        let (open, listed) = (Vec::new(), BTreeSet::new());
-        let is_of_lists = false;
-        Ok(Some(Evaluation {
-            changes,
-            open,
-            is_of_lists,
-            listed,
-            unlisted,
-            observed,
-            scope,
-            moment,
-        }))
+        let changes = verified(changes, &known)?;
+        Ok(Some(Evaluation { changes, open: Vec::new(), listed: None, unlisted, known }))
     }
 
     /// The publishers that could not be listed, with the reason. Reports each once.
@@ -173,8 +113,12 @@ impl Reconciler {
     }
 
     /// The records of the offers in scope and of the offers that they wait for.
-    fn recorded(&self, scope: &Scope) -> BTreeMap<OfferId, Arc<OfferRecord>> {
-        let wanted = with_dependencies(&scope.desired, &scope.policy);
+    pub(super) fn recorded(
+        &self,
+        desired: &Desired,
+        policy: &Policy,
+    ) -> BTreeMap<OfferId, Arc<OfferRecord>> {
+        let wanted = with_dependencies(desired, policy);
         self.store.with(|file| {
             let known = wanted.iter().filter_map(|offer| file.offers.get_key_value(*offer));
             known.map(|(offer, record)| (offer.clone(), record.clone())).collect()

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::Reconciler;
 use super::answers::{answer, obstacle_of, out_of_time};
+use super::launches::{Limits, Tried, Triggered};
+use super::observe::Known;
 use super::record::{Attempt, RecordEvent};
-use super::steps::{Evaluation, Scope};
-use super::{Observations, Reconciler};
+use super::steps::Evaluation;
 use crate::changes::{Change, DecisionTime, Observation, ObservedOffer};
 use crate::manifest::Loaded;
 use crate::marketplace::{
@@ -34,63 +35,11 @@ const SEARCHES: u32 = 2 * 60 * 24;
 /// How old an inspection may be and still count as made right before the request.
 const RIGHT_BEFORE: SignedDuration = SignedDuration::from_secs(3);
 
-/// The result of a launch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Triggered {
-    /// An operation runs.
-    Running,
-    /// An operation already ran, or production holds the version.
-    Over,
-    /// The marketplace refused the request; an operation that runs there may be the reason.
-    Refused,
-    /// The offer has changed: observe and decide again.
-    Changed(Option<String>),
-    /// The offer has changed, and the new decision, which is recorded, sends no such request.
-    Revised,
-    /// Nothing more can be done in this run.
-    Stopped,
-}
-
-/// A launch that has ended.
-#[derive(Debug)]
-pub(super) struct Tried {
-    pub(super) outcome: Triggered,
-    /// Whether a request was sent that may have been accepted.
-    pub(super) sent: bool,
-    /// How long the marketplace asks to wait before the first poll.
-    pub(super) poll_after: Option<Duration>,
-    /// Until when the marketplace accepts no requests of the publisher, if that is longer than the
-    /// launch waited.
-    pub(super) paused_until: Option<Instant>,
-}
-
-impl Tried {
-    fn nothing() -> Self {
-        let outcome = Triggered::Stopped;
-        Self { outcome, sent: false, poll_after: None, paused_until: None }
-    }
-}
-
-/// The limits of one launch.
-#[derive(Debug)]
-pub(super) struct Limits {
-    /// When the launch stops waiting for pauses and doubts to end.
-    pub(super) deadline: Option<Instant>,
-    /// Until when the publisher accepts no requests, as another launch was told.
-    pub(super) paused_until: Option<Instant>,
-    /// Canceled when the user stops golive, or when another manifest comes into force.
-    pub(super) stop: CancellationToken,
-    /// Whether this process launches the offer for the first time. An intent on record is then one
-    /// that an earlier process left.
-    pub(super) is_first: bool,
-}
-
 /// The input of one launch.
 pub(super) struct Target<'a> {
-    pub(super) scope: &'a Scope,
+    pub(super) known: &'a Known,
     pub(super) change: &'a Change,
     pub(super) desired: &'a Loaded,
-    pub(super) observed: &'a Observations,
     pub(super) kind: OperationKind,
     pub(super) limits: &'a Limits,
 }
@@ -152,11 +101,11 @@ impl Reconciler {
         limits: &Limits,
         random: fastrand::Rng,
     ) -> Tried {
-        let Evaluation { changes, scope, observed, .. } = evaluation;
+        let Evaluation { changes, known, .. } = evaluation;
         let Some(change) = changes.get(offer) else { return Tried::nothing() };
         let Some((kind, _)) = change.decision.launch() else { return Tried::nothing() };
-        let Some(desired) = scope.desired.get(offer) else { return Tried::nothing() };
-        let target = Target { scope, change, desired, observed, kind, limits };
+        let Some(desired) = known.desired.get(offer) else { return Tried::nothing() };
+        let target = Target { known, change, desired, kind, limits };
         let mut progress = Progress::new(random);
         let outcome = self.carry_through(&target, &mut progress).await;
         let Progress { sent, retry_after: poll_after, paused_until, .. } = progress;
@@ -181,7 +130,7 @@ impl Reconciler {
                     self.reporter.report(&Event::Doubt { offer: &change.offer, why: &why });
                 }
                 // `--retry` allows one more attempt for a request in doubt.
-                let is_retried = target.scope.policy.retries(&change.offer);
+                let is_retried = target.known.policy.retries(&change.offer);
                 let attempt = if is_retried { 1 } else { intent.attempt };
                 Trigger::in_doubt(Intent { attempt, ..*intent })
             }
@@ -371,7 +320,7 @@ impl Reconciler {
         }
         let release = release.clone();
         // Send only what people reviewed.
-        if target.scope.policy.verify && change.decision != target.change.decision {
+        if target.known.policy.verify && change.decision != target.change.decision {
             return Step::Changed;
         }
         let state = seen_offer.state.unwrap_or_default();
@@ -394,7 +343,7 @@ impl Reconciler {
     /// The pass's observation of the offer, if it has all that a launch needs and is recent enough
     /// (`RIGHT_BEFORE`) to replace another inspection.
     fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<ObservedOffer> {
-        let Some(Observation::Offer(seen)) = target.observed.get(&target.change.offer) else {
+        let Some(Observation::Offer(seen)) = target.known.observed.get(&target.change.offer) else {
             return None;
         };
         let age = moment.now.duration_since(seen.asked_at?);
@@ -445,7 +394,7 @@ impl Reconciler {
             return Triggered::Changed(None);
         };
         let seen = Observation::Offer(Box::new(seen_offer));
-        self.note_decision(target.scope, &change, Some(&seen), moment);
+        self.note_decision(target.desired, &change, Some(&seen), moment);
         self.flush().await;
         Triggered::Revised
     }
@@ -457,8 +406,7 @@ impl Reconciler {
     }
 
     /// Records that the deadline passed before the trigger was sent.
-    pub(super) fn deadline_passed(&self, scope: &Scope, offer: &OfferId) {
-        let Some(manifest) = scope.desired.get(offer) else { return };
+    pub(super) fn deadline_passed(&self, offer: &OfferId, manifest: &Loaded) {
         let end = out_of_time(&State::Checking);
         self.note(offer, manifest, RecordEvent::OutOfTime { end: &end, manifest });
     }
@@ -474,7 +422,7 @@ impl Reconciler {
         if let StopReason::Throttled(pause) = &end {
             progress.paused_until = Instant::now().checked_add(*pause);
         }
-        let fingerprint = match target.observed.get(offer) {
+        let fingerprint = match target.known.observed.get(offer) {
             Some(Observation::Offer(seen)) => seen.listing.fingerprint.clone(),
             _ => None,
         };
@@ -489,13 +437,5 @@ impl Reconciler {
             | StopReason::Unwritten
             | StopReason::InDoubt(_) => Triggered::Stopped,
         }
-    }
-}
-
-impl Limits {
-    /// How much longer the publisher accepts no requests.
-    fn pause_left(&self) -> Option<Duration> {
-        let left = self.paused_until?.checked_duration_since(Instant::now())?;
-        (!left.is_zero()).then_some(left)
     }
 }

@@ -369,7 +369,7 @@ fn lost_answers_on_a_socket() {
             "{{offers: {{contoso/vm: {{}}}}, faults: [{{method: POST, path: '*/golive', action: {action}}}]}}"
         ));
         place.write("vm.yaml", live("contoso/vm", ""));
-        place.golive("apply --wait --poll 10ms --settle 100ms").code(0);
+        place.golive("apply --wait --poll 10ms --settle 100ms --timeout 2s").code(0);
         assert_eq!(place.golives("contoso/vm"), (received, 1), "{action}");
     }
 }

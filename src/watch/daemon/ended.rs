@@ -30,9 +30,8 @@ impl Daemon {
 
     fn evaluated(&mut self, evaluated: Box<Evaluation>) {
         self.parts.service_state.decided(&evaluated.changes);
-        // `settle` reuses an older list; don't report list health from it.
-        let lists =
-            evaluated.is_of_lists.then(|| (evaluated.listed.clone(), evaluated.unlisted.clone()));
+        // `inspect` reuses an older list; don't report list health from it.
+        let lists = evaluated.listed.clone().map(|listed| (listed, evaluated.unlisted.clone()));
         let unlisted =
             evaluated.changes.changes.iter().filter(|it| !evaluated.is_listed(&it.offer));
         let before: Vec<_> =

@@ -12,9 +12,9 @@ use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
 use golive::engine::{
-    Dependencies, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
+    Dependencies, Desired, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
 };
-use golive::manifest::{FileManifests, Found, Loaded, assemble};
+use golive::manifest::{FileManifests, Found, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Silent;
@@ -365,7 +365,7 @@ impl Player {
         process: &Process,
         bounds: Bounds,
         marketplace: &Arc<dyn Backend>,
-        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        desired: &Desired,
         recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     ) -> Guard {
         let expected = |digest| Guard { expect: Some(digest), max_changes: None };
@@ -382,7 +382,7 @@ impl Player {
                 let changes = tokio::select! {
                     biased;
                     () = process.stop.cancelled() => ChangeSet::default(),
-                    (_, changes) = plan => changes,
+                    changes = plan => changes.unwrap(),
                 };
                 process.review(&changes);
                 expected(changes.digest())
