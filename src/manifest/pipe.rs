@@ -1,9 +1,9 @@
-//! A pipe in the place of a file: `golive validate <(envsubst < vm.yaml)`, `… | golive apply -`.
+//! Pipes in place of a file: `golive validate <(envsubst < vm.yaml)`, `… | golive apply -`.
 //!
-//! It can be read once, but errors are shown with their lines, and `apply` reads its manifests again
-//! once it had to wait for the lock. So what came through is kept for as long as the process lives.
+//! A pipe can be read once, but golive reads a manifest again to show the line of an error, and
+//! after `apply` waited for the lock. So the content is kept while the process lives.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,18 +12,17 @@ use std::sync::{Mutex, PoisonError};
 
 use super::load::MAX_FILE_BYTES;
 
-/// What names standard input.
+/// The path that means standard input.
 const STDIN: &str = "-";
 
-/// What came through each pipe, by its name and identity: at most one byte more than a file may have.
-static READ: Mutex<Option<HashMap<Key, Vec<u8>>>> = Mutex::new(None);
+/// What came through each pipe, by path, device and inode: at most one byte more than a file may
+/// have.
+static READ: Mutex<BTreeMap<(PathBuf, u64, u64), Vec<u8>>> = Mutex::new(BTreeMap::new());
 
-type Key = (PathBuf, (u64, u64));
-
-/// Whether there is any pipe: of files there can be many, and one more look at each would be felt.
+/// Whether any pipe was named. Without one, [`read`] spares a system call for each file.
 static IS_ANY: AtomicBool = AtomicBool::new(false);
 
-/// Whether a path on the command line is read as a pipe is.
+/// Whether a path on the command line is standard input or a pipe.
 pub(crate) fn is_pipe(path: &Path) -> bool {
     let is_pipe = is_stdin(path) || path.metadata().is_ok_and(|found| is_fifo(found.file_type()));
     IS_ANY.fetch_or(is_pipe, Ordering::Relaxed);
@@ -34,21 +33,19 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN
 }
 
-/// What came through a pipe that [`is_pipe`] was asked about, up to one byte more than a file may have.
-/// `None` where it is none.
+/// The content of a pipe that [`is_pipe`] was asked about, up to one byte more than a file may have;
+/// `None` if the path is no pipe.
 pub(super) fn read(path: &Path) -> Option<io::Result<Vec<u8>>> {
     if !IS_ANY.load(Ordering::Relaxed) {
         return None;
     }
-    let identity = if is_stdin(path) {
+    let (device, inode) = if is_stdin(path) {
         (0, 0)
     } else {
-        let found = path.metadata().ok().filter(|found| is_fifo(found.file_type()))?;
-        identity(&found)
+        identity(&path.metadata().ok().filter(|found| is_fifo(found.file_type()))?)
     };
-    let key = (path.to_owned(), identity);
+    let key = (path.to_owned(), device, inode);
     let mut all = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = all.get_or_insert_default();
     if let Some(bytes) = all.get(&key) {
         return Some(Ok(bytes.clone()));
     }
@@ -57,10 +54,7 @@ pub(super) fn read(path: &Path) -> Option<io::Result<Vec<u8>>> {
     } else {
         File::open(path).and_then(bounded)
     };
-    if let Ok(bytes) = &bytes {
-        all.insert(key, bytes.clone());
-    }
-    Some(bytes)
+    Some(bytes.inspect(|bytes| drop(all.insert(key, bytes.clone()))))
 }
 
 fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
@@ -90,7 +84,7 @@ fn identity(_: &Metadata) -> (u64, u64) {
     (0, 0)
 }
 
-/// What something is that is neither a file nor a folder.
+/// The kind of something that is neither a file nor a folder.
 #[cfg(unix)]
 pub(super) fn kind(kind: FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt as _;
