@@ -4,7 +4,7 @@
 //! Each is told by its name, for there may be a manifest behind it: to leave such a file out, as another
 //! tool's, would give that offer up.
 
-use super::hint::Hint;
+use super::hint::FileHint;
 
 /// How many bytes are looked at for what no text has, as git does it.
 const HEAD: usize = 8_000;
@@ -13,20 +13,20 @@ const HEAD: usize = 8_000;
 const MAX_PATH: usize = 4_096;
 
 /// What a file is in the place of a manifest, and what to do about it.
-pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, Hint)> {
+pub(super) fn disguise(bytes: &[u8]) -> Option<(&'static str, FileHint)> {
     if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-        return Some(("this is a Git LFS pointer, not the file that it stands for", Hint::Lfs));
+        return Some(("this is a Git LFS pointer, not the file that it stands for", FileHint::Lfs));
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
-        return Some(("this file is compressed with gzip", Hint::Compressed));
+        return Some(("this file is compressed with gzip", FileHint::Compressed));
     }
     if bytes.starts_with(b"\0GITCRYPT\0") {
-        return Some(("this file is encrypted with git-crypt", Hint::Encrypted));
+        return Some(("this file is encrypted with git-crypt", FileHint::Encrypted));
     }
     let is_link = bytes.len() <= MAX_PATH && std::str::from_utf8(bytes).is_ok_and(is_target);
     is_link.then_some((
         "this is a symbolic link that was checked out as text: it holds a path alone",
-        Hint::Link,
+        FileHint::Link,
     ))
 }
 
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_link_s_target_is_one_relative_path_of_a_manifest() {
         for link in ["a.yaml", "../base/vm.YML\n", "deep/a b.yaml\r\n", "é.yaml"] {
-            assert_eq!(disguise(link.as_bytes()).map(|it| it.1), Some(Hint::Link), "{link:?}");
+            assert_eq!(disguise(link.as_bytes()).map(|it| it.1), Some(FileHint::Link), "{link:?}");
         }
         for other in [
             "",

@@ -1,14 +1,14 @@
 //! From the paths of a command line to the manifest files below them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
-use super::hint::Given;
+use super::hint::InputKind;
 use super::ignored::{self, Ignores};
 use super::pipe;
 use super::symlink_trace::SymlinkTrace;
@@ -22,82 +22,80 @@ pub struct Found {
     pub files: Vec<PathBuf>,
     /// The real paths of the files, in the same order.
     pub real: Vec<PathBuf>,
-    /// The real paths of the folders that were entered, and of those of manifests behind links.
+    /// The real paths of the folders that were entered, and of the folders of manifests behind
+    /// links.
     pub folders: BTreeSet<PathBuf>,
-    /// The names outside of these folders that the walk came by, in the real paths of theirs: links
-    /// on the way, files behind links that are no manifests by their name, and where a link leads
-    /// nowhere, the name that is missing.
+    /// Paths outside of these folders on which the result depends, each in the real path of its
+    /// folder: links on the way, files behind links that have no manifest's name, and for a dangling
+    /// link the first missing name.
     pub names: BTreeSet<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out, as they would be shown.
     pub ignored: Vec<PathBuf>,
     /// Those of the files that are named on the command line.
     pub named: BTreeSet<PathBuf>,
-    /// Whether all could be looked at, and nothing is there.
+    /// Whether everything could be looked at, and there is no manifest.
     pub is_nothing: bool,
-    /// What could not be looked at. There is one, too, if there are no files at all.
+    /// What could not be looked at, or that there is no manifest at all.
     pub problems: Vec<Diagnostic>,
 }
 
-/// Finds the manifests: a path that is a file or a pipe is one, whatever its name, and `-` is standard
-/// input; of a folder, every `*.yaml` and `*.yml` below it, hidden ones aside, and those that a
-/// `.goliveignore` leaves out. Symbolic links are followed,
-/// but each real folder is entered once, so that links cannot make a walk endless.
+/// Finds the manifests. A path that is a file or a pipe is one, whatever its name; `-` is standard
+/// input. In a folder, every `*.yaml` and `*.yml` below it is one, except for hidden files and those
+/// that a `.goliveignore` leaves out. Symbolic links are followed, but each real folder is entered
+/// once, so that links can't make a walk endless.
 #[must_use]
 pub fn find(paths: &[PathBuf]) -> Found {
     let roots = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths.to_vec() };
     let mut walk = Walk::default();
-    // In sorted order, so that which of two ways to a file wins does not depend on the caller.
+    // In sorted order, so that which of two paths to a file wins doesn't depend on the caller.
     let mut sorted: Vec<&PathBuf> = roots.iter().collect();
     sorted.sort();
     for root in sorted {
         walk.root(root);
     }
-    let Walk { mut files, mut problems, folders, mut names, ignored, named, .. } = walk;
+    let Walk { mut found, mut files, named, .. } = walk;
     files.sort();
-    let named =
-        files.iter().filter(|(_, it)| named.contains(it)).map(|(path, _)| path.clone()).collect();
-    let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
-    names.retain(|name| is_apart(name, &folders));
-    let is_nothing = files.is_empty() && problems.is_empty();
-    if is_nothing {
-        let hint = if ignored.is_empty() {
+    let is_named = |(_, real): &&(PathBuf, PathBuf)| named.contains(real);
+    found.named = files.iter().filter(is_named).map(|(path, _)| path.clone()).collect();
+    (found.files, found.real) = files.into_iter().unzip();
+    found.names.retain(|name| is_apart(name, &found.folders));
+    found.is_nothing = found.files.is_empty() && found.problems.is_empty();
+    if found.is_nothing {
+        let hint = if found.ignored.is_empty() {
             "name a folder that holds manifests, or a manifest file"
         } else {
             "a .goliveignore leaves out what is there"
         };
-        let given: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
+        let given: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
-        problems.push(Diagnostic::whole(
+        found.problems.push(Diagnostic::whole(
             first,
             format!("there is no manifest (*.yaml, *.yml) in {:?}", given.join(", ")),
             Some(hint.to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, ignored, named, is_nothing, problems }
+    found.roots = roots;
+    found
 }
 
 #[derive(Default)]
 struct Walk {
-    /// As they are shown, and their real paths.
+    /// `files`, `real`, `named` and `roots` are filled in at the end.
+    found: Found,
+    /// Each file as it is shown, and its real path.
     files: Vec<(PathBuf, PathBuf)>,
-    problems: Vec<Diagnostic>,
-    folders: BTreeSet<PathBuf>,
-    names: BTreeSet<PathBuf>,
-    ignored: Vec<PathBuf>,
     /// The real paths of the files that are named on the command line.
     named: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
-    /// As texts: names need not be told apart in them, and that is what comparing paths would take.
-    seen: HashSet<OsString>,
-    /// The real path of the folder that is being looked at, to spare a look-up per file.
-    folder: Option<(PathBuf, PathBuf)>,
+    seen: HashSet<PathBuf>,
+    /// The folder of the last entry and its real path, to spare a look-up per file.
+    folder: (PathBuf, PathBuf),
 }
 
 impl Walk {
     fn root(&mut self, root: &Path) {
         if pipe::is_pipe(root) {
-            // It has no place of its own: what it is read by is all there is to it.
-            if self.seen.insert(root.as_os_str().to_owned()) {
+            if self.seen.insert(root.to_owned()) {
                 self.files.push((root.to_owned(), root.to_owned()));
                 self.named.insert(root.to_owned());
             }
@@ -105,155 +103,134 @@ impl Walk {
         }
         let mut ignores = match Ignores::above(root) {
             Ok((ignores, names)) => {
-                self.names.extend(names);
+                self.found.names.extend(names);
                 ignores
             }
-            Err(problem) => return self.problems.push(*problem),
+            Err(problem) => return self.found.problems.push(*problem),
         };
         let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
-            let is_entered = match &entry {
-                Ok(entry) => self.step(entry, &mut ignores),
-                Err(error) => {
-                    self.error(root, error, &mut ignores);
-                    true
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {
+                    if !self.enters(&entry, &mut ignores) {
+                        entries.skip_current_dir();
+                    }
                 }
-            };
-            if !is_entered {
-                entries.skip_current_dir();
+                Ok(entry) => self.file(&entry, &mut ignores),
+                Err(error) => self.error(root, &error, &mut ignores),
             }
         }
     }
 
-    /// `false` for a folder that is not to be entered.
-    fn step(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> bool {
-        let (path, depth, is_folder) = (entry.path(), entry.depth(), entry.file_type().is_dir());
-        if depth > 0 && is_hidden(path) {
-            return !is_folder;
-        }
-        if depth > 0 && (is_folder || is_manifest(path)) && ignores.covers(path, depth, is_folder) {
-            self.ignored.push(shown(path).to_owned());
-            return !is_folder;
-        }
-        if !self.entry(entry) {
+    /// Whether the walk goes into this folder.
+    fn enters(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> bool {
+        let Some(real) = self.real_unless_left_out(entry, ignores) else { return false };
+        if !self.seen.insert(real.clone()) {
             return false;
         }
-        match if is_folder { ignores.enter(path, depth) } else { Ok(()) } {
-            Ok(()) => true,
-            Err(problem) => {
-                self.problems.push(*problem);
-                false
-            }
-        }
+        self.found.folders.insert(real);
+        let entered = ignores.enter(entry.path(), entry.depth());
+        entered.map_err(|problem| self.found.problems.push(*problem)).is_ok()
     }
 
-    /// Takes note of a file or a folder; `false` for a folder that is not to be entered.
-    fn entry(&mut self, entry: &DirEntry) -> bool {
+    fn file(&mut self, entry: &DirEntry, ignores: &mut Ignores) {
         let path = entry.path();
-        let is_folder = entry.file_type().is_dir();
-        if !is_folder && entry.depth() > 0 && !is_manifest(path) {
-            return true;
+        if entry.depth() > 0 && !is_manifest(path) {
+            return;
         }
-        let real = match self.real_path(entry) {
-            Ok(real) => real,
-            Err(error) => {
-                self.problems.push(Diagnostic::unreadable(shown(path), &error));
-                return !is_folder;
-            }
-        };
-        let is_new = self.seen.insert(real.as_os_str().to_owned());
-        if !is_folder && entry.depth() == 0 {
-            // Also where a folder's walk came by it before: it can't be left out.
+        let Some(real) = self.real_unless_left_out(entry, ignores) else { return };
+        if entry.depth() == 0 {
+            // Even if a folder's walk found it before: a named file can't be left out.
             self.named.insert(real.clone());
         }
-        if is_folder {
-            if is_new {
-                self.folders.insert(real);
-            }
-            return is_new;
+        if !self.seen.insert(real.clone()) {
+            return;
         }
-        if is_new && entry.file_type().is_file() {
+        if entry.file_type().is_file() {
             self.files.push((shown(path).to_owned(), real));
-        } else if is_new {
+        } else {
             // Reading it could wait for ever.
             let what = format!("this is {}, not a file", pipe::kind(entry.file_type()));
             let hint = "name a file, a pipe, or a folder that holds manifests".to_owned();
-            self.problems.push(Diagnostic::whole(shown(path), what, Some(hint)));
+            self.found.problems.push(Diagnostic::whole(shown(path), what, Some(hint)));
         }
-        true
+    }
+
+    /// The real path of an entry; `None` if it is hidden, ignored or can't be looked at.
+    fn real_unless_left_out(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> Option<PathBuf> {
+        let (path, depth) = (entry.path(), entry.depth());
+        if depth > 0 && is_hidden(path) {
+            return None;
+        }
+        if depth > 0 && ignores.covers(path, depth, entry.file_type().is_dir()) {
+            self.found.ignored.push(shown(path).to_owned());
+            return None;
+        }
+        let real = self.real_path(entry);
+        real.map_err(|e| self.found.problems.push(Diagnostic::unreadable(shown(path), &e))).ok()
     }
 
     fn real_path(&mut self, entry: &DirEntry) -> io::Result<PathBuf> {
         let path = entry.path();
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return path.canonicalize();
-        };
-        if entry.depth() == 0 {
-            return path.canonicalize();
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if entry.depth() > 0 => {
+                if entry.path_is_symlink() {
+                    return self.follow(folder, name);
+                }
+                Ok(self.real_folder(folder)?.join(name))
+            }
+            (Some(_) | None, _) => path.canonicalize(),
         }
-        if entry.path_is_symlink() {
-            return self.follow(folder, name);
-        }
-        Ok(self.real_folder(folder)?.join(name))
     }
 
     fn real_folder(&mut self, folder: &Path) -> io::Result<&Path> {
-        let is_same = |(known, _): &(PathBuf, _)| known.as_os_str() == folder.as_os_str();
-        let known = self.folder.take().filter(is_same);
-        let known = match known {
-            Some(known) => known,
-            None => (folder.to_owned(), folder.canonicalize()?),
-        };
-        Ok(&self.folder.insert(known).1)
+        if self.folder.0 != folder {
+            self.folder = (folder.to_owned(), folder.canonicalize()?);
+        }
+        Ok(&self.folder.1)
     }
 
-    /// Follows a link, and takes note of the way.
+    /// Follows a link, and notes the paths on which its target depends.
     fn follow(&mut self, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
         let folder = self.real_folder(folder)?.to_owned();
         let SymlinkTrace { end, links } = SymlinkTrace::from(&folder, Path::new(name));
-        // Those in the folder show there by themselves.
-        self.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
+        // A change of a link in the folder itself shows in the folder.
+        self.found.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
         match end.parent() {
-            Some(behind) if is_seen(&end) => {
-                if behind != folder && !self.folders.contains(behind) {
-                    self.folders.insert(behind.to_owned());
-                }
-            }
-            Some(_) | None => {
-                self.names.insert(end.clone());
-            }
+            Some(behind) if is_seen(&end) => drop(self.found.folders.insert(behind.to_owned())),
+            Some(_) | None => drop(self.found.names.insert(end.clone())),
         }
         Ok(end)
     }
 
     fn error(&mut self, root: &Path, error: &walkdir::Error, ignores: &mut Ignores) {
         if error.loop_ancestor().is_some() {
-            return; // A link to a folder above: all that is in there is found already.
+            return; // A link to a folder above, which is walked already.
         }
-        let path = error.path().unwrap_or(root).to_owned();
+        let path = error.path().unwrap_or(root);
         let depth = error.depth();
-        if depth > 0 && (is_hidden(&path) || ignores.covers(&path, depth, path.is_dir())) {
+        if depth > 0 && (is_hidden(path) || ignores.covers(path, depth, path.is_dir())) {
             return;
         }
-        if error.depth() > 0
+        if depth > 0
             && path.is_symlink()
             && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
         {
-            // Where it leads to may come to be.
+            // The missing target may be created later.
             drop(self.follow(folder, name));
         }
         let other = io::ErrorKind::Other.into();
-        let given = if depth == 0 { Given::Named } else { Given::Found };
+        let input = if depth == 0 { InputKind::Named } else { InputKind::InFolder };
         let error = error.io_error().unwrap_or(&other);
-        self.problems.push(Diagnostic::unreadable(shown(&path), error).given(given));
+        self.found.problems.push(Diagnostic::unreadable(shown(path), error).for_input(input));
     }
 }
 
-/// Whether what happens to a name does not show in the folders by itself: there, all that comes and
-/// goes does, but changes within a file do in manifests only.
-fn is_apart(name: &Path, folders: &BTreeSet<PathBuf>) -> bool {
-    let is_inside = name.parent().is_some_and(|folder| folders.contains(folder));
-    !folders.contains(name) && (!is_inside || name.is_file())
+/// Whether changes of a path don't show in the watched folders by themselves. A folder shows what is
+/// created and removed in it, and changes within manifests, but not within other files.
+fn is_apart(path: &Path, folders: &BTreeSet<PathBuf>) -> bool {
+    let is_inside = path.parent().is_some_and(|folder| folders.contains(folder));
+    !folders.contains(path) && (!is_inside || path.is_file())
 }
 
 /// Whether a file counts by its name alone: as a manifest, or for what it leaves out.
@@ -266,9 +243,8 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let is =
-        |wanted: &str| path.extension().is_some_and(|e: &OsStr| e.eq_ignore_ascii_case(wanted));
-    is("yaml") || is("yml")
+    let extension = path.extension().unwrap_or_default();
+    extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
 }
 
 /// A path without a leading `./`.

@@ -106,7 +106,7 @@ fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
         Err(error) => return Err(Box::new(Diagnostic::unreadable(path, &error))),
     }
     let bytes = read_bounded(path).map_err(|problem| {
-        if problem.by_way.is_none() {
+        if problem.file_hint.is_none() {
             return problem;
         }
         // What is said of a manifest that is too large is no help here.

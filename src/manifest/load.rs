@@ -13,7 +13,7 @@ use super::explain::{Explained, MAX_ERRORS, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::find;
 use super::foreign;
-use super::hint::Hint;
+use super::hint::FileHint;
 use super::lookalike::{self, Lookalike};
 use super::offer::Manifest;
 use super::parallel::load_files;
@@ -82,7 +82,7 @@ impl FileManifests {
     /// than to mean that its offers are to be given up; for that there is no need of a file. One that
     /// has only comments is fine: somebody wrote them.
     fn empty(path: &Path) -> Self {
-        Self::unreadable(path, Diagnostic::of_file(path, "this file is empty", Hint::Empty))
+        Self::unreadable(path, Diagnostic::of_file(path, "this file is empty", FileHint::Empty))
     }
 
     /// What has none of a manifest's fields, and is no YAML.
@@ -91,12 +91,12 @@ impl FileManifests {
             return Self::foreign(path);
         }
         let what = "this file isn't text, so that it is no manifest";
-        Self::unreadable(path, Diagnostic::of_file(path, what, Hint::Binary))
+        Self::unreadable(path, Diagnostic::of_file(path, what, FileHint::Binary))
     }
 
     /// Another tool's file. It hides no manifest.
     fn foreign(path: &Path) -> Self {
-        let problem = Diagnostic::of_file(path, foreign::what("file"), Hint::Foreign);
+        let problem = Diagnostic::of_file(path, foreign::what("file"), FileHint::Foreign);
         let problem = Diagnostic { line: 1, column: 1, ..problem };
         Self { complete: true, ..Self::unreadable(path, problem) }
     }
@@ -268,7 +268,7 @@ fn ambiguous(
 
 fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
     if is_utf_16(bytes) {
-        let problem = Diagnostic::of_file(path, "this file is in UTF-16", Hint::Encoding);
+        let problem = Diagnostic::of_file(path, "this file is in UTF-16", FileHint::Encoding);
         return Err(Box::new(problem));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -278,7 +278,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
         let at = source.character_at(error.valid_up_to());
         let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         let problem = Problem::new(format!("the byte 0x{bad:02x} is not UTF-8"));
-        Box::new(source.diagnostic(at..at + 1, problem).with(Hint::Encoding))
+        Box::new(source.diagnostic(at..at + 1, problem).with_hint(FileHint::Encoding))
     })
 }
 
@@ -313,7 +313,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 
 fn too_large(path: &Path) -> Box<Diagnostic> {
     let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-    Box::new(Diagnostic::of_file(path, what, Hint::TooLarge))
+    Box::new(Diagnostic::of_file(path, what, FileHint::TooLarge))
 }
 
 /// Reads one file. Never fails: what is wrong is told by [`FileManifests::problems`].

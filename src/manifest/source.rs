@@ -107,7 +107,7 @@ impl<'a> Source<'a> {
             hint: problem.hint.map(clean),
             related: None,
             excerpt: Some(self.excerpt(place)),
-            by_way: None,
+            file_hint: None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
-use super::hint::Given;
+use super::hint::InputKind;
 use super::load::read_bounded;
 use super::lookalike;
 use super::rules::{Problem, nearest};
@@ -44,8 +44,8 @@ pub fn check<'a>(
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
     for file in &files {
-        let given = || Given::of(file.path(), &found.named);
-        problems.extend(file.problems.iter().map(|problem| problem.clone().given(given())));
+        let input = || InputKind::of(file.path(), &found.named);
+        problems.extend(file.problems.iter().map(|problem| problem.clone().for_input(input())));
     }
 
     let mut check = Check::new(&files);
