@@ -1,9 +1,9 @@
 //! What is plainly no manifest but another tool's file: it gets one error, not one for each field.
 
 use super::characters::is_lookalike_space;
-use super::field::Field;
+use super::offer::Manifest;
 use super::rules::Problem;
-use super::tree::{Kind, NodeId, Tree};
+use super::tree::{NodeId, Tree};
 
 /// From which likeness on a name is a misspelled one.
 const LIKE: f64 = 0.75;
@@ -20,7 +20,7 @@ pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
             other if is_like(other, "publisher") => publisher = true,
             other if is_like(other, "offer") => offer = true,
             other => {
-                let is_field = Field::ALL.iter().any(|field| is_like(other, field.name()));
+                let is_field = Manifest::FIELDS.iter().any(|(name, _)| is_like(other, name));
                 strange += usize::from(!is_field);
             }
         }
@@ -33,20 +33,15 @@ const MOST_STRANGE: usize = 1;
 
 /// Whether a document is plainly none of golive's.
 pub(super) fn is_foreign(tree: &Tree<'_>, root: NodeId) -> bool {
-    let is_ours = |id: NodeId| match &tree.resolve(id).kind {
-        Kind::Mapping(entries) => {
-            is_ours(entries.iter().filter_map(|(key, _)| match &tree.resolve(*key).kind {
-                Kind::Scalar { text, .. } => Some(text.as_ref()),
-                Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => None,
-            }))
-        }
-        Kind::Scalar { text, .. } => is_ours_by_its_lines(text),
-        Kind::List(_) | Kind::Alias(_) => false,
+    let is_ours = |id: NodeId| match (tree.entries(id), tree.text(id)) {
+        (Some(entries), _) => is_ours(entries.iter().filter_map(|(key, _)| tree.text(*key))),
+        (None, Some(text)) => is_ours_by_its_lines(text),
+        (None, None) => false,
     };
-    match &tree.resolve(root).kind {
+    match tree.items(root) {
         // A list of manifests is a usual mistake.
-        Kind::List(items) => !items.iter().copied().any(is_ours),
-        Kind::Scalar { .. } | Kind::Mapping(_) | Kind::Alias(_) => !is_ours(root),
+        Some(items) => !items.iter().copied().any(is_ours),
+        None => !is_ours(root),
     }
 }
 

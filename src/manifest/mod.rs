@@ -21,7 +21,7 @@
 //! | `characters`, `lookalike` | characters by their names; those that stand for another one |
 //! | `tree` | the slow path: a document with positions, within bounds |
 //! | `syntax` | what is no YAML, with the usual causes told apart |
-//! | `field`, `explain` | from a tree to every error in it |
+//! | `explain` | from a tree to every error in it |
 //! | `validate` | what only shows across files |
 //! | `source`, `diagnostic` | from a place in a text to what a person reads |
 //! | `hint` | what to do about a file, by the way it is given |
@@ -31,7 +31,6 @@ mod characters;
 mod diagnostic;
 mod disguise;
 mod explain;
-mod field;
 mod file;
 mod find;
 mod foreign;

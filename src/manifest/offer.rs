@@ -117,6 +117,31 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Every field with an example, in the order in which errors are reported; the required ones
+    /// come first.
+    pub(super) const FIELDS: [(&str, &str); 9] = [
+        ("publisher", "publisher: contoso"),
+        ("offer", "offer: contoso-virtualmachineoffer"),
+        ("state", "state: live"),
+        ("version", "version: 5"),
+        ("notBefore", "notBefore: 2030-01-31T09:00:00Z"),
+        ("suspend", "suspend: true"),
+        ("after", "after: [contoso/base-image]"),
+        ("notify", "notify: [release@example.com]"),
+        ("labels", "labels: {team: compute}"),
+    ];
+
+    /// The number of required fields.
+    pub(super) const REQUIRED: usize = 3;
+
+    /// How to write a field.
+    pub(super) fn example(name: &str) -> &'static str {
+        Self::FIELDS
+            .into_iter()
+            .find(|(field, _)| *field == name)
+            .map_or("", |(_, example)| example)
+    }
+
     /// The name of the offer. An error only where [`Manifest::offer`] was set by hand to what is
     /// no id: one that was read is checked.
     pub fn id(&self) -> Result<OfferId, IdError> {

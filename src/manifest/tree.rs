@@ -20,23 +20,16 @@ pub(super) type NodeId = usize;
 
 /// One node of a document.
 #[derive(Debug)]
-pub(super) struct Node<'a> {
+struct Node<'a> {
     /// Where it stands, in characters.
-    pub(super) place: Range<usize>,
-    pub(super) kind: Kind<'a>,
+    place: Range<usize>,
+    kind: Kind<'a>,
     /// Its tag, resolved: `!x` for a local one, `tag:yaml.org,2002:x` for YAML's own.
-    pub(super) tag: Option<String>,
-}
-
-impl Node<'_> {
-    /// Whether it has a tag that is none of YAML's own: a type that golive does not know.
-    pub(super) fn has_local_tag(&self) -> bool {
-        self.tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
-    }
+    tag: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind<'a> {
+enum Kind<'a> {
     Scalar { text: Cow<'a, str>, plain: bool },
     List(Vec<NodeId>),
     Mapping(Vec<(NodeId, NodeId)>),
@@ -68,12 +61,45 @@ impl<'a> Tree<'a> {
     }
 
     /// A node, with an alias followed to what it stands for.
-    pub(super) fn resolve(&self, id: NodeId) -> &Node<'a> {
+    fn resolve(&self, id: NodeId) -> &Node<'a> {
         match self.nodes[id].kind {
             // An alias is never the target of an alias.
             Kind::Alias(target) => &self.nodes[target],
             Kind::Scalar { .. } | Kind::List(_) | Kind::Mapping(_) => &self.nodes[id],
         }
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
+        if let Kind::List(items) = &self.resolve(id).kind { Some(items) } else { None }
+    }
+
+    /// The keys and values of a mapping.
+    pub(super) fn entries(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
+        if let Kind::Mapping(entries) = &self.resolve(id).kind { Some(entries) } else { None }
+    }
+
+    /// A scalar as it is written.
+    pub(super) fn text(&self, id: NodeId) -> Option<&str> {
+        if let Kind::Scalar { text, .. } = &self.resolve(id).kind { Some(text) } else { None }
+    }
+
+    /// What a scalar stands for.
+    pub(super) fn scalar(&self, id: NodeId) -> Option<Scalar<'_>> {
+        let node = self.resolve(id);
+        let Kind::Scalar { text, plain } = &node.kind else { return None };
+        Some(scalar(text, *plain, node.tag.as_deref()))
+    }
+
+    /// Whether there is nothing at all.
+    pub(super) fn is_blank(&self, id: NodeId) -> bool {
+        let Node { kind, tag, .. } = self.resolve(id);
+        matches!(kind, Kind::Scalar { text, plain: true } if text.is_empty()) && tag.is_none()
+    }
+
+    /// Whether a node has a tag that is not YAML's own: a type that golive doesn't know.
+    pub(super) fn has_local_tag(&self, id: NodeId) -> bool {
+        self.resolve(id).tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
     }
 
     /// Where a node itself stands, be it an alias.
@@ -258,7 +284,7 @@ pub(super) enum Scalar<'a> {
 
 const CORE: &str = "tag:yaml.org,2002:";
 
-pub(super) fn scalar<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Scalar<'a> {
+fn scalar<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Scalar<'a> {
     let Some(tag) = tag else {
         return if plain { untagged(text) } else { Scalar::Text(text) };
     };
