@@ -18,7 +18,9 @@ pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, SyncState, Tracked};
 pub use decision_time::DecisionTime;
 pub use diff::diff;
-pub(crate) use facts::{Ending, ended, ended_unseen, ending, followed, took_another_live};
+pub(crate) use facts::{
+    OperationEnd, end_in_history, ended, followed, launched_another_release, operation_end,
+};
 pub(crate) use graph::DependencyGraph;
 pub use observation::{Observation, ObservedOffer, following};
-pub use planner::{Input, Policy, Questions, Retry, plan, undecided, with_dependencies};
+pub use planner::{Input, Policy, Retry, plan, undecided, with_dependencies};

@@ -8,7 +8,7 @@ use super::decision::{Block, Decision};
 use super::decision_time::DecisionTime;
 use super::facts;
 use super::observation::Observation;
-use super::rules::{Case, Unasked};
+use super::rules::{Case, NeedsInspection};
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::status::OfferRecord;
@@ -86,14 +86,11 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
 }
 
-/// The offers that must be asked about before every decision can be made.
-pub type Questions = Vec<OfferId>;
-
-/// Decides about every offer in scope, or returns the offers that must be asked about first.
-pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
-    let Decided { mut changes, undecided: _, questions } = decide(input);
-    if !questions.is_empty() {
-        return Err(questions);
+/// Decides about every offer in scope, or returns the offers that must be inspected first.
+pub fn plan(input: Input<'_>) -> Result<ChangeSet, Vec<OfferId>> {
+    let Decided { mut changes, undecided: _, to_inspect } = decide(input);
+    if !to_inspect.is_empty() {
+        return Err(to_inspect);
     }
     changes.retain(|change| input.policy.covers(&change.offer));
     changes.sort_by(|one, other| one.offer.cmp(&other.offer));
@@ -108,13 +105,14 @@ pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
     open.filter(|offer| input.policy.covers(offer)).cloned().collect()
 }
 
-/// The decisions made so far, and the questions for the rest.
+/// The decisions that can be made now.
 #[derive(Default)]
 struct Decided<'a> {
     /// In dependency order.
     changes: Vec<Change>,
     undecided: HashSet<&'a OfferId>,
-    questions: Questions,
+    /// The offers that must be inspected before the rest can be decided.
+    to_inspect: Vec<OfferId>,
 }
 
 fn decide(input: Input<'_>) -> Decided<'_> {
@@ -125,7 +123,7 @@ fn decide(input: Input<'_>) -> Decided<'_> {
     decided.changes.reserve_exact(order.len());
     for loaded in order {
         let Some(waiting_on) = waiting_on(loaded, &live, &decided.undecided) else {
-            // An offer that it waits for must be asked about first.
+            // An offer that it waits for must be inspected first.
             decided.undecided.insert(&loaded.id);
             continue;
         };
@@ -136,7 +134,7 @@ fn decide(input: Input<'_>) -> Decided<'_> {
             decided.changes.push(change);
         } else {
             decided.undecided.insert(&loaded.id);
-            decided.questions.push(loaded.id.clone());
+            decided.to_inspect.push(loaded.id.clone());
         }
     }
     decided
@@ -221,7 +219,11 @@ fn waiting_on(
     Some(after.iter().filter(|dependency| !live.contains(dependency)).cloned().collect())
 }
 
-fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Unasked> {
+fn assess(
+    input: &Input<'_>,
+    loaded: &Loaded,
+    waiting_on: &[OfferId],
+) -> Result<Change, NeedsInspection> {
     let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
     let absent = |block| (Decision::Blocked(block), None);
     let (decision, state) = match input.observed.get(&loaded.id) {
@@ -245,9 +247,9 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
         Some(Observation::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
         None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
     };
-    let from = state.as_ref().map(|state| facts::standing(state, recorded, &decision));
+    let from = state.as_ref().map(|state| facts::current_position(state, recorded, &decision));
     let from = from.unwrap_or_default();
-    let to = facts::target(&decision, &from, loaded);
+    let to = facts::target_position(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());
     Ok(Change { offer: loaded.id.clone(), decision, from, to, in_doubt })
 }

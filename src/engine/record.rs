@@ -180,15 +180,8 @@ pub(super) fn concluded(record: &mut OfferRecord, now: Timestamp) {
         (OperationStatus::Succeeded, OperationKind::GoLive, Some(release)) if wants_live => {
             Decision::InSync(SyncState::Live(release))
         }
-        (status, _, release) => match Outcome::of(status) {
-            Some(outcome) => Decision::Failed(Failure {
-                outcome,
-                kind: operation.kind.clone(),
-                id: operation.id.clone(),
-                release,
-                steps: operation.steps.clone(),
-                messages: operation.messages.clone(),
-            }),
+        (status, _, _) => match Outcome::of(status) {
+            Some(outcome) => Decision::Failed(Failure::of_operation(operation, outcome)),
             None => return,
         },
     };

@@ -53,7 +53,7 @@ fn an_operation_of_the_history_has_ended_as_the_list_says() {
     for (state, young, old) in rows {
         let ended = |at| {
             let operation = operation("running", at, "");
-            facts::ended_unseen(&operation, &state, moment()).map(Ending::status)
+            facts::end_in_history(&operation, &state, moment()).map(|end| end.status)
         };
         assert_eq!(ended(now()), young.map(OperationStatus::from), "young: {state:?}");
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
@@ -67,6 +67,9 @@ fn a_golive_that_began_just_now_is_not_over_because_another_release_waits() {
     assert_eq!(ended(now()), None);
     // Nor is it ever taken for canceled against its own word.
     assert_eq!(ended(long_ago()), None);
-    let silent = |at| facts::ending(&operation("running", at, ""), &preview(3), moment());
-    assert_eq!((silent(now()), silent(long_ago())), (None, Some(Ending::Presumed)));
+    let presumed = |at| {
+        let end = facts::operation_end(&operation("running", at, ""), &preview(3), moment());
+        end.map(|end| end.presumed)
+    };
+    assert_eq!((presumed(now()), presumed(long_ago())), (None, Some(true)));
 }
