@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::observation::Unavailable;
 use crate::marketplace::{
     Attempt, Message, OfferId, OperationKind, OperationStatus, Release, Step,
 };
@@ -83,12 +84,8 @@ pub enum Hold {
 /// Why an offer is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// 401: no token, or the token was not accepted.
-    Unauthorized(String),
-    /// 403: access to the publisher or the offer is denied.
-    Forbidden(String),
-    /// 404: the publisher or the offer was not found.
-    NotFound(String),
+    /// golive could not see the offer, with the message for people.
+    Unavailable(Unavailable, String),
     /// The pinned version is not the one in preview.
     VersionMismatch {
         /// The release that the manifest pins.
@@ -102,10 +99,6 @@ pub enum Block {
     UnknownStatus(String),
     /// The same request was refused before, and nothing has changed since.
     Refused(String),
-    /// The marketplace asked golive to stop sending requests for a while.
-    Throttled(String),
-    /// The marketplace could not be reached.
-    Unreachable(String),
 }
 
 /// How an attempt ended.
@@ -345,25 +338,17 @@ impl Hold {
 impl Block {
     fn reason(&self) -> Reason {
         match self {
-            Self::Unauthorized(_) => Reason::Unauthorized,
-            Self::Forbidden(_) => Reason::Forbidden,
-            Self::NotFound(_) => Reason::NotFound,
+            Self::Unavailable(why, _) => why.reason(),
             Self::VersionMismatch { .. } => Reason::VersionMismatch,
             Self::NotInPreview => Reason::NotInPreview,
             Self::UnknownStatus(_) => Reason::UnknownStatus,
             Self::Refused(_) => Reason::Refused,
-            Self::Throttled(_) => Reason::Throttled,
-            Self::Unreachable(_) => Reason::Unreachable,
         }
     }
 
     fn message(&self) -> String {
         match self {
-            Self::Unauthorized(said)
-            | Self::Forbidden(said)
-            | Self::NotFound(said)
-            | Self::Throttled(said)
-            | Self::Unreachable(said) => said.clone(),
+            Self::Unavailable(_, message) => message.clone(),
             Self::VersionMismatch { pinned, found } => format!(
                 "the manifest pins version {pinned}, but version {found} is in preview; \
                  publish version {pinned}, or pin {found}"

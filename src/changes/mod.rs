@@ -22,5 +22,5 @@ pub(crate) use facts::{
     OperationEnd, end_in_history, ended, followed, launched_another_release, operation_end,
 };
 pub(crate) use graph::DependencyGraph;
-pub use observation::{Observation, ObservedOffer, following};
+pub use observation::{Observation, ObservedOffer, Unavailable, following};
 pub use planner::{Input, Policy, Retry, plan, undecided, with_dependencies};

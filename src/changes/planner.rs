@@ -7,7 +7,7 @@ use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
 use super::decision_time::DecisionTime;
 use super::facts;
-use super::observation::Observation;
+use super::observation::{Observation, Unavailable};
 use super::rules::{Case, NeedsInspection};
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
@@ -225,7 +225,8 @@ fn assess(
     waiting_on: &[OfferId],
 ) -> Result<Change, NeedsInspection> {
     let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
-    let absent = |block| (Decision::Blocked(block), None);
+    let absent =
+        |why, message: &str| (Decision::Blocked(Block::Unavailable(why, message.to_owned())), None);
     let (decision, state) = match input.observed.get(&loaded.id) {
         Some(Observation::Offer(seen)) => {
             let case = Case {
@@ -240,12 +241,8 @@ fn assess(
             let (decision, state) = case.decide()?;
             (decision, Some(state))
         }
-        Some(Observation::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
-        Some(Observation::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
-        Some(Observation::NotFound(said)) => absent(Block::NotFound(said.clone())),
-        Some(Observation::Throttled(said)) => absent(Block::Throttled(said.clone())),
-        Some(Observation::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
-        None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
+        Some(Observation::Unavailable(why, message)) => absent(*why, message),
+        None => absent(Unavailable::Unreachable, "the marketplace was not asked"),
     };
     let from = state.as_ref().map(|state| facts::current_position(state, recorded, &decision));
     let from = from.unwrap_or_default();

@@ -51,31 +51,13 @@ impl Dependents {
 /// Whether the marketplace answered about the offer, even if it answered that the offer does not
 /// exist.
 fn was_seen(decision: &Decision) -> bool {
-    match decision {
-        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_)) => {
-            false
-        }
-        Decision::Blocked(
-            Block::Forbidden(_)
-            | Block::NotFound(_)
-            | Block::VersionMismatch { .. }
-            | Block::NotInPreview
-            | Block::UnknownStatus(_)
-            | Block::Refused(_),
-        )
-        | Decision::GoLive { .. }
-        | Decision::Publish { .. }
-        | Decision::Track(_)
-        | Decision::InSync(_)
-        | Decision::Held(_)
-        | Decision::Failed(_) => true,
-    }
+    !matches!(decision, Decision::Blocked(Block::Unavailable(kind, _)) if !kind.is_answer())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::{OfferPosition, SyncState};
+    use crate::changes::{OfferPosition, SyncState, Unavailable};
 
     fn offer(name: &str) -> OfferId {
         format!("contoso/{name}").parse().unwrap()
@@ -122,7 +104,8 @@ mod tests {
     fn an_offer_that_could_not_be_asked_about_changes_nothing() {
         let mut dependents = Dependents::default();
         dependents.note(&live("a"));
-        let unreachable = Decision::Blocked(Block::Unreachable("no route".to_owned()));
+        let unreachable =
+            Decision::Blocked(Block::Unavailable(Unavailable::Unreachable, "no route".to_owned()));
         assert_eq!(dependents.note(&change("a", unreachable)), []);
         dependents.note(&waits("b", "c"));
         assert_eq!(dependents.note(&live("a")), [], "it is still known to be live");

@@ -9,7 +9,9 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 
 use super::windows::windows;
-use crate::changes::{ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, plan};
+use crate::changes::{
+    ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, Unavailable, plan,
+};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
     Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
@@ -84,7 +86,10 @@ impl Observer {
             let seen = match lists.get(offer.publisher()) {
                 Some(Ok(list)) => listed(offer, list.get(offer)),
                 Some(Err(error)) => failed(error),
-                None => Observation::Unreachable("the publisher was not listed".to_owned()),
+                None => {
+                    let what = "the publisher was not listed".to_owned();
+                    Observation::Unavailable(Unavailable::Unreachable, what)
+                }
             };
             (offer.clone(), seen)
         });
@@ -155,7 +160,8 @@ impl Observer {
                 Err(offers) => {
                     for offer in offers {
                         let what = "no answer settles how the offer stands".to_owned();
-                        observed.insert(offer, Observation::Unreachable(what));
+                        let unclear = Observation::Unavailable(Unavailable::Unreachable, what);
+                        observed.insert(offer, unclear);
                     }
                 }
             }
@@ -195,26 +201,26 @@ impl List {
 fn listed(offer: &OfferId, listing: Option<&Listing>) -> Observation {
     match listing {
         Some(listing) => Observation::Offer(Box::new(ObservedOffer::listed(listing.clone()))),
-        None => Observation::NotFound(format!(
-            "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
-            offer.publisher(),
-            offer.offer()
-        )),
+        None => {
+            let what = format!(
+                "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
+                offer.publisher(),
+                offer.offer()
+            );
+            Observation::Unavailable(Unavailable::NotFound, what)
+        }
     }
 }
 
 /// What an error says about the offer.
 pub(super) fn failed(error: &MarketplaceError) -> Observation {
-    let said = describe(error);
-    match error.kind() {
-        Some(RefusalKind::Unauthenticated) => Observation::Unauthorized(said),
-        Some(RefusalKind::Forbidden) => Observation::Forbidden(said),
-        Some(RefusalKind::NotFound) => Observation::NotFound(said),
-        Some(RefusalKind::Throttled) => Observation::Throttled(said),
-        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => {
-            Observation::Throttled(said)
-        }
-        None if matches!(error, MarketplaceError::Token(_)) => Observation::Unauthorized(said),
+    let why = match error.kind() {
+        Some(RefusalKind::Unauthenticated) => Unavailable::Unauthorized,
+        Some(RefusalKind::Forbidden) => Unavailable::Forbidden,
+        Some(RefusalKind::NotFound) => Unavailable::NotFound,
+        Some(RefusalKind::Throttled) => Unavailable::Throttled,
+        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => Unavailable::Throttled,
+        None if matches!(error, MarketplaceError::Token(_)) => Unavailable::Unauthorized,
         Some(
             RefusalKind::Invalid
             | RefusalKind::Conflict
@@ -222,8 +228,9 @@ pub(super) fn failed(error: &MarketplaceError) -> Observation {
             | RefusalKind::Failed
             | RefusalKind::Other,
         )
-        | None => Observation::Unreachable(said),
-    }
+        | None => Unavailable::Unreachable,
+    };
+    Observation::Unavailable(why, describe(error))
 }
 
 /// The error, its root cause and the remedy, in one line.

@@ -72,9 +72,9 @@ pub(super) fn decided(
         observe(record, change, seen_offer, moment.now);
     }
     let (could_not_ask, refusal) = match &change.decision {
-        Decision::Blocked(
-            Block::Unreachable(why) | Block::Unauthorized(why) | Block::Throttled(why),
-        ) => (Some(why.clone()), None),
+        Decision::Blocked(Block::Unavailable(kind, why)) if !kind.is_answer() => {
+            (Some(why.clone()), None)
+        }
         Decision::Blocked(Block::Refused(why)) => (None, Some(why.clone())),
         // The retry of the failed operation was refused.
         Decision::Failed(_) => (None, record.refused.as_ref().map(|it| it.message.clone())),
