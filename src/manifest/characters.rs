@@ -9,6 +9,15 @@ pub(super) fn is_forbidden(c: char) -> bool {
     is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
+/// A character as it may be shown on a terminal: nothing that moves, colours, hides or reorders.
+pub(super) fn harmless(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if is_forbidden(c) => '\u{fffd}',
+        c => c,
+    }
+}
+
 /// What such a character is, for an error.
 pub(super) fn forbidden(c: char) -> String {
     let kind = if matches!(c, '\t' | '\n' | '\r') { "control" } else { "invisible" };

@@ -7,8 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 
+use super::characters::harmless;
 use super::hint::{FileHint, InputKind};
-use super::source::{Excerpt, harmless};
+
+/// A line as it is shown, with what to underline. Nothing in it can move a terminal's cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    pub(super) text: String,
+    /// Cells before the underline.
+    pub(super) indent: usize,
+    /// Cells that are underlined.
+    pub(super) length: usize,
+}
 
 /// Another place that an error refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]

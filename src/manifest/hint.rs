@@ -1,11 +1,6 @@
 //! Hints about a file as a whole. They depend on whether the file was found in a folder, is named on
 //! the command line, or is a pipe.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use super::pipe;
-
 /// How golive came to read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputKind {
@@ -17,18 +12,6 @@ pub(super) enum InputKind {
     Piped,
 }
 
-impl InputKind {
-    pub(super) fn of(path: &Path, named: &BTreeSet<PathBuf>) -> Self {
-        if !named.contains(path) {
-            Self::InFolder
-        } else if pipe::is_pipe(path) {
-            Self::Piped
-        } else {
-            Self::Named
-        }
-    }
-}
-
 /// What is wrong with the file; [`FileHint::text`] says what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileHint {
@@ -36,7 +19,7 @@ pub(super) enum FileHint {
     Foreign,
     /// An empty file.
     Empty,
-    /// A file larger than [`MAX_FILE_BYTES`](super::load::MAX_FILE_BYTES).
+    /// A file larger than [`MAX_FILE_BYTES`](super::input::MAX_FILE_BYTES).
     TooLarge,
     /// Text in another encoding than UTF-8.
     Encoding,

@@ -11,8 +11,7 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::diagnostic::Diagnostic;
-use super::load::read_bounded;
-use super::pipe;
+use super::input::{self, read_bounded};
 use super::rules::Problem;
 use super::source::Source;
 
@@ -167,7 +166,7 @@ fn class(text: &str) -> Option<usize> {
 
 /// Something of that name that rules can't stand in.
 fn no_file(path: &Path, found: FileType) -> Diagnostic {
-    let kind = if found.is_dir() { "a folder" } else { pipe::kind(found) };
+    let kind = if found.is_dir() { "a folder" } else { input::kind(found) };
     let hint = "give it another name; until then, nothing beside and below it is read".to_owned();
     Diagnostic::whole(path, format!("this is {kind}, not a file"), Some(hint))
 }

@@ -1,8 +1,6 @@
 //! Reads a file's manifests, with a single parse if there are no errors. Only this file uses
 //! `serde_yaml`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
@@ -15,19 +13,15 @@ use super::file::{Document, FileManifests, Loaded};
 use super::find::find;
 use super::foreign;
 use super::hint::FileHint;
+use super::input::read_bounded;
 use super::lookalike::{self, Lookalike};
 use super::offer::Manifest;
-use super::parallel::load_files;
-use super::pipe;
 use super::rules::Problem;
 use super::screen::{Screened, screen};
 use super::source::Source;
 use super::syntax::{conflict, syntax};
 use super::tree::{Stop, Tree};
 use super::validate::{ManifestSet, assemble};
-
-/// The largest manifest file that is read, in bytes.
-pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 impl FileManifests {
     /// Reads manifests from the content of a file. Never fails: [`FileManifests::problems`] has the
@@ -275,32 +269,6 @@ fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     source.diagnostic(at..at + 1, problem.hint("remove it"))
 }
 
-/// Reads a file, but never more of it than is allowed.
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    let unreadable = |error: io::Error| Box::new(Diagnostic::unreadable(path, &error));
-    if let Some(bytes) = pipe::read(path) {
-        let bytes = bytes.map_err(unreadable)?;
-        return if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large(path)) } else { Ok(bytes) };
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut bytes = Vec::new();
-    if length <= MAX_FILE_BYTES {
-        // The file may have grown since: then the cap counts, not its length.
-        bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    }
-    if length.max(bytes.len() as u64) > MAX_FILE_BYTES {
-        return Err(too_large(path));
-    }
-    Ok(bytes)
-}
-
-fn too_large(path: &Path) -> Box<Diagnostic> {
-    let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-    Box::new(Diagnostic::of_file(path, what, FileHint::TooLarge))
-}
-
 /// Reads one file. Never fails: [`FileManifests::problems`] has the errors.
 #[must_use]
 pub fn load_file(path: &Path) -> FileManifests {
@@ -308,6 +276,31 @@ pub fn load_file(path: &Path) -> FileManifests {
         Ok(bytes) => FileManifests::from_bytes(path, &bytes),
         Err(problem) => FileManifests { problems: vec![*problem], ..FileManifests::unread(path) },
     }
+}
+
+/// A thread is worth its start only for this many files.
+const MIN_FILES_PER_THREAD: usize = 64;
+
+/// Reads files on all cores, in order. Nearly all the time goes to system calls and libyaml, file
+/// by file, so that a second core halves it.
+pub(crate) fn load_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<FileManifests> {
+    let load = |paths: &[P]| -> Vec<FileManifests> {
+        paths.iter().map(|path| load_file(path.as_ref())).collect()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(paths.len().div_ceil(MIN_FILES_PER_THREAD));
+    if threads <= 1 {
+        return load(paths);
+    }
+    std::thread::scope(|scope| {
+        let chunks = paths.chunks(paths.len().div_ceil(threads));
+        let threads: Vec<_> = chunks.map(|chunk| scope.spawn(move || load(chunk))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| match thread.join() {
+            Ok(files) => files,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().flat_map(join).collect()
+    })
 }
 
 /// Loads all manifests in the given files and folders (`.` where none is given) and checks them,

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::characters::{first_foreign, forbidden, is_forbidden};
-use super::offer::DesiredState;
+use super::desired_state::DesiredState;
 use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 
 /// What is wrong with a value, and what to do about it.

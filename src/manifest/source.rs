@@ -5,8 +5,8 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::characters::is_forbidden;
-use super::diagnostic::{Diagnostic, Related};
+use super::characters::harmless;
+use super::diagnostic::{Diagnostic, Excerpt, Related};
 use super::rules::Problem;
 
 /// How many characters of a line are shown.
@@ -25,16 +25,6 @@ pub(super) struct Source<'a> {
     /// Byte offset of every [`STRIDE`]th character.
     marks: Vec<usize>,
     characters: usize,
-}
-
-/// A line as it is shown, with what to underline. Nothing in it can move a terminal's cursor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Excerpt {
-    pub(super) text: String,
-    /// Cells before the underline.
-    pub(super) indent: usize,
-    /// Cells that are underlined.
-    pub(super) length: usize,
 }
 
 impl<'a> Source<'a> {
@@ -149,15 +139,6 @@ impl<'a> Source<'a> {
 
 fn cells(text: &[char]) -> usize {
     text.iter().map(|c| harmless(*c).width().unwrap_or(0)).sum()
-}
-
-/// A character as it may be shown on a terminal: nothing that moves, colours, hides or reorders.
-pub(super) fn harmless(c: char) -> char {
-    match c {
-        '\t' => ' ',
-        c if is_forbidden(c) => '\u{fffd}',
-        c => c,
-    }
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::desired_state::DesiredState;
 use super::labels::Labels;
-use super::offer::DesiredState;
 use super::rules::{self, Problem};
 use crate::marketplace::{OfferId, PublisherId, Version};
 

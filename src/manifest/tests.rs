@@ -694,7 +694,7 @@ mod bounds {
     #[test]
     fn every_repetition_ends() {
         // Those that cost a parser the most, of some six hundred that were measured.
-        let size = usize::try_from(MAX_FILE_BYTES).unwrap();
+        let size = usize::try_from(input::MAX_FILE_BYTES).unwrap();
         let cases = [
             ("", "["),
             ("", "{a: "),

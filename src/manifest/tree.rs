@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use super::rules::Problem;
 
 /// How many levels a document may be nested.
-pub const MAX_DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 /// What all aliases of a file together may expand to: nodes, and bytes of text.
 const MAX_EXPANSION: usize = 4 << 20;
 

@@ -11,7 +11,7 @@ use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
 use super::hint::InputKind;
-use super::load::read_bounded;
+use super::input::{is_pipe, read_bounded};
 use super::lookalike;
 use super::rules::{Problem, nearest};
 use super::source::Source;
@@ -44,7 +44,11 @@ pub fn check<'a>(
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
     for file in &files {
-        let input = || InputKind::of(file.path(), &found.named);
+        let input = || match file.path() {
+            path if !found.named.contains(path) => InputKind::InFolder,
+            path if is_pipe(path) => InputKind::Piped,
+            _ => InputKind::Named,
+        };
         problems.extend(file.problems.iter().map(|problem| problem.clone().for_input(input())));
     }
 

@@ -1,7 +1,8 @@
-//! Pipes in place of a file: `golive validate <(envsubst < vm.yaml)`, `… | golive apply -`.
+//! Reads files and pipes, up to the size that a manifest may have.
 //!
-//! A pipe can be read once, but golive reads a manifest again to show the line of an error, and
-//! after `apply` waited for the lock. So the content is kept while the process lives.
+//! A pipe (`golive validate <(envsubst < vm.yaml)`, `… | golive apply -`) can be read once, but golive
+//! reads a manifest again to show the line of an error, and after `apply` waited for the lock. So the
+//! content is kept while the process lives.
 
 use std::collections::BTreeMap;
 use std::fs::{File, FileType, Metadata};
@@ -10,7 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::load::MAX_FILE_BYTES;
+use super::diagnostic::Diagnostic;
+use super::hint::FileHint;
+
+/// The largest manifest file that is read, in bytes.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The path that means standard input.
 const STDIN: &str = "-";
@@ -19,7 +24,7 @@ const STDIN: &str = "-";
 /// have.
 static READ: Mutex<BTreeMap<(PathBuf, u64, u64), Vec<u8>>> = Mutex::new(BTreeMap::new());
 
-/// Whether any pipe was named. Without one, [`read`] spares a system call for each file.
+/// Whether any pipe was named. Without one, reading spares a system call for each file.
 static IS_ANY: AtomicBool = AtomicBool::new(false);
 
 /// Whether a path on the command line is standard input or a pipe.
@@ -33,9 +38,27 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == STDIN
 }
 
+/// Reads a file or a pipe, but never more of it than is allowed.
+pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
+    let read = || match read_pipe(path) {
+        Some(bytes) => bytes,
+        None => {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            bounded(file, length)
+        }
+    };
+    let bytes = read().map_err(|error| Box::new(Diagnostic::unreadable(path, &error)))?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
+        return Err(Box::new(Diagnostic::of_file(path, what, FileHint::TooLarge)));
+    }
+    Ok(bytes)
+}
+
 /// The content of a pipe that [`is_pipe`] was asked about, up to one byte more than a file may have;
 /// `None` if the path is no pipe.
-pub(super) fn read(path: &Path) -> Option<io::Result<Vec<u8>>> {
+fn read_pipe(path: &Path) -> Option<io::Result<Vec<u8>>> {
     if !IS_ANY.load(Ordering::Relaxed) {
         return None;
     }
@@ -50,15 +73,18 @@ pub(super) fn read(path: &Path) -> Option<io::Result<Vec<u8>>> {
         return Some(Ok(bytes.clone()));
     }
     let bytes = if is_stdin(path) {
-        bounded(io::stdin().lock())
+        bounded(io::stdin().lock(), 0)
     } else {
-        File::open(path).and_then(bounded)
+        File::open(path).and_then(|pipe| bounded(pipe, 0))
     };
     Some(bytes.inspect(|bytes| drop(all.insert(key, bytes.clone()))))
 }
 
-fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Reads up to one byte more than a file may have; `length` is only a guess.
+fn bounded(from: impl Read, length: u64) -> io::Result<Vec<u8>> {
+    // One byte more, to see the end without another allocation.
+    let capacity = usize::try_from(length.min(MAX_FILE_BYTES)).unwrap_or(0) + 1;
+    let mut bytes = Vec::with_capacity(capacity);
     from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
