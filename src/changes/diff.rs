@@ -8,8 +8,7 @@ use super::change::{Change, OfferPosition};
 
 /// A unified diff from the offer's current to its target position; empty if they are equal or if
 /// the current state is unknown.
-#[must_use]
-pub fn diff(change: &Change) -> String {
+pub(crate) fn diff(change: &Change) -> String {
     if change.from.state.is_none() {
         return String::new();
     }

@@ -169,8 +169,7 @@ impl ObservedOffer {
 }
 
 /// What to follow for a recorded operation.
-#[must_use]
-pub fn following(operation: &OperationRecord) -> Following {
+pub(crate) fn following(operation: &OperationRecord) -> Following {
     let reference = operation
         .id
         .as_ref()

@@ -99,8 +99,7 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Vec<OfferId>> {
 
 /// The offers in scope that can't be decided before golive asks about them or about an offer that
 /// they wait for.
-#[must_use]
-pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
+pub(crate) fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
     let open = decide(input).undecided.into_iter();
     open.filter(|offer| input.policy.covers(offer)).cloned().collect()
 }
@@ -141,8 +140,7 @@ fn decide(input: Input<'_>) -> Decided<'_> {
 }
 
 /// The offers in scope, and the offers that they wait for.
-#[must_use]
-pub fn with_dependencies<'a>(
+pub(crate) fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {

@@ -199,17 +199,15 @@ impl List {
 }
 
 fn listed(offer: &OfferId, listing: Option<&Listing>) -> Observation {
-    match listing {
-        Some(listing) => Observation::Offer(Box::new(ObservedOffer::listed(listing.clone()))),
-        None => {
-            let what = format!(
-                "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
-                offer.publisher(),
-                offer.offer()
-            );
-            Observation::Unavailable(Unavailable::NotFound, what)
-        }
+    if let Some(listing) = listing {
+        return Observation::Offer(Box::new(ObservedOffer::listed(listing.clone())));
     }
+    let what = format!(
+        "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
+        offer.publisher(),
+        offer.offer()
+    );
+    Observation::Unavailable(Unavailable::NotFound, what)
 }
 
 /// What an error says about the offer.

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_shown_with_its_line_its_hint_and_the_other_place() {
+    fn an_error_is_shown_with_its_line_hint_and_related_place() {
         assert_eq!(
             sample().to_string(),
             "a.yaml: too large\n\
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_in_parts_too() {
+    fn place_and_excerpt_are_available_separately() {
         let shown: Vec<_> = sample().into_iter().map(|it| (it.place(), it.excerpt())).collect();
         let excerpt = Some("stat: live\n^^^^".to_owned());
         assert_eq!(shown, [("a.yaml".to_owned(), None), ("a.yaml:2:1".to_owned(), excerpt)]);

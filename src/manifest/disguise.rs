@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_told_from_other_encodings() {
+    fn binary_data_is_distinguished_from_other_encodings() {
         for binary in [&b"\x00"[..], b"a\0b", b"\xff\x01", b"\x7fELF\x02\xf0", b"\xe9\x08"] {
             assert!(is_binary(binary), "{binary:?}");
         }

@@ -1,4 +1,4 @@
-//! From a document's tree to every error in it.
+//! Finds every error in a document's tree.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -17,25 +17,25 @@ use crate::marketplace::{OfferId, PublisherId, Version};
 /// The most errors that are reported for one file. More are no typos but a wrong file.
 pub(super) const MAX_ERRORS: usize = 1000;
 
-/// What a document turned out to hold.
+/// What a document holds.
 #[derive(Debug, Default)]
 pub(super) struct Explained {
-    /// The manifest, where nothing is wrong with it.
+    /// The manifest, if it has no errors.
     pub(super) manifest: Option<Manifest>,
-    /// The offer, where at least its name can be read.
+    /// The offer, if at least its id can be read.
     pub(super) id: Option<OfferId>,
-    /// Where the offer's own id stands, for errors that are about the offer.
+    /// Where the offer's id is, for errors about the offer.
     pub(super) id_node: Option<NodeId>,
-    /// Where the items of `after` stand.
+    /// Where the items of `after` are.
     pub(super) after_nodes: Vec<NodeId>,
-    /// Whether there is nothing in the document.
+    /// Whether the document is empty.
     pub(super) blank: bool,
-    /// Whether it is plainly no manifest.
+    /// Whether it is another tool's document.
     pub(super) foreign: bool,
 }
 
 impl Explained {
-    /// Whether nothing in it can be an offer that is not known.
+    /// Whether the document declares no offer that golive could not read.
     pub(super) fn is_known(&self) -> bool {
         self.blank || self.foreign || self.id.is_some()
     }
@@ -335,7 +335,7 @@ impl<'t> Walk<'t, '_> {
     }
 }
 
-/// An offer's name without its publisher is the usual slip in `after`.
+/// The rule for `after`; a common mistake is an offer's id without its publisher.
 fn after_rule(text: &str, publisher: Option<&PublisherId>) -> Result<OfferId, Problem> {
     rules::offer_id(text).map_err(|problem| {
         let whole = publisher.and_then(|publisher| OfferId::new(publisher.clone(), text).ok());

@@ -16,8 +16,6 @@ use super::symlink_trace::SymlinkTrace;
 /// What the given paths hold.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The paths as they were given; `.` where none was.
-    pub roots: Vec<PathBuf>,
     /// The manifest files, sorted, each real file once, without a leading `./`.
     pub files: Vec<PathBuf>,
     /// The real paths of the files, in the same order.
@@ -43,14 +41,11 @@ pub struct Found {
 /// input. In a folder, every `*.yaml` and `*.yml` below it is one, except for hidden files and those
 /// that a `.goliveignore` leaves out. Symbolic links are followed, but each real folder is entered
 /// once, so that links can't make a walk endless.
-#[must_use]
-pub fn find(paths: &[PathBuf]) -> Found {
-    let roots = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths.to_vec() };
+pub(crate) fn find(paths: &[PathBuf]) -> Found {
+    let roots = if paths.is_empty() { &[PathBuf::from(".")] } else { paths };
     let mut walk = Walk::default();
     // In sorted order, so that which of two paths to a file wins doesn't depend on the caller.
-    let mut sorted: Vec<&PathBuf> = roots.iter().collect();
-    sorted.sort();
-    for root in sorted {
+    for root in roots.iter().collect::<BTreeSet<_>>() {
         walk.root(root);
     }
     let Walk { mut found, mut files, named, .. } = walk;
@@ -74,13 +69,12 @@ pub fn find(paths: &[PathBuf]) -> Found {
             Some(hint.to_owned()),
         ));
     }
-    found.roots = roots;
     found
 }
 
 #[derive(Default)]
 struct Walk {
-    /// `files`, `real`, `named` and `roots` are filled in at the end.
+    /// `files`, `real` and `named` are filled in at the end.
     found: Found,
     /// Each file as it is shown, and its real path.
     files: Vec<(PathBuf, PathBuf)>,

@@ -40,13 +40,13 @@ fn is_stdin(path: &Path) -> bool {
 
 /// Reads a file or a pipe, but never more of it than is allowed.
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    let read = || match read_pipe(path) {
-        Some(bytes) => bytes,
-        None => {
-            let file = File::open(path)?;
-            let length = file.metadata()?.len();
-            bounded(file, length)
+    let read = || {
+        if let Some(bytes) = read_pipe(path) {
+            return bytes;
         }
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        bounded(file, length)
     };
     let bytes = read().map_err(|error| Box::new(Diagnostic::unreadable(path, &error)))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {

@@ -72,7 +72,7 @@ impl FileManifests {
 
     /// A file with bytes or characters that no YAML has.
     fn bad_text(path: &Path, bytes: &[u8], text: &str, problem: Diagnostic) -> Self {
-        if foreign::is_ours_by_its_lines(text) {
+        if foreign::is_ours_by_lines(text) {
             return Self::unreadable(path, problem);
         }
         if !is_binary(bytes) {
@@ -176,7 +176,7 @@ fn is_foreign(explained: &[Explained], is_stopped: bool, text: &str) -> bool {
     let mut documents = explained.iter().filter(|document| !document.blank).peekable();
     let is_something = documents.peek().is_some();
     documents.all(|document| document.foreign)
-        && if is_stopped { !foreign::is_ours_by_its_lines(text) } else { is_something }
+        && if is_stopped { !foreign::is_ours_by_lines(text) } else { is_something }
 }
 
 /// What `serde_yaml` made of a file.
@@ -270,8 +270,7 @@ fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
 }
 
 /// Reads one file. Never fails: [`FileManifests::problems`] has the errors.
-#[must_use]
-pub fn load_file(path: &Path) -> FileManifests {
+pub(crate) fn load_file(path: &Path) -> FileManifests {
     match read_bounded(path) {
         Ok(bytes) => FileManifests::from_bytes(path, &bytes),
         Err(problem) => FileManifests { problems: vec![*problem], ..FileManifests::unread(path) },

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_would_let_pass_is_refused() {
+    fn values_that_serde_would_accept_are_refused() {
         for (field, value) in [
             ("publisher", json!(5)),
             ("publisher", json!("a b")),

@@ -1,4 +1,4 @@
-//! From a place in a text to a line, a column, and the excerpt that is shown.
+//! Turns a position in a text into a line, a column, and the excerpt for an error.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::rules::Problem;
 const WIDEST: usize = 100;
 /// How many of them before the offending text.
 const BEFORE: usize = 40;
-/// Every how many characters the byte offset is kept.
+/// The byte offset of every 512th character is kept, so that finding one doesn't scan the text.
 const STRIDE: usize = 512;
 
 /// A text with an index of its lines. Positions are counted in characters, as both parsers do.
@@ -84,10 +84,10 @@ impl<'a> Source<'a> {
         self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0)
     }
 
-    /// What is wrong at a place, as it will be shown.
+    /// The error at a place.
     pub(super) fn diagnostic(&self, place: Range<usize>, problem: Problem) -> Diagnostic {
         let (line, column) = self.position(place.start);
-        // A parser's own message may repeat a part of the file as it is.
+        // A parser's message may quote the file unescaped.
         let clean = |text: String| text.chars().map(harmless).collect();
         Diagnostic {
             file: self.file.to_owned(),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_has_a_place() {
+    fn an_empty_text_has_a_position() {
         let source = Source::new(Path::new("a"), "");
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.excerpt(0..0), Excerpt { text: String::new(), indent: 0, length: 1 });

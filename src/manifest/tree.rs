@@ -1,7 +1,7 @@
 //! The slow path: documents as trees with positions, within bounds.
 //!
-//! Only files with an error, and unusual ones (see `screen`), are read this way. The tree is an
-//! arena, so that neither building nor dropping it recurses.
+//! Only files with an error, and unusual ones (see `screen`), are read this way. The nodes are in one
+//! list, so that neither building nor dropping a tree recurses.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::rules::Problem;
 
 /// How many levels a document may be nested.
 const MAX_DEPTH: usize = 100;
-/// What all aliases of a file together may expand to: nodes, and bytes of text.
+/// The limit for what all aliases of a file expand to, in nodes and bytes of text together.
 const MAX_EXPANSION: usize = 4 << 20;
 
 pub(super) type NodeId = usize;
@@ -21,7 +21,7 @@ pub(super) type NodeId = usize;
 /// One node of a document.
 #[derive(Debug)]
 struct Node<'a> {
-    /// Where it stands, in characters.
+    /// In characters.
     place: Range<usize>,
     kind: Kind<'a>,
     /// Its tag, resolved: `!x` for a local one, `tag:yaml.org,2002:x` for YAML's own.
@@ -36,7 +36,7 @@ enum Kind<'a> {
     Alias(NodeId),
 }
 
-/// Where reading a file ended before its end, and why.
+/// Where the parser stopped, and why.
 #[derive(Debug)]
 pub(super) struct Stop {
     pub(super) at: usize,
@@ -55,12 +55,11 @@ pub(super) struct Tree<'a> {
 impl<'a> Tree<'a> {
     pub(super) fn parse(text: &'a str) -> Self {
         let mut builder = Builder::default();
-        let mut parser = Parser::new_from_str(text);
-        let stop = builder.read(&mut parser).err();
-        Self { nodes: builder.nodes, documents: builder.documents, stop }
+        builder.tree.stop = builder.read(&mut Parser::new_from_str(text)).err();
+        builder.tree
     }
 
-    /// A node, with an alias followed to what it stands for.
+    /// A node; for an alias, its target.
     fn resolve(&self, id: NodeId) -> &Node<'a> {
         match self.nodes[id].kind {
             // An alias is never the target of an alias.
@@ -102,7 +101,7 @@ impl<'a> Tree<'a> {
         self.resolve(id).tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
     }
 
-    /// Where a node itself stands, be it an alias.
+    /// Where a node stands in the text, in characters; for an alias, where the alias stands.
     pub(super) fn place(&self, id: NodeId) -> Range<usize> {
         self.nodes[id].place.clone()
     }
@@ -110,20 +109,25 @@ impl<'a> Tree<'a> {
 
 #[derive(Default)]
 struct Builder<'a> {
-    nodes: Vec<Node<'a>>,
-    documents: Vec<NodeId>,
+    tree: Tree<'a>,
     /// The lists and mappings that are not closed yet.
     open: Vec<Open>,
-    /// This document's anchors, by the parser's number for them.
-    anchors: HashMap<usize, NodeId>,
-    /// What each anchored node expands to: itself, all below it, and their text.
-    sizes: HashMap<NodeId, usize>,
+    /// This document's anchors. The parser numbers them, and gives none twice.
+    anchors: HashMap<usize, Anchor>,
+    /// What the aliases so far expand to.
     expanded: usize,
+}
+
+struct Anchor {
+    node: NodeId,
+    /// What the node expands to: itself, all below it, and their text. `None` while it is open.
+    size: Option<usize>,
 }
 
 struct Open {
     node: NodeId,
-    anchored: bool,
+    /// The number of its anchor; 0 for none.
+    anchor: usize,
     /// A mapping's key that has no value yet.
     key: Option<NodeId>,
     size: usize,
@@ -144,8 +148,7 @@ impl<'a> Builder<'a> {
                     let plain = style == ScalarStyle::Plain;
                     let id = self.push(Kind::Scalar { text, plain }, span, tag);
                     if anchor > 0 {
-                        self.anchors.insert(anchor, id);
-                        self.sizes.insert(id, size);
+                        self.anchors.insert(anchor, Anchor { node: id, size: Some(size) });
                     }
                     self.attach(id, size);
                 }
@@ -164,8 +167,8 @@ impl<'a> Builder<'a> {
     fn push(&mut self, kind: Kind<'a>, span: Span, tag: Option<Cow<'_, Tag>>) -> NodeId {
         let place = span.start.index()..span.end.index().max(span.start.index());
         let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-        self.nodes.push(Node { place, kind, tag });
-        self.nodes.len() - 1
+        self.tree.nodes.push(Node { place, kind, tag });
+        self.tree.nodes.len() - 1
     }
 
     fn enter(
@@ -181,18 +184,18 @@ impl<'a> Builder<'a> {
         }
         let node = self.push(kind, span, tag);
         if anchor > 0 {
-            self.anchors.insert(anchor, node);
+            self.anchors.insert(anchor, Anchor { node, size: None });
         }
-        self.open.push(Open { node, anchored: anchor > 0, key: None, size: 1 });
+        self.open.push(Open { node, anchor, key: None, size: 1 });
         Ok(())
     }
 
     fn leave(&mut self, span: Span) {
-        let Some(Open { node, anchored, key: _, size }) = self.open.pop() else { return };
-        let place = &mut self.nodes[node].place;
+        let Some(Open { node, anchor, key: _, size }) = self.open.pop() else { return };
+        let place = &mut self.tree.nodes[node].place;
         place.end = place.end.max(span.end.index());
-        if anchored {
-            self.sizes.insert(node, size);
+        if let Some(anchor) = self.anchors.get_mut(&anchor) {
+            anchor.size = Some(size);
         }
         self.attach(node, size);
     }
@@ -200,10 +203,10 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
         let at = span.start.index();
         let stop = |problem: Problem| Err(Stop { at, problem });
-        let Some(target) = self.anchors.get(&anchor).copied() else {
+        let Some(&Anchor { node: target, size }) = self.anchors.get(&anchor) else {
             return stop(Problem::new("this alias names an anchor of an earlier document"));
         };
-        let Some(size) = self.sizes.get(&target).copied() else {
+        let Some(size) = size else {
             return stop(Problem::new("this alias stands inside what it stands for"));
         };
         self.expanded = self.expanded.saturating_add(size);
@@ -219,14 +222,14 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Puts a whole node where it belongs.
+    /// Adds a complete node to the list, mapping or document that is open.
     fn attach(&mut self, id: NodeId, size: usize) {
         let Some(open) = self.open.last_mut() else {
-            self.documents.push(id);
+            self.tree.documents.push(id);
             return;
         };
         open.size = open.size.saturating_add(size);
-        match &mut self.nodes[open.node].kind {
+        match &mut self.tree.nodes[open.node].kind {
             Kind::List(items) => items.push(id),
             Kind::Mapping(entries) => match open.key.take() {
                 Some(key) => entries.push((key, id)),
@@ -251,7 +254,7 @@ fn syntax(error: &ScanError) -> Stop {
     Stop { at: error.marker().index(), problem }
 }
 
-/// What people mostly did where the parser says this.
+/// The most common cause of a parser's message.
 fn usual_cause(info: &str) -> Option<&'static str> {
     const CAUSES: [(&str, &str); 8] = [
         (
@@ -269,7 +272,7 @@ fn usual_cause(info: &str) -> Option<&'static str> {
     CAUSES.into_iter().find(|(said, _)| info.contains(said)).map(|(_, cause)| cause)
 }
 
-/// What a scalar stands for, by the rules `serde_yaml` has.
+/// What a scalar stands for, by `serde_yaml`'s rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     Null,
@@ -278,7 +281,7 @@ pub(super) enum Scalar<'a> {
     /// Any other number: negative, too large, or with a fraction.
     Number,
     Text(&'a str),
-    /// A text that its tag says is something else.
+    /// A text that doesn't fit its tag.
     Tagged,
 }
 
@@ -291,19 +294,13 @@ fn scalar<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Scalar<'a> {
     if tag.starts_with('!') {
         return Scalar::Tagged;
     }
-    let only = |wanted: fn(Scalar<'_>) -> bool| {
-        let value = untagged(text);
-        if wanted(value) { value } else { Scalar::Tagged }
-    };
-    match tag.strip_prefix(CORE) {
-        Some("bool") => only(|value| matches!(value, Scalar::Bool(_))),
-        Some("int") => only(|value| matches!(value, Scalar::Unsigned(_) | Scalar::Number)),
-        Some("float") => match untagged(text) {
-            Scalar::Unsigned(_) | Scalar::Number => Scalar::Number,
-            Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) | Scalar::Tagged => Scalar::Tagged,
-        },
-        Some("null") => only(|value| matches!(value, Scalar::Null)),
-        Some(_) | None => Scalar::Text(text),
+    match (tag.strip_prefix(CORE), untagged(text)) {
+        (Some("bool"), value @ Scalar::Bool(_))
+        | (Some("int"), value @ (Scalar::Unsigned(_) | Scalar::Number))
+        | (Some("null"), value @ Scalar::Null) => value,
+        (Some("float"), Scalar::Unsigned(_) | Scalar::Number) => Scalar::Number,
+        (Some("bool" | "int" | "null" | "float"), _) => Scalar::Tagged,
+        (Some(_) | None, _) => Scalar::Text(text),
     }
 }
 
@@ -366,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_stops_with_a_place() {
+    fn invalid_yaml_stops_with_a_position() {
         assert!(stopped("a: [b\nc: d\n").1.contains("invalid YAML"));
         assert!(stopped("a: *b").1.contains("unknown anchor"));
         let (at, what) = stopped("a: &a b\n---\nc: *a\n");

@@ -30,14 +30,12 @@ pub struct ManifestSet {
     pub offers: BTreeMap<OfferId, Arc<Loaded>>,
     /// The files they came from, sorted; also those that hold none.
     pub files: Vec<PathBuf>,
-    /// The paths that were asked for; `.` where none was.
-    pub roots: Vec<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out.
     pub ignored: Vec<PathBuf>,
 }
 
 /// Every error: in finding the files, in each file, and across them. Sorted by file, line and column.
-pub fn check<'a>(
+pub(crate) fn check<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
 ) -> Vec<Diagnostic> {
@@ -90,7 +88,6 @@ pub fn assemble<'a>(
     Ok(ManifestSet {
         offers: loaded.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect(),
         files: files.iter().map(|file| file.path().to_owned()).collect(),
-        roots: found.roots.clone(),
         ignored: found.ignored.clone(),
     })
 }

@@ -26,7 +26,7 @@ fn find_in(folder: &TempDir) -> Found {
 }
 
 #[test]
-fn nothing_there_is_an_error() {
+fn no_manifest_at_all_is_an_error() {
     let found = find(&[PathBuf::from("no/such/path")]);
     assert_eq!(found.problems.len(), 1);
     assert_eq!(found.problems[0].file, Path::new("no/such/path"));
@@ -36,7 +36,7 @@ fn nothing_there_is_an_error() {
 }
 
 #[test]
-fn yaml_in_any_case_and_depth_sorted_and_nothing_hidden() {
+fn yaml_files_are_found_at_any_depth_but_hidden_ones_are_not() {
     let folder = folder(&["b.yaml", "a/z.YML", "a/.x/y.yaml", "a.yaml", "c.yaml.orig", "D.Yaml"]);
     let found = find_in(&folder);
     assert_eq!(names(&found, &folder), ["D.Yaml", "a/z.YML", "a.yaml", "b.yaml"]);
@@ -49,7 +49,6 @@ fn a_root_may_be_hidden_and_a_named_file_may_have_any_name() {
     let roots = [folder.path().join("b.txt"), folder.path().join(".offers")];
     let found = find(&roots);
     assert_eq!(names(&found, &folder), [".offers/a.yaml", "b.txt"]);
-    assert_eq!(found.roots, roots);
 }
 
 #[test]
@@ -65,7 +64,7 @@ fn put(folder: &TempDir, name: &str, text: &str) {
 }
 
 #[test]
-fn what_is_listed_in_a_goliveignore_is_left_out() {
+fn a_goliveignore_leaves_out_what_it_lists() {
     let folder = folder(&[
         "a.yaml",
         "b.yaml",
@@ -87,7 +86,7 @@ fn what_is_listed_in_a_goliveignore_is_left_out() {
 }
 
 #[test]
-fn a_goliveignore_counts_below_it_up_to_the_repository_s_root() {
+fn a_goliveignore_above_the_path_counts_up_to_the_repository_s_root() {
     let folder =
         folder(&["repo/.git/HEAD", "repo/a/b/x.yaml", "repo/a/b/y.yaml", "repo/a/b/z.yaml"]);
     put(&folder, ".goliveignore", "*\n");
@@ -101,7 +100,7 @@ fn a_goliveignore_counts_below_it_up_to_the_repository_s_root() {
 }
 
 #[test]
-fn a_broken_goliveignore_is_told_with_its_line_and_lets_nothing_in() {
+fn an_invalid_goliveignore_is_an_error_and_lets_nothing_in() {
     let folder = folder(&["a.yaml", "deep/b.yaml"]);
     put(&folder, "deep/.goliveignore", "x\n[b-a]\n");
     let found = find_in(&folder);
@@ -131,7 +130,7 @@ fn a_folder_in_the_place_of_a_goliveignore_is_an_error_and_lets_nothing_in() {
 }
 
 #[test]
-fn where_all_is_left_out_it_is_said() {
+fn an_error_says_if_everything_is_left_out() {
     let folder = folder(&["a.yaml"]);
     put(&folder, ".goliveignore", "*\n");
     let found = find_in(&folder);
@@ -181,7 +180,7 @@ mod unix {
     }
 
     #[test]
-    fn what_the_walk_depends_on_is_told() {
+    fn the_paths_that_the_walk_depends_on_are_listed() {
         let folder = folder(&["top/a/x.yaml", "top/.b/y.yaml", "z.text"]);
         let top = folder.path().canonicalize().unwrap();
         symlink("../.b/y.yaml", top.join("top/a/y.yaml")).unwrap();
@@ -199,7 +198,7 @@ mod unix {
     }
 
     #[test]
-    fn links_between_many_folders_take_no_exponential_time() {
+    fn links_between_many_folders_are_walked_in_time() {
         let folder = folder(&["d0/a.yaml"]);
         for from in 0..12 {
             let path = folder.path().join(format!("d{from}"));
@@ -240,7 +239,7 @@ mod unix {
     }
 
     #[test]
-    fn what_is_no_file_is_an_error_and_is_not_opened() {
+    fn a_socket_or_device_is_an_error_and_is_not_opened() {
         let folder = folder(&["a.yaml"]);
         let path = folder.path().join("b.yaml");
         let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();

@@ -88,7 +88,7 @@ fn an_offer_that_can_not_be_seen_is_blocked() {
 }
 
 #[test]
-fn what_runs_is_ours_or_found_again_or_of_another_hand() {
+fn a_running_operation_is_recorded_or_found_or_started_elsewhere() {
     let state = || running(OperationKind::GoLive, Some("op"), preview(2));
     let tracked = |scene: Scene| {
         let decision = scene.sees("vm", state()).decision();
