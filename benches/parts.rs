@@ -94,7 +94,7 @@ fn text(number: usize) -> String {
 
 fn found(offers: usize) -> Found {
     let files = (0..offers).map(path).collect();
-    Found { roots: vec![PathBuf::from(".")], files, ..Found::default() }
+    Found { files, ..Found::default() }
 }
 
 fn parsed(texts: &[(PathBuf, String)]) -> Vec<FileManifests> {

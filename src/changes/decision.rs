@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::observation::Unavailable;
 use crate::marketplace::{
     Attempt, Message, OfferId, OperationKind, OperationStatus, Release, Step,
 };
-use crate::status::{Intent, Phase, Reason};
+use crate::status::{Intent, OperationRecord, Phase, Reason};
 
 /// The decision about one offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +84,8 @@ pub enum Hold {
 /// Why an offer is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Block {
-    /// 401: no token, or the token was not accepted.
-    Unauthorized(String),
-    /// 403: access to the publisher or the offer is denied.
-    Forbidden(String),
-    /// 404: the publisher or the offer was not found.
-    NotFound(String),
+    /// golive could not see the offer, with the message for people.
+    Unavailable(Unavailable, String),
     /// The pinned version is not the one in preview.
     VersionMismatch {
         /// The release that the manifest pins.
@@ -102,10 +99,6 @@ pub enum Block {
     UnknownStatus(String),
     /// The same request was refused before, and nothing has changed since.
     Refused(String),
-    /// The marketplace asked golive to stop sending requests for a while.
-    Throttled(String),
-    /// The marketplace could not be reached.
-    Unreachable(String),
 }
 
 /// How an attempt ended.
@@ -163,6 +156,18 @@ impl Failure {
         })
     }
 
+    /// The failure of a recorded operation.
+    pub(crate) fn of_operation(operation: &OperationRecord, outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            kind: operation.kind.clone(),
+            id: operation.id.clone(),
+            release: operation.release.clone(),
+            steps: operation.steps.clone(),
+            messages: operation.messages.clone(),
+        }
+    }
+
     /// Whether this is the failure of the intent's request: same kind and release.
     #[must_use]
     pub fn is_of(&self, intent: &Intent) -> bool {
@@ -209,48 +214,26 @@ impl Decision {
     /// Whether the offer is in production and needs no action.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        match self {
-            Self::InSync(SyncState::Live(_) | SyncState::AlreadyLive(_)) => true,
-            Self::InSync(SyncState::Preview(_))
-            | Self::GoLive { .. }
-            | Self::Publish { .. }
-            | Self::Track(_)
-            | Self::Held(_)
-            | Self::Blocked(_)
-            | Self::Failed(_) => false,
-        }
+        self.phase() == Phase::Live
     }
 
     /// Whether the offer is exactly where the intent's request should have brought it.
     #[must_use]
     pub fn achieves(&self, intent: &Intent) -> bool {
-        match self {
-            Self::InSync(SyncState::Live(release) | SyncState::AlreadyLive(release)) => {
+        let Self::InSync(state) = self else { return false };
+        match state {
+            SyncState::Live(release) | SyncState::AlreadyLive(release) => {
                 intent.kind == OperationKind::GoLive && *release == intent.release
             }
             // The release a publish brings to preview has another name than the draft.
-            Self::InSync(SyncState::Preview(_)) => intent.kind == OperationKind::Publish,
-            Self::GoLive { .. }
-            | Self::Publish { .. }
-            | Self::Track(_)
-            | Self::Held(_)
-            | Self::Blocked(_)
-            | Self::Failed(_) => false,
+            SyncState::Preview(_) => intent.kind == OperationKind::Publish,
         }
     }
 
     /// The operation to follow, if the decision is to follow one.
     #[must_use]
     pub fn tracked(&self) -> Option<&Tracked> {
-        match self {
-            Self::Track(tracked) => Some(tracked),
-            Self::GoLive { .. }
-            | Self::Publish { .. }
-            | Self::InSync(_)
-            | Self::Held(_)
-            | Self::Blocked(_)
-            | Self::Failed(_) => None,
-        }
+        if let Self::Track(tracked) = self { Some(tracked) } else { None }
     }
 
     /// The phase of an offer with this decision.
@@ -273,7 +256,11 @@ impl Decision {
         match self {
             Self::GoLive { .. } => Reason::GoLivePending,
             Self::Publish { .. } => Reason::PublishPending,
-            Self::Track(tracked) => running_reason(&tracked.kind),
+            Self::Track(Tracked { kind, .. }) => match kind {
+                OperationKind::GoLive => Reason::GoLiveRunning,
+                OperationKind::Publish => Reason::PublishRunning,
+                OperationKind::Cancel | OperationKind::Unknown(_) => Reason::OperationRunning,
+            },
             Self::InSync(SyncState::Live(_)) => Reason::InProduction,
             Self::InSync(SyncState::AlreadyLive(_)) => Reason::AlreadyLive,
             Self::InSync(SyncState::Preview(_)) => Reason::InPreview,
@@ -297,7 +284,7 @@ impl Decision {
                 "the offer was never published and will be published to preview".to_owned()
             }
             Self::Track(tracked) => tracked.message(),
-            Self::InSync(place) => place.message(),
+            Self::InSync(state) => state.message(),
             Self::Held(hold) => hold.message(),
             Self::Blocked(block) => block.message(),
             Self::Failed(failure) => failure.message(),
@@ -305,28 +292,16 @@ impl Decision {
     }
 }
 
-fn running_reason(kind: &OperationKind) -> Reason {
-    match kind {
-        OperationKind::GoLive => Reason::GoLiveRunning,
-        OperationKind::Publish => Reason::PublishRunning,
-        OperationKind::Cancel | OperationKind::Unknown(_) => Reason::OperationRunning,
-    }
-}
-
 impl Tracked {
     fn message(&self) -> String {
-        let nameless = self.kind.as_str().is_empty();
-        let mut text =
-            format!("{} runs", if nameless { "an operation" } else { self.kind.as_str() });
-        if let Some(at) = &self.at {
-            text = format!("{text}: {at}");
-        }
-        text.push_str(match self.origin {
+        let what = if self.kind.as_str().is_empty() { "an operation" } else { self.kind.as_str() };
+        let at = self.at.as_ref().map(|at| format!(": {at}")).unwrap_or_default();
+        let origin = match self.origin {
             Origin::Recorded => "",
             Origin::Found => " (found again: the answer to the request was lost)",
             Origin::Elsewhere => " (started elsewhere; golive follows it)",
-        });
-        text
+        };
+        format!("{what} runs{at}{origin}")
     }
 }
 
@@ -363,25 +338,17 @@ impl Hold {
 impl Block {
     fn reason(&self) -> Reason {
         match self {
-            Self::Unauthorized(_) => Reason::Unauthorized,
-            Self::Forbidden(_) => Reason::Forbidden,
-            Self::NotFound(_) => Reason::NotFound,
+            Self::Unavailable(why, _) => why.reason(),
             Self::VersionMismatch { .. } => Reason::VersionMismatch,
             Self::NotInPreview => Reason::NotInPreview,
             Self::UnknownStatus(_) => Reason::UnknownStatus,
             Self::Refused(_) => Reason::Refused,
-            Self::Throttled(_) => Reason::Throttled,
-            Self::Unreachable(_) => Reason::Unreachable,
         }
     }
 
     fn message(&self) -> String {
         match self {
-            Self::Unauthorized(said)
-            | Self::Forbidden(said)
-            | Self::NotFound(said)
-            | Self::Throttled(said)
-            | Self::Unreachable(said) => said.clone(),
+            Self::Unavailable(_, message) => message.clone(),
             Self::VersionMismatch { pinned, found } => format!(
                 "the manifest pins version {pinned}, but version {found} is in preview; \
                  publish version {pinned}, or pin {found}"
@@ -408,22 +375,17 @@ impl Failure {
     }
 
     fn message(&self) -> String {
-        let nameless = self.kind.as_str().is_empty();
-        let what = format!("the last {}", if nameless { "operation" } else { self.kind.as_str() });
+        let what = if self.kind.as_str().is_empty() { "operation" } else { self.kind.as_str() };
         let release = self.release.as_ref();
         let version = release.map(|release| format!(" of version {release}")).unwrap_or_default();
         let outcome = match self.outcome {
             Outcome::Failed => "failed",
             Outcome::Canceled => "was canceled",
         };
-        let mut text = format!("{what}{version} {outcome}");
-        if let Some(step) = self.step() {
-            text = format!("{text} at {}", step.name);
-        }
-        let said = self.step().map(|step| step.messages.as_slice()).unwrap_or_default();
-        if let Some(message) = said.iter().chain(&self.messages).next() {
-            text = format!("{text}: {}", message.text);
-        }
-        text
+        let step = self.step();
+        let at = step.map(|step| format!(" at {}", step.name)).unwrap_or_default();
+        let mut messages = step.iter().flat_map(|step| &step.messages).chain(&self.messages);
+        let message = messages.next().map(|it| format!(": {}", it.text)).unwrap_or_default();
+        format!("the last {what}{version} {outcome}{at}{message}")
     }
 }

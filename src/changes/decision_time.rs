@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::marketplace::Settling;
 use crate::status::{Intent, OperationRecord};
@@ -44,19 +44,17 @@ impl DecisionTime {
     #[must_use]
     pub fn may_not_show_yet(&self, operation: &OperationRecord) -> bool {
         let within = self.longest_request.saturating_add(self.settling.longest().saturating_mul(2));
-        !operation.adopted && self.distance(operation.started_at).unsigned_abs() < within
-    }
-
-    /// The distance of a time from now, in either direction. A time in the future was written
-    /// before the clock was set back; it ages like any other.
-    fn distance(&self, time: Timestamp) -> SignedDuration {
-        self.now.duration_since(time).abs()
+        // A start in the future was written before the clock was set back; its distance counts.
+        let age = self.now.duration_since(operation.started_at).unsigned_abs();
+        !operation.adopted && age < within
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::SignedDuration;
+
     use crate::marketplace::{OperationKind, OperationStatus};
 
     fn at(minutes: i64) -> Timestamp {
@@ -90,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_time_to_settle_is_a_longer_time_to_show() {
+    fn the_settle_time_extends_the_time_to_show() {
         let hides = |minutes| moment(minutes).may_not_show_yet(&operation());
         assert_eq!((hides(10), hides(11)), (true, false));
         let adopted = OperationRecord { adopted: true, ..operation() };
@@ -98,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_ahead_of_now_does_not_hold_for_ever() {
+    fn a_start_in_the_future_does_not_hide_an_operation_for_ever() {
         let hides = |minutes: i64| moment(minutes).may_not_show_yet(&operation());
         assert!(hides(-5));
         assert!(!hides(-60 * 24 * 365));

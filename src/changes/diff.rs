@@ -8,8 +8,7 @@ use super::change::{Change, OfferPosition};
 
 /// A unified diff from the offer's current to its target position; empty if they are equal or if
 /// the current state is unknown.
-#[must_use]
-pub fn diff(change: &Change) -> String {
+pub(crate) fn diff(change: &Change) -> String {
     if change.from.state.is_none() {
         return String::new();
     }
@@ -22,13 +21,13 @@ pub fn diff(change: &Change) -> String {
 }
 
 /// Plain scalars only: ids, words and integers need no quoting.
-fn yaml(change: &Change, standing: &OfferPosition) -> String {
+fn yaml(change: &Change, position: &OfferPosition) -> String {
     let offer = &change.offer;
     let mut text = format!("publisher: {}\noffer: {}\n", offer.publisher(), offer.offer());
     let versions =
-        [("previewVersion", &standing.preview_version), ("liveVersion", &standing.live_version)];
+        [("previewVersion", &position.preview_version), ("liveVersion", &position.live_version)];
     // Writing to a string can't fail.
-    let _ = writeln!(text, "state: {}", standing.state.unwrap_or("unknown"));
+    let _ = writeln!(text, "state: {}", position.state.unwrap_or("unknown"));
     for (name, version) in versions {
         if let Some(version) = version {
             let _ = writeln!(text, "{name}: {version}");

@@ -19,45 +19,45 @@ pub(crate) fn ended(
     state: &OfferState,
     moment: DecisionTime,
 ) -> Option<OperationStatus> {
-    ending(operation, state, moment).map(Ending::status)
+    operation_end(operation, state, moment).map(|end| end.status)
 }
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The operation reports it, or the list or the offer shows it.
-    Told(OperationStatus),
+pub(crate) struct OperationEnd {
+    pub(crate) status: OperationStatus,
     /// The operation left no trace: it is assumed canceled until other evidence shows.
-    Presumed,
+    pub(crate) presumed: bool,
 }
 
-impl Ending {
-    /// The status recorded for this ending.
-    pub(crate) fn status(self) -> OperationStatus {
-        match self {
-            Self::Told(status) => status,
-            Self::Presumed => OperationStatus::Canceled,
-        }
+impl OperationEnd {
+    /// The operation reports it, or the list or the offer shows it.
+    fn shown(status: OperationStatus) -> Self {
+        Self { status, presumed: false }
+    }
+
+    fn presumed() -> Self {
+        Self { status: OperationStatus::Canceled, presumed: true }
     }
 }
 
-/// Like [`ended`], with the evidence for the ending.
-pub(crate) fn ending(
+/// Like [`ended`], with the evidence.
+pub(crate) fn operation_end(
     operation: &OperationRecord,
     state: &OfferState,
     moment: DecisionTime,
-) -> Option<Ending> {
+) -> Option<OperationEnd> {
     if operation.status.is_finished() {
-        return Some(Ending::Told(operation.status.clone()));
+        return Some(OperationEnd::shown(operation.status.clone()));
     }
     let report = followed(state);
     if let Some(report) = report
         && matches!(report.status, OperationStatus::Failed | OperationStatus::Canceled)
     {
-        return Some(Ending::Told(report.status.clone()));
+        return Some(OperationEnd::shown(report.status.clone()));
     }
-    if is_in_place(operation, state) || is_what_it_says(operation, report, state) {
-        return Some(Ending::Told(OperationStatus::Succeeded));
+    if has_taken_effect(operation, state) || reports_live_release(operation, report, state) {
+        return Some(OperationEnd::shown(OperationStatus::Succeeded));
     }
     if state.running.is_some() || !state.is_inspected {
         return None;
@@ -71,24 +71,24 @@ pub(crate) fn ending(
         && operation.kind == OperationKind::GoLive
         && !moment.may_not_show_yet(operation)
     {
-        let both = has_succeeded && listed == Some(OperationStatus::Succeeded);
-        let said = listed.filter(|it| both || *it != OperationStatus::Succeeded);
+        // Believe a success only if operation and list agree on it.
+        let shown = listed.filter(|it| has_succeeded || *it != OperationStatus::Succeeded);
         // Don't assume that an operation was canceled if it reports success.
-        return match said {
-            Some(status) => Some(Ending::Told(status)),
-            None => (!has_succeeded).then_some(Ending::Presumed),
-        };
+        let presumed = (!has_succeeded).then(OperationEnd::presumed);
+        return shown.map(OperationEnd::shown).or(presumed);
     }
     if let Some(status) = listed {
         // Don't believe a success that is only listed: the offer must show it.
-        return Some(status).filter(|it| *it != OperationStatus::Succeeded).map(Ending::Told);
+        return Some(status)
+            .filter(|it| *it != OperationStatus::Succeeded)
+            .map(OperationEnd::shown);
     }
     if moment.may_not_show_yet(operation) || has_succeeded || state.unclear.is_some() {
         return None;
     }
     // The operation left no trace: report that to a person, don't repeat it.
-    let word = state.last.as_ref().filter(|last| last.id.is_none()).map(|last| &last.status);
-    Some(word.cloned().map_or(Ending::Presumed, Ending::Told))
+    let last = state.last.as_ref().filter(|last| last.id.is_none());
+    Some(last.map_or_else(OperationEnd::presumed, |it| OperationEnd::shown(it.status.clone())))
 }
 
 /// The marketplace's report on the followed operation; `None` if it was not asked for or its URL
@@ -100,9 +100,9 @@ pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
     }
 }
 
-/// Whether a golive reports that it brought the live release to production: another release than it
-/// was sent for, if someone published between the look and the request.
-fn is_what_it_says(
+/// Whether a golive reports that it brought the live release to production. This can be another
+/// release than intended, if someone published right before the request.
+fn reports_live_release(
     operation: &OperationRecord,
     report: Option<&Report>,
     state: &OfferState,
@@ -116,7 +116,7 @@ fn is_what_it_says(
 }
 
 /// Whether the offer is where the operation should have brought it.
-fn is_in_place(operation: &OperationRecord, state: &OfferState) -> bool {
+fn has_taken_effect(operation: &OperationRecord, state: &OfferState) -> bool {
     match operation.kind {
         // Someone may have taken the published release live.
         OperationKind::Publish => {
@@ -160,29 +160,29 @@ fn listed_end(
 }
 
 /// How an operation in the history ended, according to the list of operations.
-pub(crate) fn ended_unseen(
+pub(crate) fn end_in_history(
     operation: &OperationRecord,
     state: &OfferState,
     moment: DecisionTime,
-) -> Option<Ending> {
+) -> Option<OperationEnd> {
     state.listed.as_ref()?;
-    if is_in_place(operation, state) {
-        return Some(Ending::Told(OperationStatus::Succeeded));
+    if has_taken_effect(operation, state) {
+        return Some(OperationEnd::shown(OperationStatus::Succeeded));
     }
-    let listed = listed_end(operation, state, moment).map(Ending::Told);
+    let listed = listed_end(operation, state, moment).map(OperationEnd::shown);
     let is_lost = !moment.may_not_show_yet(operation) && state.running.is_none();
-    listed.or_else(|| is_lost.then_some(Ending::Presumed))
+    listed.or_else(|| is_lost.then(OperationEnd::presumed))
 }
 
 /// The offer's current position, as far as known after the decision.
-pub(super) fn standing(
+pub(super) fn current_position(
     state: &OfferState,
     recorded: Option<&OfferRecord>,
     decision: &Decision,
 ) -> OfferPosition {
     let known = recorded.and_then(|record| record.observed.as_ref());
     let live = state.live.clone();
-    let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
+    let preview = any_preview(state).cloned();
     match decision {
         Decision::InSync(SyncState::Live(release) | SyncState::AlreadyLive(release)) => {
             OfferPosition {
@@ -220,8 +220,11 @@ pub(super) fn standing(
 }
 
 /// The offer's target position.
-pub(super) fn target(decision: &Decision, from: &OfferPosition, desired: &Loaded) -> OfferPosition {
-    let pinned = desired.manifest.version.map(Release::from);
+pub(super) fn target_position(
+    decision: &Decision,
+    from: &OfferPosition,
+    desired: &Loaded,
+) -> OfferPosition {
     match decision {
         Decision::GoLive { release } => OfferPosition {
             state: Some("live"),
@@ -235,22 +238,28 @@ pub(super) fn target(decision: &Decision, from: &OfferPosition, desired: &Loaded
         },
         Decision::InSync(_) => from.clone(),
         Decision::Track(_) | Decision::Held(_) | Decision::Blocked(_) | Decision::Failed(_) => {
-            let live = desired.manifest.state == DesiredState::Live;
-            let pinned = pinned.filter(|_| live);
-            let live_version =
-                pinned.clone().or_else(|| from.preview_version.clone().filter(|_| live));
+            let manifest = &desired.manifest;
+            let wants_live = manifest.state == DesiredState::Live;
+            let pinned = manifest.version.map(Release::from).filter(|_| wants_live);
+            let preview_version = pinned.or_else(|| from.preview_version.clone());
+            let goes_live = preview_version.clone().filter(|_| wants_live);
             OfferPosition {
-                state: Some(desired.manifest.state.as_str()),
-                preview_version: pinned.or_else(|| from.preview_version.clone()),
-                live_version: live_version.or_else(|| from.live_version.clone()),
+                state: Some(manifest.state.as_str()),
+                live_version: goes_live.or_else(|| from.live_version.clone()),
+                preview_version,
             }
         }
     }
 }
 
+/// The release in the preview slot, whether or not it waits for sign-off.
+pub(super) fn any_preview(state: &OfferState) -> Option<&Release> {
+    state.preview.as_ref().or(state.stale_preview.as_ref())
+}
+
 /// Whether the list has a golive later than this attempt that brought the live release to
 /// production.
-pub(super) fn is_outdone(attempt: &Attempt, state: &OfferState) -> bool {
+pub(super) fn is_superseded(attempt: &Attempt, state: &OfferState) -> bool {
     let all = state.listed.iter().flatten();
     let mut later = all.take_while(|it| it.id != attempt.id || it.kind != attempt.kind);
     later.any(|it| {
@@ -273,7 +282,10 @@ pub(crate) fn ended_for_its_release(intent: &Intent, state: &OfferState) -> bool
 /// The golive that the request in doubt started and that took another release live than intended.
 /// This can happen without a fence: someone published right before the request.
 #[must_use]
-pub(crate) fn took_another_live<'a>(intent: &Intent, state: &'a OfferState) -> Option<&'a Attempt> {
+pub(crate) fn launched_another_release<'a>(
+    intent: &Intent,
+    state: &'a OfferState,
+) -> Option<&'a Attempt> {
     let live = state.live.as_ref().filter(|live| **live != intent.release)?;
     state.new_attempt(&intent.kind, &intent.release).filter(|it| {
         it.kind == OperationKind::GoLive

@@ -58,7 +58,7 @@ impl DependencyGraph {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
     use crate::manifest::{FileManifests, Found, assemble};
@@ -66,9 +66,7 @@ mod tests {
     fn links(text: &str) -> DependencyGraph {
         let path = Path::new("all.yaml");
         let file = FileManifests::from_bytes(path, text.as_bytes());
-        let found = Found { files: vec![path.to_owned()], ..Found::default() };
-        let found = Found { roots: vec![PathBuf::from(".")], ..found };
-        DependencyGraph::of(assemble(&found, [&file]).unwrap().offers.values())
+        DependencyGraph::of(assemble(&Found::default(), [&file]).unwrap().offers.values())
     }
 
     #[test]

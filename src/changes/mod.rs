@@ -17,8 +17,12 @@ pub use change::{Change, ChangeSet, OfferPosition, Summary};
 pub use check::{Violation, check};
 pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, SyncState, Tracked};
 pub use decision_time::DecisionTime;
-pub use diff::diff;
-pub(crate) use facts::{Ending, ended, ended_unseen, ending, followed, took_another_live};
+pub(crate) use diff::diff;
+pub(crate) use facts::{
+    OperationEnd, end_in_history, followed, launched_another_release, operation_end,
+};
 pub(crate) use graph::DependencyGraph;
-pub use observation::{Observation, ObservedOffer, following};
-pub use planner::{Input, Policy, Questions, Retry, plan, undecided, with_dependencies};
+pub(crate) use observation::following;
+pub use observation::{Observation, ObservedOffer, Unavailable};
+pub use planner::{Input, Policy, Retry, plan};
+pub(crate) use planner::{undecided, with_dependencies};

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::marketplace::{
     ChangedTime, Failed, Following, Hint, Inquiry, Listing, OfferState, OperationRef, Release,
 };
-use crate::status::{Intent, OfferRecord, OperationRecord};
+use crate::status::{Intent, OfferRecord, OperationRecord, Reason};
 
 /// How long after a change a status may still be the previous one (field: just after a publish, the
 /// status is that of the previous publication). A state seen within that time is looked at again.
@@ -17,17 +17,44 @@ const LAG: SignedDuration = SignedDuration::from_hours(1);
 pub enum Observation {
     /// The offer exists.
     Offer(Box<ObservedOffer>),
-    /// 401: there is no token, or it was not accepted. This says nothing about the offer's state.
-    Unauthorized(String),
-    /// 403 for the publisher or the offer, with the marketplace's message.
-    Forbidden(String),
+    /// golive could not see the offer, with the message for people.
+    Unavailable(Unavailable, String),
+}
+
+/// Why golive could not see an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// 401: there is no token, or it was not accepted.
+    Unauthorized,
+    /// 403 for the publisher or the offer.
+    Forbidden,
     /// 404 for the publisher or the offer, or the offer is not in the publisher's list.
-    NotFound(String),
-    /// The marketplace asked golive to stop sending requests for a while. This says nothing about
-    /// the offer's state.
-    Throttled(String),
-    /// The marketplace could not be reached. This says nothing about the offer's state.
-    Unreachable(String),
+    NotFound,
+    /// The marketplace asked golive to stop sending requests for a while.
+    Throttled,
+    /// The marketplace could not be reached.
+    Unreachable,
+}
+
+impl Unavailable {
+    /// The stable reason code.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Unauthorized => Reason::Unauthorized,
+            Self::Forbidden => Reason::Forbidden,
+            Self::NotFound => Reason::NotFound,
+            Self::Throttled => Reason::Throttled,
+            Self::Unreachable => Reason::Unreachable,
+        }
+    }
+
+    /// Whether this is the marketplace's answer about the offer. The others say nothing about its
+    /// state.
+    #[must_use]
+    pub fn is_answer(self) -> bool {
+        matches!(self, Self::Forbidden | Self::NotFound)
+    }
 }
 
 /// What golive has seen of an offer.
@@ -142,8 +169,7 @@ impl ObservedOffer {
 }
 
 /// What to follow for a recorded operation.
-#[must_use]
-pub fn following(operation: &OperationRecord) -> Following {
+pub(crate) fn following(operation: &OperationRecord) -> Following {
     let reference = operation
         .id
         .as_ref()

@@ -7,8 +7,8 @@ use super::change::{Change, ChangeSet};
 use super::decision::{Block, Decision};
 use super::decision_time::DecisionTime;
 use super::facts;
-use super::observation::Observation;
-use super::rules::{Case, Unasked};
+use super::observation::{Observation, Unavailable};
+use super::rules::{Case, NeedsInspection};
 use crate::manifest::Loaded;
 use crate::marketplace::OfferId;
 use crate::status::OfferRecord;
@@ -86,14 +86,11 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
 }
 
-/// The offers that must be asked about before every decision can be made.
-pub type Questions = Vec<OfferId>;
-
-/// Decides about every offer in scope, or returns the offers that must be asked about first.
-pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
-    let Decided { mut changes, undecided: _, questions } = decide(input);
-    if !questions.is_empty() {
-        return Err(questions);
+/// Decides about every offer in scope, or returns the offers that must be inspected first.
+pub fn plan(input: Input<'_>) -> Result<ChangeSet, Vec<OfferId>> {
+    let Decided { mut changes, undecided: _, to_inspect } = decide(input);
+    if !to_inspect.is_empty() {
+        return Err(to_inspect);
     }
     changes.retain(|change| input.policy.covers(&change.offer));
     changes.sort_by(|one, other| one.offer.cmp(&other.offer));
@@ -102,19 +99,19 @@ pub fn plan(input: Input<'_>) -> Result<ChangeSet, Questions> {
 
 /// The offers in scope that can't be decided before golive asks about them or about an offer that
 /// they wait for.
-#[must_use]
-pub fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
+pub(crate) fn undecided(input: Input<'_>) -> BTreeSet<OfferId> {
     let open = decide(input).undecided.into_iter();
     open.filter(|offer| input.policy.covers(offer)).cloned().collect()
 }
 
-/// The decisions made so far, and the questions for the rest.
+/// The decisions that can be made now.
 #[derive(Default)]
 struct Decided<'a> {
     /// In dependency order.
     changes: Vec<Change>,
     undecided: HashSet<&'a OfferId>,
-    questions: Questions,
+    /// The offers that must be inspected before the rest can be decided.
+    to_inspect: Vec<OfferId>,
 }
 
 fn decide(input: Input<'_>) -> Decided<'_> {
@@ -125,7 +122,7 @@ fn decide(input: Input<'_>) -> Decided<'_> {
     decided.changes.reserve_exact(order.len());
     for loaded in order {
         let Some(waiting_on) = waiting_on(loaded, &live, &decided.undecided) else {
-            // An offer that it waits for must be asked about first.
+            // An offer that it waits for must be inspected first.
             decided.undecided.insert(&loaded.id);
             continue;
         };
@@ -136,15 +133,14 @@ fn decide(input: Input<'_>) -> Decided<'_> {
             decided.changes.push(change);
         } else {
             decided.undecided.insert(&loaded.id);
-            decided.questions.push(loaded.id.clone());
+            decided.to_inspect.push(loaded.id.clone());
         }
     }
     decided
 }
 
 /// The offers in scope, and the offers that they wait for.
-#[must_use]
-pub fn with_dependencies<'a>(
+pub(crate) fn with_dependencies<'a>(
     desired: &'a BTreeMap<OfferId, Arc<Loaded>>,
     policy: &Policy,
 ) -> BTreeSet<&'a OfferId> {
@@ -221,9 +217,14 @@ fn waiting_on(
     Some(after.iter().filter(|dependency| !live.contains(dependency)).cloned().collect())
 }
 
-fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<Change, Unasked> {
+fn assess(
+    input: &Input<'_>,
+    loaded: &Loaded,
+    waiting_on: &[OfferId],
+) -> Result<Change, NeedsInspection> {
     let recorded = input.recorded.get(&loaded.id).map(|record| &**record);
-    let absent = |block| (Decision::Blocked(block), None);
+    let absent =
+        |why, message: &str| (Decision::Blocked(Block::Unavailable(why, message.to_owned())), None);
     let (decision, state) = match input.observed.get(&loaded.id) {
         Some(Observation::Offer(seen)) => {
             let case = Case {
@@ -238,16 +239,12 @@ fn assess(input: &Input<'_>, loaded: &Loaded, waiting_on: &[OfferId]) -> Result<
             let (decision, state) = case.decide()?;
             (decision, Some(state))
         }
-        Some(Observation::Unauthorized(said)) => absent(Block::Unauthorized(said.clone())),
-        Some(Observation::Forbidden(said)) => absent(Block::Forbidden(said.clone())),
-        Some(Observation::NotFound(said)) => absent(Block::NotFound(said.clone())),
-        Some(Observation::Throttled(said)) => absent(Block::Throttled(said.clone())),
-        Some(Observation::Unreachable(said)) => absent(Block::Unreachable(said.clone())),
-        None => absent(Block::Unreachable("the marketplace was not asked".to_owned())),
+        Some(Observation::Unavailable(why, message)) => absent(*why, message),
+        None => absent(Unavailable::Unreachable, "the marketplace was not asked"),
     };
-    let from = state.as_ref().map(|state| facts::standing(state, recorded, &decision));
+    let from = state.as_ref().map(|state| facts::current_position(state, recorded, &decision));
     let from = from.unwrap_or_default();
-    let to = facts::target(&decision, &from, loaded);
+    let to = facts::target_position(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());
     Ok(Change { offer: loaded.id.clone(), decision, from, to, in_doubt })
 }

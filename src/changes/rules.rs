@@ -24,12 +24,12 @@ pub(super) struct Case<'a> {
     pub(super) verify: bool,
 }
 
-/// The decision needs an inspected state: the offer must be asked about.
-pub(super) struct Unasked;
+/// The decision needs an inspected state.
+pub(super) struct NeedsInspection;
 
 impl Case<'_> {
     /// The decision, and the state on which it is based.
-    pub(super) fn decide(&self) -> Result<(Decision, OfferState), Unasked> {
+    pub(super) fn decide(&self) -> Result<(Decision, OfferState), NeedsInspection> {
         if let Some(state) = &self.seen.state {
             return Ok((self.decide_on(state), state.clone()));
         }
@@ -51,7 +51,7 @@ impl Case<'_> {
                 | Decision::Failed(_)
                 | Decision::Blocked(_) => true,
             };
-            return if suffices { Ok((decision, state)) } else { Err(Unasked) };
+            return if suffices { Ok((decision, state)) } else { Err(NeedsInspection) };
         }
         let is_open = self.recorded.is_none_or(|record| {
             let operation = record.operation.as_deref();
@@ -63,7 +63,7 @@ impl Case<'_> {
             .seen
             .suggested()
             .filter(|_| is_open && !self.retry && self.desired.manifest.version.is_none());
-        let state = suggested.ok_or(Unasked)?;
+        let state = suggested.ok_or(NeedsInspection)?;
         match self.decide_on(&state) {
             decision @ Decision::GoLive { .. } if !self.verify => Ok((decision, state)),
             // A held offer sends nothing, so it needs no inspection.
@@ -73,7 +73,7 @@ impl Case<'_> {
             | Decision::InSync(_)
             | Decision::Publish { .. }
             | Decision::Blocked(_)
-            | Decision::Failed(_) => Err(Unasked),
+            | Decision::Failed(_) => Err(NeedsInspection),
         }
     }
 
@@ -82,12 +82,12 @@ impl Case<'_> {
             return Decision::Track(tracked);
         }
         let failed = self.failed(state);
-        if let Some(place) = self.in_sync(state)
+        if let Some(in_sync) = self.in_sync(state)
             && !failed.as_ref().is_some_and(|failure| outweighs(failure, state))
-            && !self.is_in_doubt_beside(state)
+            && !self.has_golive_in_doubt(state)
             && !(self.wants_live() && self.contradiction(state).is_some())
         {
-            return Decision::InSync(place);
+            return Decision::InSync(in_sync);
         }
         if let Some(hold) = self.held() {
             return Decision::Held(hold);
@@ -115,33 +115,28 @@ impl Case<'_> {
     fn running(&self, state: &OfferState) -> Option<Tracked> {
         let recorded = self.recorded.and_then(OfferRecord::running);
         if let Some(run) = &state.running {
-            let is_recorded = recorded.is_some_and(|it| {
-                it.id == run.id && (it.kind == run.kind || run.id.is_some())
-                    || (it.id.is_none() && it.kind == run.kind)
-                    || (run.id.is_none() && (it.kind == run.kind || run.kind.as_str().is_empty()))
+            let is_of_kind =
+                |kind: &OperationKind| run.kind == *kind || run.kind.as_str().is_empty();
+            let recorded = recorded.filter(|it| match (&it.id, &run.id) {
+                (Some(recorded), Some(running)) => recorded == running,
+                (None, Some(_)) => it.kind == run.kind,
+                (_, None) => is_of_kind(&it.kind),
             });
-            let intent = self.recorded.and_then(|record| record.intent.as_deref());
-            let found = intent.filter(|it| it.kind == run.kind || run.kind.as_str().is_empty());
-            let origin = match (is_recorded, found) {
-                (true, _) => Origin::Recorded,
-                (false, Some(_)) => Origin::Found,
-                (false, None) => Origin::Elsewhere,
+            let intent = self.intent().filter(|it| is_of_kind(&it.kind));
+            let (origin, release) = match (recorded, intent) {
+                (Some(it), _) => (Origin::Recorded, it.release.clone()),
+                (None, Some(intent)) => (Origin::Found, Some(intent.release.clone())),
+                (None, None) => (Origin::Elsewhere, run.release.clone()),
             };
-            let kind = match (found, recorded) {
-                (Some(intent), _) if run.kind.as_str().is_empty() => intent.kind.clone(),
-                (None, Some(it)) if is_recorded => it.kind.clone(),
-                _ => run.kind.clone(),
-            };
-            let release = match (origin, found, recorded) {
-                (Origin::Found, Some(intent), _) => Some(intent.release.clone()),
-                (Origin::Recorded, _, Some(it)) => it.release.clone(),
-                _ => run.release.clone(),
-            };
-            let id = match recorded {
-                Some(it) if is_recorded && run.id.is_none() => it.id.clone(),
-                _ => run.id.clone(),
-            };
-            return Some(Tracked { kind, id, release, origin, at: place(&run.steps) });
+            let kind = intent.map(|it| &it.kind).or(recorded.map(|it| &it.kind));
+            let id = run.id.as_ref().or(recorded.and_then(|it| it.id.as_ref()));
+            return Some(Tracked {
+                kind: kind.unwrap_or(&run.kind).clone(),
+                id: id.cloned(),
+                release,
+                origin,
+                at: place(&run.steps),
+            });
         }
         // An operation that was started recently may not show yet.
         let hidden = recorded.filter(|it| {
@@ -158,24 +153,17 @@ impl Case<'_> {
 
     /// Row 3: the offer is in the desired state.
     fn in_sync(&self, state: &OfferState) -> Option<SyncState> {
-        match (self.desired.manifest.state, &state.live) {
-            (DesiredState::Preview, live) => {
-                let preview = state.preview.clone().or_else(|| state.stale_preview.clone());
-                match (preview, live) {
-                    (Some(preview), _) => Some(SyncState::Preview(Some(preview))),
-                    (None, Some(live)) => Some(SyncState::AlreadyLive(live.clone())),
-                    (None, None) => None,
-                }
+        let preview = facts::any_preview(state);
+        match (self.desired.manifest.state, preview, &state.live) {
+            (DesiredState::Preview, Some(preview), _) => {
+                Some(SyncState::Preview(Some(preview.clone())))
             }
-            (DesiredState::Live, None) => None,
-            (DesiredState::Live, Some(live)) => {
+            (DesiredState::Preview, None, live) => live.clone().map(SyncState::AlreadyLive),
+            (DesiredState::Live, _, None) => None,
+            (DesiredState::Live, preview, Some(live)) => {
                 let is_wanted = match self.desired.manifest.version {
                     Some(_) => self.is_pinned(live, state),
-                    None => {
-                        state.preview.is_none()
-                            && state.stale_preview.is_none()
-                            && state.unclear.is_none()
-                    }
+                    None => preview.is_none() && state.unclear.is_none(),
                 };
                 is_wanted.then(|| SyncState::Live(live.clone()))
             }
@@ -217,7 +205,7 @@ impl Case<'_> {
                 && state.preview.as_ref().is_some_and(|waits| {
                     *waits != intent.release && last.release.as_ref().is_some_and(|it| it != waits)
                 });
-            if is_overtaken || facts::is_outdone(last, state) {
+            if is_overtaken || facts::is_superseded(last, state) {
                 return None;
             }
             let release = Some(intent.release.clone());
@@ -227,9 +215,8 @@ impl Case<'_> {
             return None;
         }
         // A failure of another release says nothing about the pinned release.
-        let at_hand = state.preview.as_ref().or(state.stale_preview.as_ref());
-        let is_pinned = self.desired.manifest.version.is_some() && self.wants_live();
-        if at_hand.is_some_and(|found| is_pinned && !self.is_pinned(found, state)) {
+        let has_pin = self.desired.manifest.version.is_some() && self.wants_live();
+        if has_pin && facts::any_preview(state).is_some_and(|it| !self.is_pinned(it, state)) {
             return None;
         }
         let recorded = self.recorded.and_then(|record| record.operation.as_deref());
@@ -261,7 +248,7 @@ impl Case<'_> {
         if !self.wants_live() {
             return true;
         }
-        let newer = state.preview.as_ref().or(state.stale_preview.as_ref());
+        let newer = facts::any_preview(state);
         let is_newer =
             newer.is_some() && operation.release.is_some() && newer != operation.release.as_ref();
         let is_live = operation.release.is_some() && state.live == operation.release;
@@ -276,22 +263,22 @@ impl Case<'_> {
     }
 
     fn failure_of(operation: &OperationRecord, outcome: Outcome, state: &OfferState) -> Failure {
+        let mut failure = Failure::of_operation(operation, outcome);
         let report = facts::followed(state).filter(|_| !operation.status.is_finished());
-        let (steps, messages) = match (report, &state.last) {
-            (Some(report), _) => (report.steps.clone(), report.messages.clone()),
-            (None, Some(last)) if operation.steps.is_empty() => {
-                (last.steps.clone(), last.messages.clone())
-            }
-            (None, _) => (operation.steps.clone(), operation.messages.clone()),
-        };
-        let (kind, id) = (operation.kind.clone(), operation.id.clone());
-        Failure { outcome, kind, id, release: operation.release.clone(), steps, messages }
+        if let Some(report) = report {
+            failure.steps.clone_from(&report.steps);
+            failure.messages.clone_from(&report.messages);
+        } else if let Some(last) = state.last.as_ref().filter(|_| operation.steps.is_empty()) {
+            failure.steps.clone_from(&last.steps);
+            failure.messages.clone_from(&last.messages);
+        }
+        failure
     }
 
     /// A golive in doubt whose release is no longer in preview or live, nor being taken live: it
     /// may have been accepted and have failed, with the offer back at the previous release.
     fn lost_request(&self, state: &OfferState) -> Option<Decision> {
-        let intent = self.intent().filter(|_| self.is_in_doubt_beside(state))?;
+        let intent = self.intent().filter(|_| self.has_golive_in_doubt(state))?;
         if !self.moment.has_settled(intent) {
             let why = format!("{} of release {} is in doubt", intent.kind, intent.release);
             return Some(Decision::Blocked(Block::UnknownStatus(why)));
@@ -306,34 +293,38 @@ impl Case<'_> {
         }))
     }
 
-    fn is_in_doubt_beside(&self, state: &OfferState) -> bool {
+    fn has_golive_in_doubt(&self, state: &OfferState) -> bool {
         self.intent().is_some_and(|intent| {
             intent.kind == OperationKind::GoLive
                 && self.wants_live()
-                && state.preview.is_none()
-                && state.stale_preview.is_none()
+                && facts::any_preview(state).is_none()
                 && state.live.as_ref() != Some(&intent.release)
                 && state.is_inspected
                 && !facts::ended_for_its_release(intent, state)
-                && facts::took_another_live(intent, state).is_none()
+                && facts::launched_another_release(intent, state).is_none()
         })
     }
 
     /// The evidence against a success that a recorded operation reported, once the time for it to
     /// show is over.
     fn contradicted(&self, operation: &OperationRecord, state: &OfferState) -> Option<String> {
-        let told = facts::followed(state)
+        let reports_success = facts::followed(state)
             .is_some_and(|report| report.status == OperationStatus::Succeeded);
         let is_late = !self.moment.may_not_show_yet(operation) && state.is_inspected;
-        (told && is_late && facts::ended(operation, state, self.moment).is_none()).then(|| {
-            let release = operation.release.as_ref().map_or("?", Release::as_str);
-            let shown = match (&state.preview, &state.live) {
-                (Some(preview), _) => format!("release {preview} waits for the sign-off"),
-                (None, Some(live)) => format!("release {live} is live"),
-                (None, None) => "neither preview nor production holds it".to_owned(),
-            };
-            format!("{} of release {release} is reported as succeeded, but {shown}", operation.kind)
-        })
+        (reports_success && is_late && facts::ended(operation, state, self.moment).is_none()).then(
+            || {
+                let release = operation.release.as_ref().map_or("?", Release::as_str);
+                let shown = match (&state.preview, &state.live) {
+                    (Some(preview), _) => format!("release {preview} waits for the sign-off"),
+                    (None, Some(live)) => format!("release {live} is live"),
+                    (None, None) => "neither preview nor production holds it".to_owned(),
+                };
+                format!(
+                    "{} of release {release} is reported as succeeded, but {shown}",
+                    operation.kind
+                )
+            },
+        )
     }
 
     fn contradiction(&self, state: &OfferState) -> Option<String> {
@@ -348,12 +339,10 @@ impl Case<'_> {
             // Publish only an offer that was never published or whose publish failed.
             let failed = state.last.as_ref().filter(|it| it.kind == OperationKind::Publish);
             let failed = failed.map(|it| it.release.clone().unwrap_or_else(|| Release::from(0)));
-            let words = || Block::UnknownStatus(self.seen.listing.words.clone());
-            let release = state.draft.clone().or(failed);
-            return release.map_or_else(
-                || Decision::Blocked(words()),
-                |release| Decision::Publish { release },
-            );
+            return match state.draft.clone().or(failed) {
+                Some(release) => Decision::Publish { release },
+                None => Decision::Blocked(Block::UnknownStatus(self.seen.listing.words.clone())),
+            };
         }
         let pin = self.desired.manifest.version;
         let mismatch = |found: &Release| {
@@ -362,16 +351,12 @@ impl Case<'_> {
                 Decision::Blocked(Block::VersionMismatch { pinned, found })
             })
         };
-        match state.preview.as_ref().or(retried) {
-            Some(found) => {
-                mismatch(found).unwrap_or_else(|| Decision::GoLive { release: found.clone() })
-            }
-            None => state
-                .live
-                .as_ref()
-                .and_then(mismatch)
-                .unwrap_or(Decision::Blocked(Block::NotInPreview)),
+        if let Some(found) = state.preview.as_ref().or(retried) {
+            let go_live = || Decision::GoLive { release: found.clone() };
+            return mismatch(found).unwrap_or_else(go_live);
         }
+        let live_mismatch = state.live.as_ref().and_then(mismatch);
+        live_mismatch.unwrap_or(Decision::Blocked(Block::NotInPreview))
     }
 
     /// The block if the same request was refused and neither manifest nor offer has changed since.

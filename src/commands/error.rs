@@ -138,7 +138,7 @@ impl CommandError {
     fn to_lines(&self, clock: &dyn Clock) -> String {
         let mut text = String::new();
         if let Self::Manifests(diagnostics) = self {
-            for problem in diagnostics {
+            for problem in diagnostics.iter() {
                 let message = format!("{}: {}", problem.place(), problem.what);
                 write_line(&mut text, clock, &message, told(problem));
             }

@@ -53,11 +53,7 @@ fn obstacle(error: &MarketplaceError) -> Obstacle {
 /// The obstacle that a failed look at the offer shows.
 pub(super) fn obstacle_of(seen: Observation) -> Obstacle {
     let (reason, why) = match seen {
-        Observation::Unauthorized(why) => (Reason::Unauthorized, why),
-        Observation::Forbidden(why) => (Reason::Forbidden, why),
-        Observation::NotFound(why) => (Reason::NotFound, why),
-        Observation::Throttled(why) => (Reason::Throttled, why),
-        Observation::Unreachable(why) => (Reason::Unreachable, why),
+        Observation::Unavailable(kind, why) => (kind.reason(), why),
         Observation::Offer(_) => (Reason::Unreachable, String::new()),
     };
     Obstacle { reason, why }

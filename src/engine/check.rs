@@ -6,7 +6,7 @@ use super::Reconciler;
 use super::observe::failed;
 use super::polls::Reports;
 use super::trigger::Target;
-use crate::changes::{Change, DecisionTime, Observation, ObservedOffer};
+use crate::changes::{Change, DecisionTime, Observation, ObservedOffer, Unavailable};
 use crate::marketplace::{OfferState, OperationKind, OperationRef, OperationStatus};
 use crate::operation::DoubtCheck;
 use crate::status::Intent;
@@ -115,7 +115,8 @@ impl Reconciler {
     ) -> Result<(ObservedOffer, Option<Change>), Observation> {
         let offer = &target.change.offer;
         let Some(Observation::Offer(seen)) = target.known.observed.get(offer) else {
-            return Err(Observation::Unreachable("the offer was not listed".to_owned()));
+            let what = "the offer was not listed".to_owned();
+            return Err(Observation::Unavailable(Unavailable::Unreachable, what));
         };
         let record = self.store.get(offer);
         let mut inquiry = super::observe::inquiry(seen, target.desired, record.as_deref());
@@ -150,11 +151,7 @@ impl Reconciler {
 /// The marketplace's message about an offer that could not be seen.
 pub(super) fn said(seen: Observation) -> String {
     match seen {
-        Observation::Unauthorized(why)
-        | Observation::Forbidden(why)
-        | Observation::NotFound(why)
-        | Observation::Throttled(why)
-        | Observation::Unreachable(why) => why,
+        Observation::Unavailable(_, why) => why,
         Observation::Offer(_) => String::new(),
     }
 }

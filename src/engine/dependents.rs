@@ -50,16 +50,13 @@ impl Dependents {
 
 /// Whether the marketplace gave no answer about the offer. A 403 or 404 is an answer.
 pub(super) fn could_not_ask(decision: &Decision) -> bool {
-    matches!(
-        decision,
-        Decision::Blocked(Block::Unauthorized(_) | Block::Throttled(_) | Block::Unreachable(_))
-    )
+    matches!(decision, Decision::Blocked(Block::Unavailable(kind, _)) if !kind.is_answer())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changes::{OfferPosition, SyncState};
+    use crate::changes::{OfferPosition, SyncState, Unavailable};
 
     fn offer(name: &str) -> OfferId {
         format!("contoso/{name}").parse().unwrap()
@@ -106,7 +103,8 @@ mod tests {
     fn an_offer_that_could_not_be_asked_about_changes_nothing() {
         let mut dependents = Dependents::default();
         dependents.note(&live("a"));
-        let unreachable = Decision::Blocked(Block::Unreachable("no route".to_owned()));
+        let unreachable =
+            Decision::Blocked(Block::Unavailable(Unavailable::Unreachable, "no route".to_owned()));
         assert_eq!(dependents.note(&change("a", unreachable)), []);
         dependents.note(&waits("b", "c"));
         assert_eq!(dependents.note(&live("a")), [], "it is still known to be live");

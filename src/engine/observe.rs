@@ -12,7 +12,7 @@ use super::polls::{Reports, add_report};
 use super::windows::windows;
 use super::{Desired, RunError};
 use crate::changes::{
-    ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, check, plan,
+    ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, Unavailable, check, plan,
     with_dependencies,
 };
 use crate::manifest::{DesiredState, Loaded};
@@ -140,7 +140,10 @@ impl Observer {
             let seen = match lists.get(offer.publisher()) {
                 Some(Ok(list)) => listed(offer, list.get(offer)),
                 Some(Err(error)) => failed(error),
-                None => Observation::Unreachable("the publisher was not listed".to_owned()),
+                None => {
+                    let what = "the publisher was not listed".to_owned();
+                    Observation::Unavailable(Unavailable::Unreachable, what)
+                }
             };
             (offer.clone(), seen)
         });
@@ -179,7 +182,8 @@ impl Observer {
                 Err(offers) => {
                     for offer in offers {
                         let what = "no answer settles how the offer stands".to_owned();
-                        known.observed.insert(offer, Observation::Unreachable(what));
+                        let unclear = Observation::Unavailable(Unavailable::Unreachable, what);
+                        known.observed.insert(offer, unclear);
                     }
                 }
             }
@@ -230,28 +234,26 @@ impl List {
 }
 
 fn listed(offer: &OfferId, listing: Option<&Listing>) -> Observation {
-    match listing {
-        Some(listing) => Observation::Offer(Box::new(ObservedOffer::listed(listing.clone()))),
-        None => Observation::NotFound(format!(
-            "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
-            offer.publisher(),
-            offer.offer()
-        )),
+    if let Some(listing) = listing {
+        return Observation::Offer(Box::new(ObservedOffer::listed(listing.clone())));
     }
+    let what = format!(
+        "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
+        offer.publisher(),
+        offer.offer()
+    );
+    Observation::Unavailable(Unavailable::NotFound, what)
 }
 
 /// What an error says about the offer.
 pub(super) fn failed(error: &MarketplaceError) -> Observation {
-    let said = describe(error);
-    match error.kind() {
-        Some(RefusalKind::Unauthenticated) => Observation::Unauthorized(said),
-        Some(RefusalKind::Forbidden) => Observation::Forbidden(said),
-        Some(RefusalKind::NotFound) => Observation::NotFound(said),
-        Some(RefusalKind::Throttled) => Observation::Throttled(said),
-        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => {
-            Observation::Throttled(said)
-        }
-        None if matches!(error, MarketplaceError::Token(_)) => Observation::Unauthorized(said),
+    let why = match error.kind() {
+        Some(RefusalKind::Unauthenticated) => Unavailable::Unauthorized,
+        Some(RefusalKind::Forbidden) => Unavailable::Forbidden,
+        Some(RefusalKind::NotFound) => Unavailable::NotFound,
+        Some(RefusalKind::Throttled) => Unavailable::Throttled,
+        Some(RefusalKind::Unavailable) if error.retry_after().is_some() => Unavailable::Throttled,
+        None if matches!(error, MarketplaceError::Token(_)) => Unavailable::Unauthorized,
         Some(
             RefusalKind::Invalid
             | RefusalKind::Conflict
@@ -259,8 +261,9 @@ pub(super) fn failed(error: &MarketplaceError) -> Observation {
             | RefusalKind::Failed
             | RefusalKind::Other,
         )
-        | None => Observation::Unreachable(said),
-    }
+        | None => Unavailable::Unreachable,
+    };
+    Observation::Unavailable(why, describe(error))
 }
 
 /// The error, its root cause and the remedy, in one line.

@@ -10,7 +10,7 @@ use super::{Desired, Observations, Reconciler, RunError};
 use crate::changes::{ChangeSet, Observation, Policy, undecided, with_dependencies};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::report::Event;
-use crate::status::{OfferRecord, Reason};
+use crate::status::OfferRecord;
 
 /// The result of evaluating some offers.
 #[derive(Debug)]
@@ -95,18 +95,14 @@ impl Reconciler {
     fn unlisted(&self, listed: &Observations) -> BTreeMap<PublisherId, String> {
         let mut unlisted = BTreeMap::new();
         for (offer, seen) in listed {
-            let (reason, why) = match seen {
-                Observation::Unauthorized(why) => (Reason::Unauthorized, why),
-                Observation::Throttled(why) => (Reason::Throttled, why),
-                Observation::Unreachable(why) => (Reason::Unreachable, why),
-                // The publisher answered, even if the answer is a refusal.
-                Observation::Offer(_) | Observation::Forbidden(_) | Observation::NotFound(_) => {
-                    continue;
-                }
-            };
+            // The publisher answered, even if the answer is a refusal.
+            let Observation::Unavailable(kind, why) = seen else { continue };
+            if kind.is_answer() {
+                continue;
+            }
             let publisher = offer.publisher();
             if unlisted.insert(publisher.clone(), why.clone()).is_none() {
-                self.reporter.report(&Event::NotListed { publisher, reason });
+                self.reporter.report(&Event::NotListed { publisher, reason: kind.reason() });
             }
         }
         unlisted

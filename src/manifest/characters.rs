@@ -1,21 +1,30 @@
-//! Characters by their names, for those that are easily taken for others or not seen at all.
+//! The characters that a manifest may not have, and names for those that are invisible or easily
+//! mistaken for others.
 
 use crate::marketplace::is_invisible;
 
-/// Whether a text may not have a character, wherever it is judged: as it stands in a file, and as an
-/// escape in it (`"\u2028"`) makes it. Those that nobody sees, and those that are a line break to some
-/// programs and none to others.
+/// Whether no manifest may have a character, be it written as such or as an escape (`"\u2028"`): it is
+/// invisible, or a line break to some programs only.
 pub(super) fn is_forbidden(c: char) -> bool {
     is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// What such a character is, for an error.
+/// A character that is safe to show on a terminal: nothing that moves, colours, hides or reorders.
+pub(super) fn harmless(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if is_forbidden(c) => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// A forbidden character in words, for an error.
 pub(super) fn forbidden(c: char) -> String {
     let kind = if matches!(c, '\t' | '\n' | '\r') { "control" } else { "invisible" };
     format!("the {kind} character {}", named(c))
 }
 
-/// A character as a person finds it: `U+00A0 (no-break space)`.
+/// A character's code and name: `U+00A0 (no-break space)`.
 pub(super) fn named(c: char) -> String {
     let code = u32::from(c);
     match name(c) {
@@ -24,7 +33,7 @@ pub(super) fn named(c: char) -> String {
     }
 }
 
-/// Spaces that YAML does not take for one: they are a part of the text.
+/// Whether a character is a space to people, but text to YAML.
 pub(super) fn is_lookalike_space(c: char) -> bool {
     c.is_whitespace() && !c.is_ascii()
 }
@@ -35,8 +44,8 @@ pub(super) fn first_foreign(text: &str) -> Option<String> {
     Some(format!("{c:?} is {}", named(c)))
 }
 
-/// Unicode's names of the characters that were met in manifests, in small letters. The others are told
-/// by their code alone: a table of all names would be larger than golive's own code.
+/// The Unicode name, in lower case, of a character that is common in manifests by mistake. Others are
+/// shown by their code alone: a table of all names would be larger than golive's code.
 fn name(c: char) -> Option<&'static str> {
     const NAMES: [(char, &str); 63] = [
         ('\0', "null"),
@@ -112,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_have_their_names() {
+    fn characters_are_named() {
         assert_eq!(named('\0'), "U+0000 (null)");
         assert_eq!(named('\u{a0}'), "U+00A0 (no-break space)");
         assert_eq!(named('\u{ff1a}'), "U+FF1A (fullwidth colon)");

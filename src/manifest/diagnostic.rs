@@ -2,12 +2,23 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 
-use super::hint::{Given, Hint};
-use super::source::{Excerpt, harmless};
+use super::characters::harmless;
+use super::hint::{FileHint, InputKind};
+
+/// A line as it is shown, with what to underline. Nothing in it can move a terminal's cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    pub(super) text: String,
+    /// Cells before the underline.
+    pub(super) indent: usize,
+    /// Cells that are underlined.
+    pub(super) length: usize,
+}
 
 /// Another place that an error refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +49,8 @@ pub struct Diagnostic {
     /// Another place that has to do with it.
     pub related: Option<Related>,
     pub(super) excerpt: Option<Excerpt>,
-    /// Where the hint depends on how the file is given; `hint` is the one for a file in a folder.
-    pub(super) by_way: Option<Hint>,
+    /// Set if the hint depends on the [`InputKind`]; `hint` is then the one for a file in a folder.
+    pub(super) file_hint: Option<FileHint>,
 }
 
 impl Diagnostic {
@@ -59,25 +70,23 @@ impl Diagnostic {
             hint,
             related: None,
             excerpt: None,
-            by_way: None,
+            file_hint: None,
         }
     }
 
-    /// An error about a file as a whole, with what to do about it.
-    pub(super) fn of_file(file: &Path, what: impl Into<String>, hint: Hint) -> Self {
-        Self::whole(file, what, None).with(hint)
+    /// An error about a file as a whole, with a hint.
+    pub(super) fn of_file(file: &Path, what: impl Into<String>, hint: FileHint) -> Self {
+        Self::whole(file, what, None).with_hint(hint)
     }
 
-    /// The same with such a hint.
-    pub(super) fn with(self, hint: Hint) -> Self {
-        let text = hint.text(Given::Found).to_owned();
-        Self { hint: Some(text), by_way: Some(hint), ..self }
+    pub(super) fn with_hint(self, hint: FileHint) -> Self {
+        Self { file_hint: Some(hint), ..self }.for_input(InputKind::InFolder)
     }
 
-    /// The same, for a file that was given like this.
-    pub(super) fn given(self, given: Given) -> Self {
-        match self.by_way {
-            Some(hint) => Self { hint: Some(hint.text(given).to_owned()), ..self },
+    /// The same error with the hint for this kind of input.
+    pub(super) fn for_input(self, input: InputKind) -> Self {
+        match self.file_hint {
+            Some(hint) => Self { hint: Some(hint.text(input).to_owned()), ..self },
             None => self,
         }
     }
@@ -86,7 +95,7 @@ impl Diagnostic {
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         let kind = error.kind();
         if kind == io::ErrorKind::NotFound && path.is_symlink() {
-            return Self::of_file(path, "this symbolic link leads nowhere", Hint::Dangling);
+            return Self::of_file(path, "this symbolic link leads nowhere", FileHint::Dangling);
         }
         let hint = if kind == io::ErrorKind::NotFound {
             "check the path; it is taken from the current folder"
@@ -113,29 +122,28 @@ impl Diagnostic {
         Some(format!("{text}\n{:indent$}{}", "", "^".repeat(*length)))
     }
 
-    fn write(&self, out: &mut String, paint: &Paint) -> fmt::Result {
-        let Paint { place, message, gutter, mark } = paint;
-        write!(out, "{place}")?;
-        write_place(out, &self.file, self.line, self.column)?;
-        writeln!(out, ":{place:#} {message}{}{message:#}", self.what)?;
+    /// Writes the error with colours.
+    fn write(&self, out: &mut String) -> fmt::Result {
+        const PLACE: Style = Style::new().bold();
+        const ERROR: Style = AnsiColor::Red.on_default().bold();
+        const GUTTER: Style = AnsiColor::Blue.on_default().bold();
+        writeln!(out, "{PLACE}{}:{PLACE:#} {ERROR}{}{ERROR:#}", self.place(), self.what)?;
         let number = if self.line == 0 { String::new() } else { self.line.to_string() };
         let width = number.len();
         if let Some(Excerpt { text, indent, length }) = &self.excerpt {
-            writeln!(out, "{gutter}{number} |{gutter:#} {text}")?;
-            let underline = "^".repeat(*length);
+            writeln!(out, "{GUTTER}{number} |{GUTTER:#} {text}")?;
+            let mark = "^".repeat(*length);
+            let space = "";
             writeln!(
                 out,
-                "{:width$}{gutter} |{gutter:#} {:indent$}{mark}{underline}{mark:#}",
-                "", ""
+                "{space:width$}{GUTTER} |{GUTTER:#} {space:indent$}{ERROR}{mark}{ERROR:#}"
             )?;
         }
         if let Some(hint) = &self.hint {
-            writeln!(out, "{:width$}{gutter} ={gutter:#} hint: {hint}", "")?;
+            writeln!(out, "{:width$}{GUTTER} ={GUTTER:#} hint: {hint}", "")?;
         }
-        if let Some(Related { what, file, line, column }) = &self.related {
-            write!(out, "{:width$}{gutter} ={gutter:#} {what} at ", "")?;
-            write_place(out, file, *line, *column)?;
-            out.push('\n');
+        if let Some(related) = &self.related {
+            writeln!(out, "{:width$}{GUTTER} ={GUTTER:#} {}", "", related.sentence())?;
         }
         Ok(())
     }
@@ -150,23 +158,8 @@ impl Related {
 }
 
 fn place(file: &Path, line: usize, column: usize) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _infallible = write_place(&mut text, file, line, column);
-    text
-}
-
-fn write_place(out: &mut String, file: &Path, line: usize, column: usize) -> fmt::Result {
-    out.extend(file.to_string_lossy().chars().map(harmless));
-    if line > 0 { write!(out, ":{line}:{column}") } else { Ok(()) }
-}
-
-#[derive(Default)]
-struct Paint {
-    place: Style,
-    message: Style,
-    gutter: Style,
-    mark: Style,
+    let file: String = file.to_string_lossy().chars().map(harmless).collect();
+    if line > 0 { format!("{file}:{line}:{column}") } else { file }
 }
 
 /// Every error that was found, sorted by file, line and column. There is at least one.
@@ -183,47 +176,28 @@ impl Diagnostics {
         Self(all)
     }
 
-    /// The errors, in order.
-    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
-        self.0.iter()
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none (which nothing in golive makes).
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// All errors as text: `file:line:column: what`, the line with the offending text underlined,
     /// a hint, the other place. With `colour`, escape sequences for a terminal are added; those
     /// in a manifest or a file's name never get through.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
-        let paint = if colour {
-            Paint {
-                place: Style::new().bold(),
-                message: AnsiColor::Red.on_default().bold(),
-                gutter: AnsiColor::Blue.on_default().bold(),
-                mark: AnsiColor::Red.on_default().bold(),
-            }
-        } else {
-            Paint::default()
-        };
         let mut out = String::new();
         for (index, diagnostic) in self.0.iter().enumerate() {
             if index > 0 {
                 out.push('\n');
             }
             // Writing to a string cannot fail.
-            let _infallible = diagnostic.write(&mut out, &paint);
+            let _infallible = diagnostic.write(&mut out);
         }
-        out
+        if colour { out } else { anstream::adapter::strip_str(&out).to_string() }
+    }
+}
+
+impl Deref for Diagnostics {
+    type Target = [Diagnostic];
+
+    fn deref(&self) -> &[Diagnostic] {
+        &self.0
     }
 }
 
@@ -234,14 +208,6 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
-
-impl<'a> IntoIterator for &'a Diagnostics {
-    type Item = &'a Diagnostic;
-    type IntoIter = std::slice::Iter<'a, Diagnostic>;
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
 
 impl IntoIterator for Diagnostics {
     type Item = Diagnostic;
@@ -269,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_shown_with_its_line_its_hint_and_the_other_place() {
+    fn an_error_is_shown_with_its_line_hint_and_related_place() {
         assert_eq!(
             sample().to_string(),
             "a.yaml: too large\n\
@@ -280,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_in_parts_too() {
+    fn place_and_excerpt_are_available_separately() {
         let shown: Vec<_> = sample().into_iter().map(|it| (it.place(), it.excerpt())).collect();
         let excerpt = Some("stat: live\n^^^^".to_owned());
         assert_eq!(shown, [("a.yaml".to_owned(), None), ("a.yaml:2:1".to_owned(), excerpt)]);

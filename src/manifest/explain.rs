@@ -1,41 +1,41 @@
-//! From a document's tree to every error in it.
+//! Finds every error in a document's tree.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use super::characters::first_foreign;
 use super::diagnostic::Diagnostic;
-use super::field::{Draft, Field};
 use super::foreign;
 use super::labels::Labels;
 use super::offer::Manifest;
 use super::rules::{self, Problem, quoted};
 use super::source::Source;
 use super::syntax::RENDER;
-use super::tree::{Kind, NodeId, Scalar, Tree, scalar};
+use super::tree::{NodeId, Scalar, Tree};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
-/// More errors than this in one file are not told: somebody checks in a wrong file, not typos.
+/// The most errors that are reported for one file. More are no typos but a wrong file.
 pub(super) const MAX_ERRORS: usize = 1000;
 
-/// What a document turned out to hold.
+/// What a document holds.
 #[derive(Debug, Default)]
 pub(super) struct Explained {
-    /// The manifest, where nothing is wrong with it.
+    /// The manifest, if it has no errors.
     pub(super) manifest: Option<Manifest>,
-    /// The offer, where at least its name can be read.
+    /// The offer, if at least its id can be read.
     pub(super) id: Option<OfferId>,
-    /// Where the offer's own id stands, for errors that are about the offer.
+    /// Where the offer's id is, for errors about the offer.
     pub(super) id_node: Option<NodeId>,
-    /// Where the items of `after` stand.
+    /// Where the items of `after` are.
     pub(super) after_nodes: Vec<NodeId>,
-    /// Whether there is nothing in the document.
+    /// Whether the document is empty.
     pub(super) blank: bool,
-    /// Whether it is plainly no manifest.
+    /// Whether it is another tool's document.
     pub(super) foreign: bool,
 }
 
 impl Explained {
-    /// Whether nothing in it can be an offer that is not known.
+    /// Whether the document declares no offer that golive could not read.
     pub(super) fn is_known(&self) -> bool {
         self.blank || self.foreign || self.id.is_some()
     }
@@ -48,46 +48,32 @@ pub(super) fn explain(
     root: NodeId,
     errors: &mut Vec<Diagnostic>,
 ) -> Explained {
-    let before = errors.len();
     let mut walk = Walk { tree, source, errors };
-    let mut explained = Explained::default();
-    let node = tree.resolve(root);
-    explained.foreign = foreign::is_foreign(tree, root);
-    let entries = match &node.kind {
-        Kind::Mapping(entries) if explained.foreign => {
+    let foreign = foreign::is_foreign(tree, root);
+    match tree.entries(root) {
+        Some(entries) if foreign => {
             walk.error(entries.first().map_or(root, |(key, _)| *key), foreign::document());
-            return explained;
+            Explained { foreign, ..Explained::default() }
         }
-        Kind::Mapping(entries) => entries,
-        Kind::Scalar { text, plain: true } if text.is_empty() && node.tag.is_none() => {
-            explained.blank = true;
-            return explained;
-        }
-        Kind::Scalar { .. } | Kind::List(_) | Kind::Alias(_) => {
+        Some(entries) => walk.manifest(root, entries),
+        None if tree.is_blank(root) => Explained { blank: true, foreign, ..Explained::default() },
+        None => {
             let what = format!("a manifest is a mapping of fields, not {}", walk.describe(root));
-            let hint = match &node.kind {
-                Kind::List(_) => {
+            walk.error(
+                root,
+                Problem::new(what).hint(if tree.items(root).is_some() {
                     "write the manifests one below the other, with a line --- between them"
-                }
-                Kind::Scalar { .. } | Kind::Alias(_) | Kind::Mapping(_) => {
+                } else {
                     "begin with \"publisher: …\""
-                }
-            };
-            walk.error(root, Problem::new(what).hint(hint));
-            return explained;
+                }),
+            );
+            Explained { foreign, ..Explained::default() }
         }
-    };
-    let values = walk.fields(root, entries);
-    explained.id_node = values.get(&Field::Offer).copied().or(Some(root));
-    let draft = walk.draft(&values, &mut explained);
-    if let (Some(publisher), Some(offer)) = (&draft.publisher, &draft.offer) {
-        explained.id = OfferId::new(publisher.clone(), offer.clone()).ok();
     }
-    if errors.len() == before {
-        explained.manifest = draft.finish();
-    }
-    explained
 }
+
+/// The fields that have a value, by name.
+type Fields = HashMap<&'static str, NodeId>;
 
 struct Walk<'t, 'a> {
     tree: &'t Tree<'a>,
@@ -96,9 +82,52 @@ struct Walk<'t, 'a> {
 }
 
 impl<'t> Walk<'t, '_> {
+    fn manifest(&mut self, root: NodeId, entries: &[(NodeId, NodeId)]) -> Explained {
+        let before = self.errors.len();
+        let fields = self.fields(root, entries);
+        let publisher = self.text(&fields, "publisher", rules::publisher);
+        let offer = self.text(&fields, "offer", rules::offer);
+        let state = self.text(&fields, "state", rules::state);
+        let version = self.version(&fields);
+        let not_before = self.text(&fields, "notBefore", rules::not_before);
+        let suspend = self.suspend(&fields);
+        let after = self.list(&fields, "after", |text| after_rule(text, publisher.as_ref()));
+        let notify = self.list(&fields, "notify", rules::email);
+        let labels = self.labels(&fields);
+
+        let after_nodes = fields.get("after").and_then(|node| self.tree.items(*node));
+        let id = publisher.clone().zip(offer.clone());
+        let mut explained = Explained {
+            id: id.and_then(|(publisher, offer)| OfferId::new(publisher, offer).ok()),
+            id_node: Some(fields.get("offer").copied().unwrap_or(root)),
+            after_nodes: after_nodes.unwrap_or_default().to_vec(),
+            ..Explained::default()
+        };
+        if self.errors.len() == before
+            && let (Some(publisher), Some(offer), Some(state)) = (publisher, offer, state)
+        {
+            explained.manifest = Some(Manifest {
+                publisher,
+                offer,
+                state,
+                version,
+                not_before,
+                suspend,
+                after,
+                notify,
+                labels,
+            });
+        }
+        explained
+    }
+
     fn error(&mut self, node: NodeId, problem: Problem) {
+        self.error_at(self.tree.place(node), problem);
+    }
+
+    fn error_at(&mut self, place: Range<usize>, problem: Problem) {
         if self.errors.len() < MAX_ERRORS {
-            self.errors.push(self.source.diagnostic(self.tree.place(node), problem));
+            self.errors.push(self.source.diagnostic(place, problem));
         }
     }
 
@@ -109,155 +138,103 @@ impl<'t> Walk<'t, '_> {
         }
     }
 
-    /// Tells the fields apart; checks that each is known, given once, and none is missing.
-    fn fields(&mut self, root: NodeId, entries: &[(NodeId, NodeId)]) -> HashMap<Field, NodeId> {
+    /// Checks that each field is known and given once, and that no required one is missing.
+    fn fields(&mut self, root: NodeId, entries: &[(NodeId, NodeId)]) -> Fields {
         let mut values = HashMap::new();
         let mut keys = HashMap::new();
         let mut meant = Vec::new();
         for (key, value) in entries.iter().copied() {
             let Some(name) = self.key(key) else { continue };
-            let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) else {
+            let Some((name, _)) = Manifest::FIELDS.into_iter().find(|(field, _)| *field == name)
+            else {
                 meant.extend(self.unknown_field(key, name));
                 continue;
             };
-            if let Some(first) = keys.get(&field) {
-                self.twice(key, format!("{:?} is given twice", field.name()), *first);
+            if let Some(first) = keys.get(name) {
+                self.twice(key, format!("{name:?} is given twice"), *first);
                 continue;
             }
-            keys.insert(field, key);
-            if self.is_null(value) {
-                let problem = Problem::new(format!("{:?} has no value", field.name()));
+            keys.insert(name, key);
+            if self.tree.scalar(value) == Some(Scalar::Null) {
+                let problem = Problem::new(format!("{name:?} has no value"));
                 self.error(key, problem.hint("give it a value, or remove the line"));
                 continue;
             }
-            values.insert(field, value);
+            values.insert(name, value);
         }
-        for field in Field::REQUIRED {
+        for (name, example) in &Manifest::FIELDS[..Manifest::REQUIRED] {
             // A misspelled field is one error, not two.
-            if !keys.contains_key(&field) && !meant.contains(&field.name()) {
+            if !keys.contains_key(name) && !meant.contains(name) {
                 let place = self.tree.place(root).start;
-                let problem = Problem::new(format!("{:?} is missing", field.name()))
-                    .hint(format!("add it, like: {}", field.example()));
-                if self.errors.len() < MAX_ERRORS {
-                    self.errors.push(self.source.diagnostic(place..place, problem));
-                }
+                let problem = Problem::new(format!("{name:?} is missing"));
+                self.error_at(place..place, problem.hint(format!("add it, like: {example}")));
             }
         }
         values
     }
 
+    /// The field that is meant, if one is like it.
     fn unknown_field(&mut self, key: NodeId, name: &str) -> Option<&'static str> {
-        let names = Field::ALL.map(Field::name);
         if name == rules::MERGE_KEY {
             self.error(key, rules::merge_key());
             return None;
         }
         if self.errors.len() >= MAX_ERRORS {
-            return None; // Nobody sees what would be looked for here.
+            return None; // The search would be for nothing.
         }
-        let what = format!("unknown field {}", quoted(name));
-        self.error(key, rules::unknown(what, name, &names));
+        let names = Manifest::FIELDS.map(|(name, _)| name);
+        self.error(key, rules::unknown(format!("unknown field {}", quoted(name)), name, &names));
         rules::nearest(name, names)
     }
 
     /// The name of a field or label.
     fn key(&mut self, key: NodeId) -> Option<&'t str> {
-        match &self.tree.resolve(key).kind {
-            Kind::Scalar { text, .. } => Some(text.as_ref()),
-            Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => {
-                let what = format!("a name must be a text, not {}", self.describe(key));
-                let problem = Problem::new(what);
-                self.error(
-                    key,
-                    if self.source.from(self.tree.place(key).start).starts_with('{') {
-                        problem.hint(RENDER)
-                    } else {
-                        problem
-                    },
-                );
-                None
-            }
+        let text = self.tree.text(key);
+        if text.is_none() {
+            let problem =
+                Problem::new(format!("a name must be a text, not {}", self.describe(key)));
+            let is_template = self.source.from(self.tree.place(key).start).starts_with('{');
+            self.error(key, if is_template { problem.hint(RENDER) } else { problem });
         }
-    }
-
-    fn draft(&mut self, values: &HashMap<Field, NodeId>, explained: &mut Explained) -> Draft {
-        let mut draft = Draft::default();
-        // By this order, not the map's, so that the same file gives the same errors.
-        for field in Field::ALL {
-            let Some(value) = values.get(&field).copied() else { continue };
-            match field {
-                Field::Publisher => draft.publisher = self.text(field, value, rules::publisher),
-                Field::Offer => draft.offer = self.text(field, value, rules::offer),
-                Field::State => draft.state = self.text(field, value, rules::state),
-                Field::Version => draft.version = self.version(value),
-                Field::NotBefore => draft.not_before = self.text(field, value, rules::not_before),
-                Field::Suspend => draft.suspend = self.suspend(value),
-                Field::After => {
-                    let publisher = draft.publisher.clone();
-                    let rule = |text: &str| after_rule(text, publisher.as_ref());
-                    draft.after = self.list(field, value, rule);
-                    if let Kind::List(items) = &self.tree.resolve(value).kind {
-                        explained.after_nodes.clone_from(items);
-                    }
-                }
-                Field::Notify => draft.notify = self.list(field, value, rules::email),
-                Field::Labels => draft.labels = self.labels(value),
-            }
-        }
-        draft
-    }
-
-    fn scalar(&self, node: NodeId) -> Option<Scalar<'t>> {
-        let node = self.tree.resolve(node);
-        match &node.kind {
-            Kind::Scalar { text, plain } => Some(scalar(text, *plain, node.tag.as_deref())),
-            Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => None,
-        }
-    }
-
-    fn is_null(&self, node: NodeId) -> bool {
-        self.scalar(node) == Some(Scalar::Null)
+        text
     }
 
     /// What a node is, in words.
-    fn describe(&self, id: NodeId) -> String {
-        let node = self.tree.resolve(id);
-        if node.has_local_tag() {
+    fn describe(&self, node: NodeId) -> String {
+        let tree = self.tree;
+        if tree.has_local_tag(node) {
             return "a value with a tag".to_owned();
         }
-        match &node.kind {
-            Kind::List(_) => "a list".to_owned(),
-            Kind::Mapping(_) => "a mapping".to_owned(),
-            Kind::Alias(_) => "an alias".to_owned(),
-            Kind::Scalar { text, plain } => match scalar(text, *plain, node.tag.as_deref()) {
-                Scalar::Null => "nothing".to_owned(),
-                Scalar::Bool(value) => format!("the boolean {value}"),
-                Scalar::Unsigned(_) | Scalar::Number => format!("the number {text}"),
-                Scalar::Text(text) => format!("the text {}", quoted(text)),
-                Scalar::Tagged => "a value with a tag".to_owned(),
-            },
+        match (tree.scalar(node), tree.text(node)) {
+            (Some(Scalar::Null), _) => "nothing".to_owned(),
+            (Some(Scalar::Bool(value)), _) => format!("the boolean {value}"),
+            (Some(Scalar::Unsigned(_) | Scalar::Number), Some(text)) => {
+                format!("the number {text}")
+            }
+            (Some(Scalar::Text(text)), _) => format!("the text {}", quoted(text)),
+            (Some(_), _) => "a value with a tag".to_owned(),
+            (None, _) if tree.items(node).is_some() => "a list".to_owned(),
+            (None, _) => "a mapping".to_owned(),
         }
     }
 
     fn wrong_type(&mut self, what: &str, node: NodeId, wanted: &str, hint: Option<String>) {
         let what = format!("{what} must be {wanted}, not {}", self.describe(node));
-        let hint = hint.or_else(|| match &self.tree.resolve(node).kind {
-            Kind::Mapping(_) if self.source.from(self.tree.place(node).start).starts_with("{{") => {
-                Some(RENDER.to_owned())
-            }
-            Kind::Scalar { text, .. } => first_foreign(text),
-            Kind::Mapping(_) | Kind::List(_) | Kind::Alias(_) => None,
+        let is_template = || self.source.from(self.tree.place(node).start).starts_with("{{");
+        let hint = hint.or_else(|| match self.tree.text(node) {
+            Some(text) => first_foreign(text),
+            None => is_template().then(|| RENDER.to_owned()),
         });
         self.error(node, Problem { what, hint });
     }
 
     fn text<T>(
         &mut self,
-        field: Field,
-        node: NodeId,
+        fields: &Fields,
+        name: &str,
         rule: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
-        self.item(&format!("{:?}", field.name()), node, rule)
+        self.item(&format!("{name:?}"), *fields.get(name)?, rule)
     }
 
     fn item<T>(
@@ -266,57 +243,45 @@ impl<'t> Walk<'t, '_> {
         node: NodeId,
         rule: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
-        match self.scalar(node) {
-            Some(Scalar::Text(text)) => match rule(text) {
-                Ok(value) => return Some(value),
-                Err(problem) => self.error(node, problem),
-            },
-            Some(Scalar::Bool(_) | Scalar::Unsigned(_) | Scalar::Number) => {
-                let hint = match &self.tree.resolve(node).kind {
-                    Kind::Scalar { text, .. } => format!("quote it: {}", quoted(text)),
-                    Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => "quote it".to_owned(),
-                };
-                self.wrong_type(what, node, "a text", Some(hint));
-            }
-            Some(Scalar::Null | Scalar::Tagged) | None => {
-                self.wrong_type(what, node, "a text", None);
-            }
+        let scalar = self.tree.scalar(node);
+        if let Some(Scalar::Text(text)) = scalar {
+            return self.checked(node, rule(text));
         }
+        let is_bare =
+            matches!(scalar, Some(Scalar::Bool(_) | Scalar::Unsigned(_) | Scalar::Number));
+        let text = self.tree.text(node).filter(|_| is_bare);
+        let hint = text.map(|text| format!("quote it: {}", quoted(text)));
+        self.wrong_type(what, node, "a text", hint);
         None
     }
 
-    fn version(&mut self, node: NodeId) -> Option<Version> {
-        let hint = match self.scalar(node) {
-            Some(Scalar::Unsigned(number)) => match rules::version(number) {
-                Ok(version) => return Some(version),
-                Err(problem) => {
-                    self.error(node, problem);
-                    return None;
-                }
-            },
+    fn checked<T>(&mut self, node: NodeId, value: Result<T, Problem>) -> Option<T> {
+        value.map_err(|problem| self.error(node, problem)).ok()
+    }
+
+    fn version(&mut self, fields: &Fields) -> Option<Version> {
+        let node = *fields.get("version")?;
+        let hint = match self.tree.scalar(node) {
+            Some(Scalar::Unsigned(number)) => return self.checked(node, rules::version(number)),
             Some(Scalar::Text(text)) if text.parse::<u64>().is_ok() => {
                 Some(format!("remove the quotes: {text}"))
             }
-            Some(
-                Scalar::Null | Scalar::Bool(_) | Scalar::Number | Scalar::Text(_) | Scalar::Tagged,
-            )
-            | None => None,
+            _ => None,
         };
         self.wrong_type("\"version\"", node, "a whole number from 1 to 18446744073709551615", hint);
         None
     }
 
-    fn suspend(&mut self, node: NodeId) -> bool {
-        let hint = match self.scalar(node) {
+    fn suspend(&mut self, fields: &Fields) -> bool {
+        let Some(node) = fields.get("suspend").copied() else { return false };
+        let hint = match self.tree.scalar(node) {
             Some(Scalar::Bool(value)) => return value,
             Some(Scalar::Text(text)) => match text.to_ascii_lowercase().as_str() {
                 "yes" | "on" | "y" | "true" => Some("write true".to_owned()),
                 "no" | "off" | "n" | "false" => Some("write false".to_owned()),
                 _ => None,
             },
-            Some(Scalar::Null | Scalar::Unsigned(_) | Scalar::Number | Scalar::Tagged) | None => {
-                None
-            }
+            _ => None,
         };
         self.wrong_type("\"suspend\"", node, "true or false", hint);
         false
@@ -324,64 +289,53 @@ impl<'t> Walk<'t, '_> {
 
     fn list<T>(
         &mut self,
-        field: Field,
-        node: NodeId,
+        fields: &Fields,
+        name: &str,
         rule: impl Fn(&str) -> Result<T, Problem>,
     ) -> Vec<T> {
-        let resolved = self.tree.resolve(node);
-        match &resolved.kind {
-            Kind::List(items) if !resolved.has_local_tag() => {
-                let what = format!("an item of {:?}", field.name());
-                items.iter().filter_map(|item| self.item(&what, *item, &rule)).collect()
-            }
-            Kind::List(_) | Kind::Scalar { .. } | Kind::Mapping(_) | Kind::Alias(_) => {
-                let hint = format!("write it as a list, like: {}", field.example());
-                self.wrong_type(&format!("{:?}", field.name()), node, "a list", Some(hint));
-                Vec::new()
-            }
+        let Some(node) = fields.get(name).copied() else { return Vec::new() };
+        if let Some(items) = self.tree.items(node).filter(|_| !self.tree.has_local_tag(node)) {
+            let what = format!("an item of {name:?}");
+            return items.iter().filter_map(|item| self.item(&what, *item, &rule)).collect();
         }
+        let hint = format!("write it as a list, like: {}", Manifest::example(name));
+        self.wrong_type(&format!("{name:?}"), node, "a list", Some(hint));
+        Vec::new()
     }
 
-    fn labels(&mut self, node: NodeId) -> Labels {
-        let resolved = self.tree.resolve(node);
-        let entries = match &resolved.kind {
-            Kind::Mapping(entries) if !resolved.has_local_tag() => entries,
-            Kind::Mapping(_) | Kind::List(_) | Kind::Scalar { .. } | Kind::Alias(_) => {
-                let hint = format!("write it as a mapping, like: {}", Field::Labels.example());
-                self.wrong_type("\"labels\"", node, "a mapping", Some(hint));
-                return Labels::default();
-            }
+    fn labels(&mut self, fields: &Fields) -> Labels {
+        let Some(node) = fields.get("labels").copied() else { return Labels::default() };
+        let entries = self.tree.entries(node).filter(|_| !self.tree.has_local_tag(node));
+        let Some(entries) = entries else {
+            let hint = format!("write it as a mapping, like: {}", Manifest::example("labels"));
+            self.wrong_type("\"labels\"", node, "a mapping", Some(hint));
+            return Labels::default();
         };
         let mut labels = BTreeMap::new();
         let mut keys: HashMap<&str, NodeId> = HashMap::new();
         for (key, value) in entries.iter().copied() {
             let Some(name) = self.key(key) else { continue };
+            let what = format!("the label {}", quoted(name));
             if let Some(first) = keys.get(name).copied() {
-                self.twice(key, format!("the label {} is given twice", quoted(name)), first);
+                self.twice(key, format!("{what} is given twice"), first);
                 continue;
             }
             keys.insert(name, key);
-            let checked = rules::label_key(name);
-            let what = format!("the label {}", quoted(name));
-            if self.is_null(value) {
+            if self.tree.scalar(value) == Some(Scalar::Null) {
                 let problem = Problem::new(format!("{what} has no value"));
                 self.error(key, problem.hint("give it one, or write \"\""));
                 continue;
             }
-            match checked {
-                Err(problem) => self.error(key, problem),
-                Ok(name) => {
-                    if let Some(value) = self.item(&what, value, rules::label_value) {
-                        labels.insert(name, value);
-                    }
-                }
+            let Some(name) = self.checked(key, rules::label_key(name)) else { continue };
+            if let Some(value) = self.item(&what, value, rules::label_value) {
+                labels.insert(name, value);
             }
         }
         labels.into()
     }
 }
 
-/// An offer's name without its publisher is the usual slip in `after`.
+/// The rule for `after`; a common mistake is an offer's id without its publisher.
 fn after_rule(text: &str, publisher: Option<&PublisherId>) -> Result<OfferId, Problem> {
     rules::offer_id(text).map_err(|problem| {
         let whole = publisher.and_then(|publisher| OfferId::new(publisher.clone(), text).ok());

@@ -1,4 +1,4 @@
-//! What one file holds, by itself.
+//! The manifests and errors of one file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use super::diagnostic::Diagnostic;
 use super::offer::Manifest;
 use crate::marketplace::OfferId;
 
-/// One manifest, and where it came from.
+/// One manifest, with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// The offer that it is about.
+    /// The offer that it declares.
     pub id: OfferId,
-    /// What it says.
+    /// Its content.
     pub manifest: Manifest,
     /// `sha256:<hex>`, see [`Manifest::digest`].
     pub digest: String,
@@ -35,8 +35,8 @@ impl Loaded {
 #[derive(Clone, Debug)]
 pub(super) enum Document {
     Whole(Arc<Loaded>),
-    /// There is something wrong with it, and that is told already. Its name still counts, so
-    /// that one error does not make others look unknown.
+    /// It has errors, which are reported. Its name still counts, so that offers that come after it
+    /// don't get another one.
     Broken {
         id: OfferId,
         document: usize,
@@ -48,7 +48,7 @@ impl Document {
         Self::Whole(Arc::new(loaded))
     }
 
-    /// Which one it is: the offer, and the number of the document in its file.
+    /// The offer, and the number of the document in its file.
     pub(super) fn name(&self) -> (&OfferId, usize) {
         match self {
             Self::Whole(loaded) => (&loaded.id, loaded.document),
@@ -65,16 +65,15 @@ impl Document {
     }
 }
 
-/// What one file holds, by itself: read without a look at any other.
+/// The manifests and errors of one file, without the checks across files.
 #[derive(Clone, Debug)]
 pub struct FileManifests {
     pub(super) path: PathBuf,
     pub(super) documents: Vec<Document>,
     pub(super) problems: Vec<Diagnostic>,
-    /// Whether every document could be named. Where not, an unknown offer may be among the others.
+    /// Whether the offer of every document is known. If not, an unknown offer may be in this file.
     pub(super) complete: bool,
-    /// Whether the file itself could be read. Where not, it may be another time, though it looks the
-    /// same.
+    /// Whether the file itself could be read. If not, it is read again even if it looks unchanged.
     pub(super) was_read: bool,
 }
 
@@ -85,13 +84,12 @@ impl FileManifests {
         &self.path
     }
 
-    /// The manifests in it that can be read, in order. With [`problems`](Self::problems), there may
-    /// be others that can't.
+    /// The manifests without errors, in order.
     pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
         self.loaded().map(|loaded| &loaded.manifest)
     }
 
-    /// Those [`manifests`](Self::manifests), with what golive makes of them.
+    /// The manifests without errors, with their ids and digests.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = &Arc<Loaded>> {
         self.documents.iter().filter_map(|document| match document {
             Document::Whole(loaded) => Some(loaded),
@@ -99,19 +97,18 @@ impl FileManifests {
         })
     }
 
-    /// The offers that its documents are about, those with something wrong in them included: one for
-    /// each document.
+    /// The offer of each document, those with errors included.
     pub(crate) fn names(&self) -> impl Iterator<Item = &OfferId> {
         self.documents.iter().map(|document| document.name().0)
     }
 
-    /// What is wrong in the file itself. With it, [`assemble`](super::assemble) fails.
+    /// The errors in the file. With any, [`assemble`](super::assemble) fails.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
     }
 
-    /// A file that nothing can be made of.
+    /// A file with an error that leaves nothing to read.
     pub(super) fn unreadable(path: &Path, problem: Diagnostic) -> Self {
         Self { problems: vec![problem], was_read: true, ..Self::unread(path) }
     }

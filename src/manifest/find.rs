@@ -1,103 +1,95 @@
 //! From the paths of a command line to the manifest files below them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::diagnostic::Diagnostic;
-use super::hint::Given;
+use super::hint::InputKind;
 use super::ignored::{self, Ignores};
-use super::pipe;
+use super::input;
 use super::symlink_trace::SymlinkTrace;
 
 /// What the given paths hold.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// The paths as they were given; `.` where none was.
-    pub roots: Vec<PathBuf>,
     /// The manifest files, sorted, each real file once, without a leading `./`.
     pub files: Vec<PathBuf>,
     /// The real paths of the files, in the same order.
     pub real: Vec<PathBuf>,
-    /// The real paths of the folders that were entered, and of those of manifests behind links.
+    /// The real paths of the folders that were entered, and of the folders of manifests behind
+    /// links.
     pub folders: BTreeSet<PathBuf>,
-    /// The names outside of these folders that the walk came by, in the real paths of theirs: links
-    /// on the way, files behind links that are no manifests by their name, and where a link leads
-    /// nowhere, the name that is missing.
+    /// Paths outside of these folders on which the result depends, each in the real path of its
+    /// folder: links on the way, files behind links that have no manifest's name, and for a dangling
+    /// link the first missing name.
     pub names: BTreeSet<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out, as they would be shown.
     pub ignored: Vec<PathBuf>,
     /// Those of the files that are named on the command line.
     pub named: BTreeSet<PathBuf>,
-    /// Whether all could be looked at, and nothing is there.
+    /// Whether everything could be looked at, and there is no manifest.
     pub is_nothing: bool,
-    /// What could not be looked at. There is one, too, if there are no files at all.
+    /// What could not be looked at, or that there is no manifest at all.
     pub problems: Vec<Diagnostic>,
 }
 
-/// Finds the manifests: a path that is a file or a pipe is one, whatever its name, and `-` is standard
-/// input; of a folder, every `*.yaml` and `*.yml` below it, hidden ones aside, and those that a
-/// `.goliveignore` leaves out. Symbolic links are followed,
-/// but each real folder is entered once, so that links cannot make a walk endless.
-#[must_use]
-pub fn find(paths: &[PathBuf]) -> Found {
-    let roots = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths.to_vec() };
+/// Finds the manifests. A path that is a file or a pipe is one, whatever its name; `-` is standard
+/// input. In a folder, every `*.yaml` and `*.yml` below it is one, except for hidden files and those
+/// that a `.goliveignore` leaves out. Symbolic links are followed, but each real folder is entered
+/// once, so that links can't make a walk endless.
+pub(crate) fn find(paths: &[PathBuf]) -> Found {
+    let roots = if paths.is_empty() { &[PathBuf::from(".")] } else { paths };
     let mut walk = Walk::default();
-    // In sorted order, so that which of two ways to a file wins does not depend on the caller.
-    let mut sorted: Vec<&PathBuf> = roots.iter().collect();
-    sorted.sort();
-    for root in sorted {
+    // In sorted order, so that which of two paths to a file wins doesn't depend on the caller.
+    for root in roots.iter().collect::<BTreeSet<_>>() {
         walk.root(root);
     }
-    let Walk { mut files, mut problems, folders, mut names, ignored, named, .. } = walk;
+    let Walk { mut found, mut files, named, .. } = walk;
     files.sort();
-    let named =
-        files.iter().filter(|(_, it)| named.contains(it)).map(|(path, _)| path.clone()).collect();
-    let (files, real): (Vec<_>, Vec<_>) = files.into_iter().unzip();
-    names.retain(|name| is_apart(name, &folders));
-    let is_nothing = files.is_empty() && problems.is_empty();
-    if is_nothing {
-        let hint = if ignored.is_empty() {
+    let is_named = |(_, real): &&(PathBuf, PathBuf)| named.contains(real);
+    found.named = files.iter().filter(is_named).map(|(path, _)| path.clone()).collect();
+    (found.files, found.real) = files.into_iter().unzip();
+    found.names.retain(|name| is_apart(name, &found.folders));
+    found.is_nothing = found.files.is_empty() && found.problems.is_empty();
+    if found.is_nothing {
+        let hint = if found.ignored.is_empty() {
             "name a folder that holds manifests, or a manifest file"
         } else {
             "a .goliveignore leaves out what is there"
         };
-        let given: Vec<String> = roots.iter().map(|root| format!("{}", root.display())).collect();
+        let given: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
         let first = roots.first().map_or(Path::new("."), PathBuf::as_path);
-        problems.push(Diagnostic::whole(
+        found.problems.push(Diagnostic::whole(
             first,
             format!("there is no manifest (*.yaml, *.yml) in {:?}", given.join(", ")),
             Some(hint.to_owned()),
         ));
     }
-    Found { roots, files, real, folders, names, ignored, named, is_nothing, problems }
+    found
 }
 
 #[derive(Default)]
 struct Walk {
-    /// As they are shown, and their real paths.
+    /// `files`, `real` and `named` are filled in at the end.
+    found: Found,
+    /// Each file as it is shown, and its real path.
     files: Vec<(PathBuf, PathBuf)>,
-    problems: Vec<Diagnostic>,
-    folders: BTreeSet<PathBuf>,
-    names: BTreeSet<PathBuf>,
-    ignored: Vec<PathBuf>,
     /// The real paths of the files that are named on the command line.
     named: BTreeSet<PathBuf>,
     /// The real paths of folders entered and of files found.
-    /// As texts: names need not be told apart in them, and that is what comparing paths would take.
-    seen: HashSet<OsString>,
-    /// The real path of the folder that is being looked at, to spare a look-up per file.
-    folder: Option<(PathBuf, PathBuf)>,
+    seen: HashSet<PathBuf>,
+    /// The folder of the last entry and its real path, to spare a look-up per file.
+    folder: (PathBuf, PathBuf),
 }
 
 impl Walk {
     fn root(&mut self, root: &Path) {
-        if pipe::is_pipe(root) {
-            // It has no place of its own: what it is read by is all there is to it.
-            if self.seen.insert(root.as_os_str().to_owned()) {
+        if input::is_pipe(root) {
+            if self.seen.insert(root.to_owned()) {
                 self.files.push((root.to_owned(), root.to_owned()));
                 self.named.insert(root.to_owned());
             }
@@ -105,155 +97,134 @@ impl Walk {
         }
         let mut ignores = match Ignores::above(root) {
             Ok((ignores, names)) => {
-                self.names.extend(names);
+                self.found.names.extend(names);
                 ignores
             }
-            Err(problem) => return self.problems.push(*problem),
+            Err(problem) => return self.found.problems.push(*problem),
         };
         let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
-            let is_entered = match &entry {
-                Ok(entry) => self.step(entry, &mut ignores),
-                Err(error) => {
-                    self.error(root, error, &mut ignores);
-                    true
+            match entry {
+                Ok(entry) if entry.file_type().is_dir() => {
+                    if !self.enters(&entry, &mut ignores) {
+                        entries.skip_current_dir();
+                    }
                 }
-            };
-            if !is_entered {
-                entries.skip_current_dir();
+                Ok(entry) => self.file(&entry, &mut ignores),
+                Err(error) => self.error(root, &error, &mut ignores),
             }
         }
     }
 
-    /// `false` for a folder that is not to be entered.
-    fn step(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> bool {
-        let (path, depth, is_folder) = (entry.path(), entry.depth(), entry.file_type().is_dir());
-        if depth > 0 && is_hidden(path) {
-            return !is_folder;
-        }
-        if depth > 0 && (is_folder || is_manifest(path)) && ignores.covers(path, depth, is_folder) {
-            self.ignored.push(shown(path).to_owned());
-            return !is_folder;
-        }
-        if !self.entry(entry) {
+    /// Whether the walk goes into this folder.
+    fn enters(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> bool {
+        let Some(real) = self.real_unless_left_out(entry, ignores) else { return false };
+        if !self.seen.insert(real.clone()) {
             return false;
         }
-        match if is_folder { ignores.enter(path, depth) } else { Ok(()) } {
-            Ok(()) => true,
-            Err(problem) => {
-                self.problems.push(*problem);
-                false
-            }
+        self.found.folders.insert(real);
+        let entered = ignores.enter(entry.path(), entry.depth());
+        entered.map_err(|problem| self.found.problems.push(*problem)).is_ok()
+    }
+
+    fn file(&mut self, entry: &DirEntry, ignores: &mut Ignores) {
+        let path = entry.path();
+        if entry.depth() > 0 && !is_manifest(path) {
+            return;
+        }
+        let Some(real) = self.real_unless_left_out(entry, ignores) else { return };
+        if entry.depth() == 0 {
+            // Even if a folder's walk found it before: a named file can't be left out.
+            self.named.insert(real.clone());
+        }
+        if !self.seen.insert(real.clone()) {
+            return;
+        }
+        if entry.file_type().is_file() {
+            self.files.push((shown(path).to_owned(), real));
+        } else {
+            // Reading it could wait for ever.
+            let what = format!("this is {}, not a file", input::kind(entry.file_type()));
+            let hint = "name a file, a pipe, or a folder that holds manifests".to_owned();
+            self.found.problems.push(Diagnostic::whole(shown(path), what, Some(hint)));
         }
     }
 
-    /// Takes note of a file or a folder; `false` for a folder that is not to be entered.
-    fn entry(&mut self, entry: &DirEntry) -> bool {
-        let path = entry.path();
-        let is_folder = entry.file_type().is_dir();
-        if !is_folder && entry.depth() > 0 && !is_manifest(path) {
-            return true;
+    /// The real path of an entry; `None` if it is hidden, ignored or can't be looked at.
+    fn real_unless_left_out(&mut self, entry: &DirEntry, ignores: &mut Ignores) -> Option<PathBuf> {
+        let (path, depth) = (entry.path(), entry.depth());
+        if depth > 0 && is_hidden(path) {
+            return None;
         }
-        let real = match self.real_path(entry) {
-            Ok(real) => real,
-            Err(error) => {
-                self.problems.push(Diagnostic::unreadable(shown(path), &error));
-                return !is_folder;
-            }
-        };
-        let is_new = self.seen.insert(real.as_os_str().to_owned());
-        if !is_folder && entry.depth() == 0 {
-            // Also where a folder's walk came by it before: it can't be left out.
-            self.named.insert(real.clone());
+        if depth > 0 && ignores.covers(path, depth, entry.file_type().is_dir()) {
+            self.found.ignored.push(shown(path).to_owned());
+            return None;
         }
-        if is_folder {
-            if is_new {
-                self.folders.insert(real);
-            }
-            return is_new;
-        }
-        if is_new && entry.file_type().is_file() {
-            self.files.push((shown(path).to_owned(), real));
-        } else if is_new {
-            // Reading it could wait for ever.
-            let what = format!("this is {}, not a file", pipe::kind(entry.file_type()));
-            let hint = "name a file, a pipe, or a folder that holds manifests".to_owned();
-            self.problems.push(Diagnostic::whole(shown(path), what, Some(hint)));
-        }
-        true
+        let real = self.real_path(entry);
+        real.map_err(|e| self.found.problems.push(Diagnostic::unreadable(shown(path), &e))).ok()
     }
 
     fn real_path(&mut self, entry: &DirEntry) -> io::Result<PathBuf> {
         let path = entry.path();
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return path.canonicalize();
-        };
-        if entry.depth() == 0 {
-            return path.canonicalize();
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if entry.depth() > 0 => {
+                if entry.path_is_symlink() {
+                    return self.follow(folder, name);
+                }
+                Ok(self.real_folder(folder)?.join(name))
+            }
+            (Some(_) | None, _) => path.canonicalize(),
         }
-        if entry.path_is_symlink() {
-            return self.follow(folder, name);
-        }
-        Ok(self.real_folder(folder)?.join(name))
     }
 
     fn real_folder(&mut self, folder: &Path) -> io::Result<&Path> {
-        let is_same = |(known, _): &(PathBuf, _)| known.as_os_str() == folder.as_os_str();
-        let known = self.folder.take().filter(is_same);
-        let known = match known {
-            Some(known) => known,
-            None => (folder.to_owned(), folder.canonicalize()?),
-        };
-        Ok(&self.folder.insert(known).1)
+        if self.folder.0 != folder {
+            self.folder = (folder.to_owned(), folder.canonicalize()?);
+        }
+        Ok(&self.folder.1)
     }
 
-    /// Follows a link, and takes note of the way.
+    /// Follows a link, and notes the paths on which its target depends.
     fn follow(&mut self, folder: &Path, name: &OsStr) -> io::Result<PathBuf> {
         let folder = self.real_folder(folder)?.to_owned();
         let SymlinkTrace { end, links } = SymlinkTrace::from(&folder, Path::new(name));
-        // Those in the folder show there by themselves.
-        self.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
+        // A change of a link in the folder itself shows in the folder.
+        self.found.names.extend(links.into_iter().filter(|link| link.parent() != Some(&folder)));
         match end.parent() {
-            Some(behind) if is_seen(&end) => {
-                if behind != folder && !self.folders.contains(behind) {
-                    self.folders.insert(behind.to_owned());
-                }
-            }
-            Some(_) | None => {
-                self.names.insert(end.clone());
-            }
+            Some(behind) if is_seen(&end) => drop(self.found.folders.insert(behind.to_owned())),
+            Some(_) | None => drop(self.found.names.insert(end.clone())),
         }
         Ok(end)
     }
 
     fn error(&mut self, root: &Path, error: &walkdir::Error, ignores: &mut Ignores) {
         if error.loop_ancestor().is_some() {
-            return; // A link to a folder above: all that is in there is found already.
+            return; // A link to a folder above, which is walked already.
         }
-        let path = error.path().unwrap_or(root).to_owned();
+        let path = error.path().unwrap_or(root);
         let depth = error.depth();
-        if depth > 0 && (is_hidden(&path) || ignores.covers(&path, depth, path.is_dir())) {
+        if depth > 0 && (is_hidden(path) || ignores.covers(path, depth, path.is_dir())) {
             return;
         }
-        if error.depth() > 0
+        if depth > 0
             && path.is_symlink()
             && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
         {
-            // Where it leads to may come to be.
+            // The missing target may be created later.
             drop(self.follow(folder, name));
         }
         let other = io::ErrorKind::Other.into();
-        let given = if depth == 0 { Given::Named } else { Given::Found };
+        let input = if depth == 0 { InputKind::Named } else { InputKind::InFolder };
         let error = error.io_error().unwrap_or(&other);
-        self.problems.push(Diagnostic::unreadable(shown(&path), error).given(given));
+        self.found.problems.push(Diagnostic::unreadable(shown(path), error).for_input(input));
     }
 }
 
-/// Whether what happens to a name does not show in the folders by itself: there, all that comes and
-/// goes does, but changes within a file do in manifests only.
-fn is_apart(name: &Path, folders: &BTreeSet<PathBuf>) -> bool {
-    let is_inside = name.parent().is_some_and(|folder| folders.contains(folder));
-    !folders.contains(name) && (!is_inside || name.is_file())
+/// Whether changes of a path don't show in the watched folders by themselves. A folder shows what is
+/// created and removed in it, and changes within manifests, but not within other files.
+fn is_apart(path: &Path, folders: &BTreeSet<PathBuf>) -> bool {
+    let is_inside = path.parent().is_some_and(|folder| folders.contains(folder));
+    !folders.contains(path) && (!is_inside || path.is_file())
 }
 
 /// Whether a file counts by its name alone: as a manifest, or for what it leaves out.
@@ -266,9 +237,8 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let is =
-        |wanted: &str| path.extension().is_some_and(|e: &OsStr| e.eq_ignore_ascii_case(wanted));
-    is("yaml") || is("yml")
+    let extension = path.extension().unwrap_or_default();
+    extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
 }
 
 /// A path without a leading `./`.
@@ -280,302 +250,4 @@ fn shown(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs::{File, create_dir, create_dir_all};
-    use tempfile::TempDir;
-
-    fn folder(files: &[&str]) -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = folder.path().join(file);
-            create_dir_all(path.parent().unwrap()).unwrap();
-            File::create(path).unwrap();
-        }
-        folder
-    }
-
-    fn names(found: &Found, folder: &TempDir) -> Vec<String> {
-        let name = |file: &PathBuf| {
-            file.strip_prefix(folder.path()).unwrap().display().to_string().replace('\\', "/")
-        };
-        found.files.iter().map(name).collect()
-    }
-
-    fn find_in(folder: &TempDir) -> Found {
-        find(&[folder.path().to_owned()])
-    }
-
-    #[test]
-    fn nothing_there_is_an_error() {
-        let found = find(&[PathBuf::from("no/such/path")]);
-        assert_eq!(found.problems.len(), 1);
-        assert_eq!(found.problems[0].file, Path::new("no/such/path"));
-        assert!(found.problems[0].what.contains("cannot be read"));
-        let empty = folder(&["a.json", ".hidden.yaml", ".git/b.yaml"]);
-        assert!(find_in(&empty).problems[0].what.contains("there is no manifest"));
-    }
-
-    #[test]
-    fn yaml_in_any_case_and_depth_sorted_and_nothing_hidden() {
-        let folder =
-            folder(&["b.yaml", "a/z.YML", "a/.x/y.yaml", "a.yaml", "c.yaml.orig", "D.Yaml"]);
-        let found = find_in(&folder);
-        assert_eq!(names(&found, &folder), ["D.Yaml", "a/z.YML", "a.yaml", "b.yaml"]);
-        assert!(found.problems.is_empty());
-    }
-
-    #[test]
-    fn a_root_may_be_hidden_and_a_named_file_may_have_any_name() {
-        let folder = folder(&[".offers/a.yaml", "b.txt"]);
-        let roots = [folder.path().join("b.txt"), folder.path().join(".offers")];
-        let found = find(&roots);
-        assert_eq!(names(&found, &folder), [".offers/a.yaml", "b.txt"]);
-        assert_eq!(found.roots, roots);
-    }
-
-    #[test]
-    fn a_file_reached_by_two_ways_is_found_once() {
-        let folder = folder(&["a/x.yaml", "a/y.yaml"]);
-        let roots =
-            [folder.path().join("a/x.yaml"), folder.path().to_owned(), folder.path().join("a")];
-        assert_eq!(names(&find(&roots), &folder), ["a/x.yaml", "a/y.yaml"]);
-    }
-
-    fn put(folder: &TempDir, name: &str, text: &str) {
-        let path = folder.path().join(name);
-        std::io::Write::write_all(&mut File::create(path).unwrap(), text.as_bytes()).unwrap();
-    }
-
-    #[test]
-    fn what_is_listed_in_a_goliveignore_is_left_out() {
-        let folder = folder(&[
-            "a.yaml",
-            "b.yaml",
-            "chart/c.yaml",
-            "deep/chart/d.yaml",
-            "deep/e.yaml",
-            "deep/keep.yaml",
-        ]);
-        put(&folder, ".goliveignore", "\u{feff}# other tools\r\n/chart/\r\nb.*\r\n*e.yaml\r\n");
-        put(&folder, "deep/.goliveignore", "!e.yaml\nchart/*\n");
-        let found = find_in(&folder);
-        assert_eq!(names(&found, &folder), ["a.yaml", "deep/e.yaml", "deep/keep.yaml"]);
-        let left_out =
-            ["b.yaml", "chart", "deep/chart/d.yaml"].map(|name| folder.path().join(name));
-        assert_eq!(found.ignored, left_out);
-        assert!(found.problems.is_empty());
-        // What is named is read all the same, and so is what is below it.
-        let named = find(&[folder.path().join("b.yaml"), folder.path().join("chart")]);
-        assert_eq!(names(&named, &folder), ["b.yaml", "chart/c.yaml"]);
-    }
-
-    #[test]
-    fn a_goliveignore_counts_below_it_up_to_the_repository_s_root() {
-        let folder =
-            folder(&["repo/.git/HEAD", "repo/a/b/x.yaml", "repo/a/b/y.yaml", "repo/a/b/z.yaml"]);
-        put(&folder, ".goliveignore", "*\n");
-        put(&folder, "repo/.goliveignore", "a/b/x.yaml\nz.yaml\n");
-        put(&folder, "repo/a/.goliveignore", "!/b/z.yaml\n");
-        let found = find(&[folder.path().join("repo/a/b")]);
-        assert_eq!(names(&found, &folder), ["repo/a/b/y.yaml", "repo/a/b/z.yaml"]);
-        let real = folder.path().canonicalize().unwrap();
-        let seen = ["repo/.goliveignore", "repo/a/.goliveignore"].map(|name| real.join(name));
-        assert_eq!(found.names, BTreeSet::from(seen));
-    }
-
-    #[test]
-    fn a_broken_goliveignore_is_told_with_its_line_and_lets_nothing_in() {
-        let folder = folder(&["a.yaml", "deep/b.yaml"]);
-        put(&folder, "deep/.goliveignore", "x\n[b-a]\n");
-        let found = find_in(&folder);
-        assert_eq!(names(&found, &folder), ["a.yaml"]);
-        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
-        assert_eq!((problem.line, problem.column), (2, 1));
-        assert!(problem.what.starts_with("invalid pattern: "), "{problem:?}");
-        assert!(problem.file.ends_with("deep/.goliveignore"));
-    }
-
-    #[test]
-    fn braces_are_nothing_but_braces_in_a_goliveignore() {
-        let folder =
-            folder(&["p1.yaml", "zz.yaml", "{p1,zz}.yaml", "{a.yaml", "a}.yaml", "{b.yaml"]);
-        put(&folder, ".goliveignore", "{p1,zz}.yaml\n{a.yaml\na}.yaml\n[{x]b.yaml\n");
-        let found = find_in(&folder);
-        assert_eq!(names(&found, &folder), ["p1.yaml", "zz.yaml"]);
-        assert!(found.problems.is_empty(), "{:?}", found.problems);
-    }
-
-    #[test]
-    fn a_folder_in_the_place_of_a_goliveignore_is_an_error_and_lets_nothing_in() {
-        let folder = folder(&["a.yaml", "deep/b.yaml", "deep/.goliveignore/c.yaml"]);
-        let found = find_in(&folder);
-        assert_eq!(names(&found, &folder), ["a.yaml"]);
-        let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
-        assert_eq!(problem.what, "this is a folder, not a file");
-    }
-
-    #[test]
-    fn where_all_is_left_out_it_is_said() {
-        let folder = folder(&["a.yaml"]);
-        put(&folder, ".goliveignore", "*\n");
-        let found = find_in(&folder);
-        assert!(found.problems[0].hint.as_ref().unwrap().contains(".goliveignore leaves out"));
-    }
-
-    #[test]
-    fn a_leading_dot_is_not_shown() {
-        assert_eq!(shown(Path::new("./a/b.yaml")), Path::new("a/b.yaml"));
-        assert_eq!(shown(Path::new(".")), Path::new("."));
-        assert_eq!(shown(Path::new("../a")), Path::new("../a"));
-    }
-
-    #[cfg(unix)]
-    mod unix {
-        use super::*;
-        use std::fs::Permissions;
-        use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-        #[test]
-        fn a_dangling_link_is_an_error_a_hidden_one_is_not() {
-            let folder = folder(&["a.yaml"]);
-            symlink("nowhere", folder.path().join("b.yaml")).unwrap();
-            symlink("nowhere", folder.path().join(".#a.yaml")).unwrap();
-            let problems = find_in(&folder).problems;
-            assert_eq!(problems.len(), 1);
-            assert!(problems[0].file.ends_with("b.yaml"));
-            assert_eq!(problems[0].what, "this symbolic link leads nowhere");
-            let hint = |problem: &Diagnostic| problem.hint.clone().unwrap();
-            assert!(hint(&problems[0]).starts_with("remove the link"));
-            let named = find(&[folder.path().join("b.yaml")]).problems;
-            assert_eq!(named[0].what, "this symbolic link leads nowhere");
-            assert_eq!(hint(&named[0]), "restore what it points to, or name another file");
-        }
-
-        #[test]
-        fn links_are_followed_and_loops_are_not_entered_again() {
-            let folder = folder(&["real/a.yaml", "real/deep/b.yaml"]);
-            symlink("..", folder.path().join("real/deep/up")).unwrap();
-            symlink("real", folder.path().join("link")).unwrap();
-            symlink("self", folder.path().join("real/self")).unwrap();
-            symlink("real/a.yaml", folder.path().join("z.yaml")).unwrap();
-            let found = find_in(&folder);
-            assert_eq!(names(&found, &folder), ["link/a.yaml", "link/deep/b.yaml"]);
-            // A link to itself leads nowhere, and says so once.
-            assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
-        }
-
-        #[test]
-        fn what_the_walk_depends_on_is_told() {
-            let folder = folder(&["top/a/x.yaml", "top/.b/y.yaml", "z.text"]);
-            let top = folder.path().canonicalize().unwrap();
-            symlink("../.b/y.yaml", top.join("top/a/y.yaml")).unwrap();
-            symlink("../../link", top.join("top/a/z.yaml")).unwrap();
-            symlink("z.text", top.join("link")).unwrap();
-            symlink("../../no/such.yaml", top.join("top/a/gone.yaml")).unwrap();
-            let found = find(&[top.join("top")]);
-            let paths = |names: &[&str]| -> Vec<PathBuf> {
-                names.iter().map(|name| top.join(name)).collect()
-            };
-            assert_eq!(found.real, paths(&["top/a/x.yaml", "top/.b/y.yaml", "z.text"]));
-            let folders: Vec<PathBuf> = found.folders.into_iter().collect();
-            assert_eq!(folders, paths(&["top", "top/.b", "top/a"]));
-            let names: Vec<PathBuf> = found.names.into_iter().collect();
-            assert_eq!(names, paths(&["link", "no", "z.text"]));
-        }
-
-        #[test]
-        fn links_between_many_folders_take_no_exponential_time() {
-            let folder = folder(&["d0/a.yaml"]);
-            for from in 0..12 {
-                let path = folder.path().join(format!("d{from}"));
-                if from > 0 {
-                    create_dir(&path).unwrap();
-                }
-                for to in 0..12 {
-                    symlink(format!("../d{to}"), path.join(format!("to{to}"))).unwrap();
-                }
-            }
-            assert_eq!(find_in(&folder).files.len(), 1);
-        }
-
-        #[test]
-        fn a_goliveignore_that_can_t_be_read_is_an_error_and_lets_nothing_in() {
-            let folder =
-                folder(&["a.yaml", "deep/b.yaml", "deeper/b.yaml", "deeper/.goliveignore"]);
-            symlink("nowhere", folder.path().join("deep/.goliveignore")).unwrap();
-            let closed = folder.path().join("deeper/.goliveignore");
-            std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-            std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
-            let found = crate::disk::bound::by_permissions(|| find_in(&folder));
-            std::fs::set_permissions(&closed, Permissions::from_mode(0o600)).unwrap();
-            let Some(found) = found else { return };
-            assert_eq!(names(&found, &folder), ["a.yaml"]);
-            assert_eq!(found.problems.len(), 2, "{:?}", found.problems);
-        }
-
-        #[test]
-        fn a_folder_without_permission_is_an_error() {
-            let folder = folder(&["a/b.yaml", "c.yaml"]);
-            let closed = folder.path().join("a");
-            std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-            std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
-            let found = crate::disk::bound::by_permissions(|| find_in(&folder));
-            std::fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
-            let Some(found) = found else { return };
-            assert_eq!((found.files.len(), found.problems.len()), (1, 1));
-        }
-
-        #[test]
-        fn what_is_no_file_is_an_error_and_is_not_opened() {
-            let folder = folder(&["a.yaml"]);
-            let path = folder.path().join("b.yaml");
-            let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-            let found = find_in(&folder);
-            let named = find(std::slice::from_ref(&path));
-            drop(socket);
-            for found in [found, named] {
-                assert_eq!(found.problems[0].what, "this is a socket, not a file");
-            }
-            let null = find(&[PathBuf::from("/dev/null")]);
-            assert_eq!(null.problems[0].what, "this is a device, such as a terminal, not a file");
-        }
-
-        fn pipe(path: &Path) {
-            use rustix::fs::{CWD, FileType, Mode, mknodat};
-            mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        }
-
-        #[test]
-        fn a_pipe_is_read_where_it_is_named_and_once() {
-            let folder = folder(&["a.yaml"]);
-            let path = folder.path().join("p.yaml");
-            pipe(&path);
-            let found = find_in(&folder);
-            assert_eq!(found.problems[0].what, "this is a pipe, not a file");
-            assert_eq!(names(&found, &folder), ["a.yaml"]);
-
-            let mut writer = None;
-            std::thread::scope(|scope| {
-                // Opening it waits for the other end.
-                scope.spawn(|| {
-                    let mut pipe = File::options().write(true).open(&path).unwrap();
-                    let text = "publisher: contoso\noffer: vm\nstate: live\n";
-                    std::io::Write::write_all(&mut pipe, text.repeat(2).as_bytes()).unwrap();
-                    let text = format!("---\n{text}");
-                    std::io::Write::write_all(&mut pipe, text.as_bytes()).unwrap();
-                    drop(pipe);
-                });
-                let found = find(std::slice::from_ref(&path));
-                assert_eq!((names(&found, &folder).len(), found.problems.len()), (1, 0));
-                writer = Some(crate::manifest::load(std::slice::from_ref(&path)));
-            });
-            // Its lines are shown, for which a file is read once more; and so is all by `apply`.
-            let first = writer.unwrap().unwrap_err();
-            let again = crate::manifest::load(&[path]).unwrap_err();
-            assert_eq!(first, again);
-            let lines: Vec<usize> = first.iter().map(|problem| problem.line).collect();
-            assert_eq!(lines, [4, 5, 6, 9]);
-        }
-    }
-}
+mod tests;

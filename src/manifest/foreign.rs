@@ -1,16 +1,16 @@
-//! What is plainly no manifest but another tool's file: it gets one error, not one for each field.
+//! Recognizes other tools' files, which get one error instead of one for each field.
 
 use super::characters::is_lookalike_space;
-use super::field::Field;
+use super::offer::Manifest;
 use super::rules::Problem;
-use super::tree::{Kind, NodeId, Tree};
+use super::tree::{NodeId, Tree};
 
-/// From which likeness on a name is a misspelled one.
+/// The similarity from which on a name counts as misspelled.
 const LIKE: f64 = 0.75;
 
-/// Whether fields with these names are a manifest's, be they misspelled. `publisher` or `offer` says
-/// so; something like them only beside `state`, or both of them, and where hardly anything else is
-/// there: other tools know `offers` and `publishers`, too.
+/// Whether fields with these names are a manifest's, perhaps misspelled. `publisher` or `offer` is
+/// enough. Similar names count only both together or beside `state`, and only if hardly any other
+/// field is there: other tools have `offers` and `publishers`, too.
 pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
     let (mut publisher, mut offer, mut state, mut strange) = (false, false, false, 0);
     for name in names {
@@ -20,7 +20,7 @@ pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
             other if is_like(other, "publisher") => publisher = true,
             other if is_like(other, "offer") => offer = true,
             other => {
-                let is_field = Field::ALL.iter().any(|field| is_like(other, field.name()));
+                let is_field = Manifest::FIELDS.iter().any(|(name, _)| is_like(other, name));
                 strange += usize::from(!is_field);
             }
         }
@@ -28,37 +28,32 @@ pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
     strange <= MOST_STRANGE && (publisher && offer || state && (publisher || offer))
 }
 
-/// How many fields of a misspelled manifest are nothing like one of golive's.
+/// How many fields of a misspelled manifest may resemble no field of a manifest.
 const MOST_STRANGE: usize = 1;
 
-/// Whether a document is plainly none of golive's.
+/// Whether a document is no manifest but another tool's.
 pub(super) fn is_foreign(tree: &Tree<'_>, root: NodeId) -> bool {
-    let is_ours = |id: NodeId| match &tree.resolve(id).kind {
-        Kind::Mapping(entries) => {
-            is_ours(entries.iter().filter_map(|(key, _)| match &tree.resolve(*key).kind {
-                Kind::Scalar { text, .. } => Some(text.as_ref()),
-                Kind::List(_) | Kind::Mapping(_) | Kind::Alias(_) => None,
-            }))
-        }
-        Kind::Scalar { text, .. } => is_ours_by_its_lines(text),
-        Kind::List(_) | Kind::Alias(_) => false,
+    let is_ours = |id: NodeId| match (tree.entries(id), tree.text(id)) {
+        (Some(entries), _) => is_ours(entries.iter().filter_map(|(key, _)| tree.text(*key))),
+        (None, Some(text)) => is_ours_by_lines(text),
+        (None, None) => false,
     };
-    match &tree.resolve(root).kind {
+    match tree.items(root) {
         // A list of manifests is a usual mistake.
-        Kind::List(items) => !items.iter().copied().any(is_ours),
-        Kind::Scalar { .. } | Kind::Mapping(_) | Kind::Alias(_) => !is_ours(root),
+        Some(items) => !items.iter().copied().any(is_ours),
+        None => !is_ours(root),
     }
 }
 
 fn is_like(name: &str, wanted: &str) -> bool {
-    // Names of quite another length are no typing errors.
+    // Spares comparing names of very different length.
     name.len() < 2 * wanted.len()
         && 2 * name.len() > wanted.len()
         && strsim::normalized_damerau_levenshtein(&name.trim().to_lowercase(), wanted) >= LIKE
 }
 
-/// The same for a text that can't be read as YAML: by the words at the beginning of its lines.
-pub(super) fn is_ours_by_its_lines(text: &str) -> bool {
+/// Like [`is_ours`], for a text that isn't valid YAML: by the first word of each line.
+pub(super) fn is_ours_by_lines(text: &str) -> bool {
     let mut names = Vec::new();
     for line in text.lines() {
         let line = line.trim_start_matches(|c| is_lookalike_space(c) || "\u{feff}{\"'".contains(c));
@@ -67,7 +62,7 @@ pub(super) fn is_ours_by_its_lines(text: &str) -> bool {
         let is_named = matches!(name, "publisher" | "offer");
         let behind = rest.trim_start_matches(|c: char| c.is_whitespace() || "\"'".contains(c));
         let has_colon = behind.starts_with([':', '\u{ff1a}', '\u{2236}', '\u{fe55}']);
-        // Where the colon was forgotten, the name itself says it.
+        // The colon may be missing after the two names that are enough by themselves.
         if !name.is_empty() && (has_colon || is_named && rest.starts_with(char::is_whitespace)) {
             names.push(name);
         }
@@ -75,7 +70,7 @@ pub(super) fn is_ours_by_its_lines(text: &str) -> bool {
     is_ours(names)
 }
 
-/// What a file is, or one document of it.
+/// The error of a file, or of one document of it.
 pub(super) fn what(what: &str) -> String {
     format!(
         "this {what} isn't a manifest: it has no \"publisher\" and no \"offer\" at its top level"
@@ -92,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_is_known_by_its_fields() {
+    fn a_manifest_is_recognized_by_its_fields() {
         for ours in [
             &["publisher"][..],
             &["kind", "offer"],
@@ -119,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_is_known_by_its_lines() {
+    fn invalid_yaml_is_recognized_by_its_lines() {
         for ours in [
             "publisher: a\noffer: [",
             "{{ if x }}\n\"publisher\" : a\n{{ end }}",
@@ -130,7 +125,7 @@ mod tests {
             "\u{a0}offer: vm",
             "publisherr: x: y\nstate: live",
         ] {
-            assert!(is_ours_by_its_lines(ours), "{ours:?}");
+            assert!(is_ours_by_lines(ours), "{ours:?}");
         }
         for other in [
             "",
@@ -141,7 +136,7 @@ mod tests {
             "offering: {{ x }}\nstate: 1",
             "state: {{ x }}\n",
         ] {
-            assert!(!is_ours_by_its_lines(other), "{other:?}");
+            assert!(!is_ours_by_lines(other), "{other:?}");
         }
     }
 }

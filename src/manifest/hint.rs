@@ -1,48 +1,31 @@
-//! What to do about a file as a whole: another thing for one that lies in a folder, for one that is named
-//! on the command line, and for a pipe.
-
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use super::pipe;
+//! Hints about a file as a whole. They depend on whether the file was found in a folder, is named on
+//! the command line, or is a pipe.
 
 /// How golive came to read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Given {
-    /// It lies in a folder that is walked, and can be left out.
-    Found,
-    /// It is named on the command line, and is read in any case.
+pub(super) enum InputKind {
+    /// The file is in a folder that is walked, and can be left out.
+    InFolder,
+    /// The file is named on the command line, and is read in any case.
     Named,
-    /// Standard input, or another pipe: what is in it comes from a program.
+    /// Standard input or another pipe: a program wrote it.
     Piped,
 }
 
-impl Given {
-    pub(super) fn of(path: &Path, named: &BTreeSet<PathBuf>) -> Self {
-        if !named.contains(path) {
-            Self::Found
-        } else if pipe::is_pipe(path) {
-            Self::Piped
-        } else {
-            Self::Named
-        }
-    }
-}
-
-/// What to do, where that depends on how the file is given.
+/// What is wrong with the file; [`FileHint::text`] says what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(super) enum FileHint {
     /// Another tool's file.
     Foreign,
-    /// There is nothing in it.
+    /// An empty file.
     Empty,
-    /// It is larger than a manifest may be.
+    /// A file larger than [`MAX_FILE_BYTES`](super::input::MAX_FILE_BYTES).
     TooLarge,
-    /// It is text, and not UTF-8.
+    /// Text in another encoding than UTF-8.
     Encoding,
     /// A Git LFS pointer.
     Lfs,
-    /// A symbolic link that became a text.
+    /// A symbolic link that was checked out as text.
     Link,
     /// A symbolic link that leads nowhere.
     Dangling,
@@ -50,68 +33,74 @@ pub(super) enum Hint {
     Compressed,
     /// git-crypt.
     Encrypted,
-    /// Bytes that are no text.
+    /// Not text.
     Binary,
 }
 
-impl Hint {
-    pub(super) fn text(self, given: Given) -> &'static str {
-        match (self, given) {
-            (Self::Foreign, Given::Found) => {
+impl FileHint {
+    pub(super) fn text(self, input: InputKind) -> &'static str {
+        match (self, input) {
+            (Self::Foreign, InputKind::InFolder) => {
                 "name the folder of the manifests, or list this file in a .goliveignore"
             }
-            (Self::Foreign | Self::Binary, Given::Named) => {
+            (Self::Foreign | Self::Binary, InputKind::Named) => {
                 "a file that is named is read in any case: name another file, or the folder of the \
                  manifests"
             }
-            (Self::Foreign | Self::Binary, Given::Piped) => {
+            (Self::Foreign | Self::Binary, InputKind::Piped) => {
                 "golive reads what the program before the pipe writes: let it write manifests alone"
             }
-            (Self::Empty, Given::Found) => {
+            (Self::Empty, InputKind::InFolder) => {
                 "write a manifest, remove the file, or list it in a .goliveignore"
             }
-            (Self::Empty, Given::Named) => "write a manifest, or name another file",
-            (Self::Empty, Given::Piped) => {
+            (Self::Empty, InputKind::Named) => "write a manifest, or name another file",
+            (Self::Empty, InputKind::Piped) => {
                 "the program before the pipe wrote nothing: see whether it failed"
             }
-            (Self::TooLarge, Given::Found) => {
+            (Self::TooLarge, InputKind::InFolder) => {
                 "split it: one manifest is a few hundred bytes; \
                  or list it in a .goliveignore where it holds none"
             }
-            (Self::TooLarge, Given::Named) => {
+            (Self::TooLarge, InputKind::Named) => {
                 "split it: one manifest is a few hundred bytes; or name another file"
             }
-            (Self::TooLarge, Given::Piped) => {
+            (Self::TooLarge, InputKind::Piped) => {
                 "let the program before the pipe write less, or write files: one manifest is a few \
                  hundred bytes"
             }
-            (Self::Encoding, Given::Found | Given::Named) => "save the file as UTF-8",
-            (Self::Encoding, Given::Piped) => "let the program before the pipe write UTF-8",
-            (Self::Lfs, Given::Found | Given::Named) => {
+            (Self::Encoding, InputKind::InFolder | InputKind::Named) => "save the file as UTF-8",
+            (Self::Encoding, InputKind::Piped) => "let the program before the pipe write UTF-8",
+            (Self::Lfs, InputKind::InFolder | InputKind::Named) => {
                 "git lfs pull brings the file; in a workflow, check out with lfs: true \
                  (golive watch --git fetches none)"
             }
-            (Self::Lfs, Given::Piped) => {
+            (Self::Lfs, InputKind::Piped) => {
                 "git lfs pull brings the file, before the program before the pipe reads it"
             }
-            (Self::Link, Given::Found | Given::Named) => {
+            (Self::Link, InputKind::InFolder | InputKind::Named) => {
                 "put the manifest itself here, or check out with core.symlinks=true \
                  (golive watch --git follows no links)"
             }
-            (Self::Link, Given::Piped) => {
+            (Self::Link, InputKind::Piped) => {
                 "let the program before the pipe write the file that the path names"
             }
-            (Self::Dangling, Given::Found) => "remove the link, or restore what it points to",
-            (Self::Dangling, Given::Named | Given::Piped) => {
+            (Self::Dangling, InputKind::InFolder) => {
+                "remove the link, or restore what it points to"
+            }
+            (Self::Dangling, InputKind::Named | InputKind::Piped) => {
                 "restore what it points to, or name another file"
             }
-            (Self::Compressed, Given::Found | Given::Named) => "unpack it with gunzip",
-            (Self::Compressed, Given::Piped) => "let the program before the pipe unpack it: gunzip",
-            (Self::Encrypted, Given::Found | Given::Named) => "git-crypt unlock decrypts it",
-            (Self::Encrypted, Given::Piped) => {
+            (Self::Compressed, InputKind::InFolder | InputKind::Named) => "unpack it with gunzip",
+            (Self::Compressed, InputKind::Piped) => {
+                "let the program before the pipe unpack it: gunzip"
+            }
+            (Self::Encrypted, InputKind::InFolder | InputKind::Named) => {
+                "git-crypt unlock decrypts it"
+            }
+            (Self::Encrypted, InputKind::Piped) => {
                 "git-crypt unlock decrypts it, before the program before the pipe reads it"
             }
-            (Self::Binary, Given::Found) => {
+            (Self::Binary, InputKind::InFolder) => {
                 "restore it; or list it in a .goliveignore where it holds no manifest"
             }
         }

@@ -1,6 +1,6 @@
-//! What a `.goliveignore` leaves out: in each folder of a walk, as git does it with a `.gitignore`, and
-//! above it up to the root of the repository, so that a narrower path doesn't bring back what is left
-//! out. What is named on the command line is never left out.
+//! What a `.goliveignore` leaves out. Like a `.gitignore`, it counts in its folder and below, and those
+//! above the given path count up to the root of the repository, so that a narrower path doesn't bring
+//! back what is left out. A path on the command line is never left out.
 
 use std::borrow::Cow;
 use std::fs::FileType;
@@ -11,15 +11,14 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::diagnostic::Diagnostic;
-use super::load::read_bounded;
-use super::pipe;
+use super::input::{self, read_bounded};
 use super::rules::Problem;
 use super::source::Source;
 
 /// The name of such a file.
 pub(super) const NAME: &str = ".goliveignore";
 
-/// What a walk missed because of a problem: all that its rules would have been for, where they could not
+/// The path that a walk missed because of a problem: the whole folder if its `.goliveignore` could not
 /// be read.
 pub(crate) fn missed(problem: &Diagnostic) -> &Path {
     match problem.file.parent() {
@@ -28,25 +27,25 @@ pub(crate) fn missed(problem: &Diagnostic) -> &Path {
     }
 }
 
-/// The rules in force at one place of a walk; the innermost come last.
+/// The rules that apply at the current position of a walk; the innermost come last.
 #[derive(Default)]
 pub(super) struct Ignores(Vec<Rules>);
 
 struct Rules {
-    /// The folder of the walk that they, or the root below them, stand for.
+    /// The folder of the walk; the walk's root for rules above it.
     folder: PathBuf,
-    /// Where that folder is, as seen from the rules' own.
+    /// That folder, relative to the folder of the rules.
     below: PathBuf,
-    /// How deep in the walk it is.
+    /// The depth in the walk at which the rules apply.
     depth: usize,
     patterns: Gitignore,
 }
 
 impl Ignores {
-    /// The rules above the root of a walk, and the files that they may stand in.
+    /// The rules above the root of a walk, and the files that have or may get such rules.
     pub(super) fn above(root: &Path) -> Result<(Self, Vec<PathBuf>), Box<Diagnostic>> {
         let mut ignores = Self::default();
-        // A root that can't be looked at is told by the walk.
+        // The walk reports a root that can't be looked at.
         let Ok(real) = root.canonicalize() else { return Ok((ignores, Vec::new())) };
         let Some(top) = real.ancestors().find(|folder| folder.join(".git").exists()) else {
             return Ok((ignores, Vec::new()));
@@ -63,7 +62,7 @@ impl Ignores {
         Ok((ignores, folders.into_iter().map(|folder| folder.join(NAME)).collect()))
     }
 
-    /// Enters a folder of the walk, which goes in depth first.
+    /// Enters a folder of the walk, which is depth-first.
     pub(super) fn enter(&mut self, folder: &Path, depth: usize) -> Result<(), Box<Diagnostic>> {
         self.leave(depth);
         if let Some(patterns) = read(&folder.join(NAME))? {
@@ -73,7 +72,7 @@ impl Ignores {
         Ok(())
     }
 
-    /// Whether something that the walk met at this depth is left out.
+    /// Whether the rules leave out a path at this depth of the walk.
     pub(super) fn covers(&mut self, path: &Path, depth: usize, is_folder: bool) -> bool {
         self.leave(depth);
         for Rules { folder, below, patterns, .. } in self.0.iter().rev() {
@@ -95,21 +94,21 @@ impl Ignores {
     }
 }
 
-/// Reads such a file, where there is one.
+/// Reads a `.goliveignore`, if there is one.
 fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
     match path.metadata() {
         Ok(found) if found.is_file() => {}
-        Ok(found) => return Err(Box::new(no_file(path, found.file_type()))),
+        Ok(found) => return Err(Box::new(not_a_file(path, found.file_type()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
             return Ok(None);
         }
         Err(error) => return Err(Box::new(Diagnostic::unreadable(path, &error))),
     }
     let bytes = read_bounded(path).map_err(|problem| {
-        if problem.by_way.is_none() {
+        if problem.file_hint.is_none() {
             return problem;
         }
-        // What is said of a manifest that is too large is no help here.
+        // The hints for manifests don't fit here.
         let hint = Some("shorten it; until then, nothing here is read".to_owned());
         Box::new(Diagnostic { hint, ..*problem })
     })?;
@@ -119,26 +118,26 @@ fn read(path: &Path) -> Result<Option<Gitignore>, Box<Diagnostic>> {
     for line in text.split_inclusive('\n') {
         let rule = line.trim_end_matches(['\n', '\r']);
         let length = rule.chars().count();
-        if let Err(error) = builder.add_line(None, &as_git_has_it(rule)) {
-            return Err(Box::new(wrong(path, &text, start..start + length, &error)));
+        if let Err(error) = builder.add_line(None, &with_literal_braces(rule)) {
+            return Err(Box::new(invalid_pattern(path, &text, start..start + length, &error)));
         }
         start += line.chars().count();
     }
     match builder.build() {
         Ok(rules) => Ok(Some(rules)),
-        Err(error) => Err(Box::new(wrong(path, &text, 0..0, &error))),
+        Err(error) => Err(Box::new(invalid_pattern(path, &text, 0..0, &error))),
     }
 }
 
-/// A pattern for the matcher, to which braces are alternatives, and to git nothing but braces.
-fn as_git_has_it(rule: &str) -> Cow<'_, str> {
+/// A pattern with its braces escaped: the matcher takes them for alternatives, git doesn't.
+fn with_literal_braces(rule: &str) -> Cow<'_, str> {
     if !rule.contains(['{', '}']) {
         return Cow::Borrowed(rule);
     }
     let mut pattern = String::with_capacity(rule.len() + 2);
     let mut rest = rule;
     while let Some(c) = rest.chars().next() {
-        // What is escaped, and a class of characters, stays as it is.
+        // Escaped characters and character classes stay as they are.
         let length = match c {
             '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
             '[' => class(rest).unwrap_or(1),
@@ -155,7 +154,7 @@ fn as_git_has_it(rule: &str) -> Cow<'_, str> {
     Cow::Owned(pattern)
 }
 
-/// The length of the class of characters that a text begins with, in bytes.
+/// The length of the character class at the beginning of a text, in bytes.
 fn class(text: &str) -> Option<usize> {
     let inside = text.strip_prefix('[')?;
     let inside = inside.strip_prefix(['!', '^']).unwrap_or(inside);
@@ -165,14 +164,14 @@ fn class(text: &str) -> Option<usize> {
     Some(text.len() - inside.len() + first + end + 1)
 }
 
-/// Something of that name that rules can't stand in.
-fn no_file(path: &Path, found: FileType) -> Diagnostic {
-    let kind = if found.is_dir() { "a folder" } else { pipe::kind(found) };
+/// The error of a `.goliveignore` that isn't a file.
+fn not_a_file(path: &Path, found: FileType) -> Diagnostic {
+    let kind = if found.is_dir() { "a folder" } else { input::kind(found) };
     let hint = "give it another name; until then, nothing beside and below it is read".to_owned();
     Diagnostic::whole(path, format!("this is {kind}, not a file"), Some(hint))
 }
 
-fn wrong(
+fn invalid_pattern(
     path: &Path,
     text: &str,
     place: std::ops::Range<usize>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-/// Labels by their names. They are read once and hardly ever changed, and every manifest has a few:
-/// a list takes a small part of the memory of a tree.
+/// Labels by name. A sorted list takes far less memory than a map, for the few labels that each
+/// manifest has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(Box<[(Box<str>, Box<str>)]>);
 

@@ -1,23 +1,21 @@
-//! From a file to its manifests: by one parse where all is well. The only user of `serde_yaml`.
+//! Reads a file's manifests, with a single parse if there are no errors. Only this file uses
+//! `serde_yaml`.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 
 use super::characters::forbidden;
 use super::diagnostic::{Diagnostic, Diagnostics};
-use super::disguise::{disguise, is_binary, is_utf_16};
+use super::disguise::{disguise, is_binary};
 use super::explain::{Explained, MAX_ERRORS, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::find;
 use super::foreign;
-use super::hint::Hint;
+use super::hint::FileHint;
+use super::input::read_bounded;
 use super::lookalike::{self, Lookalike};
 use super::offer::Manifest;
-use super::parallel::load_files;
-use super::pipe;
 use super::rules::Problem;
 use super::screen::{Screened, screen};
 use super::source::Source;
@@ -25,12 +23,9 @@ use super::syntax::{conflict, syntax};
 use super::tree::{Stop, Tree};
 use super::validate::{ManifestSet, assemble};
 
-/// The largest manifest file that is read, in bytes.
-pub const MAX_FILE_BYTES: u64 = 1 << 20;
-
 impl FileManifests {
-    /// Reads manifests from the content of a file. Never fails: what is wrong is told by
-    /// [`FileManifests::problems`].
+    /// Reads manifests from the content of a file. Never fails: [`FileManifests::problems`] has the
+    /// errors.
     #[must_use]
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
         if let Some((what, hint)) = disguise(bytes) {
@@ -39,13 +34,7 @@ impl FileManifests {
         let text = match decode(path, bytes) {
             Ok(text) => text,
             Err(problem) => {
-                let is_other = problem.line > 0
-                    && !foreign::is_ours_by_its_lines(&String::from_utf8_lossy(bytes));
-                return if is_other {
-                    Self::other(path, bytes)
-                } else {
-                    Self::unreadable(path, *problem)
-                };
+                return Self::bad_text(path, bytes, &String::from_utf8_lossy(bytes), *problem);
             }
         };
         if text.trim_ascii().is_empty() {
@@ -53,11 +42,7 @@ impl FileManifests {
         }
         let Screened { forbidden, unusual } = screen(text);
         if let Some(byte) = forbidden {
-            return if foreign::is_ours_by_its_lines(text) {
-                Self::unreadable(path, forbidden_character(path, text, byte))
-            } else {
-                Self::other(path, bytes)
-            };
+            return Self::bad_text(path, bytes, text, forbidden_character(path, text, byte));
         }
         let typed = if unusual { None } else { Some(read_types(text)) };
         match typed {
@@ -78,30 +63,33 @@ impl FileManifests {
         }
     }
 
-    /// A file with nothing in it. It is more likely to be half written, or to have met a full disk,
-    /// than to mean that its offers are to be given up; for that there is no need of a file. One that
-    /// has only comments is fine: somebody wrote them.
+    /// An empty file. It is more likely half written, or met a full disk, than meant to remove its
+    /// offers; for that, one deletes the file. A file that has only comments is fine: somebody wrote
+    /// them.
     fn empty(path: &Path) -> Self {
-        Self::unreadable(path, Diagnostic::of_file(path, "this file is empty", Hint::Empty))
+        Self::unreadable(path, Diagnostic::of_file(path, "this file is empty", FileHint::Empty))
     }
 
-    /// What has none of a manifest's fields, and is no YAML.
-    fn other(path: &Path, bytes: &[u8]) -> Self {
+    /// A file with bytes or characters that no YAML has.
+    fn bad_text(path: &Path, bytes: &[u8], text: &str, problem: Diagnostic) -> Self {
+        if foreign::is_ours_by_lines(text) {
+            return Self::unreadable(path, problem);
+        }
         if !is_binary(bytes) {
             return Self::foreign(path);
         }
         let what = "this file isn't text, so that it is no manifest";
-        Self::unreadable(path, Diagnostic::of_file(path, what, Hint::Binary))
+        Self::unreadable(path, Diagnostic::of_file(path, what, FileHint::Binary))
     }
 
-    /// Another tool's file. It hides no manifest.
+    /// Another tool's file, in which there is no manifest.
     fn foreign(path: &Path) -> Self {
-        let problem = Diagnostic::of_file(path, foreign::what("file"), Hint::Foreign);
+        let problem = Diagnostic::of_file(path, foreign::what("file"), FileHint::Foreign);
         let problem = Diagnostic { line: 1, column: 1, ..problem };
         Self { complete: true, ..Self::unreadable(path, problem) }
     }
 
-    /// The slow path: by the tree, with `serde_yaml`'s verdict as the last word.
+    /// The slow path: finds errors in the tree. A file without any must still pass `serde_yaml`.
     fn explained(
         path: &Path,
         text: &str,
@@ -118,40 +106,36 @@ impl FileManifests {
             .map(|root| explain(&tree, &source, *root, &mut problems))
             .collect();
         let complete = stop.is_none() && explained.iter().all(Explained::is_known);
+        let is_stopped = stop.is_some();
         let verdict = match typed {
-            Some(verdict) => verdict,
-            // An unusual text goes to serde_yaml only after it was found to be within bounds.
-            None if stop.is_none() => read_types(text),
-            None => Ok(Typed::default()),
-        };
-        match verdict {
-            Ok(typed) if stop.is_some() && typed.blank => {
+            Some(Ok(typed)) if is_stopped && typed.blank => {
                 return Self::whole(path, typed.manifests);
             }
-            Ok(_) | Err(_) if is_foreign(&explained, stop.is_some(), text) => {
-                return Self::foreign(path);
-            }
-            Ok(_) | Err(_) => {}
+            Some(verdict) => verdict,
+            // serde_yaml may read an unusual text only once it is known to be within bounds.
+            None if is_stopped => Ok(Typed::default()),
+            None => read_types(text),
+        };
+        if is_foreign(&explained, is_stopped, text) {
+            return Self::foreign(path);
         }
         if let Some(problem) = conflict(&source) {
             return Self::unreadable(path, problem);
         }
-        let is_stopped = stop.is_some();
         if is_stopped && explained.iter().all(|document| document.id_node.is_none()) {
-            // What was read before is a consequence of what stopped it.
+            // The errors before the stop are consequences of what caused it.
             problems.clear();
         }
-        match (verdict, stop) {
-            // What stops a text that was mended is mostly a consequence of the same characters.
-            (_, Some(_)) if !is_original => {}
-            (_, Some(stop)) => problems.push(syntax(&source, stop)),
-            (Err(rejected), None) if problems.is_empty() => {
-                problems.push(rejected.explain(&source));
+        if let Some(stop) = stop {
+            // A mended text mostly stops because of the same characters.
+            if is_original {
+                problems.push(syntax(&source, stop));
             }
-            (Ok(typed), None) if problems.is_empty() => {
-                problems.extend(ambiguous(&source, &tree, &typed, &explained));
-            }
-            (Ok(_) | Err(_), None) => {}
+        } else if problems.is_empty() {
+            problems.extend(match &verdict {
+                Err(rejected) => Some(rejected.explain(&source)),
+                Ok(typed) => ambiguous(&source, &tree, typed, &explained),
+            });
         }
         if is_original && !problems.is_empty() {
             let blamed = lookalike::blamed(&source, &problems, is_stopped);
@@ -171,8 +155,8 @@ impl FileManifests {
         Self { documents: documents.collect(), problems, complete, ..Self::whole(path, Vec::new()) }
     }
 
-    /// A file with characters in it that look like those that YAML needs. The other errors are those
-    /// that it has once these are replaced; nothing in it counts before that.
+    /// A file with lookalikes of characters that YAML needs. The other errors are those that remain
+    /// once they are replaced; until then, no manifest of the file counts.
     fn mended(source: &Source<'_>, lookalikes: &[Lookalike]) -> Self {
         let path = source.file;
         let file = lookalike::mended(source.text, lookalikes)
@@ -187,12 +171,12 @@ impl FileManifests {
     }
 }
 
-/// Whether no document of a file is a manifest, nor what could not be read.
+/// Whether a file is another tool's: no document is a manifest, nor is the part that can't be read.
 fn is_foreign(explained: &[Explained], is_stopped: bool, text: &str) -> bool {
     let mut documents = explained.iter().filter(|document| !document.blank).peekable();
     let is_something = documents.peek().is_some();
     documents.all(|document| document.foreign)
-        && if is_stopped { !foreign::is_ours_by_its_lines(text) } else { is_something }
+        && if is_stopped { !foreign::is_ours_by_lines(text) } else { is_something }
 }
 
 /// What `serde_yaml` made of a file.
@@ -200,11 +184,10 @@ fn is_foreign(explained: &[Explained], is_stopped: bool, text: &str) -> bool {
 struct Typed {
     /// By the number of their document.
     manifests: Vec<(usize, Manifest)>,
-    /// Whether there was a document that is empty, or just says `null`.
+    /// Whether a document is empty or `null`.
     blank: bool,
 }
 
-/// Why `serde_yaml` took a file for broken.
 struct Rejected(serde_yaml::Error);
 
 /// Reads all documents, up to the first that is wrong. Reading on after an error is not safe:
@@ -228,7 +211,7 @@ impl Rejected {
     }
 }
 
-/// A message without its "at line 3 column 4": the place is told where golive tells it.
+/// A message without "at line 3 column 4": golive shows the place in front.
 fn without_places(message: &str) -> String {
     let mut words: Vec<&str> = message.split(' ').collect();
     while let Some(at) = words.windows(5).position(|words| {
@@ -243,8 +226,8 @@ fn without_places(message: &str) -> String {
     words.join(" ")
 }
 
-/// Where aliases are used, both readers must read the same: `serde_yaml` mistakes anchors after
-/// one that is defined twice.
+/// The error of a file that the two readers read differently: `serde_yaml` mixes up anchors after one
+/// that is defined twice.
 fn ambiguous(
     source: &Source<'_>,
     tree: &Tree<'_>,
@@ -267,10 +250,6 @@ fn ambiguous(
 }
 
 fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
-    if is_utf_16(bytes) {
-        let problem = Diagnostic::of_file(path, "this file is in UTF-16", Hint::Encoding);
-        return Err(Box::new(problem));
-    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let shown = String::from_utf8_lossy(bytes);
@@ -278,7 +257,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
         let at = source.character_at(error.valid_up_to());
         let bad = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         let problem = Problem::new(format!("the byte 0x{bad:02x} is not UTF-8"));
-        Box::new(source.diagnostic(at..at + 1, problem).with(Hint::Encoding))
+        Box::new(source.diagnostic(at..at + 1, problem).with_hint(FileHint::Encoding))
     })
 }
 
@@ -290,46 +269,44 @@ fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     source.diagnostic(at..at + 1, problem.hint("remove it"))
 }
 
-/// Reads a file, but never more of it than is allowed.
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
-    let unreadable = |error: io::Error| Box::new(Diagnostic::unreadable(path, &error));
-    if let Some(bytes) = pipe::read(path) {
-        let bytes = bytes.map_err(unreadable)?;
-        return if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large(path)) } else { Ok(bytes) };
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut bytes = Vec::new();
-    if length <= MAX_FILE_BYTES {
-        // The file may have grown since: then the cap counts, not its length.
-        bytes.reserve_exact(usize::try_from(length).unwrap_or(0) + 1);
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    }
-    if length.max(bytes.len() as u64) > MAX_FILE_BYTES {
-        return Err(too_large(path));
-    }
-    Ok(bytes)
-}
-
-fn too_large(path: &Path) -> Box<Diagnostic> {
-    let what = format!("larger than {} MiB", MAX_FILE_BYTES >> 20);
-    Box::new(Diagnostic::of_file(path, what, Hint::TooLarge))
-}
-
-/// Reads one file. Never fails: what is wrong is told by [`FileManifests::problems`].
-#[must_use]
-pub fn load_file(path: &Path) -> FileManifests {
+/// Reads one file. Never fails: [`FileManifests::problems`] has the errors.
+pub(crate) fn load_file(path: &Path) -> FileManifests {
     match read_bounded(path) {
         Ok(bytes) => FileManifests::from_bytes(path, &bytes),
         Err(problem) => FileManifests { problems: vec![*problem], ..FileManifests::unread(path) },
     }
 }
 
+/// A thread is worth its start only for this many files.
+const MIN_FILES_PER_THREAD: usize = 64;
+
+/// Reads files on all cores, in order. Nearly all the time goes to system calls and libyaml, file
+/// by file, so that a second core halves it.
+pub(crate) fn load_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<FileManifests> {
+    let load = |paths: &[P]| -> Vec<FileManifests> {
+        paths.iter().map(|path| load_file(path.as_ref())).collect()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(paths.len().div_ceil(MIN_FILES_PER_THREAD));
+    if threads <= 1 {
+        return load(paths);
+    }
+    std::thread::scope(|scope| {
+        let chunks = paths.chunks(paths.len().div_ceil(threads));
+        let threads: Vec<_> = chunks.map(|chunk| scope.spawn(move || load(chunk))).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| match thread.join() {
+            Ok(files) => files,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        threads.into_iter().flat_map(join).collect()
+    })
+}
+
 /// Loads all manifests in the given files and folders (`.` where none is given) and checks them,
 /// each by itself and all together.
 ///
 /// # Errors
-/// Everything that is wrong in any of the files. Then no manifest is to be acted on.
+/// Every error in any of the files. Then no manifest may be acted on.
 pub fn load(paths: &[PathBuf]) -> Result<ManifestSet, Diagnostics> {
     let found = find(paths);
     let files = load_files(&found.files);

@@ -1,8 +1,8 @@
-//! Characters that stand where YAML needs another one that looks like them: what a web page, a chat or
-//! a word processor makes of spaces, quotes, dashes and colons.
+//! Lookalikes of the spaces, quotes, dashes and colons that YAML needs, as web pages, chats and word
+//! processors produce them.
 //!
-//! To YAML they are text, so that the errors they cause stand elsewhere and speak of something else.
-//! They are legitimate within a text, and are looked for only where something is wrong.
+//! To YAML they are text, so that the parser's error is about something else and mostly elsewhere.
+//! They are allowed within a text; golive searches for them only if a file has an error.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ use super::diagnostic::Diagnostic;
 use super::rules::Problem;
 use super::source::Source;
 
-/// A run of such characters.
+/// One lookalike, or a run of lookalike spaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lookalike {
-    /// Where it begins, in characters.
+    /// Its position, in characters.
     at: usize,
     length: usize,
-    /// The first of them.
+    /// The first character.
     c: char,
-    /// What is meant.
+    /// What was meant.
     meant: Meant,
 }
 
@@ -32,15 +32,15 @@ enum Meant {
     Dash,
     /// Between two documents.
     Separator,
-    /// Behind the name of a field. YAML needs a space after it; without one, the text can't be mended
-    /// character by character.
+    /// After the name of a field. YAML needs a space after it; without one, replacing characters
+    /// doesn't mend the text.
     Colon {
         has_space: bool,
     },
 }
 
-/// The lookalikes of a text that can be the cause of what is wrong with it: on the lines that have an
-/// error, and everywhere where the parser had to stop, since it notices some of them lines later.
+/// The lookalikes that may have caused the errors: those on the lines with an error, or all if the
+/// parser stopped, since it notices some of them lines later.
 pub(super) fn blamed(
     source: &Source<'_>,
     problems: &[Diagnostic],
@@ -66,7 +66,8 @@ pub(super) fn blamed(
     found
 }
 
-/// The text with what was meant. Every character keeps its place. `None` where that can't be.
+/// The text with each lookalike replaced, and every character in its place; `None` if that is not
+/// possible.
 pub(super) fn mended(text: &str, lookalikes: &[Lookalike]) -> Option<String> {
     let mut chars: Vec<char> = text.chars().collect();
     for Lookalike { at, length, meant, .. } in lookalikes {
@@ -103,19 +104,18 @@ impl Lookalike {
 /// One line, without its comment.
 struct Line {
     chars: Vec<char>,
-    /// Whether each of them stands within quotes, or is one.
+    /// Whether the character is within quotes, or is a quote.
     quoted: Vec<bool>,
-    /// Whether a quote is opened and not closed. Then nothing is taken to stand within it.
+    /// Whether a quote is not closed. Then nothing after it counts as quoted.
     is_open: bool,
 }
 
 impl Line {
     fn new(text: &str) -> Self {
-        let all: Vec<char> = text.chars().collect();
         let (mut chars, mut quoted) = (Vec::new(), Vec::new());
         let mut open: Option<char> = None;
         let mut opened_at = 0;
-        for c in all {
+        for c in text.chars() {
             let before = chars.last().copied();
             let begins = before.is_none_or(|c: char| c.is_whitespace() || "[{,:".contains(c));
             let is_quoted = open.is_some();
@@ -149,7 +149,7 @@ impl Line {
         }
     }
 
-    /// How many lookalike spaces stand here in a row.
+    /// The number of consecutive lookalike spaces here.
     fn run(&self, at: usize) -> usize {
         self.chars[at..].iter().take_while(|c| is_lookalike_space(**c)).count()
     }
@@ -189,7 +189,7 @@ impl Line {
         (is_colon(c) && is_name()).then_some(Meant::Colon { has_space: is_apart })
     }
 
-    /// Whether only the dashes of lists stand before a place.
+    /// Whether there is nothing before a position but the dashes of lists.
     fn is_behind_marker(&self, at: usize) -> bool {
         let before = &self.chars[..at];
         before.iter().all(|c| c.is_whitespace() || *c == '-' || is_dash(*c))

@@ -7,36 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::desired_state::DesiredState;
 use super::labels::Labels;
 use super::strict;
 use crate::marketplace::{IdError, OfferId, PublisherId, Version};
-
-/// Where an offer should be.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum DesiredState {
-    /// What is in preview goes live.
-    Live,
-    /// The offer is in preview, and golive leaves it there; one that was never published is
-    /// published to preview.
-    Preview,
-}
-
-impl DesiredState {
-    /// Every state there is.
-    pub const ALL: [Self; 2] = [Self::Live, Self::Preview];
-
-    /// As a manifest spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Preview => "preview",
-        }
-    }
-}
 
 /// The desired state of one offer, as a YAML document says it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,6 +91,31 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Every field with an example, in the order in which errors are reported; the required ones
+    /// come first.
+    pub(super) const FIELDS: [(&str, &str); 9] = [
+        ("publisher", "publisher: contoso"),
+        ("offer", "offer: contoso-virtualmachineoffer"),
+        ("state", "state: live"),
+        ("version", "version: 5"),
+        ("notBefore", "notBefore: 2030-01-31T09:00:00Z"),
+        ("suspend", "suspend: true"),
+        ("after", "after: [contoso/base-image]"),
+        ("notify", "notify: [release@example.com]"),
+        ("labels", "labels: {team: compute}"),
+    ];
+
+    /// The number of required fields.
+    pub(super) const REQUIRED: usize = 3;
+
+    /// How to write a field.
+    pub(super) fn example(name: &str) -> &'static str {
+        Self::FIELDS
+            .into_iter()
+            .find(|(field, _)| *field == name)
+            .map_or("", |(_, example)| example)
+    }
+
     /// The name of the offer. An error only where [`Manifest::offer`] was set by hand to what is
     /// no id: one that was read is checked.
     pub fn id(&self) -> Result<OfferId, IdError> {
@@ -138,23 +137,9 @@ impl Manifest {
             suspend: self.suspend,
             version: self.version,
         };
-        let mut hash = Sha256::new();
-        // Hashing cannot fail, and none of these types refuses to be written.
-        drop(serde_json::to_writer(HashWriter(&mut hash), &canonical));
-        format!("sha256:{}", hex::encode(hash.finalize()))
-    }
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        // Writing to memory can't fail, and each of these types can be written.
+        let json = serde_json::to_vec(&canonical).unwrap_or_default();
+        format!("sha256:{}", hex::encode(Sha256::digest(json)))
     }
 }
 
@@ -211,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_would_let_pass_is_refused() {
+    fn values_that_serde_would_accept_are_refused() {
         for (field, value) in [
             ("publisher", json!(5)),
             ("publisher", json!("a b")),

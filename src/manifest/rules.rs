@@ -1,14 +1,14 @@
-//! What each value of a manifest must look like: the one place that says so.
+//! What each value of a manifest must look like; the only place that says so.
 //!
-//! Both readers use these functions: the fast one (`strict`) and the one that explains
-//! (`explain`). So they cannot disagree about a value.
+//! Both readers use these functions, the fast one (`strict`) and the one that explains errors
+//! (`explain`), so that they can't disagree about a value.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::characters::{first_foreign, forbidden, is_forbidden};
-use super::offer::DesiredState;
+use super::desired_state::DesiredState;
 use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 
 /// What is wrong with a value, and what to do about it.
@@ -30,7 +30,7 @@ impl Problem {
     }
 }
 
-/// A text of the user's in a message: quoted, escaped, and not longer than a line.
+/// A text from a manifest for a message: quoted, escaped, and at most 60 characters.
 pub(super) fn quoted(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
@@ -39,12 +39,12 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// The candidate that is most like `text`, if one is like it.
+/// The candidate that is most similar to `text`, if one is similar enough.
 pub(super) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    /// Longer texts are no typing errors, and comparing takes the product of the lengths.
+    /// Longer texts are no typos, and the time to compare grows with the product of the lengths.
     const LONGEST: usize = 101;
     const LIKE: f64 = 0.6;
     if text.len() > LONGEST {
@@ -141,7 +141,7 @@ pub(super) fn not_before(text: &str) -> Result<Timestamp, Problem> {
     }
     let is_leap = text.get(17..19) == Some("60");
     let fits = |moment: &Timestamp| {
-        // jiff reads a leap second as the second before it. They are only ever at the end of a day.
+        // jiff reads a leap second as the second before it. There are some only at the end of a day.
         let time = moment.to_zoned(TimeZone::UTC).time();
         !is_leap || (time.hour(), time.minute()) == (23, 59)
     };
@@ -158,15 +158,15 @@ pub(super) fn not_before(text: &str) -> Result<Timestamp, Problem> {
     }
 }
 
-/// As many as a timestamp keeps.
+/// A timestamp keeps nanoseconds.
 const MOST_DIGITS: usize = 9;
 
-/// What a text has that is written as RFC 3339 has it. jiff reads more forms, and an editor's schema
-/// does not.
+/// The parts of a text in the form of RFC 3339. jiff accepts more forms, which the schema for editors
+/// doesn't.
 struct Shape<'a> {
     /// `Z`, or an offset like `+01:00`.
     zone: &'a str,
-    /// How many digits there are behind the second's point.
+    /// The number of digits of the fraction of a second.
     digits: usize,
 }
 
@@ -197,8 +197,8 @@ pub(super) fn offer_id(text: &str) -> Result<OfferId, Problem> {
     text.parse().map_err(|error| bad_id("offer", text, &error))
 }
 
-/// Whether a text can be an e-mail address. Addresses go into one field, with commas between
-/// them, so that a comma or a line break in one would be another recipient.
+/// Checks an e-mail address. Addresses are sent in one field, separated by commas: a comma or a line
+/// break in one would add a recipient.
 pub(super) fn email(text: &str) -> Result<String, Problem> {
     const LONGEST: usize = 254;
     let problem =
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_timestamp_says_how_to_write_one() {
+    fn an_invalid_timestamp_gets_a_hint() {
         let hint = |text: &str| not_before(text).unwrap_err().hint.unwrap();
         assert!(hint("2030-01-01T09:00:00").contains("2030-01-01T09:00:00Z is UTC"));
         assert!(hint("2030-01-01").contains("2030-01-01T00:00:00Z is midnight"));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_says_why() {
+    fn an_impossible_time_gets_a_reason() {
         let told = |text: &str| {
             let Problem { what, hint } = not_before(text).unwrap_err();
             format!("{what}: {}", hint.unwrap())
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_why() {
+    fn an_invalid_address_gets_a_reason() {
         for no in [
             "",
             "a",
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_is_near() {
+    fn only_similar_names_are_suggested() {
         assert_eq!(nearest("stat", ["state", "suspend"]), Some("state"));
         assert_eq!(nearest("LIVE", ["live", "preview"]), Some("live"));
         assert_eq!(nearest("zzz", ["live", "preview"]), None);

@@ -1,24 +1,23 @@
-//! What is looked at before any parser runs, in one pass over the bytes.
+//! The checks before any parser runs, in one pass over the bytes.
 //!
-//! libyaml (under `serde_yaml`) takes time in the square of the depth of `[[[…` and of the number
-//! of `%TAG` lines, and knows no bound for what aliases expand to. A file that could be of that
-//! kind is *unusual*: the tree reader, which has those bounds, must accept it first. Files that
-//! people write are not unusual, and are parsed once.
+//! libyaml (under `serde_yaml`) takes quadratic time for `[[[…` and for `%TAG` lines, and doesn't bound
+//! what aliases expand to. A file that could do that is *unusual*: the tree reader, which has bounds,
+//! must accept it first. Files that people write are not unusual, and are parsed once.
 
 use super::characters;
 
-/// More brackets than this in one document: it could be nested deeply.
+/// A document with more brackets could be nested deeply.
 const MANY_BRACKETS: u32 = 48;
-/// Block nesting needs indentation: a line that begins with more of it could be nested deeply.
+/// A line with more indentation could be nested deeply.
 /// One column opens at most two levels (a mapping, and a list in it at the same column).
 const WIDE_INDENT: u32 = 24;
 
-/// What a look at the bytes tells.
+/// The result of [`screen`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Screened {
     /// Byte offset of the first character that no manifest may have.
     pub(super) forbidden: Option<usize>,
-    /// Whether the tree reader must look first.
+    /// Whether the tree reader must accept the text before `serde_yaml` reads it.
     pub(super) unusual: bool,
 }
 
@@ -60,9 +59,8 @@ fn starts_document(rest: &[u8]) -> bool {
     rest.strip_prefix(b"---").is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
 }
 
-/// Characters that nobody sees, of which some are refused by libyaml, and those that it takes for a
-/// line break where YAML 1.2 has none (U+0085, U+2028, U+2029): with them, what one reads is not what
-/// golive reads.
+/// Invisible characters, and those that libyaml takes for a line break and YAML 1.2 doesn't (U+0085,
+/// U+2028, U+2029): with them, people don't read what golive reads.
 fn is_forbidden(text: &str, index: usize) -> bool {
     let c = text.get(index..).and_then(|rest| rest.chars().next());
     c.is_some_and(characters::is_forbidden)
@@ -77,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_usual() {
+    fn an_ordinary_manifest_is_not_unusual() {
         let document =
             "---\n# a & b: [x] 100 %\npublisher: contoso\nafter: [a/b]\nlabels: {a: b}\n";
         assert!(!unusual(&document.repeat(1000)));
@@ -85,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_deep_or_large_is_not() {
+    fn a_deep_or_expanding_text_is_unusual() {
         assert!(unusual(&"[".repeat(100)));
         assert!(unusual(&"[\n---x\n".repeat(100)));
         assert!(unusual(&"- ".repeat(100)));
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_that_hide_are_found() {
+    fn invisible_characters_are_found() {
         for c in [
             '\0',
             '\u{7}',

@@ -1,19 +1,19 @@
-//! From a place in a text to a line, a column, and the excerpt that is shown.
+//! Turns a position in a text into a line, a column, and the excerpt for an error.
 
 use std::ops::Range;
 use std::path::Path;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::characters::is_forbidden;
-use super::diagnostic::{Diagnostic, Related};
+use super::characters::harmless;
+use super::diagnostic::{Diagnostic, Excerpt, Related};
 use super::rules::Problem;
 
 /// How many characters of a line are shown.
 const WIDEST: usize = 100;
 /// How many of them before the offending text.
 const BEFORE: usize = 40;
-/// Every how many characters the byte offset is kept.
+/// The byte offset of every 512th character is kept, so that finding one doesn't scan the text.
 const STRIDE: usize = 512;
 
 /// A text with an index of its lines. Positions are counted in characters, as both parsers do.
@@ -25,16 +25,6 @@ pub(super) struct Source<'a> {
     /// Byte offset of every [`STRIDE`]th character.
     marks: Vec<usize>,
     characters: usize,
-}
-
-/// A line as it is shown, with what to underline. Nothing in it can move a terminal's cursor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Excerpt {
-    pub(super) text: String,
-    /// Cells before the underline.
-    pub(super) indent: usize,
-    /// Cells that are underlined.
-    pub(super) length: usize,
 }
 
 impl<'a> Source<'a> {
@@ -94,10 +84,10 @@ impl<'a> Source<'a> {
         self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0)
     }
 
-    /// What is wrong at a place, as it will be shown.
+    /// The error at a place.
     pub(super) fn diagnostic(&self, place: Range<usize>, problem: Problem) -> Diagnostic {
         let (line, column) = self.position(place.start);
-        // A parser's own message may repeat a part of the file as it is.
+        // A parser's message may quote the file unescaped.
         let clean = |text: String| text.chars().map(harmless).collect();
         Diagnostic {
             file: self.file.to_owned(),
@@ -107,7 +97,7 @@ impl<'a> Source<'a> {
             hint: problem.hint.map(clean),
             related: None,
             excerpt: Some(self.excerpt(place)),
-            by_way: None,
+            file_hint: None,
         }
     }
 
@@ -149,15 +139,6 @@ impl<'a> Source<'a> {
 
 fn cells(text: &[char]) -> usize {
     text.iter().map(|c| harmless(*c).width().unwrap_or(0)).sum()
-}
-
-/// A character as it may be shown on a terminal: nothing that moves, colours, hides or reorders.
-pub(super) fn harmless(c: char) -> char {
-    match c {
-        '\t' => ' ',
-        c if is_forbidden(c) => '\u{fffd}',
-        c => c,
-    }
 }
 
 #[cfg(test)]
@@ -203,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_text_has_a_place() {
+    fn an_empty_text_has_a_position() {
         let source = Source::new(Path::new("a"), "");
         assert_eq!(source.position(0), (1, 1));
         assert_eq!(source.excerpt(0..0), Excerpt { text: String::new(), indent: 0, length: 1 });

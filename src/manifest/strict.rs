@@ -1,22 +1,21 @@
-//! The rules, as serde sees them: what `Manifest` is read by.
+//! The rules for serde, with which `Manifest` is deserialized.
 //!
-//! Serde's own impls are lenient where a manifest must not be: YAML's `5` is taken for a text,
-//! a field without a value for an empty list, and of two equal labels the last one wins.
+//! Serde's own implementations are too lenient: `5` would be a text, a field without a value an empty
+//! list, and of two equal labels the last would win.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use super::desired_state::DesiredState;
 use super::labels::Labels;
-use super::offer::DesiredState;
 use super::rules::{self, Problem};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
-/// Reads a text, and nothing that merely looks like one, by a rule.
+/// Reads a text by a rule; a number or boolean is no text.
 struct Text<T>(fn(&str) -> Result<T, Problem>);
 
 impl<'de, T> DeserializeSeed<'de> for Text<T> {
@@ -79,10 +78,9 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     }
 }
 
-/// Reads a bare value (a number or a boolean) of one type only.
-struct Bare<T>(PhantomData<T>);
+struct BoolVisitor;
 
-impl Visitor<'_> for Bare<bool> {
+impl Visitor<'_> for BoolVisitor {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,7 +92,9 @@ impl Visitor<'_> for Bare<bool> {
     }
 }
 
-impl Visitor<'_> for Bare<Version> {
+struct VersionVisitor;
+
+impl Visitor<'_> for VersionVisitor {
     type Value = Version;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,7 +106,7 @@ impl Visitor<'_> for Bare<Version> {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Version, E> {
-        // Some formats hand every number over as a signed one.
+        // Some formats pass every number as a signed one.
         match u64::try_from(number) {
             Ok(number) => self.visit_u64(number),
             Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
@@ -127,7 +127,7 @@ pub(super) fn state<'de, D: Deserializer<'de>>(d: D) -> Result<DesiredState, D::
 }
 
 pub(super) fn version<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Version>, D::Error> {
-    d.deserialize_any(Bare::<Version>(PhantomData)).map(Some)
+    d.deserialize_any(VersionVisitor).map(Some)
 }
 
 pub(super) fn not_before<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Timestamp>, D::Error> {
@@ -135,7 +135,7 @@ pub(super) fn not_before<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Times
 }
 
 pub(super) fn suspend<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
-    d.deserialize_any(Bare::<bool>(PhantomData))
+    d.deserialize_any(BoolVisitor)
 }
 
 pub(super) fn after<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<OfferId>, D::Error> {

@@ -1,5 +1,4 @@
-//! What is no YAML, with the usual causes told apart: a parser sees their consequences only, and mostly
-//! some lines later.
+//! The usual causes of invalid YAML. A parser only sees their consequences, mostly some lines later.
 
 use std::ops::Range;
 
@@ -8,10 +7,10 @@ use super::rules::Problem;
 use super::source::Source;
 use super::tree::Stop;
 
-/// What to do about a template's marks.
+/// The hint about a template's marks.
 pub(super) const RENDER: &str = "render templates before golive reads them";
 
-/// Where a parser stopped, and why.
+/// The error where a parser stopped, or its usual cause nearby.
 pub(super) fn syntax(source: &Source<'_>, Stop { at, problem }: Stop) -> Diagnostic {
     let (line, column) = source.position(at);
     let before = (1..line).rev().find(|line| has_content(source.line(*line)));
@@ -24,12 +23,12 @@ pub(super) fn syntax(source: &Source<'_>, Stop { at, problem }: Stop) -> Diagnos
     if both().any(|line| is_template(source.line(line))) {
         return source.diagnostic(at..at + 1, problem.hint(RENDER));
     }
-    // The name of a field without its colon is noticed where the next one begins, or in it.
+    // The parser notices a missing colon only in the next field, or at its beginning.
     let is_here = problem.what.contains("simple key expect") && column > 1;
     let is_before =
         ["simple key expect", "mapping values are"].iter().any(|what| problem.what.contains(what));
     let suspect = if is_here { Some(line) } else { before.filter(|_| is_before) };
-    match suspect.and_then(|line| forgotten(source, line)) {
+    match suspect.and_then(|line| missing_separator(source, line)) {
         Some((place, problem)) => source.diagnostic(place, problem),
         None => source.diagnostic(at..at + 1, problem),
     }
@@ -54,8 +53,8 @@ fn is_template(line: &str) -> bool {
     ["{{", "{%", "<%"].iter().any(|mark| line.contains(mark))
 }
 
-/// The colon that a line lacks after the name of a field, or the space after it or after a dash.
-fn forgotten(source: &Source<'_>, line: usize) -> Option<(Range<usize>, Problem)> {
+/// The error of a line without a colon after a field's name, or without a space after it or a dash.
+fn missing_separator(source: &Source<'_>, line: usize) -> Option<(Range<usize>, Problem)> {
     let text = source.line(line).trim_end();
     let content = text.trim_start();
     let start = source.line_start(line) + (text.len() - content.len());
@@ -86,7 +85,7 @@ fn forgotten(source: &Source<'_>, line: usize) -> Option<(Range<usize>, Problem)
     Some((whole, problem.hint(hint)))
 }
 
-/// What git leaves in a file where a merge stopped: one error, where a parser finds many.
+/// The error of a merge conflict, for which a parser would report many.
 pub(super) fn conflict(source: &Source<'_>) -> Option<Diagnostic> {
     let is_marker = |line: &&str| line.starts_with("<<<<<<< ");
     let byte =

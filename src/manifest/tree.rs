@@ -1,7 +1,7 @@
 //! The slow path: documents as trees with positions, within bounds.
 //!
-//! Only files with an error, and unusual ones (see `screen`), are read this way. The tree is an
-//! arena, so that neither building nor dropping it recurses.
+//! Only files with an error, and unusual ones (see `screen`), are read this way. The nodes are in one
+//! list, so that neither building nor dropping a tree recurses.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,38 +12,31 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use super::rules::Problem;
 
 /// How many levels a document may be nested.
-pub const MAX_DEPTH: usize = 100;
-/// What all aliases of a file together may expand to: nodes, and bytes of text.
+const MAX_DEPTH: usize = 100;
+/// The limit for what all aliases of a file expand to, in nodes and bytes of text together.
 const MAX_EXPANSION: usize = 4 << 20;
 
 pub(super) type NodeId = usize;
 
 /// One node of a document.
 #[derive(Debug)]
-pub(super) struct Node<'a> {
-    /// Where it stands, in characters.
-    pub(super) place: Range<usize>,
-    pub(super) kind: Kind<'a>,
+struct Node<'a> {
+    /// In characters.
+    place: Range<usize>,
+    kind: Kind<'a>,
     /// Its tag, resolved: `!x` for a local one, `tag:yaml.org,2002:x` for YAML's own.
-    pub(super) tag: Option<String>,
-}
-
-impl Node<'_> {
-    /// Whether it has a tag that is none of YAML's own: a type that golive does not know.
-    pub(super) fn has_local_tag(&self) -> bool {
-        self.tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
-    }
+    tag: Option<String>,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind<'a> {
+enum Kind<'a> {
     Scalar { text: Cow<'a, str>, plain: bool },
     List(Vec<NodeId>),
     Mapping(Vec<(NodeId, NodeId)>),
     Alias(NodeId),
 }
 
-/// Where reading a file ended before its end, and why.
+/// Where the parser stopped, and why.
 #[derive(Debug)]
 pub(super) struct Stop {
     pub(super) at: usize,
@@ -62,13 +55,12 @@ pub(super) struct Tree<'a> {
 impl<'a> Tree<'a> {
     pub(super) fn parse(text: &'a str) -> Self {
         let mut builder = Builder::default();
-        let mut parser = Parser::new_from_str(text);
-        let stop = builder.read(&mut parser).err();
-        Self { nodes: builder.nodes, documents: builder.documents, stop }
+        builder.tree.stop = builder.read(&mut Parser::new_from_str(text)).err();
+        builder.tree
     }
 
-    /// A node, with an alias followed to what it stands for.
-    pub(super) fn resolve(&self, id: NodeId) -> &Node<'a> {
+    /// A node; for an alias, its target.
+    fn resolve(&self, id: NodeId) -> &Node<'a> {
         match self.nodes[id].kind {
             // An alias is never the target of an alias.
             Kind::Alias(target) => &self.nodes[target],
@@ -76,7 +68,40 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Where a node itself stands, be it an alias.
+    /// The items of a list.
+    pub(super) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
+        if let Kind::List(items) = &self.resolve(id).kind { Some(items) } else { None }
+    }
+
+    /// The keys and values of a mapping.
+    pub(super) fn entries(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
+        if let Kind::Mapping(entries) = &self.resolve(id).kind { Some(entries) } else { None }
+    }
+
+    /// A scalar as it is written.
+    pub(super) fn text(&self, id: NodeId) -> Option<&str> {
+        if let Kind::Scalar { text, .. } = &self.resolve(id).kind { Some(text) } else { None }
+    }
+
+    /// What a scalar stands for.
+    pub(super) fn scalar(&self, id: NodeId) -> Option<Scalar<'_>> {
+        let node = self.resolve(id);
+        let Kind::Scalar { text, plain } = &node.kind else { return None };
+        Some(scalar(text, *plain, node.tag.as_deref()))
+    }
+
+    /// Whether there is nothing at all.
+    pub(super) fn is_blank(&self, id: NodeId) -> bool {
+        let Node { kind, tag, .. } = self.resolve(id);
+        matches!(kind, Kind::Scalar { text, plain: true } if text.is_empty()) && tag.is_none()
+    }
+
+    /// Whether a node has a tag that is not YAML's own: a type that golive doesn't know.
+    pub(super) fn has_local_tag(&self, id: NodeId) -> bool {
+        self.resolve(id).tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
+    }
+
+    /// Where a node stands in the text, in characters; for an alias, where the alias stands.
     pub(super) fn place(&self, id: NodeId) -> Range<usize> {
         self.nodes[id].place.clone()
     }
@@ -84,20 +109,25 @@ impl<'a> Tree<'a> {
 
 #[derive(Default)]
 struct Builder<'a> {
-    nodes: Vec<Node<'a>>,
-    documents: Vec<NodeId>,
+    tree: Tree<'a>,
     /// The lists and mappings that are not closed yet.
     open: Vec<Open>,
-    /// This document's anchors, by the parser's number for them.
-    anchors: HashMap<usize, NodeId>,
-    /// What each anchored node expands to: itself, all below it, and their text.
-    sizes: HashMap<NodeId, usize>,
+    /// This document's anchors. The parser numbers them, and gives none twice.
+    anchors: HashMap<usize, Anchor>,
+    /// What the aliases so far expand to.
     expanded: usize,
+}
+
+struct Anchor {
+    node: NodeId,
+    /// What the node expands to: itself, all below it, and their text. `None` while it is open.
+    size: Option<usize>,
 }
 
 struct Open {
     node: NodeId,
-    anchored: bool,
+    /// The number of its anchor; 0 for none.
+    anchor: usize,
     /// A mapping's key that has no value yet.
     key: Option<NodeId>,
     size: usize,
@@ -118,8 +148,7 @@ impl<'a> Builder<'a> {
                     let plain = style == ScalarStyle::Plain;
                     let id = self.push(Kind::Scalar { text, plain }, span, tag);
                     if anchor > 0 {
-                        self.anchors.insert(anchor, id);
-                        self.sizes.insert(id, size);
+                        self.anchors.insert(anchor, Anchor { node: id, size: Some(size) });
                     }
                     self.attach(id, size);
                 }
@@ -138,8 +167,8 @@ impl<'a> Builder<'a> {
     fn push(&mut self, kind: Kind<'a>, span: Span, tag: Option<Cow<'_, Tag>>) -> NodeId {
         let place = span.start.index()..span.end.index().max(span.start.index());
         let tag = tag.map(|tag| format!("{}{}", tag.handle, tag.suffix));
-        self.nodes.push(Node { place, kind, tag });
-        self.nodes.len() - 1
+        self.tree.nodes.push(Node { place, kind, tag });
+        self.tree.nodes.len() - 1
     }
 
     fn enter(
@@ -155,18 +184,18 @@ impl<'a> Builder<'a> {
         }
         let node = self.push(kind, span, tag);
         if anchor > 0 {
-            self.anchors.insert(anchor, node);
+            self.anchors.insert(anchor, Anchor { node, size: None });
         }
-        self.open.push(Open { node, anchored: anchor > 0, key: None, size: 1 });
+        self.open.push(Open { node, anchor, key: None, size: 1 });
         Ok(())
     }
 
     fn leave(&mut self, span: Span) {
-        let Some(Open { node, anchored, key: _, size }) = self.open.pop() else { return };
-        let place = &mut self.nodes[node].place;
+        let Some(Open { node, anchor, key: _, size }) = self.open.pop() else { return };
+        let place = &mut self.tree.nodes[node].place;
         place.end = place.end.max(span.end.index());
-        if anchored {
-            self.sizes.insert(node, size);
+        if let Some(anchor) = self.anchors.get_mut(&anchor) {
+            anchor.size = Some(size);
         }
         self.attach(node, size);
     }
@@ -174,10 +203,10 @@ impl<'a> Builder<'a> {
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
         let at = span.start.index();
         let stop = |problem: Problem| Err(Stop { at, problem });
-        let Some(target) = self.anchors.get(&anchor).copied() else {
+        let Some(&Anchor { node: target, size }) = self.anchors.get(&anchor) else {
             return stop(Problem::new("this alias names an anchor of an earlier document"));
         };
-        let Some(size) = self.sizes.get(&target).copied() else {
+        let Some(size) = size else {
             return stop(Problem::new("this alias stands inside what it stands for"));
         };
         self.expanded = self.expanded.saturating_add(size);
@@ -193,14 +222,14 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Puts a whole node where it belongs.
+    /// Adds a complete node to the list, mapping or document that is open.
     fn attach(&mut self, id: NodeId, size: usize) {
         let Some(open) = self.open.last_mut() else {
-            self.documents.push(id);
+            self.tree.documents.push(id);
             return;
         };
         open.size = open.size.saturating_add(size);
-        match &mut self.nodes[open.node].kind {
+        match &mut self.tree.nodes[open.node].kind {
             Kind::List(items) => items.push(id),
             Kind::Mapping(entries) => match open.key.take() {
                 Some(key) => entries.push((key, id)),
@@ -225,7 +254,7 @@ fn syntax(error: &ScanError) -> Stop {
     Stop { at: error.marker().index(), problem }
 }
 
-/// What people mostly did where the parser says this.
+/// The most common cause of a parser's message.
 fn usual_cause(info: &str) -> Option<&'static str> {
     const CAUSES: [(&str, &str); 8] = [
         (
@@ -243,7 +272,7 @@ fn usual_cause(info: &str) -> Option<&'static str> {
     CAUSES.into_iter().find(|(said, _)| info.contains(said)).map(|(_, cause)| cause)
 }
 
-/// What a scalar stands for, by the rules `serde_yaml` has.
+/// What a scalar stands for, by `serde_yaml`'s rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scalar<'a> {
     Null,
@@ -252,32 +281,26 @@ pub(super) enum Scalar<'a> {
     /// Any other number: negative, too large, or with a fraction.
     Number,
     Text(&'a str),
-    /// A text that its tag says is something else.
+    /// A text that doesn't fit its tag.
     Tagged,
 }
 
 const CORE: &str = "tag:yaml.org,2002:";
 
-pub(super) fn scalar<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Scalar<'a> {
+fn scalar<'a>(text: &'a str, plain: bool, tag: Option<&str>) -> Scalar<'a> {
     let Some(tag) = tag else {
         return if plain { untagged(text) } else { Scalar::Text(text) };
     };
     if tag.starts_with('!') {
         return Scalar::Tagged;
     }
-    let only = |wanted: fn(Scalar<'_>) -> bool| {
-        let value = untagged(text);
-        if wanted(value) { value } else { Scalar::Tagged }
-    };
-    match tag.strip_prefix(CORE) {
-        Some("bool") => only(|value| matches!(value, Scalar::Bool(_))),
-        Some("int") => only(|value| matches!(value, Scalar::Unsigned(_) | Scalar::Number)),
-        Some("float") => match untagged(text) {
-            Scalar::Unsigned(_) | Scalar::Number => Scalar::Number,
-            Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) | Scalar::Tagged => Scalar::Tagged,
-        },
-        Some("null") => only(|value| matches!(value, Scalar::Null)),
-        Some(_) | None => Scalar::Text(text),
+    match (tag.strip_prefix(CORE), untagged(text)) {
+        (Some("bool"), value @ Scalar::Bool(_))
+        | (Some("int"), value @ (Scalar::Unsigned(_) | Scalar::Number))
+        | (Some("null"), value @ Scalar::Null) => value,
+        (Some("float"), Scalar::Unsigned(_) | Scalar::Number) => Scalar::Number,
+        (Some("bool" | "int" | "null" | "float"), _) => Scalar::Tagged,
+        (Some(_) | None, _) => Scalar::Text(text),
     }
 }
 
@@ -340,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_yaml_stops_with_a_place() {
+    fn invalid_yaml_stops_with_a_position() {
         assert!(stopped("a: [b\nc: d\n").1.contains("invalid YAML"));
         assert!(stopped("a: *b").1.contains("unknown anchor"));
         let (at, what) = stopped("a: &a b\n---\nc: *a\n");

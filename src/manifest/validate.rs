@@ -1,7 +1,8 @@
-//! What only shows across files: an offer given twice, an unknown one in `after`, cycles.
+//! Checks across files: duplicate offers, unknown offers in `after`, cycles.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
 use super::find::Found;
-use super::hint::Given;
-use super::load::read_bounded;
+use super::hint::InputKind;
+use super::input::{is_pipe, read_bounded};
 use super::lookalike;
 use super::rules::{Problem, nearest};
 use super::source::Source;
-use super::tree::Tree;
+use super::tree::{NodeId, Tree};
 use crate::marketplace::OfferId;
 
-/// Finding the nearest of all names takes a look at all names: only so many errors get one.
+/// How many errors get a suggestion: each is a search through all names.
 const MAX_SUGGESTIONS: usize = 20;
 /// How many offers of a cycle are named.
 const MAX_NAMED: usize = 12;
@@ -29,23 +30,24 @@ pub struct ManifestSet {
     pub offers: BTreeMap<OfferId, Arc<Loaded>>,
     /// The files they came from, sorted; also those that hold none.
     pub files: Vec<PathBuf>,
-    /// The paths that were asked for; `.` where none was.
-    pub roots: Vec<PathBuf>,
     /// The manifest files and the folders that a `.goliveignore` leaves out.
     pub ignored: Vec<PathBuf>,
 }
 
-/// Everything that is wrong: in finding the files, in each file, and across them. Sorted by file,
-/// line and column.
-pub fn check<'a>(
+/// Every error: in finding the files, in each file, and across them. Sorted by file, line and column.
+pub(crate) fn check<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
 ) -> Vec<Diagnostic> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
     for file in &files {
-        let given = || Given::of(file.path(), &found.named);
-        problems.extend(file.problems.iter().map(|problem| problem.clone().given(given())));
+        let input = || match file.path() {
+            path if !found.named.contains(path) => InputKind::InFolder,
+            path if is_pipe(path) => InputKind::Piped,
+            _ => InputKind::Named,
+        };
+        problems.extend(file.problems.iter().map(|problem| problem.clone().for_input(input())));
     }
 
     let mut check = Check::new(&files);
@@ -58,8 +60,8 @@ pub fn check<'a>(
     Diagnostics::new(problems).into_iter().collect()
 }
 
-/// Whether [`check`] finds the same with a file as it is now as it did with what it was before, as
-/// long as nothing it told is about that file.
+/// Whether [`check`] reports the same errors with the new version of a file as with the one before,
+/// provided that none of them was about that file.
 pub(crate) fn are_checked_alike(before: &FileManifests, now: &FileManifests) -> bool {
     let is_whole = |file: &FileManifests| file.problems.is_empty() && file.complete;
     let links = |file: &FileManifests| -> Vec<(String, Vec<String>)> {
@@ -69,10 +71,10 @@ pub(crate) fn are_checked_alike(before: &FileManifests, now: &FileManifests) -> 
     is_whole(before) && is_whole(now) && links(before) == links(now)
 }
 
-/// Puts files together that were read one by one, and checks what only shows across them.
+/// Combines files that were read one by one, and checks what only shows across them.
 ///
 /// # Errors
-/// Everything that is wrong, as [`check`] tells it.
+/// Every error that [`check`] finds.
 pub fn assemble<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
@@ -86,19 +88,18 @@ pub fn assemble<'a>(
     Ok(ManifestSet {
         offers: loaded.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect(),
         files: files.iter().map(|file| file.path().to_owned()).collect(),
-        roots: found.roots.clone(),
         ignored: found.ignored.clone(),
     })
 }
 
 /// A document, by its file and its number in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Spot<'a> {
+struct DocumentId<'a> {
     file: &'a Path,
     document: usize,
 }
 
-/// What in a document an error is about.
+/// The part of a document that an error is about.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Offer,
@@ -109,32 +110,33 @@ enum Part {
 /// An error whose line and column are not known yet.
 #[derive(Debug)]
 struct Pending<'a> {
-    spot: Spot<'a>,
+    document: DocumentId<'a>,
     part: Part,
     problem: Problem,
-    first: Option<Spot<'a>>,
+    /// The first document about the same offer.
+    first: Option<DocumentId<'a>>,
 }
 
 struct Check<'a> {
-    /// Each offer's first document, by hash: a watcher does all this on every save, and ordering
-    /// ten thousand names several times over is what would take the time.
-    offers: HashMap<&'a OfferId, (Spot<'a>, &'a Document)>,
+    /// Each offer's first document. A hash map, because a service checks on every save, and sorting
+    /// ten thousand names several times would take most of the time.
+    offers: HashMap<&'a OfferId, (DocumentId<'a>, &'a Document)>,
     /// The offers that come after others, in order.
     waiting: Vec<&'a OfferId>,
     pending: Vec<Pending<'a>>,
 }
 
 impl<'a> Check<'a> {
-    /// Takes in all documents; an offer that is given twice is told here.
+    /// Collects all documents, and reports offers with more than one.
     fn new(files: &[&'a FileManifests]) -> Self {
         let mut check = Self { offers: HashMap::new(), waiting: Vec::new(), pending: Vec::new() };
         for file in files {
             for document in &file.documents {
                 let (id, number) = document.name();
-                let spot = Spot { file: file.path(), document: number };
+                let at = DocumentId { file: file.path(), document: number };
                 match check.offers.entry(id) {
                     Entry::Vacant(entry) => {
-                        entry.insert((spot, document));
+                        entry.insert((at, document));
                         if !document.after().is_empty() {
                             check.waiting.push(id);
                         }
@@ -143,7 +145,8 @@ impl<'a> Check<'a> {
                         let what = format!("the offer {id} has more than one manifest");
                         let problem = Problem::new(what).hint("keep one of them");
                         let first = Some(entry.get().0);
-                        check.pending.push(Pending { spot, part: Part::Offer, problem, first });
+                        let part = Part::Offer;
+                        check.pending.push(Pending { document: at, part, problem, first });
                     }
                 }
             }
@@ -156,14 +159,14 @@ impl<'a> Check<'a> {
         self.offers.get(id).map_or(&[], |(_, document)| document.after())
     }
 
-    fn tell(&mut self, id: &OfferId, part: Part, problem: Problem) {
-        if let Some((spot, _)) = self.offers.get(id).copied() {
-            self.pending.push(Pending { spot, part, problem, first: None });
+    fn error(&mut self, id: &OfferId, part: Part, problem: Problem) {
+        if let Some((document, _)) = self.offers.get(id).copied() {
+            self.pending.push(Pending { document, part, problem, first: None });
         }
     }
 
-    /// Offers that nothing is about. Where not every document could be named, the missing one may
-    /// be among those; it is told all the same, as all errors are, and the hint says so.
+    /// Reports offers in `after` that no manifest declares. If some documents could not be read, the
+    /// missing one may be among them, and the hint says so.
     fn unknown(&mut self, is_complete: bool) {
         let mut missing: Vec<(&'a OfferId, usize, &'a OfferId)> = Vec::new();
         for id in &self.waiting {
@@ -178,7 +181,7 @@ impl<'a> Check<'a> {
         names.sort_unstable();
         for (number, (id, index, after)) in missing.into_iter().enumerate() {
             let text = after.to_string();
-            // Names of quite another length are not near.
+            // Spares comparing names of very different length.
             let is_near = |name: &&String| name.len().abs_diff(text.len()) <= text.len() / 2;
             let similar = names.iter().filter(is_near).map(String::as_str);
             let near = if number < MAX_SUGGESTIONS { nearest(&text, similar) } else { None };
@@ -191,12 +194,12 @@ impl<'a> Check<'a> {
                      or it is in what could not be read: mend the other errors first",
                 ),
             };
-            self.tell(id, Part::After(index), problem);
+            self.error(id, Part::After(index), problem);
         }
     }
 
-    /// Finds cycles by a walk in depth, without recursion: a chain may be as long as there are
-    /// offers. Each way back onto the current path is one cycle.
+    /// Finds cycles by a depth-first search, without recursion: a chain may be as long as there are
+    /// offers. Each edge back onto the current path is one cycle.
     fn cycles(&mut self) {
         let mut done: HashSet<&'a OfferId> = HashSet::new();
         for start in self.waiting.clone() {
@@ -218,7 +221,7 @@ impl<'a> Check<'a> {
                 if let Some(begin) = on_path.get(after).copied() {
                     let cycle: Vec<&OfferId> = path[begin..].iter().map(|(id, _)| *id).collect();
                     let problem = cycle_problem(&cycle);
-                    self.tell(id, Part::After(index), problem);
+                    self.error(id, Part::After(index), problem);
                 } else if !done.contains(after) && self.offers.contains_key(after) {
                     on_path.insert(after, path.len());
                     path.push((after, 0));
@@ -243,74 +246,61 @@ fn cycle_problem(cycle: &[&OfferId]) -> Problem {
         .hint("remove one of them from an \"after\"")
 }
 
-/// Finds the lines of errors by reading their files once more: where all is well, no lines are
-/// kept.
+/// Finds the lines of errors by reading their files once more: files without errors keep no lines.
 fn place(pending: Vec<Pending<'_>>) -> Vec<Diagnostic> {
-    let mut firsts: BTreeMap<&Path, BTreeSet<Spot<'_>>> = BTreeMap::new();
-    for spot in pending.iter().filter_map(|pending| pending.first) {
-        firsts.entry(spot.file).or_default().insert(spot);
-    }
-    let mut related: BTreeMap<Spot<'_>, Related> = BTreeMap::new();
-    for (file, spots) in firsts {
-        let read = Reread::new(file);
-        read.with(|lines| {
-            related.extend(spots.into_iter().map(|spot| (spot, lines.related(spot))));
-        });
-    }
+    let mut firsts: BTreeMap<&Path, BTreeSet<DocumentId<'_>>> = BTreeMap::new();
     let mut by_file: BTreeMap<&Path, Vec<Pending<'_>>> = BTreeMap::new();
     for error in pending {
-        by_file.entry(error.spot.file).or_default().push(error);
+        if let Some(first) = error.first {
+            firsts.entry(first.file).or_default().insert(first);
+        }
+        by_file.entry(error.document.file).or_default().push(error);
+    }
+    let mut related: BTreeMap<DocumentId<'_>, Related> = BTreeMap::new();
+    for (file, documents) in firsts {
+        reread(file, |read| {
+            related.extend(documents.into_iter().map(|first| (first, read.first_defined(first))));
+        });
     }
     let mut diagnostics = Vec::new();
     for (file, errors) in by_file {
-        let read = Reread::new(file);
-        read.with(|lines| {
+        reread(file, |read| {
             diagnostics.extend(errors.into_iter().map(|error| {
                 let first = error.first.and_then(|first| related.get(&first).cloned());
-                Diagnostic { related: first, ..lines.diagnostic(error) }
+                Diagnostic { related: first, ..read.diagnostic(error) }
             }));
         });
     }
     diagnostics
 }
 
+/// A file that was read again, to find the places of errors in it. It is empty if the file is gone
+/// since; errors are then about the file as a whole.
 struct Reread<'a> {
-    file: &'a Path,
-    /// Empty where the file is gone since; then errors are about the file as a whole.
-    text: String,
-}
-
-impl<'a> Reread<'a> {
-    fn new(file: &'a Path) -> Self {
-        let bytes = read_bounded(file).unwrap_or_default();
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        Self { file, text: String::from_utf8_lossy(bytes).into_owned() }
-    }
-
-    fn with(&self, use_it: impl FnOnce(&Lines<'_>)) {
-        let source = Source::new(self.file, &self.text);
-        let tree = Tree::parse(&self.text);
-        // What was read with lookalikes replaced is found in the same way.
-        let replaced = tree.stop.is_some().then(|| lookalike::blamed(&source, &[], true));
-        let replaced = replaced.and_then(|lookalikes| lookalike::mended(&self.text, &lookalikes));
-        let tree = replaced.as_deref().map_or(tree, Tree::parse);
-        let documents = tree
-            .documents
-            .iter()
-            .map(|root| explain(&tree, &source, *root, &mut Vec::new()))
-            .collect();
-        use_it(&Lines { source: &source, tree: &tree, documents });
-    }
-}
-
-struct Lines<'a> {
     source: &'a Source<'a>,
     tree: &'a Tree<'a>,
     documents: Vec<Explained>,
 }
 
-impl Lines<'_> {
-    fn find(&self, document: usize, part: Part) -> Option<std::ops::Range<usize>> {
+fn reread(file: &Path, use_it: impl FnOnce(&Reread<'_>)) {
+    let bytes = read_bounded(file).unwrap_or_default();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let source = Source::new(file, &text);
+    let mut tree = Tree::parse(&text);
+    // If lookalikes were replaced for the first reading, replace them again.
+    let lookalikes = tree.stop.is_some().then(|| lookalike::blamed(&source, &[], true));
+    let mended = lookalikes.and_then(|lookalikes| lookalike::mended(&text, &lookalikes));
+    if let Some(mended) = &mended {
+        tree = Tree::parse(mended);
+    }
+    let explain = |root: &NodeId| explain(&tree, &source, *root, &mut Vec::new());
+    let documents = tree.documents.iter().map(explain).collect();
+    use_it(&Reread { source: &source, tree: &tree, documents });
+}
+
+impl Reread<'_> {
+    fn find(&self, document: usize, part: Part) -> Option<Range<usize>> {
         let explained = self.documents.get(document)?;
         let node = match part {
             Part::Offer => explained.id_node,
@@ -319,21 +309,18 @@ impl Lines<'_> {
         node.map(|node| self.tree.place(node))
     }
 
-    fn related(&self, spot: Spot<'_>) -> Related {
+    fn first_defined(&self, DocumentId { file, document }: DocumentId<'_>) -> Related {
         let what = "first defined";
-        match self.find(spot.document, Part::Offer) {
+        match self.find(document, Part::Offer) {
             Some(place) => self.source.related(what, place.start),
-            None => {
-                Related { what: what.to_owned(), file: spot.file.to_owned(), line: 0, column: 0 }
-            }
+            None => Related { what: what.to_owned(), file: file.to_owned(), line: 0, column: 0 },
         }
     }
 
-    fn diagnostic(&self, error: Pending<'_>) -> Diagnostic {
-        let Pending { spot, part, problem, first: _ } = error;
-        match self.find(spot.document, part) {
+    fn diagnostic(&self, Pending { document, part, problem, .. }: Pending<'_>) -> Diagnostic {
+        match self.find(document.document, part) {
             Some(place) => self.source.diagnostic(place, problem),
-            None => Diagnostic::whole(spot.file, problem.what, problem.hint),
+            None => Diagnostic::whole(document.file, problem.what, problem.hint),
         }
     }
 }

@@ -39,7 +39,7 @@ fn read(texts: &[(PathBuf, String)]) -> Vec<FileManifests> {
 
 fn found(texts: &[(PathBuf, String)]) -> Found {
     let files = texts.iter().map(|(path, _)| path.clone()).collect();
-    Found { roots: vec![PathBuf::from(".")], files, ..Found::default() }
+    Found { files, ..Found::default() }
 }
 
 /// Offers that are live, and on record as that.

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_operation_has_ended_where_it_says_so_badly_or_the_offer_shows_it() {
+fn an_operation_ends_by_its_own_failure_or_by_what_the_offer_shows() {
     let listed = |state, status: &str| OfferState {
         listed: Some(vec![attempt(OperationKind::GoLive, Some("op"), 2, status)]),
         ..state
@@ -39,7 +39,7 @@ fn an_operation_has_ended_where_it_says_so_badly_or_the_offer_shows_it() {
 }
 
 #[test]
-fn an_operation_of_the_history_has_ended_as_the_list_says() {
+fn an_operation_in_the_history_ends_as_the_list_says() {
     let listed = |state, entries| OfferState { listed: Some(entries), ..state };
     let op = |status| vec![attempt(OperationKind::GoLive, Some("op"), 2, status)];
     let rows = [
@@ -53,7 +53,7 @@ fn an_operation_of_the_history_has_ended_as_the_list_says() {
     for (state, young, old) in rows {
         let ended = |at| {
             let operation = operation("running", at, "");
-            facts::ended_unseen(&operation, &state, moment()).map(Ending::status)
+            facts::end_in_history(&operation, &state, moment()).map(|end| end.status)
         };
         assert_eq!(ended(now()), young.map(OperationStatus::from), "young: {state:?}");
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
@@ -61,12 +61,15 @@ fn an_operation_of_the_history_has_ended_as_the_list_says() {
 }
 
 #[test]
-fn a_golive_that_began_just_now_is_not_over_because_another_release_waits() {
+fn a_recent_golive_is_not_over_because_another_release_waits() {
     let state = told(preview(3), "succeeded");
     let ended = |at| facts::ended(&operation("running", at, ""), &state, moment());
     assert_eq!(ended(now()), None);
     // Nor is it ever taken for canceled against its own word.
     assert_eq!(ended(long_ago()), None);
-    let silent = |at| facts::ending(&operation("running", at, ""), &preview(3), moment());
-    assert_eq!((silent(now()), silent(long_ago())), (None, Some(Ending::Presumed)));
+    let presumed = |at| {
+        let end = facts::operation_end(&operation("running", at, ""), &preview(3), moment());
+        end.map(|end| end.presumed)
+    };
+    assert_eq!((presumed(now()), presumed(long_ago())), (None, Some(true)));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_failed_golive_is_not_called_live_where_the_status_falls_back_to_the_release_before() {
+fn a_failed_golive_is_not_live_if_the_previous_release_is() {
     let fallen = Scene::of(LIVE).started("running", now()).sees("vm", told(live(1), "failed"));
     assert_eq!(fallen.decision().reason(), Reason::OperationFailed);
     // In the passes after that, whether or not the offer is asked about.
@@ -25,7 +25,7 @@ fn a_failed_golive_is_not_called_live_where_the_status_falls_back_to_the_release
 }
 
 #[test]
-fn a_failed_attempt_is_repeated_for_another_manifest_and_where_a_person_asks() {
+fn a_failed_attempt_is_repeated_for_a_new_manifest_or_on_request() {
     for status in ["failed", "canceled"] {
         let scene = Scene::of(LIVE).sees("vm", preview(2));
         let failed = scene.clone().started(status, long_ago());
@@ -48,7 +48,7 @@ fn a_failed_attempt_is_repeated_for_another_manifest_and_where_a_person_asks() {
 }
 
 #[test]
-fn a_failure_is_shown_with_the_step_that_ended_it() {
+fn a_failure_is_shown_with_its_step() {
     let step = Step {
         estimate: None,
         id: "live".to_owned(),
@@ -86,7 +86,7 @@ fn a_refused_request_is_not_repeated_until_something_changes() {
 }
 
 #[test]
-fn a_request_in_doubt_keeps_the_release_before_from_being_called_live() {
+fn the_previous_release_is_not_live_while_a_request_is_in_doubt() {
     let doubt = |at| Scene::of(LIVE).recorded(|it| it.intent = Some(intent(at).into()));
     let fresh = doubt(now()).sees("vm", live(1)).decision();
     assert_eq!(fresh.reason(), Reason::UnknownStatus);
@@ -102,7 +102,7 @@ fn a_request_in_doubt_keeps_the_release_before_from_being_called_live() {
 }
 
 #[test]
-fn a_request_in_doubt_is_settled_by_the_attempt_that_is_newer_than_it() {
+fn a_newer_attempt_settles_a_request_in_doubt() {
     let scene = Scene::of(LIVE).recorded(|it| it.intent = Some(intent(now()).into())).retry();
     let of = |is_new| {
         let last = Attempt { is_new, ..failed_golive(2) };
@@ -114,7 +114,7 @@ fn a_request_in_doubt_is_settled_by_the_attempt_that_is_newer_than_it() {
 }
 
 #[test]
-fn a_request_in_doubt_that_failed_says_nothing_of_a_newer_release_that_waits() {
+fn a_failed_request_in_doubt_does_not_concern_a_newer_release() {
     let doubt = Scene::of(LIVE).recorded(|it| it.intent = Some(intent(now()).into()));
     let of = |last: Attempt| {
         let last = Attempt { is_new: true, ..last };
@@ -128,7 +128,7 @@ fn a_request_in_doubt_that_failed_says_nothing_of_a_newer_release_that_waits() {
 }
 
 #[test]
-fn a_good_end_that_the_offer_does_not_show_is_waited_for_and_then_blocks() {
+fn a_success_that_the_offer_never_shows_blocks() {
     for (state, shown) in [
         (preview(2), "release 2 waits for the sign-off"),
         (live(1), "release 1 is live"),

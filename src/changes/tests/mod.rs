@@ -1,14 +1,13 @@
-//! What the planner makes of states and records: here the manifests, records and states, put together
-//! step by step.
+//! The planner's decisions on given manifests, records and states; here the builders of these.
 
+mod change_sets;
 mod ends;
 mod failures;
-mod rows;
-mod unasked;
-mod whole;
+mod rules;
+mod uninspected;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -225,12 +224,7 @@ impl Scene {
             lines.lines().partition(|line| line.starts_with("after: "));
         let text = format!("publisher: contoso\noffer: \"{name}\"\n{}\n", lines.join("\n"));
         let file = FileManifests::from_bytes(Path::new("vm.yaml"), text.as_bytes());
-        let found = Found {
-            roots: vec![PathBuf::from(".")],
-            files: vec![PathBuf::from("vm.yaml")],
-            ..Found::default()
-        };
-        let mut set = assemble(&found, [&file]).unwrap();
+        let mut set = assemble(&Found::default(), [&file]).unwrap();
         let loaded = set.offers.values_mut().next().unwrap();
         for line in after {
             let name = line.trim_start_matches("after: ");

@@ -15,7 +15,7 @@ mod tests;
 use jiff::Timestamp;
 
 use super::check::shown;
-use crate::changes::{Change, Decision, DecisionTime, Observation, ended};
+use crate::changes::{Change, Decision, DecisionTime, Observation, operation_end};
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferState, OperationStatus, Report};
 use crate::operation::{DoubtCheck, Sent, StopReason};
@@ -248,7 +248,8 @@ fn stopped(
 
 fn orphan_observed(record: &mut OfferRecord, state: &OfferState, at: DecisionTime) -> Summary {
     if let Some(running) = record.running() {
-        let concludes = ended(running, state, at).is_some() && record.phase == Phase::InProgress;
+        let concludes =
+            operation_end(running, state, at).is_some() && record.phase == Phase::InProgress;
         operation::end_all(record, state, at);
         return if concludes { Summary::concluded(record) } else { Summary::default() };
     }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::changes::{
-    Decision, DecisionTime, Ending, Failure, Origin, Outcome, Tracked, ended_unseen, ending,
-    followed, took_another_live,
+    Decision, DecisionTime, Failure, OperationEnd, Origin, Outcome, Tracked, end_in_history,
+    followed, launched_another_release, operation_end,
 };
 use crate::manifest::Loaded;
 use crate::marketplace::{Followed, OfferState, OperationRef, OperationStatus, Report};
@@ -17,22 +17,22 @@ pub(super) fn end_all(record: &mut OfferRecord, state: &OfferState, moment: Deci
     // Another operation ran before these showed how they ended: the offer's current state is the
     // only evidence left.
     for operation in loose_ends.filter(|_| state.listed.is_some()) {
-        end(operation, ended_unseen(operation, state, moment), moment.now);
+        end(operation, end_in_history(operation, state, moment), moment.now);
     }
     let Some(operation) = record.operation.as_mut().filter(|it| !it.status.is_finished()) else {
         return;
     };
-    let ending = ending(operation, state, moment);
+    let found = operation_end(operation, state, moment);
     if let Some(report) = followed(state) {
         reported(operation, report, moment.now);
     }
-    end(operation, ending, moment.now);
+    end(operation, found, moment.now);
 }
 
-fn end(operation: &mut OperationRecord, ending: Option<Ending>, now: Timestamp) {
-    if let Some(ending) = ending {
-        operation.presumed = ending == Ending::Presumed;
-        operation.status = ending.status();
+fn end(operation: &mut OperationRecord, found: Option<OperationEnd>, now: Timestamp) {
+    if let Some(OperationEnd { status, presumed }) = found {
+        operation.presumed = presumed;
+        operation.status = status;
         operation.finished_at = Some(now);
         operation.progress = operation.percent();
     }
@@ -167,7 +167,7 @@ fn adopt_outcome(
     let bad = new.filter(|it| it.status != OperationStatus::Succeeded);
     let succeeded = new.filter(|it| it.status == OperationStatus::Succeeded);
     // What followed the operation shows that it is over, so a success in the list is believed.
-    let other = took_another_live(&intent, state);
+    let other = launched_another_release(&intent, state);
     let is_over = other.is_some()
         || state.running.as_ref().is_some_and(|run| run.kind != intent.kind)
         || state.preview.as_ref().is_some_and(|preview| *preview != intent.release);

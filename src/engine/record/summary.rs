@@ -46,12 +46,10 @@ impl Summary {
     pub(super) fn of_change(record: &OfferRecord, decision: &Decision, was_observed: bool) -> Self {
         let could_ask = !could_not_ask(decision);
         let error = match decision {
-            Decision::Blocked(
-                Block::Unreachable(why)
-                | Block::Unauthorized(why)
-                | Block::Throttled(why)
-                | Block::Refused(why),
-            ) => Some(why.clone()),
+            Decision::Blocked(Block::Refused(why)) => Some(why.clone()),
+            Decision::Blocked(Block::Unavailable(kind, why)) if !kind.is_answer() => {
+                Some(why.clone())
+            }
             // The retry of the failed operation was refused.
             Decision::Failed(_) => record.refused.as_ref().map(|it| it.message.clone()),
             Decision::Blocked(_)
@@ -123,15 +121,8 @@ impl Summary {
             (OperationStatus::Succeeded, OperationKind::GoLive, Some(release)) if wants_live => {
                 Self::of(&Decision::InSync(SyncState::Live(release)))
             }
-            (status, _, release) => Outcome::of(status).map_or_else(Self::default, |outcome| {
-                Self::of(&Decision::Failed(Failure {
-                    outcome,
-                    kind: operation.kind.clone(),
-                    id: operation.id.clone(),
-                    release,
-                    steps: operation.steps.clone(),
-                    messages: operation.messages.clone(),
-                }))
+            (status, _, _) => Outcome::of(status).map_or_else(Self::default, |outcome| {
+                Self::of(&Decision::Failed(Failure::of_operation(operation, outcome)))
             }),
         }
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::changes::{Failure, Hold, ObservedOffer, OfferPosition, Origin, SyncState, Tracked};
+use crate::changes::{
+    Block, Failure, Hold, ObservedOffer, OfferPosition, Origin, SyncState, Tracked, Unavailable,
+};
 use crate::manifest::{FileManifests, Found, assemble};
 use crate::marketplace::{
     Attempt as Listed, Hint, Listing, OperationKind, OperationRef, Release, RequestId, Settling,
@@ -308,7 +310,8 @@ fn what_an_observation_settles() {
 #[test]
 fn an_offer_that_can_t_be_asked_about_stays_as_it_was_observed() {
     let manifest = &*manifest();
-    let unreachable = Decision::Blocked(crate::changes::Block::Unreachable("no route".to_owned()));
+    let unreachable =
+        Decision::Blocked(Block::Unavailable(Unavailable::Unreachable, "no route".to_owned()));
     let (live, observed) =
         (change(Decision::InSync(SyncState::Live(Release::from(7)))), seen(live()));
     let known = record(vec![decided(&live, Some(&observed), manifest)]);

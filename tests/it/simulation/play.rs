@@ -334,9 +334,8 @@ impl Player {
         }
         let file =
             FileManifests::from_bytes(Path::new("/offers/all.yaml"), sim.manifests().as_bytes());
-        let roots = vec![PathBuf::from("/offers")];
         let files = vec![PathBuf::from("/offers/all.yaml")];
-        let found = Found { roots, files, ..Found::default() };
+        let found = Found { files, ..Found::default() };
         let desired = Arc::new(assemble(&found, [&file]).map_err(|it| format!("{it:?}"))?.offers);
         *process.desired.lock().unwrap() = Arc::clone(&desired);
         let store = open()?;

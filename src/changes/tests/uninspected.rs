@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_remembered_state_needs_no_question_while_the_list_says_the_same() {
+fn a_remembered_state_is_enough_while_the_list_entry_is_unchanged() {
     let known = |manifest: &str, preview, live| {
         Scene::of(manifest).recorded(|it| it.observed = Some(observed(preview, live)))
     };
@@ -49,7 +49,7 @@ fn a_remembered_state_needs_no_question_while_the_list_says_the_same() {
 }
 
 #[test]
-fn only_what_is_certain_is_remembered() {
+fn only_a_certain_state_is_remembered() {
     let scene = Scene::of(LIVE).recorded(|_| {});
     let record = |change: fn(&mut OfferRecord)| {
         let mut record = (*scene.recorded[&offer("vm")]).clone();
@@ -82,7 +82,7 @@ fn only_what_is_certain_is_remembered() {
 }
 
 #[test]
-fn a_list_suggests_no_more_than_that_a_preview_waits() {
+fn a_list_suggests_only_that_a_preview_waits() {
     let listed = |scene: Scene| scene.lists(Hint::InPreview, Some(2));
     assert_eq!(listed(Scene::of(LIVE)).decision(), golive_of(2));
     let suspended = listed(Scene::of("state: live\nsuspend: true")).decision();

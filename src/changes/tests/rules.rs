@@ -70,16 +70,17 @@ fn the_first_row_that_matches_wins() {
 }
 
 #[test]
-fn what_may_not_or_can_not_be_asked_about_is_blocked() {
+fn an_offer_that_can_not_be_seen_is_blocked() {
     let cases = [
-        (Observation::Forbidden("no".to_owned()), Reason::Forbidden),
-        (Observation::NotFound("no".to_owned()), Reason::NotFound),
-        (Observation::Unauthorized("no".to_owned()), Reason::Unauthorized),
-        (Observation::Throttled("no".to_owned()), Reason::Throttled),
-        (Observation::Unreachable("no".to_owned()), Reason::Unreachable),
+        (Unavailable::Forbidden, Reason::Forbidden),
+        (Unavailable::NotFound, Reason::NotFound),
+        (Unavailable::Unauthorized, Reason::Unauthorized),
+        (Unavailable::Throttled, Reason::Throttled),
+        (Unavailable::Unreachable, Reason::Unreachable),
     ];
-    for (seen, reason) in cases {
+    for (why, reason) in cases {
         let mut scene = Scene::of(LIVE);
+        let seen = Observation::Unavailable(why, "no".to_owned());
         scene.observed.insert(offer("vm"), seen);
         assert_eq!((scene.decision().reason(), scene.decision().phase()), (reason, Phase::Blocked));
     }
@@ -87,7 +88,7 @@ fn what_may_not_or_can_not_be_asked_about_is_blocked() {
 }
 
 #[test]
-fn what_runs_is_ours_or_found_again_or_of_another_hand() {
+fn a_running_operation_is_recorded_or_found_or_started_elsewhere() {
     let state = || running(OperationKind::GoLive, Some("op"), preview(2));
     let tracked = |scene: Scene| {
         let decision = scene.sees("vm", state()).decision();

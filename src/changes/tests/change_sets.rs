@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn the_digest_depends_on_what_is_to_be_done_alone() {
+fn the_digest_depends_only_on_the_changes() {
     let digest = |scene: &Scene| plan(scene.input()).unwrap().digest();
     let scene = |number| Scene::of(LIVE).sees("vm", preview(number));
     let today = scene(2);
@@ -19,7 +19,7 @@ fn the_digest_depends_on_what_is_to_be_done_alone() {
 }
 
 #[test]
-fn the_checker_finds_what_the_planner_would_not_do() {
+fn the_check_finds_changes_that_the_planner_never_makes() {
     let vm = || offer("vm");
     let forced = |scene: &Scene, decision: Decision| {
         let mut set = plan(scene.input()).unwrap();
