@@ -6,7 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `server` | listener, connections, shutdown |
-//! | `paced` | a connection whose other side must read |
+//! | `slow_reader` | cuts off clients that do not read their response |
 //! | `host` | which names of the server are answered |
 //! | `site` | the one handler: every request, every answer's headers |
 //! | `route` | paths |
@@ -33,13 +33,13 @@ mod notices;
 mod offer_page;
 mod operation;
 mod overview;
-mod paced;
 mod page;
 mod renderer;
 mod route;
 mod row;
 mod server;
 mod site;
+mod slow_reader;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,8 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
     };
     let content = html! {
         h1.unseen { "Offers" }
-        (notices(serving, overview.counts().unseen))
-        (phases(overview.counts(), filter))
+        (notices(serving, overview.counts.unseen))
+        (phases(&overview.counts, filter))
         (form(&overview, filter))
         (table(&overview, filter, now))
     };
@@ -53,7 +53,7 @@ pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Ti
 
 /// A digest of what the page shows, whatever the time.
 pub(super) fn content_digest(serving: &Serving, filter: &Filter, overview: &Overview) -> String {
-    let parts = parts(serving, filter, overview.counts(), Timestamp::UNIX_EPOCH);
+    let parts = parts(serving, filter, &overview.counts, Timestamp::UNIX_EPOCH);
     digest(&parts, &overview.rows)
 }
 

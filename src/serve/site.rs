@@ -11,7 +11,8 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use super::assets::Asset;
@@ -37,20 +38,20 @@ pub(super) struct Site {
     status: api::Kept,
     /// How many event streams may still begin.
     streams: Arc<Semaphore>,
-    /// Changes, or is gone, when the server stops.
-    pub(super) stopped: watch::Receiver<()>,
+    /// Cancelled when the server stops.
+    pub(super) stopping: CancellationToken,
 }
 
 impl Site {
     pub(super) fn new(
         serving: Serving,
         listening: SocketAddr,
-        stopped: watch::Receiver<()>,
+        stopping: CancellationToken,
     ) -> Self {
         let hosts = Hosts::new(listening, &serving.hosts);
         let renderer = Renderer::new(serving.clone());
         let streams = Arc::new(Semaphore::new(STREAMS));
-        Self { serving, hosts, renderer, status: api::Kept::default(), streams, stopped }
+        Self { serving, hosts, renderer, status: api::Kept::default(), streams, stopping }
     }
 }
 

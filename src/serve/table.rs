@@ -15,7 +15,7 @@ pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Mar
     html! {
         div.frame {
             table {
-                (caption(overview.counts()))
+                (caption(&overview.counts))
                 thead {
                     tr {
                         th scope="col" { "Offer" }
@@ -28,7 +28,7 @@ pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Mar
                 }
                 tbody id="rows" { @for row in &overview.rows { (tr(row, now)) } }
             }
-            (empty(overview.counts(), filter))
+            (empty(&overview.counts, filter))
         }
     }
 }

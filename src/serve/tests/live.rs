@@ -247,7 +247,7 @@ async fn silence_is_broken_and_the_end_of_the_server_is_the_end() {
         assert_eq!(began.elapsed(), Duration::from_secs(15) * beats);
     }
     let Fixture { stop, .. } = fixture;
-    drop(stop);
+    stop.cancel();
     assert!(page.0.next().await.is_none());
 }
 
