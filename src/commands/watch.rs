@@ -65,7 +65,7 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     store.claim(known, &marketplace).map_err(CommandError::failed)?;
     let stop = signals.stop_in_order();
     let (service_state, pings) = ServiceState::new();
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let opened = tokio::select! {
         biased;
         // A repository may take long to answer.

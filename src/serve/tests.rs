@@ -101,7 +101,7 @@ fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
     let serving = Serving {
         service_state,
         store: Arc::new(store),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(Metrics::default()),
         clock,
         marketplace: "cloudpartner.azure.com".to_owned(),
         hosts: vec!["golive.contoso.com".to_owned()],
