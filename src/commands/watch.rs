@@ -16,7 +16,7 @@ use crate::backends::http::Measured;
 use crate::cli::Watch;
 use crate::engine::{Dependencies, Reconciler, Settings};
 use crate::manifest;
-use crate::report::{All, LogReporter, Reporter};
+use crate::report::{LogReporter, Reporter, Reporters};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
 use crate::watch::{
@@ -244,7 +244,7 @@ fn reconciler(
         store: Arc::clone(store),
         clock: Arc::clone(&ground.clock),
         random: fastrand::Rng::new(),
-        reporter: Arc::new(All(reporters)),
+        reporter: Arc::new(Reporters(reporters)),
         stop,
     };
     let intervals = CommandContext::intervals(access, &args.pace);

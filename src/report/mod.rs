@@ -2,7 +2,7 @@
 
 mod event;
 mod json;
-mod lines;
+mod log;
 mod marketplace_kind;
 mod outcome;
 mod progress;
@@ -10,9 +10,9 @@ mod style;
 mod table;
 mod text;
 
-pub use event::{All, Event, Reporter, Silent};
+pub use event::{Event, Reporter, Reporters};
 pub use json::{apply_json, error_json, plan_json, status_json};
-pub use lines::LogReporter;
+pub use log::LogReporter;
 pub use marketplace_kind::{MarketplaceKind, REHEARSAL, marketplace_name};
 pub use outcome::{Ending, Outcome, Unfinished};
 pub use progress::{Progress, ProgressLog};
