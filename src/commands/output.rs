@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::{CommandError, signal};
 use crate::cli::{Access, Color, LogFormat, Logging};
 use crate::clock::Clock;
-use crate::report::{LogReporter, Progress, ProgressLog, REHEARSAL, Reporter};
+use crate::report::{EMULATOR_NOTICE, LogReporter, Progress, ProgressLog, Reporter};
 
 /// Decides once for the whole process. `NO_COLOR` and the terminal are looked at for `auto`.
 pub(super) fn choose_color(color: Color) {
@@ -71,7 +71,7 @@ pub(super) fn reporter(
         let log = progress.log();
         start_log(logging, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
         if access.emulator {
-            progress.tell(REHEARSAL);
+            progress.print_line(EMULATOR_NOTICE);
         }
         return Arc::new(progress);
     }
@@ -93,7 +93,7 @@ pub(super) fn log_only(logging: &Logging, clock: &Arc<dyn Clock>) {
 /// Tells, once the log is set up, that a run is a rehearsal.
 pub(super) fn tell_rehearsal(access: &Access) {
     if access.emulator {
-        tracing::info!("{REHEARSAL}");
+        tracing::info!("{EMULATOR_NOTICE}");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::status::{OfferRecord, Phase, Reason};
 /// Logs one line when an offer's phase, reason, step or error changes. An error that all offers of a
 /// publisher share, because the publisher can't be listed, is one line, and so is its end.
 #[derive(Debug, Default)]
-pub struct LogReporter {
+pub(crate) struct LogReporter {
     /// The last line about each publisher: an error, or `None` once it could be listed again.
     publishers: Mutex<BTreeMap<PublisherId, Option<String>>>,
 }

@@ -11,10 +11,11 @@ mod table;
 mod text;
 
 pub use event::{Event, Reporter, Reporters};
-pub use json::{apply_json, error_json, plan_json, status_json};
-pub use log::LogReporter;
-pub use marketplace_kind::{MarketplaceKind, REHEARSAL, marketplace_name};
-pub use outcome::{Ending, Outcome, Unfinished};
-pub use progress::{Progress, ProgressLog};
-pub use table::{apply_text, status_text};
-pub use text::plan_text;
+pub(crate) use json::{apply_json, error_json, plan_json, status_json};
+pub(crate) use log::LogReporter;
+pub(crate) use marketplace_kind::{EMULATOR_NOTICE, MarketplaceKind, marketplace_name};
+pub use outcome::Outcome;
+pub(crate) use outcome::{Ending, Unfinished};
+pub(crate) use progress::{Progress, ProgressLog};
+pub(crate) use table::{apply_text, status_text};
+pub(crate) use text::plan_text;
