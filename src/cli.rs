@@ -103,7 +103,7 @@ pub struct Access {
 
 /// What those need beside that which hold the lock and follow operations: `apply` and `watch`.
 #[derive(Clone, Debug, Args)]
-pub struct Pace {
+pub struct Timing {
     /// The first interval between two polls of an operation [default: 30s; 250ms with --emulator]
     #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL", hide_env_values = true)]
     #[arg(help_heading = "Timing", value_parser = positive_duration)]
@@ -211,7 +211,7 @@ pub struct Apply {
     pub access: Access,
     /// How long to wait for what.
     #[command(flatten)]
-    pub pace: Pace,
+    pub timing: Timing,
     /// What is logged.
     #[command(flatten)]
     pub logging: Logging,
@@ -258,7 +258,7 @@ pub struct Watch {
     pub access: Access,
     /// How long to wait for what.
     #[command(flatten)]
-    pub pace: Pace,
+    pub timing: Timing,
     /// What is logged.
     #[command(flatten)]
     pub logging: Logging,
