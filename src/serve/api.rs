@@ -32,8 +32,8 @@ impl StatusCache {
         {
             return Some(Arc::clone(status));
         }
-        let rendered = renderer.render(|serving| RenderedStatus::of(&serving.store)).await?;
-        *cached = Some(Arc::new(rendered?));
+        let status = renderer.render(|serving| RenderedStatus::of(&serving.store)).await??;
+        *cached = Some(Arc::new(status));
         cached.clone()
     }
 }

@@ -125,13 +125,12 @@ async fn respond(site: &Arc<Site>, request: &Parts) -> Response {
                 let cache = (header::CACHE_CONTROL, "public, max-age=31536000, immutable");
                 return ([content_type, cache], asset.content).into_response();
             }
-            match offer_at(path).and_then(|offer| offer_page::render(serving, &offer)) {
-                Some(page) => Html(page.into_string()).into_response(),
-                None => {
-                    let page = page::not_found(serving, path).into_string();
-                    (StatusCode::NOT_FOUND, Html(page)).into_response()
-                }
+            let page = offer_at(path).and_then(|offer| offer_page::render(serving, &offer));
+            if let Some(page) = page {
+                return Html(page.into_string()).into_response();
             }
+            let page = page::not_found(serving, path).into_string();
+            (StatusCode::NOT_FOUND, Html(page)).into_response()
         }
     }
 }
