@@ -1,7 +1,7 @@
 //! What commands work with: the status file, the manifests, the marketplace, the runtime.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,7 +216,7 @@ fn nothing_selected(selection: &Selection) -> String {
 }
 
 /// An environment variable; an empty one counts as not set.
-pub(super) fn variable(name: &str) -> Option<OsString> {
+pub(super) fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
