@@ -61,7 +61,7 @@ pub(crate) enum Command {
     /// Bring the offers where the manifests want them, all the time: a service.
     Watch(Watch),
     /// Show what golive last knew.
-    Status(Status),
+    Status(StatusArgs),
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Run the embedded marketplace as a server.
@@ -180,6 +180,7 @@ pub(crate) struct Apply {
     /// Follow the operations to their end, for at most DURATION (e.g. --wait=30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = duration)]
+    #[expect(clippy::option_option, reason = "an optional flag with an optional value")]
     pub(crate) wait: Option<Option<Duration>>,
     /// Refuse unless the change set has this digest: the one that golive plan showed
     #[arg(long, value_name = "DIGEST")]
@@ -244,7 +245,7 @@ pub(crate) struct Watch {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Status {
+pub(crate) struct StatusArgs {
     /// The folder (or a file in it) where golive.status.json is
     #[arg(value_name = "PATH", default_value = ".")]
     pub(crate) path: PathBuf,

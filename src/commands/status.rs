@@ -5,14 +5,14 @@ use std::path::{Component, Path};
 
 use super::context::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
-use crate::cli::{Output, Status};
+use crate::cli::{Output, StatusArgs};
 use crate::disk::{self, RealDisk};
 use crate::manifest::load_file;
 use crate::marketplace::OfferId;
 use crate::report::{MarketplaceKind, status_json, status_text};
 use crate::status::{self, OfferRecord, Phase, StatusFile};
 
-pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
+pub(super) fn run(args: &StatusArgs) -> Result<u8, CommandError> {
     let path = match &args.status {
         Some(path) => path.clone(),
         None if args.path.extension().is_some_and(|it| it == "json") => args.path.clone(),
