@@ -1,4 +1,4 @@
-//! The command line, as types. What the words mean is [`crate::commands`]'s business.
+//! The command line, as types.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,14 +16,15 @@ use crate::marketplace::OfferId;
 #[derive(Debug, Parser)]
 #[command(name = "golive", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_long_help = EXAMPLES)]
-pub struct Cli {
-    /// What to do.
+// A URL may hold credentials.
+#[command(mut_subcommands = |command| command.mut_args(|arg| arg.hide_env_values(true)))]
+pub(crate) struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     /// Whether to use color; `NO_COLOR` is obeyed
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(help_heading = "Output")]
-    pub color: Color,
+    pub(crate) color: Color,
 }
 
 const EXAMPLES: &str = "\
@@ -49,9 +50,8 @@ Exit codes:
       stopped before it was done
   64  the command line is wrong";
 
-/// What golive can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Check manifests. No network.
     Validate(Validate),
     /// Show what apply would do, and why. Changes nothing, writes nothing.
@@ -61,257 +61,232 @@ pub enum Command {
     /// Bring the offers where the manifests want them, all the time: a service.
     Watch(Watch),
     /// Show what golive last knew.
-    Status(Status),
+    Status(StatusArgs),
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Run the embedded marketplace as a server.
     Emulator(EmulatorArgs),
 }
 
-/// Which marketplace, and how it is asked: what `plan`, `apply` and `watch` share.
 #[derive(Clone, Debug, Args)]
-pub struct Access {
+pub(crate) struct Access {
     /// The status file [default: golive.status.json in the first PATH's folder, with --emulator
     /// golive.emulator.status.json]
-    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
-    pub status: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS")]
+    pub(crate) status: Option<PathBuf>,
     /// The marketplace's URL: https, or http for loopback
-    #[arg(long, value_name = "URL", env = "GOLIVE_ENDPOINT", hide_env_values = true)]
-    #[arg(help_heading = "Marketplace")]
-    pub endpoint: Option<String>,
+    #[arg(long, value_name = "URL", env = "GOLIVE_ENDPOINT", help_heading = "Marketplace")]
+    pub(crate) endpoint: Option<String>,
     /// Use the embedded marketplace, whatever the endpoint; its memory is a file beside the status
     /// file
     #[arg(long, help_heading = "Marketplace")]
-    pub emulator: bool,
+    pub(crate) emulator: bool,
     /// What the embedded marketplace begins with (YAML; see golive schema seed)
     #[arg(long, value_name = "FILE", help_heading = "Marketplace")]
-    pub seed: Option<PathBuf>,
+    pub(crate) seed: Option<PathBuf>,
     /// How many requests may be under way at once
-    #[arg(long, value_name = "N", env = "GOLIVE_CONCURRENCY", hide_env_values = true)]
+    #[arg(long, value_name = "N", env = "GOLIVE_CONCURRENCY")]
     #[arg(default_value = "8", help_heading = "Marketplace", value_parser = concurrency)]
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// How long one request may take
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_TIMEOUT", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_TIMEOUT")]
     #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// How long after a request without an answer the offer must be unchanged before the request
     /// may be sent again [default: 30s where the marketplace gives an entity tag, 15m elsewhere]
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE")]
     #[arg(help_heading = "Timing", value_parser = duration)]
-    pub settle: Option<Duration>,
+    pub(crate) settle: Option<Duration>,
 }
 
-/// What those need beside that which hold the lock and follow operations: `apply` and `watch`.
 #[derive(Clone, Debug, Args)]
-pub struct Pace {
+#[command(next_help_heading = "Timing")]
+pub(crate) struct Timing {
     /// The first interval between two polls of an operation [default: 30s; 250ms with --emulator]
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL", hide_env_values = true)]
-    #[arg(help_heading = "Timing", value_parser = positive_duration)]
-    pub poll: Option<Duration>,
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL", value_parser = positive_duration)]
+    pub(crate) poll: Option<Duration>,
     /// The longest interval; they grow [default: 5m; 2s with --emulator]
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL_MAX", hide_env_values = true)]
-    #[arg(help_heading = "Timing", value_parser = positive_duration)]
-    pub poll_max: Option<Duration>,
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_POLL_MAX", value_parser = positive_duration)]
+    pub(crate) poll_max: Option<Duration>,
     /// How long to wait for another golive that holds the lock
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_LOCK_TIMEOUT", hide_env_values = true)]
-    #[arg(default_value = "10s", help_heading = "Timing", value_parser = duration)]
-    pub lock_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_LOCK_TIMEOUT")]
+    #[arg(default_value = "10s", value_parser = duration)]
+    pub(crate) lock_timeout: Duration,
 }
 
-/// What commands share that write a log.
 #[derive(Clone, Debug, Args)]
-pub struct Logging {
+#[command(next_help_heading = "Output")]
+pub(crate) struct Logging {
     /// How the log on standard error looks
-    #[arg(long, value_name = "FORMAT", env = "GOLIVE_LOG_FORMAT", hide_env_values = true)]
-    #[arg(default_value = "text", help_heading = "Output")]
-    pub log_format: LogFormat,
+    #[arg(long, value_name = "FORMAT", env = "GOLIVE_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
     /// Say more: requests (-v), the protocol (-vv), everything (-vvv)
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
-    pub verbose: u8,
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, help_heading = "Output", conflicts_with = "verbose")]
-    pub quiet: bool,
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
 }
 
-/// `golive validate`
 #[derive(Debug, Args)]
-pub struct Validate {
+pub(crate) struct Validate {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
 }
 
-/// Which offers a command is about.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Only this offer (publisher/offer); may be given more than once
     #[arg(long, value_name = "OFFER")]
-    pub only: Vec<OfferId>,
+    pub(crate) only: Vec<OfferId>,
     /// Only offers with this label; may be given more than once, all must match
     #[arg(long, value_name = "KEY=VALUE", value_parser = selector)]
-    pub selector: Vec<(String, String)>,
+    pub(crate) selector: Vec<(String, String)>,
     /// Try this failed, canceled or refused offer again
     #[arg(long, value_name = "OFFER")]
-    pub retry: Vec<OfferId>,
+    pub(crate) retry: Vec<OfferId>,
     /// Try all failed, canceled or refused offers again
     #[arg(long)]
-    pub retry_failed: bool,
+    pub(crate) retry_failed: bool,
 }
 
-/// `golive plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".")]
-    pub paths: Vec<PathBuf>,
-    /// Which offers.
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// Exit with 2 if there are changes to make
     #[arg(long)]
-    pub detailed_exitcode: bool,
+    pub(crate) detailed_exitcode: bool,
     /// How the change set is printed; json is one document also where there is none, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-    /// Which marketplace.
+    pub(crate) output: Output,
     #[command(flatten)]
-    pub access: Access,
-    /// What is logged.
+    pub(crate) access: Access,
     #[command(flatten)]
-    pub logging: Logging,
+    pub(crate) logging: Logging,
 }
 
-/// `golive apply`
 #[derive(Debug, Args)]
-pub struct Apply {
+pub(crate) struct Apply {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".")]
-    pub paths: Vec<PathBuf>,
-    /// Which offers.
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// Follow the operations to their end, for at most DURATION (e.g. --wait=30m)
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true)]
     #[arg(value_parser = duration)]
-    pub wait: Option<Option<Duration>>,
+    #[expect(clippy::option_option, reason = "an optional flag with an optional value")]
+    pub(crate) wait: Option<Option<Duration>>,
     /// Refuse unless the change set has this digest: the one that golive plan showed
     #[arg(long, value_name = "DIGEST")]
-    pub expect: Option<String>,
+    pub(crate) expect: Option<String>,
     /// Refuse to send more than N requests that change something
     #[arg(long, value_name = "N")]
-    pub max_changes: Option<usize>,
+    pub(crate) max_changes: Option<usize>,
     /// Exit with 3 if operations still run
     #[arg(long)]
-    pub detailed_exitcode: bool,
+    pub(crate) detailed_exitcode: bool,
     /// How the result is printed; json is one document also where there is none, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
-    /// Which marketplace.
+    pub(crate) output: Output,
     #[command(flatten)]
-    pub access: Access,
-    /// How long to wait for what.
+    pub(crate) access: Access,
     #[command(flatten)]
-    pub pace: Pace,
-    /// What is logged.
+    pub(crate) timing: Timing,
     #[command(flatten)]
-    pub logging: Logging,
+    pub(crate) logging: Logging,
 }
 
-/// `golive watch`
 #[derive(Debug, Args)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".", conflicts_with = "git")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// How often every publisher is listed, though nothing seems to have changed; ten percent more
     /// or less
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_RESYNC", hide_env_values = true)]
-    #[arg(default_value = "5m", help_heading = "Timing", value_parser = resync)]
-    pub resync: Duration,
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_RESYNC")]
+    #[arg(default_value = "5m", help_heading = "Timing", value_parser = request_interval)]
+    pub(crate) resync: Duration,
     /// How long files must be left alone before they are read
-    #[arg(long, value_name = "DURATION", env = "GOLIVE_DEBOUNCE", hide_env_values = true)]
+    #[arg(long, value_name = "DURATION", env = "GOLIVE_DEBOUNCE")]
     #[arg(default_value = "100ms", help_heading = "Timing", value_parser = positive_duration)]
-    pub debounce: Duration,
+    pub(crate) debounce: Duration,
     /// Serve a page, /metrics, /healthz and /readyz there: ADDRESS:PORT, or a port of this machine
     /// alone
-    #[arg(long, value_name = "ADDR", env = "GOLIVE_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDR", env = "GOLIVE_LISTEN")]
     #[arg(help_heading = "Page", value_parser = listen)]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
     /// A name under which the page may be asked for, beside addresses; may be given more than once
     #[arg(long, value_name = "NAME", help_heading = "Page", requires = "listen")]
-    pub allow_host: Vec<String>,
+    pub(crate) allow_host: Vec<String>,
     /// Follow a branch of this repository, instead of files of this machine
-    #[arg(long, value_name = "URL", env = "GOLIVE_GIT", hide_env_values = true)]
-    #[arg(help_heading = "Repository")]
-    pub git: Option<String>,
+    #[arg(long, value_name = "URL", env = "GOLIVE_GIT", help_heading = "Repository")]
+    pub(crate) git: Option<String>,
     /// The branch [default: the one that the repository names as its own]
     #[arg(long, value_name = "NAME", help_heading = "Repository")]
-    pub branch: Option<String>,
+    pub(crate) branch: Option<String>,
     /// How often the repository is asked for new commits [default: 60s]
-    #[arg(long, value_name = "DURATION", help_heading = "Repository", value_parser = resync)]
-    pub git_poll: Option<Duration>,
+    #[arg(long, value_name = "DURATION", help_heading = "Repository", value_parser = request_interval)]
+    pub(crate) git_poll: Option<Duration>,
     /// The folder of the repository where the manifests are
     #[arg(long, value_name = "DIR", help_heading = "Repository")]
-    pub dir: Option<PathBuf>,
-    /// Which marketplace.
+    pub(crate) dir: Option<PathBuf>,
     #[command(flatten)]
-    pub access: Access,
-    /// How long to wait for what.
+    pub(crate) access: Access,
     #[command(flatten)]
-    pub pace: Pace,
-    /// What is logged.
+    pub(crate) timing: Timing,
     #[command(flatten)]
-    pub logging: Logging,
+    pub(crate) logging: Logging,
 }
 
-/// `golive status`
 #[derive(Debug, Args)]
-pub struct Status {
+pub(crate) struct StatusArgs {
     /// The folder (or a file in it) where golive.status.json is
     #[arg(value_name = "PATH", default_value = ".")]
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The status file [default: golive.status.json in PATH, with --emulator
     /// golive.emulator.status.json]
-    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS", hide_env_values = true)]
-    pub status: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS")]
+    pub(crate) status: Option<PathBuf>,
     /// Show what became of the last runs with --emulator
     #[arg(long)]
-    pub emulator: bool,
+    pub(crate) emulator: bool,
     /// How it is printed; json is one document also where there is no status, with the error
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: Output,
+    pub(crate) output: Output,
 }
 
-/// `golive schema`
 #[derive(Debug, Args)]
-pub struct SchemaArgs {
+pub(crate) struct SchemaArgs {
     /// Which schema
-    pub which: SchemaKind,
+    pub(crate) which: SchemaKind,
 }
 
-/// `golive emulator`
 #[derive(Debug, Args)]
-pub struct EmulatorArgs {
+pub(crate) struct EmulatorArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The only token that is accepted; otherwise any is
     #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
     /// How long each step of an operation takes
     #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub step_time: Option<Duration>,
+    pub(crate) step_time: Option<Duration>,
     /// What it begins with (YAML; see golive schema seed)
     #[arg(long, value_name = "FILE")]
-    pub seed: Option<PathBuf>,
-    /// What is logged.
+    pub(crate) seed: Option<PathBuf>,
     #[command(flatten)]
-    pub logging: Logging,
+    pub(crate) logging: Logging,
 }
 
-/// The schemas there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SchemaKind {
+pub(crate) enum SchemaKind {
     /// Of a manifest.
     Manifest,
     /// Of the status file.
@@ -320,27 +295,24 @@ pub enum SchemaKind {
     Seed,
 }
 
-/// How a result is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     Text,
     /// One JSON document and nothing else.
     Json,
 }
 
-/// How the log looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// A JSON object a line.
     Json,
 }
 
-/// When to use color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     Auto,
     /// Always.
@@ -349,8 +321,7 @@ pub enum Color {
     Never,
 }
 
-/// The longest duration that the command line takes: a year of 365 days. So that no moment that is
-/// reckoned from one lies beyond what a clock can tell.
+/// The longest duration of the command line, a year of 365 days: added to a time, it can't overflow.
 pub const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
 /// Reads a duration of the command line: `90s`, `5m`, `2h` or `1h30m`, at most [`MAX_DURATION`].
@@ -366,25 +337,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    let parsed = duration(text)?;
-    if parsed.is_zero() {
-        Err(format!("{text:?} is too short; give at least 1ms"))
-    } else {
-        Ok(parsed)
-    }
+    duration_of_at_least(text, Duration::from_nanos(1), "1ms")
 }
 
-/// An interval at which a marketplace or a repository is asked: not so short that it is a burden.
-fn resync(text: &str) -> Result<Duration, String> {
-    let parsed = duration(text)?;
-    if parsed < Duration::from_secs(1) {
-        Err(format!("{text:?} is too short; give at least 1s"))
-    } else {
-        Ok(parsed)
-    }
+/// An interval between requests to a marketplace or a repository, which shorter ones would burden.
+fn request_interval(text: &str) -> Result<Duration, String> {
+    duration_of_at_least(text, Duration::from_secs(1), "1s")
 }
 
-/// An address to listen on; a port alone is one of this machine.
+fn duration_of_at_least(text: &str, least: Duration, hint: &str) -> Result<Duration, String> {
+    let parsed = duration(text)?;
+    if parsed < least {
+        return Err(format!("{text:?} is too short; give at least {hint}"));
+    }
+    Ok(parsed)
+}
+
+/// An address to listen on. A port alone is on 127.0.0.1.
 fn listen(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix(':').unwrap_or(text).parse().ok();
     let local = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));

@@ -7,6 +7,7 @@
 //! | [`clock`] | the one place that reads the time |
 //! | [`backoff`] | how long to wait before something is tried again |
 //! | [`net`] | which addresses are this machine's own |
+//! | `http_server` | serves HTTP/1 on a listener until shutdown |
 //! | [`disk`] | the one place that replaces files, whole, flushed, or not at all, and that locks them |
 //! | [`marketplace`] | what the marketplace is to golive, and what a backend must answer |
 //! | [`manifest`] | what people commit: read, checked, explained |
@@ -14,7 +15,7 @@
 //! | [`changes`] | pure: manifests, status and observations in, a change set out |
 //! | [`operation`] | pure: the trigger protocol and the following of operations, a step at a time |
 //! | [`report`] | events in; text, JSON and progress out |
-//! | [`reconcile`] | observe, plan, execute |
+//! | [`engine`] | observe, plan, execute |
 //! | [`watch`] | the service: follows manifests and operations, all the time |
 //! | [`serve`] | the service's page, metrics and health, read-only |
 //! | [`backends`] | the APIs behind that: HTTP, and the Cloud Partner Portal |
@@ -31,6 +32,7 @@ pub mod commands;
 pub mod disk;
 pub mod emulator;
 pub mod engine;
+mod http_server;
 pub mod manifest;
 pub mod marketplace;
 pub mod net;

@@ -1,4 +1,4 @@
-//! The way to a marketplace: which one the command line names, and what it takes to speak to it.
+//! The connection to the marketplace that the command line names.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,32 +18,31 @@ use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
 use crate::marketplace::Backend;
 use crate::status::MarketplaceRecord;
 
-/// The API that golive speaks, as status files name it.
+/// The name of golive's API in status files.
 const API: &str = "cloud-partner-portal";
 
-/// Where the embedded marketplace is, for the transport that stays in this process.
-const EMULATED: &str = "http://localhost/";
+/// The emulator's endpoint, for the transport that stays in this process.
+const EMULATOR_ENDPOINT: &str = "http://localhost/";
 
-/// The way to a marketplace.
 pub(super) struct Connection {
     endpoint: Endpoint,
     pub(super) transport: Arc<dyn Transport>,
     tokens: Arc<dyn TokenSource>,
-    /// The marketplace itself, where it is the embedded one.
+    /// The emulator, with `--emulator`.
     pub(super) emulator: Option<Emulator>,
 }
 
-/// What becomes of the embedded marketplace's memory.
+/// How the emulator uses its state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memory {
-    /// It is read, and nothing is written.
+    /// Reads it and writes nothing.
     ReadOnly,
-    /// It is kept up to date.
+    /// Keeps it up to date.
     Kept,
 }
 
 impl Workspace {
-    /// Which marketplace the command line names, as status files have it.
+    /// The marketplace that the command line names, as status files record it.
     pub(super) fn marketplace(access: &Access) -> Result<MarketplaceRecord, CommandError> {
         if access.emulator {
             return Ok(MarketplaceRecord::emulator(API));
@@ -60,7 +59,7 @@ impl Workspace {
         if access.emulator { self.emulated(access, memory) } else { real(access) }
     }
 
-    /// A client of the marketplace at the end of a connection.
+    /// A client that uses a connection.
     pub(super) fn client(
         &self,
         access: &Access,
@@ -89,20 +88,11 @@ impl Workspace {
         };
         let emulator = emulator.map_err(CommandError::failed)?;
         Ok(Connection {
-            endpoint: EMULATED.parse().map_err(CommandError::failed)?,
+            endpoint: EMULATOR_ENDPOINT.parse().map_err(CommandError::failed)?,
             transport: Arc::new(InProcessTransport::new(emulator.router())),
             tokens: Arc::new(AnonymousToken),
             emulator: Some(emulator),
         })
-    }
-}
-
-impl Connection {
-    /// Which marketplace it leads to, in a word for people.
-    pub(super) fn marketplace_name(&self) -> String {
-        let origin = self.endpoint.origin();
-        let host = origin.split_once("://").map_or(&*origin, |(_, host)| host);
-        if self.emulator.is_some() { "EMULATOR" } else { host }.to_owned()
     }
 }
 
@@ -120,24 +110,23 @@ fn real(access: &Access) -> Result<Connection, CommandError> {
     Ok(Connection { endpoint, transport: Arc::new(transport), tokens, emulator: None })
 }
 
-/// Where the token comes from: a variable, or a file that somebody renews.
+/// The source of the token: a variable, or a file that somebody renews.
 fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
     match (variable("GOLIVE_TOKEN"), variable("GOLIVE_TOKEN_FILE")) {
-        // Which of them is meant, nobody could tell from what golive does.
         (Some(_), Some(_)) => {
             let what = "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them";
             Err(CommandError::Usage(what.to_owned()))
         }
         (None, Some(path)) => Ok(Arc::new(FileToken::new(path.into()))),
         (token, None) => {
-            // What is no text has a character that no token has, and is told so.
+            // Invalid UTF-8 becomes U+FFFD, which no token has, and which the error names.
             let token = token.as_ref().map(|token| token.to_string_lossy());
             Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?))
         }
     }
 }
 
-/// Reads what the embedded marketplace begins with.
+/// The emulator's initial state.
 pub(super) fn seed(path: Option<&Path>) -> Result<Seed, CommandError> {
     path.map_or_else(|| Ok(Seed::default()), |path| read_seed(path, emulator::parse))
 }

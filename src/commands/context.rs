@@ -1,8 +1,7 @@
-//! What `plan` and `apply` have in common: manifests, the status file's place, the marketplace.
+//! What commands work with: the status file, the manifests, the marketplace, the runtime.
 
-use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use super::CommandError;
 use super::connection::Memory;
 use crate::changes::{Policy, Retry};
-use crate::cli::{Access, Pace, Selection};
+use crate::cli::{Access, Selection, Timing};
 use crate::clock::{Clock, SystemClock};
 use crate::disk::{self, RealDisk};
 use crate::engine::StatusRelativePaths;
@@ -21,35 +20,34 @@ use crate::status::{
     self, MarketplaceRecord, OfferRecord, StatusFile, StatusLock, StatusStore, publishers,
 };
 
-/// How long the marketplace may put an offer off before a run gives up on it, unless it is to wait
-/// for the operations anyway.
+/// How long the marketplace may put off an offer before a run without `--wait` gives up on it.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
 
 /// The name of the status file.
 const STATUS_FILE: &str = "golive.status.json";
 
-/// The name of the status file of runs against the embedded marketplace: a rehearsal never touches
-/// what is known of the real one.
-const REHEARSAL_FILE: &str = "golive.emulator.status.json";
+/// The name of the status file of runs against the emulator, which never touch what is known of the
+/// real marketplace.
+const EMULATOR_STATUS_FILE: &str = "golive.emulator.status.json";
 
-/// Up to so many offers are the business of one thread.
-const FEW: usize = 20;
+/// Up to so many offers are handled by one thread: starting more takes longer than they save.
+const MAX_OFFERS_OF_ONE_THREAD: usize = 20;
 
-/// Where a command works: its status file, its clock, its marketplace.
+/// The status file that a command works on, and its clock.
 pub(super) struct Workspace {
     pub(super) status_path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// What a command works with.
+/// A workspace with its manifests.
 pub(super) struct CommandContext {
     pub(super) manifests: ManifestSet,
-    pub(super) ground: Workspace,
+    pub(super) workspace: Workspace,
 }
 
 impl Workspace {
-    /// The place for these paths, none of which is read yet. The status file is in the folder of the
-    /// first one, unless it is named.
+    /// The workspace for these paths, which aren't read yet. The status file is in the folder of the
+    /// first one, unless `--status` names it.
     pub(super) fn new(paths: &[PathBuf], access: &Access) -> Result<Self, CommandError> {
         if access.seed.is_some() && !access.emulator {
             let what = "--seed says what the embedded marketplace begins with; give --emulator too";
@@ -63,7 +61,7 @@ impl Workspace {
         Ok(Self { status_path, clock: Arc::new(SystemClock) })
     }
 
-    /// Takes the lock of the status file. `command` tells others what this process does.
+    /// Takes the lock of the status file. `command` is what others read about its holder.
     pub(super) async fn lock(
         &self,
         timeout: Duration,
@@ -74,7 +72,7 @@ impl Workspace {
         lock.await.map_err(CommandError::failed)
     }
 
-    /// Opens the status file, which is this process's while the lock is held.
+    /// Opens the status file under its lock.
     pub(super) fn store(&self, lock: StatusLock) -> Result<StatusStore, CommandError> {
         status::refuse_unfit(&self.status_path).map_err(CommandError::failed)?;
         let (path, clock) = (self.status_path.clone(), Arc::clone(&self.clock));
@@ -84,39 +82,39 @@ impl Workspace {
 }
 
 impl CommandContext {
-    /// Loads the manifests, and what the selection means for them. Whoever is going to send anything
-    /// holds the lock by now: what was committed while another run held it counts.
+    /// Loads the manifests and applies the selection. A command that sends takes the lock first, so
+    /// that it reads what was committed while another run held it.
     pub(super) fn load(
-        ground: Workspace,
+        workspace: Workspace,
         paths: &[PathBuf],
         selection: &Selection,
     ) -> Result<(Self, Policy), CommandError> {
         let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
-        let setting = Self { manifests, ground };
-        let policy = setting.policy(selection)?;
-        Ok((setting, policy))
+        let context = Self { manifests, workspace };
+        let policy = context.policy(selection)?;
+        Ok((context, policy))
     }
 
-    /// What the selection means for these manifests.
+    /// The policy that a selection asks for.
     fn policy(&self, selection: &Selection) -> Result<Policy, CommandError> {
         for offer in selection.only.iter().chain(&selection.retry) {
             if !self.manifests.offers.contains_key(offer) {
-                return Err(CommandError::Usage(self.unknown(offer)));
+                return Err(CommandError::Usage(self.unknown_offer(offer)));
             }
         }
         let narrowed = !selection.only.is_empty() || !selection.selector.is_empty();
         let chosen = |loaded: &&Arc<Loaded>| {
-            let by_name = selection.only.is_empty() || selection.only.contains(&loaded.id);
+            let is_named = selection.only.is_empty() || selection.only.contains(&loaded.id);
             let labels = &loaded.manifest.labels;
-            by_name && selection.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            is_named && selection.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
         };
         let scope = narrowed.then(|| {
             let chosen = self.manifests.offers.values().filter(chosen);
             chosen.map(|loaded| loaded.id.clone()).collect::<BTreeSet<_>>()
         });
         if scope.as_ref().is_some_and(BTreeSet::is_empty) {
-            // Those that were there may be gone since: the manifests decide, not the command line.
-            let what = no_labels(selection);
+            // Not a usage error: the manifests may have had these labels before.
+            let what = nothing_selected(selection);
             return Err(CommandError::Failed { what, source: None });
         }
         let retry = if selection.retry_failed {
@@ -129,7 +127,7 @@ impl CommandContext {
         Ok(Policy { retry, scope, attempted: BTreeSet::new(), verify: false })
     }
 
-    fn unknown(&self, offer: &OfferId) -> String {
+    fn unknown_offer(&self, offer: &OfferId) -> String {
         let text = offer.to_string();
         let near = self.manifests.offers.keys().map(|known| {
             let known = known.to_string();
@@ -142,34 +140,34 @@ impl CommandContext {
         }
     }
 
-    /// The offers in the status file whose manifest is gone: it stood in a file that was read, that is
-    /// no more, or that a `.goliveignore` leaves out.
+    /// The offers of the status file whose manifest is gone: its file was read, doesn't exist any
+    /// more, or is ignored by a `.goliveignore`.
     pub(super) fn gone(&self, status: &StatusFile) -> BTreeSet<OfferId> {
-        let folder = disk::folder_of(&self.ground.status_path);
-        let paths = StatusRelativePaths::of(&self.ground.status_path);
-        // Mostly no offer is gone, and nobody asks.
-        let read = LazyCell::new(|| {
-            let names = self.manifests.files.iter().map(|file| paths.name(file));
-            names.collect::<HashSet<String>>()
-        });
-        let left_out = LazyCell::new(|| {
-            let names = self.manifests.ignored.iter().map(|path| paths.name(path));
-            names.collect::<Vec<String>>()
-        });
+        let undeclared = status.offers.iter();
+        let undeclared: Vec<_> =
+            undeclared.filter(|(offer, _)| !self.manifests.offers.contains_key(*offer)).collect();
+        if undeclared.is_empty() {
+            return BTreeSet::new();
+        }
+        let folder = disk::folder_of(&self.workspace.status_path);
+        let paths = StatusRelativePaths::of(&self.workspace.status_path);
+        let read: HashSet<String> =
+            self.manifests.files.iter().map(|file| paths.name(file)).collect();
+        let ignored: Vec<String> =
+            self.manifests.ignored.iter().map(|path| paths.name(path)).collect();
         let is_gone = |record: &OfferRecord| {
             let file = &record.manifest.file;
             read.contains(file)
                 || !folder.join(file).exists()
-                || left_out.iter().any(|left_out| Path::new(file).starts_with(left_out))
+                || ignored.iter().any(|ignored| Path::new(file).starts_with(ignored))
         };
-        let unnamed =
-            status.offers.iter().filter(|(offer, _)| !self.manifests.offers.contains_key(*offer));
-        unnamed.filter(|(_, it)| is_gone(it)).map(|(offer, _)| offer.clone()).collect()
+        let gone = undeclared.into_iter().filter(|(_, record)| is_gone(record));
+        gone.map(|(offer, _)| offer.clone()).collect()
     }
 
-    /// Refuses a marketplace that the status file's offers are not at: those of the publishers that the
-    /// manifests name, and those whose manifest is gone, on which something may still run.
-    pub(super) fn refuse_elsewhere(
+    /// Refuses another marketplace than the status file records for the publishers of the manifests,
+    /// and of the offers whose manifest is gone: operations may still run on them.
+    pub(super) fn refuse_other_marketplace(
         &self,
         status: &StatusFile,
         marketplace: &MarketplaceRecord,
@@ -177,38 +175,39 @@ impl CommandContext {
         let gone = self.gone(status);
         let publishers = publishers(self.manifests.offers.keys().chain(&gone));
         status
-            .refuse_other_marketplace(&self.ground.status_path, &publishers, marketplace)
+            .refuse_other_marketplace(&self.workspace.status_path, &publishers, marketplace)
             .map_err(CommandError::failed)
     }
 
-    /// How long to wait between polls: hours at the real marketplace, moments at the embedded one.
-    pub(super) fn intervals(access: &Access, pace: &Pace) -> Intervals {
+    /// How long to wait between polls: operations take hours at the real marketplace, seconds at the
+    /// emulator.
+    pub(super) fn intervals(access: &Access, timing: &Timing) -> Intervals {
         let (first, longest) = if access.emulator {
             (Duration::from_millis(250), Duration::from_secs(2))
         } else {
             (Duration::from_secs(30), Duration::from_mins(5))
         };
-        let first = pace.poll.unwrap_or(first);
-        Intervals { first, longest: pace.poll_max.unwrap_or(longest.max(first)) }
+        let first = timing.poll.unwrap_or(first);
+        Intervals { first, longest: timing.poll_max.unwrap_or(longest.max(first)) }
     }
 
-    /// The marketplace that the command line names.
+    /// A client of the marketplace that the command line names.
     pub(super) fn marketplace(
         &self,
         access: &Access,
         memory: Memory,
         max_wait: Duration,
     ) -> Result<Arc<dyn Backend>, CommandError> {
-        let connection = self.ground.connect(access, memory)?;
+        let connection = self.workspace.connect(access, memory)?;
         if let Some(emulator) = &connection.emulator {
-            emulator.add_missing(named(&self.manifests.offers));
+            emulator.add_missing(emulated_offers(&self.manifests.offers));
         }
-        Ok(self.ground.client(access, connection, max_wait))
+        Ok(self.workspace.client(access, connection, max_wait))
     }
 }
 
-/// That no manifest is selected, and by what.
-fn no_labels(selection: &Selection) -> String {
+/// The error that no manifest is selected.
+fn nothing_selected(selection: &Selection) -> String {
     let labels: Vec<String> =
         selection.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let label = if labels.len() == 1 { "label" } else { "labels" };
@@ -216,14 +215,13 @@ fn no_labels(selection: &Selection) -> String {
     format!("no manifest{which} has the {label} {}; nothing was sent", labels.join(" and "))
 }
 
-/// A variable; one that is empty counts as not set.
-pub(super) fn variable(name: &str) -> Option<OsString> {
+/// An environment variable; an empty one counts as not set.
+pub(super) fn variable(name: impl AsRef<OsStr>) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// The offers that the embedded marketplace must have: those that a manifest names, in preview
-/// with the version it pins.
-pub(super) fn named(
+/// The offers that the emulator must have: those of manifests, in preview with the pinned version.
+pub(super) fn emulated_offers(
     offers: &BTreeMap<OfferId, Arc<Loaded>>,
 ) -> impl Iterator<Item = (String, String, Option<u64>)> {
     offers.iter().map(|(offer, loaded)| {
@@ -232,23 +230,22 @@ pub(super) fn named(
     })
 }
 
-/// The threads that work is done on.
+/// The threads of the runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Threads {
-    /// This one alone.
+    /// The main thread alone.
     One,
     /// As many as there are cores.
     All,
 }
 
 impl Threads {
-    /// Those for so many offers: where there are few, to start threads takes longer than they spare.
     pub(super) fn for_offers(count: usize) -> Self {
-        if count <= FEW { Self::One } else { Self::All }
+        if count <= MAX_OFFERS_OF_ONE_THREAD { Self::One } else { Self::All }
     }
 }
 
-/// Runs to the end. What still blocks then (a name that is being looked up) is not waited for.
+/// Runs a future to its end. Blocking tasks that remain (e.g. a DNS lookup) are not waited for.
 pub(super) fn run_to_end<T>(
     threads: Threads,
     work: impl Future<Output = Result<T, CommandError>>,
@@ -266,22 +263,22 @@ pub(super) fn run_to_end<T>(
     result
 }
 
-/// The folder that a path given on the command line stands for.
+/// The folder of a path of the command line.
 pub(super) fn folder_of_path(path: &Path) -> PathBuf {
-    // What is named there is an open file or a pipe, and the folder is no place for files.
+    // A pipe or an open file: its folder is no place for a status file.
     if manifest::is_pipe(path) || ["/dev", "/proc"].iter().any(|top| path.starts_with(top)) {
         return PathBuf::from(".");
     }
     if path.is_dir() { path.to_owned() } else { disk::folder_of(path).to_owned() }
 }
 
-/// Where the status file is, unless it is named.
-pub(super) fn default_status_path(folder: &Path, is_rehearsal: bool) -> PathBuf {
-    folder.join(if is_rehearsal { REHEARSAL_FILE } else { STATUS_FILE })
+/// The path of the status file without `--status`.
+pub(super) fn default_status_path(folder: &Path, is_emulator: bool) -> PathBuf {
+    folder.join(if is_emulator { EMULATOR_STATUS_FILE } else { STATUS_FILE })
 }
 
-/// A time in the place of a path is one that was meant for `--wait`.
-pub(super) fn refuse_times(paths: &[PathBuf]) -> Result<(), CommandError> {
+/// A duration in the place of a path was meant for `--wait`.
+pub(super) fn refuse_durations(paths: &[PathBuf]) -> Result<(), CommandError> {
     for path in paths.iter().filter(|path| !path.exists()) {
         let text = path.to_string_lossy();
         let is_number = text.bytes().all(|byte| byte.is_ascii_digit());

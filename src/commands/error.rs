@@ -11,10 +11,10 @@ use crate::clock::{Clock, SystemClock};
 use crate::manifest::{Diagnostic, Diagnostics};
 use crate::marketplace::clean_line;
 
-/// Why a command came to no result.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The command line asks for something that can't be.
+pub(crate) enum CommandError {
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
     /// Manifests are invalid.
@@ -23,9 +23,9 @@ pub enum CommandError {
     /// Anything else.
     #[error("{what}")]
     Failed {
-        /// What was to be done.
+        /// What failed.
         what: String,
-        /// Why it could not be.
+        /// Why.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
@@ -38,46 +38,41 @@ fn count(diagnostics: &Diagnostics) -> String {
     }
 }
 
-/// An error of a manifest, with its place; line and column are absent where it is about a file as a
-/// whole.
-fn told(problem: &Diagnostic) -> Value {
-    let file = problem.file.to_string_lossy();
-    let mut told = json!({"file": clean_line(&file), "error": problem.what});
-    if let Value::Object(told) = &mut told {
-        if problem.line > 0 {
-            told.insert("line".to_owned(), json!(problem.line));
-            told.insert("column".to_owned(), json!(problem.column));
-        }
-        if let Some(hint) = &problem.hint {
-            told.insert("hint".to_owned(), json!(hint));
-        }
-        if let Some(related) = &problem.related {
-            told.insert("related".to_owned(), json!(related.sentence()));
-        }
+/// A manifest's error; without line and column if it is about the whole file.
+fn diagnostic_json(diagnostic: &Diagnostic) -> Value {
+    let mut value = json!({
+        "file": clean_line(&diagnostic.file.to_string_lossy()),
+        "error": diagnostic.what,
+    });
+    if diagnostic.line > 0 {
+        value["line"] = json!(diagnostic.line);
+        value["column"] = json!(diagnostic.column);
     }
-    told
+    if let Some(hint) = &diagnostic.hint {
+        value["hint"] = json!(hint);
+    }
+    if let Some(related) = &diagnostic.related {
+        value["related"] = json!(related.sentence());
+    }
+    value
 }
 
-/// A line of the log, with these fields beside its message.
-fn write_line(text: &mut String, clock: &dyn Clock, message: &str, mut line: Value) {
-    if let Value::Object(line) = &mut line {
-        line.insert("timestamp".to_owned(), json!(format!("{:.3}", clock.now())));
-        line.insert("level".to_owned(), json!("ERROR"));
-        line.insert("message".to_owned(), json!(message));
-    }
-    // Writing to a string can't fail.
-    let _ = writeln!(text, "{line}");
+/// A line of the JSON log, with these fields besides its message.
+fn log_line(clock: &dyn Clock, message: &str, mut fields: Value) -> String {
+    fields["timestamp"] = json!(format!("{:.3}", clock.now()));
+    fields["level"] = json!("ERROR");
+    fields["message"] = json!(message);
+    format!("{fields}\n")
 }
 
 impl CommandError {
-    /// An error that speaks for itself.
+    /// An error whose own text says enough.
     pub(super) fn failed(source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        // The source is told as it is: its own message first, then its causes.
         let what = source.to_string();
         Self::Failed { what, source: Some(Box::new(source)) }
     }
 
-    /// An error that adds what was to be done to its cause.
+    /// An error with a text of its own about its cause.
     pub(super) fn because(
         what: impl Into<String>,
         source: impl std::error::Error + Send + Sync + 'static,
@@ -85,21 +80,19 @@ impl CommandError {
         Self::Failed { what: what.into(), source: Some(Box::new(source)) }
     }
 
-    /// The exit code that stands for this kind.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
             Self::Manifests(_) | Self::Failed { .. } => PROBLEM,
         }
     }
 
-    /// Tells it on standard error: the manifests' errors with their lines, then the sentence, then
-    /// its causes. In a log of JSON, each of them is a line of it.
-    pub fn print(&self, format: LogFormat) {
+    /// Prints to standard error: the manifests' errors with their lines, then the sentence, then its
+    /// causes; or with a JSON log, a line of it for each.
+    pub(super) fn print(&self, format: LogFormat) {
         let text = match format {
             LogFormat::Text => self.to_text(),
-            LogFormat::Json => self.to_lines(&SystemClock),
+            LogFormat::Json => self.to_log_lines(&SystemClock),
         };
         // Where standard error is closed, the exit code is all that is left to tell.
         drop(anstream::stderr().lock().write_all(text.as_bytes()));
@@ -119,14 +112,14 @@ impl CommandError {
         text
     }
 
-    /// The causes that say something new, the nearest first.
+    /// The causes, the nearest first, without those whose text was in an earlier one.
     fn causes(&self) -> Vec<String> {
-        let (mut told, mut causes) = (self.to_string(), Vec::new());
+        let (mut said, mut causes) = (self.to_string(), Vec::new());
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             let text = cause.to_string();
-            if !told.contains(&text) {
-                told.push_str(&text);
+            if !said.contains(&text) {
+                said.push_str(&text);
                 causes.push(text);
             }
             source = cause.source();
@@ -134,26 +127,23 @@ impl CommandError {
         causes
     }
 
-    /// Lines as those of the log.
-    fn to_lines(&self, clock: &dyn Clock) -> String {
+    fn to_log_lines(&self, clock: &dyn Clock) -> String {
         let mut text = String::new();
         if let Self::Manifests(diagnostics) = self {
             for problem in diagnostics.iter() {
                 let message = format!("{}: {}", problem.place(), problem.what);
-                write_line(&mut text, clock, &message, told(problem));
+                text.push_str(&log_line(clock, &message, diagnostic_json(problem)));
             }
         }
         let fields = json!({"causes": self.causes(), "exitCode": self.exit_code()});
-        write_line(&mut text, clock, &self.to_string(), fields);
-        text
+        text + &log_line(clock, &self.to_string(), fields)
     }
 
-    /// The same as a part of a JSON document.
+    /// The error as a part of a JSON document.
     pub(super) fn to_json(&self) -> Value {
         let mut error = json!({"message": self.to_string(), "causes": self.causes()});
-        if let (Self::Manifests(diagnostics), Value::Object(error)) = (self, &mut error) {
-            let manifests: Vec<Value> = diagnostics.iter().map(told).collect();
-            error.insert("manifests".to_owned(), json!(manifests));
+        if let Self::Manifests(diagnostics) = self {
+            error["manifests"] = diagnostics.iter().map(diagnostic_json).collect();
         }
         error
     }

@@ -35,7 +35,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-    endpoints.iter().find_map(|name| variable(name))?;
+    endpoints.iter().find_map(variable)?;
     // The exporter sends from a thread of its own, so that its client blocks.
     crate::backends::http::install_crypto();
     let client = std::thread::spawn(|| reqwest::blocking::Client::builder().build()).join();

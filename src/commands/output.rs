@@ -1,4 +1,4 @@
-//! Standard output and standard error: what goes where, and whether in color.
+//! Standard output and standard error: results, the log, progress, colors.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::{CommandError, signal};
 use crate::cli::{Access, Color, LogFormat, Logging};
 use crate::clock::Clock;
-use crate::report::{LogReporter, Progress, ProgressLog, REHEARSAL, Reporter};
+use crate::report::{EMULATOR_NOTICE, LogReporter, Progress, ProgressLog, Reporter};
 
-/// Decides once for the whole process. `NO_COLOR` and the terminal are looked at for `auto`.
+/// Sets the color choice of the process. `auto` looks at `NO_COLOR` and the terminal.
 pub(super) fn choose_color(color: Color) {
     let choice = match color {
         Color::Auto => ColorChoice::Auto,
@@ -27,12 +27,11 @@ pub(super) fn choose_color(color: Color) {
     choice.write_global();
 }
 
-/// Whether standard error shows colors.
 pub(super) fn stderr_has_color() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never
 }
 
-/// Prints data. A reader that has gone away (`| head`) is no error.
+/// Prints to standard output. A closed pipe (`| head`) isn't an error.
 pub(super) fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -43,80 +42,79 @@ pub(super) fn print(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// The narrowest terminal for which a table is arranged.
-const NARROWEST: u16 = 40;
+/// The least width for which tables are arranged. A pipe in disguise claims next to none.
+const MIN_WIDTH: u16 = 40;
 
-/// The width of the terminal on standard output; `None` where it is none.
+/// The width of the terminal on standard output, if it is one.
 pub(super) fn width() -> Option<u16> {
     if !io::stdout().is_terminal() {
         return None;
     }
-    // A terminal that claims next to no width (a pipe in disguise) is one that has none.
-    comfy_table::Table::new().width().filter(|width| *width >= NARROWEST)
+    comfy_table::Table::new().width().filter(|width| *width >= MIN_WIDTH)
 }
 
-/// Sets up the log, and who is told of a run: progress on a terminal, lines elsewhere.
-/// That a run is a rehearsal is told before anything else.
+/// Sets up the log and returns the reporter of a run: progress on a terminal, log lines elsewhere.
+/// The first line is the emulator's notice.
 pub(super) fn reporter(
     logging: &Logging,
     access: &Access,
     clock: &Arc<dyn Clock>,
 ) -> Arc<dyn Reporter> {
-    let live = io::stderr().is_terminal()
+    let shows_progress = io::stderr().is_terminal()
         && logging.log_format == LogFormat::Text
         && logging.verbose == 0
         && !logging.quiet;
-    if live {
+    if shows_progress {
         let progress = Progress::new(Arc::clone(clock));
         let log = progress.log();
         start_log(logging, LevelFilter::WARN, clock, move || -> ProgressLog { log.clone() });
         if access.emulator {
-            progress.tell(REHEARSAL);
+            progress.print_line(EMULATOR_NOTICE);
         }
         return Arc::new(progress);
     }
     log_lines(logging, clock);
-    tell_rehearsal(access);
+    log_emulator_notice(access);
     Arc::new(LogReporter::default())
 }
 
-/// Sets up the log for a service: a line for each change of state.
+/// Sets up the log with a line for each change of state.
 pub(super) fn log_lines(logging: &Logging, clock: &Arc<dyn Clock>) {
     start_log(logging, LevelFilter::INFO, clock, io::stderr);
 }
 
-/// Sets up the log alone.
+/// Sets up the log with warnings and errors.
 pub(super) fn log_only(logging: &Logging, clock: &Arc<dyn Clock>) {
     start_log(logging, LevelFilter::WARN, clock, io::stderr);
 }
 
-/// Tells, once the log is set up, that a run is a rehearsal.
-pub(super) fn tell_rehearsal(access: &Access) {
+/// Logs that a run uses the emulator, if it does.
+pub(super) fn log_emulator_notice(access: &Access) {
     if access.emulator {
-        tracing::info!("{REHEARSAL}");
+        tracing::info!("{EMULATOR_NOTICE}");
     }
 }
 
-fn start_log<W>(logging: &Logging, usual: LevelFilter, clock: &Arc<dyn Clock>, writer: W)
+fn start_log<W>(logging: &Logging, default_level: LevelFilter, clock: &Arc<dyn Clock>, writer: W)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let level = match (logging.quiet, logging.verbose) {
-        (true, _) => LevelFilter::ERROR,
-        (false, 0) => usual,
-        (false, 1) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
+    let level = match logging.verbose {
+        _ if logging.quiet => LevelFilter::ERROR,
+        0 => default_level,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
     };
-    // golive's own words up to the level; its libraries' only where everything is asked for.
+    // Libraries log everything only with -vvv.
     let libraries = if logging.verbose > 2 { LevelFilter::TRACE } else { LevelFilter::WARN };
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("golive", level)
-        // Who asks for the end is answered, however quiet it is.
+        // Signals are answered with --quiet too.
         .with_target(signal::TARGET, level.max(LevelFilter::WARN))
         .with_default(libraries.min(level));
     let log = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        // Where standard error is closed or full, there is nobody to tell that the log is lost.
+        // If standard error is closed or full, there is nowhere to report that.
         .log_internal_errors(false)
         .with_target(logging.verbose > 0)
         .with_timer(Timer(Arc::clone(clock)));
@@ -127,7 +125,7 @@ where
     let subscriber = tracing_subscriber::registry().with(log.with_filter(filter));
     #[cfg(feature = "otlp")]
     let subscriber = subscriber.with(super::otlp::layer());
-    // A second call in one process (a test's) leaves the first log in place.
+    // In a process that has a log already (a test), that one stays.
     drop(subscriber.try_init());
 }
 

@@ -5,14 +5,14 @@ use std::path::{Component, Path};
 
 use super::context::{default_status_path, folder_of_path};
 use super::{CommandError, OK, output};
-use crate::cli::{Output, Status};
+use crate::cli::{Output, StatusArgs};
 use crate::disk::{self, RealDisk};
 use crate::manifest::load_file;
 use crate::marketplace::OfferId;
 use crate::report::{MarketplaceKind, status_json, status_text};
 use crate::status::{self, OfferRecord, Phase, StatusFile};
 
-pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
+pub(super) fn run(args: &StatusArgs) -> Result<u8, CommandError> {
     let path = match &args.status {
         Some(path) => path.clone(),
         None if args.path.extension().is_some_and(|it| it == "json") => args.path.clone(),
@@ -24,25 +24,27 @@ pub(super) fn run(args: &Status) -> Result<u8, CommandError> {
             "there is no status file {}; golive apply writes it, --status names another one",
             path.display()
         );
-        let rehearsal = default_status_path(disk::folder_of(&path), true);
-        if args.status.is_none() && rehearsal != path && rehearsal.exists() {
+        let emulated = default_status_path(disk::folder_of(&path), true);
+        if args.status.is_none() && emulated != path && emulated.exists() {
             what.push_str(", --emulator shows that of the embedded marketplace");
         }
         return Err(CommandError::Failed { what, source: None });
     };
-    // A file that doesn't say which marketplace it is about may come from an older golive.
-    let is_silent = file.marketplace.is_empty();
-    let scene =
-        if is_silent { MarketplaceKind::of_run(args.emulator) } else { MarketplaceKind::of(&file) };
+    // An older golive's file doesn't say which marketplace it is about.
+    let marketplace = if file.marketplace.is_empty() {
+        MarketplaceKind::of_run(args.emulator)
+    } else {
+        MarketplaceKind::of(&file)
+    };
     output::print(&match args.output {
-        Output::Text => status_text(&file, &undeclared(&file, &path), scene, output::width()),
+        Output::Text => status_text(&file, &undeclared(&file, &path), marketplace, output::width()),
         Output::Json => status_json(&file).map_err(CommandError::failed)?,
     })?;
     Ok(OK)
 }
 
-/// The failed offers whose manifest is gone, as far as the file that it stood in tells. Nothing is said
-/// of a commit's files, and of pipes.
+/// The failed offers whose manifest is gone, judged by the file that declared it. A commit's files
+/// and pipes can't be judged.
 fn undeclared(status: &StatusFile, path: &Path) -> BTreeSet<OfferId> {
     let is_gone = |offer: &OfferId, record: &OfferRecord| {
         let name = Path::new(&record.manifest.file);

@@ -1,7 +1,7 @@
 //! `golive watch`
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Memory};
-use super::context::{CommandContext, Threads, Workspace, named, run_to_end};
+use super::context::{CommandContext, Threads, Workspace, emulated_offers, run_to_end};
 use super::signal::{self, Signals};
 use super::{CommandError, OK, output};
 use crate::backends::http::Measured;
 use crate::cli::Watch;
 use crate::engine::{Dependencies, Reconciler, Settings};
 use crate::manifest;
-use crate::report::{All, LogReporter, Reporter};
+use crate::report::{LogReporter, Reporter, Reporters, marketplace_name};
 use crate::serve::{self, Metrics, Serving};
 use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
 use crate::watch::{
@@ -36,48 +36,46 @@ pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     }
     refuse_pipes(&args.paths)?;
     let paths = if args.git.is_some() { &[][..] } else { &args.paths };
-    let ground = Workspace::new(paths, &args.access)?;
-    output::log_lines(&args.logging, &ground.clock);
-    output::tell_rehearsal(&args.access);
-    run_to_end(Threads::All, watch(args, &ground, signals))?;
+    let workspace = Workspace::new(paths, &args.access)?;
+    output::log_lines(&args.logging, &workspace.clock);
+    output::log_emulator_notice(&args.access);
+    run_to_end(Threads::All, watch(args, &workspace, signals))?;
     Ok(OK)
 }
 
-/// A pipe tells what it has once, so that nothing of it can change.
+/// A pipe can be read only once, so it can't change.
 fn refuse_pipes(paths: &[PathBuf]) -> Result<(), CommandError> {
-    match paths.iter().find(|path| manifest::is_pipe(path)) {
-        None => Ok(()),
-        Some(path) => Err(CommandError::Usage(format!(
-            "{} can't be watched: it is a pipe; name files and folders, or use golive apply",
-            path.display()
-        ))),
-    }
+    let Some(path) = paths.iter().find(|path| manifest::is_pipe(path)) else { return Ok(()) };
+    Err(CommandError::Usage(format!(
+        "{} can't be watched: it is a pipe; name files and folders, or use golive apply",
+        path.display()
+    )))
 }
 
-async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<(), CommandError> {
-    // From the beginning: what is not heard of ends the process.
+async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result<(), CommandError> {
+    // First, because SIGHUP ends a process that doesn't handle it.
     let hangups = signal::hangups()?;
-    let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
-    let store = Arc::new(ground.store(lock)?.lasting());
+    let lock = workspace.lock(args.timing.lock_timeout, "golive watch").await?;
+    let store = Arc::new(workspace.store(lock)?.lasting());
     let marketplace = Workspace::marketplace(&args.access)?;
-    // A service follows what runs on any offer in the file, be there a manifest or not.
-    let known = store.with(StatusFile::publishers);
-    store.claim(known, &marketplace).map_err(CommandError::failed)?;
+    // A service follows the operations of all offers in the file, declared by a manifest or not.
+    let recorded = store.with(StatusFile::publishers);
+    store.claim(recorded, &marketplace).map_err(CommandError::failed)?;
     let stop = signals.stop_in_order();
     let (service_state, pings) = ServiceState::new();
-    let metrics = Arc::new(Metrics::new());
+    let metrics = Arc::new(Metrics::default());
     let opened = tokio::select! {
         biased;
-        // A repository may take long to answer.
+        // Cloning a repository may take long.
         () = stop.cancelled() => return Ok(()),
-        opened = source(args, ground, &service_state) => opened,
+        opened = source(args, workspace, &service_state) => opened,
     };
     let ManifestSource { source, roots, checkout } = opened?;
-    let connection = ground.connect(&args.access, Memory::Kept)?;
-    let shown = connection.marketplace_name();
+    let connection = workspace.connect(&args.access, Memory::Kept)?;
+    let marketplace_name = marketplace_name(&marketplace);
     let on_manifests = on_manifests(&connection, &store, marketplace, stop.clone());
     let mut reconciler =
-        reconciler(args, ground, connection, &store, (&service_state, &metrics), stop.clone());
+        reconciler(args, workspace, connection, &store, (&service_state, &metrics), stop.clone());
     if let Some(checkout) = checkout {
         reconciler = reconciler.in_checkout(checkout);
     }
@@ -88,8 +86,8 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
                 service_state: Arc::clone(&service_state),
                 store: Arc::clone(&store),
                 metrics,
-                clock: Arc::clone(&ground.clock),
-                marketplace: shown,
+                clock: Arc::clone(&workspace.clock),
+                marketplace: marketplace_name,
                 hosts: args.allow_host.clone(),
             };
             Some(serve_page(address, serving, stop.clone()).await?)
@@ -99,13 +97,13 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     // A commit is what it is.
     let manifests =
         if args.git.is_some() { manifests.where_nothing_is_an_answer() } else { manifests };
-    let started_at = ground.clock.now();
+    let started_at = workspace.clock.now();
     service_state.update(|service| service.started_at = Some(started_at));
     let daemon = Daemon::new(Parts {
         reconciler: Arc::new(reconciler),
         store,
+        clock: Arc::clone(&workspace.clock),
         random: fastrand::Rng::new(),
-        clock: Arc::clone(&ground.clock),
         service_state: Arc::clone(&service_state),
         pings,
         source,
@@ -117,24 +115,24 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
             .map(|every| Heartbeat { every, beat: Box::new(systemd::alive) }),
         resync: args.resync,
     });
-    let told = tokio::spawn(tell_supervisor(service_state, stop.clone()));
+    let notifier = tokio::spawn(notify_systemd(service_state, stop.clone()));
     let result = daemon.run().await;
     stop.cancel();
     if let Some(page) = page {
-        // It ends by itself within moments, whatever its readers do.
+        // Ends within a second, whatever its clients do.
         drop(page.await);
     }
-    drop(told.await);
+    drop(notifier.await);
     result.map_err(CommandError::failed)
 }
 
-/// Tells systemd once every offer was seen, and when the service stops.
-async fn tell_supervisor(service_state: Arc<ServiceState>, stop: CancellationToken) {
+/// Notifies systemd when the service is ready, and when it stops.
+async fn notify_systemd(service_state: Arc<ServiceState>, stop: CancellationToken) {
     let mut updates = service_state.subscribe();
     while !service_state.service().ready {
         tokio::select! {
             () = stop.cancelled() => break,
-            // Whatever it was, the board says how things stand.
+            // Whatever changed, the loop reads the state again.
             _ = updates.recv() => {}
         }
     }
@@ -145,39 +143,28 @@ async fn tell_supervisor(service_state: Arc<ServiceState>, stop: CancellationTok
     systemd::stopping();
 }
 
-/// Where the manifests come from.
 struct ManifestSource {
     source: Box<dyn Source>,
     /// The folders to read.
     roots: Vec<PathBuf>,
-    /// The checkout that golive makes.
+    /// golive's checkout of the repository.
     checkout: Option<PathBuf>,
 }
 
 async fn source(
     args: &Watch,
-    ground: &Workspace,
+    workspace: &Workspace,
     service_state: &Arc<ServiceState>,
 ) -> Result<ManifestSource, CommandError> {
+    let status_path = &workspace.status_path;
     let Some(url) = &args.git else {
-        if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
-            let path = path.display();
-            let what = format!("there is no {path}; name folders and files that hold manifests");
-            return Err(CommandError::Failed { what, source: None });
-        }
-        let names: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
-        let place = names.join(", ");
-        tracing::info!(status = %ground.status_path.display(), "watching {place}");
-        service_state.update(|service| service.place = place);
-        let (roots, status) = (args.paths.clone(), &ground.status_path);
-        let source = FolderSource::new(&roots, status, args.debounce, Arc::clone(service_state));
-        return Ok(ManifestSource { source: Box::new(source), roots, checkout: None });
+        return folder_source(args, status_path, service_state);
     };
     let settings = GitSettings {
         url: url.clone(),
         branch: args.branch.clone(),
         dir: args.dir.clone().unwrap_or_default(),
-        folder: ground.status_path.with_extension("git"),
+        folder: status_path.with_extension("git"),
         poll: args.git_poll.unwrap_or(GIT_POLL),
     };
     let source = GitSource::open(settings, Arc::clone(service_state), fastrand::Rng::new());
@@ -189,14 +176,33 @@ async fn source(
         }
     })?;
     let (roots, place) = (source.roots(), source.place());
-    tracing::info!(status = %ground.status_path.display(), "following {place}");
+    tracing::info!(status = %status_path.display(), "following {place}");
     let checkout = Some(source.checkout());
     service_state.update(|service| (service.place, service.checkout) = (place, checkout.clone()));
     Ok(ManifestSource { source: Box::new(source), roots, checkout })
 }
 
-/// Who must hear of manifests before they are looked at: the embedded marketplace has their offers
-/// then, and the status file their publishers.
+fn folder_source(
+    args: &Watch,
+    status_path: &Path,
+    service_state: &Arc<ServiceState>,
+) -> Result<ManifestSource, CommandError> {
+    if let Some(path) = args.paths.iter().find(|path| !path.exists()) {
+        let path = path.display();
+        let what = format!("there is no {path}; name folders and files that hold manifests");
+        return Err(CommandError::Failed { what, source: None });
+    }
+    let names: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
+    let place = names.join(", ");
+    tracing::info!(status = %status_path.display(), "watching {place}");
+    service_state.update(|service| service.place = place);
+    let roots = args.paths.clone();
+    let source = FolderSource::new(&roots, status_path, args.debounce, Arc::clone(service_state));
+    Ok(ManifestSource { source: Box::new(source), roots, checkout: None })
+}
+
+/// Prepares for new manifests before their offers are checked: adds the offers to the emulator, and
+/// their publishers to the status file.
 fn on_manifests(
     connection: &Connection,
     store: &Arc<StatusStore>,
@@ -205,55 +211,52 @@ fn on_manifests(
 ) -> Box<OnManifests> {
     let (emulator, store) = (connection.emulator.clone(), Arc::clone(store));
     Box::new(move |desired| {
-        // All that is on record was claimed at the beginning, so that this is not refused; if it
-        // is, nothing may be sent.
+        // Everything in the file was claimed at the start, so this can't be refused. If it is all
+        // the same, nothing may be sent.
         if let Err(error) = store.claim(publishers(desired.keys()), &marketplace) {
             tracing::error!("{error}");
             stop.cancel();
         }
         if let Some(emulator) = &emulator {
-            emulator.add_missing(named(desired));
+            emulator.add_missing(emulated_offers(desired));
         }
     })
 }
 
-/// What looks, sends and polls.
 fn reconciler(
     args: &Watch,
-    ground: &Workspace,
+    workspace: &Workspace,
     mut connection: Connection,
     store: &Arc<StatusStore>,
     (service_state, metrics): (&Arc<ServiceState>, &Arc<Metrics>),
     stop: CancellationToken,
 ) -> Reconciler {
     let access = &args.access;
-    let counter = Arc::clone(metrics);
-    connection.transport =
-        Arc::new(Measured::new(connection.transport, move |call, status, took| {
-            counter.requested(call, status, took);
-        }));
+    let counters = Arc::clone(metrics);
+    let count = move |call, status, took| counters.requested(call, status, took);
+    connection.transport = Arc::new(Measured::new(connection.transport, count));
     let reporters: Vec<Arc<dyn Reporter>> = vec![
         Arc::new(LogReporter::default()),
         Arc::clone(service_state) as _,
         Arc::clone(metrics) as _,
     ];
-    // Reads wait as long as the marketplace asks: there is no run that must end.
-    let marketplace = ground.client(access, connection, Duration::MAX);
-    let surroundings = Dependencies {
+    // Reads wait as long as the marketplace asks: a service has no end that they could delay.
+    let marketplace = workspace.client(access, connection, Duration::MAX);
+    let dependencies = Dependencies {
         marketplace,
         store: Arc::clone(store),
-        clock: Arc::clone(&ground.clock),
-        reporter: Arc::new(All(reporters)),
+        clock: Arc::clone(&workspace.clock),
+        reporter: Arc::new(Reporters(reporters)),
         stop,
     };
-    let intervals = CommandContext::intervals(access, &args.pace);
-    // What is put off is looked at anew then: by that time the manifest may be another one.
+    let intervals = CommandContext::intervals(access, &args.timing);
+    // No pause in the protocol: an offer that was put off is checked again, with its manifest then.
     let (concurrency, settle, pause) = (access.concurrency, access.settle, Duration::ZERO);
     let settings = Settings { concurrency, intervals, pause, settle };
-    Reconciler::new(surroundings, settings)
+    Reconciler::new(dependencies, settings)
 }
 
-/// Listens at once, so that an address that can't be had is an error now; serves until the stop.
+/// Listens now, so that an unusable address is an error at once; serves until `stop`.
 async fn serve_page(
     address: SocketAddr,
     serving: Serving,

@@ -1,4 +1,4 @@
-//! What a reconcile tells while it runs.
+//! Events of a reconcile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::marketplace::{OfferId, OperationKind, PublisherId};
 use crate::operation::RequestOutcome;
 use crate::status::{OfferRecord, Reason};
 
-/// Something happened.
+/// An event of a reconcile.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The marketplace is being asked about this many offers of this many publishers.
@@ -18,50 +18,50 @@ pub enum Event<'a> {
         /// How many offers.
         offers: usize,
     },
-    /// It was decided what is to be done.
+    /// The change set was computed.
     Planned(&'a ChangeSet),
     /// An offer's record changed: its phase, its reason, its progress.
     Changed {
         /// The offer.
         offer: &'a OfferId,
-        /// What it was; `None` where the offer was not known.
+        /// The record before; `None` for a new offer.
         before: Option<&'a OfferRecord>,
-        /// What it is now.
+        /// The record now.
         record: &'a OfferRecord,
     },
     /// An offer left the status file, because its manifest is gone.
     Forgotten(&'a OfferId),
-    /// A request that starts an operation was answered, or was not.
+    /// A request that starts an operation has an outcome.
     Answered {
         /// The offer.
         offer: &'a OfferId,
-        /// What the request is to start.
+        /// The operation that the request starts.
         kind: &'a OperationKind,
-        /// What the answer means.
+        /// The outcome.
         answer: &'a RequestOutcome,
     },
-    /// A publisher's offers could not be listed, so that nothing is known of any of them.
+    /// A publisher's offers could not be listed.
     NotListed {
         /// The publisher.
         publisher: &'a PublisherId,
-        /// Why, as a stable word.
+        /// Why.
         reason: Reason,
     },
-    /// A running operation was asked for.
+    /// A running operation was polled.
     Polled {
         /// The offer.
         offer: &'a OfferId,
         /// Whether there was an answer.
         answered: bool,
     },
-    /// A request may or may not have been accepted; the offer is looked at.
+    /// A request may or may not have been accepted; the offer is checked next.
     Doubt {
         /// The offer.
         offer: &'a OfferId,
         /// What happened.
         why: &'a str,
     },
-    /// Something is waited for.
+    /// An offer waits.
     Waiting {
         /// The offer.
         offer: &'a OfferId,
@@ -74,27 +74,18 @@ pub enum Event<'a> {
     Stopping,
 }
 
-/// Somebody who is told what happens. Called from the reconciler's tasks; must not block for
-/// long.
+/// Receives events. Called from the reconciler's tasks; must not block for long.
 pub trait Reporter: Send + Sync {
     /// Takes note of an event.
     fn report(&self, event: &Event<'_>);
 }
 
-/// Tells several.
-#[derive(Clone)]
-pub struct All(pub Vec<Arc<dyn Reporter>>);
+/// Passes each event on to several reporters, or to none.
+#[derive(Clone, Default)]
+pub struct Reporters(pub Vec<Arc<dyn Reporter>>);
 
-impl Reporter for All {
+impl Reporter for Reporters {
     fn report(&self, event: &Event<'_>) {
         self.0.iter().for_each(|reporter| reporter.report(event));
     }
-}
-
-/// Tells nobody.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
-
-impl Reporter for Silent {
-    fn report(&self, _: &Event<'_>) {}
 }

@@ -30,8 +30,8 @@ struct PlannedOffer<'a> {
     to: &'a OfferPosition,
 }
 
-/// A change set: at which marketplace, digest, summary, and an entry an offer.
-pub fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Result<String> {
+/// The document of `golive plan -o json`.
+pub(crate) fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Result<String> {
     let offers = set.changes.iter().map(|change| PlannedOffer {
         offer: &change.offer,
         action: change.decision.action(),
@@ -40,8 +40,12 @@ pub fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Result<Strin
         from: &change.from,
         to: &change.to,
     });
-    let (digest, summary, offers) = (set.digest(), set.summary(), offers.collect());
-    pretty(&PlanDocument { marketplace, digest, summary, offers })
+    pretty(&PlanDocument {
+        marketplace,
+        digest: set.digest(),
+        summary: set.summary(),
+        offers: offers.collect(),
+    })
 }
 
 #[derive(Serialize)]
@@ -65,25 +69,23 @@ struct AppliedOffer<'a> {
     record: &'a OfferRecord,
 }
 
-/// The outcome of a run: at which marketplace, how many offers are in which phase, each offer's record,
-/// and why the run ended early, where it did.
-pub fn apply_json(
+/// The document of `golive apply -o json`; `error` says why the run ended early.
+pub(crate) fn apply_json(
     outcome: &Outcome,
     exit_code: u8,
     marketplace: &str,
     error: Option<Value>,
 ) -> serde_json::Result<String> {
     let offers = outcome.records.iter().map(|(offer, record)| AppliedOffer { offer, record });
-    let document = ApplyDocument {
+    pretty(&ApplyDocument {
         marketplace,
         exit_code,
         error,
         triggered: outcome.triggered,
         interrupted: outcome.interrupted,
-        summary: count(outcome.records.values().map(|record| record.phase)),
+        summary: count_phases(outcome.records.values().map(|record| record.phase)),
         offers: offers.collect(),
-    };
-    pretty(&document)
+    })
 }
 
 #[derive(Serialize)]
@@ -95,8 +97,8 @@ struct ErrorDocument<'a> {
     error: Value,
 }
 
-/// A command that came to no result: its exit code, and why.
-pub fn error_json(
+/// The document of a command that failed.
+pub(crate) fn error_json(
     error: Value,
     exit_code: u8,
     marketplace: Option<&str>,
@@ -104,12 +106,12 @@ pub fn error_json(
     pretty(&ErrorDocument { marketplace, exit_code, error })
 }
 
-/// The status file, as it is.
-pub fn status_json(file: &StatusFile) -> serde_json::Result<String> {
+/// The document of `golive status -o json`.
+pub(crate) fn status_json(file: &StatusFile) -> serde_json::Result<String> {
     pretty(file)
 }
 
-pub(super) fn count(phases: impl Iterator<Item = Phase>) -> BTreeMap<&'static str, usize> {
+pub(super) fn count_phases(phases: impl Iterator<Item = Phase>) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for phase in phases {
         *counts.entry(phase.as_str()).or_default() += 1;

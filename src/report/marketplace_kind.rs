@@ -1,15 +1,15 @@
-//! Where a run takes place, told wherever people could take a rehearsal for the real thing.
+//! Which marketplace a run or a status file is about, for people: a run against the emulator must
+//! never be taken for the real thing.
 
 use super::style::{BOLD, paint};
 use crate::status::{MarketplaceRecord, StatusFile};
 
-/// What a rehearsal says of itself, in tables and logs.
-pub const REHEARSAL: &str = "EMULATOR: nothing here touches the real marketplace";
+/// The notice of a run against the emulator, in tables and logs.
+pub(crate) const EMULATOR_NOTICE: &str = "EMULATOR: nothing here touches the real marketplace";
 
-/// A marketplace as programs are told of it: `EMULATOR`, or the host, with its port where that is not
-/// the usual one.
-#[must_use]
-pub fn marketplace_name(marketplace: &MarketplaceRecord) -> String {
+/// A marketplace's name for programs: `EMULATOR`, or the host, with its port if that is not the
+/// usual one.
+pub(crate) fn marketplace_name(marketplace: &MarketplaceRecord) -> String {
     if marketplace.is_emulator() {
         return "EMULATOR".to_owned();
     }
@@ -17,43 +17,34 @@ pub fn marketplace_name(marketplace: &MarketplaceRecord) -> String {
     origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
 }
 
-/// Where a run takes place.
+/// Which marketplace a run or a status file is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MarketplaceKind {
-    /// The real marketplace.
+pub(crate) enum MarketplaceKind {
     Real,
-    /// The embedded one.
     Emulator,
-    /// Some of a status file's publishers are at the embedded one, others are not.
+    /// Some publishers of a status file are at the emulator, others are not.
     Mixed,
 }
 
 impl MarketplaceKind {
-    /// The scene of a run against the embedded marketplace, or not.
-    #[must_use]
-    pub fn of_run(emulated: bool) -> Self {
-        if emulated { Self::Emulator } else { Self::Real }
+    pub(crate) fn of_run(is_emulator: bool) -> Self {
+        if is_emulator { Self::Emulator } else { Self::Real }
     }
 
-    /// What a status file is about, as far as it says so.
-    #[must_use]
-    pub fn of(file: &StatusFile) -> Self {
+    /// The kind that a status file says it is about; `Real` if it says nothing.
+    pub(crate) fn of(file: &StatusFile) -> Self {
         let mut emulated = file.marketplace.values().map(MarketplaceRecord::is_emulator);
         let Some(first) = emulated.next() else { return Self::Real };
         if emulated.any(|it| it != first) { Self::Mixed } else { Self::of_run(first) }
     }
 
-    /// The line on top of a table; none for the real marketplace.
+    /// The line above a table; none for the real marketplace.
     pub(super) fn headline(self) -> String {
-        match self {
-            Self::Real => String::new(),
-            Self::Emulator => format!("{}\n", paint(BOLD, REHEARSAL)),
-            Self::Mixed => {
-                format!(
-                    "{}\n",
-                    paint(BOLD, "EMULATOR: some publishers are not at the real marketplace")
-                )
-            }
-        }
+        let notice = match self {
+            Self::Real => return String::new(),
+            Self::Emulator => EMULATOR_NOTICE,
+            Self::Mixed => "EMULATOR: some publishers are not at the real marketplace",
+        };
+        format!("{}\n", paint(BOLD, notice))
     }
 }

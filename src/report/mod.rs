@@ -2,7 +2,7 @@
 
 mod event;
 mod json;
-mod lines;
+mod log;
 mod marketplace_kind;
 mod outcome;
 mod progress;
@@ -10,11 +10,12 @@ mod style;
 mod table;
 mod text;
 
-pub use event::{All, Event, Reporter, Silent};
-pub use json::{apply_json, error_json, plan_json, status_json};
-pub use lines::LogReporter;
-pub use marketplace_kind::{MarketplaceKind, REHEARSAL, marketplace_name};
-pub use outcome::{Ending, Outcome, Unfinished};
-pub use progress::{Progress, ProgressLog};
-pub use table::{apply_text, status_text};
-pub use text::plan_text;
+pub use event::{Event, Reporter, Reporters};
+pub(crate) use json::{apply_json, error_json, plan_json, status_json};
+pub(crate) use log::LogReporter;
+pub(crate) use marketplace_kind::{EMULATOR_NOTICE, MarketplaceKind, marketplace_name};
+pub use outcome::Outcome;
+pub(crate) use outcome::{Ending, Unfinished};
+pub(crate) use progress::{Progress, ProgressLog};
+pub(crate) use table::{apply_text, status_text};
+pub(crate) use text::plan_text;

@@ -1,4 +1,4 @@
-//! What came of a run.
+//! The outcome of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::changes::ChangeSet;
 use crate::marketplace::OfferId;
 use crate::status::{OfferRecord, Phase};
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The change set of the first pass.
@@ -20,34 +20,37 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
-/// What a run's last word says beside its outcome.
+/// What the text about a run says besides its outcome.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
-    /// The offers that no manifest declares: to try them again, a manifest comes first.
-    pub undeclared: BTreeSet<OfferId>,
-    /// Why the run ended although operations run, where its exit code says so.
-    pub unfinished: Option<Unfinished>,
+pub(crate) struct Ending {
+    /// The offers that no manifest declares any more: trying them again takes a manifest first.
+    pub(crate) undeclared: BTreeSet<OfferId>,
+    /// Why operations still run at the end, if the exit code says so.
+    pub(crate) unfinished: Option<Unfinished>,
 }
 
 /// Why a run ends before its operations do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfinished {
+pub(crate) enum Unfinished {
     /// The time of `--wait` ran out.
     WaitIsOver,
-    /// It was not to wait for them.
+    /// There was no `--wait`.
     NotWaited,
 }
 
 impl Outcome {
-    /// How many offers need a person: failed, blocked, in doubt, or not to be asked about. What the
-    /// user has stopped before it was sent, or its answer was understood, is not among them.
+    /// How many offers need a person: failed, blocked, in doubt, or unreachable. An offer whose
+    /// request the user stopped before its outcome was known is not counted.
     #[must_use]
     pub fn problems(&self) -> usize {
-        let stopped = |it: &OfferRecord| {
-            self.interrupted && it.phase == Phase::Triggering && it.error.is_none()
+        let is_problem = |record: &&Arc<OfferRecord>| match record.phase {
+            Phase::Triggering if self.interrupted => record.error.is_some(),
+            Phase::Failed | Phase::Blocked | Phase::Triggering => true,
+            Phase::Live | Phase::Preview | Phase::InProgress | Phase::Held => {
+                record.error.is_some()
+            }
         };
-        let records = self.records.values().filter(|record| !stopped(record));
-        records.filter(|record| is_problem(record)).count()
+        self.records.values().filter(is_problem).count()
     }
 
     /// How many operations still run.
@@ -57,15 +60,8 @@ impl Outcome {
     }
 
     /// The offers whose operations still run.
-    pub fn under_way(&self) -> impl Iterator<Item = &OfferId> {
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = &OfferId> {
         let running = self.records.iter().filter(|(_, it)| it.phase == Phase::InProgress);
         running.map(|(offer, _)| offer)
-    }
-}
-
-fn is_problem(record: &OfferRecord) -> bool {
-    match record.phase {
-        Phase::Failed | Phase::Blocked | Phase::Triggering => true,
-        Phase::Live | Phase::Preview | Phase::InProgress | Phase::Held => record.error.is_some(),
     }
 }

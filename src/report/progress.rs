@@ -1,4 +1,4 @@
-//! Live progress on a terminal: one line an offer that is on its way.
+//! Live progress on a terminal: one line for each offer that is on its way.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -16,6 +16,9 @@ use crate::status::{OfferRecord, Phase};
 /// How many offers are shown at once; a terminal has only so many lines.
 const MAX_BARS: usize = 16;
 
+/// An offer's line.
+const BAR: &str = "{spinner:.cyan} {prefix}  {bar:16.cyan/dim} {pos:>3} %  {elapsed}  {wide_msg}";
+
 /// How much of an offer's name is shown, in characters.
 const MAX_NAME: usize = 36;
 
@@ -23,14 +26,14 @@ const MAX_NAME: usize = 36;
 #[derive(Default)]
 struct Bars {
     shown: HashMap<OfferId, ProgressBar>,
-    /// Offers on their way for which there is no line.
+    /// Offers on their way that have no line.
     hidden: HashSet<OfferId>,
-    /// How many those are, in a line of its own.
-    rest: Option<ProgressBar>,
+    /// The line with their number.
+    hidden_bar: Option<ProgressBar>,
 }
 
 /// Draws to standard error.
-pub struct Progress {
+pub(crate) struct Progress {
     all: MultiProgress,
     bars: Mutex<Bars>,
     clock: Arc<dyn Clock>,
@@ -38,20 +41,18 @@ pub struct Progress {
 
 impl Progress {
     /// Progress on standard error, which must be a terminal.
-    #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         Self { all, bars: Mutex::default(), clock }
     }
 
     /// Prints a line that stays, above the progress.
-    pub fn tell(&self, line: &str) {
+    pub(crate) fn print_line(&self, line: &str) {
         drop(self.all.println(line));
     }
 
     /// Where the log goes, so that its lines and the progress don't write over each other.
-    #[must_use]
-    pub fn log(&self) -> ProgressLog {
+    pub(crate) fn log(&self) -> ProgressLog {
         ProgressLog { all: self.all.clone() }
     }
 
@@ -65,15 +66,14 @@ impl Progress {
             }
             if bar.is_some() || was_hidden {
                 let phase = paint(of_phase(record.phase), record.phase.as_str());
-                // A line above the bars that stays.
-                drop(self.all.println(format!("{offer}  {phase}  {}", record.message)));
+                self.print_line(&format!("{offer}  {phase}  {}", record.message));
             }
-            self.count_hidden(&mut bars);
+            self.show_hidden(&mut bars);
             return;
         }
         if !bars.shown.contains_key(offer) && bars.shown.len() >= MAX_BARS {
             bars.hidden.insert(offer.clone());
-            self.count_hidden(&mut bars);
+            self.show_hidden(&mut bars);
             return;
         }
         bars.hidden.remove(offer);
@@ -82,25 +82,22 @@ impl Progress {
         let percent = operation.and_then(|operation| operation.progress).unwrap_or_default();
         bar.set_position(u64::from(percent));
         let step = operation.and_then(|operation| operation.current_step());
-        bar.set_message(
-            step.map_or_else(|| record.phase.as_str().to_owned(), |step| step.name.clone()),
-        );
+        let step = step.map_or(record.phase.as_str(), |step| &step.name);
+        bar.set_message(step.to_owned());
     }
 
-    fn count_hidden(&self, bars: &mut Bars) {
+    fn show_hidden(&self, bars: &mut Bars) {
         let hidden = bars.hidden.len();
         if hidden == 0 {
-            if let Some(rest) = bars.rest.take() {
-                rest.finish_and_clear();
+            if let Some(bar) = bars.hidden_bar.take() {
+                bar.finish_and_clear();
             }
             return;
         }
-        let rest = bars.rest.get_or_insert_with(|| {
-            let rest = self.all.add(ProgressBar::no_length());
-            rest.set_style(plain_style("  {wide_msg}"));
-            rest
+        let bar = bars.hidden_bar.get_or_insert_with(|| {
+            self.all.add(ProgressBar::no_length().with_style(style("  {wide_msg}")))
         });
-        rest.set_message(format!("… and {hidden} more on their way"));
+        bar.set_message(format!("… and {hidden} more on their way"));
     }
 
     fn begin(&self, offer: &OfferId, record: &OfferRecord) -> ProgressBar {
@@ -109,7 +106,7 @@ impl Progress {
         let so_far =
             Duration::try_from(self.clock.now().duration_since(started)).unwrap_or_default();
         let bar = self.all.insert(0, ProgressBar::new(100).with_elapsed(so_far));
-        bar.set_style(style());
+        bar.set_style(style(BAR));
         bar.set_prefix(shortened(&offer.to_string()));
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
@@ -129,12 +126,7 @@ fn shortened(name: &str) -> String {
     format!("{start}…{end}")
 }
 
-fn style() -> ProgressStyle {
-    let template = "{spinner:.cyan} {prefix}  {bar:16.cyan/dim} {pos:>3} %  {elapsed}  {wide_msg}";
-    plain_style(template)
-}
-
-fn plain_style(template: &str) -> ProgressStyle {
+fn style(template: &str) -> ProgressStyle {
     // The templates are constants; should one be wrong, a plain bar still shows the progress.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -144,9 +136,9 @@ impl Reporter for Progress {
         match event {
             Event::Changed { offer, record, .. } => self.changed(offer, record),
             Event::Doubt { offer, why } => {
-                let line =
-                    format!("{offer}  it is not known whether the request was accepted: {why}");
-                drop(self.all.println(line));
+                self.print_line(&format!(
+                    "{offer}  it is not known whether the request was accepted: {why}"
+                ));
             }
             Event::Waiting { offer, pause, why } => {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,9 +146,7 @@ impl Reporter for Progress {
                     bar.set_message(format!("waiting {pause:.0?} {why}"));
                 }
             }
-            Event::Stopping => {
-                drop(self.all.println("stopping: nothing more is sent"));
-            }
+            Event::Stopping => self.print_line("stopping: nothing more is sent"),
             Event::Observing { .. }
             | Event::Planned(_)
             | Event::Forgotten(_)
@@ -175,7 +165,7 @@ impl Drop for Progress {
 
 /// Writes log lines above the progress.
 #[derive(Clone, Debug)]
-pub struct ProgressLog {
+pub(crate) struct ProgressLog {
     all: MultiProgress,
 }
 

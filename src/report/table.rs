@@ -1,4 +1,4 @@
-//! The last word of a run, and the status file, as a table for people.
+//! The outcome of a run, and the status file, as a table for people.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,42 +6,43 @@ use std::sync::Arc;
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
-use super::json::count;
+use super::json::count_phases;
 use super::marketplace_kind::MarketplaceKind;
 use super::outcome::{Ending, Outcome, Unfinished};
 use super::style::{BOLD, RED, paint};
 use crate::marketplace::{OfferId, OperationStatus};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
 
-/// Beyond so many offers, those that are where they should be are counted, not listed.
+/// With more offers than this, those that are as desired are counted instead of listed.
 pub(super) const MAX_ROWS: usize = 50;
 
-/// How many of the offers that still run are named.
+/// How many of the running offers are named.
 const MAX_NAMED: usize = 5;
 
-/// The least room for phase, reason and message, in columns.
-const LEAST_BESIDE_NAME: usize = 64;
+/// The least width of phase, reason and message together, in columns.
+const MIN_WIDTH_BESIDE_NAME: usize = 64;
 
-/// What came of a run: a table of offers, what went wrong in full, and a summary.
-#[must_use]
-pub fn apply_text(
+type Records = BTreeMap<OfferId, Arc<OfferRecord>>;
+
+/// The outcome of a run: a table of offers, the errors in full, and a summary.
+pub(crate) fn apply_text(
     outcome: &Outcome,
     ending: &Ending,
-    scene: MarketplaceKind,
+    marketplace: MarketplaceKind,
     width: Option<u16>,
 ) -> String {
-    // On a terminal, an empty line sets the result off from the progress above it.
+    // On a terminal, an empty line separates the result from the progress above it.
     let mut text = String::from(if width.is_some() { "\n" } else { "" });
-    text.push_str(&scene.headline());
+    text.push_str(&marketplace.headline());
     text.push_str(&table(&outcome.records, width));
     text.push_str(&problems(&outcome.records, &ending.undeclared));
-    let nothing = outcome.triggered == 0
+    let nothing_to_do = outcome.triggered == 0
         && outcome.problems() == 0
         && outcome.running() == 0
         && !outcome.interrupted;
-    let held = outcome.records.values().any(|record| record.phase == Phase::Held);
+    let is_any_held = outcome.records.values().any(|record| record.phase == Phase::Held);
     let summary = summary(&outcome.records);
-    let line = match (nothing, held) {
+    let line = match (nothing_to_do, is_any_held) {
         (true, false) => format!("Nothing to do: every offer is as desired ({summary})."),
         (true, true) => format!("Nothing to do for now ({summary})."),
         (false, _) => {
@@ -59,7 +60,7 @@ pub fn apply_text(
     text
 }
 
-/// What still runs, and what becomes of it.
+/// Which operations still run, and who follows them.
 fn still_runs(outcome: &Outcome, unfinished: Unfinished) -> String {
     let mut names: Vec<String> =
         outcome.under_way().take(MAX_NAMED).map(ToString::to_string).collect();
@@ -67,30 +68,25 @@ fn still_runs(outcome: &Outcome, unfinished: Unfinished) -> String {
     if rest > 0 {
         names.push(format!("{rest} more"));
     }
+    let last = names.pop().unwrap_or_default();
+    let names = if names.is_empty() { last } else { format!("{} and {last}", names.join(", ")) };
     let (run, them) = if outcome.running() == 1 { ("runs", "it") } else { ("run", "them") };
-    let names = match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} and {last}", before.join(", ")),
-        None => String::new(),
+    let why = match unfinished {
+        Unfinished::WaitIsOver => "The time of --wait is over; ",
+        Unfinished::NotWaited => "",
     };
-    match unfinished {
-        Unfinished::WaitIsOver => {
-            format!("The time of --wait is over; {names} still {run}. The next run follows {them}.")
-        }
-        Unfinished::NotWaited => format!("{names} still {run}. The next run follows {them}."),
-    }
+    format!("{why}{names} still {run}. The next run follows {them}.")
 }
 
-/// The status file: a table of offers, what went wrong in full, and when it was written. Of the
-/// `undeclared` it is known that no manifest declares them.
-#[must_use]
-pub fn status_text(
+/// The status file: a table of offers, the errors in full, and when it was written. No manifest
+/// declares the `undeclared` offers any more.
+pub(crate) fn status_text(
     file: &StatusFile,
     undeclared: &BTreeSet<OfferId>,
-    scene: MarketplaceKind,
+    marketplace: MarketplaceKind,
     width: Option<u16>,
 ) -> String {
-    let mut text = scene.headline();
+    let mut text = marketplace.headline();
     text.push_str(&table(&file.offers, width));
     text.push_str(&problems(&file.offers, undeclared));
     let _ =
@@ -98,54 +94,61 @@ pub fn status_text(
     text
 }
 
-fn table(records: &BTreeMap<OfferId, Arc<OfferRecord>>, width: Option<u16>) -> String {
-    let calm = |record: &OfferRecord| match record.phase {
-        Phase::Live | Phase::Preview => record.error.is_none(),
-        Phase::Triggering | Phase::InProgress | Phase::Held | Phase::Blocked | Phase::Failed => {
-            false
-        }
+fn table(records: &Records, width: Option<u16>) -> String {
+    let is_as_desired = |record: &OfferRecord| {
+        matches!(record.phase, Phase::Live | Phase::Preview) && record.error.is_none()
     };
-    let many = records.len() > MAX_ROWS;
-    let rows: Vec<_> = records.iter().filter(|(_, record)| !(many && calm(record))).collect();
+    let lists_all = records.len() <= MAX_ROWS;
+    let rows: Vec<_> =
+        records.iter().filter(|(_, record)| lists_all || !is_as_desired(record)).collect();
     let mut text = String::new();
     if !rows.is_empty() {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.enforce_styling(); // The stream strips colors where they don't belong.
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = width {
-            // Names are never wrapped, so that a narrow terminal wraps the rest by itself.
-            let name = rows.iter().map(|(offer, _)| offer.to_string().len()).max();
-            let least = name.unwrap_or_default() + LEAST_BESIDE_NAME;
-            table.set_width(width.max(u16::try_from(least).unwrap_or(u16::MAX)));
-        } else {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-        table.set_header(["OFFER", "PHASE", "REASON", "MESSAGE"]);
-        for (offer, record) in &rows {
-            table.add_row([
-                Cell::new(offer),
-                Cell::new(record.phase.as_str()).fg(color(record.phase)),
-                Cell::new(format!("{:?}", record.reason)),
-                Cell::new(&record.message),
-            ]);
-        }
-        if let Some(first) = table.column_mut(0) {
-            first.set_padding((0, 1));
-        }
-        // Names are copied and searched for, so that only the message is wrapped.
-        for column in table.column_iter_mut().take(3) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        for line in table.lines() {
+        for line in arranged(&rows, width).lines() {
             let _ = writeln!(text, "{}", line.trim_end());
         }
     }
-    let hidden = records.len() - rows.len();
-    if hidden > 0 {
-        let _ = writeln!(text, "… and {hidden} offers that are as desired");
-    }
+    text.push_str(&hidden_rows(records.len() - rows.len()));
     text
+}
+
+fn arranged(rows: &[(&OfferId, &Arc<OfferRecord>)], width: Option<u16>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.enforce_styling(); // The stream strips colors where they don't belong.
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        // Names are never wrapped; a terminal too narrow for that wraps the lines itself.
+        let name = rows.iter().map(|(offer, _)| offer.to_string().len()).max();
+        let least = name.unwrap_or_default() + MIN_WIDTH_BESIDE_NAME;
+        table.set_width(width.max(u16::try_from(least).unwrap_or(u16::MAX)));
+    } else {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    table.set_header(["OFFER", "PHASE", "REASON", "MESSAGE"]);
+    for (offer, record) in rows {
+        table.add_row([
+            Cell::new(offer),
+            Cell::new(record.phase.as_str()).fg(color(record.phase)),
+            Cell::new(format!("{:?}", record.reason)),
+            Cell::new(&record.message),
+        ]);
+    }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
+    // Names are copied and searched for, so that only the message is wrapped.
+    for column in table.column_iter_mut().take(3) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table
+}
+
+/// The line for the offers that are not listed.
+pub(super) fn hidden_rows(count: usize) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    format!("… and {count} offers that are as desired\n")
 }
 
 fn color(phase: Phase) -> Color {
@@ -157,20 +160,17 @@ fn color(phase: Phase) -> Color {
     }
 }
 
-/// What the marketplace said about each failed offer, and every other error, in full.
-fn problems(
-    records: &BTreeMap<OfferId, Arc<OfferRecord>>,
-    undeclared: &BTreeSet<OfferId>,
-) -> String {
+/// The marketplace's messages about each failed offer, and every other error, in full.
+fn problems(records: &Records, undeclared: &BTreeSet<OfferId>) -> String {
     let mut text = String::new();
     for (offer, record) in records {
         if let Some(operation) = record.operation.as_ref().filter(|_| record.phase == Phase::Failed)
         {
             text.push_str(&failure(offer, operation, undeclared.contains(offer)));
         }
-        // A blocked offer's error stands in the table already.
-        let in_table = |message: &str| record.message.contains(message.trim_end_matches('.'));
-        if let Some(error) = record.error.as_ref().filter(|error| !in_table(&error.message)) {
+        // A blocked offer's message in the table is its error.
+        let is_listed = |message: &str| record.message.contains(message.trim_end_matches('.'));
+        if let Some(error) = record.error.as_ref().filter(|error| !is_listed(&error.message)) {
             let _ = writeln!(text, "{} {offer}: {}", paint(RED, "error:"), error.message);
         }
     }
@@ -178,25 +178,16 @@ fn problems(
 }
 
 fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {
-    let outcome = match operation.status {
-        OperationStatus::Canceled => "was canceled",
-        OperationStatus::Failed
-        | OperationStatus::NotStarted
-        | OperationStatus::Running
-        | OperationStatus::Succeeded
-        | OperationStatus::Unknown(_) => "failed",
-    };
-    let mut text = String::new();
-    let id = operation.id.as_deref().map(|id| format!(" (operation {id})")).unwrap_or_default();
-    let head = paint(RED, &format!("{offer} {outcome}"));
-    match stopped_step(&operation.steps) {
-        Some(step) => {
-            let _ = writeln!(text, "{head} at step {:?}{id}", step.name);
-        }
-        None => {
-            let _ = writeln!(text, "{head}{id}");
-        }
+    let outcome =
+        if operation.status == OperationStatus::Canceled { "was canceled" } else { "failed" };
+    let mut text = paint(RED, &format!("{offer} {outcome}"));
+    if let Some(step) = stopped_step(&operation.steps) {
+        let _ = write!(text, " at step {:?}", step.name);
     }
+    if let Some(id) = &operation.id {
+        let _ = write!(text, " (operation {id})");
+    }
+    text.push('\n');
     for message in operation.complaints() {
         let _ = writeln!(text, "  {}: {}", message.level, message.text);
     }
@@ -215,13 +206,12 @@ fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) ->
     text
 }
 
-fn summary(records: &BTreeMap<OfferId, Arc<OfferRecord>>) -> String {
-    let counts = count(records.values().map(|record| record.phase));
+fn summary(records: &Records) -> String {
+    if records.is_empty() {
+        return "no offers".to_owned();
+    }
+    let counts = count_phases(records.values().map(|record| record.phase));
     let parts: Vec<_> = counts.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
     let offers = if records.len() == 1 { "offer" } else { "offers" };
-    if parts.is_empty() {
-        "no offers".to_owned()
-    } else {
-        format!("{} {offers}: {}", records.len(), parts.join(", "))
-    }
+    format!("{} {offers}: {}", records.len(), parts.join(", "))
 }

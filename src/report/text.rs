@@ -4,45 +4,42 @@ use std::fmt::Write as _;
 
 use super::marketplace_kind::MarketplaceKind;
 use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
-use super::table::MAX_ROWS;
+use super::table::{MAX_ROWS, hidden_rows};
 use crate::changes::{Change, ChangeSet, Decision, diff};
-use crate::marketplace::Release;
 
-/// A line an offer, its diff, a summary, the digest.
-#[must_use]
-pub fn plan_text(set: &ChangeSet, scene: MarketplaceKind) -> String {
-    let many = set.changes.len() > MAX_ROWS;
-    let is_calm = |change: &Change| matches!(change.decision, Decision::InSync(_));
-    let shown: Vec<&Change> = set.changes.iter().filter(|it| !(many && is_calm(it))).collect();
+/// A change set: each offer with its diff, a summary, the digest.
+pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind) -> String {
+    let lists_all = set.changes.len() <= MAX_ROWS;
+    let is_in_sync = |change: &Change| matches!(change.decision, Decision::InSync(_));
+    let shown: Vec<&Change> =
+        set.changes.iter().filter(|change| lists_all || !is_in_sync(change)).collect();
     let names = shown.iter().map(|change| change.offer.to_string().len());
     let width = names.max().unwrap_or_default();
-    let mut text = scene.headline();
+    let mut text = marketplace.headline();
     // Writing to a string can't fail.
     for change in &shown {
         let name = format!("{:width$}", change.offer);
-        let what = paint(of_decision(&change.decision), &format!("{:8}", label(&change.decision)));
-        let line = format!("{name}  {what}  {}", details(change));
+        let label = format!("{:8}", label(&change.decision));
+        let label = paint(of_decision(&change.decision), &label);
+        let line = format!("{name}  {label}  {}", details(change));
         let _ = writeln!(text, "{}", line.trim_end());
         for line in diff(change).lines() {
-            let _ = writeln!(text, "  {}", paint(of_line(line), line));
+            let _ = writeln!(text, "  {}", paint(of_diff_line(line), line));
         }
     }
-    let hidden = set.changes.len() - shown.len();
-    if hidden > 0 {
-        let _ = writeln!(text, "… and {hidden} offers that are as desired");
-    }
+    text.push_str(&hidden_rows(set.changes.len() - shown.len()));
     if !set.changes.is_empty() {
         text.push('\n');
     }
     let summary = set.summary();
-    let calm = !summary.has_changes() && summary.blocked + summary.failed == 0;
-    let nothing = if calm { " Nothing to do." } else { "" };
+    let is_in_sync = !summary.has_changes() && summary.blocked + summary.failed == 0;
+    let nothing = if is_in_sync { " Nothing to do." } else { "" };
     let _ = writeln!(text, "{}{nothing}", paint(BOLD, &format!("{summary}.")));
     let _ = writeln!(text, "{}", paint(DIM, &format!("digest {}", set.digest())));
     text
 }
 
-fn of_line(line: &str) -> anstyle::Style {
+fn of_diff_line(line: &str) -> anstyle::Style {
     match line.as_bytes().first() {
         Some(b'+') => GREEN,
         Some(b'-') => RED,
@@ -66,8 +63,10 @@ fn label(decision: &Decision) -> &'static str {
 fn details(change: &Change) -> String {
     match &change.decision {
         Decision::GoLive { release } => {
+            let live = change.from.live_version.as_ref();
+            let live = live.map(|live| format!(" (now {live})")).unwrap_or_default();
             let doubt = if change.in_doubt { "; may have been sent already" } else { "" };
-            format!("preview {release} → live{}{doubt}", now(change.from.live_version.as_ref()))
+            format!("preview {release} → live{live}{doubt}")
         }
         Decision::Publish { release } => format!("draft {release} → preview"),
         Decision::Track(_)
@@ -76,8 +75,4 @@ fn details(change: &Change) -> String {
         | Decision::Blocked(_)
         | Decision::Failed(_) => change.message(),
     }
-}
-
-fn now(live: Option<&Release>) -> String {
-    live.map(|live| format!(" (now {live})")).unwrap_or_default()
 }

@@ -2,48 +2,46 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::renderer::Renderer;
-use super::site::respond;
 use crate::status::{StatusStore, to_bytes};
 
-/// The status as it was last rendered. To ask again for what has not changed costs nothing.
+/// The last rendered status, so that asking again for an unchanged one costs nothing.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<Option<Arc<Status>>>);
+pub(super) struct StatusCache(Mutex<Option<Arc<RenderedStatus>>>);
 
 #[derive(Debug)]
-struct Status {
-    /// What it is of, see [`StatusStore::generation`].
+struct RenderedStatus {
+    /// See [`StatusStore::generation`].
     generation: u64,
     bytes: Bytes,
     tag: String,
 }
 
-impl Kept {
-    /// The status now. Whoever asks while it is rendered waits for the same rendering.
-    async fn status(&self, store: &StatusStore, renderer: &Renderer) -> Option<Arc<Status>> {
-        let mut kept = self.0.lock().await;
-        if let Some(status) = &*kept
+impl StatusCache {
+    /// The status now. Concurrent requests wait for one rendering.
+    async fn get(&self, store: &StatusStore, renderer: &Renderer) -> Option<Arc<RenderedStatus>> {
+        let mut cached = self.0.lock().await;
+        if let Some(status) = &*cached
             && status.generation == store.generation()
         {
             return Some(Arc::clone(status));
         }
-        let status = Arc::new(renderer.render(|serving| Status::of(&serving.store)).await??);
-        *kept = Some(Arc::clone(&status));
-        Some(status)
+        let status = renderer.render(|serving| RenderedStatus::of(&serving.store)).await??;
+        *cached = Some(Arc::new(status));
+        cached.clone()
     }
 }
 
-impl Status {
+impl RenderedStatus {
     fn of(store: &StatusStore) -> Option<Self> {
         let (generation, file) = store.numbered_snapshot();
-        let bytes = to_bytes(&file);
-        let bytes = bytes.inspect_err(|error| {
+        let bytes = to_bytes(&file).inspect_err(|error| {
             tracing::warn!(%error, "the status could not be written as JSON");
         });
         let bytes = Bytes::from(bytes.ok()?);
@@ -52,58 +50,39 @@ impl Status {
     }
 }
 
-/// The status in memory, or 304 where the asker has it already; `None` where it can't be shown.
+/// The status in memory, or 304 if the client has it already; `None` if it can't be rendered.
 pub(super) async fn status(
     store: &StatusStore,
     renderer: &Renderer,
-    kept: &Kept,
+    cache: &StatusCache,
     headers: &HeaderMap,
 ) -> Option<Response> {
-    let status = kept.status(store, renderer).await?;
-    let tag = &status.tag;
-    let mut response = match known(headers, tag) {
-        Some(known) => {
-            let mut response = Response::default();
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            if let Ok(known) = HeaderValue::from_str(&known) {
-                response.headers_mut().insert(header::ETAG, known);
-            }
-            response
-        }
-        None => respond(StatusCode::OK, "application/json", status.bytes.clone()),
+    let status = cache.get(store, renderer).await?;
+    let mut response = if is_current(headers, &status.tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let content_type = [(header::CONTENT_TYPE, "application/json")];
+        (content_type, status.bytes.clone()).into_response()
     };
     let headers = response.headers_mut();
-    if let Ok(tag) = HeaderValue::from_str(tag) {
-        headers.entry(header::ETAG).or_insert(tag);
-    }
+    headers.insert(header::ETAG, HeaderValue::from_str(&status.tag).ok()?);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Some(response)
 }
 
-/// The tag by which the asker has these bytes, if it does. Weak tags match too: what is asked is
-/// whether the content is the same (RFC 9110, 13.1.2).
-fn known(headers: &HeaderMap, tag: &str) -> Option<String> {
-    let compressed = compressed_tag(tag);
-    let listed = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
-    let mut tags = listed.flat_map(|list| list.split(',')).map(str::trim);
-    tags.find_map(|given| {
-        let given = given.strip_prefix("W/").unwrap_or(given);
-        let matches = given == "*" || given == tag || given == compressed;
-        matches.then(|| if given == "*" { tag.to_owned() } else { given.to_owned() })
-    })
+/// Whether `If-None-Match` lists the tag. Weak tags match too (RFC 9110, 13.1.2).
+fn is_current(headers: &HeaderMap, tag: &str) -> bool {
+    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
+    let mut given = lists.flat_map(|list| list.split(',')).map(str::trim);
+    given.any(|given| given == "*" || given.strip_prefix("W/").unwrap_or(given) == tag)
 }
 
-/// The tag of the same content, compressed: other bytes, another tag.
-fn compressed_tag(tag: &str) -> String {
-    format!("{}-gzip\"", tag.trim_end_matches('"'))
-}
-
-/// Gives an answer that was compressed a tag of its own.
-pub(super) async fn mark_compressed(mut response: Response) -> Response {
+/// Weakens the tag of a compressed response: the same content in other bytes (RFC 9110, 8.8.1).
+pub(super) async fn weaken_compressed_tag(mut response: Response) -> Response {
     let headers = response.headers_mut();
     if headers.contains_key(header::CONTENT_ENCODING)
         && let Some(tag) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok())
-        && let Ok(tag) = HeaderValue::from_str(&compressed_tag(tag))
+        && let Ok(tag) = HeaderValue::from_str(&format!("W/{tag}"))
     {
         headers.insert(header::ETAG, tag);
     }
@@ -117,10 +96,10 @@ mod tests {
     use crate::serve::tests::{invented, serving};
 
     #[tokio::test]
-    async fn what_has_not_changed_is_not_rendered_again() {
+    async fn an_unchanged_status_is_not_rendered_again() {
         let (serving, _folder) = serving();
-        let (kept, renderer) = (Kept::default(), Renderer::new(serving.clone()));
-        let status = || kept.status(&serving.store, &renderer);
+        let (cache, renderer) = (StatusCache::default(), Renderer::new(serving.clone()));
+        let status = || cache.get(&serving.store, &renderer);
         let (one, two) = tokio::join!(status(), status());
         let (one, two) = (one.unwrap(), two.unwrap());
         assert!(Arc::ptr_eq(&one, &two));

@@ -1,28 +1,25 @@
-//! Style sheet, script and icon. Their names have a digest of their content, so that they may be
-//! kept for ever, and a page never meets those of another version.
+//! Style sheet, script and icon. Their names have a digest of their content, so that browsers may
+//! cache them for ever, and a page never uses those of another version.
 
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
 
-/// A file that pages use.
 #[derive(Debug)]
 pub(super) struct Asset {
     /// Its name below `/assets/`.
     pub(super) name: String,
-    /// Its media type.
-    pub(super) media: &'static str,
-    /// Its content.
+    pub(super) content_type: &'static str,
     pub(super) content: &'static str,
 }
 
 impl Asset {
-    fn new(stem: &str, extension: &str, media: &'static str, content: &'static str) -> Self {
+    fn new(stem: &str, extension: &str, content_type: &'static str, content: &'static str) -> Self {
         let digest = hex::encode(Sha256::digest(content));
-        Self { name: format!("{stem}-{}.{extension}", &digest[..16]), media, content }
+        Self { name: format!("{stem}-{}.{extension}", &digest[..16]), content_type, content }
     }
 
-    /// Its address, from the page of all offers.
+    /// Its address, relative to the page of all offers.
     pub(super) fn address(&self) -> String {
         format!("assets/{}", self.name)
     }

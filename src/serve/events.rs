@@ -17,40 +17,41 @@ use futures_util::stream::unfold;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
 
 use super::Serving;
 use super::filter::Filter;
 use super::layout::Parts;
-use super::overview::{FilteredCounts, Overview, Shown, unseen};
+use super::overview::{FilteredOffers, Overview, RowChange, count_unseen};
 use super::row::{Row, key};
 use super::site::Site;
 use super::{offer_page, page, table};
-use crate::marketplace::{OfferId, Pause, PausedUntil};
+use crate::marketplace::{OfferId, PausedUntil, PublisherId};
 use crate::watch::Update;
 
 /// The most event streams at once.
 pub(super) const STREAMS: usize = 64;
-/// The time between two batches: a person sees no difference, and a thousand changes are a few.
-const PACE: Duration = Duration::from_millis(250);
-/// The time for which a page that loads anew is left alone.
-const REST: Duration = Duration::from_secs(2);
-/// The time after which silence is broken, so that a lost connection is noticed.
+/// The time between two batches: a person sees no difference, and it bounds the work that a thousand
+/// changes cause.
+const BATCH_INTERVAL: Duration = Duration::from_millis(250);
+/// How much longer to wait after a `reload`, while the page loads.
+const RELOAD_PAUSE: Duration = Duration::from_secs(2);
+/// A comment is sent after so much silence, so that a lost connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How often it is looked whether the marketplace asked to wait: nobody tells when such a pause begins
-/// or is over. Only while a page is open.
-const GLANCE: Duration = Duration::from_secs(1);
+/// How often to look for pauses of the marketplace while a page is open: no update tells when one
+/// begins or ends.
+const PAUSE_POLL: Duration = Duration::from_secs(1);
 /// The most rows of a batch. With more, the page itself, compressed, is the shorter answer.
-const MAX_ROWS: usize = 200;
+const MAX_BATCH_ROWS: usize = 200;
 
 /// The page that listens.
 #[derive(Clone, Debug)]
 pub(super) enum Subject {
     /// The page of all offers.
     All(Filter),
-    /// The page of one.
+    /// The page of one offer.
     One(OfferId),
 }
 
@@ -68,12 +69,13 @@ impl Subject {
     }
 }
 
-/// What a page has yet to hear of.
+/// Changes since the last batch.
 #[derive(Debug, Default)]
 struct Pending {
     offers: BTreeSet<OfferId>,
     service: bool,
-    all: bool,
+    /// Updates were missed, so that only the whole page is right.
+    missed: bool,
 }
 
 impl Pending {
@@ -87,27 +89,17 @@ impl Pending {
     }
 
     fn is_empty(&self) -> bool {
-        self.offers.is_empty() && !self.service && !self.all
+        self.offers.is_empty() && !self.service && !self.missed
     }
 }
 
-/// What is to be sent.
+/// What to send for the pending changes.
 #[derive(Debug)]
 enum Batch {
     /// The page shows nothing of what changed.
     Nothing,
-    Event(Bytes),
-    /// Only the whole page tells it.
-    TooMuch,
-}
-
-/// What offers that changed are to a page.
-#[derive(Debug)]
-struct Changed {
-    /// The offers whose rows may have changed, with their rows, or without where they left.
-    rows: Vec<(OfferId, Option<Row>)>,
-    /// How many offers were not looked at yet, where that may be news.
-    unseen: Option<usize>,
+    Update(Bytes),
+    Reload,
 }
 
 /// One page's stream.
@@ -116,51 +108,48 @@ struct Listener {
     site: Arc<Site>,
     subject: Subject,
     updates: broadcast::Receiver<Update>,
-    stopped: watch::Receiver<()>,
     pending: Pending,
-    /// The offers that the page has or counts.
-    tally: FilteredCounts,
-    /// The pieces as they were last sent.
+    /// The offers that the page's filter admits.
+    offers: FilteredOffers,
+    /// How many offers have a manifest and no record, when last counted.
+    unseen: usize,
+    /// The parts as they were last sent.
     parts: BTreeMap<&'static str, String>,
-    /// Whether the page was greeted.
     greeted: bool,
-    /// When something was last sent.
-    sent: Instant,
-    /// When it was last looked at what is to be sent.
-    looked: Instant,
-    /// The pauses of publishers that the page knows of.
+    sent_at: Instant,
+    batched_at: Instant,
+    /// The pauses that the page shows.
     paused: PausedUntil,
-    /// When to look at it again.
-    glance: Instant,
-    _place: OwnedSemaphorePermit,
+    pauses_due: Instant,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// The stream for a page. It ends when the server stops.
 pub(super) fn stream(
     site: Arc<Site>,
     subject: Subject,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let now = Instant::now();
     let listener = Listener {
         // Before anything is looked at, so that nothing is missed.
         updates: site.serving.service_state.subscribe(),
-        stopped: site.stopped.clone(),
         site,
         subject,
         pending: Pending::default(),
-        tally: FilteredCounts::default(),
+        offers: FilteredOffers::default(),
+        unseen: 0,
         parts: BTreeMap::new(),
         greeted: false,
-        sent: now,
-        looked: now,
+        sent_at: now,
+        batched_at: now,
         paused: PausedUntil::default(),
-        glance: now + GLANCE,
-        _place: place,
+        pauses_due: now + PAUSE_POLL,
+        _permit: permit,
     };
     unfold(listener, |mut listener| async {
         let event = listener.next().await?;
-        listener.sent = Instant::now();
+        listener.sent_at = Instant::now();
         Some((Ok(event), listener))
     })
 }
@@ -169,101 +158,98 @@ impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         if !self.greeted {
             self.greeted = true;
-            return self.hello().await;
+            let digest = self.look().await?;
+            return Some([&b"retry: 2000\n"[..], &event("hello", &json!(digest))].concat().into());
         }
         loop {
-            let due =
-                if self.pending.is_empty() { self.sent + KEEP_ALIVE } else { self.looked + PACE };
+            let due = if self.pending.is_empty() {
+                self.sent_at + KEEP_ALIVE
+            } else {
+                self.batched_at + BATCH_INTERVAL
+            };
             tokio::select! {
-                // In this order, so that many updates keep neither the end nor a batch waiting.
+                // In this order, so that many updates delay neither the end nor a batch.
                 biased;
-                _ = self.stopped.changed() => return None,
+                () = self.site.stopping.cancelled() => return None,
                 () = sleep_until(due) => {
                     if self.pending.is_empty() {
                         return Some(Bytes::from_static(b": still here\n\n"));
                     }
-                    self.looked = Instant::now();
-                    self.gather();
+                    self.batched_at = Instant::now();
+                    self.drain();
                     match self.batch() {
                         Batch::Nothing => {}
-                        Batch::Event(event) => return Some(event),
-                        Batch::TooMuch => return self.reload().await,
+                        Batch::Update(event) => return Some(event),
+                        Batch::Reload => {
+                            let digest = self.look().await?;
+                            self.batched_at += RELOAD_PAUSE;
+                            return Some(event("reload", &json!(digest)));
+                        }
                     }
                 }
-                () = sleep_until(self.glance) => self.look_at_pause(),
+                () = sleep_until(self.pauses_due) => {
+                    self.pauses_due = Instant::now() + PAUSE_POLL;
+                    let paused = self.site.serving.service_state.paused_until();
+                    self.pending.service |= !is_same(&self.paused, &paused);
+                    self.paused = paused;
+                }
                 update = self.updates.recv() => match update {
                     Ok(update) => self.pending.add(update),
-                    Err(RecvError::Lagged(_)) => self.overlook(),
+                    Err(RecvError::Lagged(_)) => self.resubscribe(),
                     Err(RecvError::Closed) => return None,
                 },
             }
         }
     }
 
-    /// Whether a pause has begun, is over, or became longer, is news like any other.
-    fn look_at_pause(&mut self) {
-        self.glance = Instant::now() + GLANCE;
-        let now = self.site.serving.service_state.paused_until();
-        if !is_same(&self.paused, &now) {
-            self.paused = now;
-            self.pending.service = true;
-        }
-    }
-
-    /// Takes what came together with the first of a batch.
-    fn gather(&mut self) {
+    /// Takes the updates that came meanwhile into the batch.
+    fn drain(&mut self) {
         loop {
             match self.updates.try_recv() {
                 Ok(update) => self.pending.add(update),
-                Err(TryRecvError::Lagged(_)) => self.overlook(),
+                Err(TryRecvError::Lagged(_)) => self.resubscribe(),
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    /// Updates were missed: only the whole page tells them.
-    fn overlook(&mut self) {
+    fn resubscribe(&mut self) {
         self.updates = self.updates.resubscribe();
-        self.pending.all = true;
+        self.pending.missed = true;
     }
 
-    async fn hello(&mut self) -> Option<Bytes> {
-        let digest = self.look().await?;
-        let mut text = Vec::from("retry: 2000\n");
-        text.extend_from_slice(&event("hello", &json!(digest)));
-        Some(text.into())
-    }
-
-    /// Learns what the page has after it was loaded just now; returns a digest of that. `None` where
-    /// that is the end.
+    /// Takes note of what the page shows after it was loaded just now; returns a digest of that.
+    /// `None` where it can't be rendered.
     async fn look(&mut self) -> Option<String> {
         let subject = self.subject.clone();
         let rendered = self.site.renderer.render(move |serving| look(serving, &subject));
-        let (tally, parts, digest) = rendered.await?;
-        self.tally = tally;
+        let (overview, parts, digest) = rendered.await?;
+        (self.offers, self.unseen) = (overview.offers, overview.counts.unseen);
         self.parts = parts.into_iter().map(|(id, part)| (id, part.into_string())).collect();
         Some(digest)
     }
 
-    /// What is to be sent now, if it is anything that the page shows.
     fn batch(&mut self) -> Batch {
         let pending = std::mem::take(&mut self.pending);
-        if pending.all {
-            return Batch::TooMuch;
+        if pending.missed {
+            return Batch::Reload;
         }
         let site = Arc::clone(&self.site);
         let serving = &site.serving;
         let now = serving.clock.now();
         let (parts, rows) = match self.subject.clone() {
             Subject::All(filter) => {
-                let Changed { rows, unseen } = self.take_in(&pending);
-                if rows.len() > MAX_ROWS {
-                    return Batch::TooMuch;
+                let rows = self.changed_rows(&pending);
+                if rows.len() > MAX_BATCH_ROWS {
+                    return Batch::Reload;
                 }
-                let rows = rows.into_iter().map(|(offer, row)| told(serving, &offer, row, now));
-                let rows: Vec<Value> = rows.collect();
-                let counts = self.tally.counts(serving, unseen);
-                (page::parts(serving, &filter, counts, now), rows)
+                let rows: Vec<Value> = rows
+                    .into_iter()
+                    .map(|(offer, row)| row_json(serving, &offer, row, now))
+                    .collect();
+                let known = serving.store.with(|file| file.offers.len());
+                let counts = self.offers.counts(known, self.unseen);
+                (page::parts(serving, &filter, &counts, now), rows)
             }
             Subject::One(offer) => {
                 if !pending.service && !pending.offers.contains(&offer) {
@@ -276,34 +262,31 @@ impl Listener {
         if parts.is_empty() && rows.is_empty() {
             return Batch::Nothing;
         }
-        Batch::Event(event("update", &json!({"parts": parts, "rows": rows})))
+        Batch::Update(event("update", &json!({"parts": parts, "rows": rows})))
     }
 
-    async fn reload(&mut self) -> Option<Bytes> {
-        let digest = self.look().await?;
-        self.looked += REST;
-        Some(event("reload", &json!(digest)))
-    }
-
-    /// Takes in the offers that changed. It costs what they cost, however many there are besides.
-    fn take_in(&mut self, pending: &Pending) -> Changed {
-        let (store, mut rows, mut left) = (&self.site.serving.store, Vec::new(), false);
-        store.with(|file| {
+    /// The rows of the offers that changed, `None` for those that left the page. Costs as much as
+    /// there are changes, however many offers there are.
+    fn changed_rows(&mut self, pending: &Pending) -> Vec<(OfferId, Option<Row>)> {
+        let (serving, mut rows, mut was_removed) = (&self.site.serving, Vec::new(), false);
+        serving.store.with(|file| {
             for offer in &pending.offers {
                 let record = file.offers.get(offer).map(|record| &**record);
-                left |= record.is_none();
-                match (self.tally.take_in(offer, record), record) {
-                    (Shown::Now, Some(record)) => {
+                was_removed |= record.is_none();
+                match (self.offers.update(offer, record), record) {
+                    (RowChange::Listed, Some(record)) => {
                         rows.push((offer.clone(), Some(Row::of(offer, record))));
                     }
-                    (Shown::Now | Shown::Before, _) => rows.push((offer.clone(), None)),
-                    (Shown::Never, _) => {}
+                    (RowChange::Listed | RowChange::Removed, _) => rows.push((offer.clone(), None)),
+                    (RowChange::None, _) => {}
                 }
             }
         });
-        // Only then can there be more or fewer of them.
-        let may_differ = pending.service || left || self.tally.has_unseen();
-        Changed { rows, unseen: may_differ.then(|| unseen(&self.site.serving)) }
+        // Counting goes through all offers. Without one of these the count can't have changed.
+        if pending.service || was_removed || self.unseen > 0 {
+            self.unseen = count_unseen(serving);
+        }
+        rows
     }
 
     fn changed_parts(&mut self, parts: Parts) -> BTreeMap<&'static str, String> {
@@ -319,42 +302,40 @@ impl Listener {
     }
 }
 
-/// Whether the same publishers are paused, and until the same time. That is computed from two clocks,
-/// and so never quite the same.
+/// Whether the same publishers are paused until the same time. The time is computed from two clocks,
+/// and so differs a little each time.
 fn is_same(before: &PausedUntil, now: &PausedUntil) -> bool {
-    let close = |before: &Pause, now: &Pause| {
-        now.until.duration_since(before.until).abs() < SignedDuration::from_secs(1)
-    };
-    let is_all_same = match (&before.all, &now.all) {
-        (None, None) => true,
-        (Some(before), Some(now)) => close(before, now),
-        (Some(_), None) | (None, Some(_)) => false,
-    };
-    let mut pairs = before.publishers.iter().zip(&now.publishers);
-    is_all_same
-        && before.publishers.len() == now.publishers.len()
-        && pairs.all(|(before, now)| before.0 == now.0 && close(before.1, now.1))
+    fn ends(paused: &PausedUntil) -> Vec<(Option<&PublisherId>, Timestamp)> {
+        let publishers =
+            paused.publishers.iter().map(|(publisher, it)| (Some(publisher), it.until));
+        paused.all.iter().map(|it| (None, it.until)).chain(publishers).collect()
+    }
+    let (before, now) = (ends(before), ends(now));
+    before.len() == now.len()
+        && before.iter().zip(&now).all(|((who, until), (who_now, until_now))| {
+            let difference = until_now.duration_since(*until).abs();
+            who == who_now && difference < SignedDuration::from_secs(1)
+        })
 }
 
-/// What a page has that is loaded now, and a digest of what it shows.
-fn look(serving: &Serving, subject: &Subject) -> (FilteredCounts, Parts, String) {
+/// What a page shows that is loaded now, and a digest of it.
+fn look(serving: &Serving, subject: &Subject) -> (Overview, Parts, String) {
     let now = serving.clock.now();
     match subject {
         Subject::All(filter) => {
             let overview = Overview::of(serving, filter);
             let digest = page::content_digest(serving, filter, &overview);
-            let parts = page::parts(serving, filter, overview.counts(), now);
-            (overview.tally, parts, digest)
+            let parts = page::parts(serving, filter, &overview.counts, now);
+            (overview, parts, digest)
         }
         Subject::One(offer) => {
             let digest = offer_page::content_digest(serving, offer);
-            (FilteredCounts::default(), offer_page::parts(serving, offer, now), digest)
+            (Overview::default(), offer_page::parts(serving, offer, now), digest)
         }
     }
 }
 
-/// A row as it is sent.
-fn told(serving: &Serving, offer: &OfferId, row: Option<Row>, now: Timestamp) -> Value {
+fn row_json(serving: &Serving, offer: &OfferId, row: Option<Row>, now: Timestamp) -> Value {
     let key = key(offer);
     let Some(mut row) = row else { return json!([key, null]) };
     row.next = serving.service_state.next(offer);

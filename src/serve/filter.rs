@@ -1,29 +1,26 @@
-//! Which offers a page shows: what its address says.
+//! Which offers a page shows, by the query of its address.
 
 use url::form_urlencoded;
 
 use crate::marketplace::{OfferId, PublisherId, clean_line};
 use crate::status::{OfferRecord, Phase};
 
-/// The longest text that is searched for, in characters.
-const LONGEST: usize = 200;
+/// The longest search text, in characters.
+const MAX_TEXT: usize = 200;
 
-/// Which offers a page shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter {
-    /// In this phase.
     pub(super) phase: Option<Phase>,
-    /// Of this publisher.
     pub(super) publisher: Option<PublisherId>,
-    /// With all of these words somewhere, without case.
+    /// All of its words must occur, without case.
     pub(super) text: String,
-    /// These words, in lower case.
+    /// The words of `text`, in lower case.
     words: Vec<String>,
 }
 
 impl Filter {
-    /// Reads a query. A field that is empty, as a form sends it, filters nothing; nor does one that
-    /// is not known. The error is a sentence.
+    /// Reads a query. Empty fields, as a form sends them, and unknown ones filter nothing. The error
+    /// is a sentence.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -33,7 +30,9 @@ impl Filter {
             }
             match &*name {
                 "phase" => {
-                    let phase = Phase::ALL.into_iter().find(|phase| is_same(phase.as_str(), value));
+                    let phase = Phase::ALL
+                        .into_iter()
+                        .find(|phase| phase.as_str().eq_ignore_ascii_case(value));
                     let phases = || Phase::ALL.map(Phase::as_str).join(", ");
                     filter.phase =
                         Some(phase.ok_or_else(|| format!("phase is one of {}", phases()))?);
@@ -43,7 +42,7 @@ impl Filter {
                     filter.publisher = Some(id?);
                 }
                 "q" => {
-                    filter.text = clean_line(value).chars().take(LONGEST).collect();
+                    filter.text = clean_line(value).chars().take(MAX_TEXT).collect();
                     let text = filter.text.to_lowercase();
                     filter.words = text.split_whitespace().map(str::to_owned).collect();
                 }
@@ -58,7 +57,7 @@ impl Filter {
         self.phase.is_none_or(|wanted| wanted == phase)
     }
 
-    /// Whether an offer would be shown in its phase.
+    /// Whether the filter admits an offer, apart from its phase.
     pub(super) fn admits_but_phase(&self, offer: &OfferId, record: &OfferRecord) -> bool {
         let publisher = self.publisher.as_ref();
         publisher.is_none_or(|publisher| publisher == offer.publisher())
@@ -79,12 +78,12 @@ impl Filter {
         self.words.iter().all(|word| text.contains(word))
     }
 
-    /// Whether anything is left out.
+    /// Whether nothing is filtered.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The same, for another phase.
+    /// The same filter for another phase.
     pub(super) fn with_phase(&self, phase: Option<Phase>) -> Self {
         Self { phase, ..self.clone() }
     }
@@ -104,10 +103,6 @@ impl Filter {
         let query = query.finish();
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
-}
-
-fn is_same(one: &str, two: &str) -> bool {
-    one.eq_ignore_ascii_case(two)
 }
 
 #[cfg(test)]
@@ -146,7 +141,7 @@ mod tests {
     #[test]
     fn a_text_is_short_and_harmless() {
         let long = parse(&format!("q={}", "x".repeat(100_000)));
-        assert_eq!(long.text.len(), LONGEST);
+        assert_eq!(long.text.len(), MAX_TEXT);
         assert_eq!(parse("q=a%0Ab%E2%80%AEc%1B[2J").text, "a bc");
     }
 

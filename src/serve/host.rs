@@ -1,9 +1,9 @@
-//! Which names of the server are answered.
+//! Host names that the server answers to: protection against DNS rebinding.
 //!
-//! A page of somebody else can have its own name resolved to this machine, and read what is served
-//! here as if it were its own (DNS rebinding). The browser then says that name in `Host`. So a name
-//! must be known; an address can't be rebound. The port is not looked at: it tells nothing about who
-//! asks, and behind a forwarded port it is another one.
+//! A hostile web page can have its own name resolved to this machine, and then read what is served
+//! here as if it were its own. The browser sends that name in `Host`, so names must be allowed; an
+//! address can't be rebound. The port is ignored: it doesn't identify the page, and differs behind a
+//! forwarded port.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,6 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Version, header};
 
-/// Which hosts are answered.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
     listening: IpAddr,
@@ -19,23 +18,23 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// For a server at an address, which may also be asked for by these names.
+    /// For a server that listens on an address, with these names allowed.
     pub(super) fn new(listening: SocketAddr, names: &[String]) -> Self {
-        // A port, as it may be copied with the name, is left out here too.
+        // A port that was copied with the name is dropped.
         let host = |name: &String| match Authority::try_from(name.as_str()) {
-            Ok(authority) => folded(authority.host()),
-            Err(_) => folded(name),
+            Ok(authority) => normalized(authority.host()),
+            Err(_) => normalized(name),
         };
         let names = names.iter().map(host).collect();
         Self { listening: listening.ip().to_canonical(), names }
     }
 
-    /// Whether a request is for this server: by its one `Host`, and by its target too where that is
-    /// a whole URL.
+    /// Whether a request is for this server: by its only `Host`, and by its target if that is an
+    /// absolute URL.
     pub(super) fn admit(&self, request: &Parts) -> bool {
         let target = request.uri.authority().is_none_or(|target| self.admit_authority(target));
         if request.version == Version::HTTP_10 && !request.headers.contains_key(header::HOST) {
-            // No browser asks like that, but the probes of some load balancers do.
+            // No browser sends that, but health checks of some load balancers do.
             return target;
         }
         target && only_host(&request.headers).is_some_and(|host| self.admit_authority(&host))
@@ -46,14 +45,14 @@ impl Hosts {
             return false;
         }
         let host = authority.host();
-        let name = folded(host);
+        let name = normalized(host);
         if self.names.contains(&name) {
             return true;
         }
         let literal =
             host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = literal.parse::<IpAddr>() {
-            // Who listens on loopback alone is reached by no other address.
+            // A server on loopback is reached by loopback addresses only.
             return !self.listening.is_loopback() || address.to_canonical().is_loopback();
         }
         let is_local = self.listening.is_loopback() || self.listening.is_unspecified();
@@ -61,19 +60,19 @@ impl Hosts {
     }
 }
 
-/// A name without case, and without the dot that may end it.
-fn folded(name: &str) -> String {
+/// A name in lower case, without a dot at its end.
+fn normalized(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The one `Host` of a request; `None` where there is none, or more.
+/// The `Host` of a request; `None` unless there is exactly one.
 fn only_host(headers: &HeaderMap) -> Option<Authority> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next()?;
-    match hosts.next() {
-        Some(_) => None,
-        None => Authority::try_from(host.as_bytes()).ok(),
+    if hosts.next().is_some() {
+        return None;
     }
+    Authority::try_from(host.as_bytes()).ok()
 }
 
 #[cfg(test)]

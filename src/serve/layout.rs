@@ -10,20 +10,20 @@ use super::assets::ASSETS;
 use super::time::{Tense, time};
 use crate::marketplace::clean_line;
 
-/// Pieces of a page, by their elements' ids: what is replaced when it changes.
+/// Parts of a page that are replaced when they change, by their elements' ids.
 pub(super) type Parts = Vec<(&'static str, Markup)>;
 
-/// Where a page hears of changes, and what it shows as yet.
+/// What a page needs to keep itself current.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
-    /// The address of its events, from the page of all offers.
+    /// The address of its events, relative to the page of all offers.
     pub(super) events: String,
-    /// A digest of what it shows.
+    /// A digest of what it shows now.
     pub(super) digest: String,
 }
 
-/// A whole page. `home` is the address of the page of all offers from there, see
-/// [`super::route::home`]. Without `live`, the page stays as it is.
+/// A whole page. `home` is the relative address of the page of all offers, see
+/// [`super::route::home`]. Without `live`, the page doesn't update itself.
 pub(super) fn layout(
     serving: &Serving,
     home: &str,
@@ -70,7 +70,7 @@ pub(super) fn layout(
     }
 }
 
-/// Where manifests come from, and when all was last looked at.
+/// The source of the manifests, and the last resync.
 pub(super) fn source(serving: &Serving, now: Timestamp) -> Markup {
     let service = serving.service_state.service();
     html! {
@@ -93,12 +93,12 @@ pub(super) fn source(serving: &Serving, now: Timestamp) -> Markup {
     }
 }
 
-/// As much of a commit's id as tells it from others.
+/// A commit's id, abbreviated.
 fn short(commit: &str) -> String {
     clean_line(commit).chars().take(10).collect()
 }
 
-/// A digest of what a page shows. Parts are to be rendered for one and the same moment each time.
+/// A digest of what a page shows. Render the parts for a fixed time: relative times would change it.
 pub(super) fn digest(parts: &Parts, rest: impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     for asset in &*ASSETS {

@@ -1,7 +1,7 @@
-//! What is counted, for Prometheus.
+//! Counters, and the metrics page of Prometheus.
 //!
-//! No label has the name of an offer or a publisher: each has a few fixed values, so that the number
-//! of series does not grow with what is managed, nor with what a server answers.
+//! No label has the name of an offer or a publisher. Each label has a few fixed values, so that the
+//! number of series grows neither with the offers nor with what a server answers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,13 +19,12 @@ use crate::operation::RequestOutcome;
 use crate::report::{Event, Reporter};
 use crate::status::{OfferRecord, Phase, Reason};
 
-/// A few labels with their values.
-pub(super) type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
-/// The kinds of operations, as labels.
+/// The values of the label `kind`.
 pub(super) const KINDS: [&str; 4] = ["cancel", "golive", "publish", "other"];
 
-/// What may come of a request that starts an operation.
+/// The values of the label `result` of `triggers`.
 const RESULTS: [&str; 7] =
     ["accepted", "refused", "denied", "conflict", "put_off", "not_sent", "unclear"];
 
@@ -33,8 +32,7 @@ const RESULTS: [&str; 7] =
 /// may take a minute.
 const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
-/// What was counted since the start. Tense of events as a [`Reporter`], and of requests by the
-/// transport.
+/// What was counted since the start: the events of a [`Reporter`], and the transport's requests.
 #[derive(Debug)]
 pub struct Metrics {
     triggers: Family<Labels<2>, Counter>,
@@ -45,16 +43,9 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    /// Metrics with few series begin with all of them at zero, so that the first increase shows as
+    /// one.
     fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Metrics {
-    /// Nothing was counted yet. What has few series begins with all of them at zero, so that the
-    /// first increase shows as one.
-    #[must_use]
-    pub fn new() -> Self {
         let metrics = Self {
             triggers: Family::default(),
             polls: Family::default(),
@@ -72,9 +63,10 @@ impl Metrics {
         }
         metrics
     }
+}
 
-    /// Counts one request: repeats, and the second one after a fresh token, are requests of their
-    /// own. `status` is `None` where no head of an answer came.
+impl Metrics {
+    /// Counts one HTTP request, repeats included. `status` is `None` if no response head came.
     pub(crate) fn requested(&self, call: &'static str, status: Option<StatusCode>, took: Duration) {
         let call = call.replace(' ', "_");
         let code = status.map_or(Cow::Borrowed("error"), code);
@@ -119,12 +111,7 @@ impl Metrics {
     }
 
     fn changed(&self, before: Option<&OfferRecord>, record: &OfferRecord) {
-        let is_bad = match record.phase {
-            Phase::Blocked | Phase::Failed => true,
-            Phase::Live | Phase::Preview | Phase::Triggering | Phase::InProgress | Phase::Held => {
-                false
-            }
-        };
+        let is_bad = matches!(record.phase, Phase::Blocked | Phase::Failed);
         let was = before.map(|before| (before.phase, before.reason));
         let turned_bad = is_bad && was != Some((record.phase, record.reason));
         let known = before.and_then(|before| before.error.as_ref());

@@ -1,25 +1,20 @@
 //! The read-only page, its JSON, metrics and health: what the service shows to people and programs.
 //!
-//! All is read from the [`ServiceState`] and the [`StatusStore`]; nothing here can change anything, and
-//! nothing is kept that could be read again.
+//! Everything is read from the [`ServiceState`] and the [`StatusStore`]; nothing here can change
+//! anything.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `server` | listener, connections, shutdown |
-//! | `paced` | a connection whose other side must read |
-//! | `host` | which names of the server are answered |
-//! | `site` | the one handler: every request, every answer's headers |
-//! | `route` | paths |
-//! | `filter` | which offers a page shows |
-//! | `overview`, `row` | what is shown, read from record and board |
+//! | `server`, `slow_reader` | the listener and its limits; cuts off clients that don't read |
+//! | `site`, `route`, `host` | the one handler, with every response's headers; paths; allowed host names |
 //! | `page`, `notices`, `table` | the page of all offers |
+//! | `filter`, `overview`, `row` | which offers it shows, and what of them |
 //! | `offer_page`, `operation` | the page of one offer |
-//! | `renderer` | where what is long is rendered, and how much of it at once |
-//! | `layout`, `time` | what all pages share |
-//! | `events` | the same, live, as server-sent events |
+//! | `layout`, `time`, `assets` | what all pages share |
+//! | `renderer` | limits how many long pages are rendered at once |
+//! | `events` | updates of an open page, as server-sent events |
 //! | `api` | the status as JSON, with its entity tag |
-//! | `metrics`, `gauges`, `measured` | Prometheus: what is counted, what is looked up, what is timed |
-//! | `assets` | style sheet, script and icon, embedded |
+//! | `metrics`, `gauges` | Prometheus: counters; what is read at each scrape |
 
 mod api;
 mod assets;
@@ -33,13 +28,13 @@ mod notices;
 mod offer_page;
 mod operation;
 mod overview;
-mod paced;
 mod page;
 mod renderer;
 mod route;
 mod row;
 mod server;
 mod site;
+mod slow_reader;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -54,20 +49,20 @@ use crate::watch::ServiceState;
 pub use metrics::Metrics;
 pub use server::serve;
 
-/// All that is shown, and to whom.
+/// What the server shows, and under which names.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// What the daemon shows of itself.
+    /// The state of the daemon.
     pub service_state: Arc<ServiceState>,
     /// The records of the offers.
     pub store: Arc<StatusStore>,
-    /// What was counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Which marketplace it is about, in a word: the host of its address, or `EMULATOR`.
+    /// The marketplace in a word: the host of its address, or `EMULATOR`.
     pub marketplace: String,
-    /// The names under which the server may be asked for, addresses aside: what a browser has in
-    /// its address bar. Compared without case, and without a port.
+    /// The host names that the server answers to, besides addresses. Compared without case and
+    /// port.
     pub hosts: Vec<String>,
 }

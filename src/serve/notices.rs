@@ -1,5 +1,5 @@
-//! What a person should know before anything else: a service that can't work, a source that can't be
-//! followed, manifests that are wrong, offers that were not looked at yet.
+//! Notices at the top of the page: a service that can't work, a source that can't be followed,
+//! manifests that are wrong, offers that were not looked at yet.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::manifest::Diagnostic;
 use crate::marketplace::{Pause, PausedUntil, PublisherId, clean_line};
 use crate::watch::Trouble;
 
-/// The most problems that are shown in full.
-const MOST: usize = 20;
+/// The most entries of a list.
+const MAX_ENTRIES: usize = 20;
 
-/// All notices; empty where there is none. So many offers were not looked at yet.
+/// All notices. `unseen` is the number of offers that were not looked at yet.
 pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
     let service = serving.service_state.service();
     html! {
         div id="notices" {
-            @if let Some(trouble) = &service.trouble { (troubled(trouble)) }
+            @if let Some(trouble) = &service.trouble { (trouble_notice(trouble)) }
             @if let Some(problem) = &service.source_problem {
                 section.notice.bad aria-labelledby="source-problem" {
                     h2 id="source-problem" { "The source can't be followed" }
@@ -40,8 +40,8 @@ pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
     }
 }
 
-fn troubled(trouble: &Trouble) -> Markup {
-    let (heading, sequel) = match trouble {
+fn trouble_notice(trouble: &Trouble) -> Markup {
+    let (heading, consequence) = match trouble {
         Trouble::Unwritable(_) => (
             "The status file can't be written",
             "Nothing is sent to the marketplace until it can. golive tries again every few seconds.",
@@ -55,12 +55,12 @@ fn troubled(trouble: &Trouble) -> Markup {
         section.notice.bad aria-labelledby="trouble" {
             h2 id="trouble" { (heading) }
             p { (clean_line(trouble.text())) }
-            p { (sequel) }
+            p { (consequence) }
         }
     }
 }
 
-/// Who is left alone. Requests about other publishers go on, unless two or more are.
+/// The publishers that are paused. If there are two or more, everything may be paused.
 fn paused(paused: &PausedUntil) -> Markup {
     let publishers = &paused.publishers;
     html! {
@@ -83,12 +83,9 @@ fn paused(paused: &PausedUntil) -> Markup {
                     "Other publishers' offers go on."
                 },
             }
-            ul.problems {
-                @for (publisher, Pause { until, why }) in publishers.iter().take(MOST) {
-                    li { p { b { (publisher) } " until " (format!("{until:.0}")) ": " (clean_line(why)) } }
-                }
-            }
-            @if publishers.len() > MOST { p { "… and " (publishers.len() - MOST) " more" } }
+            (list(publishers, |(publisher, Pause { until, why })| html! {
+                p { b { (publisher) } " until " (format!("{until:.0}")) ": " (clean_line(why)) }
+            }))
         }
     }
 }
@@ -101,12 +98,9 @@ fn unlisted(unlisted: &BTreeMap<PublisherId, String>) -> Markup {
                 @else { (unlisted.len()) " publishers can't be listed" }
             }
             p { "What was last known of their offers stays as it is. golive asks again by itself." }
-            ul.problems {
-                @for (publisher, why) in unlisted.iter().take(MOST) {
-                    li { p { b { (publisher) } " " (clean_line(why)) } }
-                }
-            }
-            @if unlisted.len() > MOST { p { "… and " (unlisted.len() - MOST) " more" } }
+            (list(unlisted, |(publisher, why)| html! {
+                p { b { (publisher) } " " (clean_line(why)) }
+            }))
         }
     }
 }
@@ -119,13 +113,25 @@ fn problems(problems: &[Diagnostic]) -> Markup {
                 @else { (problems.len()) " things are wrong in manifests" }
             }
             p { "What the last good version of each file says stays in force." }
-            ul.problems { @for problem in problems.iter().take(MOST) { li { (one(problem)) } } }
-            @if problems.len() > MOST { p { "… and " (problems.len() - MOST) " more" } }
+            (list(problems, diagnostic))
         }
     }
 }
 
-fn one(problem: &Diagnostic) -> Markup {
+/// A list of [`MAX_ENTRIES`] entries at the most, and the number of the others.
+fn list<T>(
+    items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+    entry: impl Fn(T) -> Markup,
+) -> Markup {
+    let items = items.into_iter();
+    let more = items.len().saturating_sub(MAX_ENTRIES);
+    html! {
+        ul.problems { @for item in items.take(MAX_ENTRIES) { li { (entry(item)) } } }
+        @if more > 0 { p { "… and " (more) " more" } }
+    }
+}
+
+fn diagnostic(problem: &Diagnostic) -> Markup {
     html! {
         p { code { (clean_line(&problem.place())) } " " b { (clean_line(&problem.what)) } }
         @if let Some(excerpt) = problem.excerpt() {

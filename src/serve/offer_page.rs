@@ -1,7 +1,7 @@
 //! The page of one offer.
 
 use jiff::Timestamp;
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
 use super::Serving;
 use super::layout::{Live, Parts, digest, layout, source};
@@ -15,7 +15,7 @@ use crate::marketplace::{OfferId, Pause, clean_line};
 use crate::status::{Intent, ManifestRecord, ObservationRecord, OfferRecord};
 use crate::watch::Service;
 
-/// The page; `None` where golive knows of no such offer.
+/// The page; `None` if the offer has neither a record nor a manifest.
 pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
     let record = serving.store.get(offer);
     if record.is_none() && !serving.service_state.service().desired.contains_key(offer) {
@@ -31,12 +31,12 @@ pub(super) fn render(serving: &Serving, offer: &OfferId) -> Option<Markup> {
     Some(layout(serving, &home, &offer.to_string(), Some(&live), &content))
 }
 
-/// The pieces that change.
+/// The parts that change.
 pub(super) fn parts(serving: &Serving, offer: &OfferId, now: Timestamp) -> Parts {
     vec![("source", source(serving, now)), ("offer", article(serving, offer, now))]
 }
 
-/// A digest of what the page shows, whatever the time.
+/// A digest of what the page shows, apart from the relative times.
 pub(super) fn content_digest(serving: &Serving, offer: &OfferId) -> String {
     digest(&parts(serving, offer, Timestamp::UNIX_EPOCH), ())
 }
@@ -50,29 +50,29 @@ fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
             h1 { (offer.publisher()) "/" wbr; b { (offer.offer()) } }
             @match &record {
                 Some(record) => {
-                    (standing(serving, offer, record, now))
-                    @if let Some(intent) = &record.intent { (intending(intent, now)) }
+                    (state(serving, offer, record, now))
+                    @if let Some(intent) = &record.intent { (intent_card(intent, now)) }
                     @if let Some(run) = &record.operation { (operation(run, now)) }
                     div.cards {
-                        (manifest(serving, offer, loaded, Some(&record.manifest)))
-                        @if let Some(observed) = &record.observed { (facts(observed, record, now)) }
+                        (manifest_card(serving, offer, loaded, Some(&record.manifest)))
+                        @if let Some(observed) = &record.observed { (observation_card(observed, record, now)) }
                     }
                     (history(&record.history))
                 },
                 None => {
                     p.lead {
-                        @if loaded.is_some() { "This offer was not looked at yet" (obstacle(&service, offer)) }
+                        @if loaded.is_some() { "This offer was not looked at yet" (why_unseen(&service, offer)) }
                         @else { "This offer's manifest is gone. golive does not follow it any more." }
                     }
-                    @if loaded.is_some() { div.cards { (manifest(serving, offer, loaded, None)) } }
+                    @if loaded.is_some() { div.cards { (manifest_card(serving, offer, loaded, None)) } }
                 }
             }
         }
     }
 }
 
-/// Why an offer was not looked at yet, as the end of a sentence.
-fn obstacle(service: &Service, offer: &OfferId) -> Markup {
+/// Why an offer was not looked at yet: the end of that sentence.
+fn why_unseen(service: &Service, offer: &OfferId) -> Markup {
     let publisher = offer.publisher();
     let pause = service.paused.of(publisher);
     html! {
@@ -87,7 +87,7 @@ fn obstacle(service: &Service, offer: &OfferId) -> Markup {
 }
 
 /// Where the offer stands, and why.
-fn standing(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Timestamp) -> Markup {
+fn state(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Timestamp) -> Markup {
     html! {
         p.lead { (phase(record.phase)) " " small { (format!("{:?}", record.reason)) } }
         p.lead { (record.message) }
@@ -115,47 +115,43 @@ fn standing(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Times
     }
 }
 
-fn intending(intent: &Intent, now: Timestamp) -> Markup {
+fn intent_card(intent: &Intent, now: Timestamp) -> Markup {
     html! {
         section.card aria-labelledby="intent" {
             h2 id="intent" { "A request may be under way" }
             dl {
-                (fact("What", &html! { (intent.kind) " of version " (intent.release) }))
-                (fact("Written down", &time(intent.at, now, Tense::Ago)))
-                (fact("Request id", &html! { code { (intent.request_id) } }))
-                @if let Some(fence) = &intent.fence { (fact("Expects", &html! { code { (fence.0) } })) }
+                (fact("What", html! { (intent.kind) " of version " (intent.release) }))
+                (fact("Written down", time(intent.at, now, Tense::Ago)))
+                (fact("Request id", html! { code { (intent.request_id) } }))
+                @if let Some(fence) = &intent.fence { (fact("Expects", html! { code { (fence.0) } })) }
             }
         }
     }
 }
 
-fn facts(observed: &ObservationRecord, record: &OfferRecord, now: Timestamp) -> Markup {
+fn observation_card(observed: &ObservationRecord, record: &OfferRecord, now: Timestamp) -> Markup {
     html! {
         section.card aria-labelledby="observed" {
             h2 id="observed" { "What the marketplace says" }
             dl {
-                (fact("Status", &html! { (observed.status) }))
-                @for (name, version) in [
-                    ("In preview", &observed.preview),
-                    ("Live", &observed.live),
-                ] {
-                    @if let Some(version) = version { (fact(name, &html! { (version) })) }
-                }
+                (fact("Status", maud::display(&observed.status)))
+                @if let Some(version) = &observed.preview { (fact("In preview", maud::display(version))) }
+                @if let Some(version) = &observed.live { (fact("Live", maud::display(version))) }
                 @if let Some(changed) = &observed.changed_time {
                     @match changed.timestamp() {
-                        Some(at) => (fact("Changed", &time(at, now, Tense::Ago))),
-                        None => (fact("Changed", &html! { (clean_line(&changed.0)) })),
+                        Some(at) => (fact("Changed", time(at, now, Tense::Ago))),
+                        None => (fact("Changed", clean_line(&changed.0))),
                     }
                 }
-                (fact("Observation", &time(observed.at, now, Tense::Ago)))
-                (fact("Attempts", &html! { (record.attempts) }))
+                (fact("Observation", time(observed.at, now, Tense::Ago)))
+                (fact("Attempts", record.attempts))
             }
         }
     }
 }
 
 /// The manifest in force, or what the record knows of it, and how the offer differs from it.
-fn manifest(
+fn manifest_card(
     serving: &Serving,
     offer: &OfferId,
     loaded: Option<&Loaded>,
@@ -172,18 +168,18 @@ fn manifest(
         section.card aria-labelledby="manifest" {
             h2 id="manifest" { "Manifest" }
             dl {
-                @if let Some(file) = file { (fact("File", &html! { code { (clean_line(&file)) } })) }
-                @if let Some(digest) = digest { (fact("Digest", &html! { code { (clean_line(digest)) } })) }
+                @if let Some(file) = file { (fact("File", html! { code { (clean_line(&file)) } })) }
+                @if let Some(digest) = digest { (fact("Digest", html! { code { (clean_line(digest)) } })) }
                 @match (loaded, recorded) {
                     (Some(loaded), _) => (fields(&loaded.manifest)),
-                    (None, Some(recorded)) => (fact("state", &html! { (recorded.state.as_str()) })),
+                    (None, Some(recorded)) => (fact("state", recorded.state.as_str())),
                     (None, None) => {},
                 }
             }
             @if !diff.is_empty() {
                 h3 { "From what is to what should be" }
                 pre.diff tabindex="0" aria-label="Difference" {
-                    @for line in diff.lines() { span class=[kind(line)] { (line) "\n" } }
+                    @for line in diff.lines() { span class=[diff_class(line)] { (line) "\n" } }
                 }
             }
         }
@@ -191,24 +187,24 @@ fn manifest(
 }
 
 fn fields(manifest: &Manifest) -> Markup {
-    let list = |items: Vec<String>| html! { (clean_line(&items.join(", "))) };
+    let list = |items: Vec<String>| clean_line(&items.join(", "));
     html! {
-        (fact("state", &html! { (manifest.state.as_str()) }))
-        @if let Some(version) = manifest.version { (fact("version", &html! { (version) })) }
-        @if let Some(at) = manifest.not_before { (fact("notBefore", &html! { (at) })) }
-        @if manifest.suspend { (fact("suspend", &html! { "true" })) }
+        (fact("state", manifest.state.as_str()))
+        @if let Some(version) = manifest.version { (fact("version", maud::display(version))) }
+        @if let Some(at) = manifest.not_before { (fact("notBefore", maud::display(at))) }
+        @if manifest.suspend { (fact("suspend", "true")) }
         @if !manifest.after.is_empty() {
-            (fact("after", &list(manifest.after.iter().map(ToString::to_string).collect())))
+            (fact("after", list(manifest.after.iter().map(ToString::to_string).collect())))
         }
-        @if !manifest.notify.is_empty() { (fact("notify", &list(manifest.notify.clone()))) }
+        @if !manifest.notify.is_empty() { (fact("notify", list(manifest.notify.clone()))) }
         @if !manifest.labels.is_empty() {
-            (fact("labels", &list(manifest.labels.iter().map(|(k, v)| format!("{k}={v}")).collect())))
+            (fact("labels", list(manifest.labels.iter().map(|(k, v)| format!("{k}={v}")).collect())))
         }
     }
 }
 
-/// What a line of a diff is; the sign at its beginning says so too.
-fn kind(line: &str) -> Option<&'static str> {
+/// The CSS class of a line of a diff.
+fn diff_class(line: &str) -> Option<&'static str> {
     if line.starts_with("---") || line.starts_with("+++") {
         return Some("at");
     }
@@ -220,7 +216,7 @@ fn kind(line: &str) -> Option<&'static str> {
     }
 }
 
-/// A name and a value of a list of facts.
-pub(super) fn fact(name: &str, value: &Markup) -> Markup {
+/// An entry of a description list.
+pub(super) fn fact(name: &str, value: impl Render) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
 }

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::offer_page::fact;
-use super::table::bar;
+use super::table::progress_bar;
 use super::time::{Tense, between, time, utc};
-use crate::marketplace::{Level, Message, OperationKind, OperationStatus, Step, StepStatus};
+use crate::marketplace::{Level, Message, OperationStatus, Step, StepStatus};
 use crate::status::OperationRecord;
 
 /// The operation that runs, or the last one, with its steps.
@@ -14,39 +14,39 @@ pub(super) fn operation(operation: &OperationRecord, now: Timestamp) -> Markup {
     html! {
         section.card aria-labelledby="operation" {
             h2 id="operation" {
-                (name(&operation.kind))
-                @if let Some(version) = &operation.release { " of version " (version) }
-                " " span class={ "st " (outcome_class(&operation.status)) } { (status(operation)) }
+                (title(operation)) " " (status(&operation.status))
             }
             @if !operation.messages.is_empty() { (messages(&operation.messages)) }
             @if !operation.steps.is_empty() {
                 ol.steps { @for it in &operation.steps { (step(it)) } }
             }
             dl {
-                (fact(if operation.adopted { "Found" } else { "Started" }, &time(operation.started_at, now, Tense::Ago)))
+                (fact(if operation.adopted { "Found" } else { "Started" }, time(operation.started_at, now, Tense::Ago)))
                 @match operation.finished_at {
                     Some(end) => {
-                        (fact("Ended", &time(end, now, Tense::Ago)))
-                        (fact("Took", &html! { (between(operation.started_at, end)) }))
+                        (fact("Ended", time(end, now, Tense::Ago)))
+                        (fact("Took", between(operation.started_at, end)))
                     },
-                    None => (fact("So far", &time(operation.started_at, now, Tense::Since))),
+                    None => (fact("So far", time(operation.started_at, now, Tense::Since))),
                 }
-                @if let Some(at) = operation.polled_at { (fact("Last heard of", &time(at, now, Tense::Ago))) }
-                (fact("Started by", &html! { (starter(operation)) }))
-                @if let Some(id) = &operation.id { (fact("Operation id", &html! { code { (id) } })) }
-                @if let Some(id) = &operation.request_id { (fact("Request id", &html! { code { (id) } })) }
+                @if let Some(at) = operation.polled_at { (fact("Last heard of", time(at, now, Tense::Ago))) }
+                (fact("Started by", starter(operation)))
+                @if let Some(id) = &operation.id { (fact("Operation id", html! { code { (id) } })) }
+                @if let Some(id) = &operation.request_id { (fact("Request id", html! { code { (id) } })) }
             }
         }
     }
 }
 
 fn step(step: &Step) -> Markup {
-    let percent = step.progress.filter(|_| shows_progress(&step.status));
+    let (class, status) = step_status(&step.status);
+    // A bar says nothing about a step that has not begun or is done.
+    let has_bar = !matches!(step.status, StepStatus::NotStarted | StepStatus::Complete);
     html! {
-        li class=(step_class(&step.status)) {
+        li class=(class) {
             p {
-                b { (step.name) } " " span.quiet { (words(&step.status)) }
-                (bar(&step.name, percent))
+                b { (step.name) } " " span.quiet { (status) }
+                (progress_bar(&step.name, step.progress.filter(|_| has_bar)))
                 @if let Some(estimate) = &step.estimate { " " small { "· estimate " (estimate) } }
             }
             @if !step.messages.is_empty() { (messages(&step.messages)) }
@@ -58,7 +58,7 @@ fn messages(messages: &[Message]) -> Markup {
     html! {
         ul.messages {
             @for message in messages {
-                li class=[is_bad(&message.level).then_some("bad")] {
+                li class=[(message.level == Level::Error).then_some("bad")] {
                     @if message.level != Level::Information { b { (message.level) } " " }
                     (message.text)
                     @if let Some(at) = message.timestamp() { " " small { (utc(at)) } }
@@ -77,11 +77,9 @@ pub(super) fn history(history: &[OperationRecord]) -> Markup {
                     caption { "Earlier operations" }
                     thead {
                         tr {
-                            th scope="col" { "Operation" }
-                            th scope="col" { "Outcome" }
-                            th scope="col" { "Started" }
-                            th scope="col" { "Ended" }
-                            th scope="col" { "Ids" }
+                            @for heading in ["Operation", "Outcome", "Started", "Ended", "Ids"] {
+                                th scope="col" { (heading) }
+                            }
                         }
                     }
                     tbody { @for operation in history.iter().rev() { (entry(operation)) } }
@@ -94,11 +92,8 @@ pub(super) fn history(history: &[OperationRecord]) -> Markup {
 fn entry(operation: &OperationRecord) -> Markup {
     html! {
         tr {
-            th scope="row" {
-                (name(&operation.kind))
-                @if let Some(version) = &operation.release { " of version " (version) }
-            }
-            td { span class={ "st " (outcome_class(&operation.status)) } { (status(operation)) } }
+            th scope="row" { (title(operation)) }
+            td { (status(&operation.status)) }
             td { (moment(operation.started_at)) }
             td { @if let Some(at) = operation.finished_at { (moment(at)) } @else { "not known" } }
             td {
@@ -110,88 +105,47 @@ fn entry(operation: &OperationRecord) -> Markup {
     }
 }
 
-/// A moment of long ago: when it was says more than how long ago.
+/// A time long ago: the date says more than the days since.
 fn moment(at: Timestamp) -> Markup {
     html! { time datetime=(format!("{at:.0}")) { (utc(at)) } }
 }
 
-fn name(kind: &OperationKind) -> &str {
-    let name = kind.as_str();
-    if name.is_empty() { "operation" } else { name }
+fn title(operation: &OperationRecord) -> Markup {
+    let kind = operation.kind.as_str();
+    html! {
+        (if kind.is_empty() { "operation" } else { kind })
+        @if let Some(version) = &operation.release { " of version " (version) }
+    }
 }
 
 fn starter(operation: &OperationRecord) -> &'static str {
     if operation.adopted { "another hand" } else { "golive" }
 }
 
-/// The status; of one that ended unseen, that this is not known.
-fn status(operation: &OperationRecord) -> &str {
-    match &operation.status {
-        OperationStatus::NotStarted => "accepted",
-        OperationStatus::Running => "running",
-        OperationStatus::Succeeded => "succeeded",
-        OperationStatus::Failed => "failed",
-        OperationStatus::Canceled => "canceled",
-        OperationStatus::Unknown(text) => text,
-    }
+fn status(status: &OperationStatus) -> Markup {
+    let (class, text) = match status {
+        OperationStatus::NotStarted => ("moving", "accepted"),
+        OperationStatus::Running => ("moving", "running"),
+        OperationStatus::Succeeded => ("live", "succeeded"),
+        OperationStatus::Failed => ("failed", "failed"),
+        OperationStatus::Canceled => ("held", "canceled"),
+        OperationStatus::Unknown(text) => ("moving", text.as_str()),
+    };
+    html! { span class={ "st " (class) } { (text) } }
 }
 
-fn outcome_class(status: &OperationStatus) -> &'static str {
+/// The CSS class and the words of a step's status.
+fn step_status(status: &StepStatus) -> (&'static str, &str) {
     match status {
-        OperationStatus::Succeeded => "live",
-        OperationStatus::Failed => "failed",
-        OperationStatus::Canceled => "held",
-        OperationStatus::NotStarted | OperationStatus::Running | OperationStatus::Unknown(_) => {
-            "moving"
-        }
-    }
-}
-
-fn words(status: &StepStatus) -> &str {
-    match status {
-        StepStatus::NotStarted => "not begun",
-        StepStatus::InProgress => "under way",
-        StepStatus::WaitingForPublisherReview => "waits for the publisher",
-        StepStatus::WaitingForApproval => "waits for approval",
-        StepStatus::Blocked => "blocked",
-        StepStatus::Rejected => "rejected",
-        StepStatus::Complete => "done",
-        StepStatus::Failed => "failed",
-        StepStatus::Canceled => "canceled",
-        StepStatus::Unknown(text) => text,
-    }
-}
-
-fn step_class(status: &StepStatus) -> &'static str {
-    match status {
-        StepStatus::NotStarted => "todo",
-        StepStatus::InProgress | StepStatus::Unknown(_) => "moving",
-        StepStatus::WaitingForPublisherReview
-        | StepStatus::WaitingForApproval
-        | StepStatus::Canceled => "held",
-        StepStatus::Blocked | StepStatus::Rejected | StepStatus::Failed => "failed",
-        StepStatus::Complete => "live",
-    }
-}
-
-/// Whether a bar says anything: not of what has not begun, nor of what is done.
-fn shows_progress(status: &StepStatus) -> bool {
-    match status {
-        StepStatus::NotStarted | StepStatus::Complete => false,
-        StepStatus::InProgress
-        | StepStatus::WaitingForPublisherReview
-        | StepStatus::WaitingForApproval
-        | StepStatus::Blocked
-        | StepStatus::Rejected
-        | StepStatus::Failed
-        | StepStatus::Canceled
-        | StepStatus::Unknown(_) => true,
-    }
-}
-
-fn is_bad(level: &Level) -> bool {
-    match level {
-        Level::Error => true,
-        Level::Information | Level::Warning | Level::Unknown(_) => false,
+        StepStatus::NotStarted => ("todo", "not begun"),
+        StepStatus::InProgress => ("moving", "under way"),
+        StepStatus::WaitingForPublisherReview => ("held", "waits for the publisher"),
+        StepStatus::WaitingForApproval => ("held", "waits for approval"),
+        StepStatus::Blocked => ("failed", "blocked"),
+        StepStatus::Rejected => ("failed", "rejected"),
+        StepStatus::Complete => ("live", "done"),
+        StepStatus::Failed => ("failed", "failed"),
+        StepStatus::Canceled => ("held", "canceled"),
+        StepStatus::Unknown(text) => ("moving", text),
     }
 }

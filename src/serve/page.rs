@@ -9,7 +9,7 @@ use super::layout::{Live, Parts, digest, layout, source};
 use super::notices::notices;
 use super::overview::{Counts, Overview};
 use super::route::home;
-use super::table::{caption, class, empty, table};
+use super::table::{caption, empty, phase_class, table};
 use crate::status::Phase;
 
 /// The page, for this filter.
@@ -22,15 +22,15 @@ pub(super) fn render(serving: &Serving, filter: &Filter) -> Markup {
     };
     let content = html! {
         h1.unseen { "Offers" }
-        (notices(serving, overview.counts().unseen))
-        (phases(overview.counts(), filter))
+        (notices(serving, overview.counts.unseen))
+        (phases(&overview.counts, filter))
         (form(&overview, filter))
         (table(&overview, filter, now))
     };
     layout(serving, &home("/"), "Offers", Some(&live), &content)
 }
 
-/// What is there instead of a page that is not.
+/// The page for an address that has none.
 pub(super) fn not_found(serving: &Serving, path: &str) -> Markup {
     let home = home(path);
     let content = html! {
@@ -40,7 +40,7 @@ pub(super) fn not_found(serving: &Serving, path: &str) -> Markup {
     layout(serving, &home, "Not found", None, &content)
 }
 
-/// The pieces that change, beside the rows.
+/// The parts that change, besides the rows.
 pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Timestamp) -> Parts {
     vec![
         ("source", source(serving, now)),
@@ -51,18 +51,18 @@ pub(super) fn parts(serving: &Serving, filter: &Filter, counts: &Counts, now: Ti
     ]
 }
 
-/// A digest of what the page shows, whatever the time.
+/// A digest of what the page shows, apart from the relative times.
 pub(super) fn content_digest(serving: &Serving, filter: &Filter, overview: &Overview) -> String {
-    let parts = parts(serving, filter, overview.counts(), Timestamp::UNIX_EPOCH);
+    let parts = parts(serving, filter, &overview.counts, Timestamp::UNIX_EPOCH);
     digest(&parts, &overview.rows)
 }
 
-/// How many offers are in each phase, each a way to see only those.
+/// Links that filter by phase, with the number of offers in each.
 fn phases(counts: &Counts, filter: &Filter) -> Markup {
     let link = |phase: Option<Phase>, name: &str, count: usize| {
         let is_current = filter.phase == phase;
         html! {
-            a class=[phase.filter(|_| count > 0).map(class)] href=(filter.with_phase(phase).address("./"))
+            a class=[phase.filter(|_| count > 0).map(phase_class)] href=(filter.with_phase(phase).address("./"))
                 aria-current=[is_current.then_some("true")] {
                 b { (count) } " " (name)
             }

@@ -1,4 +1,4 @@
-//! Where what is long is rendered.
+//! Renders long pages.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use tokio::sync::Semaphore;
 
 use super::Serving;
 
-/// How much is rendered at once. Whoever asks for more waits, so that no number of requests takes
-/// the machine from the work itself.
-const TURNS: usize = 2;
+/// The most renderings at once. Others wait, so that no number of requests takes the CPU from the
+/// reconciler.
+const MAX_CONCURRENT: usize = 2;
 
-/// Renders what is long away from the threads that serve connections and do the work.
+/// Renders outside of the threads that serve connections and reconcile.
 #[derive(Clone, Debug)]
 pub(super) struct Renderer {
     serving: Serving,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Renderer {
     pub(super) fn new(serving: Serving) -> Self {
-        Self { serving, turns: Arc::new(Semaphore::new(TURNS)) }
+        Self { serving, permits: Arc::new(Semaphore::new(MAX_CONCURRENT)) }
     }
 
-    /// Renders, once it is its turn; `None` where that panicked, or the program ends.
+    /// Waits for a permit and renders; `None` if that panicked or the program ends.
     pub(super) async fn render<T: Send + 'static>(
         &self,
         render: impl FnOnce(&Serving) -> T + Send + 'static,
     ) -> Option<T> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let serving = self.serving.clone();
         let rendering = tokio::task::spawn_blocking(move || {
-            // Kept to the end, also where nobody waits for it any more.
-            let _turn = turn;
+            // Held to the end, even if the client has gone.
+            let _permit = permit;
             render(&serving)
         });
         rendering.await.ok()
@@ -48,7 +48,7 @@ mod tests {
     use crate::serve::tests::serving;
 
     #[tokio::test]
-    async fn so_much_is_rendered_at_once_and_no_more() {
+    async fn concurrent_renderings_are_limited() {
         let (serving, _folder) = serving();
         let renderer = Renderer::new(serving);
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -61,15 +61,15 @@ mod tests {
                 assert_ne!(number, 7, "this one panics");
                 number
             });
-            // Who goes away gives up its turn only once what it asked for is done.
+            // A client that goes away releases its permit only when its rendering is done.
             tokio::time::timeout(std::time::Duration::from_millis(number as u64), render)
         };
         drop(join_all((0..40).map(one)).await);
-        assert_eq!(most.load(Ordering::SeqCst), TURNS);
+        assert_eq!(most.load(Ordering::SeqCst), MAX_CONCURRENT);
         assert_eq!(renderer.render(|_| 1).await, Some(1));
-        assert_eq!(renderer.render(|_| panic!("no turn is lost")).await, None::<u8>);
-        // All turns are there again, once what nobody waits for is done.
-        let all = renderer.turns.acquire_many(u32::try_from(TURNS).unwrap());
+        assert_eq!(renderer.render(|_| panic!("no permit is lost")).await, None::<u8>);
+        // All permits are there again, once what nobody waits for is done.
+        let all = renderer.permits.acquire_many(u32::try_from(MAX_CONCURRENT).unwrap());
         drop(tokio::time::timeout(std::time::Duration::from_mins(1), all).await.unwrap());
     }
 }

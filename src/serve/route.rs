@@ -3,55 +3,25 @@
 use super::assets::{ASSETS, Asset};
 use crate::marketplace::{OfferId, PublisherId};
 
-/// What a path leads to.
-#[derive(Clone, Debug)]
-pub(super) enum Route {
-    /// The page of all offers.
-    Page,
-    /// The page of one offer.
-    Offer(OfferId),
-    /// What changes on a page, as it changes.
-    Events,
-    /// The status file, as JSON.
-    Status,
-    /// Metrics.
-    Metrics,
-    /// Whether the loop is alive.
-    Health,
-    /// Whether the first observation is in.
-    Ready,
-    /// A file that pages use.
-    Asset(&'static Asset),
+/// The asset at a path.
+pub(super) fn asset_at(path: &str) -> Option<&'static Asset> {
+    let name = path.strip_prefix("/assets/")?;
+    ASSETS.iter().find(|asset| asset.name == name)
 }
 
-impl Route {
-    /// What a path leads to; `None` where nothing is. No id has a character that is to be decoded.
-    pub(super) fn parse(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Page,
-            "/events" => Self::Events,
-            "/api/status" => Self::Status,
-            "/metrics" => Self::Metrics,
-            "/healthz" => Self::Health,
-            "/readyz" => Self::Ready,
-            _ => {
-                if let Some(name) = path.strip_prefix("/assets/") {
-                    return ASSETS.iter().find(|asset| asset.name == name).map(Self::Asset);
-                }
-                let (publisher, offer) = path.strip_prefix("/offers/")?.split_once('/')?;
-                Self::Offer(OfferId::new(PublisherId::new(publisher).ok()?, offer).ok()?)
-            }
-        })
-    }
+/// The offer whose page is at a path. Nothing is decoded: no character of an id needs it.
+pub(super) fn offer_at(path: &str) -> Option<OfferId> {
+    let (publisher, offer) = path.strip_prefix("/offers/")?.split_once('/')?;
+    OfferId::new(PublisherId::new(publisher).ok()?, offer).ok()
 }
 
-/// The address of an offer's page, from the page of all offers. No address begins with a slash: a
-/// proxy may serve the page below a path that golive does not know.
+/// The address of an offer's page, relative to the page of all offers. No address begins with a
+/// slash: a proxy may serve the page below a path that golive does not know.
 pub(super) fn offer_address(offer: &OfferId) -> String {
     format!("offers/{offer}")
 }
 
-/// The address of the page of all offers, from the page with this path.
+/// The address of the page of all offers, relative to the page at this path.
 pub(super) fn home(path: &str) -> String {
     match path.matches('/').count().saturating_sub(1) {
         0 => "./".to_owned(),
@@ -64,8 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_home_is_as_long_as_the_path() {
-        for (path, home_from_there) in [
+    fn the_address_of_the_home_page_depends_on_the_depth_of_the_path() {
+        for (path, expected) in [
             ("/", "./"),
             ("/x", "./"),
             ("/offers/contoso/vm", "../../"),
@@ -73,7 +43,7 @@ mod tests {
             ("/a//b", "../../"),
             ("*", "./"),
         ] {
-            assert_eq!(home(path), home_from_there, "{path}");
+            assert_eq!(home(path), expected, "{path}");
         }
     }
 }

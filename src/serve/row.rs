@@ -1,11 +1,11 @@
-//! What a table shows of one offer.
+//! A row of the table of offers.
 
 use jiff::Timestamp;
 
 use crate::marketplace::{OfferId, Release};
 use crate::status::{OfferRecord, OperationRecord, Phase, Reason};
 
-/// What a table shows of one offer, apart from the time that passes.
+/// A row of the table of offers, apart from the relative times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Row {
     pub(super) offer: OfferId,
@@ -13,39 +13,35 @@ pub(super) struct Row {
     pub(super) reason: Reason,
     pub(super) preview: Option<Release>,
     pub(super) live: Option<Release>,
-    /// The operation that runs.
     pub(super) running: Option<Running>,
-    /// The phase in a sentence, where the other columns do not say as much.
+    /// The record's message, if the other columns don't say as much.
     pub(super) message: Option<String>,
-    /// What last went wrong, where that is not in the sentence already.
+    /// The last error, if the message doesn't contain it.
     pub(super) error: Option<String>,
-    /// When the offer is looked at next; `None`: at the next resync.
+    /// When the offer is checked next; `None` means at the next resync.
     pub(super) next: Option<Timestamp>,
 }
 
 /// An operation that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Running {
-    /// Its step, and what is the matter with it.
+    /// The step, and what is wrong with it.
     pub(super) step: Option<String>,
-    /// How far the step is.
     pub(super) percent: Option<u8>,
-    /// When it was started, or found.
+    /// When it was started, or first seen.
     pub(super) started_at: Timestamp,
-    /// How long the marketplace thinks the step takes, in its words.
+    /// The marketplace's estimate of the step's duration, in its words.
     pub(super) estimate: Option<String>,
 }
 
 impl Row {
-    /// Reads a record. When the offer is looked at next is not in it.
+    /// Reads a record, which doesn't say when the offer is checked next.
     pub(super) fn of(offer: &OfferId, record: &OfferRecord) -> Self {
         let observed = record.observed.as_ref();
-        let says_more = match record.phase {
-            Phase::Triggering | Phase::Held | Phase::Blocked | Phase::Failed => true,
-            Phase::Live | Phase::Preview | Phase::InProgress => false,
-        };
+        let shows_message =
+            !matches!(record.phase, Phase::Live | Phase::Preview | Phase::InProgress);
         let error = record.error.as_ref().map(|error| &error.message);
-        let told = |error: &String| record.message.contains(error.trim_end_matches('.'));
+        let is_repeated = |error: &String| record.message.contains(error.trim_end_matches('.'));
         Self {
             offer: offer.clone(),
             phase: record.phase,
@@ -53,19 +49,19 @@ impl Row {
             preview: observed.and_then(|seen| seen.preview.clone()),
             live: observed.and_then(|seen| seen.live.clone()),
             running: record.running().map(Running::of),
-            message: says_more.then(|| record.message.clone()),
-            error: error.filter(|error| !(says_more && told(error))).cloned(),
+            message: shows_message.then(|| record.message.clone()),
+            error: error.filter(|error| !(shows_message && is_repeated(error))).cloned(),
             next: None,
         }
     }
 
-    /// The row's id: its place in the order of names, too.
+    /// The row's id, by which the script also sorts.
     pub(super) fn key(&self) -> String {
         key(&self.offer)
     }
 }
 
-/// What an offer's row is known by.
+/// The id of an offer's row.
 pub(super) fn key(offer: &OfferId) -> String {
     offer.to_string().to_ascii_lowercase()
 }
@@ -74,7 +70,7 @@ impl Running {
     fn of(operation: &OperationRecord) -> Self {
         let step = operation.current_step();
         let percent = step.and_then(|step| step.progress);
-        // The percentage has a place of its own.
+        // The bar shows the percentage.
         let place = operation.place().map(|place| {
             let end = percent.map(|percent| format!(", {percent} %")).unwrap_or_default();
             place.strip_suffix(&end).unwrap_or(&place).to_owned()

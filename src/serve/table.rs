@@ -1,4 +1,4 @@
-//! The table of offers. There may be thousands of rows: each byte of one counts.
+//! The table of offers. There may be thousands of rows, so that a row's markup is kept short.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -8,32 +8,29 @@ use super::overview::{Counts, MAX_ROWS, Overview};
 use super::route::offer_address;
 use super::row::{Row, Running};
 use super::time::{Tense, time};
-use crate::status::{Phase, Reason};
+use crate::status::Phase;
 
-/// The table, and what stands there where it has no rows.
+/// The table, or a sentence where it has no rows.
 pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Markup {
     html! {
         div.frame {
             table {
-                (caption(overview.counts()))
+                (caption(&overview.counts))
                 thead {
                     tr {
-                        th scope="col" { "Offer" }
-                        th scope="col" { "Phase" }
-                        th scope="col" { "Preview" }
-                        th scope="col" { "Live" }
-                        th scope="col" { "Now" }
-                        th scope="col" { "Next check" }
+                        @for heading in ["Offer", "Phase", "Preview", "Live", "Now", "Next check"] {
+                            th scope="col" { (heading) }
+                        }
                     }
                 }
                 tbody id="rows" { @for row in &overview.rows { (tr(row, now)) } }
             }
-            (empty(overview.counts(), filter))
+            (empty(&overview.counts, filter))
         }
     }
 }
 
-/// How many offers there are, and how many of them are here.
+/// How many offers there are, and how many of them the table lists.
 pub(super) fn caption(counts: &Counts) -> Markup {
     let Counts { known, shown, .. } = *counts;
     html! {
@@ -70,7 +67,7 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
                     (row.offer.publisher()) "/" wbr; b { (row.offer.offer()) }
                 }
             }
-            td { (phase(row.phase)) (reason(row.reason)) }
+            td { (phase(row.phase)) " " small { (format!("{:?}", row.reason)) } }
             td { @if let Some(version) = &row.preview { (version) } }
             td { @if let Some(version) = &row.live { (version) } }
             td {
@@ -88,18 +85,13 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
     }
 }
 
-/// A phase: a word, and a colour that says the same.
+/// A phase as a word in its colour.
 pub(super) fn phase(phase: Phase) -> Markup {
-    html! { b class={ "ph " (class(phase)) } { (phase.as_str()) } }
+    html! { b class={ "ph " (phase_class(phase)) } { (phase.as_str()) } }
 }
 
-/// The stable word for why.
-fn reason(reason: Reason) -> Markup {
-    html! { " " small { (format!("{reason:?}")) } }
-}
-
-/// The name of a phase's colour.
-pub(super) fn class(phase: Phase) -> &'static str {
+/// The CSS class of a phase.
+pub(super) fn phase_class(phase: Phase) -> &'static str {
     match phase {
         Phase::Live => "live",
         Phase::Preview => "preview",
@@ -113,7 +105,7 @@ pub(super) fn class(phase: Phase) -> &'static str {
 fn progress(running: &Running, now: Timestamp) -> Markup {
     let step = running.step.as_deref().unwrap_or("An operation runs");
     html! {
-        p.step { (step) (bar(step, running.percent)) }
+        p.step { (step) (progress_bar(step, running.percent)) }
         small {
             (time(running.started_at, now, Tense::Since)) " so far"
             @if let Some(estimate) = &running.estimate { ", " span { "estimate " (estimate) } }
@@ -121,8 +113,8 @@ fn progress(running: &Running, now: Timestamp) -> Markup {
     }
 }
 
-/// How far something is, as a bar and in figures; nothing where that is not known.
-pub(super) fn bar(what: &str, percent: Option<u8>) -> Markup {
+/// Progress as a bar and in figures; nothing where it is not known.
+pub(super) fn progress_bar(what: &str, percent: Option<u8>) -> Markup {
     html! {
         @if let Some(percent) = percent {
             " " progress max="100" value=(percent) aria-label=(what) {} " "

@@ -14,7 +14,8 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{Request, header};
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::site::{Site, router};
@@ -31,21 +32,21 @@ struct Fixture {
     serving: Serving,
     site: Arc<Site>,
     pings: mpsc::Receiver<Ping>,
-    stop: watch::Sender<()>,
+    stop: CancellationToken,
     folder: TempDir,
 }
 
 impl Fixture {
     fn new() -> Self {
         let (serving, pings, folder) = shown();
-        let (stop, stopped) = watch::channel(());
-        let site = site(&serving, stopped);
+        let stop = CancellationToken::new();
+        let site = site(&serving, stop.clone());
         Self { serving, site, pings, stop, folder }
     }
 
     /// Serves what `serving` is now.
     fn serve_anew(&mut self) {
-        self.site = site(&self.serving, self.stop.subscribe());
+        self.site = site(&self.serving, self.stop.clone());
     }
 
     /// Puts a record in the place of the one there was, and tells.
@@ -87,8 +88,8 @@ pub(super) fn serving() -> (Serving, TempDir) {
     (serving, folder)
 }
 
-fn site(serving: &Serving, stopped: watch::Receiver<()>) -> Arc<Site> {
-    Arc::new(Site::new(serving.clone(), "127.0.0.1:8080".parse().unwrap(), stopped))
+fn site(serving: &Serving, stop: CancellationToken) -> Arc<Site> {
+    Arc::new(Site::new(serving.clone(), "127.0.0.1:8080".parse().unwrap(), stop))
 }
 
 fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
@@ -100,7 +101,7 @@ fn shown() -> (Serving, mpsc::Receiver<Ping>, TempDir) {
     let serving = Serving {
         service_state,
         store: Arc::new(store),
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::new(Metrics::default()),
         clock,
         marketplace: "cloudpartner.azure.com".to_owned(),
         hosts: vec!["golive.contoso.com".to_owned()],

@@ -1,9 +1,9 @@
-//! Moments and spans in words. The script keeps the words current, in the same way.
+//! Times and durations in words. `assets/page.js` keeps the words current by the same rules.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-/// How a moment is told.
+/// How a moment is tense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tense {
     /// It is past: `3 min ago`.
@@ -15,7 +15,7 @@ pub(super) enum Tense {
 }
 
 impl Tense {
-    /// As the script knows it.
+    /// The value of `data-t`, which the script reads.
     fn as_str(self) -> &'static str {
         match self {
             Self::Ago => "ago",
@@ -37,22 +37,21 @@ impl Tense {
     }
 }
 
-/// A moment, relative to now; the moment itself, in UTC, is what the pointer shows.
-pub(super) fn time(at: Timestamp, now: Timestamp, told: Tense) -> Markup {
+/// A time relative to now; its tooltip is the time itself, in UTC.
+pub(super) fn time(at: Timestamp, now: Timestamp, tense: Tense) -> Markup {
     let seconds = now.as_second().saturating_sub(at.as_second());
     html! {
-        time data-t=(told.as_str()) datetime=(format!("{at:.0}")) title=(utc(at)) {
-            (told.words(seconds))
+        time data-t=(tense.as_str()) datetime=(format!("{at:.0}")) title=(utc(at)) {
+            (tense.words(seconds))
         }
     }
 }
 
-/// A span between two moments, in words.
+/// The time between two moments, in words.
 pub(super) fn between(from: Timestamp, to: Timestamp) -> String {
     Tense::Since.words(to.as_second().saturating_sub(from.as_second()))
 }
 
-/// A moment for people.
 pub(super) fn utc(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -76,8 +75,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_told_in_words() {
-        for (told, seconds, words) in [
+    fn times_are_shown_in_words() {
+        for (tense, seconds, words) in [
             (Tense::Ago, -5, "just now"),
             (Tense::Ago, 59, "just now"),
             (Tense::Ago, 60, "1 min ago"),
@@ -88,12 +87,12 @@ mod tests {
             (Tense::Ahead, -3_600, "in 1 h"),
             (Tense::Since, 90_000, "1 d 1 h"),
         ] {
-            assert_eq!(told.words(seconds), words, "{told:?} {seconds}");
+            assert_eq!(tense.words(seconds), words, "{tense:?} {seconds}");
         }
     }
 
     #[test]
-    fn a_moment_says_when_exactly() {
+    fn the_tooltip_is_the_exact_time() {
         let at = "2026-11-01T09:00:00.5Z".parse().unwrap();
         let now = "2026-11-01T09:12:00Z".parse().unwrap();
         assert_eq!(

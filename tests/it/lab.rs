@@ -23,7 +23,7 @@ use golive::engine::{
 use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
-use golive::report::{Outcome, Reporter, Silent};
+use golive::report::{Outcome, Reporter, Reporters};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
 use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
 use http::{Request, Response};
@@ -173,8 +173,12 @@ impl Lab {
     /// What the publishers' lists say, beside what is on record.
     pub(crate) async fn observed(&self) -> Observations {
         let waits = (self.pause, self.pause);
-        let reconciler =
-            self.reconciler(Arc::new(self.store()), &self.stop, waits, Arc::new(Silent));
+        let reconciler = self.reconciler(
+            Arc::new(self.store()),
+            &self.stop,
+            waits,
+            Arc::new(Reporters::default()),
+        );
         let observer = Observer::new(reconciler.marketplace(), self.concurrency, None);
         observer.list(&self.desired(), &Policy::default()).await
     }
@@ -191,7 +195,7 @@ impl Lab {
 
     /// One run, by a process of its own as it were: everything but the disk is new.
     pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
-        self.run_telling(ask, Arc::new(Silent)).await
+        self.run_telling(ask, Arc::new(Reporters::default())).await
     }
 
     /// The same, and somebody is told of it.

@@ -50,7 +50,7 @@ impl Served {
         let clock = Arc::new(SystemClock);
         let store = StatusStore::open(path, Arc::new(RealDisk), clock.clone()).unwrap();
         let (service_state, pings) = ServiceState::new();
-        let (store, metrics) = (Arc::new(store), Arc::new(Metrics::new()));
+        let (store, metrics) = (Arc::new(store), Arc::new(Metrics::default()));
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

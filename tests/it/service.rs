@@ -405,7 +405,7 @@ fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
     place.until("the file is there", |place| place.path(STATUS).exists());
     // The second list fails, too.
     service.signal("-HUP");
-    service.until_said("its offers are known again");
+    service.until_said("can be listed again");
     let said = service.said();
     let about: Vec<_> =
         said.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();

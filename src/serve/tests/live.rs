@@ -61,7 +61,7 @@ fn live() -> crate::status::OfferRecord {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_with_all_that_it_changes() {
+async fn an_update_has_every_part_that_changed() {
     let fixture = Fixture::new();
     fixture.set("contoso/vm", invented::running("Live", Some(42)));
     let mut page = Page::open(&fixture, "/events").await;
@@ -137,7 +137,7 @@ async fn many_changes_are_few_batches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_leaves_a_filter_or_the_file_is_told_once() {
+async fn a_row_that_leaves_the_page_is_removed_once() {
     let fixture = Fixture::new();
     fixture.set("contoso/vm", invented::running("Live", Some(42)));
     fixture.set("contoso/db", invented::running("Live", Some(42)));
@@ -158,7 +158,7 @@ async fn what_leaves_a_filter_or_the_file_is_told_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn offers_that_nobody_looked_at_are_counted_as_they_are_seen() {
+async fn unseen_offers_are_counted_until_they_have_a_record() {
     let fixture = Fixture::new();
     let yaml = "publisher: contoso\noffer: vm\nstate: live\n---\n\
                 publisher: contoso\noffer: db\nstate: live\n";
@@ -181,7 +181,7 @@ async fn offers_that_nobody_looked_at_are_counted_as_they_are_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_misses_updates_loads_all_anew() {
+async fn a_page_that_missed_updates_reloads() {
     let fixture = Fixture::new();
     let mut page = Page::open(&fixture, "/events").await;
     for round in 0..2_000_u16 {
@@ -238,7 +238,7 @@ async fn a_greeting_tells_whether_the_page_is_up_to_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_broken_and_the_end_of_the_server_is_the_end() {
+async fn comments_break_silence_and_shutdown_ends_the_stream() {
     let fixture = Fixture::new();
     let mut page = Page::open(&fixture, "/events").await;
     let began = Instant::now();
@@ -247,12 +247,12 @@ async fn silence_is_broken_and_the_end_of_the_server_is_the_end() {
         assert_eq!(began.elapsed(), Duration::from_secs(15) * beats);
     }
     let Fixture { stop, .. } = fixture;
-    drop(stop);
+    stop.cancel();
     assert!(page.0.next().await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_are_so_many_streams_and_no_more() {
+async fn the_number_of_streams_is_limited() {
     let fixture = Fixture::new();
     let mut pages = Vec::new();
     for _ in 0..STREAMS {

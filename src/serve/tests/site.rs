@@ -58,7 +58,7 @@ async fn all_is_read_and_nothing_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_not_found() {
+async fn unknown_paths_are_not_found() {
     let fixture = ready();
     for path in [
         "/x",
@@ -151,7 +151,7 @@ async fn the_status_is_that_of_the_file_and_has_a_tag() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_long_is_compressed_under_a_tag_of_its_own() {
+async fn compressed_responses_have_a_tag_of_their_own() {
     let fixture = ready();
     let asked = |path: &str, tag: &str| {
         let request =

@@ -1,4 +1,4 @@
-//! Others that read slowly, or not at all, over a pipe in virtual time.
+//! Clients that read slowly, or not at all, over a pipe in virtual time.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Fixture, invented};
-use crate::serve::paced::{PACE, PATIENCE};
 use crate::serve::server::connection;
 use crate::serve::site::router;
+use crate::serve::slow_reader::{MAX_BLOCKED, MIN_BYTES_PER_SECOND};
 
-/// How much the way to the other side holds.
+/// The buffer between server and client, in bytes.
 const PIPE: usize = 4096;
 
 /// A site with a long page.
@@ -27,27 +27,27 @@ fn site() -> Fixture {
 async fn ask(fixture: &Fixture, path: &str) -> (DuplexStream, JoinHandle<()>) {
     let (mut near, far) = duplex(PIPE);
     let router = router(fixture.site.clone());
-    let served = tokio::spawn(connection(router, far, None, fixture.stop.subscribe()));
+    let served = tokio::spawn(connection(router, far, fixture.stop.clone()));
     let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
     near.write_all(request.as_bytes()).await.unwrap();
     (near, served)
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_read_is_cut_off() {
+async fn a_client_that_does_not_read_is_cut_off() {
     let fixture = site();
     for path in ["/", "/api/status"] {
         let began = Instant::now();
         let (_near, served) = ask(&fixture, path).await;
-        timeout(PATIENCE * 2, served).await.unwrap().unwrap();
-        assert!(began.elapsed() >= PATIENCE, "{path}: {:?}", began.elapsed());
+        timeout(MAX_BLOCKED * 2, served).await.unwrap().unwrap();
+        assert!(began.elapsed() >= MAX_BLOCKED, "{path}: {:?}", began.elapsed());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_a_little_now_and_then_is_cut_off_and_who_reads_slowly_is_not() {
+async fn a_client_that_reads_too_little_is_cut_off_and_a_slow_one_is_not() {
     let fixture = site();
-    let pace = usize::try_from(PACE).unwrap();
+    let pace = usize::try_from(MIN_BYTES_PER_SECOND).unwrap();
     for (bytes, is_served) in [(pace / 20, false), (pace + 512, true)] {
         let (mut near, served) = ask(&fixture, "/").await;
         let (mut answer, mut buffer) = (Vec::new(), vec![0; bytes]);
@@ -76,6 +76,6 @@ async fn events_may_be_rare_but_must_be_read() {
     let text = String::from_utf8(text).unwrap();
     assert!(text.matches("still here").count() > 400, "{text}");
     assert!(!served.is_finished());
-    // From now on nobody reads: once the way is full, its end is near.
+    // From now on nobody reads: once the buffer is full, the connection is cut off.
     timeout(Duration::from_hours(1), served).await.unwrap().unwrap();
 }

@@ -17,7 +17,7 @@ use golive::engine::{
 use golive::manifest::{FileManifests, Found, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
-use golive::report::Silent;
+use golive::report::Reporters;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
 use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
 use tokio::sync::mpsc;
@@ -414,7 +414,7 @@ impl Player {
             marketplace,
             store,
             clock: Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
-            reporter: Arc::new(Silent),
+            reporter: Arc::new(Reporters::default()),
             stop: process.stop.clone(),
         };
         let intervals =

@@ -1,4 +1,4 @@
-//! A line in the log for every change of state.
+//! The log: one line for each change of an offer's state.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,127 +7,118 @@ use super::event::{Event, Reporter};
 use crate::marketplace::{OfferId, PublisherId};
 use crate::status::{OfferRecord, Phase, Reason};
 
-/// Writes to the log: one line when an offer's phase, reason, step or error changes. An error that
-/// all offers of a publisher have, as its list could not be had, is one line, and so is its end.
+/// Logs one line when an offer's phase, reason, step or error changes. An error that all offers of a
+/// publisher share, because the publisher can't be listed, is one line, and so is its end.
 #[derive(Debug, Default)]
-pub struct LogReporter {
-    /// The last of what was told of a publisher: an error, or that there is none any more.
+pub(crate) struct LogReporter {
+    /// The last line about each publisher: an error, or `None` once it could be listed again.
     publishers: Mutex<BTreeMap<PublisherId, Option<String>>>,
 }
 
-/// What of a record makes a new line.
-#[derive(Debug, PartialEq, Eq)]
-struct Shown {
+/// The parts of a record whose change makes a new line.
+#[derive(PartialEq, Eq)]
+struct LoggedState<'a> {
     phase: Phase,
     reason: Reason,
-    step: Option<String>,
+    step: Option<&'a str>,
     error: Option<String>,
 }
 
-impl Shown {
-    fn of(record: &OfferRecord) -> Self {
-        // One that has just ended is where it was, until it is decided what that means.
+impl<'a> LoggedState<'a> {
+    fn of(record: &'a OfferRecord) -> Self {
+        // The operation of another phase has just ended; what that means is decided next.
         let operation = record.operation.as_ref().filter(|_| record.phase == Phase::InProgress);
         let step = operation.and_then(|operation| operation.current_step());
         Self {
             phase: record.phase,
             reason: record.reason,
-            step: step.map(|step| step.id.clone()),
+            step: step.map(|step| &*step.id),
             error: record.error.as_ref().map(|error| without_figures(&error.message)),
         }
     }
 }
 
-/// A text without what is another one each time: how long to wait, a date, a request's id. An error
-/// that differs in these alone is no news.
+/// A text without durations, dates and ids: an error that differs only in these is not logged again.
 fn without_figures(text: &str) -> String {
     let is_figure = |word: &str| word.chars().any(|c| c.is_ascii_digit());
     let words = text.split(' ').filter(|word| !is_figure(word));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What is wrong with a record, where that is not about its offer alone: no text about a request for one
-/// offer is without the path of it.
-fn shared_error(record: &OfferRecord) -> Option<&str> {
+/// The record's error, if it is about the publisher: an error of a request about one offer has the
+/// offer's path in its text.
+fn publisher_error(record: &OfferRecord) -> Option<&str> {
     let error = record.error.as_ref().map(|error| &*error.message);
-    error.filter(|error| is_calm(record) && !error.contains("/offers/"))
+    error.filter(|error| !is_launching(record) && !error.contains("/offers/"))
 }
 
-/// Whether nothing was sent for an offer, or was to be, that could have gone wrong.
-fn is_calm(record: &OfferRecord) -> bool {
+/// Whether something was sent for the offer, or was about to be, that could have gone wrong.
+fn is_launching(record: &OfferRecord) -> bool {
     match record.phase {
-        Phase::Live | Phase::Preview | Phase::Held | Phase::Blocked => true,
-        Phase::Triggering | Phase::InProgress | Phase::Failed => false,
+        Phase::Triggering | Phase::InProgress | Phase::Failed => true,
+        Phase::Live | Phase::Preview | Phase::Held | Phase::Blocked => false,
     }
 }
 
 impl LogReporter {
     fn changed(&self, offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
-        let shown = Shown::of(record);
-        if before.is_some_and(|before| Shown::of(before) == shown) {
+        if before.is_some_and(|before| LoggedState::of(before) == LoggedState::of(record)) {
             return;
         }
         let publisher = offer.publisher();
-        // What becomes of a launch is told of its offer.
-        let is = shared_error(record).filter(|_| before.is_none_or(is_calm));
-        let was = before.and_then(shared_error);
-        match (was, is) {
+        // The outcome of a launch is logged for its offer.
+        let error = publisher_error(record).filter(|_| !before.is_some_and(is_launching));
+        let error_before = before.and_then(publisher_error);
+        match (error_before, error) {
             (_, Some(error)) if self.is_news(publisher, Some(error)) => {
-                tracing::error!(%publisher, "{publisher}: nothing new is known of its offers: {error}");
+                tracing::error!(%publisher, "{publisher} can't be listed: {error}");
             }
             (Some(_), None) if self.is_news(publisher, None) => {
-                tracing::info!(%publisher, "{publisher}: its offers are known again");
+                tracing::info!(%publisher, "{publisher} can be listed again");
             }
             (_, _) => {}
         }
         let is_in_place = matches!(record.phase, Phase::Live | Phase::Preview);
-        if is.is_some() || (was.is_some() && is_in_place) {
+        if error.is_some() || (error_before.is_some() && is_in_place) {
             let (phase, reason) = (record.phase.as_str(), record.reason);
-            tracing::debug!(%offer, phase, ?reason, error = is, "{offer}: {}", record.message);
+            tracing::debug!(%offer, phase, ?reason, error, "{offer}: {}", record.message);
         } else {
-            Self::line(offer, before, record);
+            log_offer(offer, before, record);
         }
     }
 
-    /// Whether that was not told of the publisher last. Keeps it.
+    /// Whether the last line about the publisher said something else. Keeps the new one.
     fn is_news(&self, publisher: &PublisherId, error: Option<&str>) -> bool {
         let error = error.map(without_figures);
         let mut publishers = self.publishers.lock().unwrap_or_else(PoisonError::into_inner);
         publishers.insert(publisher.clone(), error.clone()) != Some(error)
     }
+}
 
-    fn line(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
-        let operation = record.operation.as_ref();
-        let id = operation.and_then(|operation| operation.id.as_deref());
-        let request = record.intent.as_ref().map(|intent| &intent.request_id);
-        let request = request.or(operation.and_then(|operation| operation.request_id.as_ref()));
-        let (phase, reason) = (record.phase.as_str(), record.reason);
-        // An error that the message repeats is told once.
-        let error = record.error.as_ref().map(|error| error.message.as_str());
-        let error = error.filter(|error| *error != record.message);
-        match record.phase {
-            Phase::Failed | Phase::Blocked => tracing::error!(
-                %offer, phase, ?reason, operation = id, request = request.map(tracing::field::display),
-                error, "{offer}: {}", record.message
-            ),
-            Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress
-                if error.is_some() =>
-            {
-                tracing::warn!(
-                    %offer, phase, ?reason, operation = id,
-                    request = request.map(tracing::field::display), error, "{offer}: {}", record.message
-                );
-            }
-            // That an offer turns out to be where it should be is no news.
-            Phase::Live | Phase::Preview if before.is_none() => {
-                tracing::debug!(%offer, phase, ?reason, "{offer}: {}", record.message);
-            }
-            Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
-                tracing::info!(
-                    %offer, phase, ?reason, operation = id,
-                    request = request.map(tracing::field::display), "{offer}: {}", record.message
-                );
-            }
+fn log_offer(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord) {
+    let operation = record.operation.as_ref();
+    let id = operation.and_then(|operation| operation.id.as_deref());
+    let request = record.intent.as_ref().map(|intent| &intent.request_id);
+    let request = request.or(operation.and_then(|operation| operation.request_id.as_ref()));
+    let request = request.map(tracing::field::display);
+    let (phase, reason) = (record.phase.as_str(), record.reason);
+    // Not if the message repeats it.
+    let error = record.error.as_ref().map(|error| error.message.as_str());
+    let error = error.filter(|error| *error != record.message);
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                %offer, phase, ?reason, operation = id, request, error, "{offer}: {}", record.message
+            )
+        };
+    }
+    match record.phase {
+        Phase::Failed | Phase::Blocked => log!(error),
+        _ if error.is_some() => log!(warn),
+        // That an offer turns out to be where it should be is no news.
+        Phase::Live | Phase::Preview if before.is_none() => log!(debug),
+        Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
+            log!(info);
         }
     }
 }
@@ -151,7 +142,7 @@ impl Reporter for LogReporter {
             Event::Waiting { offer, pause, why } => {
                 tracing::info!(%offer, "{offer}: waiting {pause:.1?} {why}");
             }
-            // The change of the record tells of it.
+            // The record's change is logged.
             Event::Answered { .. } | Event::Polled { .. } | Event::NotListed { .. } => {}
             Event::Stopping => tracing::warn!("stopping: nothing more is sent"),
         }
@@ -165,7 +156,7 @@ mod tests {
     use super::*;
     use crate::status::{ErrorRecord, record};
 
-    /// What is logged of these, one after the other, each with its phase and its error.
+    /// The lines for records with these phases and errors, one after the other.
     fn log(steps: &[(&str, Phase, Option<&str>)]) -> Vec<String> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&written);
@@ -177,7 +168,7 @@ mod tests {
             .finish();
         let mut known: BTreeMap<OfferId, OfferRecord> = BTreeMap::new();
         tracing::subscriber::with_default(subscriber, || {
-            let lines = LogReporter::default();
+            let reporter = LogReporter::default();
             for (offer, phase, error) in steps {
                 let offer: OfferId = offer.parse().unwrap();
                 let mut now = record();
@@ -187,7 +178,7 @@ mod tests {
                 let at = now.since;
                 now.error = error.map(|error| ErrorRecord::new(at, error.to_owned()));
                 let before = known.get(&offer);
-                lines.report(&Event::Changed { offer: &offer, before, record: &now });
+                reporter.report(&Event::Changed { offer: &offer, before, record: &now });
                 known.insert(offer, now);
             }
         });
@@ -210,11 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_whole_publisher_has_is_one_line() {
+    fn an_error_of_a_whole_publisher_is_one_line() {
         let down = Some("GET /api/publishers/a/offers was answered 500; request 1");
         let also = Some("GET /api/publishers/a/offers was answered 500; request 2");
         let (live, blocked) = (Phase::Live, Phase::Blocked);
-        let told = log(&[
+        let lines = log(&[
             ("a/x", blocked, down),
             ("a/y", live, also),
             ("a/z", Phase::Held, down),
@@ -223,19 +214,19 @@ mod tests {
             ("a/z", Phase::Held, None),
             ("a/y", live, also),
         ]);
-        let error = "ERROR a: nothing new is known of its offers: GET /api/publishers/a/offers was \
-                     answered 500; request";
-        assert_eq!(told.len(), 4, "{told:#?}");
-        assert_eq!(told[0], format!("{error} 1"));
-        assert_eq!(told[1], "INFO a: its offers are known again");
-        assert!(told[2].starts_with("INFO a/z: as it was"), "{told:#?}");
-        assert_eq!(told[3], format!("{error} 2"));
+        let error =
+            "ERROR a can't be listed: GET /api/publishers/a/offers was answered 500; request";
+        assert_eq!(lines.len(), 4, "{lines:#?}");
+        assert_eq!(lines[0], format!("{error} 1"));
+        assert_eq!(lines[1], "INFO a can be listed again");
+        assert!(lines[2].starts_with("INFO a/z: as it was"), "{lines:#?}");
+        assert_eq!(lines[3], format!("{error} 2"));
     }
 
     #[test]
-    fn what_one_offer_has_is_told_of_that_one() {
+    fn an_error_of_one_offer_is_logged_for_that_offer() {
         let error = Some("GET /api/publishers/a/offers/x was answered 500");
-        let told = log(&[
+        let lines = log(&[
             ("a/x", Phase::Blocked, error),
             ("a/y", Phase::Blocked, error),
             ("a/z", Phase::InProgress, Some("no connection")),
@@ -243,12 +234,12 @@ mod tests {
             ("a/u", Phase::Triggering, None),
             ("a/u", Phase::Blocked, Some("no connection")),
         ]);
-        assert_eq!(told.len(), 6, "{told:#?}");
-        assert!(told[5].starts_with("ERROR a/u: "), "{told:#?}");
+        assert_eq!(lines.len(), 6, "{lines:#?}");
+        assert!(lines[5].starts_with("ERROR a/u: "), "{lines:#?}");
     }
 
     #[test]
-    fn an_error_that_differs_in_figures_alone_is_no_news() {
+    fn an_error_that_differs_only_in_figures_is_not_logged_again() {
         let one = "GET /x was answered 503; it asks to wait for 2m 58s; request 7f4061ca-3c3f";
         let two = "GET /x was answered 503; it asks to wait for 1h; request 518ff742-cfa0";
         assert_eq!(without_figures(one), without_figures(two));
