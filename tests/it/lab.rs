@@ -24,8 +24,8 @@ use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::{Outcome, Reporter, Silent};
-use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
-use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
+use golive::status::{OfferRecord, Phase, SourceRecord, StatusFile, StatusStore, StoreError};
+use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source};
 use http::{Request, Response};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -397,16 +397,16 @@ struct Touched {
 
 #[async_trait]
 impl Source for Touched {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        Changed::default()
+        None
     }
 
-    fn look_now(&mut self) {}
+    fn check_now(&mut self) {}
 
-    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false
     }
 }

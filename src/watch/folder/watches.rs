@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notify::{ErrorKind, RecursiveMode, Watcher as _};
 
-use super::inbox::{Failure, Inbox};
+use super::events::{Events, Failure};
 use super::remote::silent_file_system;
 
 /// Creates watches. Tests replace it with one that fails or records.
@@ -19,15 +20,15 @@ pub(super) trait Watcher: Send {
     fn silent(&self, folder: &Path) -> Option<&'static str>;
 }
 
-/// Creates a [`Watcher`] that sends to an inbox.
+/// Creates a [`Watcher`] that sends to these [`Events`].
 pub(super) type MakeWatcher =
-    Box<dyn Fn(Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> + Send + Sync>;
+    Box<dyn Fn(Arc<Events>) -> notify::Result<Box<dyn Watcher>> + Send + Sync>;
 
 struct System(notify::RecommendedWatcher);
 
 /// The system's own watcher.
-pub(super) fn system(inbox: Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> {
-    let watcher = notify::recommended_watcher(move |event| inbox.hear(event))?;
+pub(super) fn system(events: Arc<Events>) -> notify::Result<Box<dyn Watcher>> {
+    let watcher = notify::recommended_watcher(move |event| events.receive(event))?;
     Ok(Box::new(System(watcher)))
 }
 
@@ -107,46 +108,40 @@ pub(super) struct Updated {
 /// The existing watches.
 pub(super) struct Watches {
     make: MakeWatcher,
-    inbox: Arc<Inbox>,
+    events: Arc<Events>,
     watcher: Option<Box<dyn Watcher>>,
     made: BTreeMap<PathBuf, Made>,
+    is_outdated: bool,
 }
 
 #[derive(Debug)]
 struct Made {
     /// Identifies the watched folder; another one may have taken its name.
     identity: Option<Identity>,
-    /// Whether an event said that the folder, or one above it, was created, removed or renamed.
-    is_lost: bool,
     /// The kind of its file system, if that doesn't report all changes.
     silent: Option<&'static str>,
 }
 
 impl Watches {
-    pub(super) fn new(make: MakeWatcher, inbox: Arc<Inbox>) -> Self {
-        Self { make, inbox, watcher: None, made: BTreeMap::new() }
+    pub(super) fn new(make: MakeWatcher, events: Arc<Events>) -> Self {
+        Self { make, events, watcher: None, made: BTreeMap::new(), is_outdated: false }
     }
 
-    /// Marks the watches at or below these paths as lost.
-    pub(super) fn lose(&mut self, lost: &BTreeSet<PathBuf>) {
-        for path in lost {
-            let below = self.made.iter_mut().filter(|(folder, _)| folder.starts_with(path));
-            below.for_each(|(_, made)| made.is_lost = true);
-        }
-    }
-
-    /// Marks every watch as lost.
-    pub(super) fn lose_all(&mut self) {
-        self.watcher = None;
-        self.made.clear();
+    /// Has the next update make all watches anew. Until then the present ones report on.
+    pub(super) fn renew(&mut self) {
+        self.is_outdated = true;
     }
 
     /// Removes unwanted watches, and makes the missing ones as far as possible.
     pub(super) fn update(&mut self, wanted: &BTreeSet<PathBuf>) -> Updated {
         let mut updated = Updated::default();
+        if mem::take(&mut self.is_outdated) {
+            self.watcher = None;
+            self.made.clear();
+        }
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
-            none => match (self.make)(Arc::clone(&self.inbox)) {
+            none => match (self.make)(Arc::clone(&self.events)) {
                 Ok(made) => none.insert(made),
                 Err(error) => {
                     updated.trouble = Some(no_watcher(error));
@@ -156,8 +151,7 @@ impl Watches {
         };
         // Remove first: a renamed folder keeps the same watch until it is removed.
         self.made.retain(|folder, made| {
-            let stays =
-                !made.is_lost && wanted.contains(folder) && made.identity == identity(folder);
+            let stays = wanted.contains(folder) && made.identity == identity(folder);
             if !stays {
                 watcher.unwatch(folder);
             }
@@ -171,7 +165,7 @@ impl Watches {
                 Ok(()) => {
                     updated.is_new = true;
                     let (identity, silent) = (identity(folder), watcher.silent(folder));
-                    self.made.insert(folder.clone(), Made { identity, is_lost: false, silent });
+                    self.made.insert(folder.clone(), Made { identity, silent });
                 }
                 Err(error) if is_gone(&error) => updated.is_behind = true,
                 Err(error) => {

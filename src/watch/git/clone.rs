@@ -18,7 +18,6 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
 
 use super::error::GitError;
 use super::run::Git;
@@ -55,19 +54,11 @@ impl Mark {
     }
 }
 
-/// A complete checkout that is ready to replace the one in force.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ready {
-    pub(super) commit: String,
-    /// The manifests in it, relative to the watched folder.
-    pub(super) manifests: Vec<PathBuf>,
-}
-
 /// The result of checking the repository.
 #[derive(Debug)]
 pub(super) struct FetchResult {
-    /// A checkout to put in force.
-    pub(super) ready: Option<Ready>,
+    /// The commit of a checkout to put in force.
+    pub(super) ready: Option<String>,
     /// Why the repository could not be reached, or its newest commit could not be checked out.
     pub(super) problem: Option<GitError>,
 }
@@ -167,7 +158,7 @@ impl Clone {
         })
     }
 
-    async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<Ready>, GitError> {
+    async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<String>, GitError> {
         self.prepare().await?;
         self.make_repository().await?;
         let error = match self.fetch_and_check_out(in_force).await {
@@ -277,7 +268,7 @@ impl Clone {
     async fn fetch_and_check_out(
         &mut self,
         in_force: Option<&str>,
-    ) -> Result<Option<Ready>, GitError> {
+    ) -> Result<Option<String>, GitError> {
         self.fetch().await?;
         let commit = self.commit(FETCHED).await?;
         if in_force == Some(commit.as_str()) {
@@ -332,18 +323,18 @@ impl Clone {
 
     /// Checks out again, from the clone's objects, the commit in force when golive last ran: the
     /// old checkout may be incomplete.
-    async fn former(&mut self) -> Option<Ready> {
+    async fn former(&mut self) -> Option<String> {
         self.last_commit(NEXT).await
     }
 
     /// The same, made before the repository is asked, as a stand-in while it doesn't answer.
-    pub(super) async fn stand_in(&mut self) -> Option<Ready> {
+    pub(super) async fn stand_in(&mut self) -> Option<String> {
         // A failure is reported by the fetch that follows.
         self.prepare().await.ok()?;
         self.last_commit(LAST).await
     }
 
-    async fn last_commit(&mut self, name: &str) -> Option<Ready> {
+    async fn last_commit(&mut self, name: &str) -> Option<String> {
         self.lock.as_ref()?;
         let commit = self.commit(WATCHED).await.ok()?;
         let ready = self.check_out(commit, name).await;
@@ -351,7 +342,7 @@ impl Clone {
     }
 
     /// Creates a checkout from scratch, beside the one in force.
-    async fn check_out(&mut self, commit: String, name: &str) -> Result<Ready, GitError> {
+    async fn check_out(&mut self, commit: String, name: &str) -> Result<String, GitError> {
         let lock = self.lock()?;
         self.remove(&[NEXT, LAST, GONE]).await?;
         let (next, repository) = (self.folder.join(name), Self::repository(&self.folder));
@@ -364,14 +355,14 @@ impl Clone {
         let arguments: [&OsStr; 5] =
             [&tree, "read-tree".as_ref(), "--reset".as_ref(), "-u".as_ref(), commit.as_ref()];
         self.git.run_locked("read-tree", &arguments, &lock).await?;
-        let manifests = self.manifests(&next, &commit)?;
+        self.check_dir(&next, &commit)?;
         self.git.run("update-ref", &["update-ref", WATCHED, &commit]).await?;
         self.tidy().await;
-        Ok(Ready { commit, manifests })
+        Ok(commit)
     }
 
-    /// The manifests below the watched folder of a checkout.
-    fn manifests(&self, tree: &Path, commit: &str) -> Result<Vec<PathBuf>, GitError> {
+    /// Refuses a checkout without the watched folder: it would take every manifest away.
+    fn check_dir(&self, tree: &Path, commit: &str) -> Result<(), GitError> {
         let mut folder = tree.to_owned();
         for part in self.dir.components() {
             folder.push(part);
@@ -381,14 +372,7 @@ impl Clone {
                 return Err(GitError::NoFolder { dir, commit });
             }
         }
-        let is_manifest = |path: &Path| {
-            let extension = path.extension().unwrap_or_default();
-            extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
-        };
-        let files = WalkDir::new(&folder).into_iter().filter_map(Result::ok);
-        let paths = files.filter(|it| it.file_type().is_file() && is_manifest(it.path()));
-        let seen = |it: walkdir::DirEntry| Some(it.path().strip_prefix(&folder).ok()?.to_owned());
-        Ok(paths.filter_map(seen).collect())
+        Ok(())
     }
 
     /// Drops old commits now and then. A failure costs only disk space.

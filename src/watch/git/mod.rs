@@ -33,9 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Changed, ServiceState, Source};
+use super::{ServiceState, Source};
 use crate::status::SourceRecord;
-use clone::{Clone, FetchResult, Mark, Ready};
+use clone::{Clone, FetchResult, Mark};
 pub use error::GitError;
 use error::OLDEST;
 use remote::Remote;
@@ -83,7 +83,7 @@ enum Found {
     /// The check is done.
     FetchResult(Box<Clone>, FetchResult),
     /// The check takes long, and continues. The commit of an earlier run may stand in meanwhile.
-    StandIn(Ready, Job),
+    StandIn(String, Job),
 }
 
 /// A [`Source`]: a branch of a remote repository.
@@ -223,18 +223,18 @@ impl GitSource {
     }
 
     /// Puts the commit of an earlier run in force while the check continues.
-    fn stand_in(&mut self, ready: Ready) -> Option<Changed> {
+    fn stand_in(&mut self, commit: String) -> Option<SourceRecord> {
         if let Err(error) = Clone::put_stand_in(&self.folder) {
             tracing::debug!("{}", error.line());
             return None;
         }
-        let changed = self.changed_to(ready);
+        let changed = self.changed_to(commit);
         self.failed(&GitError::Slow { url: self.mark.url.clone(), after: self.soon });
         Some(changed)
     }
 
     /// Puts the result of a check in force.
-    fn end(&mut self, clone: Clone, look: FetchResult) -> Option<Changed> {
+    fn end(&mut self, clone: Clone, look: FetchResult) -> Option<SourceRecord> {
         let FetchResult { ready, mut problem } = look;
         let mut changed = None;
         if let Some(ready) = ready {
@@ -249,21 +249,18 @@ impl GitSource {
             None => self.succeeded(),
         }
         self.next = Instant::now() + self.pause();
-        if changed.is_none() && self.answering && self.current.is_some() {
-            return Some(Changed { source: self.current.clone(), ..Changed::default() });
+        if changed.is_none() && self.answering {
+            return self.current.clone();
         }
         changed
     }
 
-    fn changed_to(&mut self, ready: Ready) -> Changed {
-        let Ready { commit, manifests } = ready;
+    fn changed_to(&mut self, commit: String) -> SourceRecord {
         let Mark { branch, url } = self.mark.clone();
         tracing::info!(commit, "{url} is at commit {commit}");
-        let source = Some(SourceRecord { branch, commit, url });
-        self.current.clone_from(&source);
-        // With coarse file times, a file of another commit may look unchanged.
-        let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
-        Changed { suspects, is_all: false, source }
+        let source = SourceRecord { branch, commit, url };
+        self.current = Some(source.clone());
+        source
     }
 
     fn failed(&mut self, error: &GitError) {
@@ -303,7 +300,7 @@ impl GitSource {
 
 #[async_trait]
 impl Source for GitSource {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         loop {
             if self.job.is_none() {
                 if !self.wanted {
@@ -324,17 +321,17 @@ impl Source for GitSource {
                     self.stand_in(ready)
                 }
             };
-            if let Some(changed) = changed {
+            if changed.is_some() {
                 return changed;
             }
         }
     }
 
-    fn look_now(&mut self) {
+    fn check_now(&mut self) {
         self.wanted = true;
     }
 
-    fn follow(&mut self, _folders: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _paths: &BTreeSet<PathBuf>) -> bool {
         // The checkout contains no links, and it is read after each change of it.
         false
     }

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{is_same_text, plain};
 use crate::manifest::{self, FileManifests, Found};
@@ -19,7 +20,7 @@ pub(super) struct Entry {
     good: Option<FileManifests>,
     /// Its real path.
     pub(super) real: PathBuf,
-    /// Its fingerprint just before it was last read; `None` if that is unavailable.
+    /// Its fingerprint just before it was last read; `None` if a later change need not show in it.
     print: Option<Fingerprint>,
     /// Whether the last walk found it. If not, the walk had a problem.
     pub(super) is_found: bool,
@@ -28,12 +29,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(path: &Path, real: &Path) -> Self {
+    fn new(path: &Path, real: &Path, now: Timestamp) -> Self {
         Self {
             latest: FileManifests::unread(path),
             good: None,
             real: real.to_owned(),
-            print: Fingerprint::of(path),
+            print: Fingerprint::of(path, now),
             is_found: true,
             is_stale: true,
         }
@@ -49,17 +50,16 @@ impl Entry {
     }
 
     /// Checks whether the file must be read again. Returns whether its real path is unchanged.
-    pub(super) fn look(&mut self, real: &Path, is_suspect: bool) -> bool {
-        let print = Fingerprint::of(self.path());
-        self.is_stale =
-            is_suspect || !self.latest.was_read() || print.is_none() || print != self.print;
+    fn check(&mut self, real: &Path, now: Timestamp) -> bool {
+        let print = Fingerprint::of(self.path(), now);
+        self.is_stale = !self.latest.was_read() || print.is_none() || print != self.print;
         self.is_found = true;
         self.print = print;
-        let is_there = is_same_text(&self.real, real);
-        if !is_there {
+        let is_same = is_same_text(&self.real, real);
+        if !is_same {
             real.clone_into(&mut self.real);
         }
-        is_there
+        is_same
     }
 
     /// The offers that the file names: in the version in force, and in the latest one, even if that
@@ -76,7 +76,7 @@ impl Entry {
     }
 
     /// Stores the file's new content, and returns the old one.
-    pub(super) fn take_in(&mut self, file: FileManifests) -> FileManifests {
+    pub(super) fn replace(&mut self, file: FileManifests) -> FileManifests {
         self.is_stale = false;
         let before = std::mem::replace(&mut self.latest, file);
         if self.latest.problems().is_empty() {
@@ -88,23 +88,25 @@ impl Entry {
     }
 }
 
-/// A file's metadata: every change shows in it, except two changes within one tick of the file
-/// system's clock.
+/// How coarse a file system's times may be: those of FAT are.
+const COARSEST_TIME: SignedDuration = SignedDuration::from_secs(2);
+
+/// A file's metadata, in which every later change shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fingerprint {
     length: u64,
-    modified: Option<SystemTime>,
+    modified: Timestamp,
     identity: Identity,
 }
 
 impl Fingerprint {
-    fn of(path: &Path) -> Option<Self> {
+    /// `None` if it is unavailable, or if the file has changed so recently that it may have the same
+    /// one after another change.
+    fn of(path: &Path, now: Timestamp) -> Option<Self> {
         let found = std::fs::metadata(path).ok()?;
-        Some(Self {
-            length: found.len(),
-            modified: found.modified().ok(),
-            identity: identity(&found),
-        })
+        let modified = Timestamp::try_from(found.modified().ok()?).ok()?;
+        let is_settled = now.duration_since(modified) >= COARSEST_TIME;
+        is_settled.then(|| Self { length: found.len(), modified, identity: identity(&found) })
     }
 }
 
@@ -120,7 +122,7 @@ fn identity(found: &Metadata) -> Identity {
 
 /// When the file was created, which distinguishes it from another one that took its name.
 #[cfg(not(unix))]
-type Identity = Option<SystemTime>;
+type Identity = Option<std::time::SystemTime>;
 
 #[cfg(not(unix))]
 fn identity(found: &Metadata) -> Identity {
@@ -171,12 +173,7 @@ pub(super) struct Merged {
 
 /// Merges the files found with the known ones; both are sorted, so one pass suffices. A file not
 /// found is kept if the walk could not read its place.
-pub(super) fn merge(
-    before: Vec<Entry>,
-    found: &Found,
-    unseen: &Unseen,
-    is_suspect: impl Fn(&Path) -> bool,
-) -> Merged {
+pub(super) fn merge(before: Vec<Entry>, found: &Found, unseen: &Unseen, now: Timestamp) -> Merged {
     let mut merged = Merged {
         entries: Vec::with_capacity(found.files.len()),
         affected: HashSet::new(),
@@ -189,11 +186,11 @@ pub(super) fn merge(
         }
         let known = before.next_if(|it| is_same_text(it.path(), path));
         let entry = if let Some(mut known) = known {
-            merged.is_same &= known.look(real, is_suspect(real) || is_suspect(path));
+            merged.is_same &= known.check(real, now);
             known
         } else {
             merged.is_same = false;
-            Entry::new(path, real)
+            Entry::new(path, real, now)
         };
         merged.entries.push(entry);
     }

@@ -15,11 +15,9 @@ use std::sync::Arc;
 use entry::{Entry, Merged, Unseen, merge};
 use index::Index;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
-
-/// From this many suspects on, checking all files is quicker.
-const MOST_SUSPECTS: usize = 32;
 
 /// The manifests below some paths, read again as they change.
 ///
@@ -42,8 +40,6 @@ pub struct Manifests {
     has_walked: bool,
     /// Whether a place without any manifest counts as empty.
     nothing_is_an_answer: bool,
-    /// The folders to watch after the last walk.
-    folders: BTreeSet<PathBuf>,
     /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
 }
@@ -58,7 +54,7 @@ pub struct Refreshed {
     pub news: Vec<Diagnostic>,
     /// The files and paths whose problems are all fixed.
     pub mended: Vec<PathBuf>,
-    /// The paths to watch, for [`super::Source::follow`]: the real paths of folders, and of single
+    /// The paths to watch, for [`super::Source::watch`]: the real paths of folders, and of single
     /// names in other folders, such as links on the way to a manifest.
     pub folders: BTreeSet<PathBuf>,
     /// The number of files read.
@@ -78,7 +74,6 @@ impl Manifests {
             unseen: Unseen::default(),
             has_walked: false,
             nothing_is_an_answer: false,
-            folders: BTreeSet::new(),
             ignored: Vec::new(),
         }
     }
@@ -91,15 +86,14 @@ impl Manifests {
         self
     }
 
-    /// Checks all files, and reads those that are new, look changed, or are suspects.
-    pub fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
+    /// Checks all files by their metadata, and reads those that are new or may have changed.
+    pub fn refresh(&mut self) -> Refreshed {
         let found = manifest::find(&self.roots);
-        let suspects = with_real_paths(suspects);
         let unseen = Unseen::of(&found, self.nothing_is_an_answer);
         let was_whole = mem::replace(&mut self.has_walked, true) && self.unseen.is_empty();
         let before = mem::take(&mut self.entries);
         let Merged { entries, affected, is_same } =
-            merge(before, &found, &unseen, |real| suspects.contains(real));
+            merge(before, &found, &unseen, SystemClock.now());
         self.unseen = unseen;
         self.entries = entries;
         if !is_same {
@@ -107,39 +101,13 @@ impl Manifests {
         }
         let stale: Vec<usize> =
             (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
-        let (mut refreshed, is_alike) = self.take_in(&stale, affected);
+        let (mut refreshed, is_alike) = self.read(&stale, affected);
         if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
             self.judge(&found, &mut refreshed);
         }
         self.ignored = found.ignored;
-        self.folders = found.folders;
-        self.folders.extend(found.names);
-        refreshed.folders = self.folders.clone();
-        refreshed
-    }
-
-    /// Reads only these files, when nothing else can have changed. If one of them is unknown, or no
-    /// longer a file, all are checked.
-    pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
-        let is_whole = self.has_walked && self.unseen.is_empty();
-        if !is_whole || suspects.len() > MOST_SUSPECTS {
-            return self.refresh(suspects);
-        }
-        let known = |real: &PathBuf| {
-            let is_file = real.symlink_metadata().is_ok_and(|found| found.is_file());
-            self.index.at(&self.entries, real).filter(|_| is_file)
-        };
-        let Some(stale) = suspects.iter().map(known).collect::<Option<Vec<usize>>>() else {
-            return self.refresh(suspects);
-        };
-        for (at, real) in stale.iter().zip(suspects) {
-            self.entries[*at].look(real, true);
-        }
-        let (mut refreshed, is_alike) = self.take_in(&stale, HashSet::new());
-        if !is_alike {
-            self.judge(&Found::default(), &mut refreshed);
-        }
-        refreshed.folders = self.folders.clone();
+        refreshed.folders = found.folders;
+        refreshed.folders.extend(found.names);
         refreshed
     }
 
@@ -182,10 +150,10 @@ impl Manifests {
         match file.canonicalize() {
             // A folder has taken its name.
             Ok(real) if real.is_dir() => true,
-            Ok(real) => self
-                .index
-                .at(&self.entries, &real)
-                .is_some_and(|at| self.entries[at].latest.problems().is_empty()),
+            Ok(real) => {
+                let entry = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
+                entry.is_some_and(|entry| entry.latest.problems().is_empty())
+            }
             Err(error) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
@@ -195,22 +163,22 @@ impl Manifests {
     /// Reads files, and settles the manifests in force of the offers that they named or name, and
     /// of the other affected ones. Returns the changed offers, and whether the set of problems is
     /// certainly unchanged.
-    fn take_in(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
+    fn read(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
         let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
         let problems = Arc::clone(&self.problems);
-        let told: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
+        let reported: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
         let mut is_alike = true;
         for (at, file) in stale.iter().zip(files) {
             let entry = &mut self.entries[*at];
             affected.extend(entry.names().into_iter().cloned());
-            self.index.forget(*at, entry);
-            let before = entry.take_in(file);
-            self.index.take_in(*at, entry);
+            self.index.remove(*at, entry);
+            let before = entry.replace(file);
+            self.index.add(*at, entry);
             affected.extend(entry.names().into_iter().cloned());
             is_alike = is_alike
                 && manifest::are_checked_alike(&before, &entry.latest)
-                && !told.contains(entry.path());
+                && !reported.contains(entry.path());
         }
         let changed = self.settle(&affected);
         (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, is_alike)
@@ -283,12 +251,6 @@ impl Manifests {
             self.problems = Arc::new(problems);
         }
     }
-}
-
-/// A file may be reported under another name than its real path.
-fn with_real_paths(suspects: &BTreeSet<PathBuf>) -> HashSet<PathBuf> {
-    let real = suspects.iter().filter_map(|suspect| suspect.canonicalize().ok());
-    real.chain(suspects.iter().cloned()).collect()
 }
 
 /// An absolute path without `.` and `..`, which need not exist.

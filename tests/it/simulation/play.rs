@@ -18,8 +18,8 @@ use golive::manifest::{FileManifests, Found, Loaded, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Silent;
-use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
-use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
+use golive::status::{OfferRecord, SourceRecord, StatusFile, StatusLock, StatusStore};
+use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source as Files};
 use tokio::sync::mpsc;
 
 use super::dice::Dice;
@@ -450,18 +450,18 @@ struct Words {
 
 #[async_trait]
 impl Files for Words {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         if !std::mem::take(&mut self.is_due) && self.words.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        Changed::default()
+        None
     }
 
-    fn look_now(&mut self) {
+    fn check_now(&mut self) {
         self.is_due = true;
     }
 
-    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false
     }
 }
