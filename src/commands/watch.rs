@@ -58,7 +58,7 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     // From the beginning: what is not heard of ends the process.
     let hangups = signal::hangups()?;
     let lock = ground.lock(args.pace.lock_timeout, "golive watch").await?;
-    let store = Arc::new(ground.store(lock)?.lasting());
+    let store = Arc::new(ground.store(lock)?);
     let marketplace = Workspace::marketplace(&args.access)?;
     // A service follows what runs on any offer in the file, be there a manifest or not.
     let known = store.with(StatusFile::publishers);

@@ -64,7 +64,7 @@ pub enum StoreError {
     },
     /// It is a link, a folder, a pipe or a device.
     #[error(
-        "the status file {} is no regular file, and golive would put one in its place; name the \
+        "the status file {} isn't a regular file, and golive would put one in its place; name the \
          file itself with --status or GOLIVE_STATUS",
         path.display()
     )]
@@ -117,7 +117,7 @@ pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreErr
 }
 
 /// Refuses a file that can't be replaced without harm: one that is marked read-only, and one that
-/// is no regular file. It is replaced by renaming another one, which asks no permission of the file
+/// isn't a regular file. It is replaced by renaming another one, which asks no permission of the file
 /// itself, and would take the place of a link instead of changing what the link leads to.
 pub fn refuse_unfit(path: &Path) -> Result<(), StoreError> {
     match std::fs::symlink_metadata(path) {

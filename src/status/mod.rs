@@ -8,7 +8,6 @@ mod record;
 mod schema;
 mod steps;
 mod store;
-mod text;
 mod upgrade;
 
 pub use load::{Elsewhere, StoreError, parse, read, refuse_unfit};

@@ -263,7 +263,7 @@ impl Lab {
     /// A service that watches the folder, as a process of its own.
     pub(crate) fn watch(&self) -> Watched {
         let (service_state, pings) = ServiceState::new();
-        let store = Arc::new(self.store().lasting());
+        let store = Arc::new(self.store());
         let stop = CancellationToken::new();
         let reporter = Arc::clone(&service_state) as _;
         // Reads are put off as long as it takes; a request is looked at anew after that.

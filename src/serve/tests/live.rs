@@ -163,7 +163,7 @@ async fn offers_that_nobody_looked_at_are_counted_as_they_are_seen() {
     let yaml = "publisher: contoso\noffer: vm\nstate: live\n---\n\
                 publisher: contoso\noffer: db\nstate: live\n";
     let path = fixture.folder.path().join("all.yaml");
-    RealDisk.write(&path, &[yaml.as_bytes()]).unwrap();
+    RealDisk.write(&path, yaml.as_bytes()).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let mut page = Page::open(&fixture, "/events?q=db").await;
     fixture.serving.service_state.update(|service| service.desired = desired.into());

@@ -291,7 +291,7 @@ async fn an_offer_that_was_not_looked_at_says_why() {
     let path = fixture.folder.path().join("all.yaml");
     let yaml = ["contoso", "fabrikam", "tailspin"]
         .map(|publisher| format!("publisher: {publisher}\noffer: new\nstate: live\n"));
-    RealDisk.write(&path, &[yaml.join("---\n").as_bytes()]).unwrap();
+    RealDisk.write(&path, yaml.join("---\n").as_bytes()).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let paused = invented::paused(&[("contoso", invented::at())], None);
     fixture.serving.service_state.asks(move || paused.clone());

@@ -323,7 +323,7 @@ async fn what_golive_writes_is_not_told() {
         lock.write(b"golive watch").unwrap();
         for path in [status.clone(), status.with_extension("emulator.json")] {
             for content in ["one", "two"] {
-                replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
+                replace(&RealDisk, &path, content.as_bytes()).unwrap();
             }
         }
     };

@@ -115,7 +115,7 @@ impl Git {
         let now = RealDisk.read(path).map_err(GitError::files("read", path))?;
         match text {
             Some(text) if now.as_deref() != Some(text.as_bytes()) => {
-                RealDisk.write(path, &[text.as_bytes()]).map_err(GitError::files("write", path))?;
+                RealDisk.write(path, text.as_bytes()).map_err(GitError::files("write", path))?;
             }
             None if now.is_some() => {
                 RealDisk.remove(path).map_err(GitError::files("remove", path))?;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 fn put(path: &Path, text: &str) {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     create_dir_all(path.parent().unwrap()).unwrap();
-    RealDisk.write(path, &[text.as_bytes()]).unwrap();
+    RealDisk.write(path, text.as_bytes()).unwrap();
     let seconds = Duration::from_secs(WRITTEN.fetch_add(1, Ordering::Relaxed));
     let file = File::options().write(true).open(path).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + seconds).unwrap();

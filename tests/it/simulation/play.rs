@@ -263,7 +263,7 @@ impl Player {
         match run.wait {
             Waiting::Watch(duration) => {
                 let _silence = Silence(Arc::clone(process));
-                let store = Arc::new(open()?.lasting());
+                let store = Arc::new(open()?);
                 self.watch(process, store, marketplace, duration).await
             }
             Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => {

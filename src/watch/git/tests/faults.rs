@@ -44,8 +44,8 @@ async fn a_restart_during_an_outage_goes_on_with_the_last_commit() {
     place.commit("vm.yaml", "two");
     unreachable(&place);
     // Nor does it matter what became of the checkout meanwhile.
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"half"]).unwrap();
-    RealDisk.write(&place.root().join("more.yaml"), &[b"more"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
+    RealDisk.write(&place.root().join("more.yaml"), b"more").unwrap();
     let mut source = place.source().await;
     assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
@@ -68,12 +68,12 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.changed(&mut source).await;
     drop(source);
     let two = place.commit("vm.yaml", "two");
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"half"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
     // A git that fetches once it is told to.
     let (script, go) = (place.home("slow-git"), place.home("go"));
     let wait = "case \"$*\" in *fetch*|*ls-remote*) while ! test -e \"$HOME/go\"; do sleep 0.02; done;; esac";
     let text = format!("#!/bin/sh\n{wait}\nexec git \"$@\"\n");
-    RealDisk.write(&script, &[text.as_bytes()]).unwrap();
+    RealDisk.write(&script, text.as_bytes()).unwrap();
     place.script_rights(&script);
     place.tools.program = script;
     let mut source = place.source().await;
@@ -88,7 +88,7 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.stays_silent(&mut source).await;
     assert!(source.job.is_some(), "the same fetch goes on");
 
-    RealDisk.write(&go, &[b""]).unwrap();
+    RealDisk.write(&go, b"").unwrap();
     assert_eq!(place.changed(&mut source).await.commit, two);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.problem(), None);
@@ -120,17 +120,17 @@ async fn a_checkout_that_was_cut_short_is_made_anew() {
     drop(source);
     let folder = place.clone_folder();
     std::fs::remove_file(place.root().join("other.yaml")).unwrap();
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"ha"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"ha").unwrap();
     std::fs::create_dir_all(folder.join(".next/half")).unwrap();
     std::fs::create_dir_all(folder.join(".gone/half")).unwrap();
     for lock in
         ["index.lock", "HEAD.lock", "shallow.lock", "packed-refs.lock", "config.lock", "gc.pid"]
     {
-        RealDisk.write(&folder.join("repository").join(lock), &[b"x"]).unwrap();
+        RealDisk.write(&folder.join("repository").join(lock), b"x").unwrap();
     }
-    RealDisk.write(&folder.join("repository/index"), &[b"half"]).unwrap();
-    RealDisk.write(&folder.join("repository/refs/golive/fetched.lock"), &[b"x"]).unwrap();
-    RealDisk.write(&folder.join("repository/refs/golive/watched.lock"), &[b"x"]).unwrap();
+    RealDisk.write(&folder.join("repository/index"), b"half").unwrap();
+    RealDisk.write(&folder.join("repository/refs/golive/fetched.lock"), b"x").unwrap();
+    RealDisk.write(&folder.join("repository/refs/golive/watched.lock"), b"x").unwrap();
     let mut source = place.source().await;
     assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
@@ -162,7 +162,7 @@ async fn a_broken_clone_is_made_anew() {
         std::fs::remove_file(path).ok();
         if number % 2 == 0 {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            RealDisk.write(path, &[b"rubbish"]).unwrap();
+            RealDisk.write(path, b"rubbish").unwrap();
         }
         let commit = place.commit("vm.yaml", &number.to_string());
         let mut source = place.source().await;
@@ -206,7 +206,7 @@ async fn a_clone_of_something_else_is_made_anew_and_what_golive_did_not_make_sta
     std::fs::remove_dir_all(place.clone_folder()).unwrap();
     std::fs::create_dir(place.clone_folder()).unwrap();
     let mine = place.clone_folder().join("thesis.txt");
-    RealDisk.write(&mine, &[b"mine"]).unwrap();
+    RealDisk.write(&mine, b"mine").unwrap();
     let error = place.open().await.err().unwrap().to_string();
     assert!(error.contains("is no clone that golive made; move it away"), "{error}");
     assert_eq!(std::fs::read(&mine).unwrap(), b"mine");

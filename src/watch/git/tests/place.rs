@@ -110,7 +110,7 @@ impl Place {
         let text = format!(
             "[user]\n name = a\n email = a@example.com\n[commit]\n gpgSign = false\n{text}"
         );
-        RealDisk.write(&self.home("gitconfig"), &[text.as_bytes()]).unwrap();
+        RealDisk.write(&self.home("gitconfig"), text.as_bytes()).unwrap();
     }
 
     /// Runs git as who pushes, and returns what it prints.
@@ -145,7 +145,7 @@ impl Place {
     pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.work(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+        RealDisk.write(&path, text.as_bytes()).unwrap();
     }
 
     /// A hook that the user has for all repositories.
@@ -167,7 +167,7 @@ impl Place {
     /// A file that is none of golive's business.
     pub(super) fn outside(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join("outside").join(name);
-        RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+        RealDisk.write(&path, text.as_bytes()).unwrap();
         path
     }
 

@@ -48,7 +48,7 @@ async fn what_does_not_say_how_to_reach_the_remote_changes_nothing() {
          [checkout]\n workers = -5\n[index]\n version = 77\n[gc]\n recentObjectsHook = touch {outside}/gone\n"
     ));
     std::fs::create_dir_all(place.home(".config/git")).unwrap();
-    RealDisk.write(&place.home(".config/git/attributes"), &[b"* text eol=crlf\n"]).unwrap();
+    RealDisk.write(&place.home(".config/git/attributes"), b"* text eol=crlf\n").unwrap();
     std::fs::create_dir_all(format!("{outside}/template/hooks")).unwrap();
     for (name, value) in [
         ("GIT_CONFIG_COUNT", "1"),
@@ -91,7 +91,7 @@ async fn how_to_reach_the_remote_is_the_users_to_say() {
     place.until_problem(&mut source, "127.0.0.1").await;
     let remote = place.url();
     let instead = format!("[url \"{remote}\"]\n insteadOf = https://offers.invalid/offers\n");
-    RealDisk.write(&place.home("more"), &[instead.as_bytes()]).unwrap();
+    RealDisk.write(&place.home("more"), instead.as_bytes()).unwrap();
     place.configure("[include]\n path = more\n");
     assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.problem(), None);
@@ -105,7 +105,7 @@ async fn a_repository_of_somebody_else_is_followed_once_it_is_called_safe() {
     // Every repository belongs to somebody else for a git that is told so.
     let script = place.home("git");
     let text = "#!/bin/sh\nexport GIT_TEST_ASSUME_DIFFERENT_OWNER=1\nexec git \"$@\"\n";
-    RealDisk.write(&script, &[text.as_bytes()]).unwrap();
+    RealDisk.write(&script, text.as_bytes()).unwrap();
     place.script_rights(&script);
     place.tools.program = script;
     let mut source = place.source().await;
