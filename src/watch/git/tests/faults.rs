@@ -27,11 +27,11 @@ async fn a_remote_that_can_not_be_reached_is_told_and_outlived() {
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     source.check_now();
     assert_eq!(place.changed(&mut source).await.commit, one);
-    assert!(source.failures > 1 && source.told.len() == 1);
+    assert!(source.failures > 1 && source.logged.len() == 1);
     back(&place);
     source.check_now();
     assert_eq!(place.changed(&mut source).await.commit, one);
-    assert_eq!((place.problem(), source.failures, source.told.len()), (None, 0, 0));
+    assert_eq!((place.problem(), source.failures, source.logged.len()), (None, 0, 0));
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.script_rights(&script);
     place.tools.program = script;
     let mut source = place.source().await;
-    source.soon = Duration::from_millis(100);
+    source.stand_in_after = Duration::from_millis(100);
     assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     let problem = place.problem().unwrap();
@@ -242,7 +242,7 @@ async fn a_remote_that_hangs_is_given_up() {
     let Some(mut place) = git_or_skip() else { return };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     place.url = Some(format!("http://{}/a.git", listener.local_addr().unwrap()));
-    place.tools.fetch_patience = Duration::from_secs(2);
+    place.tools.fetch_timeout = Duration::from_secs(2);
     let mut source = place.source().await;
     let (mut stream, ()) = tokio::join!(
         async { listener.accept().await.unwrap().0 },

@@ -47,8 +47,8 @@ impl Place {
         let tools = Tools {
             program: PathBuf::from("git"),
             environment,
-            patience: PATIENCE,
-            fetch_patience: PATIENCE,
+            timeout: PATIENCE,
+            fetch_timeout: PATIENCE,
         };
         let place = Self {
             folder,
