@@ -97,8 +97,7 @@ async fn watch(args: &Watch, ground: &Workspace, signals: &Signals) -> Result<()
     };
     let manifests = Manifests::new(roots);
     // A commit is what it is.
-    let manifests =
-        if args.git.is_some() { manifests.where_nothing_is_an_answer() } else { manifests };
+    let manifests = if args.git.is_some() { manifests.allow_empty() } else { manifests };
     let started_at = ground.clock.now();
     service_state.update(|service| service.started_at = Some(started_at));
     let daemon = Daemon::new(Parts {

@@ -1,4 +1,4 @@
-//! What golive last knew: the status file, and the lock that keeps it one process's.
+//! The status file, golive's last knowledge of each offer, and the lock that gives it to one process.
 
 mod load;
 mod lock;

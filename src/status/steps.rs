@@ -1,4 +1,4 @@
-//! Which of an operation's steps tells where it is.
+//! An operation's current step.
 
 use crate::marketplace::{Step, StepStatus};
 

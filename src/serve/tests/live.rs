@@ -85,7 +85,7 @@ async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
     let fixture = Fixture::new();
     let paused = Arc::new(Mutex::new(PausedUntil::default()));
     let asked = Arc::clone(&paused);
-    fixture.serving.service_state.asks(move || asked.lock().unwrap().clone());
+    fixture.serving.service_state.set_paused_until(move || asked.lock().unwrap().clone());
     let mut page = Page::open(&fixture, "/events").await;
     let mut notices = async || {
         let (name, data) = timeout(Duration::from_secs(2), page.event()).await.unwrap();

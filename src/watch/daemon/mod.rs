@@ -110,7 +110,7 @@ impl Daemon {
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
         let marketplace = parts.reconciler.marketplace();
-        parts.service_state.asks(move || marketplace.paused_until());
+        parts.service_state.set_paused_until(move || marketplace.paused_until());
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
         let (policy, random) = (Policy::default(), parts.random.fork());
         let longest_pause = parts.resync.min(LONGEST_PAUSE);

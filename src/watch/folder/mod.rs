@@ -76,7 +76,7 @@ pub struct FolderSource {
 impl FolderSource {
     /// The files and folders below `roots`, `.` if there is none. Changes are reported after
     /// `debounce` without events. golive's own writes, at `status_path` and beside it, don't count.
-    /// Problems with watching are shown on the board.
+    /// Problems with watching are shown in the service state.
     #[must_use]
     pub fn new(
         roots: &[PathBuf],
@@ -150,8 +150,8 @@ impl FolderSource {
             End::Outwaited => {
                 for lock in self.checkouts.give_up(&self.roots) {
                     tracing::warn!(
-                        "{:?} is there for a minute, so that it is not waited for any longer; \
-                         if no git is at work, remove it",
+                        "{:?} has been there for a minute, and golive no longer waits for it; \
+                         if no git is running, remove it",
                         lock.display()
                     );
                 }
@@ -176,11 +176,11 @@ impl FolderSource {
         let seconds = POLL_INTERVAL.as_secs();
         let text = trouble
             .as_ref()
-            .map(|it| format!("changes are found by looking every {seconds} s: {it}"));
+            .map(|it| format!("changes are found by polling every {seconds} s: {it}"));
         if let Some(text) = &text {
             tracing::warn!("{text}");
         } else {
-            tracing::info!("changes are told by the system again");
+            tracing::info!("the system reports changes again");
         }
         self.service_state.update(|service| service.source_problem = text);
         self.trouble = trouble;

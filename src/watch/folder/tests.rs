@@ -628,7 +628,7 @@ async fn where_nothing_can_be_watched_the_files_are_looked_at() {
     dry.fails.store(true, Ordering::SeqCst);
     assert!(dry.watch(&[""]), "what counts is new");
     let problem = dry.problem().unwrap();
-    assert!(problem.starts_with("changes are found by looking every 2 s"), "{problem}");
+    assert!(problem.starts_with("changes are found by polling every 2 s"), "{problem}");
     assert!(problem.contains("fs.inotify.max_user_watches"), "{problem}");
     assert!(updates.try_recv().is_ok());
     for _ in 0..3 {
@@ -688,7 +688,7 @@ async fn after_an_overflow_or_an_error_all_watches_are_made_anew() {
         dry.source.events.receive(what);
         assert_eq!(dry.after().await, 100 * MS);
         assert!(dry.problem().is_some());
-        // As long as it is not followed again, it is looked at.
+        // Until the watches are renewed, golive polls.
         assert_eq!(dry.after().await, POLL_INTERVAL);
         assert!(dry.watch(&[""]));
         assert_eq!(dry.made.load(Ordering::SeqCst), made * (round + 2));

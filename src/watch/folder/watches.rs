@@ -81,15 +81,15 @@ impl fmt::Display for Trouble {
             Self::Nothing(error) => write!(f, "folders can't be watched: {error}"),
             Self::Silent(folder, kind) => write!(
                 f,
-                "the folder {:?} is on a file system ({kind}) that does not tell what others change",
+                "the folder {:?} is on a file system ({kind}) that doesn't report changes by others",
                 folder.display()
             ),
             Self::Missed(Failure::Overflow) => f.write_str(
-                "more has changed at once than the system tells; \
+                "more changed at once than the system reports; \
                  if this happens often, raise fs.inotify.max_queued_events by sysctl",
             ),
             Self::Missed(Failure::Error(error)) => {
-                write!(f, "the system failed to tell what has changed: {error}")
+                write!(f, "the system failed to report changes: {error}")
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{is_same_text, plain};
+use super::{is_same_text, normalized};
 use crate::manifest::{self, FileManifests, Found};
 use crate::marketplace::OfferId;
 
@@ -21,7 +21,7 @@ pub(super) struct Entry {
     /// Its real path.
     pub(super) real: PathBuf,
     /// Its fingerprint just before it was last read; `None` if a later change need not show in it.
-    print: Option<Fingerprint>,
+    fingerprint: Option<Fingerprint>,
     /// Whether the last walk found it. If not, the walk had a problem.
     pub(super) is_found: bool,
     /// Whether it must be read again.
@@ -34,7 +34,7 @@ impl Entry {
             latest: FileManifests::unread(path),
             good: None,
             real: real.to_owned(),
-            print: Fingerprint::of(path, now),
+            fingerprint: Fingerprint::of(path, now),
             is_found: true,
             is_stale: true,
         }
@@ -51,10 +51,11 @@ impl Entry {
 
     /// Checks whether the file must be read again. Returns whether its real path is unchanged.
     fn check(&mut self, real: &Path, now: Timestamp) -> bool {
-        let print = Fingerprint::of(self.path(), now);
-        self.is_stale = !self.latest.was_read() || print.is_none() || print != self.print;
+        let fingerprint = Fingerprint::of(self.path(), now);
+        self.is_stale =
+            !self.latest.was_read() || fingerprint.is_none() || fingerprint != self.fingerprint;
         self.is_found = true;
-        self.print = print;
+        self.fingerprint = fingerprint;
         let is_same = is_same_text(&self.real, real);
         if !is_same {
             real.clone_into(&mut self.real);
@@ -131,27 +132,27 @@ fn identity(found: &Metadata) -> Identity {
 
 /// The paths that a walk could not read.
 #[derive(Debug, Default)]
-pub(super) struct Unseen {
+pub(super) struct Unreadable {
     paths: Vec<PathBuf>,
 }
 
-impl Unseen {
+impl Unreadable {
     /// From a walk's problems. A walk that found nothing counts as having read nothing, unless
-    /// `nothing_is_an_answer`.
-    pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
+    /// `may_be_empty`.
+    pub(super) fn of(found: &Found, may_be_empty: bool) -> Self {
         let is_empty = found.files.is_empty() && found.ignored.is_empty();
-        if found.is_nothing && (nothing_is_an_answer || !is_empty) {
+        if found.is_nothing && (may_be_empty || !is_empty) {
             return Self::default();
         }
         let everywhere = PathBuf::new();
-        let paths = found.problems.iter().map(|problem| plain(manifest::missed(problem)));
+        let paths = found.problems.iter().map(|problem| normalized(manifest::missed(problem)));
         Self { paths: if is_empty { vec![everywhere] } else { paths.collect() } }
     }
 
     /// Whether the walk could not read a path.
     pub(super) fn covers(&self, path: &Path) -> bool {
-        let path = plain(path);
-        self.paths.iter().any(|unseen| path.starts_with(unseen))
+        let path = normalized(path);
+        self.paths.iter().any(|unreadable| path.starts_with(unreadable))
     }
 
     /// Whether the walk could read everything.
@@ -173,7 +174,12 @@ pub(super) struct Merged {
 
 /// Merges the files found with the known ones; both are sorted, so one pass suffices. A file not
 /// found is kept if the walk could not read its place.
-pub(super) fn merge(before: Vec<Entry>, found: &Found, unseen: &Unseen, now: Timestamp) -> Merged {
+pub(super) fn merge(
+    before: Vec<Entry>,
+    found: &Found,
+    unreadable: &Unreadable,
+    now: Timestamp,
+) -> Merged {
     let mut merged = Merged {
         entries: Vec::with_capacity(found.files.len()),
         affected: HashSet::new(),
@@ -182,7 +188,7 @@ pub(super) fn merge(before: Vec<Entry>, found: &Found, unseen: &Unseen, now: Tim
     let mut before = before.into_iter().peekable();
     for (path, real) in found.files.iter().zip(&found.real) {
         while let Some(lost) = before.next_if(|it| order(it.path(), path) == Ordering::Less) {
-            merged.lose(lost, unseen);
+            merged.lose(lost, unreadable);
         }
         let known = before.next_if(|it| is_same_text(it.path(), path));
         let entry = if let Some(mut known) = known {
@@ -195,15 +201,15 @@ pub(super) fn merge(before: Vec<Entry>, found: &Found, unseen: &Unseen, now: Tim
         merged.entries.push(entry);
     }
     for lost in before {
-        merged.lose(lost, unseen);
+        merged.lose(lost, unreadable);
     }
     merged
 }
 
 impl Merged {
-    fn lose(&mut self, mut entry: Entry, unseen: &Unseen) {
+    fn lose(&mut self, mut entry: Entry, unreadable: &Unreadable) {
         self.is_same = false;
-        if unseen.covers(entry.path()) {
+        if unreadable.covers(entry.path()) {
             entry.is_found = false;
             entry.is_stale = false;
             self.entries.push(entry);

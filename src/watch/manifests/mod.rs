@@ -12,7 +12,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entry::{Entry, Merged, Unseen, merge};
+use entry::{Entry, Merged, Unreadable, merge};
 use index::Index;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -35,11 +35,11 @@ pub struct Manifests {
     desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
     /// The paths that the last walk could not read.
-    unseen: Unseen,
+    unreadable: Unreadable,
     /// Whether a walk was done.
     has_walked: bool,
     /// Whether a place without any manifest counts as empty.
-    nothing_is_an_answer: bool,
+    may_be_empty: bool,
     /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
 }
@@ -71,9 +71,9 @@ impl Manifests {
             index: Index::default(),
             desired: Arc::default(),
             problems: Arc::default(),
-            unseen: Unseen::default(),
+            unreadable: Unreadable::default(),
             has_walked: false,
-            nothing_is_an_answer: false,
+            may_be_empty: false,
             ignored: Vec::new(),
         }
     }
@@ -81,29 +81,29 @@ impl Manifests {
     /// Accepts a place without any manifest as empty. A folder isn't: an unmounted volume is more
     /// likely than the removal of all offers.
     #[must_use]
-    pub fn where_nothing_is_an_answer(mut self) -> Self {
-        self.nothing_is_an_answer = true;
+    pub fn allow_empty(mut self) -> Self {
+        self.may_be_empty = true;
         self
     }
 
     /// Checks all files by their metadata, and reads those that are new or may have changed.
     pub fn refresh(&mut self) -> Refreshed {
         let found = manifest::find(&self.roots);
-        let unseen = Unseen::of(&found, self.nothing_is_an_answer);
-        let was_whole = mem::replace(&mut self.has_walked, true) && self.unseen.is_empty();
+        let unreadable = Unreadable::of(&found, self.may_be_empty);
+        let was_whole = mem::replace(&mut self.has_walked, true) && self.unreadable.is_empty();
         let before = mem::take(&mut self.entries);
         let Merged { entries, affected, is_same } =
-            merge(before, &found, &unseen, SystemClock.now());
-        self.unseen = unseen;
+            merge(before, &found, &unreadable, SystemClock.now());
+        self.unreadable = unreadable;
         self.entries = entries;
         if !is_same {
             self.index = Index::new(&self.entries);
         }
         let stale: Vec<usize> =
             (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
-        let (mut refreshed, is_alike) = self.read(&stale, affected);
-        if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
-            self.judge(&found, &mut refreshed);
+        let (mut refreshed, same_problems) = self.read(&stale, affected);
+        if !is_same || !same_problems || !found.problems.is_empty() || !was_whole {
+            self.update_problems(&found, &mut refreshed);
         }
         self.ignored = found.ignored;
         refreshed.folders = found.folders;
@@ -136,15 +136,15 @@ impl Manifests {
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
         let is_named = self.index.naming(offer).next().is_some();
-        if !self.has_walked || self.unseen.covers(file) || is_named {
+        if !self.has_walked || self.unreadable.covers(file) || is_named {
             return false;
         }
-        let shown = plain(file);
-        let mut here = self.entries.iter().filter(|entry| plain(entry.path()) == shown);
+        let shown = normalized(file);
+        let mut here = self.entries.iter().filter(|entry| normalized(entry.path()) == shown);
         if here.any(|entry| !entry.latest.problems().is_empty()) {
             return false;
         }
-        if self.ignored.iter().any(|ignored| shown.starts_with(plain(ignored))) {
+        if self.ignored.iter().any(|ignored| shown.starts_with(normalized(ignored))) {
             return true;
         }
         match file.canonicalize() {
@@ -168,7 +168,7 @@ impl Manifests {
         let files: Vec<FileManifests> = manifest::load_files(&paths);
         let problems = Arc::clone(&self.problems);
         let reported: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
-        let mut is_alike = true;
+        let mut same_problems = true;
         for (at, file) in stale.iter().zip(files) {
             let entry = &mut self.entries[*at];
             affected.extend(entry.names().into_iter().cloned());
@@ -176,22 +176,22 @@ impl Manifests {
             let before = entry.replace(file);
             self.index.add(*at, entry);
             affected.extend(entry.names().into_iter().cloned());
-            is_alike = is_alike
+            same_problems = same_problems
                 && manifest::are_checked_alike(&before, &entry.latest)
                 && !reported.contains(entry.path());
         }
-        let changed = self.settle(&affected);
-        (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, is_alike)
+        let changed = self.update_desired(&affected);
+        (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, same_problems)
     }
 
     /// Determines which manifest of each of these offers is in force. Returns the offers for which
     /// it changed.
-    fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
+    fn update_desired(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
         let mut changed = BTreeSet::new();
         let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
         for offer in affected {
             let before = self.desired.get(offer);
-            let after = self.only(offer);
+            let after = self.manifest_of(offer);
             if before != after {
                 updates.push((offer, after.cloned()));
             }
@@ -220,7 +220,7 @@ impl Manifests {
     }
 
     /// The manifest of an offer, if it has exactly one.
-    fn only(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
+    fn manifest_of(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
         let mut entries = self.index.naming(offer).map(|at| &self.entries[at]);
         let entry = entries.next().filter(|entry| entry.claims(offer) == 1)?;
         if entries.next().is_some() {
@@ -230,7 +230,7 @@ impl Manifests {
     }
 
     /// Reports the problems: all, new ones and fixed ones.
-    fn judge(&mut self, found: &Found, refreshed: &mut Refreshed) {
+    fn update_problems(&mut self, found: &Found, refreshed: &mut Refreshed) {
         let files = self.entries.iter().filter(|entry| entry.is_found);
         let problems = manifest::check(found, files.map(|entry| &entry.latest));
         let mut known: HashMap<(&Path, &str), usize> = HashMap::new();
@@ -254,21 +254,21 @@ impl Manifests {
 }
 
 /// An absolute path without `.` and `..`, which need not exist.
-fn plain(path: &Path) -> PathBuf {
+fn normalized(path: &Path) -> PathBuf {
     use std::path::Component;
-    let mut plain = PathBuf::new();
+    let mut normalized = PathBuf::new();
     for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
         match component {
             Component::ParentDir => {
-                plain.pop();
+                normalized.pop();
             }
             Component::CurDir => {}
             Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
-                plain.push(component);
+                normalized.push(component);
             }
         }
     }
-    plain
+    normalized
 }
 
 /// Far quicker than comparing by components, which is needed only for paths that are written

@@ -328,7 +328,7 @@ fn a_root_that_vanishes_or_is_empty_is_no_order_to_forget() {
 #[test]
 fn nothing_is_an_answer_where_it_is_said_to_be() {
     let place = Place::new(&[("a.yaml", &offer("a", ""))]);
-    let mut manifests = Manifests::new(vec![place.path("")]).where_nothing_is_an_answer();
+    let mut manifests = Manifests::new(vec![place.path("")]).allow_empty();
     manifests.refresh();
     remove_file(place.path("a.yaml")).unwrap();
     let refreshed = manifests.refresh();
