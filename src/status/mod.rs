@@ -19,9 +19,9 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservationRecord, OfferRecord,
-    OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
+    ErrorRecord, Intent, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord,
+    RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;
-pub use steps::{current_step, place, stopped_step};
+pub use steps::{place, stopped_step};
 pub use store::{Edited, StatusStore, to_bytes};

@@ -144,7 +144,7 @@ impl Watches {
             none => match (self.make)(Arc::clone(&self.events)) {
                 Ok(made) => none.insert(made),
                 Err(error) => {
-                    updated.trouble = Some(no_watcher(error));
+                    updated.trouble = Some(no_watcher(&error));
                     return updated;
                 }
             },
@@ -169,7 +169,7 @@ impl Watches {
                 }
                 Err(error) if is_gone(&error) => updated.is_behind = true,
                 Err(error) => {
-                    let trouble = no_watch(folder, error);
+                    let trouble = no_watch(folder, &error);
                     let is_limit = trouble == Trouble::Watches;
                     updated.trouble.get_or_insert(trouble);
                     // All other watches would fail the same way.
@@ -187,42 +187,31 @@ impl Watches {
 }
 
 fn is_gone(error: &notify::Error) -> bool {
-    match &error.kind {
-        ErrorKind::PathNotFound => true,
-        ErrorKind::Io(error) => {
-            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-        }
-        ErrorKind::Generic(_)
-        | ErrorKind::WatchNotFound
-        | ErrorKind::InvalidConfig(_)
-        | ErrorKind::MaxFilesWatch => false,
-    }
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let kind = io_error(error).map(io::Error::kind);
+    matches!(error.kind, ErrorKind::PathNotFound) || matches!(kind, Some(NotFound | NotADirectory))
 }
 
-fn no_watch(folder: &Path, error: notify::Error) -> Trouble {
-    let text = in_words(&error);
-    match error.kind {
-        ErrorKind::MaxFilesWatch => Trouble::Watches,
-        ErrorKind::Io(error) if error.kind() == io::ErrorKind::StorageFull => Trouble::Watches,
-        ErrorKind::Io(_)
-        | ErrorKind::PathNotFound
-        | ErrorKind::Generic(_)
-        | ErrorKind::WatchNotFound
-        | ErrorKind::InvalidConfig(_) => Trouble::Folder(folder.to_owned(), text),
+fn no_watch(folder: &Path, error: &notify::Error) -> Trouble {
+    let is_full = io_error(error).is_some_and(|it| it.kind() == io::ErrorKind::StorageFull);
+    if is_full || matches!(error.kind, ErrorKind::MaxFilesWatch) {
+        return Trouble::Watches;
     }
+    Trouble::Folder(folder.to_owned(), in_words(error))
 }
 
-fn no_watcher(error: notify::Error) -> Trouble {
-    let text = in_words(&error);
-    match error.kind {
-        ErrorKind::Io(error) if is_limit(&error) => Trouble::Instances,
-        ErrorKind::MaxFilesWatch => Trouble::Watches,
-        ErrorKind::Io(_)
-        | ErrorKind::PathNotFound
-        | ErrorKind::Generic(_)
-        | ErrorKind::WatchNotFound
-        | ErrorKind::InvalidConfig(_) => Trouble::Nothing(text),
+fn no_watcher(error: &notify::Error) -> Trouble {
+    if io_error(error).is_some_and(is_limit) {
+        return Trouble::Instances;
     }
+    if matches!(error.kind, ErrorKind::MaxFilesWatch) {
+        return Trouble::Watches;
+    }
+    Trouble::Nothing(in_words(error))
+}
+
+fn io_error(error: &notify::Error) -> Option<&io::Error> {
+    if let ErrorKind::Io(error) = &error.kind { Some(error) } else { None }
 }
 
 /// Whether the limit on open files is reached: EMFILE, ENFILE.
@@ -242,14 +231,10 @@ fn is_limit(error: &io::Error) -> bool {
 
 /// The error without the paths that its own text adds.
 fn in_words(error: &notify::Error) -> String {
-    match &error.kind {
-        ErrorKind::Io(error) => error.to_string(),
-        ErrorKind::Generic(text) => text.clone(),
-        ErrorKind::PathNotFound
-        | ErrorKind::WatchNotFound
-        | ErrorKind::InvalidConfig(_)
-        | ErrorKind::MaxFilesWatch => error.to_string(),
+    if let ErrorKind::Generic(text) = &error.kind {
+        return text.clone();
     }
+    io_error(error).map_or_else(|| error.to_string(), io::Error::to_string)
 }
 
 /// Device and inode.
