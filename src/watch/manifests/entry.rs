@@ -1,7 +1,7 @@
 //! The state of one file, and how a walk's files are matched with the known ones.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -161,62 +161,38 @@ impl Unreadable {
     }
 }
 
-/// The files after a walk.
-#[derive(Debug)]
-pub(super) struct Merged {
-    /// Sorted by path.
-    pub(super) entries: Vec<Entry>,
-    /// The offers of files that are gone.
-    pub(super) affected: HashSet<OfferId>,
-    /// Whether no file was added, removed or moved.
-    pub(super) is_same: bool,
-}
-
 /// Merges the files found with the known ones; both are sorted, so one pass suffices. A file not
-/// found is kept if the walk could not read its place.
+/// found is kept if the walk could not read its place. Returns the files, sorted by path, and whether
+/// none was added, removed or moved.
 pub(super) fn merge(
     before: Vec<Entry>,
     found: &Found,
     unreadable: &Unreadable,
     now: Timestamp,
-) -> Merged {
-    let mut merged = Merged {
-        entries: Vec::with_capacity(found.files.len()),
-        affected: HashSet::new(),
-        is_same: true,
+) -> (Vec<Entry>, bool) {
+    let mut entries = Vec::with_capacity(found.files.len());
+    let mut is_same = true;
+    let kept = |mut lost: Entry| {
+        (lost.is_found, lost.is_stale) = (false, false);
+        unreadable.covers(lost.path()).then_some(lost)
     };
     let mut before = before.into_iter().peekable();
     for (path, real) in found.files.iter().zip(&found.real) {
         while let Some(lost) = before.next_if(|it| order(it.path(), path) == Ordering::Less) {
-            merged.lose(lost, unreadable);
+            is_same = false;
+            entries.extend(kept(lost));
         }
-        let known = before.next_if(|it| is_same_text(it.path(), path));
-        let entry = if let Some(mut known) = known {
-            merged.is_same &= known.check(real, now);
-            known
+        if let Some(mut known) = before.next_if(|it| is_same_text(it.path(), path)) {
+            is_same &= known.check(real, now);
+            entries.push(known);
         } else {
-            merged.is_same = false;
-            Entry::new(path, real, now)
-        };
-        merged.entries.push(entry);
-    }
-    for lost in before {
-        merged.lose(lost, unreadable);
-    }
-    merged
-}
-
-impl Merged {
-    fn lose(&mut self, mut entry: Entry, unreadable: &Unreadable) {
-        self.is_same = false;
-        if unreadable.covers(entry.path()) {
-            entry.is_found = false;
-            entry.is_stale = false;
-            self.entries.push(entry);
-        } else {
-            self.affected.extend(entry.names().into_iter().cloned());
+            is_same = false;
+            entries.push(Entry::new(path, real, now));
         }
     }
+    is_same &= before.peek().is_none();
+    entries.extend(before.filter_map(kept));
+    (entries, is_same)
 }
 
 fn order(one: &Path, two: &Path) -> Ordering {

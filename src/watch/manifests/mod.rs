@@ -1,7 +1,6 @@
 //! The manifests in force: the last good version of each file.
 
 mod entry;
-mod index;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +11,7 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entry::{Entry, Merged, Unreadable, merge};
-use index::Index;
+use entry::{Entry, Unreadable, merge};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
@@ -31,7 +29,8 @@ pub struct Manifests {
     roots: Vec<PathBuf>,
     /// Sorted by path.
     entries: Vec<Entry>,
-    index: Index,
+    /// How many manifests each offer has, invalid ones included.
+    claims: HashMap<OfferId, usize>,
     desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
     /// The paths that the last walk could not read.
@@ -68,7 +67,7 @@ impl Manifests {
         Self {
             roots,
             entries: Vec::new(),
-            index: Index::default(),
+            claims: HashMap::new(),
             desired: Arc::default(),
             problems: Arc::default(),
             unreadable: Unreadable::default(),
@@ -92,16 +91,14 @@ impl Manifests {
         let unreadable = Unreadable::of(&found, self.may_be_empty);
         let was_whole = mem::replace(&mut self.has_walked, true) && self.unreadable.is_empty();
         let before = mem::take(&mut self.entries);
-        let Merged { entries, affected, is_same } =
-            merge(before, &found, &unreadable, SystemClock.now());
+        let (entries, is_same) = merge(before, &found, &unreadable, SystemClock.now());
         self.unreadable = unreadable;
         self.entries = entries;
-        if !is_same {
-            self.index = Index::new(&self.entries);
+        let (read, same_problems) = self.read_stale();
+        let mut refreshed = Refreshed { read, ..Refreshed::default() };
+        if read > 0 || !is_same {
+            refreshed.changed = self.update_desired();
         }
-        let stale: Vec<usize> =
-            (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
-        let (mut refreshed, same_problems) = self.read(&stale, affected);
         if !is_same || !same_problems || !found.problems.is_empty() || !was_whole {
             self.update_problems(&found, &mut refreshed);
         }
@@ -135,8 +132,7 @@ impl Manifests {
     /// has problems.
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
-        let is_named = self.index.naming(offer).next().is_some();
-        if !self.has_walked || self.unreadable.covers(file) || is_named {
+        if !self.has_walked || self.unreadable.covers(file) || self.claims.contains_key(offer) {
             return false;
         }
         let shown = normalized(file);
@@ -160,73 +156,49 @@ impl Manifests {
         }
     }
 
-    /// Reads files, and settles the manifests in force of the offers that they named or name, and
-    /// of the other affected ones. Returns the changed offers, and whether the set of problems is
+    /// Reads the files that may have changed. Returns their number, and whether the set of problems is
     /// certainly unchanged.
-    fn read(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
-        let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
+    fn read_stale(&mut self) -> (usize, bool) {
+        let stale: Vec<&mut Entry> = self.entries.iter_mut().filter(|it| it.is_stale).collect();
+        let paths: Vec<&Path> = stale.iter().map(|entry| entry.path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
-        let problems = Arc::clone(&self.problems);
-        let reported: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
+        let read = files.len();
+        let reported: HashSet<&Path> = self.problems.iter().flat_map(Diagnostic::files).collect();
         let mut same_problems = true;
-        for (at, file) in stale.iter().zip(files) {
-            let entry = &mut self.entries[*at];
-            affected.extend(entry.names().into_iter().cloned());
-            self.index.remove(*at, entry);
+        for (entry, file) in stale.into_iter().zip(files) {
             let before = entry.replace(file);
-            self.index.add(*at, entry);
-            affected.extend(entry.names().into_iter().cloned());
             same_problems = same_problems
                 && manifest::are_checked_alike(&before, &entry.latest)
                 && !reported.contains(entry.path());
         }
-        let changed = self.update_desired(&affected);
-        (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, same_problems)
+        (read, same_problems)
     }
 
-    /// Determines which manifest of each of these offers is in force. Returns the offers for which
-    /// it changed.
-    fn update_desired(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
-        let mut changed = BTreeSet::new();
-        let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
-        for offer in affected {
-            let before = self.desired.get(offer);
-            let after = self.manifest_of(offer);
-            if before != after {
-                updates.push((offer, after.cloned()));
-            }
-            let seen = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
-            if before.map(seen) != after.map(seen) {
-                changed.insert(offer.clone());
+    /// Determines which manifests are in force. Returns the offers for which that changed.
+    fn update_desired(&mut self) -> BTreeSet<OfferId> {
+        self.claims.clear();
+        for entry in &self.entries {
+            for offer in entry.names() {
+                *self.claims.entry(offer.clone()).or_default() += entry.claims(offer);
             }
         }
-        if updates.is_empty() {
-            return changed;
-        }
-        if self.desired.is_empty() {
-            let all = updates.into_iter().filter_map(|(_, after)| after);
-            self.desired = Arc::new(all.map(|it| (it.id.clone(), it)).collect());
-            return changed;
-        }
-        let desired = Arc::make_mut(&mut self.desired);
-        for (offer, after) in updates {
-            // Remove the old key, too: it may be spelled in another case.
-            desired.remove(offer);
-            if let Some(after) = after {
-                desired.insert(after.id.clone(), after);
+        let all = self.entries.iter().flat_map(|entry| entry.in_force().loaded());
+        let only = all.filter(|loaded| self.claims.get(&loaded.id) == Some(&1));
+        let desired: BTreeMap<OfferId, Arc<Loaded>> =
+            only.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect();
+        let shown = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
+        let has_changed = |offer: &&OfferId| match (self.desired.get(offer), desired.get(offer)) {
+            (Some(before), Some(after)) => {
+                !Arc::ptr_eq(before, after) && shown(before) != shown(after)
             }
+            (before, after) => before.is_some() || after.is_some(),
+        };
+        let offers = self.desired.keys().chain(desired.keys());
+        let changed = offers.filter(has_changed).cloned().collect();
+        if *self.desired != desired {
+            self.desired = Arc::new(desired);
         }
         changed
-    }
-
-    /// The manifest of an offer, if it has exactly one.
-    fn manifest_of(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
-        let mut entries = self.index.naming(offer).map(|at| &self.entries[at]);
-        let entry = entries.next().filter(|entry| entry.claims(offer) == 1)?;
-        if entries.next().is_some() {
-            return None;
-        }
-        entry.in_force().loaded().find(|loaded| loaded.id == *offer)
     }
 
     /// Reports the problems: all, new ones and fixed ones.
