@@ -264,7 +264,7 @@ impl Scene {
 /// A store of so many offers, all on disk, and their names.
 fn store(folder: &TempDir, offers: usize) -> (StatusStore, Vec<OfferId>) {
     let (path, file) = (folder.path().join("golive.status.json"), status_file(offers));
-    replace(&RealDisk, &path, &[&status::to_bytes(&file).unwrap()]).unwrap();
+    replace(&RealDisk, &path, &status::to_bytes(&file).unwrap()).unwrap();
     let store = StatusStore::open(path, Arc::new(RealDisk), Arc::new(SystemClock)).unwrap();
     (store, file.offers.into_keys().collect())
 }
@@ -283,7 +283,7 @@ fn load(bencher: Bencher<'_, '_>, offers: usize) {
         if number % OFFERS_OF_ONE == 0 {
             std::fs::create_dir(path.parent().unwrap()).unwrap();
         }
-        RealDisk.write(&path, &[text(number).as_bytes()]).unwrap();
+        RealDisk.write(&path, text(number).as_bytes()).unwrap();
     }
     let paths = [folder.path().to_owned()];
     let load = || manifest::load(&paths).unwrap();

@@ -1,18 +1,18 @@
-//! The one place that reads the time. Everything else is told.
+//! The one place that reads the time. Everything else gets it as an argument.
 
 use std::fmt::Debug;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// Tells the wall-clock time. Waiting is [`tokio::time`]'s business, so that a paused runtime
-/// moves both together when the clock is a [`RuntimeClock`].
+/// Returns the wall-clock time. Waiting goes through [`tokio::time`], so with a [`RuntimeClock`] a paused
+/// runtime moves both together.
 pub trait Clock: Debug + Send + Sync {
     /// The time now, in UTC.
     fn now(&self) -> Timestamp;
 }
 
-/// Waits for a moment; for ever, where there is none.
+/// Waits for a moment, or for ever if there is none.
 pub(crate) async fn reached(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
@@ -31,8 +31,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that starts at a chosen moment and advances with the tokio runtime's own time, so
-/// that a paused runtime pauses it too.
+/// A clock that starts at a chosen moment and advances with the tokio runtime's time, so a paused
+/// runtime pauses it. For tests.
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeClock {
     base: Timestamp,

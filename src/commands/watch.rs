@@ -56,7 +56,7 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
     // First, because SIGHUP ends a process that doesn't handle it.
     let hangups = signal::hangups()?;
     let lock = workspace.lock(args.timing.lock_timeout, "golive watch").await?;
-    let store = Arc::new(workspace.store(lock)?.lasting());
+    let store = Arc::new(workspace.store(lock)?);
     let marketplace = Workspace::marketplace(&args.access)?;
     // A service follows the operations of all offers in the file, declared by a manifest or not.
     let recorded = store.with(StatusFile::publishers);
@@ -95,8 +95,7 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
     };
     let manifests = Manifests::new(roots);
     // A commit is what it is.
-    let manifests =
-        if args.git.is_some() { manifests.where_nothing_is_an_answer() } else { manifests };
+    let manifests = if args.git.is_some() { manifests.allow_empty() } else { manifests };
     let started_at = workspace.clock.now();
     service_state.update(|service| service.started_at = Some(started_at));
     let daemon = Daemon::new(Parts {

@@ -153,7 +153,7 @@ impl Keeper {
         let write = move || {
             let mut bytes = serde_json::to_vec_pretty(&memory)?;
             bytes.push(b'\n');
-            disk::replace(disk.as_ref(), &path, &[&bytes])?;
+            disk::replace(disk.as_ref(), &path, &bytes)?;
             *saved = generation;
             Ok(())
         };

@@ -1,4 +1,4 @@
-//! Reading the status file, and what is wrong with one that can't be read.
+//! Reads the status file; the errors of reading and writing it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::marketplace::{PublisherId, clean_line, is_harmful};
 /// Why the status file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file is not what golive writes. It is left as it is.
+    /// golive didn't write this content. The file is left as it is.
     #[error(
         "{}:{line}:{column}: the status file is broken: {what}; mend it or move it away \
          (golive then asks the marketplace again, and knows of no launch that was in doubt)",
@@ -25,7 +25,7 @@ pub enum StoreError {
         line: usize,
         /// The column, from 1.
         column: usize,
-        /// What is wrong there.
+        /// The problem.
         what: String,
     },
     /// The file was written by a newer golive. It is left as it is.
@@ -36,10 +36,10 @@ pub enum StoreError {
     Newer {
         /// The file.
         path: PathBuf,
-        /// The schema it has.
+        /// Its schema.
         found: u64,
     },
-    /// What it knows of a publisher's offers is about another marketplace. It is left as it is.
+    /// Its records of a publisher's offers are about another marketplace. The file is left as it is.
     #[error(
         "{}: what it knows of the offers of {} is about {}, and this run is about {}; nothing was \
          sent: name another file with --status or GOLIVE_STATUS, or, if these offers have moved, \
@@ -50,21 +50,21 @@ pub enum StoreError {
     OtherMarketplace {
         /// The file.
         path: PathBuf,
-        /// Whose offers are where.
+        /// The publisher and the two marketplaces.
         elsewhere: Box<Elsewhere>,
     },
-    /// The system refused to read it.
+    /// It can't be read.
     #[error("cannot read the status file {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
     /// It is a link, a folder, a pipe or a device.
     #[error(
-        "the status file {} is no regular file, and golive would put one in its place; name the \
+        "the status file {} isn't a regular file, and golive would put one in its place; name the \
          file itself with --status or GOLIVE_STATUS",
         path.display()
     )]
@@ -72,7 +72,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// Somebody marked it read-only.
+    /// It is marked read-only.
     #[error(
         "the status file {} is read-only, and nothing is sent without it; make it writable, or \
          name another one with --status or GOLIVE_STATUS",
@@ -82,7 +82,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The system refused to write it.
+    /// It can't be written.
     #[error(
         "cannot write the status file {}, and nothing more is sent without it; make room for it and \
          let golive write there, or give it another place with --status FILE or GOLIVE_STATUS",
@@ -91,41 +91,39 @@ pub enum StoreError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// A publisher whose offers are on record as being at another marketplace than the one that a run is
-/// about.
+/// A publisher whose offers are on record at another marketplace than the run's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     /// The publisher.
     pub publisher: PublisherId,
     /// The marketplace on record.
     pub recorded: MarketplaceRecord,
-    /// The marketplace that the run is about.
+    /// The run's marketplace.
     pub wanted: MarketplaceRecord,
 }
 
-/// Reads a status file without taking it into possession; `None` where there is none.
+/// Reads a status file, for which no lock is needed; `None` if there is none.
 pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<StatusFile>, StoreError> {
     let bytes =
         disk.read(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     bytes.map(|bytes| parse(path, &bytes)).transpose()
 }
 
-/// Refuses a file that can't be replaced without harm: one that is marked read-only, and one that
-/// is no regular file. It is replaced by renaming another one, which asks no permission of the file
-/// itself, and would take the place of a link instead of changing what the link leads to.
+/// Refuses to replace a file that is marked read-only or isn't a regular file. The rename that
+/// replaces it needs no permission on the file itself, and would replace a link, not its target.
 pub fn refuse_unfit(path: &Path) -> Result<(), StoreError> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => Err(StoreError::NoFile { path: path.to_owned() }),
         Ok(found) if found.permissions().readonly() => {
             Err(StoreError::ReadOnly { path: path.to_owned() })
         }
-        // What can't be looked at is told when it is read.
+        // Reading the file reports such an error.
         Ok(_) | Err(_) => Ok(()),
     }
 }
@@ -141,7 +139,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     let newer = |found| StoreError::Newer { path: path.to_owned(), found };
     let parsed = match serde_json::from_slice::<StatusFile>(bytes) {
         Ok(file) if file.schema == 1 => upgrade::from_schema_1(bytes),
-        // What another golive wrote need not make sense to this one.
+        // A file of another version need not match this one's types.
         Err(error) => match serde_json::from_slice(bytes) {
             Ok(Probe { schema: 1 }) => upgrade::from_schema_1(bytes),
             Ok(Probe { schema }) if schema > u64::from(SCHEMA_VERSION) => {
@@ -153,7 +151,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     };
     let mut file = parsed.map_err(|error| {
         let what = error.to_string();
-        // serde_json ends its message with the position, which stands in front here.
+        // serde_json ends its message with the position; here it comes first.
         let what = what.split(" at line ").next().unwrap_or(&what);
         let what = clean_line(what);
         broken(error.line().max(1), column(bytes, &error), what)
@@ -170,18 +168,18 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<StatusFile, StoreError> {
     Ok(file)
 }
 
-/// Whether a string in the JSON may hold a control character or another one that does harm where
-/// it is shown. golive writes none, so that only a file that was tampered with is read twice.
+/// Whether a string in the JSON may contain a control character or another one that does harm when
+/// it is shown. golive writes none, so only a file that was tampered with is parsed twice.
 fn may_be_harmful(json: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(json) else { return false };
     let mut escaped = None;
     for (at, _) in text.match_indices('\\') {
-        // The second of two is no escape's beginning.
+        // The second of two backslashes begins no escape.
         if escaped == Some(at) {
             continue;
         }
         escaped = Some(at + 1);
-        // An escape of anything but a quote, a backslash or a slash.
+        // Only quotes, backslashes and slashes are harmless.
         if !matches!(json.get(at + 1), Some(b'"' | b'\\' | b'/')) {
             return true;
         }
@@ -189,8 +187,8 @@ fn may_be_harmful(json: &[u8]) -> bool {
     text.lines().any(is_harmful)
 }
 
-/// The file with every text made safe to show. A status file may come from a repository, so that
-/// its texts are no more to be trusted than the marketplace's.
+/// The file with all texts made safe to show. A status file may come from a repository, so its texts
+/// are trusted no more than the marketplace's.
 fn cleaned(json: &[u8]) -> serde_json::Result<StatusFile> {
     fn clean(value: &mut Value) {
         match value {

@@ -1,4 +1,5 @@
-//! The lock beside the status file: an OS lock, so that a dead holder never blocks.
+//! The lock beside the status file: a lock of the operating system, so that a dead holder never
+//! blocks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest description of a holder that is read.
 const MAX_HOLDER_LENGTH: u64 = 1024;
 
-/// Why the lock could not be had.
+/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// A living process holds it.
@@ -25,7 +26,7 @@ pub enum LockError {
     Held {
         /// The lock file.
         path: PathBuf,
-        /// Who it is, in the holder's words.
+        /// The holder's description of itself.
         holder: String,
     },
     /// The lock file can't be opened or locked.
@@ -36,13 +37,13 @@ pub enum LockError {
     Io {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// What to do about the folder.
+/// The end of the advice about the folder.
 fn remedy(source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::{NotADirectory, NotFound, QuotaExceeded, StorageFull};
     let kind = source.kind();
@@ -60,14 +61,14 @@ fn remedy(source: &std::io::Error) -> &'static str {
 /// The right to write the status file, for as long as it lives.
 #[derive(Debug)]
 pub struct StatusLock {
-    // Closing the file releases the lock. The file itself stays: to remove it would let two
-    // processes lock two files of one name.
+    // Closing the file releases the lock. The file isn't removed: otherwise two processes could lock
+    // two files of the same name.
     _file: Box<dyn LockFile>,
 }
 
 impl StatusLock {
-    /// Takes the lock of the status file at `status_path`, waiting for a holder for at most
-    /// `timeout`. `command` tells others what this process does.
+    /// Takes the lock of the status file at `status_path`, and waits for its holder for at most
+    /// `timeout`. `command` describes this process to others.
     pub async fn acquire(
         disk: &dyn Disk,
         status_path: &Path,
@@ -79,14 +80,14 @@ impl StatusLock {
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = disk.open_lock(&path).map_err(failed)?;
         let deadline = Instant::now() + timeout;
-        let mut is_told = false;
+        let mut is_logged = false;
         while !file.try_lock().map_err(failed)? {
             if Instant::now() >= deadline {
                 let holder = read_holder(&mut *file);
                 return Err(LockError::Held { path, holder });
             }
-            if !is_told {
-                is_told = true;
+            if !is_logged {
+                is_logged = true;
                 let (lock, holder) = (path.display(), read_holder(&mut *file));
                 tracing::warn!("waiting for at most {timeout:?} for the lock {lock}: {holder}");
             }
@@ -106,7 +107,7 @@ fn read_holder(file: &mut dyn LockFile) -> String {
         .unwrap_or_else(|| "a process that did not say which".to_owned())
 }
 
-/// The lock of a status file.
+/// The path of a status file's lock.
 pub(crate) fn lock_path(status_path: &Path) -> PathBuf {
     let mut name = status_path.as_os_str().to_owned();
     name.push(".lock");
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_that_is_not_there_is_an_error() {
+    async fn a_missing_folder_is_an_error() {
         let path = Path::new("/no/such/folder/golive.status.json");
         let error =
             StatusLock::acquire(&RealDisk, path, Duration::ZERO, "golive apply", &SystemClock)

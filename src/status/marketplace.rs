@@ -1,4 +1,4 @@
-//! Which marketplace a status file is about: what is known of one says nothing about another.
+//! Which marketplace a status file is about: records of one say nothing about another.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::load::{Elsewhere, StoreError};
 use super::record::StatusFile;
 use crate::marketplace::{OfferId, PublisherId};
 
-/// What stands in the place of the embedded marketplace's origin, which it has none of.
+/// Replaces the origin of the embedded marketplace, which has none.
 const EMULATOR: &str = "emulator";
 
 /// A marketplace: which API at which origin.
@@ -25,7 +25,7 @@ pub struct MarketplaceRecord {
 }
 
 impl MarketplaceRecord {
-    /// The embedded marketplace, which speaks this API.
+    /// The embedded marketplace with this API.
     #[must_use]
     pub fn emulator(api: &str) -> Self {
         Self { api: api.to_owned(), origin: EMULATOR.to_owned() }
@@ -65,9 +65,9 @@ impl StatusFile {
         publishers(self.offers.keys())
     }
 
-    /// Refuses a run against a marketplace where what is on record of one of these publishers' offers
-    /// is about another one. A publisher without offers in the file may change its marketplace, and one
-    /// whose marketplace nobody noted, as in files of schema 1, may have any. `path` is for the error.
+    /// Refuses a run against a marketplace if offers of one of these publishers are on record at
+    /// another one. A publisher without offers in the file may change its marketplace; one without a
+    /// marketplace on record, as in files of schema 1, may have any. `path` is for the error.
     pub fn refuse_other_marketplace(
         &self,
         path: &Path,
@@ -90,8 +90,8 @@ impl StatusFile {
         }
     }
 
-    /// Takes note that these publishers' offers are at this marketplace. What the map has of others
-    /// stays, as long as they have offers.
+    /// Records that these publishers' offers are at this marketplace. Other publishers keep theirs while
+    /// they have offers.
     pub(super) fn set_marketplace(
         &mut self,
         publishers: &BTreeSet<PublisherId>,
@@ -103,7 +103,7 @@ impl StatusFile {
         self.drop_unused_marketplaces(publishers);
     }
 
-    /// Drops the publishers that have neither manifests nor offers any more.
+    /// Removes publishers that have neither manifests nor offers.
     pub(super) fn drop_unused_marketplaces(&mut self, in_manifests: &BTreeSet<PublisherId>) {
         let offers = &self.offers;
         self.marketplace.retain(|publisher, _| {

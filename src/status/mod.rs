@@ -1,4 +1,4 @@
-//! What golive last knew: the status file, and the lock that keeps it one process's.
+//! The status file, golive's last knowledge of each offer, and the lock that gives it to one process.
 
 mod load;
 mod lock;
@@ -8,7 +8,6 @@ mod record;
 mod schema;
 mod steps;
 mod store;
-mod text;
 mod upgrade;
 
 pub use load::{Elsewhere, StoreError, parse, read, refuse_unfit};
@@ -20,9 +19,9 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, HISTORY_LENGTH, Intent, ManifestRecord, ObservationRecord, OfferRecord,
-    OperationRecord, RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
+    ErrorRecord, Intent, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord,
+    RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
 };
 pub use schema::status_schema;
-pub use steps::{current_step, place, stopped_step};
+pub use steps::{place, stopped_step};
 pub use store::{Edited, StatusStore, to_bytes};

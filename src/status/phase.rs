@@ -1,4 +1,4 @@
-//! Where an offer stands, and why: the words that the status file and the reports share.
+//! An offer's phase and its reason, in the words that the status file and the reports share.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

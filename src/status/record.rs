@@ -67,7 +67,7 @@ fn shared<'de, D: Deserializer<'de>>(
 }
 
 /// How many finished operations an offer's history keeps.
-pub const HISTORY_LENGTH: usize = 10;
+const HISTORY_LENGTH: usize = 10;
 
 /// What golive last knew of every offer it manages. A cache, never an authority: deleting the
 /// file costs requests, not correctness.

@@ -1,4 +1,4 @@
-//! Which of an operation's steps tells where it is.
+//! An operation's current step.
 
 use crate::marketplace::{Step, StepStatus};
 
@@ -19,7 +19,7 @@ pub fn place(steps: &[Step]) -> Option<String> {
 
 /// The step that ended an operation, or that is under way, or the last that is done.
 #[must_use]
-pub fn current_step(steps: &[Step]) -> Option<&Step> {
+pub(super) fn current_step(steps: &[Step]) -> Option<&Step> {
     stopped_step(steps)
         .or_else(|| steps.iter().find(|step| is_under_way(&step.status)))
         .or_else(|| steps.iter().rfind(|step| step.status == StepStatus::Complete))

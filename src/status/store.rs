@@ -1,6 +1,6 @@
 //! The status file on disk: read once, replaced whole, many updates in one write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,53 +10,44 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::load::{StoreError, read, refuse_unfit};
-use super::text::{Draft, Text};
 use super::{MarketplaceRecord, OfferRecord, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
 use crate::marketplace::{OfferId, PublisherId};
 
-/// The status file, in the possession of the process that holds the lock.
+/// The status file. The process that holds the lock owns it.
 #[derive(Debug)]
 pub struct StatusStore {
     shared: Arc<Shared>,
-    /// How many commits are under way.
+    /// The number of commits under way.
     committing: AtomicUsize,
-    /// Held while the file is written; whoever waits here finds its update written by the next.
-    writer: Arc<tokio::sync::Mutex<Writer>>,
+    /// Held while the file is written: when the next write may begin.
+    writer: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
-/// What a write needs, which may go on by itself where its commit is given up.
+/// What a write needs. A write continues even if its commit is dropped.
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     model: Mutex<Model>,
-    /// Not released while a write goes on.
+    /// Held until no write is under way.
     lock: OnceLock<StatusLock>,
 }
 
-/// What the writer knows of the last write.
-#[derive(Debug, Default)]
-struct Writer {
-    /// When the next one may begin.
-    rested: Option<Instant>,
-    text: Text,
-}
-
-/// From the beginning of a write to the next one, where many updates come at once. It is short
-/// beside a request, and long enough for many of them.
+/// The least time between the beginnings of two writes while many updates come. It is short beside a
+/// request, and long enough for many of them.
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many times as long as a write took that interval is at least, so that a large file does not
+/// That time is at least this many times as long as the last write took, so that a large file doesn't
 /// keep the disk busy.
 const WRITES_IN_INTERVAL: u32 = 2;
 
-/// What an edit made of an offer's record.
+/// The effect of an edit on an offer's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The record before; `None` where there was none.
+    /// The record before; `None` if there was none.
     pub before: Option<Arc<OfferRecord>>,
     /// The record now.
     pub after: Arc<OfferRecord>,
@@ -65,12 +56,9 @@ pub struct Edited {
 #[derive(Debug)]
 struct Model {
     file: StatusFile,
-    /// The offers whose records are others than when the file was last written; `None` where
-    /// nobody wants to know.
-    changed: Option<BTreeSet<OfferId>>,
     /// The publishers of the manifests in force.
     publishers: BTreeSet<PublisherId>,
-    /// Counts updates.
+    /// The number of updates.
     generation: u64,
     /// The generation that is on disk.
     written: u64,
@@ -86,65 +74,64 @@ impl StatusStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
         let file = read(&*disk, &path)?.unwrap_or_else(|| StatusFile::empty(clock.now()));
-        let model = Mutex::new(Model::new(file));
+        let model = Mutex::new(Model {
+            file,
+            publishers: BTreeSet::new(),
+            generation: 0,
+            written: 0,
+            trouble: None,
+        });
         let shared = Arc::new(Shared { path, disk, clock, model, lock: OnceLock::new() });
         Ok(Self { shared, committing: AtomicUsize::new(0), writer: Arc::default() })
     }
 
-    /// The same, with the lock that gives the right to write: it is held for as long as this lives,
-    /// and as long as a write goes on whose commit was given up.
+    /// Adds the lock that gives the right to write. It is held while the store lives, and until a
+    /// write whose commit was dropped has ended.
     #[must_use]
     pub fn holding(self, lock: StatusLock) -> Self {
-        // There is one lock for each store, so that none is there yet.
+        // Each store has one lock, so none is set yet.
         drop(self.shared.lock.set(lock));
         self
     }
 
-    /// The same, for a process that stays: what it writes first is worth keeping, as it writes again.
-    #[must_use]
-    pub fn lasting(self) -> Self {
-        let writer = Writer { rested: None, text: Text::lasting() };
-        Self { writer: Arc::new(tokio::sync::Mutex::new(writer)), ..self }
-    }
-
-    /// Where the file is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
 
-    /// One offer's record, as it is now.
+    /// The current record of an offer.
     #[must_use]
     pub fn get(&self, offer: &OfferId) -> Option<Arc<OfferRecord>> {
         self.model().file.offers.get(offer).cloned()
     }
 
-    /// A copy of all.
+    /// A copy of the file; the records are shared with it.
     #[must_use]
     pub fn snapshot(&self) -> StatusFile {
         self.model().file.clone()
     }
 
-    /// Counts all that was ever updated: what a copy shows is current as long as this is the same.
+    /// The number of updates so far: a copy is current while this stays the same.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.model().generation
     }
 
-    /// A copy of all, and the generation that it is of.
+    /// A copy of the file, and its generation.
     #[must_use]
     pub fn numbered_snapshot(&self) -> (u64, StatusFile) {
         let model = self.model();
         (model.generation, model.file.clone())
     }
 
-    /// Looks at the model without copying it.
-    pub fn with<T>(&self, look: impl FnOnce(&StatusFile) -> T) -> T {
-        look(&self.model().file)
+    /// Reads the file without copying it.
+    pub fn with<T>(&self, read: impl FnOnce(&StatusFile) -> T) -> T {
+        read(&self.model().file)
     }
 
-    /// Changes an offer's record in memory, beginning with `fresh` where there is none.
-    /// [`StatusStore::commit`] puts it on disk; a change that changes nothing costs no write.
+    /// Changes an offer's record in memory, or that of `fresh` if there is none.
+    /// [`StatusStore::commit`] puts it on disk. An edit without effect costs no write.
     pub fn edit(
         &self,
         offer: &OfferId,
@@ -159,19 +146,19 @@ impl StatusStore {
         }
         let after = Arc::new(after);
         model.file.offers.insert(offer.clone(), Arc::clone(&after));
-        model.note(offer);
+        model.generation += 1;
         Edited { before, after }
     }
 
-    /// Forgets an offer, in memory.
+    /// Removes an offer's record in memory.
     pub fn remove(&self, offer: &OfferId) {
         let mut model = self.model();
         if model.file.offers.remove(offer).is_some() {
-            model.note(offer);
+            model.generation += 1;
         }
     }
 
-    /// Notes where the manifests came from, in memory.
+    /// Sets in memory where the manifests came from.
     pub fn set_source(&self, source: Option<SourceRecord>) {
         let mut model = self.model();
         if model.file.source != source {
@@ -180,9 +167,9 @@ impl StatusStore {
         }
     }
 
-    /// Takes note, in memory, that these publishers, those of the manifests, are at this marketplace.
-    /// Refuses where what is on record of one of them is about another one. That alone costs no
-    /// write: it goes to the disk with the next one.
+    /// Records in memory that the publishers of the manifests are at this marketplace. It is an error
+    /// if one of them is on record at another one. This alone costs no write: the next one includes
+    /// it.
     pub fn claim(
         &self,
         publishers: BTreeSet<PublisherId>,
@@ -203,35 +190,35 @@ impl StatusStore {
         Ok(())
     }
 
-    /// Returns once everything updated so far is on disk and flushed. Concurrent commits share
-    /// one write, and where there are many, writes keep apart: each writes the whole file, so that
-    /// what an update costs is that file's size divided by how many share it.
+    /// Returns once all updates so far are on disk and flushed. Concurrent commits share one write.
+    /// While there are many, writes keep apart: each writes the whole file, so an update costs the
+    /// file's size divided by the number of updates that share the write.
     pub async fn commit(&self) -> Result<(), StoreError> {
         let wanted = self.model().generation;
         let _under_way = UnderWay::new(&self.committing);
-        let mut writer = Arc::clone(&self.writer).lock_owned().await;
+        let mut next_write = Arc::clone(&self.writer).lock_owned().await;
         if self.model().written >= wanted {
             return Ok(());
         }
-        if let Some(rested) = writer.rested {
-            tokio::time::sleep_until(rested).await;
+        if let Some(next_write) = *next_write {
+            tokio::time::sleep_until(next_write).await;
         }
-        // Whoever is ready to update now goes along in this write.
+        // Lets all tasks that are ready to update share this write.
         tokio::task::yield_now().await;
         let is_shared = self.committing.load(Ordering::Relaxed) > 1;
         let shared = Arc::clone(&self.shared);
-        beside_the_runtime(move || {
+        run_blocking(move || {
             let began = Instant::now();
-            let written = shared.write(&mut writer.text);
-            // What fails is not waited for: all that stand behind it come to the same end.
-            let apart = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
-            writer.rested = (is_shared && written.is_ok()).then_some(began + apart);
+            let written = shared.write();
+            // After an error nobody waits: all commits behind this one fail the same way.
+            let interval = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
+            *next_write = (is_shared && written.is_ok()).then_some(began + interval);
             written
         })
         .await
     }
 
-    /// Why the file could not be written last, until it is written again.
+    /// Why the last write failed, until one succeeds.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.model().trouble.clone()
@@ -242,74 +229,37 @@ impl StatusStore {
     }
 }
 
-impl Model {
-    fn new(file: StatusFile) -> Self {
-        let publishers = BTreeSet::new();
-        Self { file, changed: None, publishers, generation: 0, written: 0, trouble: None }
-    }
-
-    /// An offer's record was changed.
-    fn note(&mut self, offer: &OfferId) {
-        self.generation += 1;
-        if let Some(changed) = &mut self.changed {
-            changed.insert(offer.clone());
-        }
-    }
-
-    /// What is to be written now; and from then on, if so, only what changes.
-    fn draft(&mut self, is_to_be_kept: bool) -> Draft {
-        let from_now_on = is_to_be_kept.then(BTreeSet::new);
-        let known = std::mem::replace(&mut self.changed, from_now_on).filter(|_| is_to_be_kept);
-        let Some(changed) = known else {
-            return Draft { file: self.file.clone(), changed: None };
-        };
-        let now = |offer: OfferId| match self.file.offers.get_key_value(&offer) {
-            // The name may be spelled otherwise there.
-            Some((offer, record)) => (offer.clone(), Some(Arc::clone(record))),
-            None => (offer, None),
-        };
-        let changed = Some(changed.into_iter().map(now).collect());
-        let (schema, source) = (self.file.schema, self.file.source.clone());
-        let (offers, updated_at) = (BTreeMap::new(), self.file.updated_at);
-        let marketplace = self.file.marketplace.clone();
-        Draft { file: StatusFile { marketplace, offers, schema, source, updated_at }, changed }
-    }
-}
-
 impl Shared {
-    /// Writes the file as it is now.
-    fn write(&self, text: &mut Text) -> Result<(), StoreError> {
-        let before;
-        let (draft, generation) = {
+    fn write(&self) -> Result<(), StoreError> {
+        let (file, generation, before) = {
             let mut model = self.model();
-            before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
+            let before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
             model.generation += 1;
             let Model { file, publishers, .. } = &mut *model;
             file.drop_unused_marketplaces(publishers);
-            // The records are shared with it: nobody waits while it is written out.
-            (model.draft(text.is_to_be_kept()), model.generation)
+            // A copy shares the records: nobody waits while it is serialized and written.
+            (model.file.clone(), model.generation, before)
         };
-        // Whatever comes of it: the text is told of each change just once.
-        let text = text.of(draft).map_err(std::io::Error::from);
-        // It may have been marked read-only, or replaced by a link, while golive runs.
+        // The file may have been marked read-only, or replaced by a link, while golive runs.
         let written = refuse_unfit(&self.path).and_then(|()| {
-            let written = text.and_then(|text| disk::replace(&*self.disk, &self.path, &text.all()));
+            let bytes = to_bytes(&file).map_err(std::io::Error::from);
+            let written = bytes.and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
             written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
         });
-        self.take_note(&written);
+        self.log_trouble(&written);
         let mut model = self.model();
         if written.is_ok() {
             model.written = generation;
         } else {
             model.file.updated_at = before;
-            // That is another content than what could be seen meanwhile.
+            // A copy made meanwhile shows the other time.
             model.generation += 1;
         }
         written
     }
 
-    /// Tells once that the file can't be written, however many wait for it, and once that it can.
-    fn take_note(&self, written: &Result<(), StoreError>) {
+    /// Logs once that the file can't be written, and once that it can again.
+    fn log_trouble(&self, written: &Result<(), StoreError>) {
         let trouble = written.as_ref().err().map(|error| {
             let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
             format!("{error}{}", cause.unwrap_or_default())
@@ -325,14 +275,13 @@ impl Shared {
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {
-        // The model is never left half changed across a panic point that matters: a panic ends
-        // the process.
+        // A panic while it is locked ends the process.
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A status file's content, as [`super::parse`] reads it. Sorted keys, two spaces, a final newline: a
-/// committed status file diffs well.
+/// A status file's content, for [`super::parse`]. It has sorted keys, an indentation of two spaces and
+/// a final newline, so that a committed status file diffs well.
 pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(file)?;
     bytes.push(b'\n');
@@ -355,9 +304,9 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Does what blocks. Where the runtime has threads for that, on one of them, so that meanwhile
-/// everything else goes on; and to its end, even where nobody waits for it any more.
-async fn beside_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs blocking work on a thread for that, if the runtime has some, so that everything else goes on.
+/// It runs to its end even if the future is dropped.
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
     if !matches!(flavor, Ok(RuntimeFlavor::MultiThread)) {
         return work();
@@ -366,165 +315,11 @@ async fn beside_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send +
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // What blocks is never canceled once it has begun; before, the runtime has ended, and
-            // with it everything that could wait here.
+            // Canceled before it began: the runtime has ended, and nothing can wait here.
             Err(_) => std::future::pending().await,
         },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::disk::RealDisk;
-    use crate::status::record::tests::record;
-
-    fn open(path: &Path) -> StatusStore {
-        StatusStore::open(path.to_owned(), Arc::new(RealDisk), Arc::new(SystemClock)).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_committed_is_read_again_and_has_its_keys_sorted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("golive.status.json");
-        let offer: OfferId = "contoso/vm".parse().unwrap();
-        let store = open(&path);
-        store.commit().await.unwrap();
-        assert!(!path.exists(), "nothing was updated, so nothing is written");
-        store.edit(&offer, record, |record| record);
-        store.commit().await.unwrap();
-        assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
-
-        let text = std::fs::read_to_string(&path).unwrap();
-        let sorted: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(text, format!("{}\n", serde_json::to_string_pretty(&sorted).unwrap()));
-    }
-
-    #[tokio::test]
-    async fn a_change_that_changes_nothing_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("golive.status.json");
-        let offer: OfferId = "contoso/vm".parse().unwrap();
-        let store = open(&path);
-        store.edit(&offer, record, |record| record);
-        store.commit().await.unwrap();
-        let before = std::fs::read(&path).unwrap();
-        store.edit(&offer, record, |record| record);
-        store.commit().await.unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), before);
-    }
-
-    /// A disk whose writes wait until they are let go.
-    #[derive(Debug)]
-    struct SlowDisk {
-        began: std::sync::mpsc::Sender<()>,
-        go_on: Mutex<std::sync::mpsc::Receiver<()>>,
-    }
-
-    impl Disk for SlowDisk {
-        fn read(&self, path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-            RealDisk.read(path)
-        }
-        fn write(&self, path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-            self.began.send(()).unwrap();
-            self.go_on.lock().unwrap().recv().unwrap();
-            RealDisk.write(path, parts)
-        }
-        fn flush(&self, path: &Path) -> std::io::Result<()> {
-            RealDisk.flush(path)
-        }
-        fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-            RealDisk.rename(from, to)
-        }
-        fn flush_folder(&self, path: &Path) -> std::io::Result<()> {
-            RealDisk.flush_folder(path)
-        }
-        fn remove(&self, path: &Path) -> std::io::Result<()> {
-            RealDisk.remove(path)
-        }
-        fn open_lock(&self, path: &Path) -> std::io::Result<Box<dyn disk::LockFile>> {
-            RealDisk.open_lock(path)
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_write_whose_commit_is_given_up_goes_on_and_keeps_the_lock() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("golive.status.json");
-        let try_lock =
-            || StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive apply", &SystemClock);
-        let (began, has_begun) = std::sync::mpsc::channel();
-        let (let_go, go_on) = std::sync::mpsc::channel();
-        let slow = Arc::new(SlowDisk { began, go_on: Mutex::new(go_on) });
-        let store = StatusStore::open(path.clone(), slow, Arc::new(SystemClock)).unwrap();
-        let store = store.holding(try_lock().await.unwrap());
-        let offer: OfferId = "contoso/vm".parse().unwrap();
-        store.edit(&offer, record, |record| record);
-        let commit = tokio::spawn(async move { store.commit().await });
-        tokio::task::block_in_place(|| has_begun.recv().unwrap());
-        commit.abort();
-        assert!(commit.await.unwrap_err().is_cancelled());
-        // The store is gone, and the write is not.
-        try_lock().await.unwrap_err();
-        let_go.send(()).unwrap();
-        while try_lock().await.is_err() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
-    }
-
-    #[tokio::test]
-    async fn what_could_not_be_written_is_written_the_next_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("golive.status.json");
-        let ids = ["contoso/vm", "contoso/app", "fabrikam/vm"].map(|id| id.parse().unwrap());
-        let store = open(&path).lasting();
-        for attempt in 0..12 {
-            for id in &ids[attempt % 2..] {
-                store.edit(id, record, |it| OfferRecord {
-                    message: format!("attempt {attempt}"),
-                    ..it
-                });
-            }
-            if attempt % 4 == 3 {
-                store.remove(&ids[attempt % 3]);
-            }
-            // A folder in its place can't be replaced.
-            std::fs::remove_file(&path).ok();
-            std::fs::create_dir(&path).unwrap();
-            store.commit().await.unwrap_err();
-            store.edit(&ids[2], record, |it| OfferRecord {
-                message: format!("{attempt} again"),
-                ..it
-            });
-            std::fs::remove_dir(&path).unwrap();
-            store.commit().await.unwrap();
-            assert_eq!(read(&RealDisk, &path).unwrap(), Some(store.snapshot()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_generation_is_that_of_what_a_copy_shows() {
-        let folder = tempfile::tempdir().unwrap();
-        let offer: OfferId = "contoso/vm".parse().unwrap();
-        let store = open(&folder.path().join("golive.status.json"));
-        let mut seen = vec![store.numbered_snapshot()];
-        store.edit(&offer, record, |record| record);
-        seen.push(store.numbered_snapshot());
-        // It changes when the file was written, which is in it.
-        store.commit().await.unwrap();
-        seen.push(store.numbered_snapshot());
-        store.remove(&offer);
-        seen.push(store.numbered_snapshot());
-        assert!(seen.windows(2).all(|it| it[0].0 < it[1].0 && it[0].1 != it[1].1), "{seen:?}");
-        let before = store.generation();
-        store.remove(&offer);
-        store.set_source(None);
-        assert_eq!(store.generation(), before);
-        store.commit().await.unwrap();
-        let written = store.generation();
-        store.commit().await.unwrap();
-        assert_eq!(store.generation(), written, "there was nothing to write");
-    }
-}
+mod tests;

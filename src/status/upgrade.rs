@@ -1,5 +1,5 @@
-//! Status files of schema 1, read as schema 2: releases were numbers, a request in doubt had an entity
-//! tag and no deadline, and it knew one attempt of before.
+//! Reads status files of schema 1 as schema 2. In schema 1 releases were numbers, and an intent had an
+//! entity tag, no deadline, and only the last attempt before it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::record::{SCHEMA_VERSION, SourceRecord, StatusFile, each_once};
 use crate::marketplace::OfferId;
 
-/// How long a request of a golive with schema 1 could be under way: twice its default time limit.
-/// Longer limits were possible; the settling time of 15 minutes covers them.
+/// How long a request could be under way in schema 1: twice the default timeout of then. Longer
+/// timeouts were possible; the settling time of 15 minutes covers them.
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(2);
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ pub(super) fn from_schema_1(json: &[u8]) -> serde_json::Result<StatusFile> {
         if let Value::Object(record) = &mut record {
             upgrade(record);
         }
-        // What was taken apart has no place in the file any more: the offer's name serves instead.
+        // The value has no position in the file any more, so the error names the offer.
         let record = serde_json::from_value(record)
             .map_err(|error| serde_json::Error::custom(format!("{offer}: {error}")))?;
         file.offers.insert(offer, Arc::new(record));
@@ -52,7 +52,7 @@ fn upgrade(record: &mut Map<String, Value>) {
             Some(Value::Number(number)) => number.to_string(),
             _ => String::new(),
         };
-        // What a list of then said can't be compared with what one says now: the first look asks.
+        // There is no fingerprint: the first check asks the marketplace.
         let status = part("status");
         observed.insert("status".to_owned(), status.into());
         rename(observed, "liveVersion", "live");

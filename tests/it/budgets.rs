@@ -75,13 +75,13 @@ impl Disk for Ledger {
         RealDisk.read(path)
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        let bytes = parts.iter().map(|part| part.len()).sum();
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let length = bytes.len();
         self.writes.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(length, Ordering::Relaxed);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        self.last.lock().unwrap().insert(name, bytes);
-        RealDisk.write(path, parts)
+        self.last.lock().unwrap().insert(name, length);
+        RealDisk.write(path, bytes)
     }
 
     fn flush(&self, _: &Path) -> io::Result<()> {

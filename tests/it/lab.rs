@@ -24,8 +24,8 @@ use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::{Outcome, Reporter, Reporters};
-use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
-use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
+use golive::status::{OfferRecord, Phase, SourceRecord, StatusFile, StatusStore, StoreError};
+use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source};
 use http::{Request, Response};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -267,7 +267,7 @@ impl Lab {
     /// A service that watches the folder, as a process of its own.
     pub(crate) fn watch(&self) -> Watched {
         let (service_state, pings) = ServiceState::new();
-        let store = Arc::new(self.store().lasting());
+        let store = Arc::new(self.store());
         let stop = CancellationToken::new();
         let reporter = Arc::clone(&service_state) as _;
         // Reads are put off as long as it takes; a request is looked at anew after that.
@@ -401,16 +401,16 @@ struct Touched {
 
 #[async_trait]
 impl Source for Touched {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        Changed::default()
+        None
     }
 
-    fn look_now(&mut self) {}
+    fn check_now(&mut self) {}
 
-    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false
     }
 }

@@ -173,7 +173,7 @@ fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
     std::os::unix::fs::symlink("elsewhere.json", place.path(STATUS)).unwrap();
     let (ran, requests) = place.requests_during(|| place.golive("apply --wait"));
     ran.code(1).stdout("").stderr(
-        "error: the status file ./golive.status.json is no regular file, and golive would put one \
+        "error: the status file ./golive.status.json isn't a regular file, and golive would put one \
          in its place; name the file itself with --status or GOLIVE_STATUS\n",
     );
     assert_eq!(requests, Vec::<String>::new());
@@ -191,7 +191,7 @@ fn a_pipe_is_no_status_file() {
     for line in ["apply", "plan", "status"] {
         let line = format!("{line} --status {}", pipe.display());
         let (ran, requests) = place.requests_during(|| place.golive(&line));
-        ran.code(1).stderr_has("no regular file");
+        ran.code(1).stderr_has("isn't a regular file");
         assert_eq!(requests, Vec::<String>::new());
     }
 }

@@ -19,9 +19,9 @@ impl Disk for CountingDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealDisk.read(path)
     }
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        RealDisk.write(path, parts)
+        RealDisk.write(path, bytes)
     }
     fn flush(&self, path: &Path) -> io::Result<()> {
         RealDisk.flush(path)
@@ -98,7 +98,7 @@ async fn a_second_run_finds_the_world_that_the_first_left() {
         [("{", "EOF"), (r#"{"schema": 9, "x": 1}"#, "has schema 9"), (r#"{"schema": 1}"#, "offers")]
     {
         std::fs::File::create(&path).unwrap();
-        crate::disk::replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
+        crate::disk::replace(&RealDisk, &path, content.as_bytes()).unwrap();
         let error = problem(&open().unwrap_err());
         assert!(error.contains(expected), "{error}");
     }
@@ -166,7 +166,7 @@ async fn a_memory_without_a_seed_is_one_of_schema_1() {
     fields.remove("seed");
     fields.insert("schema".to_owned(), 1.into());
     old["offers"][0].as_object_mut().unwrap().remove("stale_answers").unwrap();
-    crate::disk::replace(&RealDisk, &path, &[old.to_string().as_bytes()]).unwrap();
+    crate::disk::replace(&RealDisk, &path, old.to_string().as_bytes()).unwrap();
     let second = Emulator::remembered(None, clock(), Arc::new(RealDisk), path.clone()).unwrap();
     assert_eq!(text(&second, VM, "/version").await, "3");
     pass(5).await;

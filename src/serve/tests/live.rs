@@ -85,7 +85,7 @@ async fn a_pause_of_the_marketplace_comes_and_goes_by_itself() {
     let fixture = Fixture::new();
     let paused = Arc::new(Mutex::new(PausedUntil::default()));
     let asked = Arc::clone(&paused);
-    fixture.serving.service_state.asks(move || asked.lock().unwrap().clone());
+    fixture.serving.service_state.set_paused_until(move || asked.lock().unwrap().clone());
     let mut page = Page::open(&fixture, "/events").await;
     let mut notices = async || {
         let (name, data) = timeout(Duration::from_secs(2), page.event()).await.unwrap();
@@ -163,7 +163,7 @@ async fn unseen_offers_are_counted_until_they_have_a_record() {
     let yaml = "publisher: contoso\noffer: vm\nstate: live\n---\n\
                 publisher: contoso\noffer: db\nstate: live\n";
     let path = fixture.folder.path().join("all.yaml");
-    RealDisk.write(&path, &[yaml.as_bytes()]).unwrap();
+    RealDisk.write(&path, yaml.as_bytes()).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let mut page = Page::open(&fixture, "/events?q=db").await;
     fixture.serving.service_state.update(|service| service.desired = desired.into());

@@ -273,7 +273,7 @@ async fn a_pause_names_its_publisher_and_says_that_others_go_on() {
     let fixture = ready();
     let until = invented::at() + SignedDuration::from_mins(30);
     let paused = invented::paused(&[("contoso", until)], None);
-    fixture.serving.service_state.asks(move || paused.clone());
+    fixture.serving.service_state.set_paused_until(move || paused.clone());
     let page = fixture.text("/").await;
     for part in [
         "Requests about contoso are paused",
@@ -291,10 +291,10 @@ async fn an_offer_that_was_not_looked_at_says_why() {
     let path = fixture.folder.path().join("all.yaml");
     let yaml = ["contoso", "fabrikam", "tailspin"]
         .map(|publisher| format!("publisher: {publisher}\noffer: new\nstate: live\n"));
-    RealDisk.write(&path, &[yaml.join("---\n").as_bytes()]).unwrap();
+    RealDisk.write(&path, yaml.join("---\n").as_bytes()).unwrap();
     let desired = crate::manifest::load(&[path]).unwrap().offers;
     let paused = invented::paused(&[("contoso", invented::at())], None);
-    fixture.serving.service_state.asks(move || paused.clone());
+    fixture.serving.service_state.set_paused_until(move || paused.clone());
     fixture.serving.service_state.update(|service| {
         service.desired = desired.into();
         let publisher = PublisherId::new("fabrikam").unwrap();

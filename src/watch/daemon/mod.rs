@@ -110,7 +110,7 @@ impl Daemon {
     pub fn new(mut parts: Parts) -> Self {
         let now = Instant::now();
         let marketplace = parts.reconciler.marketplace();
-        parts.service_state.asks(move || marketplace.paused_until());
+        parts.service_state.set_paused_until(move || marketplace.paused_until());
         let beat_at = parts.heartbeat.as_ref().map(|heartbeat| now + heartbeat.every);
         let (policy, random) = (Policy::default(), parts.random.fork());
         let longest_pause = parts.resync.min(LONGEST_PAUSE);
@@ -151,11 +151,11 @@ impl Daemon {
                 }
                 // Before the tasks, however many of them end; and all of those, however often the
                 // source changes.
-                changed = self.parts.source.changed() => {
+                source = self.parts.source.changed() => {
                     while let Some(done) = self.engine.try_ended() {
                         self.take_in(done);
                     }
-                    self.read(changed);
+                    self.read(source);
                 }
                 Some(done) = self.engine.ended() => self.take_in(done),
                 () = reached(wake) => {}

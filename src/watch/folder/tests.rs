@@ -10,7 +10,6 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::scope::Meaning;
 use super::watches::Watcher;
 use super::*;
 use crate::disk::{Disk as _, RealDisk, replace};
@@ -82,14 +81,14 @@ impl Place {
         prepare(&top);
         let (heard, markers) = watch::channel(BTreeSet::new());
         let heard = Arc::new(heard);
-        let make = move |inbox: Arc<Inbox>| {
+        let make = move |events: Arc<Events>| {
             let heard = Arc::clone(&heard);
             let tap = move |event: notify::Result<Event>| {
                 let path = event.as_ref().ok().and_then(|event| {
                     let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
                     event.paths.first().filter(|_| event.kind == closed).cloned()
                 });
-                inbox.hear(event);
+                events.receive(event);
                 heard.send_if_modified(|all| path.is_some_and(|path| all.insert(path)));
             };
             let watcher = notify::recommended_watcher(tap)?;
@@ -112,8 +111,8 @@ impl Place {
             marked,
             next: 0,
         };
-        assert_eq!(place.source.changed().await, Changed::default());
-        place.refresh(&BTreeSet::new());
+        assert_eq!(place.source.changed().await, None);
+        place.refresh();
         place
     }
 
@@ -121,12 +120,12 @@ impl Place {
         self.top.join(name)
     }
 
-    fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> BTreeSet<OfferId> {
-        let mut refreshed = self.manifests.refresh(suspects);
+    fn refresh(&mut self) -> BTreeSet<OfferId> {
+        let mut refreshed = self.manifests.refresh();
         let mut changed = refreshed.changed;
         let mut rounds = 0;
-        while self.source.follow(&refreshed.folders) {
-            refreshed = self.manifests.refresh(&BTreeSet::new());
+        while self.source.watch(&refreshed.folders) {
+            refreshed = self.manifests.refresh();
             changed.extend(refreshed.changed);
             rounds += 1;
             assert!(rounds < 10, "it is never done");
@@ -135,9 +134,9 @@ impl Place {
         changed
     }
 
-    /// Does something, and waits until all of its events are told: events come in order.
-    async fn act(&mut self, deed: impl FnOnce(&Path)) {
-        deed(&self.top);
+    /// Does something, and waits until all of its events have arrived: they come in order.
+    async fn act(&mut self, action: impl FnOnce(&Path)) {
+        action(&self.top);
         self.next += 1;
         let marker = self.path(self.marked).join(format!("marker{}", self.next));
         write(&marker, "");
@@ -145,25 +144,20 @@ impl Place {
         timeout(PATIENCE, told).await.unwrap().unwrap();
     }
 
-    /// What changes by a deed, and which files are suspected: all in one change.
-    async fn told(&mut self, deed: impl FnOnce(&Path)) -> (BTreeSet<OfferId>, BTreeSet<PathBuf>) {
-        self.act(deed).await;
-        let changed = timeout(PATIENCE, self.source.changed()).await.unwrap();
-        let told = self.source.inbox.take().meaning;
-        assert!(!told.counts && self.source.debounce.due().is_none(), "{told:?}");
-        (self.refresh(&changed.suspects), changed.suspects)
+    /// The offers that change by an action, which are all reported as one change.
+    async fn changes(&mut self, action: impl FnOnce(&Path)) -> BTreeSet<OfferId> {
+        self.act(action).await;
+        timeout(PATIENCE, self.source.changed()).await.unwrap();
+        let pending = self.source.events.take();
+        assert_eq!(pending, Pending::default());
+        assert!(self.source.debounce.due().is_none());
+        self.refresh()
     }
 
-    /// The offers that change by a deed.
-    async fn changes(&mut self, deed: impl FnOnce(&Path)) -> BTreeSet<OfferId> {
-        self.told(deed).await.0
-    }
-
-    /// Nothing that a deed does counts.
-    async fn ignores(&mut self, deed: impl FnOnce(&Path)) {
-        self.act(deed).await;
-        let told = self.source.inbox.take().meaning;
-        assert_eq!(told, Meaning::default());
+    /// Nothing that an action does counts.
+    async fn ignores(&mut self, action: impl FnOnce(&Path)) {
+        self.act(action).await;
+        assert_eq!(self.source.events.take(), Pending::default());
     }
 
     fn in_force(&self) -> BTreeSet<OfferId> {
@@ -186,16 +180,14 @@ async fn place() -> Place {
 async fn saves_in_place_and_by_rename_are_told() {
     let mut place = place().await;
     let file = place.path("offers/a.yaml");
-    let (changed, suspects) = place.told(|_| write(&file, &text("a", 2))).await;
-    assert_eq!((changed, suspects), (ids(&["a"]), [file.clone()].into()));
+    assert_eq!(place.changes(|_| write(&file, &text("a", 2))).await, ids(&["a"]));
 
     let renamed = |top: &Path| {
         let other = top.join("offers/.a.yaml.tmp");
         write(&other, &text("a", 3));
         RealDisk.rename(&other, &top.join("offers/a.yaml")).unwrap();
     };
-    let (changed, suspects) = place.told(renamed).await;
-    assert_eq!((changed, suspects), (ids(&["a"]), [file].into()));
+    assert_eq!(place.changes(renamed).await, ids(&["a"]));
 }
 
 #[tokio::test]
@@ -225,8 +217,6 @@ async fn what_is_no_manifest_is_not_told() {
             std::fs::read(top.join("offers/a.yaml")).unwrap();
             std::fs::read_dir(top.join("offers")).unwrap().count();
             write(&top.join("neighbour.yaml"), &text("n", 1));
-            create_dir(top.join("offers/.git")).unwrap();
-            write(&top.join("offers/.git/index"), "");
         })
         .await;
 }
@@ -333,18 +323,17 @@ async fn what_golive_writes_is_not_told() {
         lock.write(b"golive watch").unwrap();
         for path in [status.clone(), status.with_extension("emulator.json")] {
             for content in ["one", "two"] {
-                replace(&RealDisk, &path, &[content.as_bytes()]).unwrap();
+                replace(&RealDisk, &path, content.as_bytes()).unwrap();
             }
         }
     };
     place.ignores(own).await;
-    let file = place.path("offers/b.yaml");
     let both = |top: &Path| {
         own(top);
         write(&top.join("offers/b.yaml"), &text("b", 1));
         own(top);
     };
-    assert_eq!(place.told(both).await, (ids(&["b"]), [file].into()));
+    assert_eq!(place.changes(both).await, ids(&["b"]));
 }
 
 #[tokio::test]
@@ -375,8 +364,7 @@ async fn many_files_at_once_are_one_change() {
             write(&top.join(format!("offers/many/{name}.yaml")), &text(name, 2));
         }
     };
-    let (changed, suspects) = place.told(again).await;
-    assert_eq!((changed, suspects.len()), (ids(&wanted), 500));
+    assert_eq!(place.changes(again).await, ids(&wanted));
 }
 
 #[tokio::test]
@@ -395,8 +383,8 @@ async fn a_checkout_is_one_change_however_long_it_takes() {
     assert!(timeout(Duration::from_millis(300), &mut changed).await.is_err());
     write(&place.top.join("tree/offers/b.yaml"), &text("b", 1));
     remove_file(lock).unwrap();
-    let changed = timeout(PATIENCE, changed).await.unwrap();
-    assert_eq!(place.refresh(&changed.suspects), ids(&["a", "b"]));
+    timeout(PATIENCE, changed).await.unwrap();
+    assert_eq!(place.refresh(), ids(&["a", "b"]));
 }
 
 #[cfg(unix)]
@@ -542,13 +530,13 @@ impl Dry {
         self.folder.path().canonicalize().unwrap().join(name)
     }
 
-    fn follow(&mut self, names: &[&str]) -> bool {
+    fn watch(&mut self, names: &[&str]) -> bool {
         let folders = names.iter().map(|name| self.path(name)).collect();
-        self.source.follow(&folders)
+        self.source.watch(&folders)
     }
 
     fn tell(&self, name: &str) {
-        tell(&self.source.inbox, &self.path(name));
+        tell(&self.source.events, &self.path(name));
     }
 
     /// How long it takes until something is told.
@@ -567,8 +555,8 @@ impl Dry {
     }
 }
 
-fn tell(inbox: &Inbox, path: &Path) {
-    inbox.hear(Ok(Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned())));
+fn tell(events: &Events, path: &Path) {
+    events.receive(Ok(Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned())));
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -576,26 +564,21 @@ const MS: Duration = Duration::from_millis(1);
 #[tokio::test(start_paused = true)]
 async fn a_change_is_told_once_it_is_quiet_and_whoever_asks_again_gets_it() {
     let mut dry = Dry::new().await;
-    assert!(dry.follow(&[""]));
-    assert!(!dry.follow(&[""]));
+    assert!(dry.watch(&[""]));
+    assert!(!dry.watch(&[""]));
     assert!(dry.is_quiet().await);
-    let inbox = Arc::clone(&dry.source.inbox);
+    let events = Arc::clone(&dry.source.events);
     let path = dry.path("a.yaml");
     let teller = tokio::spawn(async move {
         for _ in 0..5 {
             tokio::time::sleep(60 * MS).await;
-            tell(&inbox, &path);
+            tell(&events, &path);
         }
     });
     // Dropped and called again all the time.
     let start = Instant::now();
-    let changed = loop {
-        if let Ok(changed) = timeout(7 * MS, dry.source.changed()).await {
-            break changed;
-        }
-    };
+    while timeout(7 * MS, dry.source.changed()).await.is_err() {}
     assert_eq!(start.elapsed(), 400 * MS);
-    assert_eq!(changed.suspects, [dry.path("a.yaml")].into());
     teller.await.unwrap();
     assert!(dry.is_quiet().await);
 }
@@ -603,13 +586,13 @@ async fn a_change_is_told_once_it_is_quiet_and_whoever_asks_again_gets_it() {
 #[tokio::test(start_paused = true)]
 async fn what_never_stops_is_told_after_ten_seconds() {
     let mut dry = Dry::new().await;
-    dry.follow(&[""]);
-    let (inbox, path) = (Arc::clone(&dry.source.inbox), dry.path("a.yaml"));
+    dry.watch(&[""]);
+    let (events, path) = (Arc::clone(&dry.source.events), dry.path("a.yaml"));
     dry.tell("a.yaml");
     let teller = tokio::spawn(async move {
         loop {
             tokio::time::sleep(50 * MS).await;
-            tell(&inbox, &path);
+            tell(&events, &path);
         }
     });
     assert_eq!(dry.after().await, Duration::from_secs(10));
@@ -619,17 +602,17 @@ async fn what_never_stops_is_told_after_ten_seconds() {
 #[tokio::test(start_paused = true)]
 async fn who_wants_to_look_now_waits_for_nothing() {
     let mut dry = Dry::new().await;
-    dry.follow(&[""]);
+    dry.watch(&[""]);
     dry.tell("a.yaml");
-    dry.source.look_now();
-    assert_eq!(dry.source.changed().await.suspects, [dry.path("a.yaml")].into());
+    dry.source.check_now();
+    assert_eq!(dry.after().await, Duration::ZERO);
     assert!(dry.is_quiet().await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_that_git_left_is_waited_for_once() {
     let mut dry = Dry::new().await;
-    dry.follow(&[""]);
+    dry.watch(&[""]);
     create_dir(dry.path(".git")).unwrap();
     write(&dry.path(".git/index.lock"), "");
     dry.tell("a.yaml");
@@ -643,23 +626,23 @@ async fn where_nothing_can_be_watched_the_files_are_looked_at() {
     let mut dry = Dry::new().await;
     let mut updates = dry.service_state.subscribe();
     dry.fails.store(true, Ordering::SeqCst);
-    assert!(dry.follow(&[""]), "what counts is new");
+    assert!(dry.watch(&[""]), "what counts is new");
     let problem = dry.problem().unwrap();
-    assert!(problem.starts_with("changes are found by looking every 2 s"), "{problem}");
+    assert!(problem.starts_with("changes are found by polling every 2 s"), "{problem}");
     assert!(problem.contains("fs.inotify.max_user_watches"), "{problem}");
     assert!(updates.try_recv().is_ok());
     for _ in 0..3 {
-        assert_eq!(dry.after().await, LOOK_INTERVAL);
-        assert!(!dry.follow(&[""]));
+        assert_eq!(dry.after().await, POLL_INTERVAL);
+        assert!(!dry.watch(&[""]));
     }
     // Whoever asks again and again does not put the look off.
     let start = Instant::now();
     while timeout(300 * MS, dry.source.changed()).await.is_err() {}
-    assert_eq!(start.elapsed(), LOOK_INTERVAL);
+    assert_eq!(start.elapsed(), POLL_INTERVAL);
     assert!(updates.try_recv().is_err(), "it is said once");
 
     dry.fails.store(false, Ordering::SeqCst);
-    assert!(dry.follow(&[""]));
+    assert!(dry.watch(&[""]));
     assert_eq!(dry.problem(), None);
     assert!(dry.is_quiet().await);
 }
@@ -668,7 +651,7 @@ async fn where_nothing_can_be_watched_the_files_are_looked_at() {
 async fn a_look_waits_for_git_too() {
     let mut dry = Dry::new().await;
     dry.fails.store(true, Ordering::SeqCst);
-    dry.follow(&[""]);
+    dry.watch(&[""]);
     create_dir(dry.path(".git")).unwrap();
     let lock = dry.path(".git/index.lock");
     write(&lock, "");
@@ -684,12 +667,12 @@ async fn a_look_waits_for_git_too() {
 async fn a_file_system_that_does_not_tell_all_is_looked_at_and_watched() {
     let mut dry = Dry::new().await;
     create_dir(dry.path("nfs")).unwrap();
-    assert!(dry.follow(&["", "nfs"]));
+    assert!(dry.watch(&["", "nfs"]));
     assert!(dry.problem().unwrap().contains("(NFS)"));
-    assert_eq!(dry.after().await, LOOK_INTERVAL);
+    assert_eq!(dry.after().await, POLL_INTERVAL);
     dry.tell("nfs/a.yaml");
     assert_eq!(dry.after().await, 100 * MS);
-    dry.follow(&[""]);
+    dry.watch(&[""]);
     assert_eq!(dry.problem(), None);
     assert!(dry.is_quiet().await);
 }
@@ -697,17 +680,17 @@ async fn a_file_system_that_does_not_tell_all_is_looked_at_and_watched() {
 #[tokio::test(start_paused = true)]
 async fn after_an_overflow_or_an_error_all_watches_are_made_anew() {
     let mut dry = Dry::new().await;
-    dry.follow(&[""]);
+    dry.watch(&[""]);
     let made = dry.made.load(Ordering::SeqCst);
     let overflow = || Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan));
     let error = || Err(notify::Error::generic("it broke"));
     for (round, what) in [overflow(), error()].into_iter().enumerate() {
-        dry.source.inbox.hear(what);
+        dry.source.events.receive(what);
         assert_eq!(dry.after().await, 100 * MS);
         assert!(dry.problem().is_some());
-        // As long as it is not followed again, it is looked at.
-        assert_eq!(dry.after().await, LOOK_INTERVAL);
-        assert!(dry.follow(&[""]));
+        // Until the watches are renewed, golive polls.
+        assert_eq!(dry.after().await, POLL_INTERVAL);
+        assert!(dry.watch(&[""]));
         assert_eq!(dry.made.load(Ordering::SeqCst), made * (round + 2));
         assert_eq!(dry.problem(), None);
         assert!(dry.is_quiet().await);
@@ -728,9 +711,27 @@ async fn a_limit_of_programs_is_told_with_what_mends_it() {
     let status = folder.path().join("golive.status.json");
     let mut source =
         FolderSource::with(&roots, &status, MS, Arc::clone(&service_state), Box::new(make));
-    source.follow(&roots.iter().cloned().collect());
-    source.follow(&roots.into());
+    source.watch(&roots.iter().cloned().collect());
+    source.watch(&roots.into());
     let problem = service_state.service().source_problem.unwrap();
     assert_eq!(problem.contains("max_user_instances"), cfg!(unix), "{problem}");
     assert_eq!(*tries.lock().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_take_at_most_a_fifth_of_the_time() {
+    let mut dry = Dry::new().await;
+    dry.watch(&[""]);
+    dry.tell("a.yaml");
+    assert_eq!(dry.after().await, 100 * MS);
+    // The check takes long, and meanwhile more has changed.
+    tokio::time::sleep(500 * MS).await;
+    dry.tell("a.yaml");
+    assert_eq!(dry.after().await, 2000 * MS);
+    // A quick one delays nothing, and nobody who asks waits.
+    dry.tell("a.yaml");
+    assert_eq!(dry.after().await, 100 * MS);
+    tokio::time::sleep(500 * MS).await;
+    dry.source.check_now();
+    assert_eq!(dry.after().await, Duration::ZERO);
 }

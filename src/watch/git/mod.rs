@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `remote` | the repository's URL, and keeping user name and password out of every text |
 //! | `environment` | the user's variables and configuration that git gets |
-//! | `run` | one run of git: its time, its output, its end |
-//! | `said` | git's message about a failure |
+//! | `run` | one run of git: its timeout, its output, its end |
+//! | `stderr` | what git prints about a failure |
 //! | `clone` | the folder with the repository and the checkout |
 //! | `error` | the errors |
 //!
@@ -18,7 +18,7 @@ mod environment;
 mod error;
 mod remote;
 mod run;
-mod said;
+mod stderr;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Changed, ServiceState, Source};
+use super::{ServiceState, Source};
 use crate::status::SourceRecord;
-use clone::{Clone, FetchResult, Mark, Ready};
+use clone::{FetchResult, LocalClone, Origin};
 pub use error::GitError;
 use error::OLDEST;
 use remote::Remote;
@@ -43,10 +43,10 @@ use run::{Git, Tools};
 
 /// Limit for the time between two tries at an unreachable repository, unless the user's poll
 /// interval is longer.
-const LONGEST: Duration = Duration::from_mins(10);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
 /// How long the first check may take before the commit of an earlier run stands in.
-const SOON: Duration = Duration::from_secs(30);
+const STAND_IN_AFTER: Duration = Duration::from_secs(30);
 
 /// The fraction of a wait that is random, so that many golive instances don't fetch at once.
 const JITTER: f64 = 0.2;
@@ -76,34 +76,34 @@ impl std::fmt::Debug for GitSettings {
     }
 }
 
-type Job = Pin<Box<dyn Future<Output = Found> + Send>>;
+type Job = Pin<Box<dyn Future<Output = JobResult> + Send>>;
 
 /// The result of work on the clone.
-enum Found {
+enum JobResult {
     /// The check is done.
-    FetchResult(Box<Clone>, FetchResult),
+    Fetched(Box<LocalClone>, FetchResult),
     /// The check takes long, and continues. The commit of an earlier run may stand in meanwhile.
-    StandIn(Ready, Job),
+    StandIn(String, Job),
 }
 
 /// A [`Source`]: a branch of a remote repository.
 ///
 /// The checkout in force changes only within [`Source::changed`], just before that returns, and as
 /// a whole. It stays while the repository can't be reached or its newest commit can't be checked
-/// out; that is shown on the board, and logged once.
+/// out; that is shown in the service state, and logged once.
 pub struct GitSource {
-    mark: Mark,
+    origin: Origin,
     /// The clone's folder, absolute.
     folder: PathBuf,
     checkout: PathBuf,
     root: PathBuf,
     dir: PathBuf,
-    soon: Duration,
+    stand_in_after: Duration,
     poll: Duration,
     service_state: Arc<ServiceState>,
     random: fastrand::Rng,
     /// The clone, while no job uses it.
-    idle: Option<Clone>,
+    idle: Option<LocalClone>,
     /// The running job on the clone. It stays here when [`Source::changed`] is dropped, and
     /// continues with the next call, so that no two git processes run there.
     job: Option<Job>,
@@ -112,13 +112,13 @@ pub struct GitSource {
     /// When to check next.
     next: Instant,
     /// Whether a caller asked to check now.
-    wanted: bool,
+    is_requested: bool,
     /// Whether the running job answers such a request.
-    answering: bool,
+    job_is_requested: bool,
     /// The number of consecutive failures.
     failures: u32,
     /// The failures that were logged.
-    told: Vec<Discriminant<GitError>>,
+    logged: Vec<Discriminant<GitError>>,
 }
 
 impl GitSource {
@@ -143,26 +143,27 @@ impl GitSource {
         let dir = clone::inside(&dir)?;
         let absolute =
             std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
-        let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
-        let global = Clone::global(&absolute);
-        let git = Git::new(tools, remote, &Clone::repository(&absolute), global);
+        let (origin, address) =
+            (Origin { branch, url: remote.shown.clone() }, remote.address.clone());
+        let global = LocalClone::global(&absolute);
+        let git = Git::new(tools, remote, &LocalClone::repository(&absolute), global);
         check_version(&git).await?;
-        if let Some(branch) = &mark.branch {
+        if let Some(branch) = &origin.branch {
             check_branch(&git, branch).await?;
         }
-        Clone::check_folder(&absolute)?;
+        LocalClone::check_folder(&absolute)?;
         // As messages name the manifests: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
-        let checkout = Clone::tree(folder);
+        let checkout = LocalClone::tree(folder);
         let root = checkout.join(&dir);
-        let clone = Clone::new(git, absolute.clone(), mark.clone(), address, dir.clone());
+        let clone = LocalClone::new(git, absolute.clone(), origin.clone(), address, dir.clone());
         Ok(Self {
-            mark,
+            origin,
             folder: absolute,
             checkout,
             root,
             dir,
-            soon: SOON,
+            stand_in_after: STAND_IN_AFTER,
             poll,
             service_state,
             random,
@@ -170,10 +171,10 @@ impl GitSource {
             job: None,
             current: None,
             next: Instant::now(),
-            wanted: false,
-            answering: false,
+            is_requested: false,
+            job_is_requested: false,
             failures: 0,
-            told: Vec::new(),
+            logged: Vec::new(),
         })
     }
 
@@ -193,7 +194,7 @@ impl GitSource {
     /// The repository and its branch, for messages, without user name and password.
     #[must_use]
     pub fn place(&self) -> String {
-        let place = format!("{}, {}", self.mark.url, self.mark.branch_words());
+        let place = format!("{}, {}", self.origin.url, self.origin.branch_words());
         if self.dir.as_os_str().is_empty() {
             return place;
         }
@@ -201,45 +202,45 @@ impl GitSource {
     }
 
     /// Starts a check, unless one is running.
-    fn begin(&mut self) {
+    fn start_job(&mut self) {
         let Some(mut clone) = self.idle.take() else { return };
-        self.answering = std::mem::take(&mut self.wanted);
+        self.job_is_requested = std::mem::take(&mut self.is_requested);
         let in_force = self.current.as_ref().map(|record| record.commit.clone());
-        let soon = self.soon;
+        let stand_in_after = self.stand_in_after;
         self.job = Some(Box::pin(async move {
             let is_first = in_force.is_none();
             // Made before the fetch, so that no two git processes run in the clone.
-            let ready = if is_first { clone.stand_in().await } else { None };
-            let mut look: Job = Box::pin(async move {
-                let look = clone.look(in_force.as_deref()).await;
-                Found::FetchResult(Box::new(clone), look)
+            let stand_in = if is_first { clone.stand_in().await } else { None };
+            let mut update: Job = Box::pin(async move {
+                let result = clone.update(in_force.as_deref()).await;
+                JobResult::Fetched(Box::new(clone), result)
             });
-            let Some(ready) = ready else { return look.await };
-            match tokio::time::timeout(soon, &mut look).await {
+            let Some(commit) = stand_in else { return update.await };
+            match tokio::time::timeout(stand_in_after, &mut update).await {
                 Ok(found) => found,
-                Err(_) => Found::StandIn(ready, look),
+                Err(_) => JobResult::StandIn(commit, update),
             }
         }));
     }
 
     /// Puts the commit of an earlier run in force while the check continues.
-    fn stand_in(&mut self, ready: Ready) -> Option<Changed> {
-        if let Err(error) = Clone::put_stand_in(&self.folder) {
+    fn stand_in(&mut self, commit: String) -> Option<SourceRecord> {
+        if let Err(error) = LocalClone::put_stand_in_force(&self.folder) {
             tracing::debug!("{}", error.line());
             return None;
         }
-        let changed = self.changed_to(ready);
-        self.failed(&GitError::Slow { url: self.mark.url.clone(), after: self.soon });
+        let changed = self.changed_to(commit);
+        self.failed(&GitError::Slow { url: self.origin.url.clone(), after: self.stand_in_after });
         Some(changed)
     }
 
     /// Puts the result of a check in force.
-    fn end(&mut self, clone: Clone, look: FetchResult) -> Option<Changed> {
-        let FetchResult { ready, mut problem } = look;
+    fn finish_job(&mut self, clone: LocalClone, result: FetchResult) -> Option<SourceRecord> {
+        let FetchResult { commit, mut problem } = result;
         let mut changed = None;
-        if let Some(ready) = ready {
+        if let Some(commit) = commit {
             match clone.put_in_force() {
-                Ok(()) => changed = Some(self.changed_to(ready)),
+                Ok(()) => changed = Some(self.changed_to(commit)),
                 Err(error) => problem = Some(error),
             }
         }
@@ -249,35 +250,32 @@ impl GitSource {
             None => self.succeeded(),
         }
         self.next = Instant::now() + self.pause();
-        if changed.is_none() && self.answering && self.current.is_some() {
-            return Some(Changed { source: self.current.clone(), ..Changed::default() });
+        if changed.is_none() && self.job_is_requested {
+            return self.current.clone();
         }
         changed
     }
 
-    fn changed_to(&mut self, ready: Ready) -> Changed {
-        let Ready { commit, manifests } = ready;
-        let Mark { branch, url } = self.mark.clone();
+    fn changed_to(&mut self, commit: String) -> SourceRecord {
+        let Origin { branch, url } = self.origin.clone();
         tracing::info!(commit, "{url} is at commit {commit}");
-        let source = Some(SourceRecord { branch, commit, url });
-        self.current.clone_from(&source);
-        // With coarse file times, a file of another commit may look unchanged.
-        let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
-        Changed { suspects, is_all: false, source }
+        let source = SourceRecord { branch, commit, url };
+        self.current = Some(source.clone());
+        source
     }
 
     fn failed(&mut self, error: &GitError) {
         self.failures = self.failures.saturating_add(1);
         let (line, kind) = (error.line(), std::mem::discriminant(error));
-        if self.told.contains(&kind) {
+        if self.logged.contains(&kind) {
             tracing::debug!("{line}");
         } else {
             let follows = match &self.current {
                 Some(record) => format!("commit {} stays in force", record.commit),
                 None => "there is no commit yet".to_owned(),
             };
-            tracing::warn!("{line}; {follows}, and golive goes on trying");
-            self.told.push(kind);
+            tracing::warn!("{line}; {follows}, and golive keeps trying");
+            self.logged.push(kind);
         }
         self.service_state.update(|service| service.source_problem = Some(line));
     }
@@ -286,15 +284,15 @@ impl GitSource {
         if self.failures == 0 {
             return;
         }
-        tracing::info!("{} is followed again, after {} failures", self.mark.url, self.failures);
+        tracing::info!("{} is followed again, after {} failures", self.origin.url, self.failures);
         self.failures = 0;
-        self.told.clear();
+        self.logged.clear();
         self.service_state.update(|service| service.source_problem = None);
     }
 
     /// The time until the next check: longer after each failure, with jitter.
     fn pause(&mut self) -> Duration {
-        let longest = LONGEST.max(self.poll);
+        let longest = MAX_PAUSE.max(self.poll);
         let doublings = self.failures.saturating_sub(1).min(16);
         let pause = self.poll.saturating_mul(1 << doublings).min(longest);
         pause.mul_f64(1.0 - JITTER * self.random.f64())
@@ -303,38 +301,38 @@ impl GitSource {
 
 #[async_trait]
 impl Source for GitSource {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         loop {
             if self.job.is_none() {
-                if !self.wanted {
+                if !self.is_requested {
                     tokio::time::sleep_until(self.next).await;
                 }
-                self.begin();
+                self.start_job();
             }
             let Some(job) = &mut self.job else { continue };
             let found = job.await;
             // No `await` from here on, so that a dropped future can't lose the result.
             let changed = match found {
-                Found::FetchResult(clone, look) => {
+                JobResult::Fetched(clone, result) => {
                     self.job = None;
-                    self.end(*clone, look)
+                    self.finish_job(*clone, result)
                 }
-                Found::StandIn(ready, job) => {
+                JobResult::StandIn(commit, job) => {
                     self.job = Some(job);
-                    self.stand_in(ready)
+                    self.stand_in(commit)
                 }
             };
-            if let Some(changed) = changed {
+            if changed.is_some() {
                 return changed;
             }
         }
     }
 
-    fn look_now(&mut self) {
-        self.wanted = true;
+    fn check_now(&mut self) {
+        self.is_requested = true;
     }
 
-    fn follow(&mut self, _folders: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _paths: &BTreeSet<PathBuf>) -> bool {
         // The checkout contains no links, and it is read after each change of it.
         false
     }

@@ -211,15 +211,14 @@ impl Disk for SimDisk {
         self.effect("read", read, |_| ())
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        let bytes = parts.concat();
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let half = &bytes[..bytes.len() / 2];
-        let write = |files: &mut Files, bytes| {
+        let write = |files: &mut Files, bytes: &[u8]| {
             files.write(path, bytes);
             Ok(())
         };
         let what = format!("write {}", name(path));
-        self.effect(&what, |files| write(files, &bytes), |files| drop(write(files, half)))
+        self.effect(&what, |files| write(files, bytes), |files| drop(write(files, half)))
     }
 
     fn flush(&self, path: &Path) -> io::Result<()> {

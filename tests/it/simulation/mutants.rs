@@ -159,17 +159,16 @@ impl Disk for MutantDisk {
         Ok(Some(file.to_string().into_bytes()))
     }
 
-    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
-        let bytes = parts.concat();
-        let text = String::from_utf8_lossy(&bytes);
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let text = String::from_utf8_lossy(bytes);
         let has_intent = text.contains("\"intent\": {");
         if self.mutant == Mutant::IntentAfterPost && has_intent {
-            let write = Write { path: path.to_owned(), bytes };
+            let write = Write { path: path.to_owned(), bytes: bytes.to_vec() };
             *self.late.lock().unwrap() = Some(write);
             return Ok(());
         }
         *self.late.lock().unwrap() = None;
-        self.inner.write(path, parts)
+        self.inner.write(path, bytes)
     }
 
     fn flush(&self, path: &Path) -> io::Result<()> {
@@ -283,7 +282,7 @@ impl Backend for MutantClient {
         }
         let answer = self.inner.launch(offer, &launch).await;
         if let Some(Write { path, bytes }) = self.late.lock().unwrap().take() {
-            drop(golive::disk::replace(&*self.disk, &path, &[&bytes]));
+            drop(golive::disk::replace(&*self.disk, &path, &bytes));
         }
         match (self.mutant, answer) {
             (Mutant::RepeatsOnTimeout, Err(MarketplaceError::Lost { .. })) => {

@@ -18,8 +18,8 @@ use golive::manifest::{FileManifests, Found, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Reporters;
-use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
-use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
+use golive::status::{OfferRecord, SourceRecord, StatusFile, StatusLock, StatusStore};
+use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source as Files};
 use tokio::sync::mpsc;
 
 use super::dice::Dice;
@@ -263,7 +263,7 @@ impl Player {
         match run.wait {
             Waiting::Watch(duration) => {
                 let _silence = Silence(Arc::clone(process));
-                let store = Arc::new(open()?.lasting());
+                let store = Arc::new(open()?);
                 self.watch(process, store, marketplace, duration).await
             }
             Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => {
@@ -449,18 +449,18 @@ struct Words {
 
 #[async_trait]
 impl Files for Words {
-    async fn changed(&mut self) -> Changed {
+    async fn changed(&mut self) -> Option<SourceRecord> {
         if !std::mem::take(&mut self.is_due) && self.words.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        Changed::default()
+        None
     }
 
-    fn look_now(&mut self) {
+    fn check_now(&mut self) {
         self.is_due = true;
     }
 
-    fn follow(&mut self, _: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false
     }
 }

@@ -79,7 +79,7 @@ impl FileToken {
     /// Finds the file's metadata. Opening a pipe or a device could block for ever.
     fn find(&self) -> io::Result<Metadata> {
         let found = std::fs::metadata(&self.path)?;
-        if found.is_file() { Ok(found) } else { Err(io::Error::other("it is no regular file")) }
+        if found.is_file() { Ok(found) } else { Err(io::Error::other("it isn't a regular file")) }
     }
 
     fn read(&self) -> Result<Known, MarketplaceError> {
@@ -138,7 +138,7 @@ mod tests {
         }
 
         fn write(&self, text: impl AsRef<[u8]>) {
-            disk::replace(&RealDisk, &self.path, &[text.as_ref()]).unwrap();
+            disk::replace(&RealDisk, &self.path, text.as_ref()).unwrap();
         }
 
         async fn token(&self, rejected: Option<&Token>) -> Result<Token, String> {
@@ -214,6 +214,6 @@ mod tests {
         assert!(error.contains("GOLIVE_TOKEN_FILE: cannot read "), "{error}");
         std::fs::create_dir(&place.path).unwrap();
         let error = place.token(None).await.unwrap_err();
-        assert!(error.contains("it is no regular file"), "{error}");
+        assert!(error.contains("it isn't a regular file"), "{error}");
     }
 }

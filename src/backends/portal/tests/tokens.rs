@@ -62,7 +62,7 @@ async fn a_newer_file_makes_a_refused_token_live_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     let write = |text: &[u8]| {
-        crate::disk::replace(&crate::disk::RealDisk, &path, &[text]).unwrap();
+        crate::disk::replace(&crate::disk::RealDisk, &path, text).unwrap();
     };
     write(b"old-token-old-token");
     let script = Script::new(refused().take(1).chain([answer(200, STATUS)]));

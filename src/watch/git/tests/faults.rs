@@ -25,13 +25,13 @@ async fn a_remote_that_can_not_be_reached_is_told_and_outlived() {
     assert!(problem.contains("does not appear to be a git repository"), "{problem}");
     assert!(problem.contains("try `git ls-remote file://"), "{problem}");
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
-    source.look_now();
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
-    assert!(source.failures > 1 && source.told.len() == 1);
+    source.check_now();
+    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert!(source.failures > 1 && source.logged.len() == 1);
     back(&place);
-    source.look_now();
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
-    assert_eq!((place.problem(), source.failures, source.told.len()), (None, 0, 0));
+    source.check_now();
+    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!((place.problem(), source.failures, source.logged.len()), (None, 0, 0));
 }
 
 #[tokio::test]
@@ -44,16 +44,16 @@ async fn a_restart_during_an_outage_goes_on_with_the_last_commit() {
     place.commit("vm.yaml", "two");
     unreachable(&place);
     // Nor does it matter what became of the checkout meanwhile.
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"half"]).unwrap();
-    RealDisk.write(&place.root().join("more.yaml"), &[b"more"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
+    RealDisk.write(&place.root().join("more.yaml"), b"more").unwrap();
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     assert_eq!(place.read("more.yaml"), None);
     assert!(place.problem().is_some());
     place.stays_silent(&mut source).await;
     back(&place);
-    assert_eq!(place.changed(&mut source).await.source.unwrap().branch, None);
+    assert_eq!(place.changed(&mut source).await.branch, None);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.problem(), None);
 }
@@ -68,17 +68,17 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.changed(&mut source).await;
     drop(source);
     let two = place.commit("vm.yaml", "two");
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"half"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
     // A git that fetches once it is told to.
     let (script, go) = (place.home("slow-git"), place.home("go"));
     let wait = "case \"$*\" in *fetch*|*ls-remote*) while ! test -e \"$HOME/go\"; do sleep 0.02; done;; esac";
     let text = format!("#!/bin/sh\n{wait}\nexec git \"$@\"\n");
-    RealDisk.write(&script, &[text.as_bytes()]).unwrap();
+    RealDisk.write(&script, text.as_bytes()).unwrap();
     place.script_rights(&script);
     place.tools.program = script;
     let mut source = place.source().await;
-    source.soon = Duration::from_millis(100);
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    source.stand_in_after = Duration::from_millis(100);
+    assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     let problem = place.problem().unwrap();
     assert!(
@@ -88,8 +88,8 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.stays_silent(&mut source).await;
     assert!(source.job.is_some(), "the same fetch goes on");
 
-    RealDisk.write(&go, &[b""]).unwrap();
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
+    RealDisk.write(&go, b"").unwrap();
+    assert_eq!(place.changed(&mut source).await.commit, two);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.problem(), None);
     assert!(!place.clone_folder().join(".last").exists());
@@ -102,12 +102,12 @@ async fn the_first_commit_is_waited_for() {
     unreachable(&place);
     let mut source = place.source().await;
     place.until_problem(&mut source, "cannot fetch").await;
-    source.look_now();
+    source.check_now();
     place.stays_silent(&mut source).await;
     back(&place);
     place.until_problem(&mut source, "has no HEAD").await;
     let one = place.commit("vm.yaml", "one");
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert_eq!(place.changed(&mut source).await.commit, one);
 }
 
 #[tokio::test]
@@ -120,23 +120,23 @@ async fn a_checkout_that_was_cut_short_is_made_anew() {
     drop(source);
     let folder = place.clone_folder();
     std::fs::remove_file(place.root().join("other.yaml")).unwrap();
-    RealDisk.write(&place.root().join("vm.yaml"), &[b"ha"]).unwrap();
+    RealDisk.write(&place.root().join("vm.yaml"), b"ha").unwrap();
     std::fs::create_dir_all(folder.join(".next/half")).unwrap();
     std::fs::create_dir_all(folder.join(".gone/half")).unwrap();
     for lock in
         ["index.lock", "HEAD.lock", "shallow.lock", "packed-refs.lock", "config.lock", "gc.pid"]
     {
-        RealDisk.write(&folder.join("repository").join(lock), &[b"x"]).unwrap();
+        RealDisk.write(&folder.join("repository").join(lock), b"x").unwrap();
     }
-    RealDisk.write(&folder.join("repository/index"), &[b"half"]).unwrap();
-    RealDisk.write(&folder.join("repository/refs/golive/fetched.lock"), &[b"x"]).unwrap();
-    RealDisk.write(&folder.join("repository/refs/golive/watched.lock"), &[b"x"]).unwrap();
+    RealDisk.write(&folder.join("repository/index"), b"half").unwrap();
+    RealDisk.write(&folder.join("repository/refs/golive/fetched.lock"), b"x").unwrap();
+    RealDisk.write(&folder.join("repository/refs/golive/watched.lock"), b"x").unwrap();
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert_eq!(place.changed(&mut source).await.commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     assert_eq!(place.read("other.yaml").as_deref(), Some("other"));
     let two = place.commit("vm.yaml", "two");
-    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
+    assert_eq!(place.changed(&mut source).await.commit, two);
     assert_eq!(place.problem(), None);
 }
 
@@ -162,11 +162,11 @@ async fn a_broken_clone_is_made_anew() {
         std::fs::remove_file(path).ok();
         if number % 2 == 0 {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            RealDisk.write(path, &[b"rubbish"]).unwrap();
+            RealDisk.write(path, b"rubbish").unwrap();
         }
         let commit = place.commit("vm.yaml", &number.to_string());
         let mut source = place.source().await;
-        assert_eq!(place.changed(&mut source).await.source.unwrap().commit, commit, "{path:?}");
+        assert_eq!(place.changed(&mut source).await.commit, commit, "{path:?}");
         assert_eq!(place.read("vm.yaml"), Some(number.to_string()), "{path:?}");
         assert_eq!(place.read("other.yaml").as_deref(), Some("other"), "{path:?}");
     }
@@ -180,7 +180,7 @@ async fn a_clone_that_goes_away_while_it_is_followed_is_made_anew() {
     place.changed(&mut source).await;
     for gone in [place.clone_folder(), place.root()] {
         std::fs::remove_dir_all(gone).unwrap();
-        assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+        assert_eq!(place.changed(&mut source).await.commit, one);
         assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     }
 }
@@ -206,7 +206,7 @@ async fn a_clone_of_something_else_is_made_anew_and_what_golive_did_not_make_sta
     std::fs::remove_dir_all(place.clone_folder()).unwrap();
     std::fs::create_dir(place.clone_folder()).unwrap();
     let mine = place.clone_folder().join("thesis.txt");
-    RealDisk.write(&mine, &[b"mine"]).unwrap();
+    RealDisk.write(&mine, b"mine").unwrap();
     let error = place.open().await.err().unwrap().to_string();
     assert!(error.contains("is no clone that golive made; move it away"), "{error}");
     assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
@@ -233,7 +233,7 @@ async fn two_golives_do_not_work_in_one_clone() {
     let mut second = place.source().await;
     place.until_problem(&mut second, "another golive").await;
     drop(first);
-    assert_eq!(place.changed(&mut second).await.source.unwrap().commit, one);
+    assert_eq!(place.changed(&mut second).await.commit, one);
 }
 
 /// A server that takes the connection and says nothing. What git started is ended, too.
@@ -242,7 +242,7 @@ async fn a_remote_that_hangs_is_given_up() {
     let Some(mut place) = git_or_skip() else { return };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     place.url = Some(format!("http://{}/a.git", listener.local_addr().unwrap()));
-    place.tools.fetch_patience = Duration::from_secs(2);
+    place.tools.fetch_timeout = Duration::from_secs(2);
     let mut source = place.source().await;
     let (mut stream, ()) = tokio::join!(
         async { listener.accept().await.unwrap().0 },

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::super::{Changed, GitError, GitSettings, GitSource, Source as _, Tools};
+use super::super::{GitError, GitSettings, GitSource, Source as _, SourceRecord, Tools};
 use crate::disk::{Disk as _, RealDisk};
 use crate::watch::ServiceState;
 
@@ -47,8 +47,8 @@ impl Place {
         let tools = Tools {
             program: PathBuf::from("git"),
             environment,
-            patience: PATIENCE,
-            fetch_patience: PATIENCE,
+            timeout: PATIENCE,
+            fetch_timeout: PATIENCE,
         };
         let place = Self {
             folder,
@@ -110,7 +110,7 @@ impl Place {
         let text = format!(
             "[user]\n name = a\n email = a@example.com\n[commit]\n gpgSign = false\n{text}"
         );
-        RealDisk.write(&self.home("gitconfig"), &[text.as_bytes()]).unwrap();
+        RealDisk.write(&self.home("gitconfig"), text.as_bytes()).unwrap();
     }
 
     /// Runs git as who pushes, and returns what it prints.
@@ -145,7 +145,7 @@ impl Place {
     pub(super) fn write(&self, name: &str, text: &str) {
         let path = self.work(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+        RealDisk.write(&path, text.as_bytes()).unwrap();
     }
 
     /// A hook that the user has for all repositories.
@@ -167,7 +167,7 @@ impl Place {
     /// A file that is none of golive's business.
     pub(super) fn outside(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join("outside").join(name);
-        RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+        RealDisk.write(&path, text.as_bytes()).unwrap();
         path
     }
 
@@ -225,9 +225,10 @@ impl Place {
         self.open().await.unwrap()
     }
 
-    pub(super) async fn changed(&self, source: &mut GitSource) -> Changed {
+    pub(super) async fn changed(&self, source: &mut GitSource) -> SourceRecord {
         let waited = tokio::time::timeout(PATIENCE, source.changed()).await;
-        waited.unwrap_or_else(|_| panic!("nothing changed; {:?}", self.problem()))
+        let changed = waited.unwrap_or_else(|_| panic!("nothing changed; {:?}", self.problem()));
+        changed.unwrap()
     }
 
     /// Several looks find nothing to tell.
@@ -240,7 +241,7 @@ impl Place {
         self.service_state.service().source_problem
     }
 
-    /// Waits until the board shows a problem with these words, while nothing changes.
+    /// Waits until the service state shows a problem with these words, while nothing changes.
     pub(super) async fn until_problem(&self, source: &mut GitSource, words: &str) {
         let shown = async {
             while !self.problem().is_some_and(|problem| problem.contains(words)) {
@@ -249,7 +250,7 @@ impl Place {
         };
         tokio::select! {
             shown = tokio::time::timeout(PATIENCE, shown) => {
-                assert!(shown.is_ok(), "the service_state shows {:?}, not {words:?}", self.problem());
+                assert!(shown.is_ok(), "the service state shows {:?}, not {words:?}", self.problem());
             }
             changed = source.changed() => panic!("{changed:?}, and not {words:?}"),
         }

@@ -16,7 +16,7 @@ fn fake(place: &mut Place, script: &str) {
         "#!/bin/sh\nenv >> \"$HOME/env\"\ncase \"$*\" in *--version*) echo git version 2.32.0; exit;; \
          *check-ref-format*|*init*|*config*) exit;; esac\n{script}\n"
     );
-    RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+    RealDisk.write(&path, text.as_bytes()).unwrap();
     place.script_rights(&path);
     place.tools.program = path;
 }
@@ -115,7 +115,7 @@ async fn what_git_prints_is_bounded_cleaned_and_has_no_password() {
     let problem = place.problem().unwrap();
     assert!(!problem.contains("s3cr3t") && !problem.contains("hint"), "{problem}");
     assert!(problem.len() < 500 && !crate::marketplace::is_harmful(&problem), "{problem}");
-    assert!(!format!("{:?} {}", source.mark, source.place()).contains("s3cr3t"));
+    assert!(!format!("{:?} {}", source.origin, source.place()).contains("s3cr3t"));
 }
 
 #[cfg(unix)]
@@ -125,7 +125,7 @@ async fn an_old_git_is_refused() {
     fake(&mut place, "");
     let path = place.home("fake-git");
     let text = std::fs::read_to_string(&path).unwrap().replace("2.32.0", "2.31.8");
-    RealDisk.write(&path, &[text.as_bytes()]).unwrap();
+    RealDisk.write(&path, text.as_bytes()).unwrap();
     place.script_rights(&path);
     let error = place.open().await.err().unwrap().to_string();
     assert_eq!(error, "\"git version 2.31.8\" is too old; install git 2.32 or later");
