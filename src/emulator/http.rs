@@ -10,15 +10,14 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::calls;
 use super::ids::guid;
-use super::journal::{Asked, Entry};
+use super::journal::{Entry, GoliveRequest};
+use super::portal::{self, ApiRequest};
 use super::reply::Reply;
-use super::route::{Call, Of, Route, Verb, notification_emails, segments};
 use super::world::Key;
-use super::{Emulator, faulty};
+use super::{Emulator, faults};
 
 /// Where the journal is read. It takes no token, writes nothing down and is hit by no fault.
 const JOURNAL: &str = "/_journal";
@@ -50,13 +49,13 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     let action = emulator.state().faults.hit(parts.method.as_str(), parts.uri.path());
     let answer = process(&emulator, &ticket, &parts, body);
     let mut response = match action {
-        Some(action) => faulty::strike(action, answer).await,
+        Some(action) => faults::inject(action, answer).await,
         None => answer.await,
     };
     let dropped = response.extensions().get::<crate::backends::http::Dropped>().is_some();
     let status = (!dropped).then_some(response.status().as_u16());
     emulator.state().journal.amend(ticket.number, |entry| entry.status = status);
-    let correlates = emulator.state().world.behaviour(None).dialect.correlates();
+    let correlates = portal::has_correlation_id(&emulator.state().world.behaviour(None));
     let headers = response.headers_mut();
     let request_id = guid(&format!("request {}", ticket.number));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -76,21 +75,16 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
 /// becomes of it.
 fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
     let header = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-    let route = Route::parse(&segments(parts.uri.path()));
-    let golive = route.filter(|route| {
-        matches!(route, Route::Offer { of: Of::Verb(Verb::GoLive), .. })
-            && parts.method == Method::POST
-    });
-    let golive_of = golive.and_then(|route| route.offer());
+    let golive_of = portal::golive_target(parts);
     let now = emulator.now();
     let mut guard = emulator.state();
     let state = &mut *guard;
-    let asked = golive_of.as_ref().map(|(key, name)| {
+    let golive = golive_of.as_ref().map(|(key, name)| {
         let visit = state.world.visit(key, now, |offer, behaviour| {
-            (offer.preview, offer.may_go_live(&behaviour.dialect).is_ok())
+            (offer.preview, offer.may_go_live(behaviour).is_ok())
         });
         let (release, legitimate) = visit.unwrap_or_default();
-        Asked { offer: name.to_ascii_lowercase(), release, legitimate }
+        GoliveRequest { offer: name.to_ascii_lowercase(), release, legitimate }
     });
     let entry = Entry {
         at: now,
@@ -102,7 +96,7 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
         request_id: header("x-ms-client-request-id"),
         notify: None,
         accepted: false,
-        golive: asked,
+        golive,
     };
     let number = state.journal.begin(entry);
     let golive_of = golive_of.map(|(key, _)| key);
@@ -113,7 +107,7 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
 /// Does what the request asks for.
 async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body) -> Response {
     let reply = match read(body).await {
-        Ok(body) => answer(emulator, ticket, &Call::new(parts, body)),
+        Ok(body) => answer(emulator, ticket, &ApiRequest::new(parts, body)),
         Err(refusal) => refusal,
     };
     emulator.remember_changes().await;
@@ -121,12 +115,12 @@ async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body
 }
 
 /// Answers at one moment: the world, the clock and the journal are held together.
-fn answer(emulator: &Emulator, ticket: &Ticket, call: &Call) -> Reply {
+fn answer(emulator: &Emulator, ticket: &Ticket, request: &ApiRequest) -> Reply {
     let mut guard = emulator.state();
     let state = &mut *guard;
     let now = emulator.now();
-    let reply = calls::respond(&mut state.world, emulator.seed(), call, now);
-    let notify = notification_emails(&call.body);
+    let reply = portal::respond(&mut state.world, emulator.seed(), request, now);
+    let notify = portal::notification_emails(&request.body);
     state.journal.amend(ticket.number, |entry| entry.notify = notify);
     if reply.accepted {
         let golive = ticket.golive_of.as_ref().map(|key| {
@@ -147,7 +141,7 @@ async fn read(body: Body) -> Result<Bytes, Reply> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| {
-            Reply::error(StatusCode::BAD_REQUEST, "BadRequest", "the body could not be read")
+            portal::error(StatusCode::BAD_REQUEST, "BadRequest", "the body could not be read")
         })?;
         length += chunk.len();
         if length <= MAX_BODY {
@@ -158,7 +152,7 @@ async fn read(body: Body) -> Result<Bytes, Reply> {
     }
     if length > MAX_BODY {
         let message = format!("the body has more than {MAX_BODY} bytes");
-        return Err(Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message));
+        return Err(portal::error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message));
     }
     Ok(bytes.into())
 }

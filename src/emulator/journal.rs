@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Older entries are let go: a server that runs for weeks must not fill the memory.
-const MOST_ENTRIES: usize = 200_000;
+const MAX_ENTRIES: usize = 200_000;
 
 /// A golive that was asked for, judged when it arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct GoliveRequest {
     /// The offer, `publisher/offer`, in lower case.
     pub offer: String,
     /// The version that was in preview, if one was.
@@ -47,7 +47,7 @@ pub struct Entry {
     /// where the answer was lost.
     pub accepted: bool,
     /// What it asked for, where it is a golive.
-    pub golive: Option<Asked>,
+    pub golive: Option<GoliveRequest>,
 }
 
 /// How often something was asked of an offer.
@@ -110,10 +110,10 @@ impl Journal {
 
     /// Writes a request down; the number is its ticket.
     pub(super) fn begin(&mut self, entry: Entry) -> usize {
-        if let Some(Asked { offer, release, .. }) = &entry.golive {
+        if let Some(GoliveRequest { offer, release, .. }) = &entry.golive {
             self.count(offer, *release).received += 1;
         }
-        if self.entries.len() == MOST_ENTRIES {
+        if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
             self.forgotten += 1;
         }
@@ -176,12 +176,12 @@ mod tests {
         let mut journal = Journal::default();
         let first = journal.begin(entry());
         let mut last = first;
-        for _ in 0..MOST_ENTRIES {
+        for _ in 0..MAX_ENTRIES {
             last = journal.begin(entry());
         }
         journal.amend(first, |_| panic!("it is gone"));
         journal.amend(last, |entry| entry.status = Some(200));
-        assert_eq!(journal.entries().len(), MOST_ENTRIES);
+        assert_eq!(journal.entries().len(), MAX_ENTRIES);
         assert_eq!(journal.entries().last().unwrap().status, Some(200));
     }
 }

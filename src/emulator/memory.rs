@@ -34,20 +34,20 @@ impl Memory {
 
 /// A seed that can be remembered.
 #[derive(Clone, Debug, Default)]
-pub struct Remembered {
+pub struct StoredSeed {
     pub(super) seed: Seed,
-    /// As it was written, without its token: what is remembered must hold no secret.
-    pub(super) written: Option<Value>,
+    /// As it was document, without its token: what is remembered must hold no secret.
+    pub(super) document: Option<Value>,
 }
 
-impl Remembered {
+impl StoredSeed {
     /// Reads a seed.
     pub fn parse(yaml: &str) -> Result<Self, SeedError> {
         let seed = seed::parse(yaml)?;
-        let written: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
-        let mut written = written.unwrap_or_default();
-        written.remove("token");
-        Ok(Self { seed, written: Some(Value::Object(written)) })
+        let document: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
+        let mut document = document.unwrap_or_default();
+        document.remove("token");
+        Ok(Self { seed, document: Some(Value::Object(document)) })
     }
 
     /// The seed that this run is given, else the one that the run before was.
@@ -56,12 +56,12 @@ impl Remembered {
         memory: Option<&Memory>,
         path: &Path,
     ) -> Result<Self, MemoryError> {
-        let written = memory.and_then(|memory| memory.seed.as_ref());
-        match (given, written) {
+        let document = memory.and_then(|memory| memory.seed.as_ref());
+        match (given, document) {
             (Some(given), _) => Ok(given),
             (None, None) => Ok(Self::default()),
-            (None, Some(written)) => Seed::deserialize(written)
-                .map(|seed| Self { seed, written: Some(written.clone()) })
+            (None, Some(document)) => Seed::deserialize(document)
+                .map(|seed| Self { seed, document: Some(document.clone()) })
                 .map_err(|source| MemoryError::Broken { path: path.to_owned(), source }),
         }
     }
@@ -123,15 +123,15 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Memory>, Memor
 
 /// The file a memory is kept in.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct MemoryFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     /// The generation of the world that is on disk. Whoever holds it writes; those who waited
-    /// meanwhile find their change written with it, so that many requests are few writes.
+    /// meanwhile find their change document with it, so that many requests are few writes.
     saved: Arc<tokio::sync::Mutex<u64>>,
 }
 
-impl Keeper {
+impl MemoryFile {
     pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
         Self { disk, path, saved: Arc::default() }
     }

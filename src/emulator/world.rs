@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::dialect::Behaviour;
-use super::model::Offer;
+use super::model::{Behaviour, Offer, start};
 use super::seed::Seed;
-use super::start;
 
 /// The name of an offer, folded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +30,7 @@ impl fmt::Display for Key {
 }
 
 #[derive(Clone, Debug)]
-struct Resident {
+struct OfferEntry {
     offer: Offer,
     behaviour: Arc<Behaviour>,
 }
@@ -41,12 +39,12 @@ struct Resident {
 #[derive(Clone, Debug)]
 pub(super) struct World {
     /// How the marketplace behaves about offers that the seed doesn't name.
-    usual: Arc<Behaviour>,
+    default_behaviour: Arc<Behaviour>,
     /// The last number of the large space that all offers share.
     pub last_number: u64,
     /// Folded id to the id as it was written.
     publishers: BTreeMap<String, String>,
-    offers: BTreeMap<Key, Resident>,
+    offers: BTreeMap<Key, OfferEntry>,
     /// Grows with every change.
     pub generation: u64,
 }
@@ -54,7 +52,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: &Seed, now: Timestamp) -> Self {
         let mut world = Self {
-            usual: Arc::new(Behaviour::new(seed, Arc::default())),
+            default_behaviour: Arc::new(Behaviour::new(seed, Arc::default())),
             last_number: 0,
             publishers: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -80,18 +78,18 @@ impl World {
     pub(super) fn add(&mut self, offer: Offer, behaviour: Arc<Behaviour>) {
         self.add_publisher(&offer.publisher);
         let key = Key::new(&offer.publisher, &offer.id);
-        if offer.stamp > 0 {
+        if offer.changes > 0 {
             self.generation += 1;
         }
         self.last_number = self.last_number.max(offer.last_number());
-        self.offers.insert(key, Resident { offer, behaviour });
+        self.offers.insert(key, OfferEntry { offer, behaviour });
     }
 
     /// Puts a remembered offer in the place of the seeded one, whose behaviour it takes.
     pub(super) fn recall(&mut self, mut offer: Offer) {
         let known = self.offers.get(&Key::new(&offer.publisher, &offer.id));
-        let behaviour = Arc::clone(known.map_or(&self.usual, |known| &known.behaviour));
-        offer.stamp = 1;
+        let behaviour = Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour));
+        offer.changes = 1;
         self.add(offer, behaviour);
     }
 
@@ -103,7 +101,7 @@ impl World {
     /// How the marketplace behaves about an offer, also where there is none of that name.
     pub(super) fn behaviour(&self, key: Option<&Key>) -> Arc<Behaviour> {
         let known = key.and_then(|key| self.offers.get(key));
-        Arc::clone(known.map_or(&self.usual, |known| &known.behaviour))
+        Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour))
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
@@ -125,13 +123,13 @@ impl World {
         now: Timestamp,
         visitor: impl FnOnce(&mut Offer, &Behaviour) -> R,
     ) -> Option<R> {
-        let Resident { offer, behaviour } = self.offers.get_mut(key)?;
-        let before = offer.stamp;
+        let OfferEntry { offer, behaviour } = self.offers.get_mut(key)?;
+        let before = offer.changes;
         settle(offer, now, behaviour);
-        let picture = offer.picture(behaviour);
+        let snapshot = offer.snapshot(behaviour);
         let result = visitor(offer, behaviour);
-        offer.keep(picture);
-        self.generation += u64::from(offer.stamp != before);
+        offer.keep_snapshot(snapshot);
+        self.generation += u64::from(offer.changes != before);
         self.last_number = self.last_number.max(offer.last_number());
         Some(result)
     }
@@ -145,13 +143,13 @@ impl World {
     ) -> Vec<R> {
         let from = Key::new(publisher, "");
         let mut results = Vec::new();
-        for (key, Resident { offer, behaviour }) in self.offers.range_mut(from.clone()..) {
+        for (key, OfferEntry { offer, behaviour }) in self.offers.range_mut(from.clone()..) {
             if key.publisher != from.publisher {
                 break;
             }
-            let before = offer.stamp;
+            let before = offer.changes;
             settle(offer, now, behaviour);
-            self.generation += u64::from(offer.stamp != before);
+            self.generation += u64::from(offer.changes != before);
             results.push(visitor(offer, behaviour));
         }
         results
@@ -159,16 +157,16 @@ impl World {
 
     /// The offers that are not as the seed says.
     pub(super) fn changed(&self) -> Vec<Offer> {
-        let offers = self.offers.values().map(|resident| &resident.offer);
-        let changed = offers.filter(|offer| offer.stamp > 0 || offer.running().is_some());
+        let offers = self.offers.values().map(|entry| &entry.offer);
+        let changed = offers.filter(|offer| offer.changes > 0 || offer.running().is_some());
         // The count is of this run: it says nothing to the next one.
-        changed.map(|offer| Offer { stamp: 0, ..offer.clone() }).collect()
+        changed.map(|offer| Offer { changes: 0, ..offer.clone() }).collect()
     }
 }
 
 /// Ends what was due, and keeps what was before where that is still answered.
 fn settle(offer: &mut Offer, now: Timestamp, behaviour: &Behaviour) {
-    let picture = offer.picture(behaviour);
+    let snapshot = offer.snapshot(behaviour);
     offer.settle(now, behaviour);
-    offer.keep(picture);
+    offer.keep_snapshot(snapshot);
 }

@@ -9,33 +9,24 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::behaviour::{AfterCancel, Kind};
-use super::dialect::{Behaviour, Dialect};
-use super::ids::guid;
-use super::operation::{Ending, Fate, Operation, Pace, State};
-use super::response_overrides::AfterFailure;
-use super::snapshot::Snapshot;
-use super::stage::{Refused, Resting, Stage};
+use super::history::Snapshot;
+use super::operation::{Ending, Pace, Plan, State, UseCounts};
+use super::stage::{IdleStatus, Refusal, Stage};
+use super::{Behaviour, Operation};
+use crate::emulator::ids::guid;
+use crate::emulator::seed::answers::AfterFailure;
+use crate::emulator::seed::offer::{AfterCancel, Kind};
 
 /// One version of what an offer says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Content {
+pub(crate) struct Content {
     pub definition: Value,
     pub changed: Timestamp,
 }
 
-/// How often what the seed foretold has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Used {
-    pub failures: u32,
-    pub cancels: u32,
-    pub golive_refusals: u32,
-    pub publish_refusals: u32,
-}
-
 /// An offer, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     pub publisher: String,
     pub id: String,
     pub type_id: String,
@@ -50,55 +41,56 @@ pub(super) struct Offer {
     pub edited: bool,
     /// The draft as it was when the running publish began.
     pub staged: Option<Content>,
-    pub resting: Resting,
-    /// What is shown in place of the status, where another hand said so.
+    #[serde(rename = "resting")]
+    pub idle_status: IdleStatus,
+    /// Shown in place of the status, by [`ManualAction`](super::manual::ManualAction).
     pub shown: Option<String>,
     pub changed: Timestamp,
     pub revision: u64,
     pub operations: Vec<Operation>,
-    pub used: Used,
+    pub used: UseCounts,
     /// What it was before, the oldest first, where answers lag behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Snapshot>,
     /// How many answers showed what was before the last publish.
     #[serde(default)]
     pub stale_answers: u32,
-    /// Counts changes since the start of the program: what is zero is as the seed says.
+    /// Changes since the process started or the memory was read. Zero: as the seed says.
     #[serde(skip)]
-    pub stamp: u64,
+    pub changes: u64,
 }
 
 impl Offer {
     /// `publisher/offer`, as it was written.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.publisher, self.id)
     }
 
-    pub(super) fn running(&self) -> Option<&Operation> {
+    pub(crate) fn running(&self) -> Option<&Operation> {
         self.operations.last().filter(|operation| operation.runs())
     }
 
     /// Where the offer stands.
-    pub(super) fn stage(&self) -> Stage {
-        match (self.running().map(|running| running.kind), self.resting) {
+    pub(crate) fn stage(&self) -> Stage {
+        match (self.running().map(|running| running.kind), self.idle_status) {
             (Some(Kind::Publish), _) => Stage::Publish,
             (Some(Kind::GoLive), _) => Stage::GoLive,
-            (None, Resting::NeverPublished) => Stage::NeverPublished,
-            (None, Resting::NotStarted) => Stage::NotStarted,
-            (None, Resting::WaitingForPublisherReview) => Stage::SignOff,
-            (None, Resting::Succeeded) => Stage::Live,
-            (None, Resting::Canceled) => Stage::Canceled,
-            (None, Resting::Failed) => Stage::Failed,
+            (None, IdleStatus::NeverPublished) => Stage::NeverPublished,
+            (None, IdleStatus::NotStarted) => Stage::NotStarted,
+            (None, IdleStatus::WaitingForPublisherReview) => Stage::SignOff,
+            (None, IdleStatus::Succeeded) => Stage::Live,
+            (None, IdleStatus::Canceled) => Stage::Canceled,
+            (None, IdleStatus::Failed) => Stage::Failed,
         }
     }
 
     /// The highest number that a release of it has.
-    pub(super) fn last_number(&self) -> u64 {
+    pub(crate) fn last_number(&self) -> u64 {
         self.operations.iter().map(|operation| operation.version).fold(self.version, u64::max)
     }
 
     /// The content of a version.
-    pub(super) fn content(&self, version: u64) -> Option<&Content> {
+    pub(crate) fn content(&self, version: u64) -> Option<&Content> {
         let draft = (version == self.version).then_some(&self.draft);
         self.versions.get(&version).or(draft)
     }
@@ -106,18 +98,18 @@ impl Offer {
     fn change(&mut self, at: Timestamp) {
         self.changed = at;
         self.revision += 1;
-        self.stamp += 1;
+        self.changes += 1;
     }
 
     /// Ends what was due by now.
-    pub(super) fn settle(&mut self, now: Timestamp, behaviour: &Behaviour) {
+    pub(crate) fn settle(&mut self, now: Timestamp, behaviour: &Behaviour) {
         if let Some((ending, at, done)) = self.running().and_then(|running| running.due(now)) {
             self.end(ending, at, done, behaviour);
         }
     }
 
     /// Ends the running operation.
-    pub(super) fn end(
+    pub(crate) fn end(
         &mut self,
         ending: Ending,
         at: Timestamp,
@@ -137,18 +129,18 @@ impl Offer {
                 self.versions.insert(version, Content { changed: at, ..content });
                 self.preview = Some(version);
                 self.version = version;
-                self.resting = Resting::WaitingForPublisherReview;
+                self.idle_status = IdleStatus::WaitingForPublisherReview;
             }
             (Kind::GoLive, Ending::Succeeded) => {
                 self.production = Some(version);
-                self.resting = Resting::Succeeded;
+                self.idle_status = IdleStatus::Succeeded;
             }
-            (_, Ending::Failed) => self.fall_back(kind, &behaviour.dialect),
-            (Kind::Publish, Ending::Canceled) => self.resting = Resting::Canceled,
+            (_, Ending::Failed) => self.fall_back(kind, behaviour),
+            (Kind::Publish, Ending::Canceled) => self.idle_status = IdleStatus::Canceled,
             (Kind::GoLive, Ending::Canceled) => {
-                self.resting = match behaviour.entry.after_cancel {
-                    AfterCancel::WaitingForPublisherReview => Resting::WaitingForPublisherReview,
-                    AfterCancel::Canceled => Resting::Canceled,
+                self.idle_status = match behaviour.entry.after_cancel {
+                    AfterCancel::WaitingForPublisherReview => IdleStatus::WaitingForPublisherReview,
+                    AfterCancel::Canceled => IdleStatus::Canceled,
                 }
             }
         }
@@ -156,64 +148,64 @@ impl Offer {
     }
 
     /// Comes to rest after an operation failed.
-    pub(super) fn fall_back(&mut self, kind: Kind, dialect: &Dialect) {
-        match (dialect.after_failure(kind), kind) {
+    pub(crate) fn fall_back(&mut self, kind: Kind, behaviour: &Behaviour) {
+        match (behaviour.after_failure(kind), kind) {
             (AfterFailure::Failed, _) => {
-                self.resting = Resting::Failed;
+                self.idle_status = IdleStatus::Failed;
                 return;
             }
             (AfterFailure::Fallback, Kind::GoLive) => {
                 // The release that failed is gone, with its preview.
                 self.preview = self.production;
-                self.version = self.production.unwrap_or_else(|| dialect.draft_version());
+                self.version = self.production.unwrap_or_else(|| behaviour.draft_version());
             }
             (AfterFailure::Fallback | AfterFailure::SignOff, _) => {}
         }
-        self.resting = self.before();
+        self.idle_status = self.before();
     }
 
     /// What the offer is by its slots alone, whatever ran last.
-    pub(super) fn before(&self) -> Resting {
+    pub(crate) fn before(&self) -> IdleStatus {
         match (self.preview, self.production) {
-            (None, _) => Resting::NeverPublished,
-            (Some(preview), Some(live)) if preview == live => Resting::Succeeded,
-            (Some(_), Some(_) | None) => Resting::WaitingForPublisherReview,
+            (None, _) => IdleStatus::NeverPublished,
+            (Some(preview), Some(live)) if preview == live => IdleStatus::Succeeded,
+            (Some(_), Some(_) | None) => IdleStatus::WaitingForPublisherReview,
         }
     }
 
     /// Counts a poll of one operation; it may be the one that ends it.
-    pub(super) fn poll(&mut self, index: usize, now: Timestamp, behaviour: &Behaviour) {
+    pub(crate) fn poll(&mut self, index: usize, now: Timestamp, behaviour: &Behaviour) {
         if let Some(operation) = self.operations.get_mut(index) {
             operation.polls = operation.polls.saturating_add(1);
             // With time as the pace, polls matter only where operations expire by them.
             if matches!(operation.pace, Pace::Polls(_)) || behaviour.entry.expire.polls.is_some() {
-                self.stamp += 1;
+                self.changes += 1;
             }
         }
         self.settle(now, behaviour);
     }
 
     /// Pushes the draft towards preview. `last_number` is the last one of the large space.
-    pub(super) fn publish(
+    pub(crate) fn publish(
         &mut self,
         now: Timestamp,
         last_number: u64,
         behaviour: &Behaviour,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Refusal> {
         if self.running().is_some() {
-            return Err(Refused::Busy);
+            return Err(Refusal::Busy);
         }
         self.staged = Some(self.draft.clone());
         self.edited = false;
         self.stale_answers = 0;
-        let version = behaviour.dialect.numbers.next(self, last_number);
+        let version = behaviour.numbers().next(self, last_number);
         self.start(Kind::Publish, version, now, behaviour);
         Ok(())
     }
 
     /// The publish that brought the draft to preview just as it is, if nothing failed since and
     /// nothing runs: there is nothing new to publish.
-    pub(super) fn published(&self) -> Option<&Operation> {
+    pub(crate) fn published(&self) -> Option<&Operation> {
         let rests = match self.stage() {
             Stage::SignOff | Stage::Live => true,
             Stage::NeverPublished
@@ -230,12 +222,11 @@ impl Offer {
     }
 
     /// Pushes the preview towards production.
-    pub(super) fn golive(&mut self, now: Timestamp, behaviour: &Behaviour) -> Result<(), Refused> {
-        let dialect = &behaviour.dialect;
-        let version = match (self.may_go_live(dialect), self.released()) {
+    pub(crate) fn golive(&mut self, now: Timestamp, behaviour: &Behaviour) -> Result<(), Refusal> {
+        let version = match (self.may_go_live(behaviour), self.released()) {
             (Ok(version), _) => version,
-            (Err(Refused::Busy | Refused::NothingNewer), Some(again))
-                if dialect.accepts_second_golive() =>
+            (Err(Refusal::Busy | Refusal::NothingNewer), Some(again))
+                if behaviour.accepts_second_golive() =>
             {
                 self.break_off(now);
                 again
@@ -261,7 +252,7 @@ impl Offer {
     }
 
     /// The preview that waits for the publisher's sign-off, if one does and nothing runs.
-    pub(super) fn waits_for_sign_off(&self) -> Option<u64> {
+    pub(crate) fn waits_for_sign_off(&self) -> Option<u64> {
         let waits = match self.stage() {
             Stage::SignOff | Stage::Live => true,
             Stage::NeverPublished
@@ -276,64 +267,63 @@ impl Offer {
     }
 
     /// The version that a golive would push to production, were it asked for now.
-    pub(super) fn may_go_live(&self, dialect: &Dialect) -> Result<u64, Refused> {
+    pub(crate) fn may_go_live(&self, behaviour: &Behaviour) -> Result<u64, Refusal> {
         if self.running().is_some() {
-            return Err(Refused::Busy);
+            return Err(Refusal::Busy);
         }
-        let version = self.preview.ok_or(Refused::NotInPreview)?;
+        let version = self.preview.ok_or(Refusal::NotInPreview)?;
         if self.production.is_some_and(|production| version <= production) {
-            return Err(Refused::NothingNewer);
+            return Err(Refusal::NothingNewer);
         }
-        match (self.resting, self.operations.last().map(|operation| operation.kind)) {
-            (Resting::NeverPublished | Resting::NotStarted, _) => Err(Refused::NotInPreview),
-            (Resting::Failed | Resting::Canceled, Some(Kind::GoLive))
-                if dialect.repeats_golive() =>
+        match (self.idle_status, self.operations.last().map(|operation| operation.kind)) {
+            (IdleStatus::NeverPublished | IdleStatus::NotStarted, _) => Err(Refusal::NotInPreview),
+            (IdleStatus::Failed | IdleStatus::Canceled, Some(Kind::GoLive))
+                if behaviour.repeats_golive() =>
             {
                 Ok(version)
             }
-            (Resting::Failed | Resting::Canceled, _) => Err(Refused::NotSignedOff),
-            (Resting::WaitingForPublisherReview | Resting::Succeeded, _) => Ok(version),
+            (IdleStatus::Failed | IdleStatus::Canceled, _) => Err(Refusal::NotSignedOff),
+            (IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded, _) => Ok(version),
         }
     }
 
     /// Asks for the end of what runs; it comes with [`Offer::settle`]. Tells whether it will come.
-    pub(super) fn cancel(
+    pub(crate) fn cancel(
         &mut self,
         now: Timestamp,
         behaviour: &Behaviour,
-    ) -> Result<bool, Refused> {
-        let dialect = &behaviour.dialect;
+    ) -> Result<bool, Refusal> {
         let Some(running) = self.operations.last_mut().filter(|operation| operation.runs()) else {
-            return if dialect.accepts_idle_cancel() {
+            return if behaviour.accepts_idle_cancel() {
                 Ok(false)
             } else {
-                Err(Refused::NothingRuns)
+                Err(Refusal::NothingRuns)
             };
         };
-        if !dialect.cancels(running.kind) {
+        if !behaviour.cancels(running.kind) {
             return Ok(false);
         }
         if running.state == State::Running {
             running.state = State::Canceling { since: now, polls: running.polls };
-            self.stamp += 1;
+            self.changes += 1;
         }
         Ok(true)
     }
 
     /// Ends what runs as canceled, at once.
-    pub(super) fn cancel_now(
+    pub(crate) fn cancel_now(
         &mut self,
         now: Timestamp,
         behaviour: &Behaviour,
-    ) -> Result<(), Refused> {
-        let done = self.running().ok_or(Refused::NothingRuns)?.done(now);
+    ) -> Result<(), Refusal> {
+        let done = self.running().ok_or(Refusal::NothingRuns)?.done(now);
         self.end(Ending::Canceled, now, done, behaviour);
         Ok(())
     }
 
     /// Writes the draft: what is given takes the place of what is there. It makes another entity
     /// tag, also where it changes nothing that could be published.
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         definition: Option<Value>,
         type_id: Option<String>,
@@ -351,40 +341,40 @@ impl Offer {
     }
 
     /// Changes the draft in something that the model does not hold.
-    pub(super) fn edit(&mut self, now: Timestamp) {
+    pub(crate) fn edit(&mut self, now: Timestamp) {
         self.edited = true;
         self.draft.changed = now;
         self.change(now);
     }
 
     /// The version that the next publish makes, where each offer has a counter of its own.
-    pub(super) fn next_small_version(&self) -> u64 {
+    pub(crate) fn next_small_version(&self) -> u64 {
         self.versions.keys().next_back().map_or(1, |last| last + 1)
     }
 
     fn start(&mut self, kind: Kind, version: u64, now: Timestamp, behaviour: &Behaviour) {
-        let fate = behaviour.entry.fate(kind, self.used);
-        match fate {
-            Fate::Fail(..) => self.used.failures += 1,
-            Fate::Cancel => self.used.cancels += 1,
-            Fate::Succeed | Fate::Halt(..) => {}
+        let plan = Plan::new(&behaviour.entry, kind, self.used);
+        match plan {
+            Plan::Fail(..) => self.used.failures += 1,
+            Plan::Cancel => self.used.cancels += 1,
+            Plan::Succeed | Plan::Block(..) => {}
         }
-        self.push(kind, version, now, fate, behaviour);
+        self.push(kind, version, now, plan, behaviour);
         self.change(now);
     }
 
     /// Writes an operation that began at `now` into the offer's history.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         kind: Kind,
         version: u64,
         now: Timestamp,
-        fate: Fate,
+        plan: Plan,
         behaviour: &Behaviour,
     ) {
         let number = self.operations.len() as u64;
-        let (first, count) = behaviour.entry.own_steps(kind);
-        let released = (kind == Kind::GoLive && behaviour.dialect.shared_id)
+        let (first, count) = behaviour.entry.steps_of(kind);
+        let released = (kind == Kind::GoLive && behaviour.golive_shares_id())
             .then(|| self.operations.iter().rev().find(|own| own.version == version))
             .flatten()
             .map(|own| own.id.clone());
@@ -392,11 +382,11 @@ impl Offer {
             id: released.unwrap_or_else(|| guid(&format!("operation {} {number}", self.name()))),
             kind,
             version,
-            publishing: behaviour.dialect.numbers.publishing(kind, number, version),
+            publishing: behaviour.numbers().publishing(kind, number, version),
             started: now,
             polls: 0,
             pace: behaviour.pace,
-            fate,
+            plan,
             first,
             count,
             state: State::Running,

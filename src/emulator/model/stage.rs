@@ -1,10 +1,10 @@
-//! Where an offer stands, and what that doesn't allow.
+//! Where an offer stands, and why that may not allow what is asked.
 
 use serde::{Deserialize, Serialize};
 
-/// What an offer's status is when no operation runs.
+/// An offer's status while no operation runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Resting {
+pub(crate) enum IdleStatus {
     NeverPublished,
     NotStarted,
     WaitingForPublisherReview,
@@ -15,7 +15,7 @@ pub(super) enum Resting {
 
 /// Where an offer stands, whatever the API calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     NeverPublished,
     NotStarted,
     Publish,
@@ -26,24 +26,9 @@ pub(super) enum Stage {
     Failed,
 }
 
-impl Stage {
-    /// The reference's word for it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::NeverPublished => "NeverPublished",
-            Self::NotStarted => "NotStarted",
-            Self::Publish | Self::GoLive => "Running",
-            Self::SignOff => "WaitingForPublisherReview",
-            Self::Live => "Succeeded",
-            Self::Canceled => "Canceled",
-            Self::Failed => "Failed",
-        }
-    }
-}
-
 /// Why the state of an offer does not allow something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub(crate) enum Refusal {
     #[error("an operation is already running on this offer")]
     Busy,
     #[error("the offer is not in preview: publish it first")]

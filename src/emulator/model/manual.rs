@@ -1,18 +1,17 @@
-//! The portal, by another hand: what people do to offers without golive.
+//! What people do to offers in the portal, without golive.
 
 use jiff::Timestamp;
 
-use super::dialect::Behaviour;
-use super::model::Offer;
 use super::operation::Ending;
-use super::stage::Refused;
+use super::stage::Refusal;
+use super::{Behaviour, Offer};
 
-/// Something done to an offer by another hand. Refused where the marketplace would refuse it.
+/// What somebody else does to an offer. Refused where the marketplace would refuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManualAction {
     /// Changes the draft: another `ETag`.
     Edit,
-    /// Starts a publish, also of a draft that nobody changed: the hand changed it on its way.
+    /// Starts a publish, also of a draft that nobody changed: this changes it.
     StartPublish,
     /// Publishes: a newer version is in preview, waiting for sign-off, at once. As `StartPublish`,
     /// also of a draft that nobody changed.
@@ -23,7 +22,7 @@ pub enum ManualAction {
     GoLive,
     /// Ends the running operation as canceled, at once.
     Cancel,
-    /// Ends the running operation well, at once, also where a step blocks it.
+    /// Ends the running operation as succeeded, at once, also where a step blocks it.
     Finish,
     /// Ends the running operation as failed, at once, with this message (HTML).
     Fail(String),
@@ -35,7 +34,7 @@ pub enum ManualAction {
     Delete,
 }
 
-/// Why a hand could not do something.
+/// Why a manual action failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManualActionError {
     /// There is no such offer.
@@ -46,15 +45,15 @@ pub enum ManualActionError {
     Refused(String),
 }
 
-/// Does it. Deleting is the world's business, not the offer's.
-pub(super) fn act(
-    hand: ManualAction,
+/// Does it. [`World`](crate::emulator::world::World) deletes offers, not this.
+pub(crate) fn act(
+    action: ManualAction,
     offer: &mut Offer,
     behaviour: &Behaviour,
     last_number: u64,
     now: Timestamp,
-) -> Result<(), Refused> {
-    match hand {
+) -> Result<(), Refusal> {
+    match action {
         ManualAction::Edit => offer.edit(now),
         ManualAction::StartPublish => offer.publish(now, last_number, behaviour)?,
         ManualAction::StartGoLive => offer.golive(now, behaviour)?,
@@ -78,11 +77,11 @@ pub(super) fn act(
             for operation in &mut offer.operations {
                 operation.expired = true;
             }
-            offer.stamp += 1;
+            offer.changes += 1;
         }
         ManualAction::ShowStatus(text) => {
             offer.shown = text;
-            offer.stamp += 1;
+            offer.changes += 1;
         }
         ManualAction::Delete => {}
     }
@@ -94,8 +93,8 @@ fn end(
     ending: Ending,
     behaviour: &Behaviour,
     now: Timestamp,
-) -> Result<(), Refused> {
-    let running = offer.running().ok_or(Refused::NothingRuns)?;
+) -> Result<(), Refusal> {
+    let running = offer.running().ok_or(Refusal::NothingRuns)?;
     let done = match ending {
         Ending::Succeeded => running.count,
         Ending::Failed | Ending::Canceled => running.done(now),

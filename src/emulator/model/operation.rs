@@ -3,34 +3,79 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::behaviour::{Halt, Kind, Level};
+use crate::emulator::seed::offer::{BlockedAs, Fail, Kind, Level, OfferSeed};
 
 /// What moves an operation on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Pace {
+pub(crate) enum Pace {
     /// Each step takes this long.
     Time(SignedDuration),
     /// It ends with this poll.
     Polls(u32),
 }
 
-/// A message, HTML as it was seeded.
+/// What a step says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Note {
+pub(crate) struct Message {
     pub html: String,
     pub level: Level,
 }
 
-/// How an operation will go, decided when it starts. Steps are counted from its own first one.
+/// How an operation will go, decided when it starts. Steps count from the operation's first one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Fate {
+pub(crate) enum Plan {
     Succeed,
     /// Fails at the end of a step.
-    Fail(usize, Note),
-    /// Canceled by another hand at the end of its first step.
+    Fail(usize, Message),
+    /// Somebody else cancels it at the end of its first step.
     Cancel,
-    /// Comes to a step and goes no further.
-    Halt(usize, Halt, Note),
+    /// Reaches a step and stays there.
+    #[serde(rename = "Halt")]
+    Block(usize, BlockedAs, Message),
+}
+
+/// How often the seed's `fail`, `cancel` and fixed answers were used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UseCounts {
+    pub failures: u32,
+    pub cancels: u32,
+    pub golive_refusals: u32,
+    pub publish_refusals: u32,
+}
+
+impl Plan {
+    /// The plan for an operation that starts now.
+    pub(crate) fn new(seed: &OfferSeed, kind: Kind, used: UseCounts) -> Self {
+        if seed.cancel && used.cancels == 0 {
+            return Self::Cancel;
+        }
+        if let Some(fail) = &seed.fail
+            && fail.times.allows(used.failures)
+            && let Some(step) = seed.step_within(kind, fail.step.as_deref())
+        {
+            return Self::Fail(step, failure_message(fail));
+        }
+        if let Some(block) = &seed.block
+            && let Some(step) = seed.step_within(kind, block.step.as_deref())
+        {
+            let html = block.message.clone().unwrap_or_default();
+            return Self::Block(step, block.shown_as, Message { html, level: block.level });
+        }
+        Self::Succeed
+    }
+
+    /// The plan of an operation that the seed declares as failed.
+    pub(crate) fn failed(seed: &OfferSeed, kind: Kind) -> Self {
+        let fail = seed.fail.clone().unwrap_or_default();
+        let last = seed.steps_of(kind).1.saturating_sub(1);
+        let step = seed.step_within(kind, fail.step.as_deref()).unwrap_or(last);
+        Self::Fail(step, failure_message(&fail))
+    }
+}
+
+fn failure_message(fail: &Fail) -> Message {
+    let html = fail.message.clone().unwrap_or_else(|| "<p>This step failed.</p>".to_owned());
+    Message { html, level: fail.level }
 }
 
 /// How an operation ended.
@@ -46,7 +91,7 @@ pub enum Ending {
 
 /// Where an operation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum State {
+pub(crate) enum State {
     Running,
     /// Somebody asked to cancel it: it ends a step's time later, or with the next poll.
     Canceling {
@@ -63,7 +108,7 @@ pub(super) enum State {
 
 /// A publish or a golive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Operation {
+pub(crate) struct Operation {
     pub id: String,
     pub kind: Kind,
     /// The version of the offer it brings to its slot.
@@ -72,7 +117,8 @@ pub(super) struct Operation {
     pub started: Timestamp,
     pub polls: u32,
     pub pace: Pace,
-    pub fate: Fate,
+    #[serde(rename = "fate")]
+    pub plan: Plan,
     /// The first step that is its own, and how many are.
     pub first: usize,
     pub count: usize,
@@ -82,16 +128,8 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// The slot it fills, as a submission says it.
-    pub(super) fn slot(&self) -> &'static str {
-        match self.kind {
-            Kind::Publish => "staging",
-            Kind::GoLive => "production",
-        }
-    }
-
     /// When it last changed.
-    pub(super) fn changed(&self) -> Timestamp {
+    pub(crate) fn changed(&self) -> Timestamp {
         match self.state {
             State::Running => self.started,
             State::Canceling { since, .. } => since,
@@ -99,7 +137,7 @@ impl Operation {
         }
     }
 
-    pub(super) fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         match self.state {
             State::Running | State::Canceling { .. } => true,
             State::Ended { .. } => false,
@@ -107,7 +145,7 @@ impl Operation {
     }
 
     /// How many hundredths of a step are done, were nothing in the way.
-    pub(super) fn hundredths(&self, now: Timestamp) -> usize {
+    pub(crate) fn hundredths(&self, now: Timestamp) -> usize {
         let whole = self.count * 100;
         let done = match self.pace {
             Pace::Time(step) if step.is_zero() => whole,
@@ -122,18 +160,18 @@ impl Operation {
     }
 
     /// How many steps are done, of those that nothing is in the way of.
-    pub(super) fn done(&self, now: Timestamp) -> usize {
+    pub(crate) fn done(&self, now: Timestamp) -> usize {
         let done = self.hundredths(now) / 100;
-        match self.fate {
-            Fate::Halt(step, ..) => done.min(step),
+        match self.plan {
+            Plan::Block(step, ..) => done.min(step),
             // The last step is not done before the operation is over.
-            Fate::Succeed | Fate::Fail(..) | Fate::Cancel => done.min(self.count.saturating_sub(1)),
+            Plan::Succeed | Plan::Fail(..) | Plan::Cancel => done.min(self.count.saturating_sub(1)),
         }
     }
 
     /// Lets the step that it is at be the one that fails.
-    pub(super) fn fail_with(&mut self, html: String, now: Timestamp) {
-        self.fate = Fate::Fail(self.done(now), Note { html, level: Level::Error });
+    pub(crate) fn fail_with(&mut self, html: String, now: Timestamp) {
+        self.plan = Plan::Fail(self.done(now), Message { html, level: Level::Error });
     }
 
     /// The moment by which so many steps are done, if that has come.
@@ -152,9 +190,9 @@ impl Operation {
     }
 
     /// The end that is due, if one is: how, when, and after how many steps.
-    pub(super) fn due(&self, now: Timestamp) -> Option<(Ending, Timestamp, usize)> {
-        match (&self.state, &self.fate) {
-            (State::Ended { .. }, _) | (State::Running, Fate::Halt(..)) => None,
+    pub(crate) fn due(&self, now: Timestamp) -> Option<(Ending, Timestamp, usize)> {
+        match (&self.state, &self.plan) {
+            (State::Ended { .. }, _) | (State::Running, Plan::Block(..)) => None,
             (State::Canceling { since, polls }, _) => {
                 let at = match self.pace {
                     Pace::Time(step) => since.checked_add(step).unwrap_or(Timestamp::MAX),
@@ -163,13 +201,13 @@ impl Operation {
                 };
                 (at <= now).then(|| (Ending::Canceled, at, self.done(*since)))
             }
-            (State::Running, Fate::Succeed) => {
+            (State::Running, Plan::Succeed) => {
                 self.reached(self.count, now).map(|at| (Ending::Succeeded, at, self.count))
             }
-            (State::Running, Fate::Fail(step, _)) => {
+            (State::Running, Plan::Fail(step, _)) => {
                 self.reached(step + 1, now).map(|at| (Ending::Failed, at, *step))
             }
-            (State::Running, Fate::Cancel) => {
+            (State::Running, Plan::Cancel) => {
                 self.reached(1, now).map(|at| (Ending::Canceled, at, 0))
             }
         }
