@@ -80,8 +80,8 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
     let mut guard = emulator.state();
     let state = &mut *guard;
     let golive = golive_of.as_ref().map(|(key, name)| {
-        let visit = state.world.visit(key, now, |offer, behaviour| {
-            (offer.preview, offer.may_go_live(behaviour).is_ok())
+        let visit = state.world.visit(key, now, |offer, moment| {
+            (offer.preview, offer.may_go_live(moment.behaviour).is_ok())
         });
         let (release, legitimate) = visit.unwrap_or_default();
         GoliveRequest { offer: name.to_ascii_lowercase(), release, legitimate }

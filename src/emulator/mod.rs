@@ -63,7 +63,8 @@ use crate::clock::Clock;
 use crate::disk::Disk;
 use faults::Faults;
 use memory::MemoryFile;
-use model::{Behaviour, manual, start};
+use model::stage::Refusal;
+use model::{Behaviour, Moment, Offer, manual, start};
 use world::{Key, World};
 
 /// An emulated marketplace. Clones are the same one.
@@ -202,28 +203,25 @@ impl Emulator {
     /// the memory file with the next request, or with [`Emulator::save`].
     pub fn by_hand(&self, offer: &str, action: ManualAction) -> Result<(), ManualActionError> {
         let no_offer = || ManualActionError::NoOffer(offer.to_owned());
-        let (publisher, id) = offer.split_once('/').ok_or_else(no_offer)?;
-        let key = Key::new(publisher, id);
+        let key = Key::parse(offer).ok_or_else(no_offer)?;
         let now = self.now();
         let mut state = self.state();
         if action == ManualAction::Delete {
             return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
         }
-        let last = state.world.last_number;
-        let acted = state
-            .world
-            .visit(&key, now, |offer, behaviour| manual::act(action, offer, behaviour, last, now));
-        acted
-            .ok_or_else(no_offer)?
-            .map_err(|refused| ManualActionError::Refused(refused.to_string()))
+        let acted =
+            state.world.visit(&key, now, |offer, moment| manual::act(action, offer, moment));
+        let refused = |refusal: Refusal| ManualActionError::Refused(refusal.to_string());
+        acted.ok_or_else(no_offer)?.map_err(refused)
     }
 
     /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.
     #[must_use]
     pub fn truth(&self, offer: &str) -> Option<GroundTruth> {
-        let (publisher, id) = offer.split_once('/')?;
-        let (key, now) = (Key::new(publisher, id), self.now());
-        self.state().world.visit(&key, now, |offer, behaviour| GroundTruth::of(offer, behaviour))
+        let (key, now) = (Key::parse(offer)?, self.now());
+        let truth =
+            |offer: &mut Offer, moment: Moment<'_>| GroundTruth::of(offer, moment.behaviour);
+        self.state().world.visit(&key, now, truth)
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.

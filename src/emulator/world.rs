@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::model::{Behaviour, Offer, start};
+use super::model::{Behaviour, Moment, Offer, start};
 use super::seed::Seed;
 
-/// The name of an offer, folded.
+/// The name of an offer, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     publisher: String,
@@ -19,6 +19,11 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(publisher: &str, offer: &str) -> Self {
         Self { publisher: publisher.to_ascii_lowercase(), offer: offer.to_ascii_lowercase() }
+    }
+
+    /// Reads `publisher/offer`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        name.split_once('/').map(|(publisher, offer)| Self::new(publisher, offer))
     }
 }
 
@@ -33,6 +38,31 @@ impl fmt::Display for Key {
 struct OfferEntry {
     offer: Offer,
     behaviour: Arc<Behaviour>,
+}
+
+impl OfferEntry {
+    /// Brings the offer up to `now`, keeping what it was before where that is still answered, and
+    /// lets it be looked at or changed.
+    fn visit<R>(
+        &mut self,
+        now: Timestamp,
+        last_number: &mut u64,
+        generation: &mut u64,
+        visitor: impl FnOnce(&mut Offer, Moment<'_>) -> R,
+    ) -> R {
+        let Self { offer, behaviour } = self;
+        let moment = Moment { now, behaviour, last_number: *last_number };
+        let before = offer.changes;
+        let snapshot = offer.snapshot(behaviour);
+        offer.settle(moment);
+        offer.keep_snapshot(snapshot);
+        let snapshot = offer.snapshot(behaviour);
+        let result = visitor(offer, moment);
+        offer.keep_snapshot(snapshot);
+        *generation += u64::from(offer.changes != before);
+        *last_number = (*last_number).max(offer.last_number());
+        result
+    }
 }
 
 /// Every publisher and every offer.
@@ -121,17 +151,10 @@ impl World {
         &mut self,
         key: &Key,
         now: Timestamp,
-        visitor: impl FnOnce(&mut Offer, &Behaviour) -> R,
+        visitor: impl FnOnce(&mut Offer, Moment<'_>) -> R,
     ) -> Option<R> {
-        let OfferEntry { offer, behaviour } = self.offers.get_mut(key)?;
-        let before = offer.changes;
-        settle(offer, now, behaviour);
-        let snapshot = offer.snapshot(behaviour);
-        let result = visitor(offer, behaviour);
-        offer.keep_snapshot(snapshot);
-        self.generation += u64::from(offer.changes != before);
-        self.last_number = self.last_number.max(offer.last_number());
-        Some(result)
+        let entry = self.offers.get_mut(key)?;
+        Some(entry.visit(now, &mut self.last_number, &mut self.generation, visitor))
     }
 
     /// Visits every offer of a publisher, in order of their ids.
@@ -139,18 +162,17 @@ impl World {
         &mut self,
         publisher: &str,
         now: Timestamp,
-        mut visitor: impl FnMut(&Offer, &Behaviour) -> R,
+        mut visitor: impl FnMut(&Offer, Moment<'_>) -> R,
     ) -> Vec<R> {
-        let from = Key::new(publisher, "");
+        let first = Key::new(publisher, "");
         let mut results = Vec::new();
-        for (key, OfferEntry { offer, behaviour }) in self.offers.range_mut(from.clone()..) {
-            if key.publisher != from.publisher {
+        for (key, entry) in self.offers.range_mut(first.clone()..) {
+            if key.publisher != first.publisher {
                 break;
             }
-            let before = offer.changes;
-            settle(offer, now, behaviour);
-            self.generation += u64::from(offer.changes != before);
-            results.push(visitor(offer, behaviour));
+            let (last_number, generation) = (&mut self.last_number, &mut self.generation);
+            let visitor = |offer: &mut Offer, moment: Moment<'_>| visitor(offer, moment);
+            results.push(entry.visit(now, last_number, generation, visitor));
         }
         results
     }
@@ -162,11 +184,4 @@ impl World {
         // The count is of this run: it says nothing to the next one.
         changed.map(|offer| Offer { changes: 0, ..offer.clone() }).collect()
     }
-}
-
-/// Ends what was due, and keeps what was before where that is still answered.
-fn settle(offer: &mut Offer, now: Timestamp, behaviour: &Behaviour) {
-    let snapshot = offer.snapshot(behaviour);
-    offer.settle(now, behaviour);
-    offer.keep_snapshot(snapshot);
 }

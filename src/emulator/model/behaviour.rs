@@ -2,11 +2,22 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::operation::Pace;
 use crate::emulator::seed::answers::{
     AfterFailure, CancelGolive, Numbers, SecondGolive, UnchangedPublish, WithDefaults as _,
 };
 use crate::emulator::seed::{AnswerOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration};
+
+/// When something happens to an offer, and under which rules.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    pub now: Timestamp,
+    pub behaviour: &'a Behaviour,
+    /// The last number of the space that all offers share.
+    pub last_number: u64,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Behaviour {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Behaviour, Offer};
+use super::{Behaviour, Moment, Offer};
 use crate::emulator::seed::Kind;
 use crate::emulator::seed::answers::Staleness;
 
@@ -40,11 +40,11 @@ impl Offer {
     }
 
     /// The offer as it was before its last publish, if *offer status* still shows that.
-    pub(crate) fn stale(&self, now: Timestamp, behaviour: &Behaviour) -> Option<&Self> {
+    pub(crate) fn stale(&self, moment: Moment<'_>) -> Option<&Self> {
         let index = self.operations.iter().rposition(|own| own.kind == Kind::Publish)?;
         let began = self.operations.get(index)?.started;
-        let is_stale = match behaviour.answers.stale_after_publish? {
-            Staleness::For(duration) => began.duration_until(now) < duration.signed(),
+        let is_stale = match moment.behaviour.answers.stale_after_publish? {
+            Staleness::For(duration) => began.duration_until(moment.now) < duration.signed(),
             Staleness::Answers(answers) => self.stale_answers < answers,
         };
         let before = self.past.iter().rev().find(|past| past.offer.operations.len() <= index);

@@ -1,10 +1,8 @@
 //! What people do to offers in the portal, without golive.
 
-use jiff::Timestamp;
-
 use super::operation::Ending;
 use super::stage::Refusal;
-use super::{Behaviour, Offer};
+use super::{Moment, Offer};
 
 /// What somebody else does to an offer. Refused where the marketplace would refuse it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,29 +47,27 @@ pub enum ManualActionError {
 pub(crate) fn act(
     action: ManualAction,
     offer: &mut Offer,
-    behaviour: &Behaviour,
-    last_number: u64,
-    now: Timestamp,
+    moment: Moment<'_>,
 ) -> Result<(), Refusal> {
     match action {
-        ManualAction::Edit => offer.edit(now),
-        ManualAction::StartPublish => offer.publish(now, last_number, behaviour)?,
-        ManualAction::StartGoLive => offer.golive(now, behaviour)?,
+        ManualAction::Edit => offer.edit(moment.now),
+        ManualAction::StartPublish => offer.publish(moment)?,
+        ManualAction::StartGoLive => offer.golive(moment)?,
         ManualAction::Publish => {
-            offer.publish(now, last_number, behaviour)?;
-            end(offer, Ending::Succeeded, behaviour, now)?;
+            offer.publish(moment)?;
+            offer.end_now(Ending::Succeeded, moment)?;
         }
         ManualAction::GoLive => {
-            offer.golive(now, behaviour)?;
-            end(offer, Ending::Succeeded, behaviour, now)?;
+            offer.golive(moment)?;
+            offer.end_now(Ending::Succeeded, moment)?;
         }
-        ManualAction::Cancel => offer.cancel_now(now, behaviour)?,
-        ManualAction::Finish => end(offer, Ending::Succeeded, behaviour, now)?,
+        ManualAction::Cancel => offer.end_now(Ending::Canceled, moment)?,
+        ManualAction::Finish => offer.end_now(Ending::Succeeded, moment)?,
         ManualAction::Fail(html) => {
-            if let Some(operation) = offer.operations.last_mut().filter(|last| last.runs()) {
-                operation.fail_with(html, now);
+            if let Some(operation) = offer.running_mut() {
+                operation.fail_with(html, moment.now);
             }
-            end(offer, Ending::Failed, behaviour, now)?;
+            offer.end_now(Ending::Failed, moment)?;
         }
         ManualAction::Expire => {
             for operation in &mut offer.operations {
@@ -85,20 +81,5 @@ pub(crate) fn act(
         }
         ManualAction::Delete => {}
     }
-    Ok(())
-}
-
-fn end(
-    offer: &mut Offer,
-    ending: Ending,
-    behaviour: &Behaviour,
-    now: Timestamp,
-) -> Result<(), Refusal> {
-    let running = offer.running().ok_or(Refusal::NothingRuns)?;
-    let done = match ending {
-        Ending::Succeeded => running.count,
-        Ending::Failed | Ending::Canceled => running.done(now),
-    };
-    offer.end(ending, now, done, behaviour);
     Ok(())
 }

@@ -11,6 +11,6 @@ pub(crate) mod operation;
 pub(crate) mod stage;
 pub(crate) mod start;
 
-pub(crate) use behaviour::Behaviour;
+pub(crate) use behaviour::{Behaviour, Moment};
 pub(crate) use offer::Offer;
 pub(crate) use operation::Operation;

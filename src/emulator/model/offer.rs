@@ -12,20 +12,20 @@ use serde_json::Value;
 use super::history::Snapshot;
 use super::operation::{Ending, Pace, Plan, State, UseCounts};
 use super::stage::{IdleStatus, Refusal, Stage};
-use super::{Behaviour, Operation};
+use super::{Behaviour, Moment, Operation};
 use crate::emulator::ids::guid;
 use crate::emulator::seed::answers::AfterFailure;
 use crate::emulator::seed::offer::{AfterCancel, Kind};
 
 /// One version of what an offer says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub definition: Value,
     pub changed: Timestamp,
 }
 
 /// An offer, whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Offer {
     pub publisher: String,
     pub id: String,
@@ -70,18 +70,14 @@ impl Offer {
         self.operations.last().filter(|operation| operation.runs())
     }
 
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Operation> {
+        self.operations.last_mut().filter(|operation| operation.runs())
+    }
+
     /// Where the offer stands.
     pub(crate) fn stage(&self) -> Stage {
-        match (self.running().map(|running| running.kind), self.idle_status) {
-            (Some(Kind::Publish), _) => Stage::Publish,
-            (Some(Kind::GoLive), _) => Stage::GoLive,
-            (None, IdleStatus::NeverPublished) => Stage::NeverPublished,
-            (None, IdleStatus::NotStarted) => Stage::NotStarted,
-            (None, IdleStatus::WaitingForPublisherReview) => Stage::SignOff,
-            (None, IdleStatus::Succeeded) => Stage::Live,
-            (None, IdleStatus::Canceled) => Stage::Canceled,
-            (None, IdleStatus::Failed) => Stage::Failed,
-        }
+        let running = self.running().map(|running| Stage::Running(running.kind));
+        running.unwrap_or(Stage::Idle(self.idle_status))
     }
 
     /// The highest number that a release of it has.
@@ -102,9 +98,10 @@ impl Offer {
     }
 
     /// Ends what was due by now.
-    pub(crate) fn settle(&mut self, now: Timestamp, behaviour: &Behaviour) {
-        if let Some((ending, at, done)) = self.running().and_then(|running| running.due(now)) {
-            self.end(ending, at, done, behaviour);
+    pub(crate) fn settle(&mut self, moment: Moment<'_>) {
+        let due = self.running().and_then(|running| running.due(moment.now));
+        if let Some((ending, at, done)) = due {
+            self.end(ending, at, done, moment.behaviour);
         }
     }
 
@@ -116,8 +113,7 @@ impl Offer {
         done: usize,
         behaviour: &Behaviour,
     ) {
-        let Some(operation) = self.operations.last_mut().filter(|operation| operation.runs())
-        else {
+        let Some(operation) = self.running_mut() else {
             return;
         };
         operation.state = State::Ended { ending, at, done };
@@ -174,66 +170,54 @@ impl Offer {
     }
 
     /// Counts a poll of one operation; it may be the one that ends it.
-    pub(crate) fn poll(&mut self, index: usize, now: Timestamp, behaviour: &Behaviour) {
+    pub(crate) fn poll(&mut self, index: usize, moment: Moment<'_>) {
         if let Some(operation) = self.operations.get_mut(index) {
             operation.polls = operation.polls.saturating_add(1);
             // With time as the pace, polls matter only where operations expire by them.
-            if matches!(operation.pace, Pace::Polls(_)) || behaviour.entry.expire.polls.is_some() {
+            let expires = moment.behaviour.entry.expire.polls.is_some();
+            if matches!(operation.pace, Pace::Polls(_)) || expires {
                 self.changes += 1;
             }
         }
-        self.settle(now, behaviour);
+        self.settle(moment);
     }
 
-    /// Pushes the draft towards preview. `last_number` is the last one of the large space.
-    pub(crate) fn publish(
-        &mut self,
-        now: Timestamp,
-        last_number: u64,
-        behaviour: &Behaviour,
-    ) -> Result<(), Refusal> {
+    /// Pushes the draft towards preview.
+    pub(crate) fn publish(&mut self, moment: Moment<'_>) -> Result<(), Refusal> {
         if self.running().is_some() {
             return Err(Refusal::Busy);
         }
         self.staged = Some(self.draft.clone());
         self.edited = false;
         self.stale_answers = 0;
-        let version = behaviour.numbers().next(self, last_number);
-        self.start(Kind::Publish, version, now, behaviour);
+        let version = moment.behaviour.numbers().next(self, moment.last_number);
+        self.start(Kind::Publish, version, moment);
         Ok(())
     }
 
     /// The publish that brought the draft to preview just as it is, if nothing failed since and
     /// nothing runs: there is nothing new to publish.
     pub(crate) fn published(&self) -> Option<&Operation> {
-        let rests = match self.stage() {
-            Stage::SignOff | Stage::Live => true,
-            Stage::NeverPublished
-            | Stage::NotStarted
-            | Stage::Publish
-            | Stage::GoLive
-            | Stage::Canceled
-            | Stage::Failed => false,
-        };
         let last = self.operations.iter().rev().find(|own| own.kind == Kind::Publish)?;
         let content = self.versions.get(&last.version)?;
         let same = !self.edited && content.definition == self.draft.definition;
-        (rests && same && self.preview == Some(last.version)).then_some(last)
+        (self.rests_in_a_slot() && same && self.preview == Some(last.version)).then_some(last)
     }
 
     /// Pushes the preview towards production.
-    pub(crate) fn golive(&mut self, now: Timestamp, behaviour: &Behaviour) -> Result<(), Refusal> {
+    pub(crate) fn golive(&mut self, moment: Moment<'_>) -> Result<(), Refusal> {
+        let behaviour = moment.behaviour;
         let version = match (self.may_go_live(behaviour), self.released()) {
             (Ok(version), _) => version,
             (Err(Refusal::Busy | Refusal::NothingNewer), Some(again))
                 if behaviour.accepts_second_golive() =>
             {
-                self.break_off(now);
+                self.break_off(moment.now);
                 again
             }
             (Err(refused), _) => return Err(refused),
         };
-        self.start(Kind::GoLive, version, now, behaviour);
+        self.start(Kind::GoLive, version, moment);
         Ok(())
     }
 
@@ -245,7 +229,7 @@ impl Offer {
 
     /// Ends what runs in favour of what takes its place.
     fn break_off(&mut self, now: Timestamp) {
-        if let Some(running) = self.operations.last_mut().filter(|last| last.runs()) {
+        if let Some(running) = self.running_mut() {
             let done = running.done(now);
             running.state = State::Ended { ending: Ending::Canceled, at: now, done };
         }
@@ -253,17 +237,16 @@ impl Offer {
 
     /// The preview that waits for the publisher's sign-off, if one does and nothing runs.
     pub(crate) fn waits_for_sign_off(&self) -> Option<u64> {
-        let waits = match self.stage() {
-            Stage::SignOff | Stage::Live => true,
-            Stage::NeverPublished
-            | Stage::NotStarted
-            | Stage::Publish
-            | Stage::GoLive
-            | Stage::Canceled
-            | Stage::Failed => false,
-        };
         let newer = |preview: &u64| self.production.is_none_or(|live| live < *preview);
-        self.preview.filter(newer).filter(|_| waits)
+        self.preview.filter(newer).filter(|_| self.rests_in_a_slot())
+    }
+
+    /// Whether nothing runs, and what ran last succeeded.
+    fn rests_in_a_slot(&self) -> bool {
+        matches!(
+            self.stage(),
+            Stage::Idle(IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded)
+        )
     }
 
     /// The version that a golive would push to production, were it asked for now.
@@ -288,17 +271,11 @@ impl Offer {
     }
 
     /// Asks for the end of what runs; it comes with [`Offer::settle`]. Tells whether it will come.
-    pub(crate) fn cancel(
-        &mut self,
-        now: Timestamp,
-        behaviour: &Behaviour,
-    ) -> Result<bool, Refusal> {
-        let Some(running) = self.operations.last_mut().filter(|operation| operation.runs()) else {
-            return if behaviour.accepts_idle_cancel() {
-                Ok(false)
-            } else {
-                Err(Refusal::NothingRuns)
-            };
+    pub(crate) fn cancel(&mut self, moment: Moment<'_>) -> Result<bool, Refusal> {
+        let Moment { now, behaviour, .. } = moment;
+        let Some(running) = self.running_mut() else {
+            let accepted = behaviour.accepts_idle_cancel();
+            return if accepted { Ok(false) } else { Err(Refusal::NothingRuns) };
         };
         if !behaviour.cancels(running.kind) {
             return Ok(false);
@@ -310,14 +287,14 @@ impl Offer {
         Ok(true)
     }
 
-    /// Ends what runs as canceled, at once.
-    pub(crate) fn cancel_now(
-        &mut self,
-        now: Timestamp,
-        behaviour: &Behaviour,
-    ) -> Result<(), Refusal> {
-        let done = self.running().ok_or(Refusal::NothingRuns)?.done(now);
-        self.end(Ending::Canceled, now, done, behaviour);
+    /// Ends what runs, at once.
+    pub(crate) fn end_now(&mut self, ending: Ending, moment: Moment<'_>) -> Result<(), Refusal> {
+        let running = self.running().ok_or(Refusal::NothingRuns)?;
+        let done = match ending {
+            Ending::Succeeded => running.count,
+            Ending::Failed | Ending::Canceled => running.done(moment.now),
+        };
+        self.end(ending, moment.now, done, moment.behaviour);
         Ok(())
     }
 
@@ -352,7 +329,8 @@ impl Offer {
         self.versions.keys().next_back().map_or(1, |last| last + 1)
     }
 
-    fn start(&mut self, kind: Kind, version: u64, now: Timestamp, behaviour: &Behaviour) {
+    fn start(&mut self, kind: Kind, version: u64, moment: Moment<'_>) {
+        let Moment { now, behaviour, .. } = moment;
         let plan = Plan::new(&behaviour.entry, kind, self.used);
         match plan {
             Plan::Fail(..) => self.used.failures += 1,

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::emulator::seed::Kind;
+
 /// An offer's status while no operation runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum IdleStatus {
+    #[default]
     NeverPublished,
     NotStarted,
     WaitingForPublisherReview,
@@ -13,17 +16,11 @@ pub(crate) enum IdleStatus {
     Failed,
 }
 
-/// Where an offer stands, whatever the API calls it.
+/// Where an offer stands, whatever an API calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    NeverPublished,
-    NotStarted,
-    Publish,
-    SignOff,
-    GoLive,
-    Live,
-    Canceled,
-    Failed,
+    Running(Kind),
+    Idle(IdleStatus),
 }
 
 /// Why the state of an offer does not allow something.

@@ -1,7 +1,5 @@
 //! An offer as its seed says it stands: its slots, and the history that led there.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -123,19 +121,8 @@ pub(crate) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> 
         changed: draft.changed,
         draft,
         version,
-        preview: None,
-        production: None,
-        versions: BTreeMap::new(),
-        edited: false,
-        staged: None,
-        idle_status: IdleStatus::NeverPublished,
-        shown: None,
         revision: 1,
-        operations: Vec::new(),
-        used: UseCounts::default(),
-        past: Vec::new(),
-        stale_answers: 0,
-        changes: 0,
+        ..Offer::default()
     }
 }
 

@@ -103,25 +103,20 @@ impl Context<'_> {
                     self.require_publisher(&publisher)?;
                 }
                 let key = Key::new(&publisher, &id);
-                match resource {
-                    Resource::Command(command) => self.post(&key, command),
-                    Resource::Itself if puts => self.put(&key, &publisher, &id),
-                    Resource::Itself
-                    | Resource::Slot(_)
-                    | Resource::Version(_)
-                    | Resource::Status
-                    | Resource::Submissions
-                    | Resource::Operation(_)
-                    | Resource::LatestOperation(..) => self.get(&key, &resource),
+                if let Resource::Command(command) = resource {
+                    self.post(&key, command)
+                } else if puts {
+                    self.put(&key, &publisher, &id)
+                } else {
+                    self.get(&key, &resource)
                 }
             }
         }
     }
 
     fn list(&mut self, publisher: &str) -> Reply {
-        let now = self.now;
-        let offers = self.world.visit_publisher(publisher, now, |offer, behaviour| {
-            View::lagging(offer, behaviour, now, behaviour.answers.lag.list).summary()
+        let offers = self.world.visit_publisher(publisher, self.now, |offer, moment| {
+            View::lagging(offer, moment, moment.behaviour.answers.lag.list).summary()
         });
         let wanted = self.request.parameter("$filter").and_then(type_filter);
         let of_type = |answer: &&OfferAnswer| {

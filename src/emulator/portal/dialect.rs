@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use super::error;
 use crate::backends::portal::wire::API_VERSION;
 use crate::emulator::ids::bytes_of;
-use crate::emulator::model::stage::{Refusal, Stage};
+use crate::emulator::model::stage::{IdleStatus, Refusal, Stage};
 use crate::emulator::model::{Behaviour, Offer};
 use crate::emulator::reply::Reply;
 use crate::emulator::seed::Profile;
 use crate::emulator::seed::answers::{OfferIds, SecondGolive, Slots, StatusWords, StepNames};
-use crate::emulator::seed::offer::{Casing, OperationHeader};
+use crate::emulator::seed::offer::{Casing, Kind, OperationHeader};
 
 /// An answer that has an offer's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +85,18 @@ impl<'a> Dialect<'a> {
         }
         let word = match (stage, place, self.0.profile) {
             // There, only the step tells that the offer waits for sign-off.
-            (Stage::SignOff, StatusIn::OfferStatus, Profile::Field) => return "running".to_owned(),
-            (Stage::NeverPublished, ..) => "NeverPublished",
-            (Stage::NotStarted, ..) => "NotStarted",
-            (Stage::Publish | Stage::GoLive, ..) => "Running",
-            (Stage::SignOff, ..) => "WaitingForPublisherReview",
-            (Stage::Live, ..) => "Succeeded",
-            (Stage::Canceled, ..) => "Canceled",
-            (Stage::Failed, ..) => "Failed",
+            (
+                Stage::Idle(IdleStatus::WaitingForPublisherReview),
+                StatusIn::OfferStatus,
+                Profile::Field,
+            ) => return "running".to_owned(),
+            (Stage::Running(_), ..) => "Running",
+            (Stage::Idle(IdleStatus::NeverPublished), ..) => "NeverPublished",
+            (Stage::Idle(IdleStatus::NotStarted), ..) => "NotStarted",
+            (Stage::Idle(IdleStatus::WaitingForPublisherReview), ..) => "WaitingForPublisherReview",
+            (Stage::Idle(IdleStatus::Succeeded), ..) => "Succeeded",
+            (Stage::Idle(IdleStatus::Canceled), ..) => "Canceled",
+            (Stage::Idle(IdleStatus::Failed), ..) => "Failed",
         };
         match self.casing() {
             Casing::Mixed | Casing::Pascal => with_first(word, char::to_ascii_uppercase),
@@ -240,14 +244,14 @@ impl<'a> Dialect<'a> {
 
 fn word_for(words: &StatusWords, stage: Stage) -> Option<&str> {
     let word = match stage {
-        Stage::NeverPublished => &words.never_published,
-        Stage::NotStarted => &words.not_started,
-        Stage::Publish => &words.publish,
-        Stage::SignOff => &words.sign_off,
-        Stage::GoLive => &words.golive,
-        Stage::Live => &words.live,
-        Stage::Canceled => &words.canceled,
-        Stage::Failed => &words.failed,
+        Stage::Running(Kind::Publish) => &words.publish,
+        Stage::Running(Kind::GoLive) => &words.golive,
+        Stage::Idle(IdleStatus::NeverPublished) => &words.never_published,
+        Stage::Idle(IdleStatus::NotStarted) => &words.not_started,
+        Stage::Idle(IdleStatus::WaitingForPublisherReview) => &words.sign_off,
+        Stage::Idle(IdleStatus::Succeeded) => &words.live,
+        Stage::Idle(IdleStatus::Canceled) => &words.canceled,
+        Stage::Idle(IdleStatus::Failed) => &words.failed,
     };
     word.as_deref()
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use http::{StatusCode, header};
-use jiff::Timestamp;
 
 use super::calls::{Context, not_found};
 use super::error;
 use super::route::{ApiRequest, Resource, SlotName};
 use super::view::View;
 use crate::backends::portal::wire::OneOrArray;
-use crate::emulator::model::{Behaviour, Offer, Operation};
+use crate::emulator::model::{Moment, Offer, Operation};
 use crate::emulator::reply::Reply;
 use crate::emulator::seed::Kind;
 use crate::emulator::seed::answers::Staleness;
@@ -18,20 +17,20 @@ use crate::emulator::world::Key;
 
 impl Context<'_> {
     pub(super) fn get(&mut self, key: &Key, resource: &Resource) -> Result<Reply, Reply> {
-        let (now, request) = (self.now, self.request);
-        let visit = self.world.visit(key, now, |offer, behaviour| match resource {
+        let request = self.request;
+        let visit = self.world.visit(key, self.now, |offer, moment| match resource {
             Resource::Itself | Resource::Command(_) | Resource::Slot(SlotName::Draft) => {
-                document(View { offer, behaviour, now }, None)
+                document(View { offer, moment }, None)
             }
             Resource::Slot(name @ (SlotName::Preview | SlotName::Production)) => {
-                let lag = behaviour.answers.lag.slots;
-                slot(View::lagging(offer, behaviour, now, lag), *name)
+                let lag = moment.behaviour.answers.lag.slots;
+                slot(View::lagging(offer, moment, lag), *name)
             }
-            Resource::Version(version) => document(View { offer, behaviour, now }, Some(*version)),
-            Resource::Status => Ok(status(offer, behaviour, now)),
-            Resource::Submissions => Ok(submissions(View { offer, behaviour, now }, request)),
+            Resource::Version(version) => document(View { offer, moment }, Some(*version)),
+            Resource::Status => Ok(status(offer, moment)),
+            Resource::Submissions => Ok(submissions(View { offer, moment }, request)),
             Resource::Operation(id) => {
-                poll(offer, behaviour, now, |operation| operation.id.eq_ignore_ascii_case(id))
+                poll(offer, moment, |operation| operation.id.eq_ignore_ascii_case(id))
             }
             Resource::LatestOperation(version, slot) => {
                 let kind = match slot {
@@ -39,7 +38,7 @@ impl Context<'_> {
                     SlotName::Preview => Some(Kind::Publish),
                     SlotName::Production => Some(Kind::GoLive),
                 };
-                poll(offer, behaviour, now, |operation| {
+                poll(offer, moment, |operation| {
                     operation.version == *version && Some(operation.kind) == kind
                 })
             }
@@ -69,14 +68,14 @@ fn slot(view: View<'_>, slot: SlotName) -> Result<Reply, Reply> {
     Err(error(StatusCode::NOT_FOUND, "NotFound", message))
 }
 
-fn status(offer: &mut Offer, behaviour: &Behaviour, now: Timestamp) -> Reply {
+fn status(offer: &mut Offer, moment: Moment<'_>) -> Reply {
     if offer.running().is_some() {
-        offer.poll(offer.operations.len() - 1, now, behaviour);
+        offer.poll(offer.operations.len() - 1, moment);
     }
-    let stale = offer.stale(now, behaviour);
-    let report = View { offer: stale.unwrap_or(offer), behaviour, now }.status_report();
+    let stale = offer.stale(moment);
+    let report = View { offer: stale.unwrap_or(offer), moment }.status_report();
     if stale.is_some()
-        && matches!(behaviour.answers.stale_after_publish, Some(Staleness::Answers(_)))
+        && matches!(moment.behaviour.answers.stale_after_publish, Some(Staleness::Answers(_)))
     {
         offer.stale_answers += 1;
         offer.changes += 1;
@@ -101,14 +100,13 @@ fn submissions(view: View<'_>, request: &ApiRequest) -> Reply {
 /// Answers *get operation* for the newest operation that matches.
 fn poll(
     offer: &mut Offer,
-    behaviour: &Behaviour,
-    now: Timestamp,
+    moment: Moment<'_>,
     matches: impl Fn(&Operation) -> bool,
 ) -> Result<Reply, Reply> {
     let index = offer.operations.iter().rposition(matches);
     let index = index.ok_or_else(|| not_found("operation"))?;
-    offer.poll(index, now, behaviour);
-    let entry = &behaviour.entry;
+    offer.poll(index, moment);
+    let entry = &moment.behaviour.entry;
     let Some(operation) = offer.operations.get(index) else {
         return Err(not_found("operation"));
     };
@@ -117,7 +115,7 @@ fn poll(
     if operation.expired || polled_out || finished {
         return Err(not_found("operation: it has expired"));
     }
-    let wire = View { offer, behaviour, now }.operation(operation);
+    let wire = View { offer, moment }.operation(operation);
     let body = if entry.array_form { OneOrArray::Array([wire]) } else { OneOrArray::One(wire) };
     let reply = Reply::json(StatusCode::OK, &body);
     let retry_after = entry.retry_after.as_ref().filter(|_| operation.runs());

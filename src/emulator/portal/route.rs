@@ -146,18 +146,7 @@ impl Route {
         match self {
             Self::Offer { resource: Resource::Itself, .. } => &[Method::GET, Method::PUT],
             Self::Offer { resource: Resource::Command(_), .. } => &[Method::POST],
-            Self::Publishers
-            | Self::Offers(_)
-            | Self::Offer {
-                resource:
-                    Resource::Slot(_)
-                    | Resource::Version(_)
-                    | Resource::Status
-                    | Resource::Submissions
-                    | Resource::Operation(_)
-                    | Resource::LatestOperation(..),
-                ..
-            } => &[Method::GET],
+            Self::Publishers | Self::Offers(_) | Self::Offer { .. } => &[Method::GET],
         }
     }
 }

@@ -10,45 +10,37 @@ use crate::backends::portal::wire::{
 };
 use crate::emulator::ids::guid;
 use crate::emulator::model::operation::{Ending, Message, Plan, State};
-use crate::emulator::model::stage::IdleStatus;
-use crate::emulator::model::{Behaviour, Offer, Operation};
+use crate::emulator::model::stage::{IdleStatus, Stage};
+use crate::emulator::model::{Moment, Offer, Operation};
 use crate::emulator::seed::answers::{OfferIds, StepNames};
 use crate::emulator::seed::offer::{BlockedAs, Kind, Level, SIGN_OFF, Step};
 use crate::emulator::seed::{Profile, SeedDuration};
 
-/// How the steps stand while nothing runs.
+/// The steps while nothing runs.
 #[derive(Clone, Copy)]
-enum Rest {
+enum Idle {
     NotBegun,
     WaitingForSignOff,
     Complete,
 }
 
-/// An offer and its behaviour, at a moment by which it is settled.
+/// An offer at a moment by which it is settled.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub offer: &'a Offer,
-    pub behaviour: &'a Behaviour,
-    pub now: Timestamp,
+    pub moment: Moment<'a>,
 }
 
 impl<'a> View<'a> {
-    /// An offer as it was so long ago.
-    pub(super) fn lagging(
-        offer: &'a Offer,
-        behaviour: &'a Behaviour,
-        now: Timestamp,
-        lag: Option<SeedDuration>,
-    ) -> Self {
+    /// An offer as it was some time ago.
+    pub(super) fn lagging(offer: &'a Offer, moment: Moment<'a>, lag: Option<SeedDuration>) -> Self {
         let lag = lag.map_or(SignedDuration::ZERO, SeedDuration::signed);
-        let then = now.checked_sub(lag).unwrap_or(Timestamp::MIN);
-        Self { offer: offer.as_of(then), behaviour, now: then }
+        let now = moment.now.checked_sub(lag).unwrap_or(Timestamp::MIN);
+        Self { offer: offer.as_of(now), moment: Moment { now, ..moment } }
     }
-}
 
-impl View<'_> {
-    pub(super) fn dialect(&self) -> Dialect<'_> {
-        Dialect(self.behaviour)
+    pub(super) fn dialect(&self) -> Dialect<'a> {
+        Dialect(self.moment.behaviour)
     }
 
     /// An element of the list.
@@ -90,29 +82,24 @@ impl View<'_> {
             etag: (place == StatusIn::Offer && dialect.etags()).then(|| dialect.etag(offer)),
         };
         let undocumented =
-            (self.behaviour.profile == Profile::Field).then(UndocumentedFields::default);
+            (self.moment.behaviour.profile == Profile::Field).then(UndocumentedFields::default);
         OfferAnswer { offer: wire, undocumented }
     }
 
     /// The answer to *offer status*.
     pub(super) fn status_report(&self) -> StatusAnswer {
         let offer = self.offer;
-        let last = offer.operations.last();
-        let steps = match (offer.running(), offer.idle_status, last) {
-            (Some(operation), _, _)
-            | (None, IdleStatus::Canceled | IdleStatus::Failed, Some(operation)) => {
-                self.steps(operation)
+        let all_live = offer.preview == offer.production;
+        let steps = match (offer.stage(), offer.operations.last()) {
+            (
+                Stage::Running(_) | Stage::Idle(IdleStatus::Canceled | IdleStatus::Failed),
+                Some(last),
+            ) => self.steps(last),
+            (Stage::Idle(IdleStatus::Succeeded), _) if all_live => self.idle_steps(Idle::Complete),
+            (Stage::Idle(IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded), _) => {
+                self.idle_steps(Idle::WaitingForSignOff)
             }
-            (None, IdleStatus::Canceled | IdleStatus::Failed, None)
-            | (None, IdleStatus::NeverPublished | IdleStatus::NotStarted, _) => {
-                self.rest(Rest::NotBegun)
-            }
-            (None, IdleStatus::Succeeded, _) if offer.preview == offer.production => {
-                self.rest(Rest::Complete)
-            }
-            (None, IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded, _) => {
-                self.rest(Rest::WaitingForSignOff)
-            }
+            (Stage::Running(_) | Stage::Idle(_), _) => self.idle_steps(Idle::NotBegun),
         };
         let status = StatusWire {
             status: Some(self.dialect().offer_status(StatusIn::OfferStatus, offer)),
@@ -130,12 +117,13 @@ impl View<'_> {
             return None;
         }
         let operations = &self.offer.operations;
-        let about = match (self.offer.running(), self.offer.idle_status) {
-            (Some(running), _) => Some(running),
-            (None, IdleStatus::NeverPublished | IdleStatus::NotStarted) => None,
-            (None, IdleStatus::Canceled | IdleStatus::Failed) => operations.last(),
-            (None, IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded) => {
+        let about = match self.offer.stage() {
+            Stage::Idle(IdleStatus::NeverPublished | IdleStatus::NotStarted) => None,
+            Stage::Idle(IdleStatus::WaitingForPublisherReview | IdleStatus::Succeeded) => {
                 operations.iter().rev().find(|own| Some(own.version) == self.offer.preview)
+            }
+            Stage::Running(_) | Stage::Idle(IdleStatus::Canceled | IdleStatus::Failed) => {
+                operations.last()
             }
         };
         Some(Publication {
@@ -151,7 +139,8 @@ impl View<'_> {
         let dialect = self.dialect();
         let waits = operation.kind == Kind::Publish
             && self.offer.waits_for_sign_off() == Some(operation.version);
-        let in_sign_off = self.behaviour.answers.publish_in_sign_off.clone().filter(|_| waits);
+        let in_sign_off =
+            self.moment.behaviour.answers.publish_in_sign_off.clone().filter(|_| waits);
         SubmissionWire {
             status: None,
             id: Some(operation.id.clone()),
@@ -176,7 +165,7 @@ impl View<'_> {
     pub(super) fn operation(&self, operation: &Operation) -> OperationWire {
         let dialect = self.dialect();
         let succeeded = matches!(operation.state, State::Ended { ending: Ending::Succeeded, .. });
-        let own_word = self.behaviour.entry.succeeded_as.as_deref().filter(|_| succeeded);
+        let own_word = self.moment.behaviour.entry.succeeded_as.as_deref().filter(|_| succeeded);
         let (preview, live) = match operation.kind {
             Kind::Publish => (Some(operation.version), None),
             Kind::GoLive => (None, Some(operation.version)),
@@ -207,27 +196,27 @@ impl View<'_> {
     }
 
     /// The steps while nothing runs.
-    fn rest(&self, rest: Rest) -> Vec<StepWire> {
+    fn idle_steps(&self, idle: Idle) -> Vec<StepWire> {
         // Some kinds of offers have no step for the sign-off: there it lies between two steps.
-        let (golive, _) = self.behaviour.entry.steps_of(Kind::GoLive);
-        let status = |index: usize, id: &str| match rest {
-            Rest::Complete => ("complete", 100),
-            Rest::WaitingForSignOff if id == SIGN_OFF => ("waitingForPublisherReview", 0),
-            Rest::WaitingForSignOff if index < golive => ("complete", 100),
-            Rest::NotBegun | Rest::WaitingForSignOff => ("notStarted", 0),
+        let (golive, _) = self.moment.behaviour.entry.steps_of(Kind::GoLive);
+        let status = |index: usize, id: &str| match idle {
+            Idle::Complete => ("complete", 100),
+            Idle::WaitingForSignOff if id == SIGN_OFF => ("waitingForPublisherReview", 0),
+            Idle::WaitingForSignOff if index < golive => ("complete", 100),
+            Idle::NotBegun | Idle::WaitingForSignOff => ("notStarted", 0),
         };
-        let rows = self.behaviour.entry.step_list().into_iter().enumerate();
+        let rows = self.moment.behaviour.entry.step_list().into_iter().enumerate();
         rows.map(|(index, row)| self.step(row, status(index, row.id), None, self.offer.changed))
             .collect()
     }
 
     /// The steps of an operation.
     fn steps(&self, operation: &Operation) -> Vec<StepWire> {
-        let list = self.behaviour.entry.step_list();
+        let list = self.moment.behaviour.entry.step_list();
         // An operation that is to be canceled goes no further.
         let until = match operation.state {
             State::Canceling { since, .. } => since,
-            State::Running | State::Ended { .. } => self.now,
+            State::Running | State::Ended { .. } => self.moment.now,
         };
         let (done, part) = match operation.state {
             State::Ended { done, .. } => (done, 0),
@@ -270,7 +259,7 @@ impl View<'_> {
         note: Option<&Message>,
         at: Timestamp,
     ) -> StepWire {
-        let seeded = self.behaviour.entry.messages.iter();
+        let seeded = self.moment.behaviour.entry.messages.iter();
         let seeded = seeded.filter(|message| message.step == step.id && status != "notStarted");
         let seeded = seeded.map(|message| (message.message.as_str(), message.level));
         let note = note.filter(|note| !note.html.is_empty());

@@ -1,7 +1,7 @@
 //! PUT and POST: drafts written; publish, golive and cancel asked for.
 
 use http::{HeaderName, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::calls::{Context, bad_request, not_found};
 use super::dialect::Dialect;
@@ -11,8 +11,9 @@ use super::route::{ApiRequest, Command};
 use super::view::View;
 use crate::backends::portal::wire::API_VERSION;
 use crate::emulator::model::offer::Content;
+use crate::emulator::model::operation::Ending;
 use crate::emulator::model::stage::Refusal;
-use crate::emulator::model::{Behaviour, Offer, Operation, start};
+use crate::emulator::model::{Behaviour, Moment, Offer, Operation, start};
 use crate::emulator::reply::Reply;
 use crate::emulator::seed::offer::{CancelAnswer, FixedRefusal, Kind, OperationHeader};
 use crate::emulator::world::Key;
@@ -22,22 +23,17 @@ const MAX_ID: usize = 50;
 
 impl Context<'_> {
     pub(super) fn put(&mut self, key: &Key, publisher: &str, id: &str) -> Result<Reply, Reply> {
-        let body: Value = serde_json::from_slice(&self.request.body)
-            .map_err(|error| bad_request(&format!("the body is not JSON: {error}")))?;
-        let Value::Object(mut body) = body else {
-            return Err(bad_request("the body is not a JSON object"));
-        };
+        let mut body = json_object(&self.request.body)?;
         let definition = body.remove("definition").filter(|definition| !definition.is_null());
         let offer_type = body.remove("offerTypeId").and_then(|t| t.as_str().map(str::to_owned));
-        let now = self.now;
         if !self.world.contains(key) {
             return self.create(publisher, id, definition, offer_type);
         }
         let (request, strict) = (self.request, self.seed.strict);
-        let visit = self.world.visit(key, now, |offer, behaviour| {
-            check_if_match(request, Some(offer), behaviour, strict)?;
-            offer.put(definition, offer_type, now);
-            written(View { offer, behaviour, now })
+        let visit = self.world.visit(key, self.now, |offer, moment| {
+            check_if_match(request, Some(offer), moment.behaviour, strict)?;
+            offer.put(definition, offer_type, moment.now);
+            written(View { offer, moment })
         });
         visit.unwrap_or_else(|| Err(not_found("offer")))
     }
@@ -64,17 +60,21 @@ impl Context<'_> {
         if let Some(offer_type) = offer_type {
             offer.type_id = offer_type;
         }
-        let reply = written(View { offer: &offer, behaviour: &behaviour, now })?;
+        let last_number = self.world.last_number;
+        let moment = Moment { now, behaviour: &behaviour, last_number };
+        let reply = written(View { offer: &offer, moment })?;
         let status = Dialect(&behaviour).created();
         self.world.add(offer, behaviour);
         Ok(Reply { status, ..reply })
     }
 
     pub(super) fn post(&mut self, key: &Key, command: Command) -> Result<Reply, Reply> {
-        let (now, request, strict) = (self.now, self.request, self.seed.strict);
-        let last_number = self.world.last_number;
-        let visit = self.world.visit(key, now, |offer, behaviour| {
-            check_body(&request.body)?;
+        let (request, strict) = (self.request, self.seed.strict);
+        let visit = self.world.visit(key, self.now, |offer, moment| {
+            if !matches!(request.body.trim_ascii(), b"" | b"null") {
+                json_object(&request.body)?;
+            }
+            let behaviour = moment.behaviour;
             if let Some(with) = fixed_refusal(offer, behaviour, command) {
                 return Err(refuse_with(with));
             }
@@ -88,14 +88,14 @@ impl Context<'_> {
             }
             let refused = |refusal| refuse(refusal, behaviour);
             let has_effect = match command {
-                Command::Publish => offer.publish(now, last_number, behaviour).map(|()| true),
-                Command::GoLive => offer.golive(now, behaviour).map(|()| true),
-                Command::Cancel => offer.cancel(now, behaviour),
+                Command::Publish => offer.publish(moment).map(|()| true),
+                Command::GoLive => offer.golive(moment).map(|()| true),
+                Command::Cancel => offer.cancel(moment),
             }
             .map_err(refused)?;
             let immediate = behaviour.entry.cancel_answer == CancelAnswer::Immediate;
             if command == Command::Cancel && has_effect && immediate {
-                offer.cancel_now(now, behaviour).map_err(refused)?;
+                offer.end_now(Ending::Canceled, moment).map_err(refused)?;
                 return Ok(Reply { accepted: true, ..Reply::empty(StatusCode::OK) });
             }
             let reply = match offer.operations.last() {
@@ -143,16 +143,10 @@ fn check_if_match(
     Err(error(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", message))
 }
 
-/// The body of a POST: nothing, or a JSON object.
-fn check_body(body: &[u8]) -> Result<(), Reply> {
-    if body.trim_ascii().is_empty() {
-        return Ok(());
-    }
+fn json_object(body: &[u8]) -> Result<Map<String, Value>, Reply> {
     match serde_json::from_slice(body) {
-        Ok(Value::Object(_) | Value::Null) => Ok(()),
-        Ok(Value::Array(_) | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-            Err(bad_request("the body is not a JSON object"))
-        }
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(bad_request("the body is not a JSON object")),
         Err(error) => Err(bad_request(&format!("the body is not JSON: {error}"))),
     }
 }

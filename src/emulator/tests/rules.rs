@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::emulator::model::offer::Content;
 use crate::emulator::model::operation::{Ending, State};
 use crate::emulator::model::start::blank;
-use crate::emulator::model::{Behaviour, Offer};
+use crate::emulator::model::{Behaviour, Moment, Offer};
 use crate::emulator::portal::etag;
 use crate::emulator::seed::offer::{AfterCancel, Kind};
 use crate::emulator::{OfferSeed, Profile, Seed, SeedDuration};
@@ -74,15 +74,16 @@ proptest! {
         let mut offer = blank("contoso", "vm", draft, 1);
         for step in steps {
             let (revision, tag) = (offer.revision, etag(&seed, &offer));
-            offer.settle(now, &seed);
+            let moment = Moment { now, behaviour: &seed, last_number: offer.last_number() };
+            offer.settle(moment);
             match step {
                 Step::Wait(seconds) => now += SignedDuration::from_secs(seconds),
-                Step::Poll => offer.poll(offer.operations.len().saturating_sub(1), now, &seed),
+                Step::Poll => offer.poll(offer.operations.len().saturating_sub(1), moment),
                 Step::Put => offer.put(None, None, now),
-                Step::Publish => drop(offer.publish(now, offer.last_number(), &seed)),
-                Step::GoLive => drop(offer.golive(now, &seed)),
-                Step::Cancel(false) => drop(offer.cancel(now, &seed)),
-                Step::Cancel(true) => drop(offer.cancel_now(now, &seed)),
+                Step::Publish => drop(offer.publish(moment)),
+                Step::GoLive => drop(offer.golive(moment)),
+                Step::Cancel(false) => drop(offer.cancel(moment)),
+                Step::Cancel(true) => drop(offer.end_now(Ending::Canceled, moment)),
             }
             check_invariants(&offer);
             prop_assert!(offer.revision >= revision);
