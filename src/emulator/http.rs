@@ -1,8 +1,8 @@
 //! The emulator as an HTTP service: one router, in process and on a socket.
 //!
-//! The one handler does the same for every request, so that nothing is missed: it writes the
-//! request into the journal, asks the fault rules, reads the body, answers at one moment of the
-//! clock, and has the change remembered before the answer goes out.
+//! One handler serves every request, so that nothing is missed: it writes the request into the
+//! journal, asks the fault rules, reads the body, lets the API answer at one moment of the clock,
+//! and saves what changed before the answer goes out.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,8 +19,9 @@ use super::reply::Reply;
 use super::world::Key;
 use super::{Emulator, faults};
 
-/// Where the journal is read. It takes no token, writes nothing down and is hit by no fault.
+/// The journal's path. Reading it takes no token, is not in the journal and meets no fault.
 const JOURNAL: &str = "/_journal";
+const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
 /// The longest body that is taken, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// The longest body that is read to its end before it is refused: a client that is still sending
@@ -37,7 +38,6 @@ struct Ticket {
     number: usize,
     /// The offer that is asked to go live.
     golive_of: Option<Key>,
-    client_request_id: Option<HeaderValue>,
 }
 
 async fn handle(State(emulator): State<Emulator>, request: Request) -> Response {
@@ -65,52 +65,46 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
         }
         headers.insert(HeaderName::from_static("x-ms-request-id"), value);
     }
-    if let Some(value) = ticket.client_request_id {
-        headers.insert(HeaderName::from_static("x-ms-client-request-id"), value);
+    if let Some(value) = parts.headers.get(CLIENT_REQUEST_ID) {
+        headers.insert(HeaderName::from_static(CLIENT_REQUEST_ID), value.clone());
     }
     response
 }
 
-/// Writes a request down as soon as its head is there, so that it counts as received whatever
-/// becomes of it.
+/// Writes a request into the journal as soon as its head is there, so that it counts as received
+/// whatever becomes of it.
 fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
     let header = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
     let golive_of = portal::golive_target(parts);
     let now = emulator.now();
     let mut guard = emulator.state();
     let state = &mut *guard;
-    let golive = golive_of.as_ref().map(|(key, name)| {
+    let golive = golive_of.as_ref().map(|key| {
         let visit = state.world.visit(key, now, |offer, moment| {
             (offer.preview, offer.may_go_live(moment.behaviour).is_ok())
         });
         let (release, legitimate) = visit.unwrap_or_default();
-        GoliveRequest { offer: name.to_ascii_lowercase(), release, legitimate }
+        GoliveRequest { offer: key.to_string(), release, legitimate }
     });
     let entry = Entry {
         at: now,
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        status: None,
         if_match: header("if-match"),
-        request_id: header("x-ms-client-request-id"),
-        notify: None,
-        accepted: false,
+        request_id: header(CLIENT_REQUEST_ID),
         golive,
+        ..Entry::default()
     };
-    let number = state.journal.begin(entry);
-    let golive_of = golive_of.map(|(key, _)| key);
-    let client_request_id = parts.headers.get("x-ms-client-request-id").cloned();
-    Ticket { number, golive_of, client_request_id }
+    Ticket { number: state.journal.begin(entry), golive_of }
 }
 
-/// Does what the request asks for.
 async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body) -> Response {
     let reply = match read(body).await {
         Ok(body) => answer(emulator, ticket, &ApiRequest::new(parts, body)),
         Err(refusal) => refusal,
     };
-    emulator.remember_changes().await;
+    emulator.save_or_log().await;
     reply.into_response()
 }
 

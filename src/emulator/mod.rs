@@ -4,28 +4,19 @@
 //! in process and on a socket, and clients of the real API work against it unchanged. It knows
 //! only the wire types, the clock and the disk: nothing of what golive decides.
 //!
-//! | file | what it is |
+//! | module | what it is |
 //! |---|---|
-//! | `model`, `stage`, `operation` | pure: the life of one offer; where it stands; one publish or golive |
-//! | `past` | what an offer was, for answers that lag |
-//! | `ids` | ids that follow from names |
-//! | `seed`, `behaviour`, `answers`, `scalar` | the seed, as YAML |
-//! | `dialect` | the profiles: every choice about answers, in one place |
-//! | `beyond` | fields that the reference doesn't have |
-//! | `numbers` | how releases are numbered |
-//! | `start` | an offer as the seed says it stands, with its history |
-//! | `truth` | what is true of an offer, whatever the API shows |
+//! | `seed` | the seed's format: YAML |
+//! | `model` | pure: an offer's life, under the rules of its seed; what people do to it by hand |
 //! | `world` | publishers and their offers |
-//! | `hand` | what people do to offers without golive |
-//! | `view` | pure: the model as the API writes it |
-//! | `route`, `calls`, `answer` | requests taken apart, done, answered |
-//! | `fault`, `faulty` | what goes wrong: the rules, and the harm |
+//! | `portal` | the Cloud Partner Portal API: routes, JSON, errors |
+//! | `faults` | which requests go wrong, and how |
+//! | `journal` | the requests so far |
+//! | `memory` | the file that outlives the process |
 //! | `http`, `server` | the router; the router on a socket |
-//! | `journal` | what was asked |
-//! | `memory` | what outlives the process |
 //!
-//! It takes nothing from chance: ids and entity tags follow from the names of offers and from how
-//! often they changed, so that the same requests get the same answers in every run.
+//! Nothing is random: ids and entity tags follow from the names of offers and from how often they
+//! changed, so that the same requests get the same answers in every run.
 
 mod faults;
 mod http;
@@ -76,16 +67,16 @@ pub struct Emulator {
 #[derive(Debug)]
 struct Shared {
     seed: Seed,
-    /// The seed as it is remembered.
+    /// The seed for the memory file.
     document: Option<Value>,
     clock: Arc<dyn Clock>,
-    state: Mutex<Changing>,
+    state: Mutex<State>,
     memory_file: Option<MemoryFile>,
 }
 
 /// Everything that requests change.
 #[derive(Debug)]
-struct Changing {
+struct State {
     world: World,
     journal: Journal,
     faults: Faults,
@@ -98,18 +89,18 @@ impl Emulator {
         Self::build(StoredSeed { seed, document: None }, None, clock, None)
     }
 
-    /// A marketplace as a snapshot left it, under this seed. What runs by time has gone on
-    /// meanwhile.
+    /// A marketplace as a snapshot left it, under this seed. Operations that time moves on have gone
+    /// on meanwhile.
     #[must_use]
     pub fn restore(seed: Seed, memory: Memory, clock: Arc<dyn Clock>) -> Self {
         let seed = StoredSeed { seed, document: memory.seed.clone() };
         Self::build(seed, Some(memory), clock, None)
     }
 
-    /// A marketplace that remembers: it begins as the file left it, if there is one, and the file
-    /// is replaced after each request that changed something, before its answer goes out. Without
-    /// a seed it has the one that the file remembers; another seed takes that one's place, and
-    /// the offers stay as they were left. A seed's token is not remembered.
+    /// A marketplace with a memory file: it starts as the file says, if there is one, and replaces
+    /// the file after each request that changed something, before the answer goes out. Without a
+    /// seed it has the file's. Another seed replaces that one, and the offers stay as they were. The
+    /// file has no token.
     pub fn remembered(
         seed: Option<StoredSeed>,
         clock: Arc<dyn Clock>,
@@ -119,16 +110,16 @@ impl Emulator {
         let memory = memory::read(disk.as_ref(), &path)?;
         let seed = StoredSeed::choose(seed, memory.as_ref(), &path)?;
         let known = memory.as_ref().and_then(|memory| memory.seed.as_ref());
-        let news = known != seed.document.as_ref();
+        let is_new = known != seed.document.as_ref();
         let emulator = Self::build(seed, memory, clock, Some(MemoryFile::new(disk, path)));
-        if news {
-            // The first request writes the seed, also where it changes nothing.
+        if is_new {
+            // The first request writes the seed, even if it changes nothing.
             emulator.state().world.generation += 1;
         }
         Ok(emulator)
     }
 
-    /// A marketplace that begins as the file left it, if there is one, and writes nothing.
+    /// A marketplace that starts as the memory file says, if there is one, and writes nothing.
     pub fn recalled(
         seed: Option<StoredSeed>,
         clock: Arc<dyn Clock>,
@@ -152,7 +143,7 @@ impl Emulator {
             world.recall(offer);
         }
         let faults = Faults::new(seed.faults.iter().cloned());
-        let state = Mutex::new(Changing { world, journal: Journal::default(), faults });
+        let state = Mutex::new(State { world, journal: Journal::default(), faults });
         Self { shared: Arc::new(Shared { seed, document, clock, state, memory_file }) }
     }
 
@@ -167,13 +158,13 @@ impl Emulator {
         http::router(self.clone())
     }
 
-    /// Everything that was asked so far.
+    /// The requests so far.
     #[must_use]
     pub fn journal(&self) -> Journal {
         self.state().journal.clone()
     }
 
-    /// What there is to remember now.
+    /// What the memory file would hold now.
     #[must_use]
     pub fn snapshot(&self) -> Memory {
         self.memory(&self.state().world)
@@ -199,8 +190,8 @@ impl Emulator {
         }
     }
 
-    /// Does something to an offer, `publisher/offer`, by another hand than golive's. It reaches
-    /// the memory file with the next request, or with [`Emulator::save`].
+    /// Does to an offer, `publisher/offer`, what somebody else than golive would. The memory file
+    /// has it after the next request, or after [`Emulator::save`].
     pub fn by_hand(&self, offer: &str, action: ManualAction) -> Result<(), ManualActionError> {
         let no_offer = || ManualActionError::NoOffer(offer.to_owned());
         let key = Key::parse(offer).ok_or_else(no_offer)?;
@@ -215,7 +206,7 @@ impl Emulator {
         acted.ok_or_else(no_offer)?.map_err(refused)
     }
 
-    /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.
+    /// The state of an offer now, `publisher/offer`; `None` if there is no such offer.
     #[must_use]
     pub fn truth(&self, offer: &str) -> Option<GroundTruth> {
         let (key, now) = (Key::parse(offer)?, self.now());
@@ -229,7 +220,7 @@ impl Emulator {
         self.state().faults.add(rule);
     }
 
-    /// Writes the memory file, if there is one and it is behind.
+    /// Writes the memory file, if there is one and it is out of date.
     pub async fn save(&self) -> std::io::Result<()> {
         let Some(memory_file) = &self.shared.memory_file else {
             return Ok(());
@@ -239,11 +230,11 @@ impl Emulator {
             let state = self.state();
             (state.world.generation, self.memory(&state.world))
         };
-        memory_file.keep(generation, snapshot).await
+        memory_file.save(generation, snapshot).await
     }
 
-    /// Saves, and does no more than log where that fails: the request was done.
-    async fn remember_changes(&self) {
+    /// Saves, and only logs a failure: the request was done.
+    async fn save_or_log(&self) {
         if let Err(error) = self.save().await {
             tracing::error!(%error, "the emulator's memory could not be document");
         }
@@ -261,8 +252,8 @@ impl Emulator {
         self.shared.clock.now()
     }
 
-    /// The state, held. A panic elsewhere cannot leave it half changed in a way that matters here.
-    fn state(&self) -> MutexGuard<'_, Changing> {
+    /// Locks the state. A panic elsewhere may leave it half changed, which an emulator can bear.
+    fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

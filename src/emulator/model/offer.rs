@@ -1,7 +1,7 @@
-//! The life of one offer: a pure state machine. Time is an argument, chance there is none.
+//! One offer: what publish, golive and cancel do to it.
 //!
-//! What runs is ended by [`Offer::settle`], at the moment it was due and not at the moment somebody
-//! asks, so that the same requests at other times find the same world.
+//! [`Offer::settle`] ends what runs, as of the time it was due and not of the time somebody asks, so
+//! that the same requests at other times find the same world.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,13 @@ use crate::emulator::ids::guid;
 use crate::emulator::seed::answers::AfterFailure;
 use crate::emulator::seed::offer::{AfterCancel, Kind};
 
-/// One version of what an offer says.
+/// One version of an offer's definition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub definition: Value,
     pub changed: Timestamp,
 }
 
-/// An offer, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Offer {
     pub publisher: String,
@@ -34,9 +33,9 @@ pub(crate) struct Offer {
     pub version: u64,
     pub preview: Option<u64>,
     pub production: Option<u64>,
-    /// Everything that was ever in preview.
+    /// All versions that were ever in preview.
     pub versions: BTreeMap<u64, Content>,
-    /// Whether the draft changed since the last publish began, in more than its definition.
+    /// Whether something other than the definition changed since the last publish began.
     #[serde(default)]
     pub edited: bool,
     /// The draft as it was when the running publish began.
@@ -49,10 +48,10 @@ pub(crate) struct Offer {
     pub revision: u64,
     pub operations: Vec<Operation>,
     pub used: UseCounts,
-    /// What it was before, the oldest first, where answers lag behind.
+    /// Snapshots, the oldest first, if answers lag behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Snapshot>,
-    /// How many answers showed what was before the last publish.
+    /// How many answers showed the state before the last publish.
     #[serde(default)]
     pub stale_answers: u32,
     /// Changes since the process started or the memory was read. Zero: as the seed says.
@@ -143,7 +142,7 @@ impl Offer {
         self.change(at);
     }
 
-    /// Comes to rest after an operation failed.
+    /// Sets what the offer is after an operation failed.
     pub(crate) fn fall_back(&mut self, kind: Kind, behaviour: &Behaviour) {
         match (behaviour.after_failure(kind), kind) {
             (AfterFailure::Failed, _) => {
@@ -157,11 +156,11 @@ impl Offer {
             }
             (AfterFailure::Fallback | AfterFailure::SignOff, _) => {}
         }
-        self.idle_status = self.before();
+        self.idle_status = self.status_by_slots();
     }
 
-    /// What the offer is by its slots alone, whatever ran last.
-    pub(crate) fn before(&self) -> IdleStatus {
+    /// The status that follows from the slots alone, whatever ran last.
+    pub(crate) fn status_by_slots(&self) -> IdleStatus {
         match (self.preview, self.production) {
             (None, _) => IdleStatus::NeverPublished,
             (Some(preview), Some(live)) if preview == live => IdleStatus::Succeeded,
@@ -195,9 +194,9 @@ impl Offer {
         Ok(())
     }
 
-    /// The publish that brought the draft to preview just as it is, if nothing failed since and
-    /// nothing runs: there is nothing new to publish.
-    pub(crate) fn published(&self) -> Option<&Operation> {
+    /// The publish that brought the unchanged draft to preview, if there is nothing new to publish:
+    /// nothing failed since, and nothing runs.
+    pub(crate) fn publish_of_unchanged_draft(&self) -> Option<&Operation> {
         let last = self.operations.iter().rev().find(|own| own.kind == Kind::Publish)?;
         let content = self.versions.get(&last.version)?;
         let same = !self.edited && content.definition == self.draft.definition;
@@ -221,13 +220,13 @@ impl Offer {
         Ok(())
     }
 
-    /// The release that the last golive is about, where nothing came after it.
+    /// The release of the last golive, if nothing came after it.
     fn released(&self) -> Option<u64> {
         let last = self.operations.last().filter(|last| last.kind == Kind::GoLive)?;
         (self.preview == Some(last.version)).then_some(last.version)
     }
 
-    /// Ends what runs in favour of what takes its place.
+    /// Cancels what runs, for the golive that replaces it.
     fn break_off(&mut self, now: Timestamp) {
         if let Some(running) = self.running_mut() {
             let done = running.done(now);
@@ -270,7 +269,7 @@ impl Offer {
         }
     }
 
-    /// Asks for the end of what runs; it comes with [`Offer::settle`]. Tells whether it will come.
+    /// Asks for the end of what runs, which comes with [`Offer::settle`]. False: it won't come.
     pub(crate) fn cancel(&mut self, moment: Moment<'_>) -> Result<bool, Refusal> {
         let Moment { now, behaviour, .. } = moment;
         let Some(running) = self.running_mut() else {
@@ -298,8 +297,7 @@ impl Offer {
         Ok(())
     }
 
-    /// Writes the draft: what is given takes the place of what is there. It makes another entity
-    /// tag, also where it changes nothing that could be published.
+    /// Replaces what is given of the draft. The revision changes even if nothing else does.
     pub(crate) fn put(
         &mut self,
         definition: Option<Value>,
@@ -317,7 +315,7 @@ impl Offer {
         self.change(now);
     }
 
-    /// Changes the draft in something that the model does not hold.
+    /// Changes something of the draft that the model doesn't hold.
     pub(crate) fn edit(&mut self, now: Timestamp) {
         self.edited = true;
         self.draft.changed = now;

@@ -81,7 +81,7 @@ fn failure_message(fail: &Fail) -> Message {
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// What it was to bring about is so.
+    /// The version is in its slot.
     Succeeded,
     /// A step failed.
     Failed,
@@ -119,11 +119,12 @@ pub(crate) struct Operation {
     pub pace: Pace,
     #[serde(rename = "fate")]
     pub plan: Plan,
-    /// The first step that is its own, and how many are.
+    /// The index of its first step in the offer's list.
     pub first: usize,
+    /// How many steps it has.
     pub count: usize,
     pub state: State,
-    /// Asking for it answers 404, whatever it does.
+    /// A manual action let it expire: asking for it answers 404.
     pub expired: bool,
 }
 
@@ -144,7 +145,7 @@ impl Operation {
         }
     }
 
-    /// How many hundredths of a step are done, were nothing in the way.
+    /// How many hundredths of a step are done, whatever the plan.
     pub(crate) fn hundredths(&self, now: Timestamp) -> usize {
         let whole = self.count * 100;
         let done = match self.pace {
@@ -159,7 +160,7 @@ impl Operation {
         done.min(whole)
     }
 
-    /// How many steps are done, of those that nothing is in the way of.
+    /// How many steps are done.
     pub(crate) fn done(&self, now: Timestamp) -> usize {
         let done = self.hundredths(now) / 100;
         match self.plan {
@@ -169,12 +170,12 @@ impl Operation {
         }
     }
 
-    /// Lets the step that it is at be the one that fails.
+    /// Plans that the current step fails.
     pub(crate) fn fail_with(&mut self, html: String, now: Timestamp) {
         self.plan = Plan::Fail(self.done(now), Message { html, level: Level::Error });
     }
 
-    /// The moment by which so many steps are done, if that has come.
+    /// When so many steps were done, if they are.
     fn reached(&self, steps: usize, now: Timestamp) -> Option<Timestamp> {
         match self.pace {
             Pace::Time(step) => {
@@ -191,25 +192,37 @@ impl Operation {
 
     /// The end that is due, if one is: how, when, and after how many steps.
     pub(crate) fn due(&self, now: Timestamp) -> Option<(Ending, Timestamp, usize)> {
-        match (&self.state, &self.plan) {
-            (State::Ended { .. }, _) | (State::Running, Plan::Block(..)) => None,
-            (State::Canceling { since, polls }, _) => {
+        match self.state {
+            State::Ended { .. } => None,
+            State::Canceling { since, polls } => {
                 let at = match self.pace {
                     Pace::Time(step) => since.checked_add(step).unwrap_or(Timestamp::MAX),
-                    Pace::Polls(_) if self.polls > *polls => now,
+                    Pace::Polls(_) if self.polls > polls => now,
                     Pace::Polls(_) => return None,
                 };
-                (at <= now).then(|| (Ending::Canceled, at, self.done(*since)))
+                (at <= now).then(|| (Ending::Canceled, at, self.done(since)))
             }
-            (State::Running, Plan::Succeed) => {
-                self.reached(self.count, now).map(|at| (Ending::Succeeded, at, self.count))
+            State::Running => {
+                let (ending, steps, done) = self.planned_end()?;
+                Some((ending, self.reached(steps, now)?, done))
             }
-            (State::Running, Plan::Fail(step, _)) => {
-                self.reached(step + 1, now).map(|at| (Ending::Failed, at, *step))
-            }
-            (State::Running, Plan::Cancel) => {
-                self.reached(1, now).map(|at| (Ending::Canceled, at, 0))
-            }
+        }
+    }
+
+    /// How it ends by its plan, after how many steps, and how many of them are done then.
+    fn planned_end(&self) -> Option<(Ending, usize, usize)> {
+        match self.plan {
+            Plan::Succeed => Some((Ending::Succeeded, self.count, self.count)),
+            Plan::Fail(step, _) => Some((Ending::Failed, step + 1, step)),
+            Plan::Cancel => Some((Ending::Canceled, 1, 0)),
+            Plan::Block(..) => None,
+        }
+    }
+
+    /// Ends it by its plan at a moment.
+    pub(crate) fn end_as_planned(&mut self, at: Timestamp) {
+        if let Some((ending, _, done)) = self.planned_end() {
+            self.state = State::Ended { ending, at, done };
         }
     }
 }

@@ -1,10 +1,10 @@
-//! An offer as its seed says it stands: its slots, and the history that led there.
+//! An offer as its seed declares it: its slots, and the history that led there.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::offer::Content;
-use super::operation::{Ending, Plan, State, UseCounts};
+use super::operation::{Plan, UseCounts};
 use super::stage::IdleStatus;
 use super::{Behaviour, Offer, Operation};
 use crate::emulator::seed::initial_state::InitialState;
@@ -13,41 +13,52 @@ use crate::emulator::seed::offer::{Kind, OfferSeed, StartStatus};
 /// When seeded histories begin. A fixed moment: the same seed is the same world at any time.
 const LONG_AGO: &str = "2020-01-06T08:00:00.1234567Z";
 
-/// The type of an offer for which nothing else is said.
+/// The default type of an offer.
 const VIRTUAL_MACHINES: &str = "microsoft-azure-virtualmachines";
+
+/// The operations that the seed declares as over, a day apart.
+struct History<'a> {
+    behaviour: &'a Behaviour,
+    last: Timestamp,
+}
+
+impl History<'_> {
+    fn add(&mut self, offer: &mut Offer, kind: Kind, version: u64, plan: Plan) {
+        self.last = self.last.checked_add(SignedDuration::from_hours(24)).unwrap_or(self.last);
+        offer.push(kind, version, self.last, plan, self.behaviour);
+        if let Some(operation) = offer.operations.last_mut() {
+            let end = self.last.checked_add(SignedDuration::from_hours(1));
+            operation.end_as_planned(end.unwrap_or(self.last));
+        }
+    }
+}
 
 /// Makes the offer. What runs has begun `now`; everything else is long ago.
 pub(crate) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Timestamp) -> Offer {
     let seed = behaviour.entry.as_ref();
     let name = format!("{publisher}/{id}");
     let number = |nth, after| behaviour.numbers().invent(&name, nth, after);
-    // The entry was checked when it was read; a wrong one made in code is taken as the default.
+    // Seeds are checked when they are read. An invalid entry made in code is taken as the default.
     let start = InitialState::of(seed, number).unwrap_or(InitialState {
         status: StartStatus::WaitingForPublisherReview,
         preview: Some(number(1, None)),
         live: None,
         last: None,
     });
-    let mut at = LONG_AGO.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+    let changed = LONG_AGO.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let definition = seed.definition.clone().unwrap_or_else(|| definition(id, seed));
-    let content = Content { definition, changed: at };
+    let content = Content { definition, changed };
     let mut offer = blank(publisher, id, content, behaviour.draft_version());
     if let Some(offer_type) = &seed.offer_type {
         offer.type_id.clone_from(offer_type);
     }
-    let mut past = |offer: &mut Offer, kind, version, plan, ending| {
-        at = at.checked_add(SignedDuration::from_hours(24)).unwrap_or(at);
-        offer.push(kind, version, at, plan, behaviour);
-        if let Some(operation) = offer.operations.last_mut() {
-            end_in_the_past(operation, ending);
-        }
-    };
+    let mut history = History { behaviour, last: changed };
     if let Some(live) = start.live {
-        past(&mut offer, Kind::Publish, live, Plan::Succeed, Ending::Succeeded);
-        past(&mut offer, Kind::GoLive, live, Plan::Succeed, Ending::Succeeded);
+        history.add(&mut offer, Kind::Publish, live, Plan::Succeed);
+        history.add(&mut offer, Kind::GoLive, live, Plan::Succeed);
     }
     if let Some(preview) = start.preview.filter(|preview| start.live != Some(*preview)) {
-        past(&mut offer, Kind::Publish, preview, Plan::Succeed, Ending::Succeeded);
+        history.add(&mut offer, Kind::Publish, preview, Plan::Succeed);
     }
     for version in start.live.into_iter().chain(start.preview) {
         offer.versions.insert(version, offer.draft.clone());
@@ -68,14 +79,14 @@ pub(crate) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
             offer.staged = (last == Kind::Publish).then(|| offer.draft.clone());
             let plan = Plan::new(seed, last, UseCounts::default());
             offer.push(last, version, now, plan, behaviour);
-            offer.before()
+            offer.status_by_slots()
         }
         StartStatus::Canceled => {
-            past(&mut offer, last, version, Plan::Cancel, Ending::Canceled);
+            history.add(&mut offer, last, version, Plan::Cancel);
             IdleStatus::Canceled
         }
         StartStatus::Failed => {
-            past(&mut offer, last, version, Plan::failed(seed, last), Ending::Failed);
+            history.add(&mut offer, last, version, Plan::failed(seed, last));
             offer.fall_back(last, behaviour);
             offer.idle_status
         }
@@ -84,8 +95,8 @@ pub(crate) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
     offer
 }
 
-/// What an offer says that the seed has no definition for. One of virtual machines has a plan with
-/// an image, in the places where clients look for them.
+/// The definition of an offer that the seed has none for. A virtual machine offer has a plan with an
+/// image, where clients look for them.
 fn definition(id: &str, seed: &OfferSeed) -> Value {
     let title = seed.title.as_deref().unwrap_or(id);
     if seed.offer_type.as_deref().is_some_and(|own| !own.eq_ignore_ascii_case(VIRTUAL_MACHINES)) {
@@ -124,15 +135,4 @@ pub(crate) fn blank(publisher: &str, id: &str, draft: Content, version: u64) -> 
         revision: 1,
         ..Offer::default()
     }
-}
-
-/// Ends a seeded operation an hour after it began.
-fn end_in_the_past(operation: &mut Operation, ending: Ending) {
-    let at = operation.started.checked_add(SignedDuration::from_hours(1));
-    let done = match (ending, &operation.plan) {
-        (Ending::Succeeded, _) => operation.count,
-        (Ending::Failed | Ending::Canceled, Plan::Fail(step, _)) => *step,
-        (Ending::Failed | Ending::Canceled, Plan::Succeed | Plan::Cancel | Plan::Block(..)) => 0,
-    };
-    operation.state = State::Ended { ending, at: at.unwrap_or(operation.started), done };
 }

@@ -9,8 +9,8 @@ mod undocumented;
 mod view;
 mod write;
 
-use http::StatusCode;
 use http::request::Parts;
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use super::model::Behaviour;
@@ -30,16 +30,15 @@ pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) 
     Reply { problem: Some(message), ..reply }
 }
 
-/// The offer that a request asks to go live, and its name as it was written.
-pub(super) fn golive_target(parts: &Parts) -> Option<(Key, String)> {
-    match Route::parse(&route::segments(parts.uri.path()))? {
-        Route::Offer { publisher, id, resource: Resource::Command(Command::GoLive) }
-            if parts.method == http::Method::POST =>
-        {
-            Some((Key::new(&publisher, &id), format!("{publisher}/{id}")))
-        }
-        Route::Publishers | Route::Offers(_) | Route::Offer { .. } => None,
-    }
+/// The offer that a request asks to go live.
+pub(super) fn golive_target(parts: &Parts) -> Option<Key> {
+    let route = Route::parse(&route::segments(parts.uri.path()))?;
+    let golive = matches!(
+        &route,
+        Route::Offer { resource: Resource::Command(Command::GoLive), .. }
+            if parts.method == Method::POST
+    );
+    route.key().filter(|_| golive)
 }
 
 /// The notification addresses in the body of a POST.

@@ -82,7 +82,7 @@ impl Context<'_> {
             let origin = request.origin.as_deref();
             if command == Command::Publish
                 && behaviour.ignores_unchanged_publish()
-                && let Some(before) = offer.published()
+                && let Some(before) = offer.publish_of_unchanged_draft()
             {
                 return Ok(started(offer, before, behaviour, origin));
             }
