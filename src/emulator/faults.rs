@@ -17,7 +17,7 @@ fn matches(rule: &Rule, method: &str, path: &str) -> bool {
         && glob(&rule.path.to_ascii_lowercase(), &path.to_ascii_lowercase())
 }
 
-/// Whether a text is as a pattern says, in which `*` stands for any text.
+/// Whether a text matches a pattern, in which `*` matches any text.
 fn glob(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else {
         return pattern == text;

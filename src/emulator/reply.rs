@@ -55,7 +55,7 @@ impl Reply {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            // Ids of clients may hold what no header does; then the header is left out.
+            // An id of a client may have characters that no header can have: leave that header out.
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 response.headers_mut().append(name, value);
             }

@@ -14,14 +14,14 @@ use tower::ServiceExt as _;
 use super::Emulator;
 use crate::backends::http::Dropped;
 
-/// How long connections may take to end once the server is told to: an endless body would never.
+/// How long connections may take to end after a shutdown: an endless body never ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait after a failed accept, e.g. when there are no more file descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the emulator until `shutdown` is done; then accepts no more, lets requests that are
-/// under way finish for up to two seconds, and ends. Errors of single connections are no errors
-/// of the server; an error is returned where the listener itself is of no use.
+/// under way finish for up to two seconds, and ends. It fails only if the listener is unusable: errors
+/// of single connections are logged.
 pub async fn serve(
     emulator: Emulator,
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! The emulated marketplace: publishers and their offers. Names compare without case.
+//! All publishers and offers. Names compare without case.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,14 +65,13 @@ impl OfferEntry {
     }
 }
 
-/// Every publisher and every offer.
 #[derive(Clone, Debug)]
 pub(super) struct World {
-    /// How the marketplace behaves about offers that the seed doesn't name.
+    /// For offers that the seed doesn't name.
     default_behaviour: Arc<Behaviour>,
     /// The last number of the large space that all offers share.
     pub last_number: u64,
-    /// Folded id to the id as it was written.
+    /// By id in lower case, the id as it was written.
     publishers: BTreeMap<String, String>,
     offers: BTreeMap<Key, OfferEntry>,
     /// Grows with every change.
@@ -100,8 +99,8 @@ impl World {
     }
 
     fn add_publisher(&mut self, publisher: &str) {
-        let folded = publisher.to_ascii_lowercase();
-        self.publishers.entry(folded).or_insert_with(|| publisher.to_owned());
+        let lower_case = publisher.to_ascii_lowercase();
+        self.publishers.entry(lower_case).or_insert_with(|| publisher.to_owned());
     }
 
     /// Adds or replaces an offer.
@@ -115,7 +114,7 @@ impl World {
         self.offers.insert(key, OfferEntry { offer, behaviour });
     }
 
-    /// Puts a remembered offer in the place of the seeded one, whose behaviour it takes.
+    /// Replaces a seeded offer by the one of the memory file. The behaviour stays the seeded one.
     pub(super) fn recall(&mut self, mut offer: Offer) {
         let known = self.offers.get(&Key::new(&offer.publisher, &offer.id));
         let behaviour = Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour));
@@ -128,7 +127,7 @@ impl World {
         self.offers.remove(key).is_some()
     }
 
-    /// How the marketplace behaves about an offer, also where there is none of that name.
+    /// The behaviour for an offer of this name, even if there is none.
     pub(super) fn behaviour(&self, key: Option<&Key>) -> Arc<Behaviour> {
         let known = key.and_then(|key| self.offers.get(key));
         Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour))
@@ -181,7 +180,7 @@ impl World {
     pub(super) fn changed(&self) -> Vec<Offer> {
         let offers = self.offers.values().map(|entry| &entry.offer);
         let changed = offers.filter(|offer| offer.changes > 0 || offer.running().is_some());
-        // The count is of this run: it says nothing to the next one.
+        // The next run counts its own changes.
         changed.map(|offer| Offer { changes: 0, ..offer.clone() }).collect()
     }
 }

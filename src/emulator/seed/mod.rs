@@ -20,7 +20,7 @@ pub(crate) use fault::Rule;
 pub(crate) use offer::{Kind, OfferSeed};
 pub(crate) use scalar::SeedDuration;
 
-/// Why a seed is none: what is wrong, where, and what is allowed there.
+/// Why a seed is invalid: what is wrong, where, and what is allowed there.
 #[derive(Debug, thiserror::Error)]
 #[error("the seed is not valid")]
 pub struct SeedError(#[from] serde_yaml::Error);
@@ -33,7 +33,7 @@ impl SeedError {
     }
 }
 
-/// A token that is never shown.
+/// A token that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -102,8 +102,8 @@ impl Default for Seed {
 }
 
 impl Seed {
-    /// Adds or replaces an offer. A name that is not `publisher/offer`, or an entry that cannot
-    /// be, is told in words.
+    /// Adds or replaces an offer. The error is a message: the name isn't `publisher/offer`, or the
+    /// entry contradicts itself.
     pub fn insert(&mut self, name: &str, offer: OfferSeed) -> Result<(), String> {
         self.offers.0.remove(&name.to_ascii_lowercase());
         self.offers.add(name, offer)
@@ -187,7 +187,7 @@ impl JsonSchema for Offers {
 
 /// Reads a seed. An empty document is the default one.
 pub fn parse(yaml: &str) -> Result<Seed, SeedError> {
-    // YAML's null has no fields to take defaults for.
+    // An empty document is YAML's null, which serde does not read as a struct.
     let seed: Option<Seed> = serde_yaml::from_str(yaml)?;
     Ok(seed.unwrap_or_default())
 }

@@ -276,7 +276,7 @@ pub struct OfferSeed {
     pub fail: Option<Fail>,
     /// Operations stay at a step.
     pub block: Option<Block>,
-    /// The next operation ends canceled, by another hand.
+    /// The next operation ends canceled, by somebody else.
     pub cancel: bool,
     /// How *cancel* is answered.
     pub cancel_answer: CancelAnswer,

@@ -56,7 +56,7 @@ fn check_invariants(offer: &Offer) {
 
 proptest! {
     #[test]
-    fn the_rules_hold_in_every_order(
+    fn the_invariants_hold_in_every_order(
         steps in prop::collection::vec(step(), 0..60),
         polls in any::<bool>(),
         field in any::<bool>(),
