@@ -14,7 +14,7 @@ use crate::backends::http::{
 use crate::backends::portal::PortalClient;
 use crate::cli::Access;
 use crate::disk::RealDisk;
-use crate::emulator::{self, Emulator, Remembered, Seed, SeedError};
+use crate::emulator::{self, Emulator, Seed, SeedError, StoredSeed};
 use crate::marketplace::Backend;
 use crate::status::MarketplaceRecord;
 
@@ -79,7 +79,7 @@ impl Workspace {
 
     fn emulated(&self, access: &Access, memory: Memory) -> Result<Connection, CommandError> {
         let given = access.seed.as_deref();
-        let seed = given.map(|path| read_seed(path, Remembered::parse)).transpose()?;
+        let seed = given.map(|path| read_seed(path, StoredSeed::parse)).transpose()?;
         let path = self.status_path.with_extension("emulator.json");
         let clock = Arc::clone(&self.clock);
         let emulator = match memory {

@@ -8,7 +8,7 @@ use super::signal::Signals;
 use super::{CommandError, OK, output};
 use crate::cli::EmulatorArgs;
 use crate::clock::{Clock, SystemClock};
-use crate::emulator::{self, Emulator, Length, Token};
+use crate::emulator::{self, Emulator, SeedDuration, Token};
 
 pub(super) fn run(args: &EmulatorArgs, signals: &Signals) -> Result<u8, CommandError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -18,7 +18,7 @@ pub(super) fn run(args: &EmulatorArgs, signals: &Signals) -> Result<u8, CommandE
         seed.token = Some(Token::new(token));
     }
     if let Some(step_time) = args.step_time {
-        seed.step_time = Length(step_time);
+        seed.step_time = SeedDuration(step_time);
     }
     let emulator = Emulator::new(seed, clock);
     run_to_end(Threads::All, async {

@@ -1,8 +1,8 @@
 //! The emulator as an HTTP service: one router, in process and on a socket.
 //!
-//! The one handler does the same for every request, so that nothing is missed: it writes the
-//! request into the journal, asks the fault rules, reads the body, answers at one moment of the
-//! clock, and has the change remembered before the answer goes out.
+//! One handler serves every request, so that nothing is missed: it writes the request into the
+//! journal, asks the fault rules, reads the body, lets the API answer at one moment of the clock,
+//! and saves what changed before the answer goes out.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,18 +10,18 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::calls;
 use super::ids::guid;
-use super::journal::{Asked, Entry};
+use super::journal::{Entry, GoliveRequest};
+use super::portal::{self, ApiRequest};
 use super::reply::Reply;
-use super::route::{Call, Of, Route, Verb, notification_emails, segments};
 use super::world::Key;
-use super::{Emulator, faulty};
+use super::{Emulator, faults};
 
-/// Where the journal is read. It takes no token, writes nothing down and is hit by no fault.
+/// The journal's path. Reading it takes no token, is not in the journal and meets no fault.
 const JOURNAL: &str = "/_journal";
+const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
 /// The longest body that is taken, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// The longest body that is read to its end before it is refused: a client that is still sending
@@ -38,7 +38,6 @@ struct Ticket {
     number: usize,
     /// The offer that is asked to go live.
     golive_of: Option<Key>,
-    client_request_id: Option<HeaderValue>,
 }
 
 async fn handle(State(emulator): State<Emulator>, request: Request) -> Response {
@@ -50,13 +49,13 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     let action = emulator.state().faults.hit(parts.method.as_str(), parts.uri.path());
     let answer = process(&emulator, &ticket, &parts, body);
     let mut response = match action {
-        Some(action) => faulty::strike(action, answer).await,
+        Some(action) => faults::inject(action, answer).await,
         None => answer.await,
     };
     let dropped = response.extensions().get::<crate::backends::http::Dropped>().is_some();
     let status = (!dropped).then_some(response.status().as_u16());
     emulator.state().journal.amend(ticket.number, |entry| entry.status = status);
-    let correlates = emulator.state().world.behaviour(None).dialect.correlates();
+    let correlates = portal::has_correlation_id(&emulator.state().world.behaviour(None));
     let headers = response.headers_mut();
     let request_id = guid(&format!("request {}", ticket.number));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -66,67 +65,56 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
         }
         headers.insert(HeaderName::from_static("x-ms-request-id"), value);
     }
-    if let Some(value) = ticket.client_request_id {
-        headers.insert(HeaderName::from_static("x-ms-client-request-id"), value);
+    if let Some(value) = parts.headers.get(CLIENT_REQUEST_ID) {
+        headers.insert(HeaderName::from_static(CLIENT_REQUEST_ID), value.clone());
     }
     response
 }
 
-/// Writes a request down as soon as its head is there, so that it counts as received whatever
-/// becomes of it.
+/// Writes a request into the journal as soon as its head is there, so that it counts as received
+/// whatever becomes of it.
 fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
     let header = |name: &str| Some(parts.headers.get(name)?.to_str().ok()?.to_owned());
-    let route = Route::parse(&segments(parts.uri.path()));
-    let golive = route.filter(|route| {
-        matches!(route, Route::Offer { of: Of::Verb(Verb::GoLive), .. })
-            && parts.method == Method::POST
-    });
-    let golive_of = golive.and_then(|route| route.offer());
+    let golive_of = portal::golive_target(parts);
     let now = emulator.now();
     let mut guard = emulator.state();
     let state = &mut *guard;
-    let asked = golive_of.as_ref().map(|(key, name)| {
-        let visit = state.world.visit(key, now, |offer, behaviour| {
-            (offer.preview, offer.may_go_live(&behaviour.dialect).is_ok())
+    let golive = golive_of.as_ref().map(|key| {
+        let visit = state.world.visit(key, now, |offer, moment| {
+            (offer.preview, offer.may_go_live(moment.behaviour).is_ok())
         });
         let (release, legitimate) = visit.unwrap_or_default();
-        Asked { offer: name.to_ascii_lowercase(), release, legitimate }
+        GoliveRequest { offer: key.to_string(), release, legitimate }
     });
     let entry = Entry {
         at: now,
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
-        status: None,
         if_match: header("if-match"),
-        request_id: header("x-ms-client-request-id"),
-        notify: None,
-        accepted: false,
-        golive: asked,
+        request_id: header(CLIENT_REQUEST_ID),
+        golive,
+        ..Entry::default()
     };
-    let number = state.journal.begin(entry);
-    let golive_of = golive_of.map(|(key, _)| key);
-    let client_request_id = parts.headers.get("x-ms-client-request-id").cloned();
-    Ticket { number, golive_of, client_request_id }
+    Ticket { number: state.journal.begin(entry), golive_of }
 }
 
-/// Does what the request asks for.
 async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body) -> Response {
     let reply = match read(body).await {
-        Ok(body) => answer(emulator, ticket, &Call::new(parts, body)),
+        Ok(body) => answer(emulator, ticket, &ApiRequest::new(parts, body)),
         Err(refusal) => refusal,
     };
-    emulator.remember_changes().await;
+    emulator.save_or_log().await;
     reply.into_response()
 }
 
 /// Answers at one moment: the world, the clock and the journal are held together.
-fn answer(emulator: &Emulator, ticket: &Ticket, call: &Call) -> Reply {
+fn answer(emulator: &Emulator, ticket: &Ticket, request: &ApiRequest) -> Reply {
     let mut guard = emulator.state();
     let state = &mut *guard;
     let now = emulator.now();
-    let reply = calls::respond(&mut state.world, emulator.seed(), call, now);
-    let notify = notification_emails(&call.body);
+    let reply = portal::respond(&mut state.world, emulator.seed(), request, now);
+    let notify = portal::notification_emails(&request.body);
     state.journal.amend(ticket.number, |entry| entry.notify = notify);
     if reply.accepted {
         let golive = ticket.golive_of.as_ref().map(|key| {
@@ -147,7 +135,7 @@ async fn read(body: Body) -> Result<Bytes, Reply> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|_| {
-            Reply::error(StatusCode::BAD_REQUEST, "BadRequest", "the body could not be read")
+            portal::error(StatusCode::BAD_REQUEST, "BadRequest", "the body could not be read")
         })?;
         length += chunk.len();
         if length <= MAX_BODY {
@@ -158,7 +146,7 @@ async fn read(body: Body) -> Result<Bytes, Reply> {
     }
     if length > MAX_BODY {
         let message = format!("the body has more than {MAX_BODY} bytes");
-        return Err(Reply::error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message));
+        return Err(portal::error(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLarge", message));
     }
     Ok(bytes.into())
 }

@@ -1,4 +1,4 @@
-//! What the emulated marketplace was asked.
+//! The requests that the emulated marketplace got.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Older entries are let go: a server that runs for weeks must not fill the memory.
-const MOST_ENTRIES: usize = 200_000;
+/// Older entries are dropped: a server that runs for weeks must not fill the memory.
+const MAX_ENTRIES: usize = 200_000;
 
 /// A golive that was asked for, judged when it arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct GoliveRequest {
     /// The offer, `publisher/offer`, in lower case.
     pub offer: String,
     /// The version that was in preview, if one was.
@@ -23,7 +23,7 @@ pub struct Asked {
 }
 
 /// One request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
     /// When it came.
@@ -47,7 +47,7 @@ pub struct Entry {
     /// where the answer was lost.
     pub accepted: bool,
     /// What it asked for, where it is a golive.
-    pub golive: Option<Asked>,
+    pub golive: Option<GoliveRequest>,
 }
 
 /// How often something was asked of an offer.
@@ -69,14 +69,14 @@ impl Count {
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     entries: VecDeque<Entry>,
-    /// How many entries were let go.
-    forgotten: usize,
+    /// How many entries were dropped.
+    dropped: usize,
     /// By offer, in lower case, and by the version in preview, if one was.
     golives: BTreeMap<String, BTreeMap<Option<u64>, Count>>,
 }
 
 impl Journal {
-    /// The requests, oldest first. Beyond 200,000 the oldest are let go.
+    /// The requests, oldest first. Beyond 200,000 the oldest are dropped.
     #[must_use]
     pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter()
@@ -108,17 +108,17 @@ impl Journal {
         self.entries.iter().filter(stray)
     }
 
-    /// Writes a request down; the number is its ticket.
+    /// Adds a request; the number is its ticket.
     pub(super) fn begin(&mut self, entry: Entry) -> usize {
-        if let Some(Asked { offer, release, .. }) = &entry.golive {
+        if let Some(GoliveRequest { offer, release, .. }) = &entry.golive {
             self.count(offer, *release).received += 1;
         }
-        if self.entries.len() == MOST_ENTRIES {
+        if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
-            self.forgotten += 1;
+            self.dropped += 1;
         }
         self.entries.push_back(entry);
-        self.forgotten + self.entries.len() - 1
+        self.dropped + self.entries.len() - 1
     }
 
     fn count(&mut self, offer: &str, release: Option<u64>) -> &mut Count {
@@ -148,7 +148,7 @@ impl Journal {
 
     /// Adds to what is known of a request.
     pub(super) fn amend(&mut self, ticket: usize, amend: impl FnOnce(&mut Entry)) {
-        let index = ticket.checked_sub(self.forgotten);
+        let index = ticket.checked_sub(self.dropped);
         if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
             amend(entry);
         }
@@ -160,28 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_entries_are_let_go_and_tickets_stay_true() {
-        let entry = || Entry {
-            at: Timestamp::UNIX_EPOCH,
-            method: "GET".into(),
-            path: "/".into(),
-            query: String::new(),
-            status: None,
-            if_match: None,
-            request_id: None,
-            notify: None,
-            accepted: false,
-            golive: None,
-        };
+    fn the_oldest_entries_are_dropped_and_tickets_stay_valid() {
         let mut journal = Journal::default();
-        let first = journal.begin(entry());
+        let first = journal.begin(Entry::default());
         let mut last = first;
-        for _ in 0..MOST_ENTRIES {
-            last = journal.begin(entry());
+        for _ in 0..MAX_ENTRIES {
+            last = journal.begin(Entry::default());
         }
-        journal.amend(first, |_| panic!("it is gone"));
+        journal.amend(first, |_| panic!("the entry was dropped"));
         journal.amend(last, |entry| entry.status = Some(200));
-        assert_eq!(journal.entries().len(), MOST_ENTRIES);
+        assert_eq!(journal.entries().len(), MAX_ENTRIES);
         assert_eq!(journal.entries().last().unwrap().status, Some(200));
     }
 }

@@ -1,5 +1,4 @@
-//! What the emulated marketplace remembers: its seed, and the offers that are no longer as that
-//! says.
+//! The memory file: the seed, and the offers that are no longer as the seed says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +13,8 @@ use crate::disk::{self, Disk};
 /// The format this program writes. Schema 1 had no seed; it is read as one without.
 const SCHEMA: u32 = 2;
 
-/// A snapshot: the seed, and every offer that is not as the seed says. How offers behave and the
-/// faults stay the seed's business, so that a seed can be changed between two runs.
+/// The seed, and every offer that is not as the seed says. Behaviours and faults are only in the
+/// seed, so that it can be changed between two runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
@@ -32,42 +31,42 @@ impl Memory {
     }
 }
 
-/// A seed that can be remembered.
+/// A seed, and its document for the memory file.
 #[derive(Clone, Debug, Default)]
-pub struct Remembered {
+pub struct StoredSeed {
     pub(super) seed: Seed,
-    /// As it was written, without its token: what is remembered must hold no secret.
-    pub(super) written: Option<Value>,
+    /// The YAML document without its token: the memory file must hold no secret.
+    pub(super) document: Option<Value>,
 }
 
-impl Remembered {
+impl StoredSeed {
     /// Reads a seed.
     pub fn parse(yaml: &str) -> Result<Self, SeedError> {
         let seed = seed::parse(yaml)?;
-        let written: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
-        let mut written = written.unwrap_or_default();
-        written.remove("token");
-        Ok(Self { seed, written: Some(Value::Object(written)) })
+        let document: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
+        let mut document = document.unwrap_or_default();
+        document.remove("token");
+        Ok(Self { seed, document: Some(Value::Object(document)) })
     }
 
-    /// The seed that this run is given, else the one that the run before was.
+    /// The seed that this run got, else the one of the run before.
     pub(super) fn choose(
         given: Option<Self>,
         memory: Option<&Memory>,
         path: &Path,
     ) -> Result<Self, MemoryError> {
-        let written = memory.and_then(|memory| memory.seed.as_ref());
-        match (given, written) {
+        let document = memory.and_then(|memory| memory.seed.as_ref());
+        match (given, document) {
             (Some(given), _) => Ok(given),
             (None, None) => Ok(Self::default()),
-            (None, Some(written)) => Seed::deserialize(written)
-                .map(|seed| Self { seed, written: Some(written.clone()) })
+            (None, Some(document)) => Seed::deserialize(document)
+                .map(|seed| Self { seed, document: Some(document.clone()) })
                 .map_err(|source| MemoryError::Broken { path: path.to_owned(), source }),
         }
     }
 }
 
-/// Why a memory file is of no use.
+/// Why a memory file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// It is there and cannot be read.
@@ -121,24 +120,24 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Memory>, Memor
     serde_json::from_slice(&bytes).map(Some).map_err(|source| MemoryError::Broken { path, source })
 }
 
-/// The file a memory is kept in.
+/// Where the memory is kept.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct MemoryFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     /// The generation of the world that is on disk. Whoever holds it writes; those who waited
-    /// meanwhile find their change written with it, so that many requests are few writes.
+    /// meanwhile find their change document with it, so that many requests are few writes.
     saved: Arc<tokio::sync::Mutex<u64>>,
 }
 
-impl Keeper {
+impl MemoryFile {
     pub(super) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
         Self { disk, path, saved: Arc::default() }
     }
 
-    /// Writes the memory unless the generation is on disk already. `snapshot` is asked only if it
-    /// is needed, and tells the generation it shows.
-    pub(super) async fn keep(
+    /// Writes the memory unless the generation is on disk already. `snapshot` is called only if it
+    /// is needed, and returns its own generation, too.
+    pub(super) async fn save(
         &self,
         generation: u64,
         snapshot: impl FnOnce() -> (u64, Memory),

@@ -4,56 +4,32 @@
 //! in process and on a socket, and clients of the real API work against it unchanged. It knows
 //! only the wire types, the clock and the disk: nothing of what golive decides.
 //!
-//! | file | what it is |
+//! | module | what it is |
 //! |---|---|
-//! | `model`, `stage`, `operation` | pure: the life of one offer; where it stands; one publish or golive |
-//! | `past` | what an offer was, for answers that lag |
-//! | `ids` | ids that follow from names |
-//! | `seed`, `behaviour`, `answers`, `scalar` | the seed, as YAML |
-//! | `dialect` | the profiles: every choice about answers, in one place |
-//! | `beyond` | fields that the reference doesn't have |
-//! | `numbers` | how releases are numbered |
-//! | `start` | an offer as the seed says it stands, with its history |
-//! | `truth` | what is true of an offer, whatever the API shows |
+//! | `seed` | the seed's format: YAML |
+//! | `model` | pure: an offer's life, under the rules of its seed; what people do to it by hand |
 //! | `world` | publishers and their offers |
-//! | `hand` | what people do to offers without golive |
-//! | `view` | pure: the model as the API writes it |
-//! | `route`, `calls`, `answer` | requests taken apart, done, answered |
-//! | `fault`, `faulty` | what goes wrong: the rules, and the harm |
+//! | `portal` | the Cloud Partner Portal API: routes, JSON, errors |
+//! | `faults` | which requests go wrong, and how |
+//! | `journal` | the requests so far |
+//! | `memory` | the file that outlives the process |
 //! | `http`, `server` | the router; the router on a socket |
-//! | `journal` | what was asked |
-//! | `memory` | what outlives the process |
 //!
-//! It takes nothing from chance: ids and entity tags follow from the names of offers and from how
-//! often they changed, so that the same requests get the same answers in every run.
+//! Nothing is random: ids and entity tags follow from the names of offers and from how often they
+//! changed, so that the same requests get the same answers in every run.
 
-mod behaviour;
-mod calls;
-mod dialect;
-mod fault;
-mod faulty;
-mod ground_truth;
+mod faults;
 mod http;
 mod ids;
 mod journal;
-mod manual;
 mod memory;
 mod model;
-mod numbers;
-mod operation;
+mod portal;
 mod reply;
-mod response_overrides;
-mod route;
-mod scalar;
 mod seed;
 mod server;
-mod snapshot;
-mod stage;
-mod start;
 #[cfg(test)]
 mod tests;
-mod undocumented;
-mod view;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -62,29 +38,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use behaviour::{
-    AfterCancel, Block, CancelAnswer, Casing, Expire, Fail, Halt, Header, Kind, Level, OfferSeed,
-    RefuseWith, StartStatus, StepMessage,
-};
-pub use fault::{Action, Fault, RetryAfter, Rule, When};
-pub use ground_truth::{GroundTruth, Run};
-pub use journal::{Asked, Count, Entry, Journal};
-pub use manual::{ManualAction, ManualActionError};
-pub use memory::{Memory, MemoryError, Remembered};
-pub use operation::Ending;
-pub use response_overrides::{
-    AfterFailure, CancelGolive, Lag, Numbers, OfferIds, Profile, ResponseOverrides, SecondGolive,
-    Slots, Stale, StepNames, UnchangedPublish, Words,
-};
-pub use scalar::{Length, Times};
+pub use journal::{Count, Entry, Journal};
+pub use memory::{Memory, MemoryError, StoredSeed};
+pub use model::ground_truth::{GroundTruth, Run};
+pub use model::manual::{ManualAction, ManualActionError};
+pub use model::operation::Ending;
+pub use seed::answers::Profile;
+pub use seed::fault::Rule;
+pub use seed::offer::{Kind, OfferSeed};
+pub use seed::scalar::SeedDuration;
 pub use seed::{Offers, Seed, SeedError, Token, parse, schema};
 pub use server::serve;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use dialect::Behaviour;
-use fault::Faults;
-use memory::Keeper;
+use faults::Faults;
+use memory::MemoryFile;
+use model::stage::Refusal;
+use model::{Behaviour, Moment, Offer, manual, start};
 use world::{Key, World};
 
 /// An emulated marketplace. Clones are the same one.
@@ -96,16 +67,16 @@ pub struct Emulator {
 #[derive(Debug)]
 struct Shared {
     seed: Seed,
-    /// The seed as it is remembered.
-    written: Option<Value>,
+    /// The seed for the memory file.
+    document: Option<Value>,
     clock: Arc<dyn Clock>,
-    state: Mutex<Changing>,
-    keeper: Option<Keeper>,
+    state: Mutex<State>,
+    memory_file: Option<MemoryFile>,
 }
 
 /// Everything that requests change.
 #[derive(Debug)]
-struct Changing {
+struct State {
     world: World,
     journal: Journal,
     faults: Faults,
@@ -115,65 +86,65 @@ impl Emulator {
     /// A marketplace as the seed says, whose time is the clock's.
     #[must_use]
     pub fn new(seed: Seed, clock: Arc<dyn Clock>) -> Self {
-        Self::build(Remembered { seed, written: None }, None, clock, None)
+        Self::build(StoredSeed { seed, document: None }, None, clock, None)
     }
 
-    /// A marketplace as a snapshot left it, under this seed. What runs by time has gone on
-    /// meanwhile.
+    /// A marketplace as a snapshot left it, under this seed. Operations that time moves on have gone
+    /// on meanwhile.
     #[must_use]
     pub fn restore(seed: Seed, memory: Memory, clock: Arc<dyn Clock>) -> Self {
-        let seed = Remembered { seed, written: memory.seed.clone() };
+        let seed = StoredSeed { seed, document: memory.seed.clone() };
         Self::build(seed, Some(memory), clock, None)
     }
 
-    /// A marketplace that remembers: it begins as the file left it, if there is one, and the file
-    /// is replaced after each request that changed something, before its answer goes out. Without
-    /// a seed it has the one that the file remembers; another seed takes that one's place, and
-    /// the offers stay as they were left. A seed's token is not remembered.
+    /// A marketplace with a memory file: it starts as the file says, if there is one, and replaces
+    /// the file after each request that changed something, before the answer goes out. Without a
+    /// seed it has the file's. Another seed replaces that one, and the offers stay as they were. The
+    /// file has no token.
     pub fn remembered(
-        seed: Option<Remembered>,
+        seed: Option<StoredSeed>,
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
         path: PathBuf,
     ) -> Result<Self, MemoryError> {
         let memory = memory::read(disk.as_ref(), &path)?;
-        let seed = Remembered::choose(seed, memory.as_ref(), &path)?;
+        let seed = StoredSeed::choose(seed, memory.as_ref(), &path)?;
         let known = memory.as_ref().and_then(|memory| memory.seed.as_ref());
-        let news = known != seed.written.as_ref();
-        let emulator = Self::build(seed, memory, clock, Some(Keeper::new(disk, path)));
-        if news {
-            // The first request writes the seed, also where it changes nothing.
+        let is_new = known != seed.document.as_ref();
+        let emulator = Self::build(seed, memory, clock, Some(MemoryFile::new(disk, path)));
+        if is_new {
+            // The first request writes the seed, even if it changes nothing.
             emulator.state().world.generation += 1;
         }
         Ok(emulator)
     }
 
-    /// A marketplace that begins as the file left it, if there is one, and writes nothing.
+    /// A marketplace that starts as the memory file says, if there is one, and writes nothing.
     pub fn recalled(
-        seed: Option<Remembered>,
+        seed: Option<StoredSeed>,
         clock: Arc<dyn Clock>,
         disk: &dyn Disk,
         path: &Path,
     ) -> Result<Self, MemoryError> {
         let memory = memory::read(disk, path)?;
-        let seed = Remembered::choose(seed, memory.as_ref(), path)?;
+        let seed = StoredSeed::choose(seed, memory.as_ref(), path)?;
         Ok(Self::build(seed, memory, clock, None))
     }
 
     fn build(
-        seed: Remembered,
+        seed: StoredSeed,
         memory: Option<Memory>,
         clock: Arc<dyn Clock>,
-        keeper: Option<Keeper>,
+        memory_file: Option<MemoryFile>,
     ) -> Self {
-        let Remembered { seed, written } = seed;
+        let StoredSeed { seed, document } = seed;
         let mut world = World::new(&seed, clock.now());
         for offer in memory.into_iter().flat_map(|memory| memory.offers) {
             world.recall(offer);
         }
         let faults = Faults::new(seed.faults.iter().cloned());
-        let state = Mutex::new(Changing { world, journal: Journal::default(), faults });
-        Self { shared: Arc::new(Shared { seed, written, clock, state, keeper }) }
+        let state = Mutex::new(State { world, journal: Journal::default(), faults });
+        Self { shared: Arc::new(Shared { seed, document, clock, state, memory_file }) }
     }
 
     /// The API. The same router serves in process (`tower::ServiceExt::oneshot`) and on a socket
@@ -187,13 +158,13 @@ impl Emulator {
         http::router(self.clone())
     }
 
-    /// Everything that was asked so far.
+    /// The requests so far.
     #[must_use]
     pub fn journal(&self) -> Journal {
         self.state().journal.clone()
     }
 
-    /// What there is to remember now.
+    /// What the memory file would hold now.
     #[must_use]
     pub fn snapshot(&self) -> Memory {
         self.memory(&self.state().world)
@@ -219,34 +190,29 @@ impl Emulator {
         }
     }
 
-    /// Does something to an offer, `publisher/offer`, by another hand than golive's. It reaches
-    /// the memory file with the next request, or with [`Emulator::save`].
-    pub fn by_hand(&self, offer: &str, hand: ManualAction) -> Result<(), ManualActionError> {
+    /// Does to an offer, `publisher/offer`, what somebody else than golive would. The memory file
+    /// has it after the next request, or after [`Emulator::save`].
+    pub fn by_hand(&self, offer: &str, action: ManualAction) -> Result<(), ManualActionError> {
         let no_offer = || ManualActionError::NoOffer(offer.to_owned());
-        let (publisher, id) = offer.split_once('/').ok_or_else(no_offer)?;
-        let key = Key::new(publisher, id);
+        let key = Key::parse(offer).ok_or_else(no_offer)?;
         let now = self.now();
         let mut state = self.state();
-        if hand == ManualAction::Delete {
+        if action == ManualAction::Delete {
             return if state.world.remove(&key) { Ok(()) } else { Err(no_offer()) };
         }
-        let last = state.world.last_number;
-        let acted = state
-            .world
-            .visit(&key, now, |offer, behaviour| manual::act(hand, offer, behaviour, last, now));
-        acted
-            .ok_or_else(no_offer)?
-            .map_err(|refused| ManualActionError::Refused(refused.to_string()))
+        let acted =
+            state.world.visit(&key, now, |offer, moment| manual::act(action, offer, moment));
+        let refused = |refusal: Refusal| ManualActionError::Refused(refusal.to_string());
+        acted.ok_or_else(no_offer)?.map_err(refused)
     }
 
-    /// What is true of an offer now, `publisher/offer`; `None` where there is no such offer.
+    /// The state of an offer now, `publisher/offer`; `None` if there is no such offer.
     #[must_use]
     pub fn truth(&self, offer: &str) -> Option<GroundTruth> {
-        let (publisher, id) = offer.split_once('/')?;
-        let (key, now) = (Key::new(publisher, id), self.now());
-        self.state()
-            .world
-            .visit(&key, now, |offer, behaviour| GroundTruth::of(offer, &behaviour.dialect))
+        let (key, now) = (Key::parse(offer)?, self.now());
+        let truth =
+            |offer: &mut Offer, moment: Moment<'_>| GroundTruth::of(offer, moment.behaviour);
+        self.state().world.visit(&key, now, truth)
     }
 
     /// Adds a fault rule, asked after those that are there. It counts requests from now on.
@@ -254,9 +220,9 @@ impl Emulator {
         self.state().faults.add(rule);
     }
 
-    /// Writes the memory file, if there is one and it is behind.
+    /// Writes the memory file, if there is one and it is out of date.
     pub async fn save(&self) -> std::io::Result<()> {
-        let Some(keeper) = &self.shared.keeper else {
+        let Some(memory_file) = &self.shared.memory_file else {
             return Ok(());
         };
         let generation = self.state().world.generation;
@@ -264,18 +230,18 @@ impl Emulator {
             let state = self.state();
             (state.world.generation, self.memory(&state.world))
         };
-        keeper.keep(generation, snapshot).await
+        memory_file.save(generation, snapshot).await
     }
 
-    /// Saves, and does no more than log where that fails: the request was done.
-    async fn remember_changes(&self) {
+    /// Saves, and only logs a failure: the request was done.
+    async fn save_or_log(&self) {
         if let Err(error) = self.save().await {
-            tracing::error!(%error, "the emulator's memory could not be written");
+            tracing::error!(%error, "the emulator's memory could not be document");
         }
     }
 
     fn memory(&self, world: &World) -> Memory {
-        Memory::new(self.shared.written.clone(), world.changed())
+        Memory::new(self.shared.document.clone(), world.changed())
     }
 
     fn seed(&self) -> &Seed {
@@ -286,8 +252,8 @@ impl Emulator {
         self.shared.clock.now()
     }
 
-    /// The state, held. A panic elsewhere cannot leave it half changed in a way that matters here.
-    fn state(&self) -> MutexGuard<'_, Changing> {
+    /// Locks the state. A panic elsewhere may leave it half changed, which an emulator can bear.
+    fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

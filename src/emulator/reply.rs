@@ -1,25 +1,21 @@
-//! Answers, as the API gives them.
+//! An HTTP answer before it goes out, whatever the API.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::behaviour::{Header, Kind};
-use super::dialect::Behaviour;
-use super::model::Offer;
-use super::operation::Operation;
-use crate::backends::portal::wire::{API_VERSION, ErrorBodyWire, ErrorWire};
+use super::seed::scalar::RetryAfter;
 
 /// An answer, before it goes out.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
-    status: StatusCode,
-    headers: Vec<(HeaderName, String)>,
-    body: Vec<u8>,
-    /// What went wrong, where something did.
-    problem: Option<String>,
-    /// Whether the request was done.
+    pub status: StatusCode,
+    pub headers: Vec<(HeaderName, String)>,
+    pub body: Vec<u8>,
+    /// What went wrong, for people, where this is an error.
+    pub problem: Option<String>,
+    /// Whether the request changed something.
     pub accepted: bool,
 }
 
@@ -37,23 +33,6 @@ impl Reply {
         Self { body, ..Self::empty(status) }.with(header::CONTENT_TYPE, json)
     }
 
-    /// An error in the API's form.
-    pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        let (code, message) = (Some(code.to_owned()), Some(message.into()));
-        let problem = message.clone();
-        let reply = Self::json(status, &ErrorBodyWire { error: ErrorWire { code, message } });
-        Self { problem, ..reply }
-    }
-
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    /// What went wrong, in words, where this is an error.
-    pub(super) fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
-    }
-
     /// The same answer with another JSON body.
     pub(super) fn with_body(self, value: &impl Serialize) -> Self {
         Self { body: serde_json::to_vec(value).unwrap_or_default(), ..self }
@@ -64,19 +43,11 @@ impl Reply {
         self
     }
 
-    pub(super) fn with_retry_after(self, behaviour: &Behaviour) -> Self {
-        match &behaviour.entry.retry_after {
+    pub(super) fn with_retry_after(self, retry_after: Option<&RetryAfter>) -> Self {
+        match retry_after {
             Some(retry_after) => self.with(header::RETRY_AFTER, retry_after.to_string()),
             None => self,
         }
-    }
-
-    pub(super) fn with_status(self, status: StatusCode) -> Self {
-        Self { status, ..self }
-    }
-
-    pub(super) fn accepted(self) -> Self {
-        Self { accepted: true, ..self }
     }
 
     /// The answer as it goes out.
@@ -84,51 +55,11 @@ impl Reply {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            // Ids of clients may hold what no header does; then the header is left out.
+            // An id of a client may have characters that no header can have: leave that header out.
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 response.headers_mut().append(name, value);
             }
         }
         response
-    }
-}
-
-/// 202, and where the operation is found, in the form the offer is told to use.
-pub(super) fn started(
-    offer: &Offer,
-    operation: &Operation,
-    behaviour: &Behaviour,
-    origin: Option<&str>,
-) -> Reply {
-    let location = header::LOCATION;
-    let operation_location = HeaderName::from_static("operation-location");
-    let (publisher, id) = (&offer.publisher, &offer.id);
-    let path = format!("/api/publishers/{publisher}/offers/{id}/operations/{}", operation.id);
-    let query = format!("?api-version={API_VERSION}");
-    let relative = format!("{path}{query}");
-    let absolute = match origin {
-        Some(origin) => format!("{origin}{path}"),
-        // A request without a host: nothing absolute can be said of it.
-        None => relative.clone(),
-    };
-    let reply = Reply::empty(StatusCode::ACCEPTED).with_retry_after(behaviour);
-    match behaviour.dialect.header {
-        Header::Both => reply.with(operation_location, absolute).with(location, relative),
-        Header::Absolute => reply.with(operation_location, absolute),
-        Header::Relative => reply.with(location, relative),
-        Header::RelativeOperationLocation => reply.with(operation_location, relative),
-        Header::Dollar => {
-            let slot = match operation.kind {
-                Kind::Publish => "preview",
-                Kind::GoLive => "production",
-            };
-            let name = format!("{publisher}${id}${}${slot}", operation.version);
-            reply.with(location, format!("/api/operations/{name}{query}"))
-        }
-        Header::None => reply,
-        Header::Garbage => reply.with(operation_location, "http://[not a url".to_owned()),
-        Header::Foreign => {
-            reply.with(operation_location, format!("https://elsewhere.example{path}"))
-        }
     }
 }

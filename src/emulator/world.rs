@@ -1,4 +1,4 @@
-//! The emulated marketplace: publishers and their offers. Names compare without case.
+//! All publishers and offers. Names compare without case.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::dialect::Behaviour;
-use super::model::Offer;
+use super::model::{Behaviour, Moment, Offer, start};
 use super::seed::Seed;
-use super::start;
 
-/// The name of an offer, folded.
+/// The name of an offer, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     publisher: String,
@@ -21,6 +19,11 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(publisher: &str, offer: &str) -> Self {
         Self { publisher: publisher.to_ascii_lowercase(), offer: offer.to_ascii_lowercase() }
+    }
+
+    /// Reads `publisher/offer`.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        name.split_once('/').map(|(publisher, offer)| Self::new(publisher, offer))
     }
 }
 
@@ -32,21 +35,45 @@ impl fmt::Display for Key {
 }
 
 #[derive(Clone, Debug)]
-struct Resident {
+struct OfferEntry {
     offer: Offer,
     behaviour: Arc<Behaviour>,
 }
 
-/// Every publisher and every offer.
+impl OfferEntry {
+    /// Brings the offer up to `now`, keeping what it was before where that is still answered, and
+    /// lets it be looked at or changed.
+    fn visit<R>(
+        &mut self,
+        now: Timestamp,
+        last_number: &mut u64,
+        generation: &mut u64,
+        visitor: impl FnOnce(&mut Offer, Moment<'_>) -> R,
+    ) -> R {
+        let Self { offer, behaviour } = self;
+        let moment = Moment { now, behaviour, last_number: *last_number };
+        let before = offer.changes;
+        let snapshot = offer.snapshot(behaviour);
+        offer.settle(moment);
+        offer.keep_snapshot(snapshot);
+        let snapshot = offer.snapshot(behaviour);
+        let result = visitor(offer, moment);
+        offer.keep_snapshot(snapshot);
+        *generation += u64::from(offer.changes != before);
+        *last_number = (*last_number).max(offer.last_number());
+        result
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct World {
-    /// How the marketplace behaves about offers that the seed doesn't name.
-    usual: Arc<Behaviour>,
+    /// For offers that the seed doesn't name.
+    default_behaviour: Arc<Behaviour>,
     /// The last number of the large space that all offers share.
     pub last_number: u64,
-    /// Folded id to the id as it was written.
+    /// By id in lower case, the id as it was written.
     publishers: BTreeMap<String, String>,
-    offers: BTreeMap<Key, Resident>,
+    offers: BTreeMap<Key, OfferEntry>,
     /// Grows with every change.
     pub generation: u64,
 }
@@ -54,7 +81,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: &Seed, now: Timestamp) -> Self {
         let mut world = Self {
-            usual: Arc::new(Behaviour::new(seed, Arc::default())),
+            default_behaviour: Arc::new(Behaviour::new(seed, Arc::default())),
             last_number: 0,
             publishers: BTreeMap::new(),
             offers: BTreeMap::new(),
@@ -72,26 +99,26 @@ impl World {
     }
 
     fn add_publisher(&mut self, publisher: &str) {
-        let folded = publisher.to_ascii_lowercase();
-        self.publishers.entry(folded).or_insert_with(|| publisher.to_owned());
+        let lower_case = publisher.to_ascii_lowercase();
+        self.publishers.entry(lower_case).or_insert_with(|| publisher.to_owned());
     }
 
     /// Adds or replaces an offer.
     pub(super) fn add(&mut self, offer: Offer, behaviour: Arc<Behaviour>) {
         self.add_publisher(&offer.publisher);
         let key = Key::new(&offer.publisher, &offer.id);
-        if offer.stamp > 0 {
+        if offer.changes > 0 {
             self.generation += 1;
         }
         self.last_number = self.last_number.max(offer.last_number());
-        self.offers.insert(key, Resident { offer, behaviour });
+        self.offers.insert(key, OfferEntry { offer, behaviour });
     }
 
-    /// Puts a remembered offer in the place of the seeded one, whose behaviour it takes.
+    /// Replaces a seeded offer by the one of the memory file. The behaviour stays the seeded one.
     pub(super) fn recall(&mut self, mut offer: Offer) {
         let known = self.offers.get(&Key::new(&offer.publisher, &offer.id));
-        let behaviour = Arc::clone(known.map_or(&self.usual, |known| &known.behaviour));
-        offer.stamp = 1;
+        let behaviour = Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour));
+        offer.changes = 1;
         self.add(offer, behaviour);
     }
 
@@ -100,10 +127,10 @@ impl World {
         self.offers.remove(key).is_some()
     }
 
-    /// How the marketplace behaves about an offer, also where there is none of that name.
+    /// The behaviour for an offer of this name, even if there is none.
     pub(super) fn behaviour(&self, key: Option<&Key>) -> Arc<Behaviour> {
         let known = key.and_then(|key| self.offers.get(key));
-        Arc::clone(known.map_or(&self.usual, |known| &known.behaviour))
+        Arc::clone(known.map_or(&self.default_behaviour, |known| &known.behaviour))
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
@@ -123,17 +150,10 @@ impl World {
         &mut self,
         key: &Key,
         now: Timestamp,
-        visitor: impl FnOnce(&mut Offer, &Behaviour) -> R,
+        visitor: impl FnOnce(&mut Offer, Moment<'_>) -> R,
     ) -> Option<R> {
-        let Resident { offer, behaviour } = self.offers.get_mut(key)?;
-        let before = offer.stamp;
-        settle(offer, now, behaviour);
-        let picture = offer.picture(behaviour);
-        let result = visitor(offer, behaviour);
-        offer.keep(picture);
-        self.generation += u64::from(offer.stamp != before);
-        self.last_number = self.last_number.max(offer.last_number());
-        Some(result)
+        let entry = self.offers.get_mut(key)?;
+        Some(entry.visit(now, &mut self.last_number, &mut self.generation, visitor))
     }
 
     /// Visits every offer of a publisher, in order of their ids.
@@ -141,34 +161,26 @@ impl World {
         &mut self,
         publisher: &str,
         now: Timestamp,
-        mut visitor: impl FnMut(&Offer, &Behaviour) -> R,
+        mut visitor: impl FnMut(&Offer, Moment<'_>) -> R,
     ) -> Vec<R> {
-        let from = Key::new(publisher, "");
+        let first = Key::new(publisher, "");
         let mut results = Vec::new();
-        for (key, Resident { offer, behaviour }) in self.offers.range_mut(from.clone()..) {
-            if key.publisher != from.publisher {
+        for (key, entry) in self.offers.range_mut(first.clone()..) {
+            if key.publisher != first.publisher {
                 break;
             }
-            let before = offer.stamp;
-            settle(offer, now, behaviour);
-            self.generation += u64::from(offer.stamp != before);
-            results.push(visitor(offer, behaviour));
+            let (last_number, generation) = (&mut self.last_number, &mut self.generation);
+            let visitor = |offer: &mut Offer, moment: Moment<'_>| visitor(offer, moment);
+            results.push(entry.visit(now, last_number, generation, visitor));
         }
         results
     }
 
     /// The offers that are not as the seed says.
     pub(super) fn changed(&self) -> Vec<Offer> {
-        let offers = self.offers.values().map(|resident| &resident.offer);
-        let changed = offers.filter(|offer| offer.stamp > 0 || offer.running().is_some());
-        // The count is of this run: it says nothing to the next one.
-        changed.map(|offer| Offer { stamp: 0, ..offer.clone() }).collect()
+        let offers = self.offers.values().map(|entry| &entry.offer);
+        let changed = offers.filter(|offer| offer.changes > 0 || offer.running().is_some());
+        // The next run counts its own changes.
+        changed.map(|offer| Offer { changes: 0, ..offer.clone() }).collect()
     }
-}
-
-/// Ends what was due, and keeps what was before where that is still answered.
-fn settle(offer: &mut Offer, now: Timestamp, behaviour: &Behaviour) {
-    let picture = offer.picture(behaviour);
-    offer.settle(now, behaviour);
-    offer.keep(picture);
 }

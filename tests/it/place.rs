@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use golive::clock::SystemClock;
-use golive::emulator::{self, Count, Emulator, Entry, Length, Profile, Seed};
+use golive::emulator::{self, Count, Emulator, Entry, Profile, Seed, SeedDuration};
 use golive::marketplace::OfferId;
 use golive::status::{OfferRecord, StatusFile};
 use pretty_assertions::assert_eq;
@@ -345,7 +345,7 @@ struct Server {
 impl Server {
     fn start(mut seed: Seed, listener: TcpListener) -> Self {
         if seed.step_time == Seed::default().step_time {
-            seed.step_time = Length(STEP_TIME);
+            seed.step_time = SeedDuration(STEP_TIME);
         }
         let emulator = Emulator::new(seed, Arc::new(SystemClock));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

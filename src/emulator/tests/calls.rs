@@ -9,7 +9,7 @@ const VM: &str = "contoso/offers/vm";
 const VERSION: &str = "api-version=2017-10-31";
 
 #[tokio::test(start_paused = true)]
-async fn without_a_version_or_a_token_nothing_is_answered() {
+async fn a_request_needs_a_version_and_a_token() {
     let emulator = emulator("{token: secret, offers: {contoso/vm: {}}}");
     let uri = "/api/publishers/contoso/offers";
     let bearer = [("authorization", "bearer secret")];
@@ -31,7 +31,7 @@ async fn without_a_version_or_a_token_nothing_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_404_and_what_is_not_ours_403() {
+async fn missing_resources_are_404_and_forbidden_ones_403() {
     let emulator = emulator("{forbidden: [fabrikam], offers: {contoso/vm: {}, fabrikam/x: {}}}");
     for (path, status) in [
         ("nobody/offers", 404),

@@ -6,7 +6,9 @@ use futures_util::StreamExt as _;
 use pretty_assertions::assert_eq;
 
 use super::*;
-use crate::emulator::{Action, Count, Fault, Rule, Times, When};
+use crate::emulator::seed::fault::{Action, Fault, When};
+use crate::emulator::seed::scalar::Times;
+use crate::emulator::{Count, Rule};
 
 const GOLIVE: &str = "contoso/offers/vm/golive";
 

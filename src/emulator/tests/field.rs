@@ -325,7 +325,7 @@ async fn a_publish_of_an_unchanged_draft_is_accepted_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_draft_that_never_came_to_preview_is_published_changed_or_not() {
+async fn a_draft_that_was_never_in_preview_is_published_changed_or_not() {
     let publish = format!("{VM}/publish");
     for (entry, hands) in [
         ("{status: NeverPublished}", &[][..]),

@@ -9,7 +9,7 @@ use crate::emulator::{Count, ManualAction};
 const VM: &str = "contoso/offers/vm";
 
 #[tokio::test(start_paused = true)]
-async fn a_golive_is_judged_by_what_the_offer_was_when_it_arrived() {
+async fn a_golive_is_legitimate_by_the_offers_state_at_its_arrival() {
     for (entry, legitimate) in [
         ("{}", true),
         ("{previewVersion: 2, liveVersion: 1}", true),
@@ -55,7 +55,7 @@ async fn golives_are_counted_by_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_journal_is_read_over_http_without_a_token_and_leaves_no_trace() {
+async fn reading_the_journal_needs_no_token_and_is_not_in_it() {
     let emulator = field(
         "{token: secret, offers: {contoso/vm: {previewVersion: 2}}, \
          faults: [{path: '*journal', count: always, action: {status: 503}}]}",

@@ -154,7 +154,7 @@ async fn failures_end_and_a_retry_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocked_step_stays_until_a_hand_helps() {
+async fn a_blocked_step_stays_until_somebody_finishes_it() {
     let emulator = emulator(
         "offers: {contoso/vm: {block: {step: displaycertify, as: waitingForApproval, message: wait}}}",
     );
@@ -208,7 +208,7 @@ async fn the_seed_can_have_the_next_operation_canceled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_hand_can_do_what_the_portal_can() {
+async fn manual_actions_do_what_the_portal_can() {
     let emulator = emulator("offers: {contoso/vm: {liveVersion: 1}}");
     let hand = |hand| emulator.by_hand("Contoso/VM", hand);
     assert_eq!(

@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 
 use super::*;
 use crate::disk::{Disk, RealDisk};
-use crate::emulator::{Memory, Remembered};
+use crate::emulator::{Memory, StoredSeed};
 
 const VM: &str = "contoso/offers/vm";
 
@@ -67,7 +67,7 @@ async fn a_second_run_finds_the_world_that_the_first_left() {
     let time = clock();
     let open = || {
         let disk = Arc::new(RealDisk);
-        let seed = Remembered::parse(seed).unwrap();
+        let seed = StoredSeed::parse(seed).unwrap();
         Emulator::remembered(Some(seed), time.clone(), disk, path.clone())
     };
     let first = open().unwrap();
@@ -110,7 +110,7 @@ async fn the_seed_is_remembered_until_another_one_is_given() {
     let path = folder.path().join("a.emulator.json");
     let time = clock();
     let open = |seed: Option<&str>| {
-        let seed = seed.map(|seed| Remembered::parse(seed).unwrap());
+        let seed = seed.map(|seed| StoredSeed::parse(seed).unwrap());
         Emulator::remembered(seed, time.clone(), Arc::new(RealDisk), path.clone()).unwrap()
     };
     let none = open(None);
@@ -144,7 +144,7 @@ async fn a_token_is_not_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.emulator.json");
     let open = |seed: Option<&str>| {
-        let seed = seed.map(|seed| Remembered::parse(seed).unwrap());
+        let seed = seed.map(|seed| StoredSeed::parse(seed).unwrap());
         Emulator::remembered(seed, clock(), Arc::new(RealDisk), path.clone()).unwrap()
     };
     let seed = "{token: \"hush hush\", strict: true, offers: {contoso/vm: {}}}";

@@ -30,7 +30,7 @@ const WAITS: &str = "running of 2: waitingForPublisherReview, notStarted";
 const LIVE: &str = "succeeded of 1: complete, complete";
 
 #[tokio::test(start_paused = true)]
-async fn words_are_chosen_by_place_and_stage() {
+async fn status_words_depend_on_the_answer_and_the_stage() {
     let emulator = answering(
         "{listWords: {signOff: running, live: published}, documentWords: {golive: odd}, \
          statusWords: {golive: hovering}}",
@@ -50,7 +50,7 @@ async fn words_are_chosen_by_place_and_stage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_offer_says_goes_before_the_seed_and_that_before_the_profile() {
+async fn an_offers_entry_overrides_the_seed_and_that_the_profile() {
     let emulator = field(
         "{answers: {listWords: {signOff: one, live: two}, etags: true, slots: missing},
           offers: {contoso/a: {}, contoso/b: {answers: {listWords: {signOff: own}, etags: false}},

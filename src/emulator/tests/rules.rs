@@ -7,15 +7,16 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::emulator::behaviour::{AfterCancel, Kind, OfferSeed};
-use crate::emulator::dialect::Behaviour;
-use crate::emulator::model::{Content, Offer};
-use crate::emulator::operation::{Ending, State};
-use crate::emulator::start::blank;
-use crate::emulator::{Length, Profile, Seed};
+use crate::emulator::model::offer::Content;
+use crate::emulator::model::operation::{Ending, State};
+use crate::emulator::model::start::blank;
+use crate::emulator::model::{Behaviour, Moment, Offer};
+use crate::emulator::portal::etag;
+use crate::emulator::seed::offer::{AfterCancel, Kind};
+use crate::emulator::{OfferSeed, Profile, Seed, SeedDuration};
 
 #[derive(Clone, Debug)]
-enum Deed {
+enum Step {
     Wait(i64),
     Poll,
     Put,
@@ -24,18 +25,18 @@ enum Deed {
     Cancel(bool),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        (0..9_i64).prop_map(Deed::Wait),
-        Just(Deed::Poll),
-        Just(Deed::Put),
-        Just(Deed::Publish),
-        Just(Deed::GoLive),
-        any::<bool>().prop_map(Deed::Cancel),
+        (0..9_i64).prop_map(Step::Wait),
+        Just(Step::Poll),
+        Just(Step::Put),
+        Just(Step::Publish),
+        Just(Step::GoLive),
+        any::<bool>().prop_map(Step::Cancel),
     ]
 }
 
-fn hold(offer: &Offer) {
+fn check_invariants(offer: &Offer) {
     let running = offer.operations.iter().filter(|operation| operation.runs()).count();
     assert!(running <= 1, "one operation at a time");
     assert_eq!(running == 1, offer.running().is_some(), "only the last one runs");
@@ -55,14 +56,14 @@ fn hold(offer: &Offer) {
 
 proptest! {
     #[test]
-    fn the_rules_hold_in_every_order(
-        deeds in prop::collection::vec(deed(), 0..60),
+    fn the_invariants_hold_in_every_order(
+        steps in prop::collection::vec(step(), 0..60),
         polls in any::<bool>(),
         field in any::<bool>(),
     ) {
         let seed = Seed {
             profile: if field { Profile::Field } else { Profile::Documented },
-            step_time: Length(Duration::from_secs(2)),
+            step_time: SeedDuration(Duration::from_secs(2)),
             polls: polls.then_some(3),
             ..Seed::default()
         };
@@ -71,21 +72,22 @@ proptest! {
         let mut now = Timestamp::UNIX_EPOCH;
         let draft = Content { definition: json!({}), changed: now };
         let mut offer = blank("contoso", "vm", draft, 1);
-        for deed in deeds {
-            let (revision, tag) = (offer.revision, seed.dialect.etag(&offer));
-            offer.settle(now, &seed);
-            match deed {
-                Deed::Wait(seconds) => now += SignedDuration::from_secs(seconds),
-                Deed::Poll => offer.poll(offer.operations.len().saturating_sub(1), now, &seed),
-                Deed::Put => offer.put(None, None, now),
-                Deed::Publish => drop(offer.publish(now, offer.last_number(), &seed)),
-                Deed::GoLive => drop(offer.golive(now, &seed)),
-                Deed::Cancel(false) => drop(offer.cancel(now, &seed)),
-                Deed::Cancel(true) => drop(offer.cancel_now(now, &seed)),
+        for step in steps {
+            let (revision, tag) = (offer.revision, etag(&seed, &offer));
+            let moment = Moment { now, behaviour: &seed, last_number: offer.last_number() };
+            offer.settle(moment);
+            match step {
+                Step::Wait(seconds) => now += SignedDuration::from_secs(seconds),
+                Step::Poll => offer.poll(offer.operations.len().saturating_sub(1), moment),
+                Step::Put => offer.put(None, None, now),
+                Step::Publish => drop(offer.publish(moment)),
+                Step::GoLive => drop(offer.golive(moment)),
+                Step::Cancel(false) => drop(offer.cancel(moment)),
+                Step::Cancel(true) => drop(offer.end_now(Ending::Canceled, moment)),
             }
-            hold(&offer);
+            check_invariants(&offer);
             prop_assert!(offer.revision >= revision);
-            prop_assert_eq!(offer.revision == revision, seed.dialect.etag(&offer) == tag);
+            prop_assert_eq!(offer.revision == revision, etag(&seed, &offer) == tag);
         }
     }
 }

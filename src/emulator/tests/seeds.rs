@@ -73,7 +73,7 @@ async fn a_full_seed_is_read_and_fits_its_schema() {
 }
 
 #[test]
-fn what_is_wrong_is_told_with_its_place() {
+fn errors_name_their_line_and_column() {
     for (yaml, expected) in [
         ("tokens: x", "unknown field `tokens`, expected one of `token`, `strict`"),
         ("offers: {contoso: {}}", "`contoso` is no offer, expected publisher/offer"),
@@ -114,7 +114,7 @@ fn what_is_wrong_is_told_with_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_slots_follow_from_as_little_as_is_said() {
+async fn slots_have_defaults() {
     // Entry; status; draft, preview and live version; number of submissions.
     for (entry, status, versions, submissions) in [
         ("{}", "WaitingForPublisherReview", [1, 1, 0], 1),
@@ -154,7 +154,7 @@ async fn the_slots_follow_from_as_little_as_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_runs_of_the_same_are_the_same() {
+async fn the_same_requests_get_the_same_answers() {
     let run = async || {
         let emulator = emulator("offers: {contoso/vm: {}, contoso/b: {liveVersion: 2}}");
         post(&emulator, "contoso/offers/vm/golive").await;

@@ -7,7 +7,7 @@ use super::*;
 const VM: &str = "contoso/offers/vm";
 
 #[tokio::test(start_paused = true)]
-async fn the_operation_is_told_in_every_shape() {
+async fn the_operation_url_comes_in_every_form() {
     let id = "5ad1a9f4";
     let path = "/api/publishers/contoso/offers/vm/operations/";
     let version = "?api-version=2017-10-31";
@@ -81,7 +81,7 @@ async fn statuses_come_in_either_casing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_comes_as_it_is_or_in_an_array_and_with_its_own_word() {
+async fn an_operation_comes_bare_or_in_an_array_and_with_a_seeded_word() {
     for (entry, at) in [("{}", ""), ("{arrayForm: true, succeededAs: complete}", "/0")] {
         let emulator = emulator(&format!("offers: {{contoso/vm: {entry}}}"));
         post(&emulator, &format!("{VM}/golive")).await;
@@ -97,7 +97,7 @@ async fn an_operation_comes_as_it_is_or_in_an_array_and_with_its_own_word() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operations_expire_when_told_to() {
+async fn operations_expire_by_the_seed() {
     let emulator = emulator(
         "offers: {contoso/vm: {expire: {finished: true}}, contoso/b: {expire: {polls: 2}}}",
     );
@@ -115,7 +115,7 @@ async fn operations_expire_when_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_can_be_told_to_refuse() {
+async fn a_call_can_have_a_fixed_refusal() {
     let emulator = emulator(
         "offers:
            contoso/vm:

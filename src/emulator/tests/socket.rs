@@ -59,7 +59,7 @@ impl Server {
 const MANY: usize = 1 << 20;
 
 #[tokio::test]
-async fn a_client_is_served_and_the_server_stops_when_told() {
+async fn a_client_is_served_and_the_server_shuts_down() {
     let server = server("{profile: documented, stepTime: 0s, offers: {contoso/vm: {}}}").await;
     let answer = server.exchange("POST", "contoso/offers/vm/golive", MANY).await;
     assert!(answer.starts_with("HTTP/1.1 202 Accepted\r\n"), "{answer}");

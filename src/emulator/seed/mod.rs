@@ -1,5 +1,11 @@
 //! The seed: what the emulated marketplace is like at first, as a YAML document.
 
+pub(crate) mod answers;
+pub(crate) mod fault;
+pub(crate) mod initial_state;
+pub(crate) mod offer;
+pub(crate) mod scalar;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +15,12 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::behaviour::OfferSeed;
-use super::fault::Rule;
-use super::operation::Pace;
-use super::response_overrides::{Profile, ResponseOverrides};
-use super::scalar::Length;
-use super::start;
+pub(crate) use answers::{AnswerOverrides, Profile};
+pub(crate) use fault::Rule;
+pub(crate) use offer::{Kind, OfferSeed};
+pub(crate) use scalar::SeedDuration;
 
-/// Why a seed is none: what is wrong, where, and what is allowed there.
+/// Why a seed is invalid: what is wrong, where, and what is allowed there.
 #[derive(Debug, thiserror::Error)]
 #[error("the seed is not valid")]
 pub struct SeedError(#[from] serde_yaml::Error);
@@ -29,7 +33,7 @@ impl SeedError {
     }
 }
 
-/// A token that is never shown.
+/// A token that `Debug` does not show.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -40,7 +44,7 @@ impl Token {
         Self(token.into())
     }
 
-    pub(super) fn is(&self, token: &str) -> bool {
+    pub(crate) fn is(&self, token: &str) -> bool {
         self.0 == token
     }
 }
@@ -64,14 +68,14 @@ pub struct Seed {
     /// Whose picture of the API the answers follow.
     pub profile: Profile,
     /// How answers differ from the profile, for all offers.
-    pub answers: ResponseOverrides,
+    pub answers: AnswerOverrides,
     /// Publishers whose every call is answered 403.
     pub forbidden: Vec<String>,
     /// Publishers that exist without offers.
     pub publishers: Vec<String>,
     /// How long each step of an operation takes, e.g. `90s`, `5m`, `2h`. Default: `1s`.
     #[schemars(extend("default" = "1s"))]
-    pub step_time: Length,
+    pub step_time: SeedDuration,
     /// Operations advance with polls instead: each ends with its n-th.
     pub polls: Option<u32>,
     /// The offers, by `publisher/offer`.
@@ -84,12 +88,12 @@ impl Default for Seed {
     fn default() -> Self {
         Self {
             profile: Profile::default(),
-            answers: ResponseOverrides::default(),
+            answers: AnswerOverrides::default(),
             token: None,
             strict: false,
             forbidden: Vec::new(),
             publishers: Vec::new(),
-            step_time: Length(Duration::from_secs(1)),
+            step_time: SeedDuration(Duration::from_secs(1)),
             polls: None,
             offers: Offers::default(),
             faults: Vec::new(),
@@ -98,28 +102,21 @@ impl Default for Seed {
 }
 
 impl Seed {
-    /// Adds or replaces an offer. A name that is not `publisher/offer`, or an entry that cannot
-    /// be, is told in words.
+    /// Adds or replaces an offer. The error is a message: the name isn't `publisher/offer`, or the
+    /// entry contradicts itself.
     pub fn insert(&mut self, name: &str, offer: OfferSeed) -> Result<(), String> {
         self.offers.0.remove(&name.to_ascii_lowercase());
         self.offers.add(name, offer)
-    }
-
-    /// What moves operations of an offer on: its own word first, then the seed's.
-    pub(super) fn pace(&self, offer: &OfferSeed) -> Pace {
-        let time = |length: Length| Pace::Time(length.signed());
-        let own = offer.polls.map(Pace::Polls).or(offer.own_step_time().map(Pace::Time));
-        own.or(self.polls.map(Pace::Polls)).unwrap_or(time(self.step_time))
     }
 }
 
 /// The offers of a seed. Names compare without case.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Offers(pub(super) BTreeMap<String, Entry>);
+pub struct Offers(pub(crate) BTreeMap<String, Entry>);
 
 /// One offer of a seed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub publisher: String,
     pub offer: String,
     pub seed: Arc<OfferSeed>,
@@ -128,7 +125,7 @@ pub(super) struct Entry {
 impl Offers {
     fn add(&mut self, name: &str, seed: OfferSeed) -> Result<(), String> {
         let (publisher, offer) = split(name)?;
-        if let Some(problem) = seed.problem().or_else(|| start::problem(&seed)) {
+        if let Some(problem) = seed.problem() {
             return Err(format!("{name}: {problem}"));
         }
         let entry = Entry { publisher, offer, seed: Arc::new(seed) };
@@ -190,7 +187,7 @@ impl JsonSchema for Offers {
 
 /// Reads a seed. An empty document is the default one.
 pub fn parse(yaml: &str) -> Result<Seed, SeedError> {
-    // YAML's null has no fields to take defaults for.
+    // An empty document is YAML's null, which serde does not read as a struct.
     let seed: Option<Seed> = serde_yaml::from_str(yaml)?;
     Ok(seed.unwrap_or_default())
 }

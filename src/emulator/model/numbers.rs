@@ -1,9 +1,9 @@
 //! How releases and publishings are numbered.
 
-use super::behaviour::Kind;
-use super::ids::bytes_of;
-use super::model::Offer;
-use super::response_overrides::Numbers;
+use super::Offer;
+use crate::emulator::ids::bytes_of;
+use crate::emulator::seed::Kind;
+use crate::emulator::seed::answers::Numbers;
 
 /// Below the first number of the large space. Numbers of this size were seen in 2022.
 const FIRST_NUMBER: u64 = 1_252_868_275;
@@ -16,7 +16,7 @@ const STRIDE: u64 = 13;
 impl Numbers {
     /// The number of a release that the seed doesn't number: the n-th of that offer, after the
     /// one given. It follows from the offer's name: the same in every run.
-    pub(super) fn invent(self, name: &str, nth: u64, after: Option<u64>) -> u64 {
+    pub(crate) fn invent(self, name: &str, nth: u64, after: Option<u64>) -> u64 {
         let next = after.map_or(1, |after| after.saturating_add(1));
         match self {
             Self::Small => next,
@@ -29,7 +29,7 @@ impl Numbers {
     }
 
     /// The number of the next publish, where `last` is the last number of the large space.
-    pub(super) fn next(self, offer: &Offer, last: u64) -> u64 {
+    pub(crate) fn next(self, offer: &Offer, last: u64) -> u64 {
         match self {
             Self::Small => offer.next_small_version(),
             Self::One | Self::Apart => last.max(FIRST_NUMBER).saturating_add(STRIDE),
@@ -37,7 +37,7 @@ impl Numbers {
     }
 
     /// The publishing version of an operation: the `number`-th of its offer, on a release.
-    pub(super) fn publishing(self, kind: Kind, number: u64, version: u64) -> u64 {
+    pub(crate) fn publishing(self, kind: Kind, number: u64, version: u64) -> u64 {
         /// Odd and beyond 2^53, as [`APART`] is.
         const FIRST_GOLIVE: u64 = (1 << 53) + 1;
         match (self, kind) {

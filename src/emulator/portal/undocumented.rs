@@ -1,16 +1,16 @@
-//! Answers with fields beyond the reference.
+//! Answers with fields that the reference doesn't have.
 
 use serde::Serialize;
 
 use crate::backends::portal::wire::{OfferWire, StatusWire};
 
-/// An offer as it is answered, with what it has beyond the reference.
+/// An offer as it is answered, with its undocumented fields.
 #[derive(Debug, Serialize)]
 pub(super) struct OfferAnswer {
     #[serde(flatten)]
     pub offer: OfferWire,
     #[serde(flatten)]
-    pub beyond: Option<UndocumentedFields>,
+    pub undocumented: Option<UndocumentedFields>,
 }
 
 /// *Offer status* as it is answered: the reference's fields, and whose publication it is about.

@@ -1,28 +1,38 @@
 //! How one offer of the emulated marketplace starts and behaves: its entry in the seed.
 
-use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::fault::RetryAfter;
-use super::model::Used;
-use super::operation::{Fate, Note};
-use super::response_overrides::{Profile, ResponseOverrides};
-use super::scalar::{Length, Times};
+use super::answers::{AnswerOverrides, Profile};
+use super::initial_state::InitialState;
+use super::scalar::{RetryAfter, SeedDuration, Times};
 
-/// The steps of a virtual machine offer: id, name, estimate.
-const KNOWN_STEPS: [(&str, &str, &str); 6] = [
-    ("displaydummycertify", "Validate Pre-Requisites", "< 15 min"),
-    ("displaycertify", "Certification", "< 5 day"),
-    ("displayprovision", "Provisioning", "< 1 day"),
-    ("displaypackage", "Packaging and Lead Generation Registration", "< 1 hour"),
-    (SIGN_OFF, "Publisher signoff", ""),
-    ("live", "Live", "~2-5 days"),
+/// A step of an operation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'a> {
+    pub id: &'a str,
+    pub title: &'a str,
+    /// How long it takes, for people.
+    pub estimate: &'a str,
+}
+
+/// The steps of a virtual machine offer.
+const VIRTUAL_MACHINE_STEPS: [Step<'_>; 6] = [
+    step("displaydummycertify", "Validate Pre-Requisites", "< 15 min"),
+    step("displaycertify", "Certification", "< 5 day"),
+    step("displayprovision", "Provisioning", "< 1 day"),
+    step("displaypackage", "Packaging and Lead Generation Registration", "< 1 hour"),
+    step(SIGN_OFF, "Publisher signoff", ""),
+    step("live", "Live", "~2-5 days"),
 ];
 
-/// The step that parts publish from golive.
-pub(super) const SIGN_OFF: &str = "publisher-signoff";
+const fn step<'a>(id: &'a str, title: &'a str, estimate: &'a str) -> Step<'a> {
+    Step { id, title, estimate }
+}
+
+/// The step between publish and golive.
+pub(crate) const SIGN_OFF: &str = "publisher-signoff";
 
 /// Where an offer stands at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -56,7 +66,7 @@ pub enum Kind {
 /// Which header tells where an accepted operation is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Header {
+pub enum OperationHeader {
     /// An absolute `Operation-Location` and a relative `Location`.
     Both,
     /// `Operation-Location`, absolute, without `api-version`.
@@ -103,7 +113,7 @@ pub enum Level {
 /// What a step that goes no further shows as its status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Halt {
+pub enum BlockedAs {
     /// `blocked`
     #[default]
     Blocked,
@@ -156,7 +166,7 @@ pub struct Block {
     pub step: Option<String>,
     /// The status the step shows.
     #[serde(rename = "as")]
-    pub shown_as: Halt,
+    pub shown_as: BlockedAs,
     /// What the step says, HTML.
     pub message: Option<String>,
     /// How grave it is.
@@ -183,7 +193,7 @@ fn information() -> Level {
 /// A fixed answer to a call, in place of doing what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RefuseWith {
+pub struct FixedRefusal {
     /// The HTTP status, 400 to 599.
     #[schemars(range(min = 400, max = 599))]
     pub status: u16,
@@ -238,7 +248,7 @@ pub struct OfferSeed {
     /// offer also `plans` with the plan `base` and an image.
     pub definition: Option<Value>,
     /// How long each step takes, e.g. `90s`, `5m`, `2h`. Default: the seed's own.
-    pub step_time: Option<Length>,
+    pub step_time: Option<SeedDuration>,
     /// Operations advance with polls instead: each ends with its n-th.
     pub polls: Option<u32>,
     /// The ids of the steps. Those before `publisher-signoff` are publish's, those after it
@@ -249,9 +259,9 @@ pub struct OfferSeed {
     /// Whose picture of the API the answers follow. Default: the seed's own.
     pub profile: Option<Profile>,
     /// How answers differ from the profile. Default: the seed's own.
-    pub answers: ResponseOverrides,
+    pub answers: AnswerOverrides,
     /// The header of a 202: `relative` (field) or `both` (documented).
-    pub header: Option<Header>,
+    pub header: Option<OperationHeader>,
     /// How statuses are spelled: `camel` (field) or `mixed` (documented).
     pub casing: Option<Casing>,
     /// *Get operation* answers with a one-element array.
@@ -266,7 +276,7 @@ pub struct OfferSeed {
     pub fail: Option<Fail>,
     /// Operations stay at a step.
     pub block: Option<Block>,
-    /// The next operation ends canceled, by another hand.
+    /// The next operation ends canceled, by somebody else.
     pub cancel: bool,
     /// How *cancel* is answered.
     pub cancel_answer: CancelAnswer,
@@ -277,84 +287,56 @@ pub struct OfferSeed {
     /// When asking for an operation answers 404.
     pub expire: Expire,
     /// A fixed answer to *golive*.
-    pub golive: Option<RefuseWith>,
+    pub golive: Option<FixedRefusal>,
     /// A fixed answer to *publish*.
-    pub publish: Option<RefuseWith>,
+    pub publish: Option<FixedRefusal>,
 }
 
 impl OfferSeed {
-    /// The steps: id, name, estimate.
-    pub(super) fn step_list(&self) -> Vec<(&str, &str, &str)> {
-        let Some(steps) = &self.steps else {
-            return KNOWN_STEPS.to_vec();
+    pub(crate) fn step_list(&self) -> Vec<Step<'_>> {
+        let Some(ids) = &self.steps else {
+            return VIRTUAL_MACHINE_STEPS.to_vec();
         };
-        let known = |id: &str| KNOWN_STEPS.into_iter().find(|(known, ..)| *known == id);
-        steps.iter().map(|id| known(id).unwrap_or((id, id, ""))).collect()
+        let known = |id: &str| VIRTUAL_MACHINE_STEPS.into_iter().find(|step| step.id == id);
+        ids.iter().map(|id| known(id).unwrap_or(step(id, id, ""))).collect()
     }
 
-    /// The first step that is this operation's own, and how many are. At least one is.
-    pub(super) fn own_steps(&self, kind: Kind) -> (usize, usize) {
+    /// The index of an operation's first step, and how many steps it has.
+    pub(crate) fn steps_of(&self, kind: Kind) -> (usize, usize) {
         let steps = self.step_list();
-        let sign_off = steps.iter().position(|(id, ..)| *id == SIGN_OFF);
+        let last = steps.len().saturating_sub(1);
+        let sign_off = steps.iter().position(|step| step.id == SIGN_OFF);
         match (kind, sign_off) {
-            (Kind::Publish, Some(sign_off)) => (0, sign_off),
-            (Kind::Publish, None) => (0, steps.len().saturating_sub(1)),
-            (Kind::GoLive, Some(sign_off)) => (sign_off + 1, steps.len() - sign_off - 1),
-            (Kind::GoLive, None) => (steps.len().saturating_sub(1), 1),
+            (Kind::Publish, sign_off) => (0, sign_off.unwrap_or(last)),
+            (Kind::GoLive, Some(sign_off)) => (sign_off + 1, last - sign_off),
+            (Kind::GoLive, None) => (last, 1),
         }
     }
 
-    /// A step as a number within an operation, where it is one of its own.
-    fn own_step(&self, kind: Kind, step: Option<&str>) -> Option<usize> {
-        let (first, count) = self.own_steps(kind);
-        let Some(step) = step else {
+    /// The index of a step among those of an operation, if it is one of them. Without an id: the
+    /// last one.
+    pub(crate) fn step_within(&self, kind: Kind, id: Option<&str>) -> Option<usize> {
+        let (first, count) = self.steps_of(kind);
+        let Some(id) = id else {
             return count.checked_sub(1);
         };
-        let index = self.step_list().iter().position(|(id, ..)| *id == step)?;
-        index.checked_sub(first).filter(|own| *own < count)
+        let index = self.step_list().iter().position(|step| step.id == id)?;
+        index.checked_sub(first).filter(|index| *index < count)
     }
 
-    /// How an operation that starts now will go.
-    pub(super) fn fate(&self, kind: Kind, used: Used) -> Fate {
-        if self.cancel && used.cancels == 0 {
-            return Fate::Cancel;
-        }
-        if let Some(fail) = &self.fail
-            && fail.times.allows(used.failures)
-            && let Some(step) = self.own_step(kind, fail.step.as_deref())
-        {
-            return Fate::Fail(step, fail.note());
-        }
-        if let Some(block) = &self.block
-            && let Some(step) = self.own_step(kind, block.step.as_deref())
-        {
-            let html = block.message.clone().unwrap_or_default();
-            return Fate::Halt(step, block.shown_as, Note { html, level: block.level });
-        }
-        Fate::Succeed
-    }
-
-    /// How the operation that the seed says has failed did so.
-    pub(super) fn past_failure(&self, kind: Kind) -> Fate {
-        let (_, count) = self.own_steps(kind);
-        let fail = self.fail.clone().unwrap_or_default();
-        let step = self.own_step(kind, fail.step.as_deref()).unwrap_or(count.saturating_sub(1));
-        Fate::Fail(step, fail.note())
-    }
-
-    /// What of this cannot be, in words.
-    pub(super) fn problem(&self) -> Option<String> {
-        let ids: Vec<&str> = self.step_list().iter().map(|(id, ..)| *id).collect();
+    /// What is wrong with this entry, as a message.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let ids: Vec<&str> = self.step_list().iter().map(|step| step.id).collect();
         if ids.is_empty()
-            || self.own_steps(Kind::Publish).1 == 0
-            || self.own_steps(Kind::GoLive).1 == 0
+            || [Kind::Publish, Kind::GoLive].iter().any(|kind| self.steps_of(*kind).1 == 0)
         {
             return Some(format!("steps: there must be one before {SIGN_OFF} and one after it"));
         }
         let fail = self.fail.as_ref().and_then(|fail| fail.step.as_deref());
         let block = self.block.as_ref().and_then(|block| block.step.as_deref());
-        let said = self.messages.iter().map(|message| message.step.as_str());
-        if let Some(step) = fail.into_iter().chain(block).chain(said).find(|id| !ids.contains(id)) {
+        let messages = self.messages.iter().map(|message| message.step.as_str());
+        let mut named = fail.into_iter().chain(block).chain(messages);
+        if let Some(step) = named.find(|id| !ids.contains(id)) {
             return Some(format!("unknown step `{step}`, expected one of `{}`", ids.join("`, `")));
         }
         if [fail, block].contains(&Some(SIGN_OFF)) {
@@ -363,20 +345,10 @@ impl OfferSeed {
         if self.busy.is_some_and(|busy| !matches!(busy, 400 | 409)) {
             return Some("busy: expected 400 or 409".to_owned());
         }
-        let refusals = [&self.golive, &self.publish];
-        let bad = refusals.into_iter().flatten().find(|with| !(400..600).contains(&with.status));
-        bad.map(|with| format!("status: expected 400 to 599, not {}", with.status))
-    }
-
-    /// How long a step takes, where the entry says so itself.
-    pub(super) fn own_step_time(&self) -> Option<SignedDuration> {
-        self.step_time.map(Length::signed)
-    }
-}
-
-impl Fail {
-    fn note(&self) -> Note {
-        let html = self.message.clone().unwrap_or_else(|| "<p>This step failed.</p>".to_owned());
-        Note { html, level: self.level }
+        let mut refusals = [&self.golive, &self.publish].into_iter().flatten();
+        if let Some(bad) = refusals.find(|with| !(400..600).contains(&with.status)) {
+            return Some(format!("status: expected 400 to 599, not {}", bad.status));
+        }
+        InitialState::check(self).err()
     }
 }

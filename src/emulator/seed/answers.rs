@@ -1,14 +1,43 @@
-//! What a seed can say about the form of the answers: the profile, and what differs from it.
+//! How a seed changes the answers: the profile, and what differs from it.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::scalar::Length;
-use super::stage::Stage;
+use super::scalar::{SeedDuration, number_or_text};
+
+/// What one level of a seed leaves out comes from the next: an offer's entry, the seed, the profile.
+pub(crate) trait WithDefaults {
+    /// Fills the gaps in `self`.
+    fn with_defaults(self, defaults: Self) -> Self;
+}
+
+impl<T> WithDefaults for Option<T> {
+    fn with_defaults(self, defaults: Self) -> Self {
+        self.or(defaults)
+    }
+}
+
+/// A struct of the seed whose fields have defaults one by one.
+macro_rules! with_defaults {
+    (
+        $(#[$meta:meta])* pub struct $name:ident {
+            $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+
+        impl WithDefaults for $name {
+            fn with_defaults(self, defaults: Self) -> Self {
+                Self { $($field: self.$field.with_defaults(defaults.$field),)* }
+            }
+        }
+    };
+}
 
 /// Whose picture of the API the answers follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -21,10 +50,9 @@ pub enum Profile {
     Documented,
 }
 
+with_defaults! {
 /// Words for an offer's status, by stage. A stage without a word keeps the profile's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Words {
+pub struct StatusWords {
     /// A draft that was never published.
     pub never_published: Option<String>,
     /// Nothing has begun.
@@ -42,36 +70,6 @@ pub struct Words {
     /// The last operation failed.
     pub failed: Option<String>,
 }
-
-impl Words {
-    /// The word for a stage.
-    pub(super) fn of(&self, stage: Stage) -> Option<&str> {
-        let word = match stage {
-            Stage::NeverPublished => &self.never_published,
-            Stage::NotStarted => &self.not_started,
-            Stage::Publish => &self.publish,
-            Stage::SignOff => &self.sign_off,
-            Stage::GoLive => &self.golive,
-            Stage::Live => &self.live,
-            Stage::Canceled => &self.canceled,
-            Stage::Failed => &self.failed,
-        };
-        word.as_deref()
-    }
-
-    /// These words, and those of `others` where there is none here.
-    pub(super) fn or(self, others: Self) -> Self {
-        Self {
-            never_published: self.never_published.or(others.never_published),
-            not_started: self.not_started.or(others.not_started),
-            publish: self.publish.or(others.publish),
-            sign_off: self.sign_off.or(others.sign_off),
-            golive: self.golive.or(others.golive),
-            live: self.live.or(others.live),
-            canceled: self.canceled.or(others.canceled),
-            failed: self.failed.or(others.failed),
-        }
-    }
 }
 
 /// What stands in a step's `stepName`.
@@ -157,36 +155,36 @@ pub enum Slots {
     Missing,
 }
 
-/// For how long an old answer is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stale {
+/// For how long *offer status* is stale: a duration, or a number of answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Staleness {
     /// For so long.
-    For(Length),
+    For(SeedDuration),
     /// For so many answers.
-    ResponseOverrides(u32),
+    Answers(#[schemars(range(max = u32::MAX))] u32),
 }
 
+with_defaults! {
 /// How far answers lag behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lag {
     /// *List offers* shows what was so long ago.
-    pub list: Option<Length>,
+    pub list: Option<SeedDuration>,
     /// Slots show what was so long ago.
-    pub slots: Option<Length>,
+    pub slots: Option<SeedDuration>,
+}
 }
 
+with_defaults! {
 /// How answers differ from the profile. At the seed's top level for all offers, in an offer's
 /// entry for that offer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct ResponseOverrides {
+pub struct AnswerOverrides {
     /// Words of *offer status*.
-    pub status_words: Words,
+    pub status_words: StatusWords,
     /// Words of *get offer*, slots and versions.
-    pub document_words: Words,
+    pub document_words: StatusWords,
     /// Words of *list offers*. Default: those of *get offer*.
-    pub list_words: Words,
+    pub list_words: StatusWords,
     /// What stands in `stepName`: `id` (field) or `title` (documented).
     pub step_names: Option<StepNames>,
     /// How releases are numbered: `one` (field), `apart` or `small` (documented).
@@ -201,7 +199,7 @@ pub struct ResponseOverrides {
     pub after_failure: Option<AfterFailure>,
     /// After a publish, *offer status* still shows the publication before: for this long (`10m`),
     /// or for so many answers (`3`).
-    pub stale_after_publish: Option<Stale>,
+    pub stale_after_publish: Option<Staleness>,
     /// How far the list and the slots lag behind.
     pub lag: Lag,
     /// `missing`: Preview and Production answer 404, whatever is in them.
@@ -225,59 +223,18 @@ pub struct ResponseOverrides {
     /// `ignored` (field), or it `publishes` a new release (documented).
     pub unchanged_publish: Option<UnchangedPublish>,
 }
-
-impl ResponseOverrides {
-    /// This, and what `others` says where this says nothing.
-    pub(super) fn or(self, others: Self) -> Self {
-        Self {
-            status_words: self.status_words.or(others.status_words),
-            document_words: self.document_words.or(others.document_words),
-            list_words: self.list_words.or(others.list_words),
-            step_names: self.step_names.or(others.step_names),
-            numbers: self.numbers.or(others.numbers),
-            publishing_version: self.publishing_version.or(others.publishing_version),
-            etags: self.etags.or(others.etags),
-            after_failure: self.after_failure.or(others.after_failure),
-            stale_after_publish: self.stale_after_publish.or(others.stale_after_publish),
-            lag: Lag {
-                list: self.lag.list.or(others.lag.list),
-                slots: self.lag.slots.or(others.lag.slots),
-            },
-            slots: self.slots.or(others.slots),
-            shared_id: self.shared_id.or(others.shared_id),
-            golive_type: self.golive_type.or(others.golive_type),
-            publish_in_sign_off: self.publish_in_sign_off.or(others.publish_in_sign_off),
-            offer_ids: self.offer_ids.or(others.offer_ids),
-            second_golive: self.second_golive.or(others.second_golive),
-            cancel_golive: self.cancel_golive.or(others.cancel_golive),
-            unchanged_publish: self.unchanged_publish.or(others.unchanged_publish),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for SecondGolive {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
-            type Value = SecondGolive;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the word accept, 400 or 409")
-            }
-            fn visit_u64<E: de::Error>(self, status: u64) -> Result<SecondGolive, E> {
-                match status {
-                    400 => Ok(SecondGolive::Refuse(400)),
-                    409 => Ok(SecondGolive::Refuse(409)),
-                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(status), &self)),
-                }
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecondGolive, E> {
-                if text == "accept" {
-                    return Ok(SecondGolive::Accept);
-                }
-                Err(E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Either)
+        number_or_text(
+            deserializer,
+            "the word accept, 400 or 409",
+            |status| {
+                u16::try_from(status).ok().filter(|s| [400, 409].contains(s)).map(Self::Refuse)
+            },
+            |text| (text == "accept").then_some(Self::Accept),
+        )
     }
 }
 
@@ -294,40 +251,13 @@ impl JsonSchema for SecondGolive {
     }
 }
 
-impl<'de> Deserialize<'de> for Stale {
+impl<'de> Deserialize<'de> for Staleness {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
-            type Value = Stale;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as 90s, 5m or 2h, or a number of answers")
-            }
-            fn visit_u64<E: de::Error>(self, answers: u64) -> Result<Stale, E> {
-                u32::try_from(answers)
-                    .map(Stale::ResponseOverrides)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(answers), &self))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stale, E> {
-                let length = Length::parse(text).map(Stale::For);
-                length.ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl JsonSchema for Stale {
-    fn schema_name() -> Cow<'static, str> {
-        "Stale".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A duration, or a number of answers.",
-            "oneOf": [
-                generator.subschema_for::<Length>(),
-                {"type": "integer", "minimum": 0, "maximum": u32::MAX}
-            ]
-        })
+        number_or_text(
+            deserializer,
+            "a duration such as 90s, 5m or 2h, or a number of answers",
+            |answers| u32::try_from(answers).ok().map(Self::Answers),
+            |text| SeedDuration::parse(text).map(Self::For),
+        )
     }
 }

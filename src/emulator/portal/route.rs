@@ -1,14 +1,13 @@
-//! A request, taken apart: which call it is, and of what.
+//! Requests: their parts, and the resource they name.
 
 use axum::body::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
-use serde_json::Value;
 
-use super::world::Key;
+use crate::emulator::world::Key;
 
 /// A request, read whole.
-pub(super) struct Call {
+pub(in crate::emulator) struct ApiRequest {
     pub method: Method,
     pub segments: Vec<String>,
     pub query: Vec<(String, String)>,
@@ -20,7 +19,7 @@ pub(super) struct Call {
 
 /// What a POST asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum Command {
     Publish,
     GoLive,
     Cancel,
@@ -36,7 +35,7 @@ pub(super) enum SlotName {
 
 /// A resource below one offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum Resource {
     Itself,
     Slot(SlotName),
     Version(u64),
@@ -44,21 +43,20 @@ pub(super) enum Of {
     Submissions,
     Operation(String),
     /// `…/operations/…$version$slot`: the newest operation on that version and slot.
-    Latest(u64, SlotName),
-    Verb(Verb),
+    LatestOperation(u64, SlotName),
+    Command(Command),
 }
 
-/// A resource.
+/// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Publishers,
     Offers(String),
-    Offer { publisher: String, id: String, of: Of },
+    Offer { publisher: String, id: String, resource: Resource },
 }
 
-impl Call {
-    /// Takes the head of a request apart.
-    pub(super) fn new(parts: &Parts, body: Bytes) -> Self {
+impl ApiRequest {
+    pub(in crate::emulator) fn new(parts: &Parts, body: Bytes) -> Self {
         let query = parts.uri.query().unwrap_or_default();
         let header = parts.headers.get(http::header::HOST);
         let host = header.and_then(|host| host.to_str().ok());
@@ -88,7 +86,7 @@ impl Call {
     }
 }
 
-/// The segments of a path, decoded. One slash at the end is as none.
+/// The segments of a path, decoded. One slash at the end is ignored.
 pub(super) fn segments(path: &str) -> Vec<String> {
     let path = path.strip_prefix('/').unwrap_or(path);
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -102,63 +100,53 @@ impl Route {
         let folded: Vec<String> = segments.iter().map(|s| s.to_ascii_lowercase()).collect();
         let words: Vec<&str> = folded.iter().map(String::as_str).collect();
         let own = |index: usize| segments.get(index).filter(|own| !own.is_empty()).cloned();
-        let of = match words.as_slice() {
+        let resource = match words.as_slice() {
             ["api", "publishers"] => return Some(Self::Publishers),
             ["api", "publishers", _, "offers"] => return Some(Self::Offers(own(2)?)),
-            ["api", "operations", _] => return Self::dollar(&own(2)?),
+            ["api", "operations", _] => return Self::operation(&own(2)?),
             ["api", "publishers", _, "offers", _, below @ ..] => match below {
-                [] => Of::Itself,
-                ["slot" | "slots", slot] => Of::Slot(slot_name(slot)?),
-                ["versions", version] => Of::Version(version.parse().ok()?),
-                ["status"] => Of::Status,
-                ["submissions"] => Of::Submissions,
-                ["operations", id] => Of::Operation((*id).to_owned()),
-                ["publish"] => Of::Verb(Verb::Publish),
-                ["golive"] => Of::Verb(Verb::GoLive),
-                ["cancel"] => Of::Verb(Verb::Cancel),
+                [] => Resource::Itself,
+                ["slot" | "slots", slot] => Resource::Slot(slot_name(slot)?),
+                ["versions", version] => Resource::Version(version.parse().ok()?),
+                ["status"] => Resource::Status,
+                ["submissions"] => Resource::Submissions,
+                ["operations", id] => Resource::Operation((*id).to_owned()),
+                ["publish"] => Resource::Command(Command::Publish),
+                ["golive"] => Resource::Command(Command::GoLive),
+                ["cancel"] => Resource::Command(Command::Cancel),
                 _ => return None,
             },
             _ => return None,
         };
-        Some(Self::Offer { publisher: own(2)?, id: own(4)?, of })
+        Some(Self::Offer { publisher: own(2)?, id: own(4)?, resource })
     }
 
-    fn dollar(text: &str) -> Option<Self> {
+    /// `publisher$offer$version$slot`
+    fn operation(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('$').collect();
         let [publisher, id, version, slot] = parts.as_slice() else {
             return None;
         };
-        let of = Of::Latest(version.parse().ok()?, slot_name(&slot.to_ascii_lowercase())?);
-        Some(Self::Offer { publisher: (*publisher).to_owned(), id: (*id).to_owned(), of })
+        let resource = Resource::LatestOperation(
+            version.parse().ok()?,
+            slot_name(&slot.to_ascii_lowercase())?,
+        );
+        Some(Self::Offer { publisher: (*publisher).to_owned(), id: (*id).to_owned(), resource })
     }
 
-    /// The offer this is about, and its name.
-    pub(super) fn offer(&self) -> Option<(Key, String)> {
+    pub(super) fn key(&self) -> Option<Key> {
         match self {
             Self::Publishers | Self::Offers(_) => None,
-            Self::Offer { publisher, id, .. } => {
-                Some((Key::new(publisher, id), format!("{publisher}/{id}")))
-            }
+            Self::Offer { publisher, id, .. } => Some(Key::new(publisher, id)),
         }
     }
 
     /// The methods it answers.
     pub(super) fn methods(&self) -> &'static [Method] {
         match self {
-            Self::Offer { of: Of::Itself, .. } => &[Method::GET, Method::PUT],
-            Self::Offer { of: Of::Verb(_), .. } => &[Method::POST],
-            Self::Publishers
-            | Self::Offers(_)
-            | Self::Offer {
-                of:
-                    Of::Slot(_)
-                    | Of::Version(_)
-                    | Of::Status
-                    | Of::Submissions
-                    | Of::Operation(_)
-                    | Of::Latest(..),
-                ..
-            } => &[Method::GET],
+            Self::Offer { resource: Resource::Itself, .. } => &[Method::GET, Method::PUT],
+            Self::Offer { resource: Resource::Command(_), .. } => &[Method::POST],
+            Self::Publishers | Self::Offers(_) | Self::Offer { .. } => &[Method::GET],
         }
     }
 }
@@ -176,12 +164,6 @@ fn slot_name(text: &str) -> Option<SlotName> {
 pub(super) fn type_filter(filter: &str) -> Option<&str> {
     let value = filter.trim().strip_prefix("offerTypeId")?.trim().strip_prefix("eq")?.trim();
     value.strip_prefix('\'')?.strip_suffix('\'')
-}
-
-/// The notification addresses in the body of a POST.
-pub(super) fn notification_emails(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    Some(body.pointer("/metadata/notification-emails")?.as_str()?.to_owned())
 }
 
 #[cfg(test)]
@@ -214,8 +196,11 @@ mod tests {
         let offers = Some(Route::Offers("p".into()));
         assert_eq!(parse("/api/publishers/p/offers/"), offers);
         assert_eq!(parse("/API/Publishers/P/offers/"), Some(Route::Offers("P".into())));
-        let dollar = parse("/api/operations/p%24o%242%24preview");
-        let of = Of::Latest(2, SlotName::Preview);
-        assert_eq!(dollar, Some(Route::Offer { publisher: "p".into(), id: "o".into(), of }));
+        let operation = parse("/api/operations/p%24o%242%24preview");
+        let resource = Resource::LatestOperation(2, SlotName::Preview);
+        assert_eq!(
+            operation,
+            Some(Route::Offer { publisher: "p".into(), id: "o".into(), resource })
+        );
     }
 }

@@ -1,10 +1,8 @@
-//! What is true of an offer, apart from how the API words it and from what it shows when. For
-//! tests, which judge a client by what it brought about.
+//! What is true of an offer, whatever the API shows. For tests, which judge a client by its effects.
 
-use super::behaviour::Kind;
-use super::dialect::Dialect;
-use super::model::Offer;
-use super::operation::{Ending, Operation, State};
+use super::operation::{Ending, State};
+use super::{Behaviour, Offer, Operation};
+use crate::emulator::seed::Kind;
 
 /// An offer's slots, and everything that was ever started on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +34,12 @@ pub struct Run {
 }
 
 impl GroundTruth {
-    pub(super) fn of(offer: &Offer, dialect: &Dialect) -> Self {
+    pub(crate) fn of(offer: &Offer, behaviour: &Behaviour) -> Self {
         Self {
             preview: offer.preview,
             production: offer.production,
             waiting: offer.waits_for_sign_off(),
-            ready: offer.may_go_live(dialect).is_ok(),
+            ready: offer.may_go_live(behaviour).is_ok(),
             runs: offer.operations.iter().map(Run::of).collect(),
         }
     }

@@ -1,0 +1,146 @@
+//! The API's calls on the world. Synchronous: a request is answered at one moment.
+
+use http::{Method, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::dialect::Dialect;
+use super::error;
+use super::route::{ApiRequest, Resource, Route, type_filter};
+use super::undocumented::OfferAnswer;
+use super::view::View;
+use crate::backends::portal::wire::API_VERSION;
+use crate::emulator::model::Behaviour;
+use crate::emulator::reply::Reply;
+use crate::emulator::seed::Seed;
+use crate::emulator::world::{Key, World};
+
+/// What a request is answered from.
+pub(super) struct Context<'a> {
+    pub world: &'a mut World,
+    pub seed: &'a Seed,
+    pub request: &'a ApiRequest,
+    pub now: Timestamp,
+}
+
+/// Answers one request.
+pub(in crate::emulator) fn respond(
+    world: &mut World,
+    seed: &Seed,
+    request: &ApiRequest,
+    now: Timestamp,
+) -> Reply {
+    let route = Route::parse(&request.segments);
+    let key = route.as_ref().and_then(Route::key);
+    let behaviour = world.behaviour(key.as_ref());
+    let reply = authorize(seed, request)
+        .and_then(|()| check_version(request, &behaviour))
+        .and_then(|()| route.ok_or_else(|| not_found("resource")))
+        .and_then(|route| check_method(request, route))
+        .and_then(|route| Context { world, seed, request, now }.answer(route))
+        .unwrap_or_else(|refusal| refusal);
+    Dialect(&behaviour).reword_error(reply)
+}
+
+fn authorize(seed: &Seed, request: &ApiRequest) -> Result<(), Reply> {
+    let header = request.header("authorization").and_then(|value| value.split_once(' '));
+    let bearer = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = bearer.map(|(_, token)| token.trim()).filter(|token| !token.is_empty());
+    let message = match token {
+        Some(token) if seed.token.as_ref().is_none_or(|own| own.is(token)) => return Ok(()),
+        Some(_) => "the token is not valid, or it has expired",
+        None => "there is no bearer token in the Authorization header",
+    };
+    Err(error(StatusCode::UNAUTHORIZED, "Unauthorized", message)
+        .with(header::WWW_AUTHENTICATE, "Bearer".to_owned()))
+}
+
+fn check_version(request: &ApiRequest, behaviour: &Behaviour) -> Result<(), Reply> {
+    let given = request.parameter("api-version").unwrap_or_default();
+    if given == API_VERSION {
+        return Ok(());
+    }
+    let message = Dialect(behaviour).bad_version(given);
+    Err(error(StatusCode::BAD_REQUEST, "InvalidAPIVersion", message))
+}
+
+fn check_method(request: &ApiRequest, route: Route) -> Result<Route, Reply> {
+    if route.methods().contains(&request.method) {
+        return Ok(route);
+    }
+    let allowed: Vec<&str> = route.methods().iter().map(Method::as_str).collect();
+    let message = format!("{} is not answered here", request.method);
+    Err(error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        .with(header::ALLOW, allowed.join(", ")))
+}
+
+pub(super) fn not_found(what: &str) -> Reply {
+    error(StatusCode::NOT_FOUND, "NotFound", format!("There is no such {what}."))
+}
+
+pub(super) fn bad_request(message: &str) -> Reply {
+    error(StatusCode::BAD_REQUEST, "BadRequest", message)
+}
+
+impl Context<'_> {
+    fn answer(mut self, route: Route) -> Result<Reply, Reply> {
+        match route {
+            Route::Publishers => {
+                let open = self.world.publishers().filter(|id| !self.forbids(id));
+                let list: Vec<Value> =
+                    open.map(|id| json!({ "id": id, "publisherId": id })).collect();
+                Ok(Reply::json(StatusCode::OK, &list))
+            }
+            Route::Offers(publisher) => {
+                self.require_publisher(&publisher)?;
+                Ok(self.list(&publisher))
+            }
+            Route::Offer { publisher, id, resource } => {
+                let puts = resource == Resource::Itself && self.request.method == Method::PUT;
+                if puts && Dialect(&self.world.behaviour(None)).creates_publishers() {
+                    self.require_access(&publisher)?;
+                } else {
+                    self.require_publisher(&publisher)?;
+                }
+                let key = Key::new(&publisher, &id);
+                if let Resource::Command(command) = resource {
+                    self.post(&key, command)
+                } else if puts {
+                    self.put(&key, &publisher, &id)
+                } else {
+                    self.get(&key, &resource)
+                }
+            }
+        }
+    }
+
+    fn list(&mut self, publisher: &str) -> Reply {
+        let offers = self.world.visit_publisher(publisher, self.now, |offer, moment| {
+            View::lagging(offer, moment, moment.behaviour.answers.lag.list).summary()
+        });
+        let wanted = self.request.parameter("$filter").and_then(type_filter);
+        let of_type = |answer: &&OfferAnswer| {
+            wanted.is_none_or(|wanted| answer.offer.offer_type_id.as_deref() == Some(wanted))
+        };
+        let offers: Vec<_> = offers.iter().filter(of_type).collect();
+        Reply::json(StatusCode::OK, &offers)
+    }
+
+    /// Fails where a publisher, be it there or not, is closed to the caller.
+    fn require_access(&self, publisher: &str) -> Result<(), Reply> {
+        if !self.forbids(publisher) {
+            return Ok(());
+        }
+        let message = Dialect(&self.world.behaviour(None)).forbidden();
+        Err(error(StatusCode::FORBIDDEN, "Forbidden", message))
+    }
+
+    fn require_publisher(&self, publisher: &str) -> Result<(), Reply> {
+        self.require_access(publisher)?;
+        if self.world.has_publisher(publisher) { Ok(()) } else { Err(not_found("publisher")) }
+    }
+
+    fn forbids(&self, publisher: &str) -> bool {
+        self.seed.forbidden.iter().any(|own| own.eq_ignore_ascii_case(publisher))
+    }
+}
