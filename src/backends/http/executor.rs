@@ -78,7 +78,7 @@ impl RequestExecutor {
         let started = Instant::now();
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
-        let mut priority = Priority::First;
+        let mut priority = Priority::Read;
         // Waits that the marketplace asks for are bounded by `max_wait` alone.
         let mut told = Duration::ZERO;
         loop {
@@ -116,8 +116,11 @@ impl RequestExecutor {
                 "asking again"
             );
             // A throttled request re-queues behind others; other failures keep their priority.
-            priority =
-                if is_told_to_wait(&failure.error) { Priority::Repeat } else { Priority::First };
+            priority = if is_told_to_wait(&failure.error) {
+                Priority::ThrottledRetry
+            } else {
+                Priority::Read
+            };
             sleep(wait).await;
         }
     }
@@ -129,7 +132,7 @@ impl RequestExecutor {
     /// the request timeout; so it has ended after twice that time in any case.
     pub(crate) async fn change(&self, call: &Call) -> Result<ApiResponse, MarketplaceError> {
         let permit_by = Instant::now().checked_add(self.settings.request_timeout);
-        let bounds = Bounds { priority: Priority::Change, pause: Duration::ZERO, permit_by };
+        let bounds = Bounds { priority: Priority::Mutation, pause: Duration::ZERO, permit_by };
         self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
     }
 
@@ -344,7 +347,7 @@ impl RequestExecutor {
             // It queues during the pause, so that afterwards requests go in queue order, not in
             // wake-up order.
             let from = paused.map(|paused| paused.until);
-            let waiting = self.permits.line_up(&call.publisher, place, from);
+            let waiting = self.permits.enter(&call.publisher, place, from);
             if let Some(from) = from {
                 sleep_until(from).await;
                 if self.pauses.current(&call.publisher).is_some() {
