@@ -249,10 +249,11 @@ impl RequestExecutor {
             permit.unanswered();
         }
         let status = match &outcome {
-            Ok(Ok(response)) => Some(response.status().as_u16()),
-            Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(response)) => Some(response.status()),
+            Ok(Err(error)) => error.status(),
+            Err(_elapsed) => None,
         };
+        let status = status.map(|status| status.as_u16());
         span.record("http.response.status_code", status);
         tracing::debug!(
             call = call.name,
@@ -274,8 +275,7 @@ impl RequestExecutor {
             Ok(Err(error)) => Err(self.not_received(call, error)),
             Err(_elapsed) => {
                 let what = format!("no answer within {}", seconds(limit));
-                let error = MarketplaceError::Lost { request: call.title(), what, source: None };
-                Err(Failure::new(error, Repeat::Transient))
+                Err(Failure::new(MarketplaceError::lost(call.title(), what), Repeat::Transient))
             }
         }
     }
@@ -290,24 +290,19 @@ impl RequestExecutor {
     }
 
     fn not_received(&self, call: &Call, error: TransportError) -> Failure {
-        let request = call.title();
+        let message = error.to_string();
+        let lost = |what, source| MarketplaceError::Lost { request: call.title(), what, source };
         match error {
             TransportError::NotSent { source } => {
                 Failure::new(self.not_sent(source), Repeat::Transient)
             }
             TransportError::Lost { what, source } => {
-                Failure::new(MarketplaceError::Lost { request, what, source }, Repeat::Transient)
+                Failure::new(lost(what, source), Repeat::Transient)
             }
             TransportError::Cut { source, .. } => {
-                let what = "the connection broke inside the answer".to_owned();
-                let error = MarketplaceError::Lost { request, what, source: Some(source) };
-                Failure::new(error, Repeat::Transient)
+                Failure::new(lost(message, Some(source)), Repeat::Transient)
             }
-            TransportError::TooLong { limit } => {
-                let what = format!("the body is longer than {limit} bytes");
-                let error = MarketplaceError::Lost { request, what, source: None };
-                Failure::new(error, Repeat::Broken)
-            }
+            TransportError::TooLong => Failure::new(lost(message, None), Repeat::Broken),
         }
     }
 
@@ -386,7 +381,7 @@ fn is_told_to_wait(error: &MarketplaceError) -> bool {
 /// Whether any answer came, including one that breaks off.
 fn is_answered(outcome: &Result<Result<Response<Bytes>, TransportError>, Elapsed>) -> bool {
     match outcome {
-        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong { .. })) => true,
+        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong)) => true,
         Ok(Err(TransportError::NotSent { .. } | TransportError::Lost { .. })) | Err(_) => false,
     }
 }

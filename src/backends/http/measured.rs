@@ -34,12 +34,7 @@ impl<F: Fn(&'static str, Option<StatusCode>, Duration) + Send + Sync> Transport 
         let outcome = self.inner.send(request).await;
         pending.status = match &outcome {
             Ok(response) => Some(response.status()),
-            Err(TransportError::Cut { head, .. }) => Some(head.status),
-            Err(
-                TransportError::NotSent { .. }
-                | TransportError::Lost { .. }
-                | TransportError::TooLong { .. },
-            ) => None,
+            Err(error) => error.status(),
         };
         outcome
     }

@@ -5,7 +5,7 @@
 //! | `call` | a request without its token |
 //! | `settings` | timeouts, concurrency and retries of a client |
 //! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
-//! | `answer` | an answer's JSON, or the error it is |
+//! | `response` | an answer's JSON, or the error it is |
 //! | `complaint` | the message in an error body, causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |

@@ -111,7 +111,7 @@ impl ApiResponse {
                 let mut first = None;
                 let count = lenient::each(&body, |_, element| {
                     first.get_or_insert(element);
-                    Ok(())
+                    Ok::<_, &str>(())
                 });
                 match (first, count.map_err(read)?) {
                     (None, _) => Err(self.broken("the array that should hold it is empty")),
@@ -249,8 +249,7 @@ impl ApiResponse {
     }
 
     fn lost(&self, what: &str) -> MarketplaceError {
-        let (request, what) = (self.request.clone(), what.to_owned());
-        MarketplaceError::Lost { request, what, source: None }
+        MarketplaceError::lost(&self.request, what)
     }
 
     /// The values of a header that are valid text.
