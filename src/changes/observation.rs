@@ -152,6 +152,6 @@ pub fn following(operation: &OperationRecord) -> Following {
         kind: operation.kind.clone(),
         operation: reference,
         release: operation.release.clone(),
-        heard: None,
+        latest: None,
     }
 }

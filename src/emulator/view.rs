@@ -13,7 +13,7 @@ use super::scalar::Length;
 use super::stage::Resting;
 use super::undocumented::{OfferAnswer, Publication, StatusAnswer};
 use crate::backends::portal::wire::{
-    LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
+    LinkWire, MessageWire, OfferWire, OperationWire, StepWire, SubmissionWire,
 };
 
 /// How the steps stand while nothing runs.
@@ -113,12 +113,12 @@ impl View<'_> {
                 self.rest(Rest::WaitingForSignOff)
             }
         };
-        let status = StatusWire {
+        let status = OperationWire {
             status: Some(self.word_at(Read::Status)),
             steps,
             preview_links: self.links(offer.preview, "preview"),
             live_links: self.links(offer.production, "live"),
-            ..StatusWire::default()
+            ..OperationWire::default()
         };
         StatusAnswer { status, publication: self.publication() }
     }

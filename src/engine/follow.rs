@@ -149,7 +149,7 @@ impl Reconciler {
         let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         let known = following.get(offer).filter(|known| known.id.as_ref() == id);
         if let Some(known) = known.filter(|it| it.due.is_some_and(|due| due > Instant::now())) {
-            asked.heard.clone_from(&known.heard);
+            asked.latest.clone_from(&known.heard);
         }
     }
 

@@ -13,8 +13,8 @@ async fn a_read_says_who_and_what() {
     let script = Script::new([with(200, OFFER, &[("etag", "\"header\"")]), answer(200, OFFER)]);
     let client = script.client();
     let offer = client.offer(&vm()).await.unwrap();
-    assert_eq!(offer.etag, Some(ETag("\"header\"".to_owned())));
-    assert_eq!(client.offer(&vm()).await.unwrap().etag, Some(ETag("\"body\"".to_owned())));
+    assert_eq!(offer.etag, Some(Fence("\"header\"".to_owned())));
+    assert_eq!(client.offer(&vm()).await.unwrap().etag, Some(Fence("\"body\"".to_owned())));
     let seen = script.seen();
     assert_eq!(seen[0].method, Method::GET);
     assert_eq!(seen[0].target, "/api/publishers/contoso/offers/vm?api-version=2017-10-31");
@@ -77,7 +77,7 @@ async fn what_is_transient_is_asked_again() {
     for trouble in [408, 429, 500, 502, 503, 504] {
         let script = Script::new([answer(trouble, ""), dropped(), answer(200, OFFER)]);
         let offer = script.client().offer(&vm()).await.unwrap();
-        assert_eq!(offer.status, Some(OfferStatus::Running));
+        assert_eq!(offer.version, Some(Release::from(3)));
         assert_eq!(script.count(), 3, "{trouble}");
     }
     for refused in [301, 307, 400, 403, 404, 409, 412, 422, 501] {
@@ -136,7 +136,7 @@ async fn get_offer_has_five_minutes() {
         let began = Instant::now();
         client.status(&vm()).await.unwrap_err();
         assert_eq!(began.elapsed().as_secs(), status);
-        assert_eq!(client.longest_change(), Duration::from_secs(2 * timeout));
+        assert_eq!(client.longest_request(), Duration::from_secs(2 * timeout));
     }
 }
 
