@@ -1,5 +1,5 @@
 //! Pure: the trigger protocol and the following of operations, as `(state, event)` → `(state,
-//! command)`. [`crate::reconcile`] carries out the commands.
+//! command)`. [`crate::engine`] carries out the commands.
 
 mod follow;
 mod reaction;

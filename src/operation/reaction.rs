@@ -77,7 +77,9 @@ pub(super) fn answered(
 ) -> (Trigger, Next) {
     let tired = attempts.sent >= patience.attempts;
     let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.sent.saturating_sub(1)).min(30);
-    let is_second = request.before.is_some();
+    let is_conflict = matches!(answer, RequestOutcome::Conflict(_));
+    let hides_operation =
+        request.before.is_some() || (is_conflict && request.intent.fence.is_none());
     match answer {
         RequestOutcome::Accepted(operation) => {
             let intent = request.intent;
@@ -86,11 +88,7 @@ pub(super) fn answered(
         // The previous attempt was probably accepted and does not show yet. If there was none, and
         // no fence guards the request, something else runs that does not show: a request sent again
         // at once might reach the offer right after that ends.
-        RequestOutcome::Refused(why) | RequestOutcome::Conflict(why) if is_second => {
-            let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
-            attempts.doubt(doubt, Command::CheckDoubt)
-        }
-        RequestOutcome::Conflict(why) if request.intent.fence.is_none() => {
+        RequestOutcome::Refused(why) | RequestOutcome::Conflict(why) if hides_operation => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
             attempts.doubt(doubt, Command::CheckDoubt)
         }
@@ -158,14 +156,8 @@ pub(super) fn looked(
         intent.deadline = at;
     }
     // If the fence differs, this request may have changed it.
-    let is_fenced = match &look {
-        DoubtCheck::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
-        DoubtCheck::Operation { .. }
-        | DoubtCheck::Live
-        | DoubtCheck::Gone
-        | DoubtCheck::Elsewhere
-        | DoubtCheck::Failed(_) => intent.fence.is_some(),
-    };
+    let is_changed = matches!(&look, DoubtCheck::StillWaiting { fence } if *fence != intent.fence);
+    let is_fenced = intent.fence.is_some() && !is_changed;
     let settling = patience.settling;
     let settle = if is_fenced { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(intent.deadline, at, settle);

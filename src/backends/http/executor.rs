@@ -28,7 +28,7 @@ use crate::marketplace::{
 };
 
 /// Shorter pauses are not logged.
-const WORTH_A_WORD: Duration = Duration::from_secs(5);
+const MIN_LOGGED_PAUSE: Duration = Duration::from_secs(5);
 
 /// The queue priority of a request, and the limits on its waits before it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ impl RequestExecutor {
         let (mut attempt, mut broken) = (0, 0);
         let mut priority = Priority::Read;
         // Waits that the marketplace asks for are bounded by `max_wait` alone.
-        let mut told = Duration::ZERO;
+        let mut asked_waits = Duration::ZERO;
         loop {
             attempt += 1;
             let bounds = Bounds { priority, pause: self.settings.max_wait, permit_by: None };
@@ -101,9 +101,9 @@ impl RequestExecutor {
             };
             let wait = self.wait_after(failure.error.retry_after(), attempt);
             if failure.error.retry_after().is_some() {
-                told = told.saturating_add(wait);
+                asked_waits = asked_waits.saturating_add(wait);
             }
-            let spent = started.elapsed().saturating_add(wait).saturating_sub(told);
+            let spent = started.elapsed().saturating_add(wait).saturating_sub(asked_waits);
             let in_time = wait <= self.settings.max_wait && spent <= policy.budget;
             if !again || !in_time {
                 return Err(failure.error);
@@ -116,7 +116,7 @@ impl RequestExecutor {
                 "asking again"
             );
             // A throttled request re-queues behind others; other failures keep their priority.
-            priority = if is_told_to_wait(&failure.error) {
+            priority = if is_throttled(&failure.error) {
                 Priority::ThrottledRetry
             } else {
                 Priority::Read
@@ -180,7 +180,7 @@ impl RequestExecutor {
         }
         let (wait, answer) = (self.wait_after(refusal.retry_after, attempt), &refusal.answer);
         let stopped = self.pauses.extend(publisher, wait, refusal);
-        if wait < WORTH_A_WORD {
+        if wait < MIN_LOGGED_PAUSE {
             return;
         }
         let now = self.clock.now();
@@ -335,9 +335,9 @@ impl RequestExecutor {
             let paused = self.pauses.current(&call.publisher);
             if let Some(paused) = &paused {
                 let wait = paused.until.saturating_duration_since(Instant::now());
-                allowance = allowance.checked_sub(wait).ok_or_else(|| {
-                    Failure::last(paused.told_to_wait(&call.title(), self.clock.now()))
-                })?;
+                allowance = allowance
+                    .checked_sub(wait)
+                    .ok_or_else(|| Failure::last(paused.error(&call.title(), self.clock.now())))?;
             }
             // It queues during the pause, so that afterwards requests go in queue order, not in
             // wake-up order.
@@ -359,9 +359,9 @@ impl RequestExecutor {
     }
 
     /// The wait after a failed attempt: the one the marketplace asked for, else the policy's.
-    fn wait_after(&self, told: Option<Duration>, attempt: u32) -> Duration {
+    fn wait_after(&self, asked: Option<Duration>, attempt: u32) -> Duration {
         // A `Retry-After` of 0 would use up all tries within a moment.
-        told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
+        asked.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             self.settings.retry.backoff.pause(attempt, &mut rng)
         })
@@ -374,7 +374,7 @@ impl RequestExecutor {
 }
 
 /// Whether the marketplace itself asked for a wait.
-fn is_told_to_wait(error: &MarketplaceError) -> bool {
+fn is_throttled(error: &MarketplaceError) -> bool {
     matches!(error.kind(), Some(RefusalKind::Throttled | RefusalKind::Unavailable))
 }
 

@@ -70,12 +70,9 @@ impl<'de> Deserialize<'de> for Scalar {
 /// range, of another type) counts as absent.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let Scalar::Value(value) = Scalar::deserialize(deserializer)? else { return Ok(None) };
-    Ok(match value {
-        Value::Number(number) => {
-            number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
-        }
-        value => value.as_str().and_then(|text| text.trim().parse().ok()),
-    })
+    let text = || value.as_str()?.trim().parse().ok();
+    let whole_float = || value.to_string().strip_suffix(".0")?.parse().ok();
+    Ok(value.as_u64().or_else(text).or_else(whole_float))
 }
 
 /// A text, also written as a number or as `true` or `false`: a status unknown to this version must

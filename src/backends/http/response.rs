@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::any_case;
-use super::complaint::Complaint;
+use super::error_message::ErrorMessage;
 use super::lenient;
 use super::redact::Cleaner;
 use crate::marketplace::{MarketplaceError, Refusal, RefusalKind};
@@ -259,11 +259,11 @@ impl ApiResponse {
 
     /// Builds the refusal from an answer with an error status.
     pub(crate) fn refusal(&self) -> Refusal {
-        let Complaint { code, message } = if self.status.is_redirection() {
-            Complaint { code: None, message: Some(self.redirection()) }
+        let ErrorMessage { code, message } = if self.status.is_redirection() {
+            ErrorMessage { code: None, message: Some(self.redirection()) }
         } else {
             let reason = self.status.canonical_reason().unwrap_or_default();
-            Complaint::read(&self.body, reason, &self.cleaner)
+            ErrorMessage::read(&self.body, reason, &self.cleaner)
         };
         let request_id = REQUEST_ID_HEADERS
             .iter()

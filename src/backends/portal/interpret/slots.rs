@@ -131,7 +131,7 @@ impl Interpreter<'_> {
         let preview = self.slot(Slot::Preview)?.clone();
         match (production, preview) {
             (SlotAnswer::Release(live), SlotAnswer::Release(preview)) if live == preview => {
-                state.live = live
+                state.live = live;
             }
             (SlotAnswer::Release(live), SlotAnswer::Release(preview)) => {
                 let number = |it: &Option<Release>| it.as_ref()?.as_str().parse::<u64>().ok();
