@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_says_why() {
+    fn an_invalid_id_says_why() {
         let error = |text: &str| text.parse::<OfferId>().unwrap_err();
         assert_eq!(error("contoso"), IdError::NotAPair);
         assert_eq!(error("a/b/c"), IdError::NotAPair);

@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_flight_for_long_is_slow_already() {
+    fn a_request_in_flight_for_long_makes_its_publisher_slow() {
         let mut fixture = Fixture::new(4);
         fixture.enter(&["b 1"]).next();
         fixture.answered("b 1", 0).enter(&["a 1", "a 2"]).next();

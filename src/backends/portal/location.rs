@@ -373,7 +373,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_is_ours(
+        fn accepted_urls_are_of_this_offer(
             text in prop_oneof![
                 ".{0,80}",
                 proptest::collection::vec(prop_oneof![

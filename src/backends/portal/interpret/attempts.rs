@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use super::{Interpreter, OperationAnswer, Question};
+use super::{Interpreter, OperationAnswer, Result};
 use crate::backends::portal::model::{StatusReport, Submission};
 use crate::backends::portal::stage::{Stage, has_failed, is_moving, standing};
 use crate::marketplace::{
@@ -25,7 +25,7 @@ const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_mins(15);
 impl Interpreter<'_> {
     /// The newest unfinished operation that runs, judged from the list, the operation itself and
     /// the offer's status.
-    pub(super) fn unfinished(&self) -> Result<Option<Run>, Question> {
+    pub(super) fn unfinished(&self) -> Result<Option<Run>> {
         let stage = self.answers.report.as_ref().map(Stage::of);
         let waits = stage == Some(Stage::SignOff);
         let listed = self.submissions()?;
@@ -220,7 +220,7 @@ impl Interpreter<'_> {
     }
 
     /// The same, with details from the operation itself if it ended badly.
-    pub(super) fn detailed(&self, submission: &Submission) -> Result<Attempt, Question> {
+    pub(super) fn detailed(&self, submission: &Submission) -> Result<Attempt> {
         let status = self.ended_as(submission).unwrap_or_else(|| submission.state.clone());
         let attempt = self.attempt(submission, status);
         if !is_bad(&attempt.status) {

@@ -53,6 +53,9 @@ pub(super) enum Question {
     Operation(OperationRef),
 }
 
+/// What the answers so far say, or the read that is needed first.
+type Result<T = (), E = Question> = std::result::Result<T, E>;
+
 /// What a slot answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SlotAnswer {
@@ -91,7 +94,7 @@ pub(super) struct Responses {
 }
 
 /// The state of an offer, or the read that is needed first.
-pub(super) fn interpret(inquiry: &Inquiry, answers: &Responses) -> Result<OfferState, Question> {
+pub(super) fn interpret(inquiry: &Inquiry, answers: &Responses) -> Result<OfferState> {
     let again = answers.listed_again.as_ref();
     let listed = again.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
     Interpreter { inquiry, listed, answers }.state()
@@ -117,7 +120,7 @@ struct Interpreter<'a> {
 }
 
 impl Interpreter<'_> {
-    fn state(&self) -> Result<OfferState, Question> {
+    fn state(&self) -> Result<OfferState> {
         let inquiry = self.inquiry;
         let mut state = OfferState { is_inspected: true, ..OfferState::default() };
         if let Some(following) = &inquiry.following {
@@ -156,7 +159,7 @@ impl Interpreter<'_> {
     /// doesn't confirm may predate a publish, so the list is read again. (They may also count in
     /// different spaces; then the list says the same again, and the content of the preview slot
     /// decides.)
-    fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
+    fn is_list_current(&self, report: &StatusReport) -> Result {
         let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
         let contradicted = document.is_some_and(|version| version != self.listed);
         // Nor does golive launch a release under an unconfirmed, possibly stale name.
@@ -182,7 +185,7 @@ impl Interpreter<'_> {
     }
 
     /// Adds the facts from the list of operations, if that was read.
-    fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
+    fn with_attempts(&self, state: &mut OfferState) -> Result {
         let Some(listed) = &self.answers.submissions else { return Ok(()) };
         let ended = newest_first(listed).into_iter();
         let ended = ended.filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
@@ -200,7 +203,7 @@ impl Interpreter<'_> {
 
     /// The state of the operation that golive follows. `None` if nothing could be read: then the
     /// offer tells, or the operation is read once more ([`Self::retry_followed`]).
-    fn followed(&self, following: &Following) -> Result<Option<Followed>, Question> {
+    fn followed(&self, following: &Following) -> Result<Option<Followed>> {
         if let Some(latest) = &following.latest {
             return Ok(Some(Followed::Known(Box::new(latest.clone()))));
         }
@@ -216,7 +219,7 @@ impl Interpreter<'_> {
 
     /// Asks again for a followed operation that could not be read: no state may be derived from its
     /// silence.
-    fn retry_followed(&self) -> Result<(), Question> {
+    fn retry_followed(&self) -> Result {
         let following = self.inquiry.following.as_ref().filter(|it| it.latest.is_none());
         match following.and_then(|it| it.operation.as_ref()) {
             Some(reference)
@@ -232,15 +235,15 @@ impl Interpreter<'_> {
         self.answers.operations.iter().find(|(known, _)| known == id).map(|(_, answer)| answer)
     }
 
-    fn operation(&self, reference: &OperationRef) -> Result<&OperationAnswer, Question> {
+    fn operation(&self, reference: &OperationRef) -> Result<&OperationAnswer> {
         self.operation_answer(&reference.id).ok_or_else(|| Question::Operation(reference.clone()))
     }
 
-    fn submissions(&self) -> Result<&[Submission], Question> {
+    fn submissions(&self) -> Result<&[Submission]> {
         self.answers.submissions.as_deref().ok_or(Question::Submissions)
     }
 
-    fn slot(&self, slot: Slot) -> Result<&SlotAnswer, Question> {
+    fn slot(&self, slot: Slot) -> Result<&SlotAnswer> {
         let held = match slot {
             Slot::Preview => &self.answers.preview,
             Slot::Production => &self.answers.production,

@@ -2,7 +2,7 @@
 //! (open): then the status, the list and the operations must suffice.
 
 use super::attempts::newest;
-use super::{Interpreter, Question, SlotAnswer};
+use super::{Interpreter, Result, SlotAnswer};
 use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::backends::portal::stage::{sign_off, step};
 use crate::marketplace::{
@@ -19,7 +19,7 @@ impl Interpreter<'_> {
 
     /// The release that waits for the sign-off. If status and list name none, the slot and the
     /// publish do.
-    pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+    pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>> {
         if let Some(release) = self.publication(report) {
             return Ok(Some(release));
         }
@@ -42,7 +42,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
         release: &Release,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let Some(pin) = &self.inquiry.pin else { return Ok(()) };
         if Self::names(report, pin) {
             state.pinned = Some(release.clone());
@@ -65,7 +65,7 @@ impl Interpreter<'_> {
     }
 
     /// The release that the status calls live; `None` if the slots contradict it.
-    pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+    pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>> {
         if let Some(version) = report.publishing_version {
             return Ok(Some(version.into()));
         }
@@ -126,7 +126,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
         kind: Option<&OperationKind>,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let production = self.slot(Slot::Production)?.clone();
         let preview = self.slot(Slot::Preview)?.clone();
         match (production, preview) {

@@ -1,7 +1,7 @@
 //! The state for each stage of an offer's life.
 
 use super::attempts::{changed, is_bad, newer_publish, newest};
-use super::{Interpreter, Question, SlotAnswer};
+use super::{Interpreter, Result, SlotAnswer};
 use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::backends::portal::stage::{Stage, step};
 use crate::marketplace::{
@@ -9,11 +9,7 @@ use crate::marketplace::{
 };
 
 impl Interpreter<'_> {
-    pub(super) fn in_stage(
-        &self,
-        report: &StatusReport,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
+    pub(super) fn in_stage(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         match Stage::of(report) {
             Stage::NeverPublished => self.never_published(report, state),
             Stage::SignOff => self.sign_off(report, state),
@@ -25,11 +21,7 @@ impl Interpreter<'_> {
         }
     }
 
-    fn never_published(
-        &self,
-        report: &StatusReport,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
+    fn never_published(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         self.retry_followed()?;
         if !self.inquiry.wants_live {
             let is_good = |it: &Submission| self.ended_as(it) == Some(OperationStatus::Succeeded);
@@ -55,7 +47,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    fn sign_off(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+    fn sign_off(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         self.retry_followed()?;
         let Some(release) = self.waiting(report)? else {
             state.unclear = Some("a preview waits, but nothing names its version".to_owned());
@@ -157,7 +149,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
         kind: &OperationKind,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let following = self.inquiry.following.as_ref();
         let is_open = kind.as_str().is_empty();
         let followed_id = following.and_then(|it| it.operation.as_ref()).map(|it| it.id.as_str());
@@ -196,7 +188,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+    fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         // Just after a publish, the status still describes the publication before (field, BOSH).
         if self.answers.submissions.is_some()
             && let Some(run) = self.unfinished()?
@@ -244,7 +236,7 @@ impl Interpreter<'_> {
 
     /// A golive of another release that failed after this one went live: the status has fallen
     /// back, and the failed release is in preview.
-    fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result<(), Question> {
+    fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result {
         let newest = newest(self.submissions()?, |it| it.kind != OperationKind::Cancel);
         let Some(golive) = newest.filter(|it| it.is_golive() && self.is_bad(it)) else {
             return Ok(());
@@ -259,7 +251,7 @@ impl Interpreter<'_> {
 
     /// Whether both the status and the Production slot name the release: two sources against its
     /// golive's report.
-    fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool, Question> {
+    fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool> {
         let is_named = report.publishing_version.map(Release::from).as_ref() == Some(release);
         let held = self.slot(Slot::Production)?;
         Ok(is_named && matches!(held, SlotAnswer::Release(Some(held)) if held == release))
@@ -276,7 +268,7 @@ impl Interpreter<'_> {
 
     /// Whether a golive of a release is known to have failed, with no later one: then a status that
     /// says live doesn't count.
-    fn is_known_to_have_failed(&self, release: &Release) -> Result<bool, Question> {
+    fn is_known_to_have_failed(&self, release: &Release) -> Result<bool> {
         let following = self.inquiry.following.as_ref();
         let is_of_it = following.is_some_and(|it| {
             it.kind == OperationKind::GoLive && it.release.as_ref() == Some(release)
@@ -303,7 +295,7 @@ impl Interpreter<'_> {
         Ok(!is_later)
     }
 
-    fn at_rest(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+    fn at_rest(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         self.retry_followed()?;
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);
@@ -330,7 +322,7 @@ impl Interpreter<'_> {
         kind: OperationKind,
         status: OperationStatus,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);
             return Ok(());
@@ -358,12 +350,7 @@ impl Interpreter<'_> {
         self.in_slots(report, kind.as_ref(), state)
     }
 
-    fn unclear(
-        &self,
-        report: &StatusReport,
-        words: String,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
+    fn unclear(&self, report: &StatusReport, words: String, state: &mut OfferState) -> Result {
         self.retry_followed()?;
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);

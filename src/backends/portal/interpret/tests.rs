@@ -279,7 +279,7 @@ fn the_sign_off_step_is_found_by_what_it_is_called() {
 }
 
 #[test]
-fn what_speaks_against_a_waiting_sign_off_blocks_the_launch() {
+fn evidence_against_a_waiting_sign_off_blocks_the_launch() {
     for (word, live) in
         [("running", "inProgress"), ("running", "waitingForApproval"), ("succeeded", "complete")]
     {
@@ -551,7 +551,7 @@ fn a_golive_that_failed_says_nothing_of_a_newer_release() {
 }
 
 #[test]
-fn a_failure_without_an_entry_of_its_own_is_told_by_the_status() {
+fn a_failure_without_its_own_entry_comes_from_the_status() {
     let list = ["p2 publish succeeded 30 7", "p1 publish failed 10 6"];
     let by_step = portal("running", WAITS, "failed", Some(7)).list(&list);
     let rejected = portal("running", WAITS, "rejected", Some(7)).list(&list);
@@ -609,7 +609,7 @@ fn a_golive_that_succeeded_is_not_repeated_while_the_sign_off_seems_to_wait() {
 }
 
 #[test]
-fn what_waits_has_a_name_even_where_the_status_names_none() {
+fn a_waiting_release_has_a_name_even_if_the_status_names_none() {
     let nameless = portal("running", WAITS, "notStarted", None);
     // The list's, as it is now: what a list of a while ago names may have been replaced.
     let replaced = Portal { listed_again: Some(Release::from(6)), ..nameless.clone() };
@@ -753,7 +753,7 @@ fn a_type_without_the_usual_steps_is_live_by_what_else_there_is() {
 }
 
 #[test]
-fn what_runs_is_named_by_the_status() {
+fn a_running_operation_has_the_release_of_the_status() {
     let publish = portal("running", "notStarted", "notStarted", Some(7));
     let golive = portal("running", "complete", "notStarted", Some(7));
     let no_sign_off = portal("running", "", "inProgress", Some(7));
@@ -781,7 +781,7 @@ fn what_runs_is_named_by_the_status() {
 }
 
 #[test]
-fn what_ended_badly_is_told_with_its_entry_or_without() {
+fn a_failure_is_reported_with_or_without_its_entry() {
     let failed = portal("failed", "complete", "failed", Some(7));
     let canceled = portal("canceled", "canceled", "canceled", Some(7));
     let blocked = portal("failed", "notStarted", "notStarted", Some(7)).steps(&[
@@ -899,7 +899,7 @@ fn an_operation_that_is_followed_tells_by_itself_while_it_runs() {
 }
 
 #[test]
-fn what_became_of_others_is_asked_beside_what_runs() {
+fn loose_ends_are_read_beside_a_running_operation() {
     let inquiry =
         Inquiry { following: Some(following("golive", "g", 7)), loose_ends: true, ..look() };
     let portal = waits().list(&["p publish complete 30 7"]).says("g", "running", &[]);
@@ -938,7 +938,7 @@ fn without_numbers_and_slots_a_fallback_is_not_taken_for_the_release() {
 }
 
 #[test]
-fn what_is_known_to_have_failed_is_live_only_by_a_later_golive() {
+fn a_release_known_to_have_failed_is_live_only_by_a_later_golive() {
     let at = "2026-11-30T10:30:00Z".parse().unwrap();
     let failed = Failed { id: Some("g".to_owned()), release: Some(7.into()), at: Some(at) };
     let inquiry = Inquiry { failed: Some(failed), ..look() };

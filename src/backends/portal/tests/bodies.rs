@@ -267,7 +267,7 @@ async fn keys_are_found_in_any_case() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_nothing_of_the_offer_is_no_offer() {
+async fn an_answer_without_an_offer_is_an_error() {
     for body in [
         "{}",
         r#"{"value": [1]}"#,

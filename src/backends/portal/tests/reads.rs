@@ -9,7 +9,7 @@ use crate::marketplace::OperationRef;
 const OFFER: &str = r#"{"id":"vm","version":3,"status":"Running","eTag":"\"body\""}"#;
 
 #[tokio::test(start_paused = true)]
-async fn a_read_says_who_and_what() {
+async fn a_read_has_its_headers_and_path() {
     let script = Script::new([with(200, OFFER, &[("etag", "\"header\"")]), answer(200, OFFER)]);
     let client = script.client();
     let offer = client.offer(&vm()).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_stored_location_is_checked_before_the_token_goes_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_transient_is_asked_again() {
+async fn transient_failures_are_retried() {
     for trouble in [408, 429, 500, 502, 503, 504] {
         let script = Script::new([answer(trouble, ""), dropped(), answer(200, OFFER)]);
         let offer = script.client().offer(&vm()).await.unwrap();
@@ -257,7 +257,7 @@ async fn one_that_waits_to_be_repeated_holds_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn standing_in_line_does_not_count_as_being_told_to_wait() {
+async fn time_in_the_queue_does_not_count_as_a_requested_wait() {
     let script = Script { latency: Duration::from_secs(50), ..Script::default() };
     *script.answers.lock().unwrap() = (0..9)
         .map(|at| if at == 2 { with(503, "", &[("retry-after", "9")]) } else { answer(200, OFFER) })
