@@ -178,6 +178,6 @@ pub(crate) fn following(operation: &OperationRecord) -> Following {
         kind: operation.kind.clone(),
         operation: reference,
         release: operation.release.clone(),
-        heard: None,
+        latest: None,
     }
 }

@@ -105,7 +105,7 @@ pub(super) fn add_report(reports: &Reports, offer: &OfferId, inquiry: &mut Inqui
     if let Some((known, report)) = reports.get(offer)
         && known.as_ref() == id
     {
-        following.heard = Some(report.clone());
+        following.latest = Some(report.clone());
     }
 }
 

@@ -149,6 +149,11 @@ fn without_status<'a>(mut message: &'a str, answer: &str) -> &'a str {
 }
 
 impl MarketplaceError {
+    /// An answer that is lost for a reason which isn't the transport's error.
+    pub(crate) fn lost(request: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Lost { request: request.into(), what: what.into(), source: None }
+    }
+
     /// The refusal's kind, if the marketplace answered.
     #[must_use]
     pub fn kind(&self) -> Option<RefusalKind> {
@@ -179,13 +184,7 @@ impl MarketplaceError {
     }
 
     fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            Self::Refused(refusal) => Some(refusal),
-            Self::NotSent { .. }
-            | Self::Lost { .. }
-            | Self::Token(_)
-            | Self::ForeignOperationUrl(_) => None,
-        }
+        if let Self::Refused(refusal) = self { Some(refusal) } else { None }
     }
 }
 

@@ -102,12 +102,12 @@ impl PublisherId {
 }
 
 /// The name of an offer, `publisher/offer`. Compares without case, keeps its spelling.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct OfferId {
-    publisher: PublisherId,
-    /// The whole `publisher/offer` name.
+    /// The whole `publisher/offer` name. It comes first, so that comparing it alone decides.
     name: Name,
+    publisher: PublisherId,
 }
 
 impl OfferId {
@@ -116,7 +116,7 @@ impl OfferId {
         let offer = offer.as_ref();
         check(offer)?;
         let name = Name::new(&format!("{}/{offer}", publisher.as_str()));
-        Ok(Self { publisher, name })
+        Ok(Self { name, publisher })
     }
 
     /// The publisher that owns the offer.
@@ -178,68 +178,32 @@ impl TryFrom<String> for PublisherId {
     }
 }
 
-impl Serialize for OfferId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
+/// Ids are written and shown as they were spelled.
+macro_rules! as_spelled {
+    ($($id:ty),+) => {
+        $(
+            impl Serialize for $id {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.serialize_str(self.as_str())
+                }
+            }
+
+            impl fmt::Display for $id {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.pad(self.as_str())
+                }
+            }
+
+            impl fmt::Debug for $id {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(self.as_str())
+                }
+            }
+        )+
+    };
 }
 
-impl Serialize for PublisherId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl fmt::Display for OfferId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for OfferId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl fmt::Display for PublisherId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for PublisherId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-// Comparing the whole names suffices: they begin with the publisher.
-impl Ord for OfferId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.name.cmp(&other.name)
-    }
-}
-
-impl PartialOrd for OfferId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for OfferId {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for OfferId {}
-
-impl Hash for OfferId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
+as_spelled!(OfferId, PublisherId);
 
 /// The pattern of one id, for JSON Schema.
 const ID_PATTERN: &str = "[A-Za-z0-9][A-Za-z0-9._-]{0,49}";
@@ -315,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_says_why() {
+    fn an_invalid_id_says_why() {
         let error = |text: &str| text.parse::<OfferId>().unwrap_err();
         assert_eq!(error("contoso"), IdError::NotAPair);
         assert_eq!(error("a/b/c"), IdError::NotAPair);

@@ -7,7 +7,6 @@ mod backend;
 mod error;
 mod id;
 mod operation;
-
 mod release;
 mod state;
 pub(crate) mod text;
@@ -18,10 +17,12 @@ pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal, RefusalKind};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
 pub use operation::{
     Level, Message, OperationKind, OperationRef, OperationStatus, Step, StepStatus,
+    is_shared_operation_id,
 };
 pub use release::{ChangedTime, Fence, Release, Version};
 pub use state::{
-    Attempt, Failed, Followed, Following, Hint, InDoubt, Inquiry, Listing, OfferState, Report, Run,
+    Attempt, AttemptMark, Failed, Followed, Following, Hint, InDoubt, Inquiry, Listing, OfferState,
+    Report, Run,
 };
 pub(crate) use text::is_invisible;
 pub use text::{clean_line, is_harmful, plain_text};

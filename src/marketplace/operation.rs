@@ -39,10 +39,7 @@ impl OperationStatus {
     /// Whether the operation has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        match self {
-            Self::Succeeded | Self::Failed | Self::Canceled => true,
-            Self::NotStarted | Self::Running | Self::Unknown(_) => false,
-        }
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
 }
 
@@ -123,6 +120,13 @@ pub struct OperationRef {
     /// Path and query of its URL at the configured origin, if the marketplace gave one; otherwise
     /// the URL is built from the id.
     pub location: Option<String>,
+}
+
+/// Whether several operations may have this id. Ids of the form `publisher$offer$version$slot`, for
+/// offers that were not migrated, name a slot of a version, not one attempt at it.
+#[must_use]
+pub fn is_shared_operation_id(id: &str) -> bool {
+    id.contains('$')
 }
 
 impl Message {

@@ -1,6 +1,7 @@
 //! The state of one offer, as a backend derives it from the marketplace's answers.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ChangedTime, Fence, Message, OfferId, OperationKind, OperationRef, OperationStatus, Release,
@@ -63,8 +64,8 @@ pub struct OfferState {
     pub listed: Option<Vec<Attempt>>,
     /// The fence for a request: it fails if the offer changed meanwhile.
     pub fence: Option<Fence>,
-    /// The listed attempts, as opaque texts: an attempt absent here is new later.
-    pub attempts: Vec<String>,
+    /// The listed attempts: one that is absent here is new later.
+    pub attempts: Vec<AttemptMark>,
     /// Why the state isn't clear: contradictory reports, or values unknown to this version of
     /// golive.
     pub unclear: Option<String>,
@@ -83,6 +84,33 @@ impl OfferState {
         let new = || self.listed.iter().flatten().filter(|it| it.is_new && it.kind == *kind);
         let meant = new().find(|it| it.release.as_ref() == Some(release));
         meant.or_else(|| new().next())
+    }
+}
+
+/// Identifies a listed attempt in its current state: its id, its status and the time of its last
+/// change, separated by spaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptMark(String);
+
+impl AttemptMark {
+    /// The id must not contain spaces.
+    #[must_use]
+    pub fn new(id: &str, status: &OperationStatus, changed: &str) -> Self {
+        Self(format!("{id} {status} {changed}"))
+    }
+
+    /// The attempt's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+
+    /// Whether the attempt had ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        let status = self.0.split(' ').nth(1);
+        status.is_some_and(|status| OperationStatus::from(status).is_finished())
     }
 }
 
@@ -181,7 +209,7 @@ pub struct Following {
     /// The release it works on.
     pub release: Option<Release>,
     /// A report from a moment ago, so that the operation isn't read again.
-    pub heard: Option<Report>,
+    pub latest: Option<Report>,
 }
 
 /// An attempt that golive knows to have failed or been canceled.
@@ -205,7 +233,7 @@ pub struct InDoubt {
     /// When golive was about to send it (UTC).
     pub at: Timestamp,
     /// The attempts listed before it ([`OfferState::attempts`]); `None` if unknown.
-    pub known: Option<Vec<String>>,
+    pub known: Option<Vec<AttemptMark>>,
 }
 
 #[cfg(test)]

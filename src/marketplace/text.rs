@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_invisible_is_by_unicode_s_table() {
+    fn invisible_characters_are_those_of_unicode() {
         for c in "\0\t\u{7f}\u{85}\u{9b}\u{ad}\u{34f}\u{61c}\u{115f}\u{17b4}\u{180e}\u{180f}\u{200b}\
                   \u{200e}\u{202a}\u{202e}\u{2060}\u{2065}\u{2069}\u{206f}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\
                   \u{fff0}\u{fffa}\u{ffff}\u{fdd0}\u{1bca0}\u{1d173}\u{e0001}\u{e0100}\u{e0fff}"
@@ -471,7 +471,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_the_text_is_safe(text in prop_oneof![hostile(), ".{0,200}", "\\PC*"]) {
+        fn any_text_becomes_safe(text in prop_oneof![hostile(), ".{0,200}", "\\PC*"]) {
             let (line, plain) = (clean_line(&text), plain_text(&text));
             prop_assert!(is_safe(&line), "{line:?}");
             prop_assert!(is_safe(&plain), "{plain:?}");

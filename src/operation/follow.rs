@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_borne_for_long_but_not_for_ever() {
+    fn a_long_outage_ends_the_following() {
         let failed = FollowEvent::Failed { retry_after: None };
         let running = FollowEvent::Polled { runs: true, retry_after: None };
         let mut follow = Follow::default();

@@ -37,11 +37,14 @@ pub(super) struct Attempts {
 
 impl Attempts {
     pub(super) fn to(self, state: State, command: Command) -> (Trigger, Next) {
-        (Trigger { state, tally: self }, Next::Do(command))
+        (Trigger { state, attempts: self }, Next::Do(command))
     }
 
     fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
-        (Trigger { state: State::Ended, tally: self }, Next::Stop(StopReason::InDoubt(Some(why))))
+        (
+            Trigger { state: State::Ended, attempts: self },
+            Next::Stop(StopReason::InDoubt(Some(why))),
+        )
     }
 
     fn record(self, done: Sent) -> (Trigger, Next) {
@@ -67,41 +70,41 @@ impl Attempts {
 
 /// The reaction to the answer to a request.
 pub(super) fn answered(
-    tally: Attempts,
+    attempts: Attempts,
     request: Request,
     answer: RequestOutcome,
     patience: Patience,
 ) -> (Trigger, Next) {
-    let tired = tally.sent >= patience.attempts;
-    let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(tally.sent.saturating_sub(1)).min(30);
-    let is_second = request.before.is_some();
+    let tired = attempts.sent >= patience.attempts;
+    let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.sent.saturating_sub(1)).min(30);
+    let is_conflict = matches!(answer, RequestOutcome::Conflict(_));
+    let hides_operation =
+        request.before.is_some() || (is_conflict && request.intent.fence.is_none());
     match answer {
         RequestOutcome::Accepted(operation) => {
             let intent = request.intent;
-            tally.record(Sent { intent, operation: Some(operation), status: None })
+            attempts.record(Sent { intent, operation: Some(operation), status: None })
         }
         // The previous attempt was probably accepted and does not show yet. If there was none, and
         // no fence guards the request, something else runs that does not show: a request sent again
         // at once might reach the offer right after that ends.
-        RequestOutcome::Refused(why) | RequestOutcome::Conflict(why) if is_second => {
+        RequestOutcome::Refused(why) | RequestOutcome::Conflict(why) if hides_operation => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
-            tally.doubt(doubt, Command::CheckDoubt)
+            attempts.doubt(doubt, Command::CheckDoubt)
         }
-        RequestOutcome::Conflict(why) if request.intent.fence.is_none() => {
-            let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: true };
-            tally.doubt(doubt, Command::CheckDoubt)
+        RequestOutcome::Refused(why) => {
+            attempts.drop(request, After::End(StopReason::Refused(why)))
         }
-        RequestOutcome::Refused(why) => tally.drop(request, After::End(StopReason::Refused(why))),
-        RequestOutcome::Denied(why) => tally.drop(request, After::End(StopReason::Unsent(why))),
+        RequestOutcome::Denied(why) => attempts.drop(request, After::End(StopReason::Unsent(why))),
         RequestOutcome::Conflict(why) => {
-            tally.drop(request, After::End(StopReason::ObserveAgain(Some(why))))
+            attempts.drop(request, After::End(StopReason::ObserveAgain(Some(why))))
         }
         // A request that was put off does not count as an attempt.
         RequestOutcome::NotNow(asked) => {
-            let doubled = tally.paused.min(LONGEST_PAUSE);
+            let doubled = attempts.paused.min(LONGEST_PAUSE);
             let pause = asked.unwrap_or(doubled).max(SHORTEST_PAUSE);
-            let paused = tally.paused.saturating_add(pause);
-            let tally = Attempts { sent: tally.sent.saturating_sub(1), paused, ..tally };
+            let paused = attempts.paused.saturating_add(pause);
+            let attempts = Attempts { sent: attempts.sent.saturating_sub(1), paused, ..attempts };
             let after = match asked {
                 _ if paused <= patience.pause && pause <= patience.left => After::Retry(pause),
                 Some(_) => After::End(StopReason::Throttled(pause)),
@@ -111,36 +114,37 @@ pub(super) fn answered(
                         .to_owned(),
                 })),
             };
-            tally.drop(request, after)
+            attempts.drop(request, after)
         }
         RequestOutcome::NotSent(why) if tired => {
-            tally.drop(request, After::End(StopReason::Unsent(why)))
+            attempts.drop(request, After::End(StopReason::Unsent(why)))
         }
-        RequestOutcome::NotSent(_) => tally.drop(request, After::Retry(backoff)),
+        RequestOutcome::NotSent(_) => attempts.drop(request, After::Retry(backoff)),
         RequestOutcome::Unclear(why) => {
             let doubt = Doubt { intent: request.intent, why: Some(why), is_conflict: false };
-            tally.doubt(doubt, Command::CheckDoubt)
+            attempts.doubt(doubt, Command::CheckDoubt)
         }
     }
 }
 
 /// The deadline can't be met because the write took too long. The next intent leaves more time for
 /// the write.
-pub(super) fn missed(tally: Attempts, request: Request, patience: Patience) -> (Trigger, Next) {
-    let tally = Attempts { sent: tally.sent.saturating_sub(1), missed: tally.missed + 1, ..tally };
-    if tally.missed < patience.attempts {
-        return tally.drop(request, After::Retry(SHORTEST_PAUSE));
+pub(super) fn missed(attempts: Attempts, request: Request, patience: Patience) -> (Trigger, Next) {
+    let attempts =
+        Attempts { sent: attempts.sent.saturating_sub(1), missed: attempts.missed + 1, ..attempts };
+    if attempts.missed < patience.attempts {
+        return attempts.drop(request, After::Retry(SHORTEST_PAUSE));
     }
     let why = "writing the status file takes too long, so that nothing was sent; put it on a faster \
                disk, or give requests more time (--timeout)";
     let why = Obstacle { reason: Reason::Unreachable, why: why.to_owned() };
-    tally.drop(request, After::End(StopReason::Unsent(why)))
+    attempts.drop(request, After::End(StopReason::Unsent(why)))
 }
 
 /// The reaction to a look at an offer in doubt. golive neither gives up a request nor sends it
 /// again before it has settled, that is, before the settle time after its deadline is over.
 pub(super) fn looked(
-    tally: Attempts,
+    attempts: Attempts,
     mut doubt: Doubt,
     look: DoubtCheck,
     (at, fresh): (Timestamp, Fresh),
@@ -152,46 +156,40 @@ pub(super) fn looked(
         intent.deadline = at;
     }
     // If the fence differs, this request may have changed it.
-    let is_fenced = match &look {
-        DoubtCheck::StillWaiting { fence } => intent.fence.is_some() && *fence == intent.fence,
-        DoubtCheck::Operation { .. }
-        | DoubtCheck::Live
-        | DoubtCheck::Gone
-        | DoubtCheck::Elsewhere
-        | DoubtCheck::Failed(_) => intent.fence.is_some(),
-    };
+    let is_changed = matches!(&look, DoubtCheck::StillWaiting { fence } if *fence != intent.fence);
+    let is_fenced = intent.fence.is_some() && !is_changed;
     let settling = patience.settling;
     let settle = if is_fenced { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(intent.deadline, at, settle);
-    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(tally.looks.saturating_sub(1)).min(30);
+    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.looks.saturating_sub(1)).min(30);
     match look {
         DoubtCheck::Operation { operation, status } => {
-            tally.record(Sent { intent: doubt.intent, operation, status: Some(status) })
+            attempts.record(Sent { intent: doubt.intent, operation, status: Some(status) })
         }
-        DoubtCheck::Failed(why) if tally.looks >= patience.looks => tally.stop_in_doubt(why),
-        DoubtCheck::Failed(_) => tally.doubt(doubt, Command::Wait(pause)),
+        DoubtCheck::Failed(why) if attempts.looks >= patience.looks => attempts.stop_in_doubt(why),
+        DoubtCheck::Failed(_) => attempts.doubt(doubt, Command::Wait(pause)),
         DoubtCheck::Live => {
             let status = Some(OperationStatus::Succeeded);
-            tally.record(Sent { intent: doubt.intent, operation: None, status })
+            attempts.record(Sent { intent: doubt.intent, operation: None, status })
         }
         DoubtCheck::Gone | DoubtCheck::StillWaiting { .. } | DoubtCheck::Elsewhere
             if !remaining.is_zero() =>
         {
-            tally.doubt(doubt, Command::Wait(pause.min(remaining)))
+            attempts.doubt(doubt, Command::Wait(pause.min(remaining)))
         }
         // The request may have been accepted and the operation failed: report that, don't repeat
         // it.
         DoubtCheck::Gone => {
             let status = Some(OperationStatus::Canceled);
-            tally.record(Sent { intent: doubt.intent, operation: None, status })
+            attempts.record(Sent { intent: doubt.intent, operation: None, status })
         }
         DoubtCheck::StillWaiting { .. } if doubt.intent.attempt > 1 => {
-            if doubt.is_conflict && tally.looks < patience.searches {
-                return tally.doubt(doubt, Command::Wait(pause));
+            if doubt.is_conflict && attempts.looks < patience.searches {
+                return attempts.doubt(doubt, Command::Wait(pause));
             }
             let Doubt { intent: Intent { attempt, .. }, why, .. } = doubt;
             let last = why.map(|why| format!("the last answer: {why}; ")).unwrap_or_default();
-            tally.stop_in_doubt(format!(
+            attempts.stop_in_doubt(format!(
                 "it was sent {attempt} times, left no trace, and the offer still waits; {last}look \
                  into Partner Center, then --retry sends it once more"
             ))
@@ -209,11 +207,11 @@ pub(super) fn looked(
                 ..before.clone()
             };
             let request = Request { intent: again.clone(), before: Some(before) };
-            tally.to(State::Intending(request), Command::WriteIntent(again))
+            attempts.to(State::Intending(request), Command::WriteIntent(again))
         }
         DoubtCheck::Elsewhere => {
             let request = Request { intent: doubt.intent, before: None };
-            tally.drop(request, After::End(StopReason::ObserveAgain(None)))
+            attempts.drop(request, After::End(StopReason::ObserveAgain(None)))
         }
     }
 }

@@ -329,7 +329,7 @@ fn settling_time(intent: Intent, look: &DoubtCheck, from: Timestamp) -> (Duratio
 }
 
 #[test]
-fn what_left_no_trace_is_sent_again_once_it_has_settled_later_without_a_fence() {
+fn a_request_without_a_trace_is_sent_again_after_settling_later_without_a_fence() {
     for (intent, settling) in
         [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
     {
@@ -354,7 +354,7 @@ fn under_another_fence_it_takes_as_long_to_settle_as_without_one() {
 }
 
 #[test]
-fn what_is_gone_is_given_up_for_lost_once_it_has_settled() {
+fn a_gone_release_counts_as_canceled_once_it_has_settled() {
     for (intent, settling) in
         [(intent(start()), SETTLING.fenced), (unfenced(start()), SETTLING.unfenced)]
     {
@@ -432,7 +432,7 @@ fn a_refusal_of_the_second_attempt_tells_of_the_first() {
 }
 
 #[test]
-fn what_keeps_the_second_attempt_from_being_sent_leaves_the_first_in_doubt() {
+fn a_second_attempt_that_is_not_sent_leaves_the_first_in_doubt() {
     let second = Intent { attempt: 2, ..intent(start()) };
     let first = intent(start());
     for answer in [

@@ -97,7 +97,7 @@ pub enum After {
 pub struct Trigger {
     /// The current state.
     pub state: State,
-    pub(super) tally: Attempts,
+    pub(super) attempts: Attempts,
 }
 
 /// An accepted operation.
@@ -261,15 +261,15 @@ impl Trigger {
     /// A trigger for a new decision.
     #[must_use]
     pub fn fresh() -> (Self, Next) {
-        (Self { state: State::Checking, tally: Attempts::default() }, Next::Do(Command::Check))
+        (Self { state: State::Checking, attempts: Attempts::default() }, Next::Do(Command::Check))
     }
 
     /// A trigger whose intent was found on disk without an operation.
     #[must_use]
     pub fn in_doubt(intent: Intent) -> (Self, Next) {
         let doubt = Doubt { intent, why: None, is_conflict: false };
-        let tally = Attempts { sent: 1, ..Attempts::default() };
-        (Self { state: State::Doubting(doubt), tally }, Next::Do(Command::CheckDoubt))
+        let attempts = Attempts { sent: 1, ..Attempts::default() };
+        (Self { state: State::Doubting(doubt), attempts }, Next::Do(Command::CheckDoubt))
     }
 }
 
@@ -277,9 +277,9 @@ impl Trigger {
 /// doubt: nothing is sent, and the intent stays on disk.
 #[must_use]
 pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Next) {
-    let Trigger { state, tally } = trigger;
-    let to = |state, command| tally.to(state, command);
-    let end = |next| (Trigger { state: State::Ended, tally }, next);
+    let Trigger { state, attempts } = trigger;
+    let to = |state, command| attempts.to(state, command);
+    let end = |next| (Trigger { state: State::Ended, attempts }, next);
     let stop = |why| end(Next::Stop(why));
     match (state, event) {
         (State::Checking, Event::Confirmed(intent)) => {
@@ -289,18 +289,18 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Checking, Event::Changed) => stop(StopReason::ObserveAgain(None)),
         (State::Checking, Event::CheckFailed(obstacle)) => stop(StopReason::Unsent(obstacle)),
         (State::Intending(request), Event::Written) => {
-            let (tally, intent) =
-                (Attempts { sent: tally.sent + 1, ..tally }, request.intent.clone());
-            tally.to(State::Sending(request), Command::Send(intent))
+            let (attempts, intent) =
+                (Attempts { sent: attempts.sent + 1, ..attempts }, request.intent.clone());
+            attempts.to(State::Sending(request), Command::Send(intent))
         }
         (State::Intending(_), Event::NotWritten) => stop(StopReason::Unwritten),
-        (State::Sending(request), Event::DeadlineMissed) => missed(tally, request, patience),
+        (State::Sending(request), Event::DeadlineMissed) => missed(attempts, request, patience),
         (State::Sending(request), Event::Answered(answer)) => {
-            answered(tally, request, answer, patience)
+            answered(attempts, request, answer, patience)
         }
         (State::Doubting(doubt), Event::DoubtChecked { look, at, fresh }) => {
-            let tally = Attempts { looks: tally.looks + 1, ..tally };
-            looked(tally, doubt, look, (at, fresh), patience)
+            let attempts = Attempts { looks: attempts.looks + 1, ..attempts };
+            looked(attempts, doubt, look, (at, fresh), patience)
         }
         (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::CheckDoubt),
         (State::Recording(done), Event::Written | Event::NotWritten) => {

@@ -16,8 +16,8 @@ use super::phase::{Phase, Reason};
 use super::steps::{current_step, place};
 use crate::manifest::DesiredState;
 use crate::marketplace::{
-    ChangedTime, Fence, InDoubt, Message, OfferId, OperationKind, OperationStatus, PublisherId,
-    Release, RequestId, Step,
+    AttemptMark, ChangedTime, Fence, InDoubt, Message, OfferId, OperationKind, OperationStatus,
+    PublisherId, Release, RequestId, Step, is_shared_operation_id,
 };
 
 /// The version of the file's format that this golive reads and writes.
@@ -243,7 +243,8 @@ pub struct Intent {
     /// The attempts that the marketplace listed before the request, opaque: another one may be the
     /// request's. `None` where that is not known.
     #[serde(default)]
-    pub known: Option<Vec<String>>,
+    #[schemars(with = "Option<Vec<String>>")]
+    pub known: Option<Vec<AttemptMark>>,
     /// The digest of the manifest that asked for it.
     #[serde(default)]
     pub manifest_digest: String,
@@ -340,14 +341,14 @@ impl OperationRecord {
     /// migrated: `publisher$offer$version$slot`.
     #[must_use]
     pub fn has_shared_id(&self) -> bool {
-        self.id.as_ref().is_some_and(|id| id.contains('$'))
+        self.id.as_deref().is_some_and(is_shared_operation_id)
     }
 
     /// Whether an attempt with this id may be this very one: either has no id, or has one that
     /// several attempts share, beside which the list of operations has another.
     #[must_use]
     pub fn may_have_id(&self, id: Option<&String>) -> bool {
-        let is_shared = |id: &String| id.contains('$');
+        let is_shared = |id: &str| is_shared_operation_id(id);
         match (&self.id, id) {
             (Some(one), Some(two)) => one == two || is_shared(one) != is_shared(two),
             (Some(_) | None, _) => true,
@@ -451,7 +452,11 @@ pub(crate) mod tests {
                 deadline: at,
                 fence: Some(Fence("\"1\"".to_owned())),
                 kind: OperationKind::GoLive,
-                known: Some(vec!["a succeeded 2026-10-30T00:00:00Z".to_owned()]),
+                known: Some(vec![AttemptMark::new(
+                    "a",
+                    &OperationStatus::Succeeded,
+                    "2026-10-30T00:00:00Z",
+                )]),
                 manifest_digest: "sha256:00".to_owned(),
                 release: Release::from(2),
                 request_id: RequestId::from_random([7; 16]),

@@ -76,6 +76,15 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for AnyCase<D> {
     }
 }
 
+/// Visitor methods that pass a scalar on to the inner visitor.
+macro_rules! forward_scalars {
+    ($($method:ident($($value:ident: $scalar:ty)?))+) => {
+        $(fn $method<E: Error>(self $(, $value: $scalar)?) -> Result<V::Value, E> {
+            self.inner.$method($($value)?)
+        })+
+    };
+}
+
 impl<'de, V: Visitor<'de>> Visitor<'de> for AnyCase<V> {
     type Value = V::Value;
 
@@ -83,40 +92,16 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for AnyCase<V> {
         self.inner.expecting(f)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<V::Value, E> {
-        self.inner.visit_bool(value)
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<V::Value, E> {
-        self.inner.visit_i64(value)
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<V::Value, E> {
-        self.inner.visit_u64(value)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
-        self.inner.visit_f64(value)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
-        self.inner.visit_str(value)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
-        self.inner.visit_borrowed_str(value)
-    }
-
-    fn visit_string<E: Error>(self, value: String) -> Result<V::Value, E> {
-        self.inner.visit_string(value)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
-        self.inner.visit_unit()
-    }
-
-    fn visit_none<E: Error>(self) -> Result<V::Value, E> {
-        self.inner.visit_none()
+    forward_scalars! {
+        visit_bool(value: bool)
+        visit_i64(value: i64)
+        visit_u64(value: u64)
+        visit_f64(value: f64)
+        visit_str(value: &str)
+        visit_borrowed_str(value: &'de str)
+        visit_string(value: String)
+        visit_unit()
+        visit_none()
     }
 
     fn visit_some<D: Deserializer<'de>>(self, some: D) -> Result<V::Value, D::Error> {

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_says_what_to_do() {
+    fn an_invalid_endpoint_says_what_to_do() {
         use EndpointError as E;
         for (text, error) in [
             ("", E::NotAUrl),

@@ -28,7 +28,7 @@ use crate::marketplace::{
 };
 
 /// Shorter pauses are not logged.
-const WORTH_A_WORD: Duration = Duration::from_secs(5);
+const MIN_LOGGED_PAUSE: Duration = Duration::from_secs(5);
 
 /// The queue priority of a request, and the limits on its waits before it is sent.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +78,9 @@ impl RequestExecutor {
         let started = Instant::now();
         let policy = self.settings.retry;
         let (mut attempt, mut broken) = (0, 0);
-        let mut priority = Priority::First;
+        let mut priority = Priority::Read;
         // Waits that the marketplace asks for are bounded by `max_wait` alone.
-        let mut told = Duration::ZERO;
+        let mut asked_waits = Duration::ZERO;
         loop {
             attempt += 1;
             let bounds = Bounds { priority, pause: self.settings.max_wait, permit_by: None };
@@ -101,9 +101,9 @@ impl RequestExecutor {
             };
             let wait = self.wait_after(failure.error.retry_after(), attempt);
             if failure.error.retry_after().is_some() {
-                told = told.saturating_add(wait);
+                asked_waits = asked_waits.saturating_add(wait);
             }
-            let spent = started.elapsed().saturating_add(wait).saturating_sub(told);
+            let spent = started.elapsed().saturating_add(wait).saturating_sub(asked_waits);
             let in_time = wait <= self.settings.max_wait && spent <= policy.budget;
             if !again || !in_time {
                 return Err(failure.error);
@@ -116,8 +116,11 @@ impl RequestExecutor {
                 "asking again"
             );
             // A throttled request re-queues behind others; other failures keep their priority.
-            priority =
-                if is_told_to_wait(&failure.error) { Priority::Repeat } else { Priority::First };
+            priority = if is_throttled(&failure.error) {
+                Priority::ThrottledRetry
+            } else {
+                Priority::Read
+            };
             sleep(wait).await;
         }
     }
@@ -129,7 +132,7 @@ impl RequestExecutor {
     /// the request timeout; so it has ended after twice that time in any case.
     pub(crate) async fn change(&self, call: &Call) -> Result<ApiResponse, MarketplaceError> {
         let permit_by = Instant::now().checked_add(self.settings.request_timeout);
-        let bounds = Bounds { priority: Priority::Change, pause: Duration::ZERO, permit_by };
+        let bounds = Bounds { priority: Priority::Mutation, pause: Duration::ZERO, permit_by };
         self.answer(call, 1, bounds).await.map_err(|failure| failure.error)
     }
 
@@ -177,7 +180,7 @@ impl RequestExecutor {
         }
         let (wait, answer) = (self.wait_after(refusal.retry_after, attempt), &refusal.answer);
         let stopped = self.pauses.extend(publisher, wait, refusal);
-        if wait < WORTH_A_WORD {
+        if wait < MIN_LOGGED_PAUSE {
             return;
         }
         let now = self.clock.now();
@@ -246,10 +249,11 @@ impl RequestExecutor {
             permit.unanswered();
         }
         let status = match &outcome {
-            Ok(Ok(response)) => Some(response.status().as_u16()),
-            Ok(Err(TransportError::Cut { head, .. })) => Some(head.status.as_u16()),
-            Ok(Err(_)) | Err(_) => None,
+            Ok(Ok(response)) => Some(response.status()),
+            Ok(Err(error)) => error.status(),
+            Err(_elapsed) => None,
         };
+        let status = status.map(|status| status.as_u16());
         span.record("http.response.status_code", status);
         tracing::debug!(
             call = call.name,
@@ -271,8 +275,7 @@ impl RequestExecutor {
             Ok(Err(error)) => Err(self.not_received(call, error)),
             Err(_elapsed) => {
                 let what = format!("no answer within {}", seconds(limit));
-                let error = MarketplaceError::Lost { request: call.title(), what, source: None };
-                Err(Failure::new(error, Repeat::Transient))
+                Err(Failure::new(MarketplaceError::lost(call.title(), what), Repeat::Transient))
             }
         }
     }
@@ -287,24 +290,19 @@ impl RequestExecutor {
     }
 
     fn not_received(&self, call: &Call, error: TransportError) -> Failure {
-        let request = call.title();
+        let message = error.to_string();
+        let lost = |what, source| MarketplaceError::Lost { request: call.title(), what, source };
         match error {
             TransportError::NotSent { source } => {
                 Failure::new(self.not_sent(source), Repeat::Transient)
             }
             TransportError::Lost { what, source } => {
-                Failure::new(MarketplaceError::Lost { request, what, source }, Repeat::Transient)
+                Failure::new(lost(what, source), Repeat::Transient)
             }
             TransportError::Cut { source, .. } => {
-                let what = "the connection broke inside the answer".to_owned();
-                let error = MarketplaceError::Lost { request, what, source: Some(source) };
-                Failure::new(error, Repeat::Transient)
+                Failure::new(lost(message, Some(source)), Repeat::Transient)
             }
-            TransportError::TooLong { limit } => {
-                let what = format!("the body is longer than {limit} bytes");
-                let error = MarketplaceError::Lost { request, what, source: None };
-                Failure::new(error, Repeat::Broken)
-            }
+            TransportError::TooLong => Failure::new(lost(message, None), Repeat::Broken),
         }
     }
 
@@ -337,14 +335,14 @@ impl RequestExecutor {
             let paused = self.pauses.current(&call.publisher);
             if let Some(paused) = &paused {
                 let wait = paused.until.saturating_duration_since(Instant::now());
-                allowance = allowance.checked_sub(wait).ok_or_else(|| {
-                    Failure::last(paused.told_to_wait(&call.title(), self.clock.now()))
-                })?;
+                allowance = allowance
+                    .checked_sub(wait)
+                    .ok_or_else(|| Failure::last(paused.error(&call.title(), self.clock.now())))?;
             }
             // It queues during the pause, so that afterwards requests go in queue order, not in
             // wake-up order.
             let from = paused.map(|paused| paused.until);
-            let waiting = self.permits.line_up(&call.publisher, place, from);
+            let waiting = self.permits.enter(&call.publisher, place, from);
             if let Some(from) = from {
                 sleep_until(from).await;
                 if self.pauses.current(&call.publisher).is_some() {
@@ -361,9 +359,9 @@ impl RequestExecutor {
     }
 
     /// The wait after a failed attempt: the one the marketplace asked for, else the policy's.
-    fn wait_after(&self, told: Option<Duration>, attempt: u32) -> Duration {
+    fn wait_after(&self, asked: Option<Duration>, attempt: u32) -> Duration {
         // A `Retry-After` of 0 would use up all tries within a moment.
-        told.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
+        asked.filter(|wait| !wait.is_zero()).unwrap_or_else(|| {
             let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
             self.settings.retry.backoff.pause(attempt, &mut rng)
         })
@@ -376,14 +374,14 @@ impl RequestExecutor {
 }
 
 /// Whether the marketplace itself asked for a wait.
-fn is_told_to_wait(error: &MarketplaceError) -> bool {
+fn is_throttled(error: &MarketplaceError) -> bool {
     matches!(error.kind(), Some(RefusalKind::Throttled | RefusalKind::Unavailable))
 }
 
 /// Whether any answer came, including one that breaks off.
 fn is_answered(outcome: &Result<Result<Response<Bytes>, TransportError>, Elapsed>) -> bool {
     match outcome {
-        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong { .. })) => true,
+        Ok(Ok(_) | Err(TransportError::Cut { .. } | TransportError::TooLong)) => true,
         Ok(Err(TransportError::NotSent { .. } | TransportError::Lost { .. })) | Err(_) => false,
     }
 }

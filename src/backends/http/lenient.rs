@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+use super::any_case;
 
 /// Replaces each lone surrogate escape (`\ud83d` without its other half, as where a text was cut
 /// inside a character) with U+FFFD. A single one would make the whole JSON unreadable.
@@ -46,90 +48,40 @@ fn halves(json: &[u8]) -> Vec<usize> {
     halves
 }
 
-/// A scalar; for arrays and objects, only the fact that it is one.
+/// A JSON value of which only scalars are kept.
 enum Scalar {
-    Null,
-    Bool(bool),
-    Number(Number),
-    Text(String),
+    Value(Value),
     Array,
     Object,
 }
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Null)
-    }
-
-    fn visit_bool<E: Error>(self, truth: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Bool(truth))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number.into()))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Number(number.into()))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Number::from_f64(number).map_or(Scalar::Null, Scalar::Number))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        self.visit_string(text.to_owned())
-    }
-
-    fn visit_string<E: Error>(self, text: String) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Scalar, A::Error> {
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Array)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Object)
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match json.as_bytes().first() {
+            Some(b'[') => Self::Array,
+            Some(b'{') => Self::Object,
+            _ => Self::Value(serde_json::from_str(json).map_err(D::Error::custom)?),
+        })
     }
 }
 
 /// An unsigned integer, also written as text or as a whole float; anything else (negative, out of
 /// range, of another type) counts as absent.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Number(number) => {
-            number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok())
-        }
-        Scalar::Text(text) => text.trim().parse().ok(),
-        Scalar::Null | Scalar::Bool(_) | Scalar::Array | Scalar::Object => None,
-    })
+    let Scalar::Value(value) = Scalar::deserialize(deserializer)? else { return Ok(None) };
+    let text = || value.as_str()?.trim().parse().ok();
+    let whole_float = || value.to_string().strip_suffix(".0")?.parse().ok();
+    Ok(value.as_u64().or_else(text).or_else(whole_float))
 }
 
 /// A text, also written as a number or as `true` or `false`: a status unknown to this version must
 /// not make the whole answer unreadable. An array or an object is an error.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match Scalar::deserialize(deserializer)? {
-        Scalar::Null => Ok(None),
-        Scalar::Text(text) => Ok(Some(text)),
-        Scalar::Number(number) => Ok(Some(number.to_string())),
-        Scalar::Bool(truth) => Ok(Some(truth.to_string())),
+        Scalar::Value(Value::Null) => Ok(None),
+        Scalar::Value(Value::String(text)) => Ok(Some(text)),
+        Scalar::Value(number_or_bool) => Ok(Some(number_or_bool.to_string())),
         Scalar::Array => Err(D::Error::custom("an array instead of a text")),
         Scalar::Object => Err(D::Error::custom("an object instead of a text")),
     }
@@ -139,21 +91,17 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
 pub(crate) fn definition<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Value>, D::Error> {
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Object => Some(Value::Object(Map::new())),
-        Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_) | Scalar::Array => {
-            None
-        }
-    })
+    let is_object = matches!(Scalar::deserialize(deserializer)?, Scalar::Object);
+    Ok(is_object.then(|| Value::Object(Map::new())))
 }
 
 /// Calls back for each element of a list, as raw JSON. Returns the number of elements.
-pub(crate) fn each<'de>(
+pub(crate) fn each<'de, E: fmt::Display>(
     json: &'de str,
-    visit: impl FnMut(usize, &'de str) -> Result<(), &'static str>,
+    visit: impl FnMut(usize, &'de str) -> Result<(), E>,
 ) -> serde_json::Result<usize> {
     struct Each<F>(F);
-    impl<'de, F: FnMut(usize, &'de str) -> Result<(), &'static str>> Visitor<'de> for Each<F> {
+    impl<'de, E: fmt::Display, F: FnMut(usize, &'de str) -> Result<(), E>> Visitor<'de> for Each<F> {
         type Value = usize;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,27 +129,14 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct AtMost<T, const MAX: usize>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for AtMost<T, MAX> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
+    let mut kept = Vec::new();
+    let Some(json) = Option::<&RawValue>::deserialize(deserializer)? else { return Ok(kept) };
+    let keep = |at, element| {
+        if at < MAX {
+            kept.push(any_case::from_str(element)?);
         }
-
-        fn visit_unit<E: Error>(self) -> Result<Vec<T>, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let mut kept = Vec::new();
-            while kept.len() < MAX {
-                let Some(element) = elements.next_element()? else { return Ok(kept) };
-                kept.push(element);
-            }
-            while elements.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(kept)
-        }
-    }
-    deserializer.deserialize_any(AtMost::<T, MAX>(std::marker::PhantomData))
+        Ok::<_, serde_json::Error>(())
+    };
+    each(json.get(), keep).map_err(D::Error::custom)?;
+    Ok(kept)
 }

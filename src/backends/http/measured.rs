@@ -34,12 +34,7 @@ impl<F: Fn(&'static str, Option<StatusCode>, Duration) + Send + Sync> Transport 
         let outcome = self.inner.send(request).await;
         pending.status = match &outcome {
             Ok(response) => Some(response.status()),
-            Err(TransportError::Cut { head, .. }) => Some(head.status),
-            Err(
-                TransportError::NotSent { .. }
-                | TransportError::Lost { .. }
-                | TransportError::TooLong { .. },
-            ) => None,
+            Err(error) => error.status(),
         };
         outcome
     }
@@ -65,11 +60,11 @@ mod tests {
 
     use super::*;
 
-    /// Answers by what it is called.
-    struct Odd;
+    /// Answers by the path.
+    struct ByPath;
 
     #[async_trait]
-    impl Transport for Odd {
+    impl Transport for ByPath {
         async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
             let status = match request.uri().path() {
                 "/slow" => {
@@ -90,7 +85,7 @@ mod tests {
     async fn every_request_is_counted_whatever_becomes_of_it() {
         let counted = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&counted);
-        let transport = Measured::new(Arc::new(Odd), move |call, status, took| {
+        let transport = Measured::new(Arc::new(ByPath), move |call, status, took| {
             sink.lock().unwrap().push((call, status.map(|status| status.as_u16()), took));
         });
         for path in ["/slow", "/lost", "/absent"] {

@@ -5,8 +5,8 @@
 //! | `call` | a request without its token |
 //! | `settings` | timeouts, concurrency and retries of a client |
 //! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
-//! | `answer` | an answer's JSON, or the error it is |
-//! | `complaint` | the message in an error body, causes included |
+//! | `response` | an answer's JSON, or the error it is |
+//! | `error_message` | the message in an error body, causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
 //! | `transport` | HTTP over a socket, or a router in this process |
@@ -19,8 +19,8 @@
 
 pub(crate) mod any_case;
 pub(crate) mod call;
-pub(crate) mod complaint;
 pub(crate) mod endpoint;
+mod error_message;
 pub(crate) mod executor;
 mod fair_queue;
 pub(crate) mod lenient;

@@ -34,10 +34,7 @@ impl RequestExecutor {
             let page = self.read(&call, &parse).await?;
             count = count.saturating_add(page.count);
             elements.extend(page.elements);
-            let lost = |what: String| {
-                let request = call.title();
-                Err(MarketplaceError::Lost { request, what, source: None })
-            };
+            let lost = |what: String| Err(MarketplaceError::lost(call.title(), what));
             if count > MAX_ELEMENTS {
                 return lost(format!("the list has more than {MAX_ELEMENTS} elements"));
             }

@@ -36,7 +36,7 @@ pub(crate) enum Stopped {
 impl Paused {
     /// The error for a request that isn't sent: the marketplace asked for a longer wait than the
     /// request may take. `now` is the wall clock time.
-    pub(crate) fn told_to_wait(&self, request: &str, now: Timestamp) -> MarketplaceError {
+    pub(crate) fn error(&self, request: &str, now: Timestamp) -> MarketplaceError {
         let (wait, until) = self.left(now);
         let why =
             format!("the marketplace asked golive to wait until {until:.0}: {}", self.refusal);
@@ -142,13 +142,13 @@ mod tests {
     }
 
     /// Who is said to be paused, and for how many seconds; the host's pause comes last.
-    fn told(pauses: &Pauses) -> (Vec<(String, u64)>, Option<u64>) {
+    fn listed(pauses: &Pauses) -> (Vec<(String, u64)>, Option<u64>) {
         let seconds = |paused: &Paused| (paused.until - Instant::now()).as_secs();
         let (publishers, host) = pauses.all();
-        let told = publishers.iter().map(|(id, paused)| (id.to_string(), seconds(paused)));
-        let mut told: Vec<_> = told.collect();
-        told.sort();
-        (told, host.as_ref().map(seconds))
+        let listed = publishers.iter().map(|(id, paused)| (id.to_string(), seconds(paused)));
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort();
+        (listed, host.as_ref().map(seconds))
     }
 
     fn busy() -> Refusal {
@@ -173,13 +173,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_only_grows_and_is_bounded() {
         let pauses = Pauses::default();
-        assert_eq!((left(&pauses, "a"), told(&pauses)), (None, (vec![], None)));
+        assert_eq!((left(&pauses, "a"), listed(&pauses)), (None, (vec![], None)));
         assert_eq!(extend(&pauses, "a", 10), Stopped::Publisher);
         assert_eq!(extend(&pauses, "A", 5), Stopped::Nobody);
         assert_eq!((left(&pauses, "a"), left(&pauses, "b")), (Some(10), None));
-        assert_eq!(told(&pauses), (vec![("a".to_owned(), 10)], None), "one publisher is not all");
+        assert_eq!(listed(&pauses), (vec![("a".to_owned(), 10)], None), "one publisher is not all");
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!((left(&pauses, "a"), told(&pauses)), (None, (vec![], None)));
+        assert_eq!((left(&pauses, "a"), listed(&pauses)), (None, (vec![], None)));
         assert_eq!(extend(&pauses, "a", u64::MAX), Stopped::Publisher);
         assert_eq!(left(&pauses, "a"), Some(MAX_RETRY_AFTER.as_secs()));
     }
@@ -194,10 +194,10 @@ mod tests {
         let names = ["a", "b", "c", "d"];
         assert_eq!(all(names), [Some(100), Some(30), Some(30), Some(30)]);
         let expected = [("a", 100), ("b", 30), ("c", 20)].map(|(id, left)| (id.to_owned(), left));
-        assert_eq!(told(&pauses), (expected.into(), Some(30)));
+        assert_eq!(listed(&pauses), (expected.into(), Some(30)));
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!(all(names), [Some(70), None, None, None]);
-        assert_eq!(told(&pauses), (vec![("a".to_owned(), 70)], None));
+        assert_eq!(listed(&pauses), (vec![("a".to_owned(), 70)], None));
         assert_eq!(extend(&pauses, "d", 70), Stopped::Host);
         assert_eq!(all(names), [Some(70); 4]);
     }

@@ -28,9 +28,9 @@ impl Permits {
         self.lock().place(priority)
     }
 
-    /// Enters the queue with a request about `publisher`; with `from`, no permit is granted before that
-    /// time.
-    pub(crate) fn line_up(
+    /// Enters the queue with a request about `publisher`; with `from`, no permit is granted before
+    /// that time.
+    pub(crate) fn enter(
         &self,
         publisher: &PublisherId,
         place: Place,
@@ -42,7 +42,7 @@ impl Permits {
     }
 
     /// Grants all free permits.
-    fn hand_out(&self) {
+    fn grant_free(&self) {
         loop {
             let next = self.lock().next(Instant::now());
             let Some((waiting, granted)) = next else { return };
@@ -76,7 +76,7 @@ impl Waiting {
     ///
     /// The queue keeps the sender until it sends a permit, so the receiver never fails.
     pub(crate) async fn permit(mut self) -> Result<Permit, RecvError> {
-        self.permits.hand_out();
+        self.permits.grant_free();
         (&mut self.receiver).await
     }
 }
@@ -113,7 +113,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.lock().end(&self.granted, self.end);
-        self.permits.hand_out();
+        self.permits.grant_free();
     }
 }
 
@@ -134,16 +134,16 @@ mod tests {
         PublisherId::new("contoso").unwrap()
     }
 
-    fn line_up(permits: &Permits) -> Waiting {
-        permits.line_up(&contoso(), permits.place(Priority::First), None)
+    fn enter(permits: &Permits) -> Waiting {
+        permits.enter(&contoso(), permits.place(Priority::Read), None)
     }
 
     #[tokio::test]
-    async fn who_is_dropped_leaves_the_line() {
+    async fn a_dropped_request_leaves_the_queue() {
         let permits = permits(1);
-        let held = line_up(&permits).permit().await.unwrap();
-        let mut gone = Box::pin(line_up(&permits).permit());
-        let mut next = Box::pin(line_up(&permits).permit());
+        let held = enter(&permits).permit().await.unwrap();
+        let mut gone = Box::pin(enter(&permits).permit());
+        let mut next = Box::pin(enter(&permits).permit());
         assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
         drop(gone);
         drop(held);
@@ -151,33 +151,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_was_handed_to_who_is_dropped_is_handed_on() {
+    async fn a_permit_granted_to_a_dropped_request_goes_to_the_next() {
         let permits = permits(1);
-        let held = line_up(&permits).permit().await.unwrap();
-        let mut gone = Box::pin(line_up(&permits).permit());
-        let mut next = Box::pin(line_up(&permits).permit());
+        let held = enter(&permits).permit().await.unwrap();
+        let mut gone = Box::pin(enter(&permits).permit());
+        let mut next = Box::pin(enter(&permits).permit());
         assert!((&mut gone).now_or_never().is_none() && (&mut next).now_or_never().is_none());
-        // It is handed the permit, and never looks.
+        // It is granted the permit, and is never polled again.
         drop(held);
         assert!((&mut next).now_or_never().is_none());
         drop(gone);
         assert!(next.now_or_never().is_some());
-        assert!(line_up(&permits).permit().now_or_never().is_some());
+        assert!(enter(&permits).permit().now_or_never().is_some());
     }
 
     #[tokio::test]
-    async fn who_was_never_polled_holds_up_nobody() {
+    async fn a_request_that_is_never_polled_holds_up_no_other() {
         let permits = permits(1);
-        let idle = line_up(&permits);
-        // The permit goes to the first in line, polled or not, and on when that one is gone.
-        let mut next = Box::pin(line_up(&permits).permit());
+        let idle = enter(&permits);
+        // The permit goes to the first request, polled or not, and to the next when that one is dropped.
+        let mut next = Box::pin(enter(&permits).permit());
         assert!((&mut next).now_or_never().is_none());
         drop(idle);
         assert!(next.now_or_never().is_some());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn whoever_is_dropped_whenever_no_turn_is_lost_and_none_made_up() {
+    async fn permits_stay_constant_whichever_requests_are_dropped() {
         const LIMIT: usize = 3;
         let (permits, busy) = (permits(LIMIT), Arc::new(AtomicUsize::new(0)));
         let mut tasks = JoinSet::new();
@@ -187,9 +187,13 @@ mod tests {
                 let mut rng = fastrand::Rng::with_seed(seed);
                 for _ in 0..200 {
                     let publisher = PublisherId::new(format!("p{}", rng.u8(0..5))).unwrap();
-                    let waiting = permits.line_up(
+                    let waiting = permits.enter(
                         &publisher,
-                        permits.place(if rng.bool() { Priority::First } else { Priority::Repeat }),
+                        permits.place(if rng.bool() {
+                            Priority::Read
+                        } else {
+                            Priority::ThrottledRetry
+                        }),
                         None,
                     );
                     let patience = rng.u8(0..20);
@@ -214,11 +218,11 @@ mod tests {
         // All permits are there again. No publisher may be kept to half of them.
         for publisher in 0..5 {
             let publisher = PublisherId::new(format!("p{publisher}")).unwrap();
-            let waiting = permits.line_up(&publisher, permits.place(Priority::First), None);
+            let waiting = permits.enter(&publisher, permits.place(Priority::Read), None);
             waiting.permit().now_or_never().unwrap().unwrap().answered(Duration::ZERO);
         }
-        let held = [0; LIMIT].map(|_| line_up(&permits).permit().now_or_never().unwrap().unwrap());
+        let held = [0; LIMIT].map(|_| enter(&permits).permit().now_or_never().unwrap().unwrap());
         assert_eq!(held.len(), LIMIT);
-        assert!(line_up(&permits).permit().now_or_never().is_none());
+        assert!(enter(&permits).permit().now_or_never().is_none());
     }
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::any_case;
-use super::complaint::Complaint;
+use super::error_message::ErrorMessage;
 use super::lenient;
 use super::redact::Cleaner;
 use crate::marketplace::{MarketplaceError, Refusal, RefusalKind};
@@ -111,7 +111,7 @@ impl ApiResponse {
                 let mut first = None;
                 let count = lenient::each(&body, |_, element| {
                     first.get_or_insert(element);
-                    Ok(())
+                    Ok::<_, &str>(())
                 });
                 match (first, count.map_err(read)?) {
                     (None, _) => Err(self.broken("the array that should hold it is empty")),
@@ -249,8 +249,7 @@ impl ApiResponse {
     }
 
     fn lost(&self, what: &str) -> MarketplaceError {
-        let (request, what) = (self.request.clone(), what.to_owned());
-        MarketplaceError::Lost { request, what, source: None }
+        MarketplaceError::lost(&self.request, what)
     }
 
     /// The values of a header that are valid text.
@@ -260,11 +259,11 @@ impl ApiResponse {
 
     /// Builds the refusal from an answer with an error status.
     pub(crate) fn refusal(&self) -> Refusal {
-        let Complaint { code, message } = if self.status.is_redirection() {
-            Complaint { code: None, message: Some(self.redirection()) }
+        let ErrorMessage { code, message } = if self.status.is_redirection() {
+            ErrorMessage { code: None, message: Some(self.redirection()) }
         } else {
             let reason = self.status.canonical_reason().unwrap_or_default();
-            Complaint::read(&self.body, reason, &self.cleaner)
+            ErrorMessage::read(&self.body, reason, &self.cleaner)
         };
         let request_id = REQUEST_ID_HEADERS
             .iter()

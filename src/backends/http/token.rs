@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_token_is_named_and_not_shown() {
+    fn an_invalid_token_is_described_and_not_shown() {
         let cases = [
             ("\"s3cr3t\"", "quotes"),
             ("'s3cr3t'", "quotes"),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_token_is_one() {
+    fn unusual_tokens_are_accepted() {
         for text in [
             "any",
             "secret-token",
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_token_says_how_to_get_one() {
+    async fn an_invalid_token_says_how_to_get_one() {
         for bad in ["", " \n", "s3cr3t\nx", "s3cr3t é", "s3cr3t x", "\u{1b}s3cr3t"] {
             let error = EnvToken::new(Some(bad)).unwrap_err().to_string();
             assert!(error.contains("GOLIVE_TOKEN"), "{error}");

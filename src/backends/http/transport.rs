@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::HOST;
 use http::response::Parts;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 use tower::ServiceExt;
 
@@ -56,17 +56,19 @@ pub enum TransportError {
         /// The lower layer's error.
         source: Source,
     },
-    /// The request arrived, but the response body exceeds the limit.
-    #[error("the body is longer than {limit} bytes")]
-    TooLong {
-        /// The bound, in bytes.
-        limit: usize,
-    },
+    /// The request arrived, but the response body exceeds [`MAX_BODY`].
+    #[error("the body is longer than {MAX_BODY} bytes")]
+    TooLong,
 }
 
 impl TransportError {
     fn lost(what: &str, source: Option<Source>) -> Self {
         Self::Lost { what: what.to_owned(), source }
+    }
+
+    /// The status of the answer, if its head came.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        if let Self::Cut { head, .. } = self { Some(head.status) } else { None }
     }
 }
 
@@ -110,7 +112,6 @@ pub struct HttpTransport {
     client: reqwest::Client,
     /// The proxy that the environment names for the endpoint.
     proxy: Option<String>,
-    max_body: usize,
 }
 
 impl HttpTransport {
@@ -145,13 +146,7 @@ impl HttpTransport {
         }
         let client =
             builder.build().map_err(|error| TransportError::NotSent { source: error.into() })?;
-        Ok(Self { client, proxy, max_body: MAX_BODY })
-    }
-
-    /// The same with another limit on bodies, in bytes.
-    #[must_use]
-    pub fn with_max_body(self, max_body: usize) -> Self {
-        Self { max_body, ..self }
+        Ok(Self { client, proxy })
     }
 
     /// No connection was made. If a proxy is configured, it is the likely cause, so the error names
@@ -203,7 +198,7 @@ impl Transport for HttpTransport {
         let mut body = BytesMut::new();
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) => append(&mut body, &chunk, self.max_body)?,
+                Ok(Some(chunk)) => append(&mut body, &chunk)?,
                 Ok(None) => break,
                 Err(error) => return Err(cut(head, error.without_url().into())),
             }
@@ -214,22 +209,13 @@ impl Transport for HttpTransport {
 
 /// To a router in this process: no socket, so that tests can pause time.
 #[derive(Clone)]
-pub struct InProcessTransport {
-    router: Router,
-    max_body: usize,
-}
+pub struct InProcessTransport(Router);
 
 impl InProcessTransport {
     /// Sends every request to this router.
     #[must_use]
     pub fn new(router: Router) -> Self {
-        Self { router, max_body: MAX_BODY }
-    }
-
-    /// The same with another limit on bodies, in bytes.
-    #[must_use]
-    pub fn with_max_body(self, max_body: usize) -> Self {
-        Self { max_body, ..self }
+        Self(router)
     }
 }
 
@@ -244,7 +230,7 @@ impl Transport for InProcessTransport {
     async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         as_a_server_sees_it(&mut request)
             .map_err(|error| TransportError::NotSent { source: error.into() })?;
-        let Ok(response) = self.router.clone().oneshot(request.map(axum::body::Body::from)).await;
+        let Ok(response) = self.0.clone().oneshot(request.map(axum::body::Body::from)).await;
         let (parts, stream) = response.into_parts();
         if parts.extensions.get::<Dropped>().is_some() {
             return Err(TransportError::lost("the connection was reset", None));
@@ -253,7 +239,7 @@ impl Transport for InProcessTransport {
         let mut body = BytesMut::new();
         while let Some(chunk) = stream.next().await {
             match chunk {
-                Ok(chunk) => append(&mut body, &chunk, self.max_body)?,
+                Ok(chunk) => append(&mut body, &chunk)?,
                 Err(error) => return Err(cut(parts, error.into())),
             }
         }
@@ -274,9 +260,9 @@ fn as_a_server_sees_it(request: &mut Request<Bytes>) -> Result<(), http::Error> 
     Ok(())
 }
 
-fn append(body: &mut BytesMut, chunk: &Bytes, limit: usize) -> Result<(), TransportError> {
-    if body.len().saturating_add(chunk.len()) > limit {
-        return Err(TransportError::TooLong { limit });
+fn append(body: &mut BytesMut, chunk: &Bytes) -> Result<(), TransportError> {
+    if body.len().saturating_add(chunk.len()) > MAX_BODY {
+        return Err(TransportError::TooLong);
     }
     body.extend_from_slice(chunk);
     Ok(())

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 
 use super::client::PortalClient;
 use super::interpret::{
-    Document, Heard, Held, Question, Relisted, Responses, interpret, reported, runs_by_itself,
+    ListedVersion, OperationAnswer, Question, Responses, SlotAnswer, interpret, reported,
+    runs_by_itself,
 };
-use super::model::{OfferStatus, OfferSummary, Operation, Slot, Submission};
+use super::model::{Offer, OfferStatus, OfferSummary, Operation, Slot, Submission};
 use super::stage::Stage;
 use crate::marketplace::{
-    Accepted, Backend, Fence, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
+    Accepted, Backend, Following, Hint, Inquiry, Launch, Listing, MarketplaceError, OfferId,
     OfferState, OperationRef, OperationStatus, PausedUntil, Polled, PublisherId, RefusalKind,
-    Release, Report, Settling,
+    Release, Report, Settling, is_shared_operation_id,
 };
 
 /// Limit for the reads per inspection. The rules need each of the five kinds once or twice, and a
@@ -31,7 +32,9 @@ const SETTLE_UNFENCED: Duration = Duration::from_mins(15);
 #[async_trait]
 impl Backend for PortalClient {
     fn longest_request(&self) -> Duration {
-        self.longest_change()
+        // A mutation is sent within the first half of this or not at all, also when it is sent again
+        // after a 401.
+        self.executor.settings.request_timeout.saturating_mul(2)
     }
 
     fn settling(&self) -> Settling {
@@ -39,7 +42,7 @@ impl Backend for PortalClient {
     }
 
     fn paused_until(&self) -> PausedUntil {
-        self.pauses()
+        self.executor.paused_until()
     }
 
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {
@@ -61,8 +64,7 @@ impl Backend for PortalClient {
         }
         // The rules never ask for the same read twice.
         let request = format!("inspect {offer}");
-        let what = "no answer settles how the offer stands".to_owned();
-        Err(MarketplaceError::Lost { request, what, source: None })
+        Err(MarketplaceError::lost(request, "no answer settles how the offer stands"))
     }
 
     async fn launch(&self, offer: &OfferId, launch: &Launch) -> Result<Accepted, MarketplaceError> {
@@ -114,14 +116,13 @@ impl PortalClient {
                 let offers = self.offers(offer.publisher()).await?;
                 let found = offers.into_iter().find(|it| it.id == *offer);
                 let version = found.and_then(|it| it.version);
-                answers.relisted = Some(Relisted(version.map(Release::from)));
+                answers.listed_again = Some(ListedVersion(version.map(Release::from)));
             }
             Question::Status => answers.report = Some(self.status(offer).await?),
             Question::Submissions => answers.submissions = Some(self.listed(offer).await?),
             Question::Slot(slot) => {
                 let held = self.slot(offer, slot).await?;
-                let held =
-                    held.map_or(Held::Empty, |it| Held::Holds(it.version.map(Release::from)));
+                let held = held.map_or(SlotAnswer::Empty, |it| SlotAnswer::Release(it.version));
                 match slot {
                     Slot::Preview => answers.preview = Some(held),
                     Slot::Production => answers.production = Some(held),
@@ -131,16 +132,16 @@ impl PortalClient {
                 // When it is asked for a second time, the answer must be readable: no other source
                 // tells.
                 let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
-                let heard = match self.known(offer, &reference, answers).await {
+                let answer = match self.known(offer, &reference, answers).await {
                     Err(error) if is_first && is_unreadable(&error) => {
                         let operation = &reference.id;
                         tracing::warn!(%offer, operation, %error, "an operation can't be read");
-                        Heard::Unreadable
+                        OperationAnswer::Unreadable
                     }
-                    answer => answer?.map_or(Heard::Expired, Heard::Says),
+                    answer => answer?.map_or(OperationAnswer::Expired, OperationAnswer::Read),
                 };
                 answers.operations.retain(|(id, _)| *id != reference.id);
-                answers.operations.push((reference.id, heard));
+                answers.operations.push((reference.id, answer));
             }
         }
         Ok(())
@@ -148,17 +149,13 @@ impl PortalClient {
 
     /// The offer's document; an empty one if it can't be read: *get offer* was seen to fail
     /// permanently (field, 2020) while golive worked without a tag.
-    async fn document(&self, offer: &OfferId) -> Result<Document, MarketplaceError> {
+    async fn document(&self, offer: &OfferId) -> Result<Offer, MarketplaceError> {
         match self.offer(offer).await {
-            Ok(document) => {
-                let fence = document.etag.map(|tag| Fence(tag.0));
-                Ok(Document { fence, version: document.version.map(Release::from) })
-            }
             Err(error) if is_unreadable(&error) => {
                 tracing::warn!(%offer, %error, "the offer can't be read; going on without an ETag");
-                Ok(Document::default())
+                Ok(Offer::default())
             }
-            Err(error) => Err(error),
+            answer => answer,
         }
     }
 
@@ -183,7 +180,7 @@ impl PortalClient {
             Err(error) if is_expired(&error) => return Ok(None),
             Err(error) => error,
         };
-        if !is_unreadable(&error) || reference.id.contains('$') {
+        if !is_unreadable(&error) || is_shared_operation_id(&reference.id) {
             return Err(error);
         }
         let is_over = |it: &Submission| it.id == reference.id && it.state.is_finished();

@@ -22,8 +22,8 @@ use crate::backends::http::token::TokenSource;
 use crate::backends::http::transport::Transport;
 use crate::clock::Clock;
 use crate::marketplace::{
-    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PausedUntil,
-    PublisherId, RefusalKind,
+    Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
+    RefusalKind,
 };
 
 /// The header that names the operation which a request has started.
@@ -35,7 +35,7 @@ const GET_OFFER_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// The Cloud Partner Portal.
 pub struct PortalClient {
-    executor: RequestExecutor,
+    pub(super) executor: RequestExecutor,
 }
 
 impl PortalClient {
@@ -65,14 +65,6 @@ impl PortalClient {
     fn url(&self, offer: &OfferId, rest: &[&str]) -> Url {
         let head = ["publishers", offer.publisher().as_str(), "offers", offer.offer()];
         call_url(&self.executor.endpoint, &[&head, rest].concat())
-    }
-
-    async fn held(&self, offer: &OfferId, call: Call) -> Result<Option<Offer>, MarketplaceError> {
-        match self.executor.read(&call, |answer| translate::offer(answer, offer)).await {
-            Ok(offer) => Ok(Some(offer)),
-            Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// The `If-Match` value: the entity tag, or `*` without one; the reference requires one of the
@@ -124,16 +116,6 @@ impl PortalClient {
 }
 
 impl PortalClient {
-    /// The longest time from handing over a mutation to its end. It is sent within the first half
-    /// of this or not at all, also when it is sent again after a 401.
-    pub(super) fn longest_change(&self) -> Duration {
-        self.executor.settings.request_timeout.saturating_mul(2)
-    }
-
-    pub(super) fn pauses(&self) -> PausedUntil {
-        self.executor.paused_until()
-    }
-
     /// All offers of a publisher.
     pub async fn offers(
         &self,
@@ -158,13 +140,19 @@ impl PortalClient {
         slot: Slot,
     ) -> Result<Option<Offer>, MarketplaceError> {
         let url = self.url(offer, &["slot", slot.as_str()]);
-        self.held(offer, Call::read("get slot", offer.publisher(), url)).await
+        let call = Call::read("get slot", offer.publisher(), url);
+        match self.executor.read(&call, |answer| translate::offer(answer, offer)).await {
+            Err(error) if error.kind() == Some(RefusalKind::NotFound) => Ok(None),
+            answer => answer.map(Some),
+        }
     }
 
     /// The offer's status, with the steps of its last operation.
     pub async fn status(&self, offer: &OfferId) -> Result<StatusReport, MarketplaceError> {
         let call = Call::read("offer status", offer.publisher(), self.url(offer, &["status"]));
-        self.executor.read(&call, translate::status).await
+        self.executor
+            .read(&call, |answer| translate::publication(answer, "an offer's status"))
+            .await
     }
 
     /// The operations the marketplace remembers for an offer, in the order it lists them.
@@ -187,7 +175,11 @@ impl PortalClient {
     ) -> Result<PolledOperation, MarketplaceError> {
         let url = self.operation_url(offer, operation)?.into_url();
         let call = Call::read("get operation", offer.publisher(), url);
-        self.executor.read(&call, translate::operation).await
+        let read = |answer: &ApiResponse| {
+            let operation = translate::publication(answer, "an operation")?;
+            Ok(PolledOperation { operation, retry_after: answer.retry_after })
+        };
+        self.executor.read(&call, read).await
     }
 
     /// Starts a publish or a golive.

@@ -131,19 +131,22 @@ fn operation_id(endpoint: &Endpoint, offer: &OfferId, url: &Url) -> Option<Strin
     let path = path.strip_suffix('/').unwrap_or(path);
     let segments: Vec<String> = path.split('/').map(decoded).collect::<Option<_>>()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
     let id = match segments.as_slice() {
-        [api, publishers, publisher, offers, name, operations, id] => {
-            let literals = [(api, "api"), (publishers, "publishers"), (offers, "offers")];
-            let known = literals.iter().all(|(is, word)| is.eq_ignore_ascii_case(word))
-                && operations.eq_ignore_ascii_case("operations");
-            let ours = publisher.eq_ignore_ascii_case(offer.publisher().as_str())
-                && name.eq_ignore_ascii_case(offer.offer());
-            (known && ours).then_some(*id)?
+        [api, publishers, publisher, offers, name, operations, id]
+            if is(api, "api")
+                && is(publishers, "publishers")
+                && is(publisher, offer.publisher().as_str())
+                && is(offers, "offers")
+                && is(name, offer.offer())
+                && is(operations, "operations") =>
+        {
+            *id
         }
-        [api, operations, id] => {
-            let known =
-                api.eq_ignore_ascii_case("api") && operations.eq_ignore_ascii_case("operations");
-            (known && is_unmigrated(id, offer)).then_some(*id)?
+        [api, operations, id]
+            if is(api, "api") && is(operations, "operations") && is_unmigrated(id, offer) =>
+        {
+            *id
         }
         _ => return None,
     };
@@ -370,7 +373,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_taken_is_ours(
+        fn accepted_urls_are_of_this_offer(
             text in prop_oneof![
                 ".{0,80}",
                 proptest::collection::vec(prop_oneof![

@@ -25,6 +25,6 @@ mod tests;
 pub use client::PortalClient;
 pub use location::OperationUrl;
 pub use model::{
-    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Slot, StatusReport,
+    Offer, OfferStatus, OfferSummary, Operation, PolledOperation, Publication, Slot, StatusReport,
     Submission,
 };

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::marketplace::text_enum::text_enum;
 use crate::marketplace::{
-    ChangedTime, Message, OfferId, OperationKind, OperationRef, OperationStatus, Step, Version,
+    AttemptMark, ChangedTime, Fence, Message, OfferId, OperationKind, OperationRef,
+    OperationStatus, Release, Step, Version,
 };
 
 text_enum! {
@@ -30,10 +31,6 @@ text_enum! {
         Failed = "Failed",
     }
 }
-
-/// An entity tag, opaque, as the marketplace gave it (quotes included where it quoted).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ETag(pub String);
 
 /// A slot, which holds one version of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,45 +72,33 @@ pub struct OfferSummary {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// The version, if the answer has one.
-    pub version: Option<Version>,
-    /// The status, if the answer has one.
-    pub status: Option<OfferStatus>,
-    /// The entity tag for `If-Match`.
-    pub etag: Option<ETag>,
-    /// The time of the last change.
-    pub changed_time: Option<ChangedTime>,
+    pub version: Option<Release>,
+    /// The entity tag for `If-Match`, quotes included. There is none since the offers were migrated
+    /// (field).
+    pub etag: Option<Fence>,
 }
 
-/// The answer to *offer status*.
+/// The state of a publication, from an answer's body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatusReport {
+pub struct Publication<S> {
     /// The overall status; steps may contradict it, and then count more.
-    pub status: OfferStatus,
-    /// The steps of the current or last operation.
+    pub status: S,
+    /// The steps of the current or last operation, in order.
     pub steps: Vec<Step>,
     /// Messages about the operation as a whole.
     pub messages: Vec<Message>,
-    /// The number of the publication that status and steps describe. Only this identifies it, since
-    /// a status falls back to the publication before (field, BOSH pipeline).
+    /// The marketplace's number of the publication; can exceed 2^53. Only this identifies it, since
+    /// *offer status* falls back to the publication before (field, BOSH pipeline).
     pub publishing_version: Option<Version>,
     /// The same publication's number in the offer's own count.
     pub offer_version: Option<Version>,
 }
 
-/// The state of an operation, from the answer's body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// The overall status of the operation.
-    pub status: OperationStatus,
-    /// The steps, in order.
-    pub steps: Vec<Step>,
-    /// Messages about the operation as a whole.
-    pub messages: Vec<Message>,
-    /// The version of the offer that it works on.
-    pub offer_version: Option<Version>,
-    /// The marketplace's number of the publishing. Can exceed 2^53.
-    pub publishing_version: Option<Version>,
-}
+/// The answer to *offer status*.
+pub type StatusReport = Publication<OfferStatus>;
+
+/// The answer to *get operation*.
+pub type Operation = Publication<OperationStatus>;
 
 /// An answer to *get operation*.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +132,12 @@ impl Submission {
     /// Whether it takes a release live. Clients check the slot as well as the type (field, Garden
     /// Linux).
     pub(super) fn is_golive(&self) -> bool {
-        let is_production =
-            self.slot.as_deref().is_some_and(|it| it.eq_ignore_ascii_case("production"));
+        let slot = self.slot.as_deref().unwrap_or_default();
         match self.kind {
             OperationKind::GoLive => true,
-            OperationKind::Publish | OperationKind::Unknown(_) => is_production,
+            OperationKind::Publish | OperationKind::Unknown(_) => {
+                slot.eq_ignore_ascii_case("production")
+            }
             OperationKind::Cancel => false,
         }
     }
@@ -166,9 +152,9 @@ impl Submission {
         OperationRef { id: self.id.clone(), location: None }
     }
 
-    /// A text that changes whenever the list's entry changes.
-    pub(super) fn mark(&self) -> String {
+    /// Identifies this entry of the list.
+    pub(super) fn mark(&self) -> AttemptMark {
         let time = self.changed_time.as_ref().map_or("", |time| time.0.as_str());
-        format!("{} {} {time}", self.id, self.state)
+        AttemptMark::new(&self.id, &self.state, time)
     }
 }

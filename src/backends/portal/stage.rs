@@ -70,15 +70,7 @@ impl Stage {
                 Some(StepStatus::Canceled) => {
                     Self::Ended(OperationKind::GoLive, OperationStatus::Canceled)
                 }
-                Some(
-                    StepStatus::NotStarted
-                    | StepStatus::InProgress
-                    | StepStatus::WaitingForPublisherReview
-                    | StepStatus::WaitingForApproval
-                    | StepStatus::Blocked
-                    | StepStatus::Unknown(_),
-                )
-                | None => Self::AtRest,
+                _ => Self::AtRest,
             },
             OfferStatus::Canceled | OfferStatus::Failed
                 if live == Some(&StepStatus::Complete)
@@ -135,32 +127,18 @@ pub(super) fn sign_off(steps: &[Step]) -> Option<&Step> {
 
 /// Whether a step has been reached at all.
 fn has_begun(step: &Step) -> bool {
-    match &step.status {
-        StepStatus::NotStarted | StepStatus::Blocked | StepStatus::Unknown(_) => false,
-        StepStatus::InProgress
-        | StepStatus::WaitingForPublisherReview
-        | StepStatus::WaitingForApproval
-        | StepStatus::Rejected
-        | StepStatus::Complete
-        | StepStatus::Failed
-        | StepStatus::Canceled => true,
-    }
+    !matches!(step.status, StepStatus::NotStarted | StepStatus::Blocked | StepStatus::Unknown(_))
 }
 
 /// Whether a step is under way. A blocked one isn't: it may stay blocked for ever, and the overall
 /// status says whether anything runs.
 pub(super) fn is_moving(status: &StepStatus) -> bool {
-    match status {
-        StepStatus::InProgress | StepStatus::WaitingForApproval => true,
-        StepStatus::NotStarted
-        | StepStatus::WaitingForPublisherReview
-        | StepStatus::Blocked
-        | StepStatus::Rejected
-        | StepStatus::Complete
-        | StepStatus::Failed
-        | StepStatus::Canceled
-        | StepStatus::Unknown(_) => false,
-    }
+    matches!(status, StepStatus::InProgress | StepStatus::WaitingForApproval)
+}
+
+/// Whether a step has ended without success.
+pub(super) fn has_failed(step: &Step) -> bool {
+    matches!(step.status, StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled)
 }
 
 /// The kind of the running operation, from the steps: a publish before the sign-off, a golive after
@@ -171,17 +149,7 @@ fn running_kind(report: &StatusReport) -> OperationKind {
         Some(StepStatus::Complete) => OperationKind::GoLive,
         _ if live.is_some_and(is_moving) => OperationKind::GoLive,
         Some(StepStatus::NotStarted) => OperationKind::Publish,
-        Some(
-            StepStatus::InProgress
-            | StepStatus::WaitingForPublisherReview
-            | StepStatus::WaitingForApproval
-            | StepStatus::Blocked
-            | StepStatus::Rejected
-            | StepStatus::Failed
-            | StepStatus::Canceled
-            | StepStatus::Unknown(_),
-        )
-        | None => OperationKind::Unknown(String::new()),
+        _ => OperationKind::Unknown(String::new()),
     }
 }
 
@@ -218,16 +186,7 @@ pub(super) fn standing(
     let complete = !steps.is_empty()
         && (steps.iter().all(|step| step.status == StepStatus::Complete)
             || step(steps, "live").is_some_and(|step| step.status == StepStatus::Complete));
-    let stopped = steps.iter().any(|step| match step.status {
-        StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled => true,
-        StepStatus::NotStarted
-        | StepStatus::InProgress
-        | StepStatus::WaitingForPublisherReview
-        | StepStatus::WaitingForApproval
-        | StepStatus::Blocked
-        | StepStatus::Complete
-        | StepStatus::Unknown(_) => false,
-    });
+    let stopped = steps.iter().any(has_failed);
     let is_unknown = matches!(status, OperationStatus::Unknown(_));
     (status.clone(), !(complete || is_unknown && stopped))
 }

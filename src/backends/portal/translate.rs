@@ -4,18 +4,15 @@
 use http::header::ETAG;
 
 use super::location::is_operation_id;
-use super::model::{
-    ETag, Offer, OfferStatus, OfferSummary, Operation, PolledOperation, StatusReport, Submission,
-};
+use super::model::{Offer, OfferStatus, OfferSummary, Publication, Submission};
 use super::wire::{
-    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire, StatusWire, StepWire,
-    SubmissionWire,
+    MAX_MESSAGES, MAX_STEPS, MessageWire, OfferWire, OperationWire, StepWire, SubmissionWire,
 };
 use crate::backends::http::redact::Cleaner;
 use crate::backends::http::response::{ApiResponse, Failure, Page};
 use crate::marketplace::{
-    ChangedTime, Level, Message, OfferId, OperationKind, OperationStatus, PublisherId, Step,
-    StepStatus, Version,
+    ChangedTime, Fence, Level, Message, OfferId, OperationKind, OperationStatus, PublisherId,
+    Release, Step, StepStatus, Version,
 };
 
 /// Limit for the text of a message, in characters.
@@ -88,7 +85,7 @@ fn summary(
 /// use a missing entity tag or that of another offer.
 pub(super) fn offer(answer: &ApiResponse, offer: &OfferId) -> Result<Offer, Failure> {
     let expected = "an offer";
-    let mut wire: OfferWire = answer.one(expected)?;
+    let wire: OfferWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
     if wire.id.is_none() && wire.version.is_none() && wire.definition.is_none() {
         return Err(answer.misshapen(expected, "it has no id, no version and no definition"));
@@ -100,47 +97,26 @@ pub(super) fn offer(answer: &ApiResponse, offer: &OfferId) -> Result<Offer, Fail
             return Err(answer.misshapen(expected, &format!("it is about {shown:?}")));
         }
     }
-    Ok(Offer {
-        version: wire.version.map(Version),
-        status: word(wire.status.take(), cleaner).map(OfferStatus::from),
-        etag: etag(answer, wire.etag.take()),
-        changed_time: word(wire.changed_time, cleaner).map(ChangedTime),
-    })
+    Ok(Offer { version: wire.version.map(Release::from), etag: etag(answer, wire.etag) })
 }
 
-/// An offer's status.
-pub(super) fn status(answer: &ApiResponse) -> Result<StatusReport, Failure> {
-    let expected = "an offer's status";
-    let wire: StatusWire = answer.one(expected)?;
-    let cleaner = &answer.cleaner;
-    let status = word(wire.status, cleaner)
-        .ok_or_else(|| answer.misshapen(expected, "the status is missing"))?;
-    let (steps, messages) = steps_and_messages(wire.steps, wire.messages, cleaner);
-    Ok(StatusReport {
-        status: OfferStatus::from(status),
-        steps,
-        messages,
-        publishing_version: wire.publishing_version.map(Version),
-        offer_version: wire.offer_version.map(Version),
-    })
-}
-
-/// An operation's state.
-pub(super) fn operation(answer: &ApiResponse) -> Result<PolledOperation, Failure> {
-    let expected = "an operation";
+/// An offer's status or an operation.
+pub(super) fn publication<S: From<String>>(
+    answer: &ApiResponse,
+    expected: &str,
+) -> Result<Publication<S>, Failure> {
     let wire: OperationWire = answer.one(expected)?;
     let cleaner = &answer.cleaner;
     let status = word(wire.status, cleaner)
         .ok_or_else(|| answer.misshapen(expected, "the status is missing"))?;
     let (steps, messages) = steps_and_messages(wire.steps, wire.messages, cleaner);
-    let operation = Operation {
-        status: OperationStatus::from(status),
+    Ok(Publication {
+        status: S::from(status),
         steps,
         messages,
-        offer_version: wire.offer_version.map(Version),
         publishing_version: wire.publishing_version.map(Version),
-    };
-    Ok(PolledOperation { operation, retry_after: answer.retry_after })
+        offer_version: wire.offer_version.map(Version),
+    })
 }
 
 /// The operations of an offer. An entry's own offer and publisher fields are ignored (the
@@ -249,12 +225,12 @@ fn word(text: Option<String>, cleaner: &Cleaner) -> Option<String> {
 const MAX_ETAG: usize = 512;
 
 /// The entity tag from the header, else `in_body`; `None` if it can't be sent back in a header.
-fn etag(answer: &ApiResponse, in_body: Option<String>) -> Option<ETag> {
+fn etag(answer: &ApiResponse, in_body: Option<String>) -> Option<Fence> {
     let header = answer.headers.get(ETAG).and_then(|value| value.to_str().ok());
     let tag = header.map(|text| text.trim().to_owned()).or(in_body)?;
     let sendable = !tag.is_empty()
         && tag.len() <= MAX_ETAG
         && tag.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
         && !answer.cleaner.finds(&tag);
-    sendable.then_some(ETag(tag))
+    sendable.then_some(Fence(tag))
 }

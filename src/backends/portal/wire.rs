@@ -102,33 +102,6 @@ pub struct StepWire {
     pub messages: Vec<MessageWire>,
 }
 
-/// The answer to *offer status*.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct StatusWire {
-    /// The overall status.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
-    pub status: Option<String>,
-    /// The number of the publication described; can exceed 2^53.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
-    pub publishing_version: Option<u64>,
-    /// The version of the offer.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::integer")]
-    pub offer_version: Option<u64>,
-    /// Messages about the operation as a whole.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_MESSAGES>")]
-    pub messages: Vec<MessageWire>,
-    /// The steps of the current or last operation.
-    #[serde(deserialize_with = "lenient::at_most::<_, _, SOME_STEPS>")]
-    pub steps: Vec<StepWire>,
-    /// Links to the preview. golive ignores them.
-    #[serde(skip_deserializing)]
-    pub preview_links: Vec<LinkWire>,
-    /// Links to the live offer. golive ignores them.
-    #[serde(skip_deserializing)]
-    pub live_links: Vec<LinkWire>,
-}
-
 /// A link to an offer's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -177,11 +150,12 @@ pub struct SubmissionWire {
     pub changed_time: Option<String>,
 }
 
-/// The answer to *get operation*; the reference prints it inside a one-element array.
+/// The answer to *offer status* and *get operation*; the reference prints the latter inside a
+/// one-element array.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperationWire {
-    /// The operation's status.
+    /// The overall status.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient::text")]
     pub status: Option<String>,
     /// Messages about the operation as a whole.

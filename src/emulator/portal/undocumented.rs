@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::backends::portal::wire::{OfferWire, StatusWire};
+use crate::backends::portal::wire::{OfferWire, OperationWire};
 
 /// An offer as it is answered, with its undocumented fields.
 #[derive(Debug, Serialize)]
@@ -17,7 +17,7 @@ pub(super) struct OfferAnswer {
 #[derive(Debug, Serialize)]
 pub(super) struct StatusAnswer {
     #[serde(flatten)]
-    pub status: StatusWire,
+    pub status: OperationWire,
     #[serde(flatten)]
     pub publication: Option<Publication>,
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::dialect::{Dialect, StatusIn};
 use super::undocumented::{OfferAnswer, Publication, StatusAnswer, UndocumentedFields};
 use crate::backends::portal::wire::{
-    LinkWire, MessageWire, OfferWire, OperationWire, StatusWire, StepWire, SubmissionWire,
+    LinkWire, MessageWire, OfferWire, OperationWire, StepWire, SubmissionWire,
 };
 use crate::emulator::ids::guid;
 use crate::emulator::model::operation::{Ending, Message, Plan, State};
@@ -101,12 +101,12 @@ impl<'a> View<'a> {
             }
             (Stage::Running(_) | Stage::Idle(_), _) => self.idle_steps(Idle::NotBegun),
         };
-        let status = StatusWire {
+        let status = OperationWire {
             status: Some(self.dialect().offer_status(StatusIn::OfferStatus, offer)),
             steps,
             preview_links: self.links(offer.preview, "preview"),
             live_links: self.links(offer.production, "live"),
-            ..StatusWire::default()
+            ..OperationWire::default()
         };
         StatusAnswer { status, publication: self.publication() }
     }

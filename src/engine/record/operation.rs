@@ -216,10 +216,7 @@ pub(super) fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRec
         steps: Vec::new(),
     };
     // If an earlier attempt has the same id, asking for the id may return that attempt.
-    let is_known = |id: &String| {
-        let known = sent.intent.known.iter().flatten();
-        known.clone().any(|mark| mark.split(' ').next() == Some(id))
-    };
+    let is_known = |id: &String| sent.intent.known.iter().flatten().any(|mark| mark.id() == id);
     if started.has_shared_id() && started.id.as_ref().is_some_and(is_known) {
         started.forget_id();
     }

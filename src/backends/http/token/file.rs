@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_token_says_what_to_do_and_shows_nothing() {
+    async fn an_invalid_file_says_what_to_do_and_shows_nothing() {
         let long = "s3cr3t".repeat(20_000);
         let cases: [(&[u8], &str); 5] = [
             (b"", "the token is empty"),

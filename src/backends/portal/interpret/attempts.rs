@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use super::{Heard, Interpreter, Question};
+use super::{Interpreter, OperationAnswer, Result};
 use crate::backends::portal::model::{StatusReport, Submission};
-use crate::backends::portal::stage::{Stage, is_moving, standing};
+use crate::backends::portal::stage::{Stage, has_failed, is_moving, standing};
 use crate::marketplace::{
-    Attempt, ChangedTime, InDoubt, OperationKind, OperationStatus, Release, Run, StepStatus,
+    Attempt, ChangedTime, InDoubt, OperationKind, OperationStatus, Release, Run, Version,
 };
 
 /// Limit for the unfinished entries that are asked for individually, newest first. Only one
@@ -25,7 +25,7 @@ const CLOCK_SKEW: std::time::Duration = std::time::Duration::from_mins(15);
 impl Interpreter<'_> {
     /// The newest unfinished operation that runs, judged from the list, the operation itself and
     /// the offer's status.
-    pub(super) fn unfinished(&self) -> Result<Option<Run>, Question> {
+    pub(super) fn unfinished(&self) -> Result<Option<Run>> {
         let stage = self.answers.report.as_ref().map(Stage::of);
         let waits = stage == Some(Stage::SignOff);
         let listed = self.submissions()?;
@@ -38,26 +38,15 @@ impl Interpreter<'_> {
                 self.inquiry.in_doubt.as_ref().filter(|it| runs_again(submission, it))
             {
                 // A golive may share its publish's entry.
-                return Ok(Some(Run {
-                    kind: doubt.kind.clone(),
-                    id: Some(submission.id.clone()),
-                    release: Some(doubt.release.clone()),
-                    steps: Vec::new(),
-                    messages: Vec::new(),
-                }));
+                let (kind, release) = (doubt.kind.clone(), Some(doubt.release.clone()));
+                return Ok(Some(listed_run(submission, kind, release)));
             }
             if self.is_of_the_status(submission, stage.as_ref(), listed) {
                 continue;
             }
-            let mut run = Run {
-                kind: kind.clone(),
-                id: Some(submission.id.clone()),
-                release: self.release_of(submission),
-                steps: Vec::new(),
-                messages: Vec::new(),
-            };
+            let mut run = listed_run(submission, kind.clone(), self.release_of(submission));
             match self.operation(&submission.reference())? {
-                Heard::Says(operation) => {
+                OperationAnswer::Read(operation) => {
                     let told = self.ended_as(submission);
                     let is_good = told == Some(OperationStatus::Succeeded);
                     // After a golive has succeeded, no sign-off waits. So `succeeded` may be the
@@ -65,7 +54,7 @@ impl Interpreter<'_> {
                     if told.is_some() && !(is_good && waits && submission.is_golive()) {
                         continue;
                     }
-                    let named = self.answers.report.as_ref().and_then(|it| it.publishing_version);
+                    let named = self.named();
                     let is_named = named.is_some() && named == operation.publishing_version;
                     let is_still = !operation.steps.iter().any(|step| is_moving(&step.status));
                     if waits
@@ -82,15 +71,20 @@ impl Interpreter<'_> {
                 }
                 // An expired operation has ended. But a golive that has just begun may not be known
                 // under its id yet, and while the sign-off waits, a mistake would launch it again.
-                Heard::Expired if !waits || !submission.is_golive() => {}
-                Heard::Unreadable
+                OperationAnswer::Expired if !waits || !submission.is_golive() => {}
+                OperationAnswer::Unreadable
                     if waits
                         && kind == OperationKind::Publish
                         && is_only_publish(submission, listed) => {}
-                Heard::Expired | Heard::Unreadable => return Ok(Some(run)),
+                OperationAnswer::Expired | OperationAnswer::Unreadable => return Ok(Some(run)),
             }
         }
         Ok(None)
+    }
+
+    /// The number of the publication that the status describes.
+    fn named(&self) -> Option<Version> {
+        self.answers.report.as_ref()?.publishing_version
     }
 
     /// Whether an entry may run, judged from the list alone.
@@ -122,7 +116,7 @@ impl Interpreter<'_> {
         stage: Option<&Stage>,
         listed: &[Submission],
     ) -> bool {
-        let named = self.answers.report.as_ref().and_then(|it| it.publishing_version);
+        let named = self.named();
         let is_named = named.is_some() && named == submission.publishing_version;
         let is_publish = submission.purpose() == OperationKind::Publish;
         match stage {
@@ -153,16 +147,15 @@ impl Interpreter<'_> {
         if submission.state.is_finished() {
             return Some(submission.state.clone());
         }
-        let Some(Heard::Says(operation)) = self.heard(&submission.id) else { return None };
+        let Some(OperationAnswer::Read(operation)) = self.operation_answer(&submission.id) else {
+            return None;
+        };
         let kind = submission.purpose();
         let (status, runs) = standing(&kind, &operation.status, &operation.steps);
-        let is_bad_step = |status: &StepStatus| {
-            matches!(status, StepStatus::Failed | StepStatus::Rejected | StepStatus::Canceled)
-        };
         match (runs, status.is_finished()) {
             (true, _) => None,
             (false, true) => Some(status),
-            (false, false) if operation.steps.iter().any(|step| is_bad_step(&step.status)) => {
+            (false, false) if operation.steps.iter().any(has_failed) => {
                 Some(OperationStatus::Failed)
             }
             (false, false) => Some(OperationStatus::Succeeded),
@@ -173,8 +166,7 @@ impl Interpreter<'_> {
     /// version; each stands in if the other is missing.
     pub(super) fn release_of(&self, submission: &Submission) -> Option<Release> {
         let (publishing, offer) = (submission.publishing_version, submission.offer_version);
-        let report = self.answers.report.as_ref();
-        let is_named = report.is_some_and(|it| it.publishing_version.is_some());
+        let is_named = self.named().is_some();
         let number = if is_named { publishing.or(offer) } else { offer.or(publishing) };
         number.map(Release::from)
     }
@@ -184,7 +176,7 @@ impl Interpreter<'_> {
     }
 
     /// The listed attempt that a request in doubt has caused.
-    pub(super) fn came_of<'a>(
+    pub(super) fn caused_by<'a>(
         &self,
         listed: &'a [Submission],
         doubt: &InDoubt,
@@ -205,10 +197,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
     ) -> Option<&'a Submission> {
         let is_publish = |it: &Submission| it.purpose() == OperationKind::Publish;
-        let is_named = |it: &Submission| {
-            it.publishing_version.is_some() && it.publishing_version == report.publishing_version
-        };
-        let publish = newest(listed, |it| is_publish(it) && is_named(it)).or_else(|| {
+        let publish = newest(listed, |it| is_publish(it) && is_of(it, report)).or_else(|| {
             // If no entry has the number, a publish that didn't fail may have made the release.
             let is_lost = !listed.iter().any(|it| is_publish(it) && !self.is_bad(it));
             newest(listed, is_publish).filter(|_| is_lost)
@@ -231,19 +220,19 @@ impl Interpreter<'_> {
     }
 
     /// The same, with details from the operation itself if it ended badly.
-    pub(super) fn told(&self, submission: &Submission) -> Result<Attempt, Question> {
+    pub(super) fn detailed(&self, submission: &Submission) -> Result<Attempt> {
         let status = self.ended_as(submission).unwrap_or_else(|| submission.state.clone());
         let attempt = self.attempt(submission, status);
         if !is_bad(&attempt.status) {
             return Ok(attempt);
         }
         Ok(match self.operation(&submission.reference())? {
-            Heard::Says(operation) => Attempt {
+            OperationAnswer::Read(operation) => Attempt {
                 steps: operation.steps.clone(),
                 messages: operation.messages.clone(),
                 ..attempt
             },
-            Heard::Expired | Heard::Unreadable => attempt,
+            OperationAnswer::Expired | OperationAnswer::Unreadable => attempt,
         })
     }
 
@@ -270,6 +259,18 @@ pub(super) fn changed(submission: &Submission) -> Option<Timestamp> {
     submission.changed_time.as_ref().and_then(ChangedTime::timestamp)
 }
 
+/// Whether an entry has the number of the publication that the status describes.
+fn is_of(submission: &Submission, report: &StatusReport) -> bool {
+    let number = submission.publishing_version;
+    number.is_some() && number == report.publishing_version
+}
+
+/// An unfinished entry as a run whose steps aren't known.
+fn listed_run(submission: &Submission, kind: OperationKind, release: Option<Release>) -> Run {
+    let (steps, messages) = (Vec::new(), Vec::new());
+    Run { kind, id: Some(submission.id.clone()), release, steps, messages }
+}
+
 /// The sort key for the age of entries.
 fn age(submission: &Submission) -> impl Ord + use<> {
     (changed(submission), submission.publishing_version)
@@ -291,11 +292,8 @@ pub(super) fn is_new(submission: &Submission, doubt: &InDoubt) -> bool {
 
 /// Whether an entry that had ended before a request runs now.
 fn runs_again(submission: &Submission, doubt: &InDoubt) -> bool {
-    let mut known = doubt.known.iter().flatten().map(|mark| mark.split(' '));
-    known.any(|mut mark| {
-        mark.next() == Some(&submission.id)
-            && mark.next().is_some_and(|state| OperationStatus::from(state).is_finished())
-    })
+    let mut known = doubt.known.iter().flatten();
+    known.any(|mark| mark.id() == submission.id && mark.is_finished())
 }
 
 /// The newest operation for which `is_meant` holds: by change time; on equal or missing times, by
@@ -371,16 +369,13 @@ fn is_attempt_at(
     publish: Option<&Submission>,
     report: &StatusReport,
 ) -> bool {
-    let is_named = |it: &Submission| {
-        it.publishing_version.is_some() && it.publishing_version == report.publishing_version
-    };
     let Some(publish) = publish else {
         // A list without a publish isn't enough evidence.
         let numbers = golive.publishing_version.zip(report.publishing_version);
-        return is_named(golive) || (is_bad(status) && numbers.is_none());
+        return is_of(golive, report) || (is_bad(status) && numbers.is_none());
     };
-    if is_named(publish) && golive.publishing_version.is_some() {
-        return is_named(golive);
+    if is_of(publish, report) && golive.publishing_version.is_some() {
+        return is_of(golive, report);
     }
     match (changed(golive), changed(publish)) {
         (Some(golive), Some(publish)) if golive != publish => golive > publish,

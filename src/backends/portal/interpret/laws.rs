@@ -6,7 +6,7 @@ use proptest::sample::select;
 use super::tests::{WAITS, entry, step};
 use super::*;
 use crate::backends::portal::stage::Stage;
-use crate::marketplace::{Failed, InDoubt, Version};
+use crate::marketplace::{AttemptMark, Failed, InDoubt, Version};
 
 /// Above the number of reads any offer may need: the list, the status, the document, two slots, the
 /// followed operation (twice), and a few entries of the list.
@@ -49,11 +49,11 @@ fn submission() -> impl Strategy<Value = Submission> {
     })
 }
 
-fn heard() -> impl Strategy<Value = Heard> {
+fn operation_answer() -> impl Strategy<Value = OperationAnswer> {
     let word = select(vec!["running", "complete", "failed", "x"]);
     let live = select(vec!["notStarted", "inProgress", "complete", "failed"]);
     let says = (word, live, 0_u64..4).prop_map(|(word, live, number)| {
-        Heard::Says(Operation {
+        OperationAnswer::Read(Operation {
             status: word.into(),
             steps: vec![step("live", "live", live)],
             messages: Vec::new(),
@@ -61,14 +61,14 @@ fn heard() -> impl Strategy<Value = Heard> {
             publishing_version: maybe(number).map(Version),
         })
     });
-    prop_oneof![4 => says, 1 => Just(Heard::Expired), 1 => Just(Heard::Unreadable)]
+    prop_oneof![4 => says, 1 => Just(OperationAnswer::Expired), 1 => Just(OperationAnswer::Unreadable)]
 }
 
-fn held() -> impl Strategy<Value = Held> {
+fn slot_answer() -> impl Strategy<Value = SlotAnswer> {
     (0_u64..5).prop_map(|it| match it {
-        0 => Held::Empty,
-        4 => Held::Holds(None),
-        number => Held::Holds(Some(number.into())),
+        0 => SlotAnswer::Empty,
+        4 => SlotAnswer::Release(None),
+        number => SlotAnswer::Release(Some(number.into())),
     })
 }
 
@@ -84,13 +84,13 @@ prop_compose! {
             kind: if flags[0] { OperationKind::GoLive } else { OperationKind::Publish },
             operation,
             release: release.clone(),
-            heard: None,
+            latest: None,
         };
         let doubt = InDoubt {
             kind: OperationKind::GoLive,
             release: numbers[1].into(),
             at,
-            known: flags[1].then(|| vec!["a running 2026-11-30T10:10:00.651".to_owned()]),
+            known: flags[1].then(|| vec![AttemptMark::new("a", &OperationStatus::Running, "2026-11-30T10:10:00.651")]),
         };
         Inquiry {
             wants_live: flags[2],
@@ -110,11 +110,11 @@ prop_compose! {
 
 fn answered() -> impl Strategy<Value = Responses> {
     let list = prop::collection::vec(submission(), 0..5);
-    let operations = prop::array::uniform4(heard());
-    (report(), list, operations, held(), held()).prop_map(
+    let operations = prop::array::uniform4(operation_answer());
+    (report(), list, operations, slot_answer(), slot_answer()).prop_map(
         |(report, list, operations, preview, production)| Responses {
-            document: Some(Document::default()),
-            relisted: None,
+            document: Some(Offer::default()),
+            listed_again: None,
             report: Some(report),
             submissions: Some(list),
             preview: Some(preview),
@@ -135,7 +135,7 @@ fn inspect(inquiry: &Inquiry, all: &Responses) -> Option<(OfferState, Responses)
         match interpret(inquiry, &known) {
             Ok(state) => return Some((state, known)),
             Err(Question::Document) => known.document.clone_from(&all.document),
-            Err(Question::Listed) => known.relisted = Some(Relisted(None)),
+            Err(Question::Listed) => known.listed_again = Some(ListedVersion(None)),
             Err(Question::Status) => known.report.clone_from(&all.report),
             Err(Question::Submissions) => known.submissions.clone_from(&all.submissions),
             Err(Question::Slot(Slot::Production)) => known.production.clone_from(&all.production),
@@ -146,8 +146,8 @@ fn inspect(inquiry: &Inquiry, all: &Responses) -> Option<(OfferState, Responses)
                 if known.operations.iter().any(|(id, _)| *id == it.id) {
                     return None;
                 }
-                let heard = all.operations.iter().find(|(id, _)| *id == it.id).unwrap();
-                known.operations.push(heard.clone());
+                let answer = all.operations.iter().find(|(id, _)| *id == it.id).unwrap();
+                known.operations.push(answer.clone());
             }
         }
     }
@@ -166,8 +166,9 @@ fn golive_runs(inquiry: &Inquiry, answers: &Responses) -> bool {
         let is_newest = it.publishing_version.is_none()
             || (it.publishing_version >= newest && it.publishing_version >= named);
         let is_ours = inquiry.failed.as_ref().is_some_and(|our| our.id.as_ref() == Some(&it.id));
-        let heard = answers.operations.iter().find(|(id, _)| *id == it.id).map(|(_, heard)| heard);
-        let denies = matches!(heard, Some(Heard::Says(operation)) if {
+        let answer =
+            answers.operations.iter().find(|(id, _)| *id == it.id).map(|(_, answer)| answer);
+        let denies = matches!(answer, Some(OperationAnswer::Read(operation)) if {
             let (status, runs) = standing(&it.purpose(), &operation.status, &operation.steps);
             !runs && status != OperationStatus::Succeeded
         });
@@ -199,7 +200,7 @@ proptest! {
             let failed = inquiry.failed.as_ref().and_then(|it| it.release.as_ref());
             let good = known.submissions.iter().flatten().any(Submission::is_golive);
             let named = known.report.as_ref().and_then(|it| it.publishing_version);
-            let is_held = matches!(&known.production, Some(Held::Holds(Some(it))) if it == live);
+            let is_held = matches!(&known.production, Some(SlotAnswer::Release(Some(it))) if it == live);
             prop_assert!(failed != Some(live) || good || (named.is_some() && is_held));
             // Nor one that may have been sent, while a new attempt at it is listed as failed.
             let doubted = inquiry.in_doubt.as_ref().filter(|it| {

@@ -29,10 +29,10 @@ mod stages;
 mod tests;
 
 use self::attempts::{MAX_ATTEMPTS, newest_first};
-use super::model::{Operation, Slot, StatusReport, Submission};
+use super::model::{Offer, Operation, Slot, StatusReport, Submission};
 use super::stage::{Stage, is_moving, standing};
 use crate::marketplace::{
-    Fence, Followed, Following, Inquiry, OfferState, OperationKind, OperationRef, OperationStatus,
+    Followed, Following, Inquiry, OfferState, OperationKind, OperationRef, OperationStatus,
     Release, Report, Run,
 };
 
@@ -53,57 +53,50 @@ pub(super) enum Question {
     Operation(OperationRef),
 }
 
-/// What *get offer* answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Document {
-    /// Its entity tag. There is none since the offers were migrated (field).
-    pub(super) fence: Option<Fence>,
-    /// Its version.
-    pub(super) version: Option<Release>,
-}
+/// What the answers so far say, or the read that is needed first.
+type Result<T = (), E = Question> = std::result::Result<T, E>;
 
 /// What a slot answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum SlotAnswer {
     /// Nothing is in it.
     Empty,
     /// A version, or something that names none.
-    Holds(Option<Release>),
+    Release(Option<Release>),
 }
 
 /// What *get operation* answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// The operation.
-    Says(Operation),
-    /// It can't be asked for any more.
+pub(super) enum OperationAnswer {
+    Read(Operation),
+    /// It can no longer be read.
     Expired,
-    /// No answer could be read. The list and the offer may suffice.
+    /// No answer was readable. The list and the offer may suffice.
     Unreadable,
 }
 
 /// The version that *list offers* shows, if it shows the offer and a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Relisted(pub(super) Option<Release>);
+pub(super) struct ListedVersion(pub(super) Option<Release>);
 
 /// The answers so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Responses {
-    pub(super) document: Option<Document>,
+    pub(super) document: Option<Offer>,
     /// The version in the list when it was read again.
-    pub(super) relisted: Option<Relisted>,
+    pub(super) listed_again: Option<ListedVersion>,
     pub(super) report: Option<StatusReport>,
     pub(super) submissions: Option<Vec<Submission>>,
-    pub(super) preview: Option<Held>,
-    pub(super) production: Option<Held>,
+    pub(super) preview: Option<SlotAnswer>,
+    pub(super) production: Option<SlotAnswer>,
     /// By id.
-    pub(super) operations: Vec<(String, Heard)>,
+    pub(super) operations: Vec<(String, OperationAnswer)>,
 }
 
 /// The state of an offer, or the read that is needed first.
-pub(super) fn interpret(inquiry: &Inquiry, answers: &Responses) -> Result<OfferState, Question> {
-    let relisted = answers.relisted.as_ref();
-    let listed = relisted.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
+pub(super) fn interpret(inquiry: &Inquiry, answers: &Responses) -> Result<OfferState> {
+    let again = answers.listed_again.as_ref();
+    let listed = again.map_or(inquiry.listed.as_ref(), |it| it.0.as_ref());
     Interpreter { inquiry, listed, answers }.state()
 }
 
@@ -127,7 +120,7 @@ struct Interpreter<'a> {
 }
 
 impl Interpreter<'_> {
-    fn state(&self) -> Result<OfferState, Question> {
+    fn state(&self) -> Result<OfferState> {
         let inquiry = self.inquiry;
         let mut state = OfferState { is_inspected: true, ..OfferState::default() };
         if let Some(following) = &inquiry.following {
@@ -145,7 +138,7 @@ impl Interpreter<'_> {
         }
         if inquiry.launches && inquiry.may_be_fenced {
             let document = self.answers.document.as_ref().ok_or(Question::Document)?;
-            state.fence.clone_from(&document.fence);
+            state.fence.clone_from(&document.etag);
         }
         // If both are needed, the status is read last: the launch decision rests on it.
         if inquiry.launches
@@ -166,14 +159,14 @@ impl Interpreter<'_> {
     /// doesn't confirm may predate a publish, so the list is read again. (They may also count in
     /// different spaces; then the list says the same again, and the content of the preview slot
     /// decides.)
-    fn is_list_current(&self, report: &StatusReport) -> Result<(), Question> {
+    fn is_list_current(&self, report: &StatusReport) -> Result {
         let document = self.answers.document.as_ref().map(|it| it.version.as_ref());
         let contradicted = document.is_some_and(|version| version != self.listed);
         // Nor does golive launch a release under an unconfirmed, possibly stale name.
         let waits = Stage::of(report) == Stage::SignOff;
         let unconfirmed = document.is_none() && self.inquiry.launches && waits;
         if report.publishing_version.is_none() && (contradicted || unconfirmed) {
-            if self.answers.relisted.is_none() {
+            if self.answers.listed_again.is_none() {
                 return Err(Question::Listed);
             }
             if contradicted {
@@ -186,12 +179,13 @@ impl Interpreter<'_> {
     /// The version that document and preview slot agree on, if the list lags behind them.
     fn ahead_of_list(&self) -> Option<&Release> {
         let version = self.answers.document.as_ref()?.version.as_ref()?;
-        let is_held = matches!(&self.answers.preview, Some(Held::Holds(Some(it))) if it == version);
+        let is_held =
+            matches!(&self.answers.preview, Some(SlotAnswer::Release(Some(it))) if it == version);
         Some(version).filter(|_| is_held)
     }
 
     /// Adds the facts from the list of operations, if that was read.
-    fn with_attempts(&self, state: &mut OfferState) -> Result<(), Question> {
+    fn with_attempts(&self, state: &mut OfferState) -> Result {
         let Some(listed) = &self.answers.submissions else { return Ok(()) };
         let ended = newest_first(listed).into_iter();
         let ended = ended.filter_map(|it| Some(self.attempt(it, self.ended_as(it)?)));
@@ -200,54 +194,56 @@ impl Interpreter<'_> {
         state.attempts = marks.collect();
         if state.last.is_none()
             && let Some(doubt) = &self.inquiry.in_doubt
-            && let Some(new) = self.came_of(listed, doubt)
+            && let Some(new) = self.caused_by(listed, doubt)
         {
-            state.last = Some(self.told(new)?);
+            state.last = Some(self.detailed(new)?);
         }
         Ok(())
     }
 
     /// The state of the operation that golive follows. `None` if nothing could be read: then the
-    /// offer tells, or the operation is read once more ([`Self::insist`]).
-    fn followed(&self, following: &Following) -> Result<Option<Followed>, Question> {
-        if let Some(heard) = &following.heard {
-            return Ok(Some(Followed::Known(Box::new(heard.clone()))));
+    /// offer tells, or the operation is read once more ([`Self::retry_followed`]).
+    fn followed(&self, following: &Following) -> Result<Option<Followed>> {
+        if let Some(latest) = &following.latest {
+            return Ok(Some(Followed::Known(Box::new(latest.clone()))));
         }
         let Some(reference) = &following.operation else { return Ok(None) };
         Ok(match self.operation(reference)? {
-            Heard::Says(operation) => {
+            OperationAnswer::Read(operation) => {
                 Some(Followed::Known(Box::new(reported(&following.kind, operation))))
             }
-            Heard::Expired => Some(Followed::Expired),
-            Heard::Unreadable => None,
+            OperationAnswer::Expired => Some(Followed::Expired),
+            OperationAnswer::Unreadable => None,
         })
     }
 
     /// Asks again for a followed operation that could not be read: no state may be derived from its
     /// silence.
-    fn insist(&self) -> Result<(), Question> {
-        let following = self.inquiry.following.as_ref().filter(|it| it.heard.is_none());
+    fn retry_followed(&self) -> Result {
+        let following = self.inquiry.following.as_ref().filter(|it| it.latest.is_none());
         match following.and_then(|it| it.operation.as_ref()) {
-            Some(reference) if self.heard(&reference.id) == Some(&Heard::Unreadable) => {
+            Some(reference)
+                if self.operation_answer(&reference.id) == Some(&OperationAnswer::Unreadable) =>
+            {
                 Err(Question::Operation(reference.clone()))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    fn heard(&self, id: &str) -> Option<&Heard> {
-        self.answers.operations.iter().find(|(known, _)| known == id).map(|(_, heard)| heard)
+    fn operation_answer(&self, id: &str) -> Option<&OperationAnswer> {
+        self.answers.operations.iter().find(|(known, _)| known == id).map(|(_, answer)| answer)
     }
 
-    fn operation(&self, reference: &OperationRef) -> Result<&Heard, Question> {
-        self.heard(&reference.id).ok_or_else(|| Question::Operation(reference.clone()))
+    fn operation(&self, reference: &OperationRef) -> Result<&OperationAnswer> {
+        self.operation_answer(&reference.id).ok_or_else(|| Question::Operation(reference.clone()))
     }
 
-    fn submissions(&self) -> Result<&[Submission], Question> {
+    fn submissions(&self) -> Result<&[Submission]> {
         self.answers.submissions.as_deref().ok_or(Question::Submissions)
     }
 
-    fn slot(&self, slot: Slot) -> Result<&Held, Question> {
+    fn slot(&self, slot: Slot) -> Result<&SlotAnswer> {
         let held = match slot {
             Slot::Preview => &self.answers.preview,
             Slot::Production => &self.answers.production,

@@ -2,7 +2,7 @@
 //! (open): then the status, the list and the operations must suffice.
 
 use super::attempts::newest;
-use super::{Held, Interpreter, Question};
+use super::{Interpreter, Result, SlotAnswer};
 use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::backends::portal::stage::{sign_off, step};
 use crate::marketplace::{
@@ -19,11 +19,11 @@ impl Interpreter<'_> {
 
     /// The release that waits for the sign-off. If status and list name none, the slot and the
     /// publish do.
-    pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+    pub(super) fn waiting(&self, report: &StatusReport) -> Result<Option<Release>> {
         if let Some(release) = self.publication(report) {
             return Ok(Some(release));
         }
-        if let Held::Holds(Some(version)) = self.slot(Slot::Preview)? {
+        if let SlotAnswer::Release(Some(version)) = self.slot(Slot::Preview)? {
             return Ok(Some(version.clone()));
         }
         let publish = |it: &Submission| it.purpose() == OperationKind::Publish && !self.is_bad(it);
@@ -42,7 +42,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
         release: &Release,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let Some(pin) = &self.inquiry.pin else { return Ok(()) };
         if Self::names(report, pin) {
             state.pinned = Some(release.clone());
@@ -51,21 +51,21 @@ impl Interpreter<'_> {
         // Users may know the slots' number. The list's may be that of a failed publish, so it
         // counts only if the slots name none.
         let is_named = match self.slot(Slot::Preview)? {
-            Held::Holds(Some(version)) => version == pin,
-            Held::Holds(None) | Held::Empty => {
+            SlotAnswer::Release(Some(version)) => version == pin,
+            SlotAnswer::Release(None) | SlotAnswer::Empty => {
                 report.publishing_version.is_none() && self.listed == Some(pin)
             }
         };
         if is_named {
             state.pinned = Some(release.clone());
-        } else if let Held::Holds(Some(version)) = self.slot(Slot::Production)? {
+        } else if let SlotAnswer::Release(Some(version)) = self.slot(Slot::Production)? {
             state.live = Some(version.clone());
         }
         Ok(())
     }
 
     /// The release that the status calls live; `None` if the slots contradict it.
-    pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>, Question> {
+    pub(super) fn live_release(&self, report: &StatusReport) -> Result<Option<Release>> {
         if let Some(version) = report.publishing_version {
             return Ok(Some(version.into()));
         }
@@ -74,7 +74,7 @@ impl Interpreter<'_> {
         let expected = expected.and_then(|it| it.release.clone());
         let doubt = self.inquiry.in_doubt.as_ref().filter(|it| it.kind == OperationKind::GoLive);
         Ok(match self.slot(Slot::Production)? {
-            Held::Holds(version) => {
+            SlotAnswer::Release(version) => {
                 let version = version.clone();
                 // The slots may count differently than the list that named the release: then equal
                 // slots show that the release from preview is live, if its golive is known to have
@@ -82,30 +82,30 @@ impl Interpreter<'_> {
                 if expected.is_some()
                     && version != expected
                     && self.has_succeeded()
-                    && matches!(self.slot(Slot::Preview)?, Held::Holds(it) if *it == version)
+                    && matches!(self.slot(Slot::Preview)?, SlotAnswer::Release(it) if *it == version)
                 {
                     return Ok(expected);
                 }
                 version.or_else(|| self.listed.cloned())
             }
-            Held::Empty => match self.slot(Slot::Preview)? {
-                Held::Holds(_) => None,
+            SlotAnswer::Empty => match self.slot(Slot::Preview)? {
+                SlotAnswer::Release(_) => None,
                 // Neither slot answers. The status may have fallen back to the release before a
                 // failed golive, so the golive must be known to have succeeded.
-                Held::Empty if expected.is_some() && !self.has_succeeded() => {
+                SlotAnswer::Empty if expected.is_some() && !self.has_succeeded() => {
                     let golive = newest(self.submissions()?, Submission::is_golive);
                     let status = golive.and_then(|it| self.ended_as(it));
                     expected.filter(|_| status == Some(OperationStatus::Succeeded))
                 }
                 // The same for a golive that may or may not have been accepted.
-                Held::Empty if expected.is_none() && doubt.is_some() => {
+                SlotAnswer::Empty if expected.is_none() && doubt.is_some() => {
                     let listed = self.submissions()?;
-                    let new = doubt.and_then(|doubt| self.came_of(listed, doubt));
+                    let new = doubt.and_then(|doubt| self.caused_by(listed, doubt));
                     let has_succeeded =
                         new.and_then(|it| self.ended_as(it)) == Some(OperationStatus::Succeeded);
                     doubt.map(|it| it.release.clone()).filter(|_| has_succeeded)
                 }
-                Held::Empty => expected
+                SlotAnswer::Empty => expected
                     .or_else(|| self.listed.cloned())
                     .or(report.offer_version.map(Release::from)),
             },
@@ -126,20 +126,22 @@ impl Interpreter<'_> {
         report: &StatusReport,
         kind: Option<&OperationKind>,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let production = self.slot(Slot::Production)?.clone();
         let preview = self.slot(Slot::Preview)?.clone();
         match (production, preview) {
-            (Held::Holds(live), Held::Holds(preview)) if live == preview => state.live = live,
-            (Held::Holds(live), Held::Holds(preview)) => {
+            (SlotAnswer::Release(live), SlotAnswer::Release(preview)) if live == preview => {
+                state.live = live;
+            }
+            (SlotAnswer::Release(live), SlotAnswer::Release(preview)) => {
                 let number = |it: &Option<Release>| it.as_ref()?.as_str().parse::<u64>().ok();
                 let is_newer = number(&preview) > number(&live);
                 state.live = live;
                 state.stale_preview = preview.filter(|_| is_newer);
             }
-            (Held::Holds(live), Held::Empty) => state.live = live,
-            (Held::Empty, Held::Holds(preview)) => state.stale_preview = preview,
-            (Held::Empty, Held::Empty) => self.beside_slots(report, kind, state),
+            (SlotAnswer::Release(live), SlotAnswer::Empty) => state.live = live,
+            (SlotAnswer::Empty, SlotAnswer::Release(preview)) => state.stale_preview = preview,
+            (SlotAnswer::Empty, SlotAnswer::Empty) => self.beside_slots(report, kind, state),
         }
         let standing = [&state.live, &state.stale_preview];
         let pin = self.inquiry.pin.as_ref();

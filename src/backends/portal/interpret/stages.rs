@@ -1,7 +1,7 @@
 //! The state for each stage of an offer's life.
 
 use super::attempts::{changed, is_bad, newer_publish, newest};
-use super::{Held, Interpreter, Question};
+use super::{Interpreter, Result, SlotAnswer};
 use crate::backends::portal::model::{OfferStatus, Slot, StatusReport, Submission};
 use crate::backends::portal::stage::{Stage, step};
 use crate::marketplace::{
@@ -9,11 +9,7 @@ use crate::marketplace::{
 };
 
 impl Interpreter<'_> {
-    pub(super) fn in_stage(
-        &self,
-        report: &StatusReport,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
+    pub(super) fn in_stage(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         match Stage::of(report) {
             Stage::NeverPublished => self.never_published(report, state),
             Stage::SignOff => self.sign_off(report, state),
@@ -25,12 +21,8 @@ impl Interpreter<'_> {
         }
     }
 
-    fn never_published(
-        &self,
-        report: &StatusReport,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
-        self.insist()?;
+    fn never_published(&self, report: &StatusReport, state: &mut OfferState) -> Result {
+        self.retry_followed()?;
         if !self.inquiry.wants_live {
             let is_good = |it: &Submission| self.ended_as(it) == Some(OperationStatus::Succeeded);
             if let Some(good) = newest(self.submissions()?, is_good) {
@@ -49,13 +41,14 @@ impl Interpreter<'_> {
         if !self.inquiry.wants_live {
             // The status may fall back to this stage after a failed first publish.
             let newest = newest(self.submissions()?, |it| it.kind == OperationKind::Publish);
-            state.last = newest.filter(|it| self.is_bad(it)).map(|it| self.told(it)).transpose()?;
+            state.last =
+                newest.filter(|it| self.is_bad(it)).map(|it| self.detailed(it)).transpose()?;
         }
         Ok(())
     }
 
-    fn sign_off(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
-        self.insist()?;
+    fn sign_off(&self, report: &StatusReport, state: &mut OfferState) -> Result {
+        self.retry_followed()?;
         let Some(release) = self.waiting(report)? else {
             state.unclear = Some("a preview waits, but nothing names its version".to_owned());
             return Ok(());
@@ -71,7 +64,7 @@ impl Interpreter<'_> {
             }
             if let Some(failed) = self.publish_failed(submissions, report) {
                 let kind = OperationKind::Unknown(String::new());
-                let last = self.told(failed)?;
+                let last = self.detailed(failed)?;
                 state.last = Some(Attempt { kind, release: Some(release.clone()), ..last });
             }
             if let Some(newer) = newer_publish(submissions, report) {
@@ -83,7 +76,7 @@ impl Interpreter<'_> {
             }
             match self.attempted(submissions, report) {
                 Some((golive, status)) if is_bad(&status) => {
-                    let last = self.told(golive)?;
+                    let last = self.detailed(golive)?;
                     state.last = Some(Attempt { release: Some(release.clone()), ..last });
                 }
                 Some((golive, _)) => {
@@ -103,7 +96,7 @@ impl Interpreter<'_> {
             }
         }
         if state.last.is_none() {
-            state.last = self.told_by_status(report, &release);
+            state.last = self.attempt_in_status(report, &release);
         }
         self.pin_in_preview(report, &release, state)?;
         // A newer preview has replaced the launched one: the production slot shows how its launch
@@ -111,7 +104,7 @@ impl Interpreter<'_> {
         if let Some(following) = &self.inquiry.following
             && following.kind == OperationKind::GoLive
             && following.release.as_ref() != Some(&release)
-            && let Held::Holds(Some(version)) = self.slot(Slot::Production)?
+            && let SlotAnswer::Release(Some(version)) = self.slot(Slot::Production)?
         {
             state.live = Some(version.clone());
         }
@@ -123,7 +116,7 @@ impl Interpreter<'_> {
 
     /// The attempt that only the step `live`, or the overall status above a waiting sign-off,
     /// shows.
-    fn told_by_status(&self, report: &StatusReport, release: &Release) -> Option<Attempt> {
+    fn attempt_in_status(&self, report: &StatusReport, release: &Release) -> Option<Attempt> {
         let live = step(&report.steps, "live").map(|step| &step.status);
         let (kind, status) = match (live, &report.status) {
             (Some(StepStatus::Failed | StepStatus::Rejected), _) => {
@@ -136,16 +129,7 @@ impl Interpreter<'_> {
             (_, OfferStatus::Canceled) => {
                 (OperationKind::Unknown(String::new()), OperationStatus::Canceled)
             }
-            (
-                _,
-                OfferStatus::NeverPublished
-                | OfferStatus::NotStarted
-                | OfferStatus::WaitingForPublisherReview
-                | OfferStatus::Running
-                | OfferStatus::Succeeded
-                | OfferStatus::Published
-                | OfferStatus::Unknown(_),
-            ) => return None,
+            _ => return None,
         };
         // A publish over the waiting release may explain the status, if nothing came after it.
         let last = newest(self.answers.submissions.as_deref().unwrap_or_default(), |it| {
@@ -157,7 +141,7 @@ impl Interpreter<'_> {
         if is_explained && kind != OperationKind::GoLive {
             return None;
         }
-        Some(told_by(report, kind, status, Some(release.clone())))
+        Some(status_attempt(report, kind, status, Some(release.clone())))
     }
 
     fn running(
@@ -165,7 +149,7 @@ impl Interpreter<'_> {
         report: &StatusReport,
         kind: &OperationKind,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         let following = self.inquiry.following.as_ref();
         let is_open = kind.as_str().is_empty();
         let followed_id = following.and_then(|it| it.operation.as_ref()).map(|it| it.id.as_str());
@@ -204,7 +188,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
-    fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
+    fn live(&self, report: &StatusReport, state: &mut OfferState) -> Result {
         // Just after a publish, the status still describes the publication before (field, BOSH).
         if self.answers.submissions.is_some()
             && let Some(run) = self.unfinished()?
@@ -213,7 +197,7 @@ impl Interpreter<'_> {
             return Ok(());
         }
         let Some(release) = self.live_release(report)? else {
-            self.insist()?;
+            self.retry_followed()?;
             state.unclear = Some(
                 "the status says that it is live, but neither the Production slot nor a golive \
                  that has succeeded shows it"
@@ -224,12 +208,12 @@ impl Interpreter<'_> {
         if let Some(pin) = &self.inquiry.pin {
             let named = release == *pin
                 || Self::names(report, pin)
-                || matches!(self.slot(Slot::Production)?, Held::Holds(Some(it)) if it == pin);
+                || matches!(self.slot(Slot::Production)?, SlotAnswer::Release(Some(it)) if it == pin);
             state.pinned = named.then(|| release.clone());
         }
         let following = self.inquiry.following.as_ref();
         if following.is_some_and(|it| it.release.as_ref() != Some(&release)) {
-            self.insist()?;
+            self.retry_followed()?;
             // An operation that can no longer be read is in the list.
             if let Some(Followed::Expired) = &state.followed {
                 self.submissions()?;
@@ -252,14 +236,14 @@ impl Interpreter<'_> {
 
     /// A golive of another release that failed after this one went live: the status has fallen
     /// back, and the failed release is in preview.
-    fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result<(), Question> {
+    fn failed_since(&self, live: &Release, state: &mut OfferState) -> Result {
         let newest = newest(self.submissions()?, |it| it.kind != OperationKind::Cancel);
         let Some(golive) = newest.filter(|it| it.is_golive() && self.is_bad(it)) else {
             return Ok(());
         };
         let release = self.release_of(golive).filter(|release| release != live);
         if release.is_some() {
-            state.last = Some(Attempt { release: release.clone(), ..self.told(golive)? });
+            state.last = Some(Attempt { release: release.clone(), ..self.detailed(golive)? });
             state.stale_preview = release;
         }
         Ok(())
@@ -267,10 +251,10 @@ impl Interpreter<'_> {
 
     /// Whether both the status and the Production slot name the release: two sources against its
     /// golive's report.
-    fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool, Question> {
+    fn is_in_production(&self, report: &StatusReport, release: &Release) -> Result<bool> {
         let is_named = report.publishing_version.map(Release::from).as_ref() == Some(release);
         let held = self.slot(Slot::Production)?;
-        Ok(is_named && matches!(held, Held::Holds(Some(held)) if held == release))
+        Ok(is_named && matches!(held, SlotAnswer::Release(Some(held)) if held == release))
     }
 
     /// The bad end of the followed operation, if the operation itself reports one.
@@ -284,7 +268,7 @@ impl Interpreter<'_> {
 
     /// Whether a golive of a release is known to have failed, with no later one: then a status that
     /// says live doesn't count.
-    fn is_known_to_have_failed(&self, release: &Release) -> Result<bool, Question> {
+    fn is_known_to_have_failed(&self, release: &Release) -> Result<bool> {
         let following = self.inquiry.following.as_ref();
         let is_of_it = following.is_some_and(|it| {
             it.kind == OperationKind::GoLive && it.release.as_ref() == Some(release)
@@ -295,7 +279,7 @@ impl Interpreter<'_> {
         if let Some(doubt) = &self.inquiry.in_doubt
             && doubt.kind == OperationKind::GoLive
             && doubt.release == *release
-            && self.came_of(self.submissions()?, doubt).is_some_and(|it| self.is_bad(it))
+            && self.caused_by(self.submissions()?, doubt).is_some_and(|it| self.is_bad(it))
         {
             return Ok(true);
         }
@@ -311,8 +295,8 @@ impl Interpreter<'_> {
         Ok(!is_later)
     }
 
-    fn at_rest(&self, report: &StatusReport, state: &mut OfferState) -> Result<(), Question> {
-        self.insist()?;
+    fn at_rest(&self, report: &StatusReport, state: &mut OfferState) -> Result {
+        self.retry_followed()?;
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);
             return Ok(());
@@ -338,7 +322,7 @@ impl Interpreter<'_> {
         kind: OperationKind,
         status: OperationStatus,
         state: &mut OfferState,
-    ) -> Result<(), Question> {
+    ) -> Result {
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);
             return Ok(());
@@ -355,8 +339,8 @@ impl Interpreter<'_> {
             }
         };
         let last = match listed.filter(|it| is_it(it)) {
-            Some(listed) => self.told(listed)?,
-            None => told_by(report, kind, status, None),
+            Some(listed) => self.detailed(listed)?,
+            None => status_attempt(report, kind, status, None),
         };
         let release = last.release.clone();
         let named = self.publication(report);
@@ -366,13 +350,8 @@ impl Interpreter<'_> {
         self.in_slots(report, kind.as_ref(), state)
     }
 
-    fn unclear(
-        &self,
-        report: &StatusReport,
-        words: String,
-        state: &mut OfferState,
-    ) -> Result<(), Question> {
-        self.insist()?;
+    fn unclear(&self, report: &StatusReport, words: String, state: &mut OfferState) -> Result {
+        self.retry_followed()?;
         if let Some(run) = self.unfinished()? {
             state.running = Some(run);
             return Ok(());
@@ -384,7 +363,7 @@ impl Interpreter<'_> {
             newest(submissions, |it| it.purpose() == OperationKind::Publish)
         };
         if let Some(wanted) = wanted.filter(|it| self.is_bad(it)) {
-            state.last = Some(self.told(wanted)?);
+            state.last = Some(self.detailed(wanted)?);
         }
         state.stale_preview = self.publication(report).filter(|_| state.last.is_some());
         state.unclear = Some(words);
@@ -393,7 +372,7 @@ impl Interpreter<'_> {
 }
 
 /// An attempt that only the offer's status shows.
-fn told_by(
+fn status_attempt(
     report: &StatusReport,
     kind: OperationKind,
     status: OperationStatus,

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::backends::portal::model::OfferStatus;
-use crate::marketplace::{ChangedTime, Failed, InDoubt, Step, Version};
+use crate::marketplace::{ChangedTime, Failed, Fence, InDoubt, Step, Version};
 
 pub(super) const WAITS: &str = "waitingForPublisherReview";
 
@@ -12,13 +12,13 @@ pub(super) const WAITS: &str = "waitingForPublisherReview";
 struct Portal {
     status: StatusReport,
     list: Vec<Submission>,
-    operations: Vec<(&'static str, Heard)>,
-    preview: Held,
-    production: Held,
+    operations: Vec<(&'static str, OperationAnswer)>,
+    preview: SlotAnswer,
+    production: SlotAnswer,
     tag: Option<&'static str>,
     /// The version of the document, and that of the list where it is asked anew.
     version: Option<Release>,
-    relisted: Option<Release>,
+    listed_again: Option<Release>,
 }
 
 /// Its status: the word, the step `publisher-signoff`, the step `live`, and the number. An empty step
@@ -36,11 +36,11 @@ fn portal(word: &str, sign_off: &str, live: &str, number: Option<u64>) -> Portal
         },
         list: Vec::new(),
         operations: Vec::new(),
-        preview: Held::Empty,
-        production: Held::Empty,
+        preview: SlotAnswer::Empty,
+        production: SlotAnswer::Empty,
         tag: None,
         version: None,
-        relisted: Some(Release::from(5)),
+        listed_again: Some(Release::from(5)),
     }
 }
 
@@ -61,17 +61,19 @@ impl Portal {
             offer_version: None,
             publishing_version: None,
         };
-        self.answers(id, Heard::Says(operation))
+        self.answers(id, OperationAnswer::Read(operation))
     }
 
-    fn answers(mut self, id: &'static str, heard: Heard) -> Self {
-        self.operations.push((id, heard));
+    fn answers(mut self, id: &'static str, answer: OperationAnswer) -> Self {
+        self.operations.push((id, answer));
         self
     }
 
     /// The slots: preview and production; `None` is a 404.
     fn slots(mut self, preview: Option<u64>, production: Option<u64>) -> Self {
-        let held = |slot: Option<u64>| slot.map_or(Held::Empty, |it| Held::Holds(Some(it.into())));
+        let held = |slot: Option<u64>| {
+            slot.map_or(SlotAnswer::Empty, |it| SlotAnswer::Release(Some(it.into())))
+        };
         (self.preview, self.production) = (held(preview), held(production));
         self
     }
@@ -84,7 +86,7 @@ impl Portal {
     /// The state, in words, and the questions.
     fn inspect(&self, inquiry: &Inquiry) -> (String, String) {
         let (state, asked) = self.state(inquiry);
-        (told(&state), asked)
+        (described(&state), asked)
     }
 
     fn state(&self, inquiry: &Inquiry) -> (OfferState, String) {
@@ -102,7 +104,7 @@ impl Portal {
     fn answer(&self, question: Question, answers: &mut Responses) -> String {
         let is_new = match &question {
             Question::Document => answers.document.is_none(),
-            Question::Listed => answers.relisted.is_none(),
+            Question::Listed => answers.listed_again.is_none(),
             Question::Status => answers.report.is_none(),
             Question::Submissions => answers.submissions.is_none(),
             Question::Slot(Slot::Production) => answers.production.is_none(),
@@ -113,11 +115,11 @@ impl Portal {
         match question {
             Question::Document => {
                 let fence = self.tag.map(|tag| Fence(tag.to_owned()));
-                answers.document = Some(Document { fence, version: self.version.clone() });
+                answers.document = Some(Offer { etag: fence, version: self.version.clone() });
                 "document".to_owned()
             }
             Question::Listed => {
-                answers.relisted = Some(Relisted(self.relisted.clone()));
+                answers.listed_again = Some(ListedVersion(self.listed_again.clone()));
                 "offers".to_owned()
             }
             Question::Status => {
@@ -137,8 +139,8 @@ impl Portal {
             }
             Question::Operation(OperationRef { id, .. }) => {
                 let known = self.operations.iter().find(|(known, _)| *known == id);
-                let heard = known.map_or(Heard::Expired, |(_, heard)| heard.clone());
-                answers.operations.push((id.clone(), heard));
+                let answer = known.map_or(OperationAnswer::Expired, |(_, answer)| answer.clone());
+                answers.operations.push((id.clone(), answer));
                 id
             }
         }
@@ -174,7 +176,7 @@ pub(super) fn entry(text: &str) -> Submission {
 }
 
 /// What follows from a state: whether it would be launched, in the first place.
-fn told(state: &OfferState) -> String {
+fn described(state: &OfferState) -> String {
     let name = |release: &Option<Release>| release.as_ref().map_or("?", Release::as_str).to_owned();
     if let Some(run) = &state.running {
         assert!(state.preview.is_none() && state.live.is_none(), "{state:?}");
@@ -219,7 +221,7 @@ fn look() -> Inquiry {
 
 fn following(kind: &str, id: &str, release: u64) -> Following {
     let operation = Some(OperationRef { id: id.to_owned(), location: None });
-    Following { kind: kind.into(), operation, release: Some(release.into()), heard: None }
+    Following { kind: kind.into(), operation, release: Some(release.into()), latest: None }
 }
 
 /// Each portal with what follows and what was asked.
@@ -277,7 +279,7 @@ fn the_sign_off_step_is_found_by_what_it_is_called() {
 }
 
 #[test]
-fn what_speaks_against_a_waiting_sign_off_blocks_the_launch() {
+fn evidence_against_a_waiting_sign_off_blocks_the_launch() {
     for (word, live) in
         [("running", "inProgress"), ("running", "waitingForApproval"), ("succeeded", "complete")]
     {
@@ -343,7 +345,7 @@ fn a_publish_that_is_listed_as_running_is_asked_where_it_may_be_another() {
             ("another number", list(&other).says("p2", "running", &[]), launched, "list status p2"),
             (
                 "another number, unreadable",
-                list(&other).answers("p2", Heard::Unreadable),
+                list(&other).answers("p2", OperationAnswer::Unreadable),
                 launched,
                 "list status p2",
             ),
@@ -382,7 +384,7 @@ fn a_publish_that_is_listed_as_running_is_asked_where_it_may_be_another() {
             (
                 "either, and nothing can be read",
                 list(&["p3 publish running 30 -", "p2 publish succeeded 20 -"])
-                    .answers("p3", Heard::Unreadable),
+                    .answers("p3", OperationAnswer::Unreadable),
                 "publish of ? runs as p3",
                 "list status p3",
             ),
@@ -409,7 +411,12 @@ fn a_golive_that_is_listed_as_running_is_not_launched_again() {
             ),
             ("it runs", list(&later).says("g2", "running", &[]), runs, "list status g2"),
             ("not known yet", list(&later), runs, "list status g2"),
-            ("unreadable", list(&later).answers("g2", Heard::Unreadable), runs, "list status g2"),
+            (
+                "unreadable",
+                list(&later).answers("g2", OperationAnswer::Unreadable),
+                runs,
+                "list status g2",
+            ),
             (
                 "an unknown type, with the slot",
                 list(&["g2 signoff/Production running 40 902"]).says("g2", "running", &[]),
@@ -544,7 +551,7 @@ fn a_golive_that_failed_says_nothing_of_a_newer_release() {
 }
 
 #[test]
-fn a_failure_without_an_entry_of_its_own_is_told_by_the_status() {
+fn a_failure_without_its_own_entry_comes_from_the_status() {
     let list = ["p2 publish succeeded 30 7", "p1 publish failed 10 6"];
     let by_step = portal("running", WAITS, "failed", Some(7)).list(&list);
     let rejected = portal("running", WAITS, "rejected", Some(7)).list(&list);
@@ -602,12 +609,12 @@ fn a_golive_that_succeeded_is_not_repeated_while_the_sign_off_seems_to_wait() {
 }
 
 #[test]
-fn what_waits_has_a_name_even_where_the_status_names_none() {
+fn a_waiting_release_has_a_name_even_if_the_status_names_none() {
     let nameless = portal("running", WAITS, "notStarted", None);
     // The list's, as it is now: what a list of a while ago names may have been replaced.
-    let replaced = Portal { relisted: Some(Release::from(6)), ..nameless.clone() };
+    let replaced = Portal { listed_again: Some(Release::from(6)), ..nameless.clone() };
     check(&launch(), &[("the list's", replaced, "launch 6", "list status offers")]);
-    let nameless = Portal { relisted: None, ..nameless };
+    let nameless = Portal { listed_again: None, ..nameless };
     let by_offer = Portal {
         status: StatusReport { offer_version: Some(Version(3)), ..nameless.status.clone() },
         ..nameless.clone()
@@ -647,7 +654,7 @@ fn a_pin_may_be_any_name_of_what_waits() {
     ];
     for (pin, named, expected, questions) in cases {
         let (state, asked) = portal.state(&pinned(pin));
-        assert_eq!((told(&state).as_str(), asked.as_str()), (expected, questions), "{pin}");
+        assert_eq!((described(&state).as_str(), asked.as_str()), (expected, questions), "{pin}");
         assert_eq!(state.pinned, named.map(Release::from), "{pin}");
     }
     // The list's number names what waits only where no slot says otherwise.
@@ -746,7 +753,7 @@ fn a_type_without_the_usual_steps_is_live_by_what_else_there_is() {
 }
 
 #[test]
-fn what_runs_is_named_by_the_status() {
+fn a_running_operation_has_the_release_of_the_status() {
     let publish = portal("running", "notStarted", "notStarted", Some(7));
     let golive = portal("running", "complete", "notStarted", Some(7));
     let no_sign_off = portal("running", "", "inProgress", Some(7));
@@ -774,7 +781,7 @@ fn what_runs_is_named_by_the_status() {
 }
 
 #[test]
-fn what_ended_badly_is_told_with_its_entry_or_without() {
+fn a_failure_is_reported_with_or_without_its_entry() {
     let failed = portal("failed", "complete", "failed", Some(7));
     let canceled = portal("canceled", "canceled", "canceled", Some(7));
     let blocked = portal("failed", "notStarted", "notStarted", Some(7)).steps(&[
@@ -858,14 +865,24 @@ fn an_operation_that_is_followed_tells_by_itself_while_it_runs() {
         ("it runs", live.clone().says("g", "running", &[]), runs, "g"),
         ("it has ended", live.clone().says("g", "complete", &[]), "7 is live", "g list status"),
         ("expired", live.clone(), "7 is live", "g list status"),
-        ("unreadable", live.clone().answers("g", Heard::Unreadable), "7 is live", "g list status"),
+        (
+            "unreadable",
+            live.clone().answers("g", OperationAnswer::Unreadable),
+            "7 is live",
+            "g list status",
+        ),
         (
             "one id with the publish",
             running.clone().says("g", "complete", &[]),
             runs,
             "g list status",
         ),
-        ("unreadable, and running", running.answers("g", Heard::Unreadable), runs, "g list status"),
+        (
+            "unreadable, and running",
+            running.answers("g", OperationAnswer::Unreadable),
+            runs,
+            "g list status",
+        ),
         // A word that golive doesn't know may be one for the end.
         (
             "an unknown last word",
@@ -882,7 +899,7 @@ fn an_operation_that_is_followed_tells_by_itself_while_it_runs() {
 }
 
 #[test]
-fn what_became_of_others_is_asked_beside_what_runs() {
+fn loose_ends_are_read_beside_a_running_operation() {
     let inquiry =
         Inquiry { following: Some(following("golive", "g", 7)), loose_ends: true, ..look() };
     let portal = waits().list(&["p publish complete 30 7"]).says("g", "running", &[]);
@@ -895,7 +912,7 @@ fn nothing_rests_on_an_operation_that_could_not_be_read() {
     let inquiry = Inquiry { following: Some(following("golive", "g", 7)), ..look() };
     for portal in [waits(), portal("succeeded", "complete", "complete", Some(6))] {
         let mut answers = Responses::default();
-        answers.operations.push(("g".to_owned(), Heard::Unreadable));
+        answers.operations.push(("g".to_owned(), OperationAnswer::Unreadable));
         answers.report = Some(portal.status);
         answers.submissions = Some(Vec::new());
         let asked = interpret(&inquiry, &answers);
@@ -921,7 +938,7 @@ fn without_numbers_and_slots_a_fallback_is_not_taken_for_the_release() {
 }
 
 #[test]
-fn what_is_known_to_have_failed_is_live_only_by_a_later_golive() {
+fn a_release_known_to_have_failed_is_live_only_by_a_later_golive() {
     let at = "2026-11-30T10:30:00Z".parse().unwrap();
     let failed = Failed { id: Some("g".to_owned()), release: Some(7.into()), at: Some(at) };
     let inquiry = Inquiry { failed: Some(failed), ..look() };

@@ -250,7 +250,7 @@ async fn keys_are_found_in_any_case() {
     for key in ["etag", "eTag", "Etag", "ETag", "ETAG"] {
         let body = json!({"Id": "vm", "Version": 2, key: "W/\"7\""}).to_string();
         let offer = Script::new([answer(200, &body)]).client().offer(&vm()).await.unwrap();
-        assert_eq!(offer.etag, Some(ETag("W/\"7\"".to_owned())), "{key}");
+        assert_eq!(offer.etag, Some(Fence("W/\"7\"".to_owned())), "{key}");
     }
     let list = json!({"Value": [{"ID": "vm", "PublisherId": "contoso", "STATUS": "running"}]});
     let submissions = json!([{"Id": "1", "submissionstate": "failed", "SubmissionType": "golive"}]);
@@ -267,7 +267,7 @@ async fn keys_are_found_in_any_case() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_nothing_of_the_offer_is_no_offer() {
+async fn an_answer_without_an_offer_is_an_error() {
     for body in [
         "{}",
         r#"{"value": [1]}"#,

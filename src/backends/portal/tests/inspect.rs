@@ -24,7 +24,7 @@ fn following() -> Inquiry {
         kind: OperationKind::GoLive,
         operation,
         release: Some(Release::from(7)),
-        heard: None,
+        latest: None,
     });
     Inquiry { following, wants_live: true, ..Inquiry::default() }
 }

@@ -32,8 +32,8 @@ use crate::backends::http::{
 };
 use crate::clock::RuntimeClock;
 use crate::marketplace::{
-    Fence, Launch, MarketplaceError, OfferId, OperationKind, PublisherId, Refusal, Release,
-    RequestId,
+    Backend as _, Fence, Launch, MarketplaceError, OfferId, OperationKind, PublisherId, Refusal,
+    Release, RequestId,
 };
 
 /// A token that is easy to find where it must not be.

@@ -66,13 +66,13 @@ async fn one_publisher_that_is_throttled_for_an_hour_stops_nobody_else() {
     }
     assert_eq!(market.take(), ["contoso", "fabrikam", "litware"]);
     tokio::time::sleep(Duration::from_mins(59)).await;
-    let paused = client.pauses();
+    let paused = client.paused_until();
     let told: Vec<_> = paused.publishers.iter().map(|(id, it)| (id.as_str(), it.until)).collect();
     assert_eq!(told, [("contoso", start() + jiff::SignedDuration::from_hours(1))]);
     let why = "was answered 429 Too Many Requests: busy";
     assert!(paused.all.is_none() && paused.publishers.values().all(|it| it.why.ends_with(why)));
     assert_eq!(ask(&client, "contoso").await.unwrap(), 60);
-    assert!(client.pauses().is_empty());
+    assert!(client.paused_until().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

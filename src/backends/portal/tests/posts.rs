@@ -95,7 +95,7 @@ async fn a_body_that_is_cut_hides_nothing_that_the_head_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_starts_nothing_is_not_sent() {
+async fn a_kind_that_starts_nothing_is_not_sent() {
     for kind in [OperationKind::Cancel, OperationKind::Unknown("publish".to_owned())] {
         let script = Script::default();
         let error = script.client().post(&vm(), &Launch { kind, ..golive() }).await.unwrap_err();

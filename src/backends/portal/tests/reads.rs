@@ -9,12 +9,12 @@ use crate::marketplace::OperationRef;
 const OFFER: &str = r#"{"id":"vm","version":3,"status":"Running","eTag":"\"body\""}"#;
 
 #[tokio::test(start_paused = true)]
-async fn a_read_says_who_and_what() {
+async fn a_read_has_its_headers_and_path() {
     let script = Script::new([with(200, OFFER, &[("etag", "\"header\"")]), answer(200, OFFER)]);
     let client = script.client();
     let offer = client.offer(&vm()).await.unwrap();
-    assert_eq!(offer.etag, Some(ETag("\"header\"".to_owned())));
-    assert_eq!(client.offer(&vm()).await.unwrap().etag, Some(ETag("\"body\"".to_owned())));
+    assert_eq!(offer.etag, Some(Fence("\"header\"".to_owned())));
+    assert_eq!(client.offer(&vm()).await.unwrap().etag, Some(Fence("\"body\"".to_owned())));
     let seen = script.seen();
     assert_eq!(seen[0].method, Method::GET);
     assert_eq!(seen[0].target, "/api/publishers/contoso/offers/vm?api-version=2017-10-31");
@@ -73,11 +73,11 @@ async fn a_stored_location_is_checked_before_the_token_goes_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_transient_is_asked_again() {
+async fn transient_failures_are_retried() {
     for trouble in [408, 429, 500, 502, 503, 504] {
         let script = Script::new([answer(trouble, ""), dropped(), answer(200, OFFER)]);
         let offer = script.client().offer(&vm()).await.unwrap();
-        assert_eq!(offer.status, Some(OfferStatus::Running));
+        assert_eq!(offer.version, Some(Release::from(3)));
         assert_eq!(script.count(), 3, "{trouble}");
     }
     for refused in [301, 307, 400, 403, 404, 409, 412, 422, 501] {
@@ -136,7 +136,7 @@ async fn get_offer_has_five_minutes() {
         let began = Instant::now();
         client.status(&vm()).await.unwrap_err();
         assert_eq!(began.elapsed().as_secs(), status);
-        assert_eq!(client.longest_change(), Duration::from_secs(2 * timeout));
+        assert_eq!(client.longest_request(), Duration::from_secs(2 * timeout));
     }
 }
 
@@ -257,7 +257,7 @@ async fn one_that_waits_to_be_repeated_holds_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn standing_in_line_does_not_count_as_being_told_to_wait() {
+async fn time_in_the_queue_does_not_count_as_a_requested_wait() {
     let script = Script { latency: Duration::from_secs(50), ..Script::default() };
     *script.answers.lock().unwrap() = (0..9)
         .map(|at| if at == 2 { with(503, "", &[("retry-after", "9")]) } else { answer(200, OFFER) })

@@ -30,7 +30,7 @@ async fn a_token_that_nobody_renews_is_refused_once() {
 
 /// Those that stand in line when the first answer comes are not sent any more.
 #[tokio::test(start_paused = true)]
-async fn who_stands_in_line_with_a_refused_token_is_not_sent() {
+async fn a_queued_request_with_a_refused_token_is_not_sent() {
     let script = Script { latency: Duration::from_secs(1), ..Script::new(refused()) };
     let client = script.client();
     let vm = vm();

@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 
-/// What one offer comes to at the marketplace. What is found is answered 404, which is an answer.
+/// How the marketplace treats requests about an offer. An answer is a 404.
 #[derive(Clone, Copy)]
-enum Way {
+enum Behavior {
     After(Duration),
     Never,
     /// No answer after this long.
@@ -21,36 +21,36 @@ enum Way {
     Throttled,
 }
 
-const QUICK: Way = Way::After(Duration::from_millis(100));
+const QUICK: Behavior = Behavior::After(Duration::from_millis(100));
 
-/// A marketplace in which every offer has its way, and which counts what is under way.
-struct Town {
+/// A marketplace in which every offer has its behavior, and which counts what is under behavior.
+struct Marketplace {
     /// By the offer's name: `contoso/vm`.
-    way: Box<dyn Fn(&str) -> Way + Send + Sync>,
+    behavior: Box<dyn Fn(&str) -> Behavior + Send + Sync>,
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
     busy: HashMap<String, usize>,
-    /// The most there were at once, in all and of each publisher since it was looked at.
+    /// The most in flight at once, in all and by publisher since the last look.
     most: usize,
     most_of: HashMap<String, usize>,
     sent: usize,
 }
 
-/// One request under way, also where it is given up.
-struct Busy<'a>(&'a Town, String);
+/// One request under behavior, also where it is given up.
+struct InFlight<'a>(&'a Marketplace, String);
 
-impl Drop for Busy<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         *self.0.counts.lock().unwrap().busy.get_mut(&self.1).unwrap() -= 1;
     }
 }
 
-impl Town {
-    fn new(way: impl Fn(&str) -> Way + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { way: Box::new(way), counts: Mutex::default() })
+impl Marketplace {
+    fn new(behavior: impl Fn(&str) -> Behavior + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { behavior: Box::new(behavior), counts: Mutex::default() })
     }
 
     fn client(self: &Arc<Self>, concurrency: usize, request_timeout: u64) -> Arc<PortalClient> {
@@ -63,7 +63,7 @@ impl Town {
         Arc::new(client(Endpoint::DEFAULT, Arc::clone(self) as _, tokens, settings))
     }
 
-    fn enters(&self, publisher: &str) -> Busy<'_> {
+    fn enters(&self, publisher: &str) -> InFlight<'_> {
         let counts = &mut *self.counts.lock().unwrap();
         let busy = counts.busy.entry(publisher.to_owned()).or_default();
         *busy += 1;
@@ -71,7 +71,7 @@ impl Town {
         *most_of = (*most_of).max(*busy);
         counts.most = counts.most.max(counts.busy.values().sum());
         counts.sent += 1;
-        Busy(self, publisher.to_owned())
+        InFlight(self, publisher.to_owned())
     }
 
     fn most(&self) -> usize {
@@ -85,7 +85,7 @@ impl Town {
 }
 
 #[async_trait]
-impl Transport for Town {
+impl Transport for Marketplace {
     async fn send(
         &self,
         request: http::Request<Bytes>,
@@ -99,17 +99,17 @@ impl Transport for Town {
                 wait.into_iter().fold(reply, |reply, wait| reply.header("retry-after", wait));
             Ok(reply.body(Bytes::new()).unwrap())
         };
-        let reply = match (self.way)(&format!("{publisher}/{offer}")) {
-            Way::After(latency) => {
+        let reply = match (self.behavior)(&format!("{publisher}/{offer}")) {
+            Behavior::After(latency) => {
                 sleep(latency).await;
                 reply(404, None)
             }
-            Way::Never => std::future::pending().await,
-            Way::Reset(latency) => {
+            Behavior::Never => std::future::pending().await,
+            Behavior::Reset(latency) => {
                 sleep(latency).await;
                 Err(TransportError::Lost { what: "reset".to_owned(), source: None })
             }
-            Way::Throttled => reply(429, Some("1")),
+            Behavior::Throttled => reply(429, Some("1")),
         };
         drop(busy);
         reply
@@ -138,10 +138,10 @@ async fn answered(asked: Asked) -> (Duration, bool) {
     (began.elapsed(), all.iter().all(Result::is_ok))
 }
 
-/// How contoso is slow.
-fn troubles() -> [Way; 3] {
+/// The ways in which contoso is slow.
+fn slow_behaviors() -> [Behavior; 3] {
     let minute = Duration::from_mins(1);
-    [Way::After(minute), Way::Never, Way::Reset(minute)]
+    [Behavior::After(minute), Behavior::Never, Behavior::Reset(minute)]
 }
 
 fn is_contoso(offer: &str) -> bool {
@@ -153,53 +153,56 @@ fn at_most(took: Duration, millis: u64) -> bool {
     took <= Duration::from_millis(millis + 20)
 }
 
-/// At first nobody knows that contoso is slow, and it has all turns. That is over when the first
+/// At first contoso is not known to be slow, and gets all permits. That is over when the first
 /// request ends: after a minute. Then half of them are for others.
 #[tokio::test(start_paused = true)]
-async fn who_is_slow_holds_up_the_others_for_one_request_at_most() {
-    for trouble in troubles() {
-        let town = Town::new(move |offer| if is_contoso(offer) { trouble } else { QUICK });
-        let client = town.client(8, 61);
-        let _slow = ask_all(&client, "contoso", 500);
+async fn a_slow_publisher_holds_up_others_for_one_request_at_most() {
+    for slow in slow_behaviors() {
+        let marketplace =
+            Marketplace::new(move |offer| if is_contoso(offer) { slow } else { QUICK });
+        let client = marketplace.client(8, 61);
+        let _requests = ask_all(&client, "contoso", 500);
         tokio::task::yield_now().await;
         let (took, all) = answered(ask_all(&client, "fabrikam", 20)).await;
         // 61 s of contoso's, then 20 requests at 4 a time.
         assert!(all && at_most(took, 61_000 + 500), "{took:?}");
-        assert_eq!(town.most(), 8);
+        assert_eq!(marketplace.most(), 8);
     }
 }
 
-/// Once it is known, those that come later wait for nothing, however many times they come.
+/// Once contoso is known to be slow, other publishers wait for nothing.
 #[tokio::test(start_paused = true)]
-async fn who_comes_later_finds_half_of_the_turns_free() {
-    for trouble in troubles() {
-        let town = Town::new(move |offer| if is_contoso(offer) { trouble } else { QUICK });
-        let client = town.client(8, 61);
+async fn later_requests_find_half_of_the_permits_free() {
+    for slow in slow_behaviors() {
+        let marketplace =
+            Marketplace::new(move |offer| if is_contoso(offer) { slow } else { QUICK });
+        let client = marketplace.client(8, 61);
         let (took, _) = answered(ask_all(&client, "fabrikam", 1)).await;
         assert!(at_most(took, 100), "{took:?}");
-        let _slow = ask_all(&client, "contoso", 500);
+        let _requests = ask_all(&client, "contoso", 500);
         sleep(Duration::from_secs(10)).await;
         for publisher in ["fabrikam", "litware", "fabrikam"] {
             // What contoso had before it was slow is not taken from it.
             sleep(Duration::from_mins(2)).await;
-            town.most_of("contoso");
+            marketplace.most_of("contoso");
             let (took, all) = answered(ask_all(&client, publisher, 20)).await;
             assert!(all && at_most(took, 500), "{publisher}: {took:?}");
-            assert_eq!((town.most_of("contoso"), town.most()), (0, 8));
+            assert_eq!((marketplace.most_of("contoso"), marketplace.most()), (0, 8));
         }
         // Meanwhile contoso goes on with the other half.
         sleep(Duration::from_mins(2)).await;
-        assert_eq!(town.most_of("contoso"), 4);
+        assert_eq!(marketplace.most_of("contoso"), 4);
     }
 }
 
-/// The very first question about a publisher comes while another one, that hangs, has all turns.
+/// The first request of a publisher comes while another one, which hangs, has all permits.
 #[tokio::test(start_paused = true)]
-async fn a_stranger_waits_for_one_request_at_most() {
-    for trouble in troubles() {
-        let town = Town::new(move |offer| if is_contoso(offer) { trouble } else { QUICK });
-        let client = town.client(8, 61);
-        let _slow = ask_all(&client, "contoso", 500);
+async fn a_new_publisher_waits_for_one_request_at_most() {
+    for slow in slow_behaviors() {
+        let marketplace =
+            Marketplace::new(move |offer| if is_contoso(offer) { slow } else { QUICK });
+        let client = marketplace.client(8, 61);
+        let _requests = ask_all(&client, "contoso", 500);
         sleep(Duration::from_secs(190)).await;
         let (took, all) = answered(ask_all(&client, "fabrikam", 20)).await;
         assert!(all && at_most(took, 61_000 + 500), "{took:?}");
@@ -207,60 +210,68 @@ async fn a_stranger_waits_for_one_request_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn several_that_hang_have_half_of_the_turns_together() {
-    let town = Town::new(|offer| if offer.starts_with("fabrikam/") { QUICK } else { Way::Never });
-    let client = town.client(8, 60);
+async fn several_hanging_publishers_share_half_of_the_permits() {
+    let marketplace =
+        Marketplace::new(
+            |offer| if offer.starts_with("fabrikam/") { QUICK } else { Behavior::Never },
+        );
+    let client = marketplace.client(8, 60);
     answered(ask_all(&client, "fabrikam", 1)).await;
     let hanging = ["contoso", "litware", "adatum", "tailspin", "wingtip"];
-    let _slow: Vec<_> = hanging.map(|publisher| ask_all(&client, publisher, 100)).into();
+    let _requests: Vec<_> = hanging.map(|publisher| ask_all(&client, publisher, 100)).into();
     sleep(Duration::from_secs(130)).await;
     let (took, all) = answered(ask_all(&client, "fabrikam", 20)).await;
     assert!(all && at_most(took, 500), "{took:?}");
     // None of those that hang has them all, and none is left out.
     for publisher in hanging {
-        town.most_of(publisher);
+        marketplace.most_of(publisher);
     }
     sleep(Duration::from_mins(10)).await;
     for publisher in hanging {
-        assert!((1..=2).contains(&town.most_of(publisher)));
+        assert!((1..=2).contains(&marketplace.most_of(publisher)));
     }
 }
 
-/// There is nothing to keep free of a single turn, but publishers take turns.
+/// A single permit is not reserved for anyone.
 #[tokio::test(start_paused = true)]
-async fn where_there_is_one_turn_each_waits_for_one_request_of_another() {
-    for trouble in troubles() {
-        let town = Town::new(move |offer| if is_contoso(offer) { trouble } else { QUICK });
-        let client = town.client(1, 61);
-        let _slow = ask_all(&client, "contoso", 500);
+async fn with_one_permit_publishers_take_turns() {
+    for slow in slow_behaviors() {
+        let marketplace =
+            Marketplace::new(move |offer| if is_contoso(offer) { slow } else { QUICK });
+        let client = marketplace.client(1, 61);
+        let _requests = ask_all(&client, "contoso", 500);
         tokio::task::yield_now().await;
         let (took, all) = answered(ask_all(&client, "fabrikam", 20)).await;
         assert!(all && at_most(took, 20 * 61_100), "{took:?}");
-        assert_eq!(town.most(), 1);
+        assert_eq!(marketplace.most(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_alone_has_all_turns_however_slow() {
-    for trouble in [Way::After(Duration::from_secs(20)), Way::Reset(Duration::from_secs(20))] {
-        let town = Town::new(move |_| trouble);
-        let client = town.client(8, 60);
+async fn a_lone_publisher_has_all_permits_however_slow() {
+    for slow in [Behavior::After(Duration::from_secs(20)), Behavior::Reset(Duration::from_secs(20))]
+    {
+        let marketplace = Marketplace::new(move |_| slow);
+        let client = marketplace.client(8, 60);
         let began = Instant::now();
         let all = ask_all(&client, "contoso", 80).join_all().await;
-        let (took, sent) = (began.elapsed(), town.counts.lock().unwrap().sent);
+        let (took, sent) = (began.elapsed(), marketplace.counts.lock().unwrap().sent);
         // All turns all the time, but for the pauses before repeats at the very end.
         let least = Duration::from_secs(20 * u64::try_from(sent.div_ceil(8)).unwrap());
-        assert_eq!((all.len(), town.most()), (80, 8));
+        assert_eq!((all.len(), marketplace.most()), (80, 8));
         assert!(took >= least && took < least + Duration::from_secs(30), "{sent}: {took:?}");
     }
 }
 
-/// It is asked again and again, and each time it is answered 429, everybody waits for a second.
+/// Each 429 pauses the publisher for a second.
 #[tokio::test(start_paused = true)]
-async fn who_is_throttled_for_good_holds_up_nobody() {
+async fn an_offer_throttled_for_good_holds_up_no_other() {
     for (concurrency, expected) in [(1, 5_100), (8, 1_600)] {
-        let town = Town::new(|offer| if offer == "contoso/o0" { Way::Throttled } else { QUICK });
-        let client = town.client(concurrency, 60);
+        let marketplace =
+            Marketplace::new(
+                |offer| if offer == "contoso/o0" { Behavior::Throttled } else { QUICK },
+            );
+        let client = marketplace.client(concurrency, 60);
         let throttled = {
             let client = Arc::clone(&client);
             tokio::spawn(async move {
@@ -284,10 +295,13 @@ async fn who_is_throttled_for_good_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_again_lets_those_go_first_that_were_never_answered() {
+async fn throttled_retries_go_after_first_attempts() {
     let is_throttled = |offer: &str| offer.starts_with("contoso/o");
-    let town = Town::new(move |offer| if is_throttled(offer) { Way::Throttled } else { QUICK });
-    let client = town.client(1, 60);
+    let marketplace =
+        Marketplace::new(
+            move |offer| if is_throttled(offer) { Behavior::Throttled } else { QUICK },
+        );
+    let client = marketplace.client(1, 60);
     // Each is answered 429 once within 20 s, and then they ask again, in turn.
     let _throttled = ask_all(&client, "contoso", 20);
     sleep(Duration::from_millis(25_500)).await;
@@ -301,14 +315,14 @@ async fn who_asks_again_lets_those_go_first_that_were_never_answered() {
     assert!(all && at_most(took, 1_500), "{took:?}");
 }
 
-/// A failure is not its doing: it does not wait until nobody asks for the first time any more.
+/// It isn't the publisher's fault: the retry doesn't wait behind all first attempts.
 #[tokio::test(start_paused = true)]
-async fn who_had_no_answer_asks_again_in_its_turn() {
+async fn a_lost_request_is_retried_in_its_turn() {
     let reset = |offer: &str| offer == "contoso/o0";
-    let lost = Way::Reset(Duration::from_millis(100));
-    let town = Town::new(move |offer| if reset(offer) { lost } else { QUICK });
-    let client = town.client(1, 60);
-    // Busy for a minute.
+    let lost = Behavior::Reset(Duration::from_millis(100));
+    let marketplace = Marketplace::new(move |offer| if reset(offer) { lost } else { QUICK });
+    let client = marketplace.client(1, 60);
+    // InFlight for a minute.
     let others = ask_all(&client, "fabrikam", 600);
     sleep(Duration::from_millis(10)).await;
     let began = Instant::now();
@@ -318,9 +332,9 @@ async fn who_had_no_answer_asks_again_in_its_turn() {
     assert!(!others.is_empty());
 }
 
-/// Its answer comes late, and the second time it would be sent later still.
+/// Its 401 comes late, so that the repeat would be sent after the deadline.
 #[tokio::test(start_paused = true)]
-async fn what_changes_something_is_not_sent_again_once_its_time_is_over() {
+async fn a_mutation_is_not_sent_again_after_its_deadline() {
     let script = Script::new([answer(200, "{}"), answer(401, ""), answer(202, "")]);
     let script = Script { latency: Duration::from_secs(40), ..script };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
@@ -336,7 +350,7 @@ async fn what_changes_something_is_not_sent_again_once_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_something_leaves_the_line_when_a_pause_begins() {
+async fn a_mutation_leaves_the_queue_when_a_pause_begins() {
     let script = Script::new([with(503, "", &[("retry-after", "60")])]);
     let script = Script { latency: Duration::from_secs(2), ..script };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
@@ -352,18 +366,19 @@ async fn what_changes_something_leaves_the_line_when_a_pause_begins() {
     assert_eq!((later, script.count()), ((2, Some(60)), 1));
 }
 
-/// Whoever asks for what, however it ends, and whoever gives up.
+/// Whichever requests fail, hang or are given up.
 #[tokio::test(start_paused = true)]
 async fn never_more_requests_than_allowed() {
     for concurrency in [1, 2, 3, 8] {
-        let town = Town::new(|offer| match offer.bytes().map(usize::from).sum::<usize>() % 7 {
-            0 => Way::Never,
-            1 => Way::Reset(Duration::from_millis(700)),
-            2 => Way::After(Duration::from_secs(9)),
-            3 if offer.ends_with('3') => Way::Throttled,
-            _ => QUICK,
-        });
-        let client = town.client(concurrency, 10);
+        let marketplace =
+            Marketplace::new(|offer| match offer.bytes().map(usize::from).sum::<usize>() % 7 {
+                0 => Behavior::Never,
+                1 => Behavior::Reset(Duration::from_millis(700)),
+                2 => Behavior::After(Duration::from_secs(9)),
+                3 if offer.ends_with('3') => Behavior::Throttled,
+                _ => QUICK,
+            });
+        let client = marketplace.client(concurrency, 10);
         let ask = async |number: u64| {
             let mut rng = fastrand::Rng::with_seed(number);
             sleep(Duration::from_millis(rng.u64(0..60_000))).await;
@@ -376,30 +391,30 @@ async fn never_more_requests_than_allowed() {
         };
         let heard = join_all((0..600).map(ask)).await;
         let heard = heard.into_iter().filter(|heard| *heard).count();
-        assert!(town.most() == concurrency && heard > 10, "{concurrency}: {heard}");
-        assert_eq!(town.counts.lock().unwrap().busy.values().sum::<usize>(), 0);
+        assert!(marketplace.most() == concurrency && heard > 10, "{concurrency}: {heard}");
+        assert_eq!(marketplace.counts.lock().unwrap().busy.values().sum::<usize>(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_something_is_over_after_twice_the_time_of_a_request() {
-    let town = Town::new(|_| Way::Never);
-    let client = town.client(1, 60);
+async fn a_mutation_ends_within_twice_the_request_timeout() {
+    let marketplace = Marketplace::new(|_| Behavior::Never);
+    let client = marketplace.client(1, 60);
     let post = golive();
     let began = Instant::now();
     let offers: Vec<_> = (0..5).map(|number| named("contoso", number)).collect();
     let ends = join_all(offers.iter().map(|offer| client.post(offer, &post))).await;
-    assert_eq!(began.elapsed(), client.longest_change());
+    assert_eq!(began.elapsed(), client.longest_request());
     // Two may have arrived. The others were never sent, and nothing is in doubt about them.
     let unsent = ends.iter().filter(|end| matches!(end, Err(MarketplaceError::NotSent { .. })));
-    let (unsent, sent) = (unsent.count(), town.counts.lock().unwrap().sent);
+    let (unsent, sent) = (unsent.count(), marketplace.counts.lock().unwrap().sent);
     assert_eq!((unsent, sent), (ends.len() - sent, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_changes_something_goes_before_what_is_asked() {
-    let town = Town::new(|_| QUICK);
-    let client = town.client(1, 60);
+async fn a_mutation_goes_before_reads() {
+    let marketplace = Marketplace::new(|_| QUICK);
+    let client = marketplace.client(1, 60);
     let asked = (0..20).map(|number| ask(Arc::clone(&client), named("contoso", number)));
     let asked: JoinSet<_> = asked.collect();
     tokio::task::yield_now().await;

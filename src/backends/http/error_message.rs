@@ -78,12 +78,12 @@ const BY_FIELD: [&str; 4] = ["errors", "modelstate", "validationerrors", "fielde
 
 /// Code and message of an error.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Complaint {
+pub(crate) struct ErrorMessage {
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
 }
 
-impl Complaint {
+impl ErrorMessage {
     /// Reads an error body. `reason` is the status's reason phrase, which the message need not
     /// repeat.
     pub(crate) fn read(body: &[u8], reason: &str, cleaner: &Cleaner) -> Self {
@@ -99,7 +99,7 @@ impl Complaint {
         } else {
             gathered.text(None, &body);
             if body.contains('<') {
-                gathered.texts.iter_mut().for_each(tell_title_once);
+                gathered.texts.iter_mut().for_each(drop_repeated_title);
             }
         }
         let message = gathered.message(reason);
@@ -142,7 +142,8 @@ impl Gathered<'_> {
         let entries: Vec<_> = map.iter().map(|(key, value)| (letters(key), value)).collect();
         let found =
             |name: &str| entries.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
-        let text_of = |names: &[&str]| names.iter().filter_map(|name| found(name)).find_map(spoken);
+        let text_of =
+            |names: &[&str]| names.iter().filter_map(|name| found(name)).find_map(sentence);
         let own = text_of(&LABELS);
         let label = own.as_deref().or(label);
         let mut code = text_of(&CODES);
@@ -164,7 +165,7 @@ impl Gathered<'_> {
         for name in TEXTS {
             let Some(value) = found(name) else { continue };
             let is_code = name == "error" && is_described;
-            if !is_code && let Some(text) = spoken(value) {
+            if !is_code && let Some(text) = sentence(value) {
                 self.value(about, &Value::String(text), true, depth + 1);
             } else if value.is_array() {
                 self.value(about, value, true, depth + 1);
@@ -180,9 +181,9 @@ impl Gathered<'_> {
     fn causes(&mut self, label: Option<&str>, mut rest: Vec<(String, &Value)>, depth: usize) {
         let rank = |key: &str| CAUSES.iter().position(|name| *name == key).unwrap_or(CAUSES.len());
         rest.retain(|(key, value)| {
-            let is_told = TEXTS.contains(&key.as_str())
-                && (key == "error" || !value.is_object() || spoken(value).is_some());
-            !is_told && !LABELS.contains(&key.as_str()) && !key.contains("stack")
+            let is_read = TEXTS.contains(&key.as_str())
+                && (key == "error" || !value.is_object() || sentence(value).is_some());
+            !is_read && !LABELS.contains(&key.as_str()) && !key.contains("stack")
         });
         rest.sort_by_key(|(key, _)| rank(key));
         for (key, value) in rest {
@@ -209,8 +210,8 @@ impl Gathered<'_> {
             return;
         }
         let text = self.cleaner.html(&without_stack(raw), MAX_MESSAGE);
-        let told = |known: &String| known.contains(&text);
-        if text.is_empty() || self.texts.iter().chain(&self.code).any(told) {
+        let is_known = |known: &String| known.contains(&text);
+        if text.is_empty() || self.texts.iter().chain(&self.code).any(is_known) {
             return;
         }
         let label = label.map(|label| self.cleaner.html(label, MAX_WORD));
@@ -252,7 +253,7 @@ impl Gathered<'_> {
 }
 
 /// Removes a page heading that repeats the title.
-fn tell_title_once(text: &mut String) {
+fn drop_repeated_title(text: &mut String) {
     let words: Vec<&str> = text.split(' ').collect();
     let repeated = (1..=words.len() / 2).rev().find(|title| {
         let (first, rest) = words.split_at(*title);
@@ -271,7 +272,7 @@ fn letters(key: &str) -> String {
 }
 
 /// A text, or the `value` of `{"lang": …, "value": …}`.
-fn spoken(value: &Value) -> Option<String> {
+fn sentence(value: &Value) -> Option<String> {
     let text = value.as_str().or_else(|| value.get("value")?.as_str());
     text.filter(|text| !text.trim().is_empty()).map(str::to_owned)
 }
@@ -307,8 +308,8 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> (Option<String>, Option<String>) {
-        let complaint = Complaint::read(body.as_bytes(), "Bad Request", &Cleaner::default());
-        (complaint.code, complaint.message)
+        let error = ErrorMessage::read(body.as_bytes(), "Bad Request", &Cleaner::default());
+        (error.code, error.message)
     }
 
     fn assert_read(cases: &[(&str, &str, &str)]) {
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_s_title_is_told_once() {
+    fn a_page_s_title_is_read_once() {
         let page = "<html><head><title>Service Unavailable</title></head><body>\
                     <h1>Service Unavailable</h1><p>Try again.</p></body></html>";
         assert_read(&[
