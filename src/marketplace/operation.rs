@@ -32,6 +32,9 @@ text_enum! {
         Failed = "failed",
         /// Canceled by a user.
         Canceled = "canceled" | "cancelled",
+        /// Refused by the marketplace after it had taken the request: something else ran on the
+        /// offer, or its release was no longer the newest. It changed nothing.
+        Refused = "refused",
     }
 }
 
@@ -40,7 +43,7 @@ impl OperationStatus {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match self {
-            Self::Succeeded | Self::Failed | Self::Canceled => true,
+            Self::Succeeded | Self::Failed | Self::Canceled | Self::Refused => true,
             Self::NotStarted | Self::Running | Self::Unknown(_) => false,
         }
     }

@@ -180,6 +180,7 @@ fn problems(
 fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {
     let outcome = match operation.status {
         OperationStatus::Canceled => "was canceled",
+        OperationStatus::Refused => "was refused",
         OperationStatus::Failed
         | OperationStatus::NotStarted
         | OperationStatus::Running

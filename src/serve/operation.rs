@@ -132,6 +132,7 @@ fn status(operation: &OperationRecord) -> &str {
         OperationStatus::Succeeded => "succeeded",
         OperationStatus::Failed => "failed",
         OperationStatus::Canceled => "canceled",
+        OperationStatus::Refused => "refused",
         OperationStatus::Unknown(text) => text,
     }
 }
@@ -140,7 +141,7 @@ fn outcome_class(status: &OperationStatus) -> &'static str {
     match status {
         OperationStatus::Succeeded => "live",
         OperationStatus::Failed => "failed",
-        OperationStatus::Canceled => "held",
+        OperationStatus::Canceled | OperationStatus::Refused => "held",
         OperationStatus::NotStarted | OperationStatus::Running | OperationStatus::Unknown(_) => {
             "moving"
         }
