@@ -12,8 +12,7 @@ use super::windows::windows;
 use crate::changes::{ChangeSet, DecisionTime, Input, Observation, ObservedOffer, Policy, plan};
 use crate::manifest::{DesiredState, Loaded};
 use crate::marketplace::{
-    Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, PublisherId, RefusalKind, Release,
-    Settling,
+    Backend, Hint, Inquiry, Listing, MarketplaceError, OfferId, RefusalKind, Release, Settling,
 };
 use crate::status::OfferRecord;
 
@@ -40,7 +39,7 @@ pub async fn observe_and_plan(
     policy: &Policy,
     moment: DecisionTime,
 ) -> (Observations, ChangeSet) {
-    let listed = observer.list(desired, policy).await;
+    let listed = observer.list(desired, recorded, policy).await;
     observer.inspect(listed, desired, recorded, policy, moment).await
 }
 
@@ -64,15 +63,29 @@ impl Observer {
         DecisionTime { now, longest_request, settling }
     }
 
-    /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for.
+    /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for. A
+    /// publisher is not listed if the record names all of these offers' products, and the backend's
+    /// list tells no more.
     pub async fn list(
         &self,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
     ) -> Observations {
         let wanted = crate::changes::with_dependencies(desired, policy);
-        let publishers: BTreeSet<PublisherId> =
-            wanted.iter().map(|offer| offer.publisher().clone()).collect();
+        let known = |offer: &OfferId| {
+            let product = recorded.get(offer)?.observed.as_ref()?.product.as_deref()?;
+            self.backend.listing_of(offer, product)
+        };
+        let mut publishers = BTreeSet::new();
+        let mut remembered = BTreeMap::new();
+        for offer in wanted.iter().copied() {
+            match known(offer) {
+                Some(listing) => drop(remembered.insert(offer, listing)),
+                None if publishers.contains(offer.publisher()) => {}
+                None => drop(publishers.insert(offer.publisher().clone())),
+            }
+        }
         // Start all lists at once: the marketplace's client limits the concurrent requests and lets
         // publishers take turns.
         let lists = publishers.into_iter().map(|publisher| async move {
@@ -81,10 +94,11 @@ impl Observer {
         });
         let lists: HashMap<_, _> = lists.collect::<FuturesUnordered<_>>().collect().await;
         let seen = wanted.into_iter().map(|offer| {
-            let seen = match lists.get(offer.publisher()) {
-                Some(Ok(list)) => listed(offer, list.get(offer)),
-                Some(Err(error)) => failed(error),
-                None => Observation::Unreachable("the publisher was not listed".to_owned()),
+            let seen = match (lists.get(offer.publisher()), remembered.get(offer)) {
+                (Some(Ok(list)), _) => listed(offer, list.get(offer)),
+                (Some(Err(error)), _) => failed(error),
+                (None, Some(listing)) => listed(offer, Some(listing)),
+                (None, None) => Observation::Unreachable("the publisher was not listed".to_owned()),
             };
             (offer.clone(), seen)
         });

@@ -121,7 +121,7 @@ impl Reconciler {
         let observed = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            listed = self.observer.list(&scope.desired, &scope.policy) => listed,
+            listed = self.observer.list(&scope.desired, &recorded, &scope.policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);

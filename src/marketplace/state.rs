@@ -50,6 +50,9 @@ pub struct OfferState {
     pub stale_preview: Option<Release>,
     /// The release in production.
     pub live: Option<Release>,
+    /// The marketplace's own id of the offer, if it has one beside the name: it never changes, so it
+    /// is worth remembering.
+    pub product: Option<String>,
     /// Which of these releases the inquiry's pin means, if the pin is another name for one of them.
     pub pinned: Option<Release>,
     /// The operation that runs.
@@ -169,6 +172,9 @@ pub struct Inquiry {
     pub listed: Option<Release>,
     /// Whether the record has attempts whose outcome is unknown.
     pub loose_ends: bool,
+    /// The marketplace's own id of the offer, as an earlier look learned it
+    /// ([`OfferState::product`]). It may come from a file that someone tampered with.
+    pub product: Option<String>,
 }
 
 /// An operation that golive follows.

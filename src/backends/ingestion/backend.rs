@@ -18,6 +18,10 @@ use crate::marketplace::{
 /// Limit for the reads per inspection: the submissions, and a job twice.
 const MAX_QUESTIONS: usize = 4;
 
+/// Limit for the products that are inspected for one offer: a remembered one, and the one that the
+/// service names.
+const MAX_PRODUCTS: usize = 3;
+
 /// How long an accepted request may take to show in the list of submissions. Open: no source says;
 /// "a few minutes" in one runbook, and a client waits for an hour.
 const SETTLE: Duration = Duration::from_mins(10);
@@ -49,33 +53,47 @@ impl Backend for IngestionClient {
         Ok(found.iter().map(|(offer, found)| listing(offer, found)).collect())
     }
 
+    fn listing_of(&self, offer: &OfferId, product: &str) -> Option<Listing> {
+        self.remember(offer, product);
+        Some(listing(offer, &self.products.get(offer)?))
+    }
+
     async fn inspect(
         &self,
         offer: &OfferId,
         inquiry: &Inquiry,
     ) -> Result<OfferState, MarketplaceError> {
-        let mut is_first = true;
-        loop {
+        if let Some(guid) = &inquiry.product {
+            self.remember(offer, guid);
+        }
+        // Twice more at most: a remembered product may be gone, or be another one's.
+        for _ in 0..MAX_PRODUCTS {
             let product = match self.product(offer, inquiry.launches).await? {
                 Found::One(product) => product,
                 Found::Several(guids) => return Ok(unclear(twins(offer, &guids))),
             };
-            match self.inspect_product(offer, &product, inquiry).await {
-                // A remembered product may be gone, and another one have its name.
+            let mut state = match self.inspect_product(offer, &product, inquiry).await {
+                Ok(state) => state,
                 Err(error)
-                    if is_first
-                        && !product.is_confirmed
-                        && error.kind() == Some(RefusalKind::NotFound) =>
+                    if !product.is_confirmed && error.kind() == Some(RefusalKind::NotFound) =>
                 {
                     self.products.forget(offer);
-                    is_first = false;
+                    continue;
                 }
                 Err(error) if error.kind() == Some(RefusalKind::Invalid) => {
                     return Ok(unclear(errors::unreadable(&error)));
                 }
-                answer => return answer,
+                Err(error) => return Err(error),
+            };
+            if product.is_confirmed || !is_due(&state, inquiry) {
+                return Ok(state);
+            }
+            if self.product(offer, true).await? == Found::One(product.confirmed()) {
+                state.is_launchable = true;
+                return Ok(state);
             }
         }
+        Err(lost(offer))
     }
 
     /// A launch sends one request, and no read before it: the look right before it has found the
@@ -165,9 +183,7 @@ impl IngestionClient {
             }
         }
         // An answer is asked for twice at most.
-        let request = format!("inspect {offer}");
-        let what = "no answer settles how the offer stands".to_owned();
-        Err(MarketplaceError::Lost { request, what, source: None })
+        Err(lost(offer))
     }
 
     /// Asks a question; returns how long the service asks to wait before the next one.
@@ -218,6 +234,17 @@ fn listing(offer: &OfferId, found: &Found) -> Listing {
         release: None,
         may_be_fenced: true,
     }
+}
+
+/// Whether the state asks for a launch, by what the manifest wants.
+fn is_due(state: &OfferState, inquiry: &Inquiry) -> bool {
+    if inquiry.wants_live { state.preview.is_some() } else { state.draft.is_some() }
+}
+
+fn lost(offer: &OfferId) -> MarketplaceError {
+    let request = format!("inspect {offer}");
+    let what = "no answer settles how the offer stands".to_owned();
+    MarketplaceError::Lost { request, what, source: None }
 }
 
 /// The state of an offer about which nothing can be decided.

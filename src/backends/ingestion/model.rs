@@ -19,6 +19,13 @@ pub(super) struct Product {
     pub(super) is_confirmed: bool,
 }
 
+impl Product {
+    /// The same product, as the API names it.
+    pub(super) fn confirmed(self) -> Self {
+        Self { is_confirmed: true, ..self }
+    }
+}
+
 /// A product's state of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifecycle {

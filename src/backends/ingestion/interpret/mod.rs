@@ -91,6 +91,7 @@ impl Interpreter<'_> {
     fn state(&self, job: Option<&Heard>) -> Result<OfferState, Question> {
         let mut state = OfferState {
             is_inspected: true,
+            product: Some(self.product.guid.clone()),
             listed: Some(self.ended()),
             attempts: self.shape.entries.iter().filter_map(|it| mark(it)).collect(),
             live: self.shape.live.map(release),

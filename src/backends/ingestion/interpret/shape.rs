@@ -83,11 +83,11 @@ impl<'a> Shape<'a> {
         let mut kept: Vec<&Submission> = Vec::new();
         for entry in list.iter().filter(|it| it.target != Target::Other) {
             let is_same =
-                |it: &&Submission| (it.target, &it.number) == (entry.target, &entry.number);
+                |it: &Submission| (it.target, &it.number) == (entry.target, &entry.number);
             if kept.iter().any(|it| is_same(it)) {
                 continue;
             }
-            let differs = list.iter().filter(is_same).any(|it| it != entry);
+            let differs = list.iter().any(|it| is_same(it) && it != entry);
             if differs {
                 let (target, number) = (word(entry.target), &entry.number);
                 let why = format!("submission {number} ({target}) is listed twice, and differs");

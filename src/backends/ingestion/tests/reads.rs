@@ -128,18 +128,31 @@ async fn a_product_is_looked_up_by_name_where_it_is_not_known() {
 #[tokio::test(start_paused = true)]
 async fn a_remembered_product_saves_the_list_and_is_confirmed_before_a_launch() {
     let waits = || submissions(&["2 preview completed/succeeded"]);
-    let script = Script::new([waits(), products(&[("vm", GUID, "")]), waits()]);
+    let live = || submissions(&["2 live completed/succeeded"]);
+    let script = Script::new([live(), waits(), products(&[("vm", GUID, "")]), waits()]);
     let client = script.client();
     client.remember(&vm(), "../x");
     assert!(client.guid(&vm()).is_none());
-    client.remember(&vm(), GUID);
+    let known = Inquiry { product: Some(GUID.to_owned()), ..look() };
+    let state = client.inspect(&vm(), &known).await.unwrap();
+    assert_eq!((state.live, state.product.as_deref()), (Some(Release::new("2")), Some(GUID)));
+    assert_eq!(script.asked(), ["GET submission/GUID"]);
     client.remember(&vm(), "another");
-    let state = client.inspect(&vm(), &look()).await.unwrap();
-    assert!(state.preview.is_some() && !state.is_launchable, "{state:?}");
-    let launches = Inquiry { launches: true, ..look() };
-    assert!(client.inspect(&vm(), &launches).await.unwrap().is_launchable);
-    let asked = ["GET submission/GUID", "GET product?externalId=vm", "GET submission/GUID"];
-    assert_eq!(script.asked(), asked);
+    assert!(client.inspect(&vm(), &known).await.unwrap().is_launchable);
+    assert!(client.inspect(&vm(), &known).await.unwrap().is_launchable);
+    let (find, read) = ("GET product?externalId=vm", "GET submission/GUID");
+    assert_eq!(script.asked(), [read, read, find, read]);
+    // Somebody else's product is not launched.
+    let another = submissions(&["2 preview completed/succeeded"]);
+    let (parts, body) = another.into_parts();
+    let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap().replace(GUID, "another");
+    let another = Response::from_parts(parts, Body::from(body));
+    let script = Script::new([another, products(&[("vm", GUID, "")]), live()]);
+    let known = Inquiry { product: Some("another".to_owned()), ..look() };
+    let state = script.client().inspect(&vm(), &known).await.unwrap();
+    assert_eq!((state.live, state.preview), (Some(Release::new("2")), None));
+    assert_eq!(script.asked(), ["GET submission/another", find, read]);
     // One that is gone is looked up by its name.
     let script = Script::new([answer(404, ""), products(&[("vm", GUID, "")]), waits()]);
     let client = script.client();
