@@ -3,6 +3,8 @@
 mod inspect;
 mod posts;
 mod reads;
+mod runs;
+mod service;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
