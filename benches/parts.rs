@@ -180,6 +180,7 @@ fn record(desired: &Loaded) -> OfferRecord {
             fingerprint: Some(fingerprint(1, 1)),
             live: Some(Release::from(1)),
             preview: Some(Release::from(1)),
+            product: None,
             status: "succeeded".to_owned(),
         }),
         operation: Some(operation(&desired.id, &desired.digest).into()),

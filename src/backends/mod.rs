@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`http`] | one request and its answer, whatever the API: tokens, permits, pauses, retries |
 //! | [`portal`] | the Cloud Partner Portal API |
+//! | [`ingestion`] | the Product Ingestion API |
 
 pub mod http;
+pub mod ingestion;
 pub mod portal;

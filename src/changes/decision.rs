@@ -120,6 +120,7 @@ impl Outcome {
             OperationStatus::NotStarted
             | OperationStatus::Running
             | OperationStatus::Succeeded
+            | OperationStatus::Refused
             | OperationStatus::Unknown(_) => None,
         }
     }

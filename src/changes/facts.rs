@@ -59,6 +59,10 @@ pub(crate) fn operation_end(
     if has_taken_effect(operation, state) || reports_live_release(operation, report, state) {
         return Some(OperationEnd::shown(OperationStatus::Succeeded));
     }
+    if report.is_some_and(|report| report.status == OperationStatus::Refused) {
+        return is_refused_for_good(operation, state, moment)
+            .then(|| OperationEnd::shown(OperationStatus::Refused));
+    }
     if state.running.is_some() || !state.is_inspected {
         return None;
     }
@@ -98,6 +102,44 @@ pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
         Some(Followed::Known(report)) => Some(report),
         Some(Followed::Expired) | None => None,
     }
+}
+
+/// Whether the end of a refused operation is all there is to know of it. It changed nothing, but what
+/// it was refused for may be a request that golive sent before, which doesn't show yet: unless the
+/// offer shows something else, that is waited for.
+fn is_refused_for_good(
+    operation: &OperationRecord,
+    state: &OfferState,
+    moment: DecisionTime,
+) -> bool {
+    let is_overtaken =
+        state.running.is_some() || (state.preview.is_some() && state.preview != operation.release);
+    state.is_inspected && (is_overtaken || !moment.may_not_show_yet(operation))
+}
+
+/// How often golive sends a request that the marketplace takes and then refuses, until a person asks
+/// for another try.
+const MAX_REFUSALS: usize = 3;
+
+/// Why the request is not sent again: the last operations were all taken for it, then refused.
+pub(super) fn refused_in_a_row(
+    record: &OfferRecord,
+    kind: &OperationKind,
+    release: &Release,
+    digest: &str,
+) -> Option<String> {
+    let last = record.operation.as_deref()?;
+    let all = std::iter::once(last).chain(record.history.iter().rev()).take(MAX_REFUSALS);
+    let refused = all.filter(|it| {
+        it.status == OperationStatus::Refused
+            && it.kind == *kind
+            && it.release.as_ref() == Some(release)
+            && it.manifest_digest == digest
+    });
+    let said = last.messages.first().map_or("no reason was given", |it| &it.text);
+    (refused.count() == MAX_REFUSALS).then(|| {
+        format!("the marketplace took it {MAX_REFUSALS} times, and refused it afterwards: {said}")
+    })
 }
 
 /// Whether a golive reports that it brought the live release to production. This can be another

@@ -92,6 +92,7 @@ impl ObservedOffer {
     ) -> Inquiry {
         let operation = record.and_then(|record| record.operation.as_deref());
         let intent = record.and_then(|record| record.intent.as_deref());
+        let known = record.and_then(|record| record.observed.as_ref());
         Inquiry {
             wants_live,
             pin,
@@ -107,6 +108,7 @@ impl ObservedOffer {
             seems_busy: self.listing.hint != Hint::AtRest,
             listed: self.listing.release.clone(),
             loose_ends: record.is_some_and(OfferRecord::has_loose_ends),
+            product: known.and_then(|known| known.product.clone()),
         }
     }
 

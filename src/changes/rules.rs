@@ -362,7 +362,12 @@ impl Case<'_> {
     /// The block if the same request was refused and neither manifest nor offer has changed since.
     fn refused_before(&self, decision: &Decision) -> Option<Block> {
         let (kind, release) = decision.launch()?;
-        let refused = self.recorded?.refused.as_ref()?;
+        let record = self.recorded?;
+        let after_all = facts::refused_in_a_row(record, &kind, release, &self.desired.digest);
+        if let Some(why) = after_all.filter(|_| !self.retry) {
+            return Some(Block::Refused(why));
+        }
+        let refused = record.refused.as_ref()?;
         let same = refused.kind == kind
             && refused.release == *release
             && refused.manifest_digest == self.desired.digest

@@ -86,7 +86,7 @@ pub async fn observe_and_plan(
     policy: &Policy,
     moment: DecisionTime,
 ) -> Result<ChangeSet, RunError> {
-    let listed = observer.list(desired, policy).await;
+    let listed = observer.list(desired, recorded, policy).await;
     let (desired, policy) = (Arc::clone(desired), policy.clone());
     let (recorded, reports) = (recorded.clone(), Reports::default());
     let known = Known { desired, policy, recorded, observed: listed, reports, moment };
@@ -120,15 +120,25 @@ impl Observer {
         DecisionTime { now, longest_request, settling }
     }
 
-    /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for.
+    /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for. A
+    /// publisher is not listed if the record names all of these offers' products, and the backend's
+    /// list tells no more.
     pub async fn list(
         &self,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,
+        recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
         policy: &Policy,
     ) -> Observations {
         let wanted = with_dependencies(desired, policy);
+        let known = |offer: &OfferId| {
+            let product = recorded.get(offer)?.observed.as_ref()?.product.as_deref()?;
+            self.backend.listing_of(offer, product)
+        };
+        let remembered: BTreeMap<&OfferId, Listing> =
+            wanted.iter().filter_map(|offer| Some((*offer, known(offer)?))).collect();
+        let unknown = wanted.iter().filter(|offer| !remembered.contains_key(**offer));
         let publishers: BTreeSet<PublisherId> =
-            wanted.iter().map(|offer| offer.publisher().clone()).collect();
+            unknown.map(|offer| offer.publisher().clone()).collect();
         // Start all lists at once: the marketplace's client limits the concurrent requests and lets
         // publishers take turns.
         let lists = publishers.into_iter().map(|publisher| async move {
@@ -137,10 +147,11 @@ impl Observer {
         });
         let lists: HashMap<_, _> = lists.collect::<FuturesUnordered<_>>().collect().await;
         let seen = wanted.into_iter().map(|offer| {
-            let seen = match lists.get(offer.publisher()) {
-                Some(Ok(list)) => listed(offer, list.get(offer)),
-                Some(Err(error)) => failed(error),
-                None => {
+            let seen = match (lists.get(offer.publisher()), remembered.get(offer)) {
+                (Some(Ok(list)), _) => listed(offer, list.get(offer)),
+                (Some(Err(error)), _) => failed(error),
+                (None, Some(listing)) => listed(offer, Some(listing)),
+                (None, None) => {
                     let what = "the publisher was not listed".to_owned();
                     Observation::Unavailable(Unavailable::Unreachable, what)
                 }

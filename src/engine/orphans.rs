@@ -80,6 +80,7 @@ fn inquiry(record: &OfferRecord) -> Inquiry {
         following: operation.map(crate::changes::following),
         in_doubt: intent.map(Intent::in_doubt),
         listed: release.or_else(|| intent.map(|intent| intent.release.clone())),
+        product: record.observed.as_ref().and_then(|known| known.product.clone()),
         seems_busy: true,
         ..Inquiry::default()
     }

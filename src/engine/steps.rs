@@ -59,7 +59,7 @@ impl Reconciler {
         let observed = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(None),
-            listed = self.observer.list(&desired, &policy) => listed,
+            listed = self.observer.list(&desired, &recorded, &policy) => listed,
         };
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);

@@ -31,6 +31,12 @@ pub trait Backend: Send + Sync {
     /// All offers of a publisher, with the facts that the list gives at no further cost.
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError>;
 
+    /// The listing of an offer whose product golive remembers ([`OfferState::product`]), if the
+    /// publisher's list would tell nothing more; `None` if the list must be read, as by default.
+    fn listing_of(&self, _offer: &OfferId, _product: &str) -> Option<Listing> {
+        None
+    }
+
     /// The state of one offer, with as few requests as the inquiry allows.
     async fn inspect(
         &self,

@@ -32,6 +32,9 @@ text_enum! {
         Failed = "failed",
         /// Canceled by a user.
         Canceled = "canceled" | "cancelled",
+        /// Refused by the marketplace after it had taken the request: something else ran on the
+        /// offer, or its release was no longer the newest. It changed nothing.
+        Refused = "refused",
     }
 }
 
@@ -39,7 +42,7 @@ impl OperationStatus {
     /// Whether the operation has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
+        matches!(self, Self::Succeeded | Self::Failed | Self::Canceled | Self::Refused)
     }
 }
 

@@ -51,6 +51,9 @@ pub struct OfferState {
     pub stale_preview: Option<Release>,
     /// The release in production.
     pub live: Option<Release>,
+    /// The marketplace's own id of the offer, if it has one beside the name: it never changes, so it
+    /// is worth remembering.
+    pub product: Option<String>,
     /// Which of these releases the inquiry's pin means, if the pin is another name for one of them.
     pub pinned: Option<Release>,
     /// The operation that runs.
@@ -89,7 +92,7 @@ impl OfferState {
 
 /// Identifies a listed attempt in its current state: its id, its status and the time of its last
 /// change, separated by spaces.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptMark(String);
 
@@ -98,6 +101,12 @@ impl AttemptMark {
     #[must_use]
     pub fn new(id: &str, status: &OperationStatus, changed: &str) -> Self {
         Self(format!("{id} {status} {changed}"))
+    }
+
+    /// The mark of an attempt that counts as the same in any state.
+    #[must_use]
+    pub fn stateless(id: &str) -> Self {
+        Self(id.to_owned())
     }
 
     /// The attempt's id.
@@ -197,6 +206,9 @@ pub struct Inquiry {
     pub listed: Option<Release>,
     /// Whether the record has attempts whose outcome is unknown.
     pub loose_ends: bool,
+    /// The marketplace's own id of the offer, as an earlier look learned it
+    /// ([`OfferState::product`]). It may come from a file that someone tampered with.
+    pub product: Option<String>,
 }
 
 /// An operation that golive follows.

@@ -178,8 +178,15 @@ fn problems(records: &Records, undeclared: &BTreeSet<OfferId>) -> String {
 }
 
 fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {
-    let outcome =
-        if operation.status == OperationStatus::Canceled { "was canceled" } else { "failed" };
+    let outcome = match operation.status {
+        OperationStatus::Canceled => "was canceled",
+        OperationStatus::Refused => "was refused",
+        OperationStatus::Failed
+        | OperationStatus::NotStarted
+        | OperationStatus::Running
+        | OperationStatus::Succeeded
+        | OperationStatus::Unknown(_) => "failed",
+    };
     let mut text = paint(RED, &format!("{offer} {outcome}"));
     if let Some(step) = stopped_step(&operation.steps) {
         let _ = write!(text, " at step {:?}", step.name);

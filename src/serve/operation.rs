@@ -129,6 +129,7 @@ fn status(status: &OperationStatus) -> Markup {
         OperationStatus::Succeeded => ("live", "succeeded"),
         OperationStatus::Failed => ("failed", "failed"),
         OperationStatus::Canceled => ("held", "canceled"),
+        OperationStatus::Refused => ("held", "refused"),
         OperationStatus::Unknown(text) => ("moving", text.as_str()),
     };
     html! { span class={ "st " (class) } { (text) } }

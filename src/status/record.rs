@@ -219,6 +219,9 @@ pub struct ObservationRecord {
     pub live: Option<Release>,
     /// The release in preview, where golive knows it.
     pub preview: Option<Release>,
+    /// The marketplace's own id of the offer, where it has one beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
     /// The offer's status, in the marketplace's words.
     pub status: String,
 }
@@ -474,6 +477,7 @@ pub(crate) mod tests {
                 fingerprint: Some("running 2 2026-10-31T00:00:00.1234567Z".to_owned()),
                 live: Some(Release::from(1)),
                 preview: Some(Release::from(2)),
+                product: Some("5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a".to_owned()),
                 status: "running".to_owned(),
             }),
             operation: Some(operation("a").into()),

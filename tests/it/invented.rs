@@ -81,6 +81,7 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
             fingerprint: Some("running 5 2026-10-31T07:14:03.1234567Z".to_owned()),
             live: Some(Release::from(live)),
             preview: Some(Release::from(5)),
+            product: None,
             status: "running".to_owned(),
         }),
         operation: None,

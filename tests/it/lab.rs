@@ -1,7 +1,7 @@
 //! Runs the library's reconciler against an emulator, in one process and in virtual time: hours
 //! pass in a moment, and every moment is the same in every run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -180,7 +180,7 @@ impl Lab {
             Arc::new(Reporters::default()),
         );
         let observer = Observer::new(reconciler.marketplace(), self.concurrency, None);
-        observer.list(&self.desired(), &Policy::default()).await
+        observer.list(&self.desired(), &BTreeMap::new(), &Policy::default()).await
     }
 
     /// What is decided with now.

@@ -20,7 +20,7 @@
 pub(crate) mod any_case;
 pub(crate) mod call;
 pub(crate) mod endpoint;
-mod error_message;
+pub(crate) mod error_message;
 pub(crate) mod executor;
 mod fair_queue;
 pub(crate) mod lenient;

@@ -26,6 +26,15 @@ fn an_operation_ends_by_its_own_failure_or_by_what_the_offer_shows() {
         (expired, None, Some("canceled")),
         (live(1), None, Some("canceled")),
         (unclear(preview(2)), None, None),
+        // A refused one changed nothing, but an earlier request may not show yet.
+        (told(preview(2), "refused"), None, Some("refused")),
+        (told(preview(3), "refused"), Some("refused"), Some("refused")),
+        (told(live(2), "refused"), Some("succeeded"), Some("succeeded")),
+        (
+            running(OperationKind::Publish, Some("other"), told(live(1), "refused")),
+            Some("refused"),
+            Some("refused"),
+        ),
         (after(preview(2), word), None, Some("failed")),
     ];
     for (state, young, old) in rows {

@@ -156,3 +156,28 @@ fn an_unclear_state_blocks_with_its_words() {
         }
     }
 }
+
+#[test]
+fn what_was_refused_after_all_is_sent_again_a_few_times_and_not_for_ever() {
+    let refused = |times: usize| {
+        let scene = Scene::of(LIVE).sees("vm", preview(2));
+        let digest = scene.digest();
+        scene.recorded(|record| {
+            let one = operation("refused", long_ago(), &digest);
+            record.history = vec![one.clone(); times - 1];
+            record.operation = Some(Box::new(one));
+        })
+    };
+    assert_eq!(refused(1).decision(), golive_of(2));
+    assert_eq!(refused(2).decision(), golive_of(2));
+    let Decision::Blocked(Block::Refused(why)) = refused(3).decision() else { panic!() };
+    assert!(why.contains("took it 3 times"), "{why}");
+    assert_eq!(refused(3).retry().decision(), golive_of(2));
+    assert_eq!(refused(3).sees("vm", preview(3)).decision(), golive_of(3));
+    // While what it was refused for may be golive's own request, nothing is sent.
+    let young = Scene::of(LIVE).sees("vm", told(preview(2), "refused")).started("running", now());
+    assert!(matches!(young.decision(), Decision::Track(_)));
+    let old =
+        Scene::of(LIVE).sees("vm", told(preview(2), "refused")).started("running", long_ago());
+    assert_eq!(old.decision(), golive_of(2));
+}

@@ -173,6 +173,7 @@ fn observed(preview: Option<u64>, live: Option<u64>) -> ObservationRecord {
         fingerprint: Some("as before".to_owned()),
         live: live.map(Release::from),
         preview: preview.map(Release::from),
+        product: None,
         status: "running".to_owned(),
     }
 }

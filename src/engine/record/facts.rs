@@ -33,12 +33,14 @@ pub(super) fn observe(
         .filter(|_| is_same || matches!(change.decision, Decision::Failed(_)))
         .and_then(|known| known.preview.clone());
     let preview = change.from.preview_version.clone().or(preview_before);
+    let product = seen.state.as_ref().and_then(|state| state.product.clone());
     let new = ObservationRecord {
         at: before.map_or(now, |known| known.at),
         changed_time: listing.changed_time.clone(),
         fingerprint,
         live: change.from.live_version.clone().or_else(|| before?.live.clone()),
         preview,
+        product: product.or_else(|| before?.product.clone()),
         status: listing.words.clone(),
     };
     // Keep the fingerprint only if the remembered state would lead to the same decision.

@@ -47,6 +47,7 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
             fingerprint: None,
             live: Some(Release::from(4)),
             preview: Some(Release::from(5)),
+            product: None,
             status: "running".to_owned(),
         }),
         operation: None,

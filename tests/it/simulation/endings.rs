@@ -18,7 +18,7 @@ enum Said {
 fn said(status: &OperationStatus) -> Said {
     match status {
         OperationStatus::Succeeded => Said::Succeeded,
-        OperationStatus::Failed => Said::Failed,
+        OperationStatus::Failed | OperationStatus::Refused => Said::Failed,
         OperationStatus::Canceled => Said::Canceled,
         OperationStatus::NotStarted | OperationStatus::Running | OperationStatus::Unknown(_) => {
             Said::Runs

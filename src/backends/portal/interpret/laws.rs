@@ -104,6 +104,7 @@ prop_compose! {
             seems_busy: flags[8],
             listed: maybe(numbers[3]).map(Release::from),
             loose_ends: flags[4],
+            product: None,
         }
     }
 }
