@@ -50,7 +50,7 @@ fn obstacle(error: &MarketplaceError) -> Obstacle {
     obstacle_of(failed(error))
 }
 
-/// The obstacle that a failed look at the offer shows.
+/// The obstacle that a failed check of the offer shows.
 pub(super) fn obstacle_of(seen: Observation) -> Obstacle {
     let (reason, why) = match seen {
         Observation::Unavailable(kind, why) => (kind.reason(), why),

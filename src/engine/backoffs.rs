@@ -1,4 +1,4 @@
-//! How often in a row an offer could not be settled, and how long to leave it alone then.
+//! How often in a row an offer could not be decided or launched, and how long to leave it alone then.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,46 +14,46 @@ use crate::marketplace::OfferId;
 /// The shortest pause after an error.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// The longest unit of the pause after a look that leads to another one at once. The pause grows by
-/// one unit with each such look.
-const BREATH: Duration = Duration::from_secs(2);
+/// The longest unit of the pause after an evaluation that leads to another one at once. The pause grows by
+/// one unit with each such evaluation.
+const UNIT: Duration = Duration::from_secs(2);
 
 /// The longest such pause.
-const LONGEST_BREATH: Duration = Duration::from_mins(1);
+const LONGEST_IMMEDIATE: Duration = Duration::from_mins(1);
 
 /// The failures of one offer in a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Failures {
     /// Errors in a row.
     errors: u32,
-    /// Looks in a row that led to another look at once.
-    hurried: u32,
+    /// Evaluations in a row that led to another one at once.
+    immediate: u32,
 }
 
 /// The failures in a row, by offer, and the resulting pauses.
 #[derive(Debug)]
 pub(super) struct Backoffs {
-    vain: BTreeMap<OfferId, Failures>,
+    failures: BTreeMap<OfferId, Failures>,
     /// When the pause after a given number of errors ends. Offers share these times, so that offers
     /// that failed with one list request are retried with one list request.
     pauses: BTreeMap<u32, Instant>,
     backoff: Backoff,
-    /// The unit of the pauses after looks that lead to another one.
-    breath: Duration,
+    /// The unit of the pauses after evaluations that lead to another one.
+    unit: Duration,
     random: fastrand::Rng,
 }
 
 impl Backoffs {
-    /// Pauses after errors grow up to `longest`. Pauses after looks that lead to another look grow
+    /// Pauses after errors grow up to `longest`. Pauses after evaluations that lead to another one grow
     /// in units of `interval`, but at most two seconds.
     pub(super) fn new(interval: Duration, longest: Duration, random: fastrand::Rng) -> Self {
         let base = Duration::from_secs(4);
         let backoff = Backoff { base, cap: longest };
         Self {
-            vain: BTreeMap::new(),
+            failures: BTreeMap::new(),
             pauses: BTreeMap::new(),
             backoff,
-            breath: BREATH.min(interval),
+            unit: UNIT.min(interval),
             random,
         }
     }
@@ -67,12 +67,12 @@ impl Backoffs {
         launch: Option<Timestamp>,
         now: Now,
     ) -> Option<(Work, When)> {
-        let before = self.vain.get(offer).copied().unwrap_or_default();
-        let (vain, next) = match next {
+        let before = self.failures.get(offer).copied().unwrap_or_default();
+        let (failures, next) = match next {
             Next::Rest => (Failures::default(), None),
-            // A poll that is due at once may lead to a look again and again, so pause between them.
+            // A poll that is due at once may lead to an evaluation again and again, so pause between them.
             Next::Poll(at) if at < now.instant + LEAST => {
-                let pause = (self.breath * before.hurried.saturating_sub(1)).min(LONGEST_BREATH);
+                let pause = (self.unit * before.immediate.saturating_sub(1)).min(LONGEST_IMMEDIATE);
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
             }
             Next::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
@@ -81,10 +81,10 @@ impl Backoffs {
             }
             // A date that has passed in the meantime is due.
             Next::EvaluateNow | Next::EvaluateSoon | Next::EvaluateOn(_) => {
-                let pause = (self.breath * before.hurried).min(LONGEST_BREATH);
-                let hurried = before.hurried.saturating_add(1);
+                let pause = (self.unit * before.immediate).min(LONGEST_IMMEDIATE);
+                let immediate = before.immediate.saturating_add(1);
                 (
-                    Failures { hurried, ..before },
+                    Failures { immediate, ..before },
                     Some((Work::Evaluate, When::At(now.instant + pause))),
                 )
             }
@@ -100,16 +100,16 @@ impl Backoffs {
                 (Failures { errors, ..before }, Some((Work::Evaluate, when)))
             }
         };
-        if vain == Failures::default() {
-            self.vain.remove(offer);
+        if failures == Failures::default() {
+            self.failures.remove(offer);
         } else {
-            self.vain.insert(offer.clone(), vain);
+            self.failures.insert(offer.clone(), failures);
         }
         next
     }
 
     pub(super) fn forget(&mut self, offer: &OfferId) {
-        self.vain.remove(offer);
+        self.failures.remove(offer);
     }
 
     fn after(&mut self, errors: u32, now: Instant) -> Instant {
@@ -144,7 +144,7 @@ mod tests {
             Self { tries, start: Instant::now() }
         }
 
-        /// How many milliseconds after the call an offer is looked at, if the call is made at
+        /// How many milliseconds after the call an offer is evaluated, if the call is made at
         /// `millis`.
         fn pause(&mut self, name: &str, next: Next, millis: u64) -> Option<u128> {
             let instant = self.start + Duration::from_millis(millis);

@@ -95,15 +95,15 @@ impl Reconciler {
         let Some(state) = &seen_offer.state else {
             return DoubtCheck::Failed("the offer could not be asked about".to_owned());
         };
-        let look = shown(&intent, state);
+        let found = shown(&intent, state);
         // Send again only what golive would decide now: the manifest may ask for something else,
         // and an offer that it waits for may no longer be live.
         let launch = change.as_ref().and_then(|change| change.decision.launch());
         let still = launch.is_some_and(|(kind, _)| kind == intent.kind);
-        if matches!(look, DoubtCheck::StillWaiting { .. }) && !still {
+        if matches!(found, DoubtCheck::StillWaiting { .. }) && !still {
             DoubtCheck::Elsewhere
         } else {
-            look
+            found
         }
     }
 
@@ -128,7 +128,7 @@ impl Reconciler {
         Ok((seen_offer, change))
     }
 
-    /// Decides about one offer from its observation since `moment` and from what the pass saw of the
+    /// Decides about one offer from its observation since `moment` and from what is known of the
     /// offers it waits for.
     async fn decide_alone(
         &self,

@@ -20,9 +20,9 @@ impl Dependents {
         self.held.remove(offer);
     }
 
-    /// Records the decision about an offer. Returns the offers to look at because of it: those that
+    /// Records the decision about an offer. Returns the offers to evaluate because of it: those that
     /// waited for this one, and those that it waits for although they were seen live (one of the
-    /// two looks was out of date).
+    /// two evaluations was out of date).
     pub(super) fn note(&mut self, change: &Change) -> Vec<OfferId> {
         let offer = &change.offer;
         if could_not_ask(&change.decision) {
@@ -39,7 +39,7 @@ impl Dependents {
         if let Decision::Held(Hold::WaitingForDependency(before)) = &change.decision {
             self.held.insert(offer.clone(), before.clone());
             // If such an offer turns out to be live after all, the offers that wait for it are
-            // looked at.
+            // evaluated.
             due.extend(before.iter().filter(|before| self.live.remove(*before)).cloned());
         } else {
             self.held.remove(offer);

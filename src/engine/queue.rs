@@ -1,7 +1,7 @@
 //! Which work is queued for which offer, and when it is due. Pure: time is an argument.
 //!
 //! An offer has at most one queued piece of work, and while it is running, no other starts for that
-//! offer. Looks requested in the meantime run once afterwards, however many requests there were.
+//! offer. Evaluations requested in the meantime run once afterwards, however many requests there were.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,12 +48,12 @@ pub(super) struct Queue {
     waiting: BTreeMap<OfferId, (Work, When)>,
     by_instant: BTreeSet<(Instant, OfferId)>,
     by_date: BTreeSet<(Timestamp, OfferId)>,
-    /// The offers with running work, and whether a look was requested in the meantime.
+    /// The offers with running work, and whether an evaluation was requested in the meantime.
     busy: BTreeMap<OfferId, bool>,
 }
 
 impl Queue {
-    /// Queues a look for now or, if work on the offer is running, for after that.
+    /// Queues an evaluation for now or, if work on the offer is running, for after that.
     pub(super) fn ask(&mut self, offer: &OfferId, now: Instant) {
         match self.busy.get_mut(offer) {
             Some(again) => *again = true,
@@ -82,7 +82,7 @@ impl Queue {
         due.into_iter().filter_map(begin).collect()
     }
 
-    /// Ends the running work on an offer and queues its next piece. A look that was requested in
+    /// Ends the running work on an offer and queues its next piece. An evaluation that was requested in
     /// the meantime replaces that piece.
     pub(super) fn done(&mut self, offer: &OfferId, next: Option<(Work, When)>, now: Instant) {
         let asked = self.busy.remove(offer).unwrap_or(false);
@@ -209,7 +209,7 @@ mod tests {
         bench.queue.ask(&vm_id, now);
         bench.queue.ask(&vm_id, now);
         assert_eq!(bench.take(1), []);
-        // The look replaces the poll that would have come next.
+        // The evaluation replaces the poll that would have come next.
         let poll = Some((Work::Poll, When::At(bench.at(30))));
         bench.queue.done(&vm_id, poll, now);
         assert_eq!(bench.take(1), vm(Work::Evaluate));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_takes_the_place_of_a_later_poll_and_of_a_date() {
+    async fn an_evaluation_takes_the_place_of_a_later_poll_and_of_a_date() {
         let mut bench = Bench::new();
         for when in [When::At(bench.at(60)), When::On(bench.on(60))] {
             bench.queue.put(&offer("vm"), Work::Poll, when);

@@ -19,9 +19,9 @@ struct Run<'a> {
     reconciler: &'a Arc<Reconciler>,
     job: &'a Job,
     engine: Engine,
-    /// The decisions of the first look at each offer.
+    /// The decisions of the first evaluation of each offer.
     planned: ChangeSet,
-    /// The offers that have not been looked at yet.
+    /// The offers that have not been evaluated yet.
     unplanned: BTreeSet<OfferId>,
     /// How many launches led to an operation.
     launched: usize,
@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The launches that may be sent. With `--expect`, later looks send only what the reviewed
+    /// The launches that may be sent. With `--expect`, later evaluations send only what the reviewed
     /// change set foresaw: its own launches, and those of offers that waited for one of them.
     fn allowed<'b>(&'b self, changes: &'b ChangeSet) -> impl Iterator<Item = &'b Change> {
         let is_first = self.planned.changes.is_empty();

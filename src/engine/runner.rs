@@ -135,7 +135,7 @@ impl Engine {
         }
     }
 
-    /// Sets the deadline. After it, the engine starts no new work, except one look at the
+    /// Sets the deadline. After it, the engine starts no new work, except one evaluation of the
     /// operations that have ended by then.
     pub(super) fn until(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
@@ -161,18 +161,18 @@ impl Engine {
         &self.desired
     }
 
-    /// Groups the publishers of these offers: publishers of one group are looked at together.
+    /// Groups the publishers of these offers: publishers of one group are evaluated together.
     pub(super) fn link(&mut self, offers: &BTreeSet<&OfferId>) {
         self.links =
             DependencyGraph::of(offers.iter().filter_map(|offer| self.desired.get(*offer)));
     }
 
-    /// Queues a look at an offer; if a task works on the offer, the look follows it.
+    /// Queues the evaluation of an offer; if a task works on the offer, the evaluation follows it.
     pub fn ask(&mut self, offer: &OfferId) {
         self.queue.ask(offer, Instant::now());
     }
 
-    /// Queues a look at an offer and at the offers that wait for it.
+    /// Queues the evaluation of an offer and of the offers that wait for it.
     pub fn ask_with_dependents(&mut self, offer: &OfferId) {
         self.ask(offer);
         for offer in self.links.dependents(offer) {

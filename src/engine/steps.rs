@@ -1,4 +1,4 @@
-//! The work that tasks do: looks, launches and polls. The engine reserves a task's offers for it,
+//! The work that tasks do: evaluations, launches and polls. The engine reserves a task's offers for it,
 //! so that no two tasks work on one offer at a time.
 
 use std::collections::{BTreeMap, BTreeSet};

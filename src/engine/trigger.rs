@@ -25,8 +25,8 @@ use crate::status::Intent;
 /// The maximum number of attempts for a request that was certainly not accepted.
 const ATTEMPTS: u32 = 3;
 
-/// How many looks at an offer in doubt may fail before the doubt is left to the next run.
-const LOOKS: u32 = 12;
+/// How many checks of an offer in doubt may fail before the doubt is left to the next run.
+const MAX_CHECKS: u32 = 12;
 
 /// How many times golive looks for the operation that a conflict points to: twice a minute for a
 /// day.
@@ -48,7 +48,7 @@ pub(super) struct Target<'a> {
 struct Revised {
     change: Change,
     seen_offer: ObservedOffer,
-    /// When the look began.
+    /// When the check began.
     moment: DecisionTime,
 }
 
@@ -182,7 +182,14 @@ impl Reconciler {
         let was_paused = limits.paused_until.is_some();
         let pause = if was_paused { Duration::ZERO } else { self.settings.pause };
         let settling = self.observer.settling();
-        Patience { settling, attempts: ATTEMPTS, looks: LOOKS, searches: SEARCHES, pause, left }
+        Patience {
+            settling,
+            attempts: ATTEMPTS,
+            checks: MAX_CHECKS,
+            searches: SEARCHES,
+            pause,
+            left,
+        }
     }
 
     /// Carries out one command; `None` if the user stopped golive or the manifest changed instead.
@@ -222,16 +229,16 @@ impl Reconciler {
             }
             Command::CheckDoubt => {
                 let at = self.clock.now();
-                let look = tokio::select! {
+                let found = tokio::select! {
                     biased;
                     () = target.limits.stop.cancelled() => return None,
-                    look = self.check_offer(target) => look,
+                    found = self.check_offer(target) => found,
                 };
                 let manifest_digest = target.desired.digest.clone();
                 let (at_last, request_id) = (self.clock.now(), progress.request_id());
                 let deadline = self.deadline(at_last, progress.write_took);
                 let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
-                Some(Step::DoubtChecked { look, at, fresh })
+                Some(Step::DoubtChecked { found, at, fresh })
             }
             Command::WriteOperation(sent) => {
                 let manifest = target.desired;
@@ -340,7 +347,7 @@ impl Reconciler {
         })
     }
 
-    /// The pass's observation of the offer, if it has all that a launch needs and is recent enough
+    /// The known observation of the offer, if it has all that a launch needs and is recent enough
     /// (`RIGHT_BEFORE`) to replace another inspection.
     fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<ObservedOffer> {
         let Some(Observation::Offer(seen)) = target.known.observed.get(&target.change.offer) else {

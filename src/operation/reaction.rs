@@ -1,4 +1,4 @@
-//! How the protocol reacts to the answer to a request, and to a look at an offer in doubt.
+//! How the protocol reacts to the answer to a request, and to a check of an offer in doubt.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::trigger::{
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
 
-/// The shortest pause between two looks or attempts.
+/// The shortest pause between two checks or attempts.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause if the marketplace puts a request off without a `Retry-After`.
@@ -27,8 +27,8 @@ pub(super) struct Attempts {
     /// How often the request was sent or its intent written. Attempts that the marketplace put off,
     /// or that missed their deadline, are not counted.
     pub(super) sent: u32,
-    /// How often the offer was looked at while in doubt.
-    pub(super) looks: u32,
+    /// How often the offer was checked while in doubt.
+    pub(super) checks: u32,
     /// How long the marketplace has put the request off, in total.
     pub(super) paused: Duration,
     /// How often an intent was dropped because writing it took too long.
@@ -141,12 +141,12 @@ pub(super) fn missed(attempts: Attempts, request: Request, patience: Patience) -
     attempts.drop(request, After::End(StopReason::Unsent(why)))
 }
 
-/// The reaction to a look at an offer in doubt. golive neither gives up a request nor sends it
+/// The reaction to a check of an offer in doubt. golive neither gives up a request nor sends it
 /// again before it has settled, that is, before the settle time after its deadline is over.
-pub(super) fn looked(
+pub(super) fn doubt_checked(
     attempts: Attempts,
     mut doubt: Doubt,
-    look: DoubtCheck,
+    found: DoubtCheck,
     (at, fresh): (Timestamp, Fresh),
     patience: Patience,
 ) -> (Trigger, Next) {
@@ -156,17 +156,19 @@ pub(super) fn looked(
         intent.deadline = at;
     }
     // If the fence differs, this request may have changed it.
-    let is_changed = matches!(&look, DoubtCheck::StillWaiting { fence } if *fence != intent.fence);
+    let is_changed = matches!(&found, DoubtCheck::StillWaiting { fence } if *fence != intent.fence);
     let is_fenced = intent.fence.is_some() && !is_changed;
     let settling = patience.settling;
     let settle = if is_fenced { settling.fenced } else { settling.unfenced };
     let remaining = until_settled(intent.deadline, at, settle);
-    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.looks.saturating_sub(1)).min(30);
-    match look {
+    let pause = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.checks.saturating_sub(1)).min(30);
+    match found {
         DoubtCheck::Operation { operation, status } => {
             attempts.record(Sent { intent: doubt.intent, operation, status: Some(status) })
         }
-        DoubtCheck::Failed(why) if attempts.looks >= patience.looks => attempts.stop_in_doubt(why),
+        DoubtCheck::Failed(why) if attempts.checks >= patience.checks => {
+            attempts.stop_in_doubt(why)
+        }
         DoubtCheck::Failed(_) => attempts.doubt(doubt, Command::Wait(pause)),
         DoubtCheck::Live => {
             let status = Some(OperationStatus::Succeeded);
@@ -184,7 +186,7 @@ pub(super) fn looked(
             attempts.record(Sent { intent: doubt.intent, operation: None, status })
         }
         DoubtCheck::StillWaiting { .. } if doubt.intent.attempt > 1 => {
-            if doubt.is_conflict && attempts.looks < patience.searches {
+            if doubt.is_conflict && attempts.checks < patience.searches {
                 return attempts.doubt(doubt, Command::Wait(pause));
             }
             let Doubt { intent: Intent { attempt, .. }, why, .. } = doubt;

@@ -18,7 +18,7 @@ const SETTLING: Settling =
 const PATIENCE: Patience = Patience {
     settling: SETTLING,
     attempts: 2,
-    looks: 3,
+    checks: 3,
     searches: 9,
     pause: Duration::from_secs(2),
     left: Duration::MAX,
@@ -81,8 +81,8 @@ fn waiting(fence: Option<Fence>) -> DoubtCheck {
     DoubtCheck::StillWaiting { fence }
 }
 
-fn looked(look: DoubtCheck, at: Timestamp) -> Event {
-    Event::DoubtChecked { look, at, fresh: fresh(9, at) }
+fn doubt_checked(found: DoubtCheck, at: Timestamp) -> Event {
+    Event::DoubtChecked { found, at, fresh: fresh(9, at) }
 }
 
 fn answers() -> Vec<RequestOutcome> {
@@ -130,7 +130,7 @@ fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Time
             answered.chain([(Event::DeadlineMissed, slow)]).collect()
         }
         Command::CheckDoubt => {
-            let look = |look| (Event::DoubtChecked { look, at: now, fresh: fresh(2, now) }, now);
+            let look = |found| (Event::DoubtChecked { found, at: now, fresh: fresh(2, now) }, now);
             looks().into_iter().map(look).collect()
         }
         Command::Wait(pause) => vec![(Event::Elapsed, now + *pause)],
@@ -180,10 +180,10 @@ impl Walk {
                 self.in_doubt += u32::from(is_unclear);
                 assert!(self.in_doubt <= 2, "a third request that may have been accepted");
             }
-            (Command::CheckDoubt, Event::DoubtChecked { look, .. }) => {
+            (Command::CheckDoubt, Event::DoubtChecked { found, .. }) => {
                 let fence = self.on_disk.as_ref().and_then(|intent| intent.fence.clone());
                 let Settling { fenced, unfenced } = BRIEF.settling;
-                self.seen_waiting = match look {
+                self.seen_waiting = match found {
                     DoubtCheck::StillWaiting { fence: seen }
                         if fence.is_some() && *seen == fence =>
                     {
@@ -295,7 +295,7 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
 fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let (trigger, _) = Trigger::in_doubt(intent(start()));
     let at = intent(start()).deadline + SETTLING.fenced;
-    let (_, next) = step(trigger, looked(waiting(Some(fence("one"))), at), PATIENCE);
+    let (_, next) = step(trigger, doubt_checked(waiting(Some(fence("one"))), at), PATIENCE);
     let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
     assert_eq!(again.attempt, 2);
     let Intent { at: begun, deadline, request_id, manifest_digest, .. } = again;
@@ -315,7 +315,7 @@ fn settling_time(intent: Intent, look: &DoubtCheck, from: Timestamp) -> (Duratio
     let mut waited = Duration::ZERO;
     loop {
         let event = match next {
-            Next::Do(Command::CheckDoubt) => looked(look.clone(), now),
+            Next::Do(Command::CheckDoubt) => doubt_checked(look.clone(), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 waited += pause;
@@ -393,7 +393,7 @@ fn without_a_guard_a_conflict_is_not_followed_by_another_request_before_it_has_s
     let mut now = start();
     let again = loop {
         let event = match next {
-            Next::Do(Command::CheckDoubt) => looked(waiting(None), now),
+            Next::Do(Command::CheckDoubt) => doubt_checked(waiting(None), now),
             Next::Do(Command::Wait(pause)) => {
                 now += pause;
                 Event::Elapsed
@@ -416,7 +416,7 @@ fn a_refusal_of_the_second_attempt_tells_of_the_first() {
         let mut now = start();
         let end = loop {
             let event = match next {
-                Next::Do(Command::CheckDoubt) => looked(waiting(Some(fence("one"))), now),
+                Next::Do(Command::CheckDoubt) => doubt_checked(waiting(Some(fence("one"))), now),
                 Next::Do(Command::Wait(pause)) => {
                     now += pause;
                     Event::Elapsed

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::reaction::{Attempts, answered, looked, missed};
+use super::reaction::{Attempts, answered, doubt_checked, missed};
 use crate::marketplace::{Fence, OperationRef, OperationStatus, RequestId, Settling};
 use crate::status::{Intent, Reason};
 
@@ -28,9 +28,9 @@ pub struct Patience {
     pub settling: Settling,
     /// The maximum number of attempts for a request that was certainly not accepted.
     pub attempts: u32,
-    /// How many looks at an offer in doubt may fail before the doubt is left to the next run.
-    pub looks: u32,
-    /// How many times golive looks for the operation that a conflict points to.
+    /// How many checks of an offer in doubt may fail before the doubt is left to the next run.
+    pub checks: u32,
+    /// How many times golive checks for the operation that a conflict points to.
     pub searches: u32,
     /// How long the marketplace may put the request off, in total, before the offer is left to
     /// another pass or to the next run.
@@ -86,7 +86,7 @@ pub struct Doubt {
 pub enum After {
     /// The offer is checked again after a pause.
     Retry(Duration),
-    /// The previous attempt stays in doubt; the offer is looked at after a pause.
+    /// The previous attempt stays in doubt; the offer is checked after a pause.
     Doubt(Doubt, Duration),
     /// The protocol ends.
     End(StopReason),
@@ -158,7 +158,7 @@ pub enum RequestOutcome {
     Unclear(String),
 }
 
-/// What a look at an offer in doubt found.
+/// What a check of an offer in doubt found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DoubtCheck {
     /// An operation of the intent's kind runs, or ran, after the request.
@@ -179,14 +179,14 @@ pub enum DoubtCheck {
     },
     /// The offer is in another state, where the request no longer applies.
     Elsewhere,
-    /// The offer could not be looked at.
+    /// The offer could not be checked.
     Failed(String),
 }
 
 /// The values that a new attempt at a request does not share with the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fresh {
-    /// When the attempt is made (UTC): after the look, which may have taken long.
+    /// When the attempt is made (UTC): after the check, which may have taken long.
     pub at: Timestamp,
     /// The attempt's deadline (UTC).
     pub deadline: Timestamp,
@@ -214,11 +214,11 @@ pub enum Event {
     DeadlineMissed,
     /// The marketplace answered, or the request failed without an answer.
     Answered(RequestOutcome),
-    /// A look at an offer in doubt ended.
+    /// A check of an offer in doubt ended.
     DoubtChecked {
         /// What it found.
-        look: DoubtCheck,
-        /// When the look began (UTC).
+        found: DoubtCheck,
+        /// When the check began (UTC).
         at: Timestamp,
         /// The values for a new attempt, should the request be sent again.
         fresh: Fresh,
@@ -298,9 +298,9 @@ pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Nex
         (State::Sending(request), Event::Answered(answer)) => {
             answered(attempts, request, answer, patience)
         }
-        (State::Doubting(doubt), Event::DoubtChecked { look, at, fresh }) => {
-            let attempts = Attempts { looks: attempts.looks + 1, ..attempts };
-            looked(attempts, doubt, look, (at, fresh), patience)
+        (State::Doubting(doubt), Event::DoubtChecked { found, at, fresh }) => {
+            let attempts = Attempts { checks: attempts.checks + 1, ..attempts };
+            doubt_checked(attempts, doubt, found, (at, fresh), patience)
         }
         (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::CheckDoubt),
         (State::Recording(done), Event::Written | Event::NotWritten) => {

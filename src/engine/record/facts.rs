@@ -7,7 +7,7 @@ use crate::manifest::Loaded;
 use crate::marketplace::OfferState;
 use crate::status::{ObservationRecord, OfferRecord};
 
-/// Records the observation, with a new date only if it differs: a pass that finds nothing new
+/// Records the observation, with a new date only if it differs: an evaluation that finds nothing new
 /// leaves the file unchanged.
 pub(super) fn observe(
     record: &mut OfferRecord,
@@ -28,7 +28,7 @@ pub(super) fn observe(
         listing.fingerprint.clone().filter(|_| is_same)
     };
     let before = known.as_ref();
-    // A recorded failure is decided without a look at the preview.
+    // A recorded failure is decided without reading the preview.
     let preview_before = before
         .filter(|_| is_same || matches!(change.decision, Decision::Failed(_)))
         .and_then(|known| known.preview.clone());
