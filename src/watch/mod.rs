@@ -8,7 +8,7 @@
 //! | `manifests` | which manifests are in force: the last good version of each file |
 //! | `progress` | the progress of the first check and of a resync |
 //! | `daemon` | the loop around the engine |
-//! | `service_state` | the daemon's state for the page and the metrics |
+//! | `board` | the daemon's state for the page and the metrics |
 //! | `systemd` | notifies systemd: ready, alive, stopping |
 
 mod daemon;
@@ -25,4 +25,4 @@ pub use folder::FolderSource;
 pub use git::{GitError, GitSettings, GitSource};
 pub use manifests::{Manifests, Refreshed};
 pub use service_state::{Ping, Service, ServiceState, Trouble, Update};
-pub use source::Source;
+pub use source::{Changed, Source};

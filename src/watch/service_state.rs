@@ -16,10 +16,10 @@ use crate::report::{Event, Reporter};
 use crate::status::SourceRecord;
 
 /// Limit for the updates that a slow listener may lag behind before it misses some.
-const MAX_BACKLOG: usize = 1024;
+const BACKLOG: usize = 1024;
 
 /// How long the loop may take to answer a ping before it counts as stuck.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A change to the state shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,15 +90,15 @@ pub struct ServiceState {
     state: Mutex<State>,
     updates: broadcast::Sender<Update>,
     pings: mpsc::Sender<Ping>,
-    paused_until: OnceLock<PausedUntilSource>,
+    paused_until: OnceLock<Asked>,
 }
 
 /// Returns the current pauses of the marketplace.
-struct PausedUntilSource(Box<dyn Fn() -> PausedUntil + Send + Sync>);
+struct Asked(Box<dyn Fn() -> PausedUntil + Send + Sync>);
 
-impl fmt::Debug for PausedUntilSource {
+impl fmt::Debug for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PausedUntilSource")
+        f.write_str("Asked")
     }
 }
 
@@ -112,11 +112,11 @@ struct State {
 }
 
 impl ServiceState {
-    /// An empty state, and the receiver on which the loop gets liveness probes.
+    /// An empty board, and the receiver on which the loop gets liveness probes.
     #[must_use]
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Ping>) {
-        let (pings, received_pings) = mpsc::channel(8);
-        let (updates, _) = broadcast::channel(MAX_BACKLOG);
+        let (pings, questions) = mpsc::channel(8);
+        let (updates, _) = broadcast::channel(BACKLOG);
         (
             Arc::new(Self {
                 state: Mutex::default(),
@@ -124,7 +124,7 @@ impl ServiceState {
                 pings,
                 paused_until: OnceLock::new(),
             }),
-            received_pings,
+            questions,
         )
     }
 
@@ -148,7 +148,7 @@ impl ServiceState {
 
     /// Sets the source of the pauses. Only the first call counts.
     pub fn set_paused_until(&self, paused_until: impl Fn() -> PausedUntil + Send + Sync + 'static) {
-        drop(self.paused_until.set(PausedUntilSource(Box::new(paused_until))));
+        drop(self.paused_until.set(Asked(Box::new(paused_until))));
     }
 
     /// The last decision for an offer.
@@ -166,11 +166,11 @@ impl ServiceState {
     /// Whether the loop answers within some seconds.
     pub async fn is_alive(&self) -> bool {
         let (ping, answer) = oneshot::channel();
-        let answered = async {
+        let asked = async {
             self.pings.send(ping).await.ok()?;
             answer.await.ok()
         };
-        matches!(tokio::time::timeout(PING_TIMEOUT, answered).await, Ok(Some(())))
+        matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Some(())))
     }
 
     /// Changes the service's state, and sends an update if it differs.
@@ -181,7 +181,7 @@ impl ServiceState {
         let is_new = state.service != before;
         drop(state);
         if is_new {
-            self.send(Update::Service);
+            self.tell(Update::Service);
         }
     }
 
@@ -200,11 +200,11 @@ impl ServiceState {
             None => self.state().next.remove(offer),
         };
         if before != next {
-            self.send(Update::Offer(offer.clone()));
+            self.tell(Update::Offer(offer.clone()));
         }
     }
 
-    fn send(&self, update: Update) {
+    fn tell(&self, update: Update) {
         // Without a listener, sending fails, which is fine.
         drop(self.updates.send(update));
     }
@@ -219,7 +219,7 @@ impl Reporter for ServiceState {
         match event {
             Event::Changed { offer, before, record } => {
                 if *before != Some(*record) {
-                    self.send(Update::Offer((*offer).clone()));
+                    self.tell(Update::Offer((*offer).clone()));
                 }
             }
             Event::Forgotten(offer) => {
@@ -227,7 +227,7 @@ impl Reporter for ServiceState {
                 state.changes.remove(offer);
                 state.next.remove(offer);
                 drop(state);
-                self.send(Update::Offer((*offer).clone()));
+                self.tell(Update::Offer((*offer).clone()));
             }
             Event::Planned(_)
             | Event::Observing { .. }
@@ -246,16 +246,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_update_without_effect_is_not_sent() {
+    fn what_stays_the_same_is_not_told() {
         let (service_state, _pings) = ServiceState::new();
         let mut updates = service_state.subscribe();
         let desired = Arc::<BTreeMap<OfferId, Arc<Loaded>>>::default();
-        for (ready, is_sent) in [(false, false), (true, true), (true, false), (false, true)] {
+        for (ready, told) in [(false, false), (true, true), (true, false), (false, true)] {
             service_state.update(|service| {
                 service.desired = Arc::clone(&desired);
                 service.ready = ready;
             });
-            assert_eq!(updates.try_recv().ok(), is_sent.then_some(Update::Service), "{ready}");
+            assert_eq!(updates.try_recv().ok(), told.then_some(Update::Service), "{ready}");
         }
         let offer: OfferId = "contoso/vm".parse().unwrap();
         service_state.schedule(&offer, None);

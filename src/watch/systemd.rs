@@ -7,24 +7,24 @@ use std::time::Duration;
 
 /// The service is ready: systemd may start the units that wait for it.
 pub fn ready() {
-    os::notify(os::State::Ready);
+    os::tell(os::State::Ready);
 }
 
 /// The service is about to stop, on request.
 pub fn stopping() {
-    os::notify(os::State::Stopping);
+    os::tell(os::State::Stopping);
 }
 
 /// The service is alive. Call it at least every [`watchdog_interval`].
 pub fn alive() {
-    os::notify(os::State::Watchdog);
+    os::tell(os::State::Watchdog);
 }
 
 /// How often to call [`alive`]: twice within the time after which systemd restarts the service.
 /// `None` if systemd doesn't watch this process.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
-    let interval = os::watchdog_timeout()? / 2;
+    let interval = os::watchdog()? / 2;
     (!interval.is_zero()).then_some(interval)
 }
 
@@ -34,13 +34,13 @@ mod os {
 
     pub(super) use sd_notify::NotifyState as State;
 
-    pub(super) fn notify(state: State<'_>) {
+    pub(super) fn tell(state: State<'_>) {
         if let Err(error) = sd_notify::notify(&[state]) {
             tracing::debug!("systemd can't be told: {error}");
         }
     }
 
-    pub(super) fn watchdog_timeout() -> Option<Duration> {
+    pub(super) fn watchdog() -> Option<Duration> {
         sd_notify::watchdog_enabled()
     }
 }
@@ -55,13 +55,13 @@ mod os {
         Watchdog,
     }
 
-    pub(super) fn notify(state: State) {
+    pub(super) fn tell(state: State) {
         match state {
             State::Ready | State::Stopping | State::Watchdog => {}
         }
     }
 
-    pub(super) fn watchdog_timeout() -> Option<Duration> {
+    pub(super) fn watchdog() -> Option<Duration> {
         None
     }
 }

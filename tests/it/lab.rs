@@ -24,8 +24,8 @@ use golive::manifest;
 use golive::marketplace::{OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::{Outcome, Reporter, Reporters};
-use golive::status::{OfferRecord, Phase, SourceRecord, StatusFile, StatusStore, StoreError};
-use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source};
+use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
+use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source};
 use http::{Request, Response};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -401,11 +401,11 @@ struct Touched {
 
 #[async_trait]
 impl Source for Touched {
-    async fn changed(&mut self) -> Option<SourceRecord> {
+    async fn changed(&mut self) -> Changed {
         if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        None
+        Changed::default()
     }
 
     fn check_now(&mut self) {}

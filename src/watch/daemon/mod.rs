@@ -151,11 +151,11 @@ impl Daemon {
                 }
                 // Before the tasks, however many of them end; and all of those, however often the
                 // source changes.
-                source = self.parts.source.changed() => {
+                changed = self.parts.source.changed() => {
                     while let Some(done) = self.engine.try_ended() {
                         self.take_in(done);
                     }
-                    self.read(source);
+                    self.read(changed);
                 }
                 Some(done) = self.engine.ended() => self.take_in(done),
                 () = reached(wake) => {}

@@ -11,6 +11,7 @@ use crate::manifest::Related;
 use crate::marketplace::{OfferId, clean_line};
 use crate::status::SourceRecord;
 use crate::watch::manifests::Refreshed;
+use crate::watch::source::Changed;
 
 /// Limit for repeated reads because of newly found folders, before other work gets its turn.
 const MOST_READS: usize = 3;
@@ -39,14 +40,20 @@ impl Daemon {
         self.tell_how_it_stands();
     }
 
-    /// Reads the changed files; `source` is their version, if they have one.
-    pub(super) fn read(&mut self, source: Option<SourceRecord>) {
+    /// Reads the changed files.
+    pub(super) fn read(&mut self, changed: Changed) {
+        let Changed { suspects, mut is_all, source } = changed;
         let (manifests, mut offers) = (&mut self.parts.manifests, BTreeSet::new());
         let mut is_behind = false;
         for _ in 0..MOST_READS {
-            let refreshed = manifests.refresh();
+            let refreshed = if is_all {
+                manifests.refresh_only(&suspects)
+            } else {
+                manifests.refresh(&suspects)
+            };
             offers.extend(refreshed.changed.iter().cloned());
             tell_of_manifests(&refreshed, self.parts.reconciler.paths(), source.as_ref());
+            is_all = false;
             is_behind = self.parts.source.watch(&refreshed.folders);
             if !is_behind {
                 break;

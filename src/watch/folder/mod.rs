@@ -2,19 +2,19 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `events` | collects events on the watcher's thread |
-//! | `scope` | the folders to watch, and the names in them that count |
+//! | `scope` | what counts: the folders to watch, the names in them, what events mean |
 //! | `watches` | the existing watches, and their update to the wanted ones |
 //! | `remote` | file systems that don't report changes by other machines |
+//! | `inbox` | passes events from the watcher's thread to the waiting task |
 //! | `debounce` | when a burst of events is over |
 //! | `checkout` | whether git is at work on the files |
 //!
-//! An event means only: check all files again, by their metadata. So golive need not interpret
-//! events, nor does it need any if the system can't send them: then it checks every two seconds.
+//! An event means only: check again. So golive need not interpret events, nor does it need any
+//! if the system can't send them: then it checks the files every two seconds.
 
 mod checkout;
 mod debounce;
-mod events;
+mod inbox;
 mod remote;
 mod scope;
 #[cfg(test)]
@@ -23,6 +23,7 @@ mod watches;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,21 +33,16 @@ use tokio::time::Instant;
 
 use checkout::Checkouts;
 use debounce::{Debounce, End};
-use events::{Events, Pending};
+use inbox::{Inbox, Told};
 use scope::Scope;
 use watches::{MakeWatcher, Trouble, Updated, Watches};
 
 use super::service_state::ServiceState;
-use super::source::Source;
+use super::source::{Changed, Source};
 use crate::clock::reached;
-use crate::status::SourceRecord;
 
 /// The polling interval where changes cause no events.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-
-/// After a check, the next one waits for this many times as long as the check took: while events
-/// keep coming, checks take at most a fifth of the time. (10,000 files take about 30 ms.)
-const PAUSE_PER_CHECK: u32 = 4;
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Watched folders of this machine. The system reports changes in them; where it can't, golive
 /// polls them every two seconds.
@@ -55,28 +51,27 @@ pub struct FolderSource {
     roots: Vec<PathBuf>,
     status_path: PathBuf,
     service_state: Arc<ServiceState>,
-    events: Arc<Events>,
+    inbox: Arc<Inbox>,
     watches: Watches,
     debounce: Debounce,
     checkouts: Checkouts,
+    suspects: BTreeSet<PathBuf>,
+    /// Whether more than the suspects may have changed.
+    others: bool,
     /// Whether to report a change without waiting.
     at_once: bool,
-    /// When a change was reported that is being checked.
-    reported_at: Option<Instant>,
-    /// When the next check may begin.
-    paused_until: Option<Instant>,
     /// Why golive polls.
     trouble: Option<Trouble>,
     /// Whether a folder disappeared before it could be watched.
     is_behind: bool,
     /// The time of the next poll, if golive polls.
-    next_poll: Option<Instant>,
+    next_look: Option<Instant>,
 }
 
 impl FolderSource {
     /// The files and folders below `roots`, `.` if there is none. Changes are reported after
     /// `debounce` without events. golive's own writes, at `status_path` and beside it, don't count.
-    /// Problems with watching are shown in the service state.
+    /// Problems with watching are shown on the board.
     #[must_use]
     pub fn new(
         roots: &[PathBuf],
@@ -97,36 +92,38 @@ impl FolderSource {
         let here = [PathBuf::from(".")];
         let roots = if roots.is_empty() { &here } else { roots };
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let events = Arc::<Events>::default();
+        let inbox = Arc::<Inbox>::default();
         Self {
             roots: roots.iter().map(absolute).collect(),
             status_path: status_path.to_owned(),
             service_state,
-            watches: Watches::new(make, Arc::clone(&events)),
-            events,
+            watches: Watches::new(make, Arc::clone(&inbox)),
+            inbox,
             debounce: Debounce::new(debounce),
             checkouts: Checkouts::default(),
+            suspects: BTreeSet::new(),
+            others: true,
             at_once: true,
-            reported_at: None,
-            paused_until: None,
             trouble: None,
             is_behind: false,
-            next_poll: None,
+            next_look: None,
         }
     }
 
-    /// Takes the events since the last call.
-    fn take_events(&mut self, now: Instant) {
-        let Pending { is_change, is_watch_lost, failure } = self.events.take();
-        if is_change || failure.is_some() {
+    /// Takes in the events since the last call.
+    fn hear(&mut self, now: Instant) {
+        let Told { meaning, failure } = self.inbox.take();
+        self.suspects.extend(meaning.suspects);
+        self.others |= meaning.others || failure.is_some();
+        self.watches.lose(&meaning.lost);
+        if meaning.counts {
             self.debounce.event(now);
         }
-        // A lost event may have been the end of a watch.
-        if is_watch_lost || failure.is_some() {
-            self.watches.renew();
-        }
         if let Some(failure) = failure {
-            self.show_trouble(Some(Trouble::Missed(failure)));
+            // A lost event may have been the end of a watch, so all watches are recreated.
+            self.watches.lose_all();
+            self.tell(Some(Trouble::Missed(failure)));
+            self.debounce.event(now);
         }
     }
 
@@ -135,10 +132,7 @@ impl FolderSource {
         if self.at_once {
             return true;
         }
-        if self.paused_until.is_some_and(|until| until > now) {
-            return false;
-        }
-        if self.next_poll.is_some_and(|next| next <= now) && self.debounce.due().is_none() {
+        if self.next_look.is_some_and(|next| next <= now) && self.debounce.due().is_none() {
             if !self.checkouts.is_busy(&self.roots) {
                 return true;
             }
@@ -150,8 +144,8 @@ impl FolderSource {
             End::Outwaited => {
                 for lock in self.checkouts.give_up(&self.roots) {
                     tracing::warn!(
-                        "{:?} has been there for a minute, and golive no longer waits for it; \
-                         if no git is running, remove it",
+                        "{:?} is there for a minute, so that it is not waited for any longer; \
+                         if no git is at work, remove it",
                         lock.display()
                     );
                 }
@@ -162,25 +156,34 @@ impl FolderSource {
 
     /// When to check the time again: at the possible end of a burst, else at the next poll.
     fn wake_up(&mut self, now: Instant) -> Option<Instant> {
-        let polls = self.is_behind || self.trouble.is_some();
-        self.next_poll = polls.then(|| self.next_poll.unwrap_or(now + POLL_INTERVAL));
-        let wake_up = self.debounce.due().or(self.next_poll)?;
-        Some(self.paused_until.map_or(wake_up, |until| wake_up.max(until)))
+        let is_blind = self.is_behind || self.trouble.is_some();
+        self.next_look = is_blind.then(|| self.next_look.unwrap_or(now + LOOK_INTERVAL));
+        self.debounce.due().or(self.next_look)
+    }
+
+    fn all_there_is(&mut self) -> Changed {
+        self.at_once = false;
+        self.next_look = None;
+        self.debounce.clear();
+        // Changes without events may have happened, too.
+        let is_blind = self.is_behind || self.trouble.is_some();
+        let is_all = !mem::take(&mut self.others) && !is_blind;
+        Changed { suspects: mem::take(&mut self.suspects), is_all, source: None }
     }
 
     /// Logs a problem with watching once, and its end once.
-    fn show_trouble(&mut self, trouble: Option<Trouble>) {
+    fn tell(&mut self, trouble: Option<Trouble>) {
         if self.trouble == trouble {
             return;
         }
-        let seconds = POLL_INTERVAL.as_secs();
+        let seconds = LOOK_INTERVAL.as_secs();
         let text = trouble
             .as_ref()
-            .map(|it| format!("changes are found by polling every {seconds} s: {it}"));
+            .map(|it| format!("changes are found by looking every {seconds} s: {it}"));
         if let Some(text) = &text {
             tracing::warn!("{text}");
         } else {
-            tracing::info!("the system reports changes again");
+            tracing::info!("changes are told by the system again");
         }
         self.service_state.update(|service| service.source_problem = text);
         self.trouble = trouble;
@@ -189,41 +192,34 @@ impl FolderSource {
 
 #[async_trait]
 impl Source for FolderSource {
-    async fn changed(&mut self) -> Option<SourceRecord> {
-        if let Some(reported_at) = self.reported_at.take() {
-            let now = Instant::now();
-            self.paused_until = Some(now + (now - reported_at) * PAUSE_PER_CHECK);
-        }
+    async fn changed(&mut self) -> Changed {
         loop {
             let now = Instant::now();
-            self.take_events(now);
+            self.hear(now);
             if self.is_time(now) {
-                self.at_once = false;
-                self.next_poll = None;
-                self.debounce.clear();
-                self.reported_at = Some(now);
-                return None;
+                return self.all_there_is();
             }
             let wake_up = self.wake_up(now);
             tokio::select! {
-                () = self.events.arrived() => {}
+                () = self.inbox.rung() => {}
                 () = reached(wake_up) => {}
             }
         }
     }
 
     fn check_now(&mut self) {
-        self.at_once = true;
+        (self.at_once, self.others) = (true, true);
     }
 
-    fn watch(&mut self, paths: &BTreeSet<PathBuf>) -> bool {
-        let scope = Scope::new(&self.roots, paths, &self.status_path);
-        let folders = scope.folders().clone();
+    fn watch(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
+        let scope = Scope::new(&self.roots, folders, &self.status_path);
+        let wanted: BTreeSet<PathBuf> = scope.folders().map(Path::to_owned).collect();
         // Before the watches are made, so that their events are judged by the new scope.
-        let has_grown = self.events.set_scope(scope);
-        let Updated { is_new, is_behind, trouble } = self.watches.update(&folders);
+        let (lost, has_grown) = self.inbox.rescope(scope);
+        self.watches.lose(&lost);
+        let Updated { is_new, is_behind, trouble } = self.watches.update(&wanted);
         self.is_behind = is_behind;
-        self.show_trouble(trouble);
+        self.tell(trouble);
         is_new || has_grown
     }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::scope::Meaning;
 use super::watches::Watcher;
 use super::*;
 use crate::disk::{Disk as _, RealDisk, replace};
@@ -81,14 +82,14 @@ impl Place {
         prepare(&top);
         let (heard, markers) = watch::channel(BTreeSet::new());
         let heard = Arc::new(heard);
-        let make = move |events: Arc<Events>| {
+        let make = move |inbox: Arc<Inbox>| {
             let heard = Arc::clone(&heard);
             let tap = move |event: notify::Result<Event>| {
                 let path = event.as_ref().ok().and_then(|event| {
                     let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
                     event.paths.first().filter(|_| event.kind == closed).cloned()
                 });
-                events.receive(event);
+                inbox.hear(event);
                 heard.send_if_modified(|all| path.is_some_and(|path| all.insert(path)));
             };
             let watcher = notify::recommended_watcher(tap)?;
@@ -111,8 +112,8 @@ impl Place {
             marked,
             next: 0,
         };
-        assert_eq!(place.source.changed().await, None);
-        place.refresh();
+        assert_eq!(place.source.changed().await, Changed::default());
+        place.refresh(&BTreeSet::new());
         place
     }
 
@@ -120,12 +121,12 @@ impl Place {
         self.top.join(name)
     }
 
-    fn refresh(&mut self) -> BTreeSet<OfferId> {
-        let mut refreshed = self.manifests.refresh();
+    fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> BTreeSet<OfferId> {
+        let mut refreshed = self.manifests.refresh(suspects);
         let mut changed = refreshed.changed;
         let mut rounds = 0;
         while self.source.watch(&refreshed.folders) {
-            refreshed = self.manifests.refresh();
+            refreshed = self.manifests.refresh(&BTreeSet::new());
             changed.extend(refreshed.changed);
             rounds += 1;
             assert!(rounds < 10, "it is never done");
@@ -134,9 +135,9 @@ impl Place {
         changed
     }
 
-    /// Does something, and waits until all of its events have arrived: they come in order.
-    async fn act(&mut self, action: impl FnOnce(&Path)) {
-        action(&self.top);
+    /// Does something, and waits until all of its events are told: events come in order.
+    async fn act(&mut self, deed: impl FnOnce(&Path)) {
+        deed(&self.top);
         self.next += 1;
         let marker = self.path(self.marked).join(format!("marker{}", self.next));
         write(&marker, "");
@@ -144,20 +145,25 @@ impl Place {
         timeout(PATIENCE, told).await.unwrap().unwrap();
     }
 
-    /// The offers that change by an action, which are all reported as one change.
-    async fn changes(&mut self, action: impl FnOnce(&Path)) -> BTreeSet<OfferId> {
-        self.act(action).await;
-        timeout(PATIENCE, self.source.changed()).await.unwrap();
-        let pending = self.source.events.take();
-        assert_eq!(pending, Pending::default());
-        assert!(self.source.debounce.due().is_none());
-        self.refresh()
+    /// What changes by a deed, and which files are suspected: all in one change.
+    async fn told(&mut self, deed: impl FnOnce(&Path)) -> (BTreeSet<OfferId>, BTreeSet<PathBuf>) {
+        self.act(deed).await;
+        let changed = timeout(PATIENCE, self.source.changed()).await.unwrap();
+        let told = self.source.inbox.take().meaning;
+        assert!(!told.counts && self.source.debounce.due().is_none(), "{told:?}");
+        (self.refresh(&changed.suspects), changed.suspects)
     }
 
-    /// Nothing that an action does counts.
-    async fn ignores(&mut self, action: impl FnOnce(&Path)) {
-        self.act(action).await;
-        assert_eq!(self.source.events.take(), Pending::default());
+    /// The offers that change by a deed.
+    async fn changes(&mut self, deed: impl FnOnce(&Path)) -> BTreeSet<OfferId> {
+        self.told(deed).await.0
+    }
+
+    /// Nothing that a deed does counts.
+    async fn ignores(&mut self, deed: impl FnOnce(&Path)) {
+        self.act(deed).await;
+        let told = self.source.inbox.take().meaning;
+        assert_eq!(told, Meaning::default());
     }
 
     fn in_force(&self) -> BTreeSet<OfferId> {
@@ -180,14 +186,16 @@ async fn place() -> Place {
 async fn saves_in_place_and_by_rename_are_told() {
     let mut place = place().await;
     let file = place.path("offers/a.yaml");
-    assert_eq!(place.changes(|_| write(&file, &text("a", 2))).await, ids(&["a"]));
+    let (changed, suspects) = place.told(|_| write(&file, &text("a", 2))).await;
+    assert_eq!((changed, suspects), (ids(&["a"]), [file.clone()].into()));
 
     let renamed = |top: &Path| {
         let other = top.join("offers/.a.yaml.tmp");
         write(&other, &text("a", 3));
         RealDisk.rename(&other, &top.join("offers/a.yaml")).unwrap();
     };
-    assert_eq!(place.changes(renamed).await, ids(&["a"]));
+    let (changed, suspects) = place.told(renamed).await;
+    assert_eq!((changed, suspects), (ids(&["a"]), [file].into()));
 }
 
 #[tokio::test]
@@ -217,6 +225,8 @@ async fn what_is_no_manifest_is_not_told() {
             std::fs::read(top.join("offers/a.yaml")).unwrap();
             std::fs::read_dir(top.join("offers")).unwrap().count();
             write(&top.join("neighbour.yaml"), &text("n", 1));
+            create_dir(top.join("offers/.git")).unwrap();
+            write(&top.join("offers/.git/index"), "");
         })
         .await;
 }
@@ -328,12 +338,13 @@ async fn what_golive_writes_is_not_told() {
         }
     };
     place.ignores(own).await;
+    let file = place.path("offers/b.yaml");
     let both = |top: &Path| {
         own(top);
         write(&top.join("offers/b.yaml"), &text("b", 1));
         own(top);
     };
-    assert_eq!(place.changes(both).await, ids(&["b"]));
+    assert_eq!(place.told(both).await, (ids(&["b"]), [file].into()));
 }
 
 #[tokio::test]
@@ -364,7 +375,8 @@ async fn many_files_at_once_are_one_change() {
             write(&top.join(format!("offers/many/{name}.yaml")), &text(name, 2));
         }
     };
-    assert_eq!(place.changes(again).await, ids(&wanted));
+    let (changed, suspects) = place.told(again).await;
+    assert_eq!((changed, suspects.len()), (ids(&wanted), 500));
 }
 
 #[tokio::test]
@@ -383,8 +395,8 @@ async fn a_checkout_is_one_change_however_long_it_takes() {
     assert!(timeout(Duration::from_millis(300), &mut changed).await.is_err());
     write(&place.top.join("tree/offers/b.yaml"), &text("b", 1));
     remove_file(lock).unwrap();
-    timeout(PATIENCE, changed).await.unwrap();
-    assert_eq!(place.refresh(), ids(&["a", "b"]));
+    let changed = timeout(PATIENCE, changed).await.unwrap();
+    assert_eq!(place.refresh(&changed.suspects), ids(&["a", "b"]));
 }
 
 #[cfg(unix)]
@@ -536,7 +548,7 @@ impl Dry {
     }
 
     fn tell(&self, name: &str) {
-        tell(&self.source.events, &self.path(name));
+        tell(&self.source.inbox, &self.path(name));
     }
 
     /// How long it takes until something is told.
@@ -555,8 +567,8 @@ impl Dry {
     }
 }
 
-fn tell(events: &Events, path: &Path) {
-    events.receive(Ok(Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned())));
+fn tell(inbox: &Inbox, path: &Path) {
+    inbox.hear(Ok(Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned())));
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -567,18 +579,23 @@ async fn a_change_is_told_once_it_is_quiet_and_whoever_asks_again_gets_it() {
     assert!(dry.watch(&[""]));
     assert!(!dry.watch(&[""]));
     assert!(dry.is_quiet().await);
-    let events = Arc::clone(&dry.source.events);
+    let inbox = Arc::clone(&dry.source.inbox);
     let path = dry.path("a.yaml");
     let teller = tokio::spawn(async move {
         for _ in 0..5 {
             tokio::time::sleep(60 * MS).await;
-            tell(&events, &path);
+            tell(&inbox, &path);
         }
     });
     // Dropped and called again all the time.
     let start = Instant::now();
-    while timeout(7 * MS, dry.source.changed()).await.is_err() {}
+    let changed = loop {
+        if let Ok(changed) = timeout(7 * MS, dry.source.changed()).await {
+            break changed;
+        }
+    };
     assert_eq!(start.elapsed(), 400 * MS);
+    assert_eq!(changed.suspects, [dry.path("a.yaml")].into());
     teller.await.unwrap();
     assert!(dry.is_quiet().await);
 }
@@ -587,12 +604,12 @@ async fn a_change_is_told_once_it_is_quiet_and_whoever_asks_again_gets_it() {
 async fn what_never_stops_is_told_after_ten_seconds() {
     let mut dry = Dry::new().await;
     dry.watch(&[""]);
-    let (events, path) = (Arc::clone(&dry.source.events), dry.path("a.yaml"));
+    let (inbox, path) = (Arc::clone(&dry.source.inbox), dry.path("a.yaml"));
     dry.tell("a.yaml");
     let teller = tokio::spawn(async move {
         loop {
             tokio::time::sleep(50 * MS).await;
-            tell(&events, &path);
+            tell(&inbox, &path);
         }
     });
     assert_eq!(dry.after().await, Duration::from_secs(10));
@@ -605,7 +622,7 @@ async fn who_wants_to_look_now_waits_for_nothing() {
     dry.watch(&[""]);
     dry.tell("a.yaml");
     dry.source.check_now();
-    assert_eq!(dry.after().await, Duration::ZERO);
+    assert_eq!(dry.source.changed().await.suspects, [dry.path("a.yaml")].into());
     assert!(dry.is_quiet().await);
 }
 
@@ -628,17 +645,17 @@ async fn where_nothing_can_be_watched_the_files_are_looked_at() {
     dry.fails.store(true, Ordering::SeqCst);
     assert!(dry.watch(&[""]), "what counts is new");
     let problem = dry.problem().unwrap();
-    assert!(problem.starts_with("changes are found by polling every 2 s"), "{problem}");
+    assert!(problem.starts_with("changes are found by looking every 2 s"), "{problem}");
     assert!(problem.contains("fs.inotify.max_user_watches"), "{problem}");
     assert!(updates.try_recv().is_ok());
     for _ in 0..3 {
-        assert_eq!(dry.after().await, POLL_INTERVAL);
+        assert_eq!(dry.after().await, LOOK_INTERVAL);
         assert!(!dry.watch(&[""]));
     }
     // Whoever asks again and again does not put the look off.
     let start = Instant::now();
     while timeout(300 * MS, dry.source.changed()).await.is_err() {}
-    assert_eq!(start.elapsed(), POLL_INTERVAL);
+    assert_eq!(start.elapsed(), LOOK_INTERVAL);
     assert!(updates.try_recv().is_err(), "it is said once");
 
     dry.fails.store(false, Ordering::SeqCst);
@@ -669,7 +686,7 @@ async fn a_file_system_that_does_not_tell_all_is_looked_at_and_watched() {
     create_dir(dry.path("nfs")).unwrap();
     assert!(dry.watch(&["", "nfs"]));
     assert!(dry.problem().unwrap().contains("(NFS)"));
-    assert_eq!(dry.after().await, POLL_INTERVAL);
+    assert_eq!(dry.after().await, LOOK_INTERVAL);
     dry.tell("nfs/a.yaml");
     assert_eq!(dry.after().await, 100 * MS);
     dry.watch(&[""]);
@@ -685,11 +702,11 @@ async fn after_an_overflow_or_an_error_all_watches_are_made_anew() {
     let overflow = || Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan));
     let error = || Err(notify::Error::generic("it broke"));
     for (round, what) in [overflow(), error()].into_iter().enumerate() {
-        dry.source.events.receive(what);
+        dry.source.inbox.hear(what);
         assert_eq!(dry.after().await, 100 * MS);
         assert!(dry.problem().is_some());
-        // Until the watches are renewed, golive polls.
-        assert_eq!(dry.after().await, POLL_INTERVAL);
+        // As long as it is not followed again, it is looked at.
+        assert_eq!(dry.after().await, LOOK_INTERVAL);
         assert!(dry.watch(&[""]));
         assert_eq!(dry.made.load(Ordering::SeqCst), made * (round + 2));
         assert_eq!(dry.problem(), None);
@@ -716,22 +733,4 @@ async fn a_limit_of_programs_is_told_with_what_mends_it() {
     let problem = service_state.service().source_problem.unwrap();
     assert_eq!(problem.contains("max_user_instances"), cfg!(unix), "{problem}");
     assert_eq!(*tries.lock().unwrap(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn checks_take_at_most_a_fifth_of_the_time() {
-    let mut dry = Dry::new().await;
-    dry.watch(&[""]);
-    dry.tell("a.yaml");
-    assert_eq!(dry.after().await, 100 * MS);
-    // The check takes long, and meanwhile more has changed.
-    tokio::time::sleep(500 * MS).await;
-    dry.tell("a.yaml");
-    assert_eq!(dry.after().await, 2000 * MS);
-    // A quick one delays nothing, and nobody who asks waits.
-    dry.tell("a.yaml");
-    assert_eq!(dry.after().await, 100 * MS);
-    tokio::time::sleep(500 * MS).await;
-    dry.source.check_now();
-    assert_eq!(dry.after().await, Duration::ZERO);
 }

@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notify::{ErrorKind, RecursiveMode, Watcher as _};
 
-use super::events::{Events, Failure};
+use super::inbox::{Failure, Inbox};
 use super::remote::silent_file_system;
 
 /// Creates watches. Tests replace it with one that fails or records.
@@ -20,15 +19,15 @@ pub(super) trait Watcher: Send {
     fn silent(&self, folder: &Path) -> Option<&'static str>;
 }
 
-/// Creates a [`Watcher`] that sends to these [`Events`].
+/// Creates a [`Watcher`] that sends to an inbox.
 pub(super) type MakeWatcher =
-    Box<dyn Fn(Arc<Events>) -> notify::Result<Box<dyn Watcher>> + Send + Sync>;
+    Box<dyn Fn(Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> + Send + Sync>;
 
 struct System(notify::RecommendedWatcher);
 
 /// The system's own watcher.
-pub(super) fn system(events: Arc<Events>) -> notify::Result<Box<dyn Watcher>> {
-    let watcher = notify::recommended_watcher(move |event| events.receive(event))?;
+pub(super) fn system(inbox: Arc<Inbox>) -> notify::Result<Box<dyn Watcher>> {
+    let watcher = notify::recommended_watcher(move |event| inbox.hear(event))?;
     Ok(Box::new(System(watcher)))
 }
 
@@ -81,15 +80,15 @@ impl fmt::Display for Trouble {
             Self::Nothing(error) => write!(f, "folders can't be watched: {error}"),
             Self::Silent(folder, kind) => write!(
                 f,
-                "the folder {:?} is on a file system ({kind}) that doesn't report changes by others",
+                "the folder {:?} is on a file system ({kind}) that does not tell what others change",
                 folder.display()
             ),
             Self::Missed(Failure::Overflow) => f.write_str(
-                "more changed at once than the system reports; \
+                "more has changed at once than the system tells; \
                  if this happens often, raise fs.inotify.max_queued_events by sysctl",
             ),
             Self::Missed(Failure::Error(error)) => {
-                write!(f, "the system failed to report changes: {error}")
+                write!(f, "the system failed to tell what has changed: {error}")
             }
         }
     }
@@ -108,50 +107,57 @@ pub(super) struct Updated {
 /// The existing watches.
 pub(super) struct Watches {
     make: MakeWatcher,
-    events: Arc<Events>,
+    inbox: Arc<Inbox>,
     watcher: Option<Box<dyn Watcher>>,
     made: BTreeMap<PathBuf, Made>,
-    is_outdated: bool,
 }
 
 #[derive(Debug)]
 struct Made {
     /// Identifies the watched folder; another one may have taken its name.
     identity: Option<Identity>,
+    /// Whether an event said that the folder, or one above it, was created, removed or renamed.
+    is_lost: bool,
     /// The kind of its file system, if that doesn't report all changes.
     silent: Option<&'static str>,
 }
 
 impl Watches {
-    pub(super) fn new(make: MakeWatcher, events: Arc<Events>) -> Self {
-        Self { make, events, watcher: None, made: BTreeMap::new(), is_outdated: false }
+    pub(super) fn new(make: MakeWatcher, inbox: Arc<Inbox>) -> Self {
+        Self { make, inbox, watcher: None, made: BTreeMap::new() }
     }
 
-    /// Has the next update make all watches anew. Until then the present ones report on.
-    pub(super) fn renew(&mut self) {
-        self.is_outdated = true;
+    /// Marks the watches at or below these paths as lost.
+    pub(super) fn lose(&mut self, lost: &BTreeSet<PathBuf>) {
+        for path in lost {
+            let below = self.made.iter_mut().filter(|(folder, _)| folder.starts_with(path));
+            below.for_each(|(_, made)| made.is_lost = true);
+        }
+    }
+
+    /// Marks every watch as lost.
+    pub(super) fn lose_all(&mut self) {
+        self.watcher = None;
+        self.made.clear();
     }
 
     /// Removes unwanted watches, and makes the missing ones as far as possible.
     pub(super) fn update(&mut self, wanted: &BTreeSet<PathBuf>) -> Updated {
         let mut updated = Updated::default();
-        if mem::take(&mut self.is_outdated) {
-            self.watcher = None;
-            self.made.clear();
-        }
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
-            none => match (self.make)(Arc::clone(&self.events)) {
+            none => match (self.make)(Arc::clone(&self.inbox)) {
                 Ok(made) => none.insert(made),
                 Err(error) => {
-                    updated.trouble = Some(no_watcher(&error));
+                    updated.trouble = Some(no_watcher(error));
                     return updated;
                 }
             },
         };
         // Remove first: a renamed folder keeps the same watch until it is removed.
         self.made.retain(|folder, made| {
-            let stays = wanted.contains(folder) && made.identity == identity(folder);
+            let stays =
+                !made.is_lost && wanted.contains(folder) && made.identity == identity(folder);
             if !stays {
                 watcher.unwatch(folder);
             }
@@ -165,11 +171,11 @@ impl Watches {
                 Ok(()) => {
                     updated.is_new = true;
                     let (identity, silent) = (identity(folder), watcher.silent(folder));
-                    self.made.insert(folder.clone(), Made { identity, silent });
+                    self.made.insert(folder.clone(), Made { identity, is_lost: false, silent });
                 }
                 Err(error) if is_gone(&error) => updated.is_behind = true,
                 Err(error) => {
-                    let trouble = no_watch(folder, &error);
+                    let trouble = no_watch(folder, error);
                     let is_limit = trouble == Trouble::Watches;
                     updated.trouble.get_or_insert(trouble);
                     // All other watches would fail the same way.
@@ -187,31 +193,42 @@ impl Watches {
 }
 
 fn is_gone(error: &notify::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    let kind = io_error(error).map(io::Error::kind);
-    matches!(error.kind, ErrorKind::PathNotFound) || matches!(kind, Some(NotFound | NotADirectory))
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
+        ErrorKind::Generic(_)
+        | ErrorKind::WatchNotFound
+        | ErrorKind::InvalidConfig(_)
+        | ErrorKind::MaxFilesWatch => false,
+    }
 }
 
-fn no_watch(folder: &Path, error: &notify::Error) -> Trouble {
-    let is_full = io_error(error).is_some_and(|it| it.kind() == io::ErrorKind::StorageFull);
-    if is_full || matches!(error.kind, ErrorKind::MaxFilesWatch) {
-        return Trouble::Watches;
+fn no_watch(folder: &Path, error: notify::Error) -> Trouble {
+    let text = in_words(&error);
+    match error.kind {
+        ErrorKind::MaxFilesWatch => Trouble::Watches,
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::StorageFull => Trouble::Watches,
+        ErrorKind::Io(_)
+        | ErrorKind::PathNotFound
+        | ErrorKind::Generic(_)
+        | ErrorKind::WatchNotFound
+        | ErrorKind::InvalidConfig(_) => Trouble::Folder(folder.to_owned(), text),
     }
-    Trouble::Folder(folder.to_owned(), in_words(error))
 }
 
-fn no_watcher(error: &notify::Error) -> Trouble {
-    if io_error(error).is_some_and(is_limit) {
-        return Trouble::Instances;
+fn no_watcher(error: notify::Error) -> Trouble {
+    let text = in_words(&error);
+    match error.kind {
+        ErrorKind::Io(error) if is_limit(&error) => Trouble::Instances,
+        ErrorKind::MaxFilesWatch => Trouble::Watches,
+        ErrorKind::Io(_)
+        | ErrorKind::PathNotFound
+        | ErrorKind::Generic(_)
+        | ErrorKind::WatchNotFound
+        | ErrorKind::InvalidConfig(_) => Trouble::Nothing(text),
     }
-    if matches!(error.kind, ErrorKind::MaxFilesWatch) {
-        return Trouble::Watches;
-    }
-    Trouble::Nothing(in_words(error))
-}
-
-fn io_error(error: &notify::Error) -> Option<&io::Error> {
-    if let ErrorKind::Io(error) = &error.kind { Some(error) } else { None }
 }
 
 /// Whether the limit on open files is reached: EMFILE, ENFILE.
@@ -231,10 +248,14 @@ fn is_limit(error: &io::Error) -> bool {
 
 /// The error without the paths that its own text adds.
 fn in_words(error: &notify::Error) -> String {
-    if let ErrorKind::Generic(text) = &error.kind {
-        return text.clone();
+    match &error.kind {
+        ErrorKind::Io(error) => error.to_string(),
+        ErrorKind::Generic(text) => text.clone(),
+        ErrorKind::PathNotFound
+        | ErrorKind::WatchNotFound
+        | ErrorKind::InvalidConfig(_)
+        | ErrorKind::MaxFilesWatch => error.to_string(),
     }
-    io_error(error).map_or_else(|| error.to_string(), io::Error::to_string)
 }
 
 /// Device and inode.

@@ -12,16 +12,17 @@
 //! | `.gone` | the previous checkout, to be removed |
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
 
 use super::error::GitError;
 use super::run::Git;
-use crate::disk::{self, Disk as _, RealDisk};
+use crate::disk::{Disk as _, RealDisk};
 
 const MARK: &str = "golive.clone.json";
 const TREE: &str = ".tree";
@@ -37,14 +38,14 @@ pub(super) const WATCHED: &str = "refs/golive/watched";
 
 /// The source of a clone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(super) struct Mark {
     /// The branch; `None` for the repository's default branch.
     pub(super) branch: Option<String>,
     /// The repository, without user name and password.
     pub(super) url: String,
 }
 
-impl Origin {
+impl Mark {
     /// The branch, for messages.
     pub(super) fn branch_words(&self) -> String {
         match &self.branch {
@@ -54,20 +55,28 @@ impl Origin {
     }
 }
 
+/// A complete checkout that is ready to replace the one in force.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub(super) commit: String,
+    /// The manifests in it, relative to the watched folder.
+    pub(super) manifests: Vec<PathBuf>,
+}
+
 /// The result of checking the repository.
 #[derive(Debug)]
 pub(super) struct FetchResult {
-    /// The commit of a checkout to put in force.
-    pub(super) commit: Option<String>,
+    /// A checkout to put in force.
+    pub(super) ready: Option<Ready>,
     /// Why the repository could not be reached, or its newest commit could not be checked out.
     pub(super) problem: Option<GitError>,
 }
 
 /// The clone. `&mut self` ensures that only one of its methods runs at a time.
-pub(super) struct LocalClone {
+pub(super) struct Clone {
     pub(super) git: Git,
     folder: PathBuf,
-    origin: Origin,
+    mark: Mark,
     /// The address that git fetches from.
     address: String,
     /// The watched folder in the repository; empty for all of it.
@@ -75,16 +84,16 @@ pub(super) struct LocalClone {
     lock: Option<Arc<File>>,
 }
 
-impl LocalClone {
+impl Clone {
     /// `folder` is absolute.
     pub(super) fn new(
         git: Git,
         folder: PathBuf,
-        origin: Origin,
+        mark: Mark,
         address: String,
         dir: PathBuf,
     ) -> Self {
-        Self { git, folder, origin, address, dir, lock: None }
+        Self { git, folder, mark, address, dir, lock: None }
     }
 
     /// The path of the repository in a clone's folder.
@@ -119,14 +128,14 @@ impl LocalClone {
 
     /// Fetches, and checks out a new commit. If that fails and no commit is in force yet, it checks
     /// out the one that was in force when golive last ran.
-    pub(super) async fn update(&mut self, in_force: Option<&str>) -> FetchResult {
+    pub(super) async fn look(&mut self, in_force: Option<&str>) -> FetchResult {
         // A user may have removed the checkout.
         let in_force = in_force.filter(|_| Self::tree(&self.folder).is_dir());
         match self.newest(in_force).await {
-            Ok(commit) => FetchResult { commit, problem: None },
+            Ok(ready) => FetchResult { ready, problem: None },
             Err(error) => {
-                let commit = if in_force.is_none() { self.last_commit(NEXT).await } else { None };
-                FetchResult { commit, problem: Some(error) }
+                let ready = if in_force.is_none() { self.former().await } else { None };
+                FetchResult { ready, problem: Some(error) }
             }
         }
     }
@@ -139,7 +148,7 @@ impl LocalClone {
 
     /// Puts the stand-in in force while other work runs in the clone. If that work has just made
     /// its own checkout, the stand-in is gone, and that is an error.
-    pub(super) fn put_stand_in_force(folder: &Path) -> Result<(), GitError> {
+    pub(super) fn put_stand_in(folder: &Path) -> Result<(), GitError> {
         Self::put(folder, LAST)
     }
 
@@ -158,17 +167,17 @@ impl LocalClone {
         })
     }
 
-    async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<String>, GitError> {
+    async fn newest(&mut self, in_force: Option<&str>) -> Result<Option<Ready>, GitError> {
         self.prepare().await?;
         self.make_repository().await?;
         let error = match self.fetch_and_check_out(in_force).await {
             Err(error) => error,
             found => return found,
         };
-        if self.is_intact(&error).await {
+        if self.is_sound(&error).await {
             return Err(error);
         }
-        tracing::warn!("the clone in {} is damaged, and is made anew", self.folder.display());
+        tracing::warn!("the clone in {} is of no use, and made anew", self.folder.display());
         self.remove(&["repository"]).await?;
         self.make_repository().await?;
         self.fetch_and_check_out(in_force).await
@@ -180,12 +189,12 @@ impl LocalClone {
         std::fs::create_dir_all(&self.folder).map_err(GitError::files("make", &self.folder))?;
         let path = self.folder.join(MARK);
         let mark = RealDisk.read(&path).map_err(GitError::files("read", &path))?;
-        let known = mark.as_ref().and_then(|bytes| serde_json::from_slice::<Origin>(bytes).ok());
+        let known = mark.as_ref().and_then(|bytes| serde_json::from_slice::<Mark>(bytes).ok());
         if mark.is_none() {
             self.write_mark(&path)?;
         }
         self.lock()?;
-        if known.as_ref() != Some(&self.origin) {
+        if known.as_ref() != Some(&self.mark) {
             // A clone of something else. The mark is changed last: until then it names the old
             // source.
             self.remove(&[TREE, NEXT, LAST, GONE, "repository"]).await?;
@@ -212,12 +221,12 @@ impl LocalClone {
 
     /// The remote's object format, by git's name. The clone must use the same one.
     async fn object_format(&self) -> Result<&'static str, GitError> {
-        let name = match &self.origin.branch {
+        let name = match &self.mark.branch {
             Some(branch) => format!("refs/heads/{branch}"),
             None => "HEAD".to_owned(),
         };
         let arguments = ["ls-remote", "--quiet", "--", &self.address, &name];
-        let listed = self.run_remote("ls-remote", &arguments).await?;
+        let listed = self.ask_remote("ls-remote", &arguments).await?;
         let id = listed.split_whitespace().next().unwrap_or_default();
         // No option of git prints the format, but each has its own id length.
         match id.len() {
@@ -228,7 +237,7 @@ impl LocalClone {
     }
 
     fn write_mark(&self, path: &Path) -> Result<(), GitError> {
-        let mark = serde_json::to_vec(&self.origin).unwrap_or_default();
+        let mark = serde_json::to_vec(&self.mark).unwrap_or_default();
         RealDisk.write(path, &mark).map_err(GitError::files("write", path))
     }
 
@@ -237,9 +246,13 @@ impl LocalClone {
             return Ok(Arc::clone(lock));
         }
         let path = self.folder.join("lock");
-        let file = disk::open_lock_file(&path).map_err(GitError::files("open", &path))?;
-        if !disk::try_lock(&file).map_err(GitError::files("lock", &path))? {
-            return Err(GitError::Busy(self.folder.clone()));
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = file.map_err(GitError::files("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(GitError::Busy(self.folder.clone())),
+            Err(TryLockError::Error(error)) => return Err(GitError::files("lock", &path)(error)),
         }
         let lock = Arc::new(file);
         self.lock = Some(Arc::clone(&lock));
@@ -264,7 +277,7 @@ impl LocalClone {
     async fn fetch_and_check_out(
         &mut self,
         in_force: Option<&str>,
-    ) -> Result<Option<String>, GitError> {
+    ) -> Result<Option<Ready>, GitError> {
         self.fetch().await?;
         let commit = self.commit(FETCHED).await?;
         if in_force == Some(commit.as_str()) {
@@ -274,7 +287,7 @@ impl LocalClone {
     }
 
     async fn fetch(&self) -> Result<(), GitError> {
-        let from = match &self.origin.branch {
+        let from = match &self.mark.branch {
             Some(branch) => format!("+refs/heads/{branch}:{FETCHED}"),
             None => format!("+HEAD:{FETCHED}"),
         };
@@ -291,23 +304,23 @@ impl LocalClone {
             &self.address,
             &from,
         ];
-        self.run_remote("fetch", &arguments).await.map(drop)
+        self.ask_remote("fetch", &arguments).await.map(drop)
     }
 
-    async fn run_remote(&self, what: &'static str, arguments: &[&str]) -> Result<String, GitError> {
+    async fn ask_remote(&self, what: &'static str, arguments: &[&str]) -> Result<String, GitError> {
         match self.git.run_remote(what, arguments).await {
-            Err(GitError::Failed { what: failed, message }) if failed == what => {
-                if message.contains("couldn't find remote ref") {
+            Err(GitError::Failed { what: failed, said }) if failed == what => {
+                if said.contains("couldn't find remote ref") {
                     return Err(self.no_branch());
                 }
-                Err(GitError::Fetch { url: self.origin.url.clone(), message })
+                Err(GitError::Fetch { url: self.mark.url.clone(), said })
             }
             other => other,
         }
     }
 
     fn no_branch(&self) -> GitError {
-        GitError::NoBranch { url: self.origin.url.clone(), branch: self.origin.branch_words() }
+        GitError::NoBranch { url: self.mark.url.clone(), branch: self.mark.branch_words() }
     }
 
     async fn commit(&self, name: &str) -> Result<String, GitError> {
@@ -317,17 +330,20 @@ impl LocalClone {
         Ok(commit.trim().to_owned())
     }
 
-    /// Checks out the commit in force when golive last ran, before the repository is asked, to stand in
-    /// while it doesn't answer.
-    pub(super) async fn stand_in(&mut self) -> Option<String> {
+    /// Checks out again, from the clone's objects, the commit in force when golive last ran: the
+    /// old checkout may be incomplete.
+    async fn former(&mut self) -> Option<Ready> {
+        self.last_commit(NEXT).await
+    }
+
+    /// The same, made before the repository is asked, as a stand-in while it doesn't answer.
+    pub(super) async fn stand_in(&mut self) -> Option<Ready> {
         // A failure is reported by the fetch that follows.
         self.prepare().await.ok()?;
         self.last_commit(LAST).await
     }
 
-    /// Checks out again, from the clone's objects, the commit in force when golive last ran: the old
-    /// checkout may be incomplete.
-    async fn last_commit(&mut self, name: &str) -> Option<String> {
+    async fn last_commit(&mut self, name: &str) -> Option<Ready> {
         self.lock.as_ref()?;
         let commit = self.commit(WATCHED).await.ok()?;
         let ready = self.check_out(commit, name).await;
@@ -335,7 +351,7 @@ impl LocalClone {
     }
 
     /// Creates a checkout from scratch, beside the one in force.
-    async fn check_out(&mut self, commit: String, name: &str) -> Result<String, GitError> {
+    async fn check_out(&mut self, commit: String, name: &str) -> Result<Ready, GitError> {
         let lock = self.lock()?;
         self.remove(&[NEXT, LAST, GONE]).await?;
         let (next, repository) = (self.folder.join(name), Self::repository(&self.folder));
@@ -348,14 +364,14 @@ impl LocalClone {
         let arguments: [&OsStr; 5] =
             [&tree, "read-tree".as_ref(), "--reset".as_ref(), "-u".as_ref(), commit.as_ref()];
         self.git.run_locked("read-tree", &arguments, &lock).await?;
-        self.check_dir(&next, &commit)?;
+        let manifests = self.manifests(&next, &commit)?;
         self.git.run("update-ref", &["update-ref", WATCHED, &commit]).await?;
-        self.collect_garbage().await;
-        Ok(commit)
+        self.tidy().await;
+        Ok(Ready { commit, manifests })
     }
 
-    /// Refuses a checkout without the watched folder: it would take every manifest away.
-    fn check_dir(&self, tree: &Path, commit: &str) -> Result<(), GitError> {
+    /// The manifests below the watched folder of a checkout.
+    fn manifests(&self, tree: &Path, commit: &str) -> Result<Vec<PathBuf>, GitError> {
         let mut folder = tree.to_owned();
         for part in self.dir.components() {
             folder.push(part);
@@ -365,11 +381,18 @@ impl LocalClone {
                 return Err(GitError::NoFolder { dir, commit });
             }
         }
-        Ok(())
+        let is_manifest = |path: &Path| {
+            let extension = path.extension().unwrap_or_default();
+            extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
+        };
+        let files = WalkDir::new(&folder).into_iter().filter_map(Result::ok);
+        let paths = files.filter(|it| it.file_type().is_file() && is_manifest(it.path()));
+        let seen = |it: walkdir::DirEntry| Some(it.path().strip_prefix(&folder).ok()?.to_owned());
+        Ok(paths.filter_map(seen).collect())
     }
 
     /// Drops old commits now and then. A failure costs only disk space.
-    async fn collect_garbage(&self) {
+    async fn tidy(&self) {
         let arguments = ["-c", "gc.auto=1000", "gc", "--auto", "--quiet", "--prune=now"];
         if let Err(error) = self.git.run("gc", &arguments).await {
             tracing::debug!("{}", error.line());
@@ -377,17 +400,25 @@ impl LocalClone {
     }
 
     /// Whether the clone's repository is intact, as far as the error casts doubt on it.
-    async fn is_intact(&self, error: &GitError) -> bool {
-        let check: &[&str] = if let GitError::Fetch { message, .. } = error {
+    async fn is_sound(&self, error: &GitError) -> bool {
+        let check: &[&str] = match error {
             // The remote was recreated with another hash.
-            if is_of_another_format(message) {
-                return false;
-            }
-            &["fsck", "--connectivity-only", "--no-dangling"]
-        } else if let GitError::Failed { .. } = error {
-            &["fsck", "--no-dangling"]
-        } else {
-            return true;
+            GitError::Fetch { said, .. } if is_of_another_format(said) => return false,
+            GitError::Fetch { .. } => &["fsck", "--connectivity-only", "--no-dangling"],
+            GitError::Failed { .. } => &["fsck", "--no-dangling"],
+            GitError::Url(_)
+            | GitError::Branch(_)
+            | GitError::Dir(_)
+            | GitError::Missing(_)
+            | GitError::Old(_)
+            | GitError::Start(_)
+            | GitError::Foreign(_)
+            | GitError::Busy(_)
+            | GitError::Files { .. }
+            | GitError::NoBranch { .. }
+            | GitError::NoFolder { .. }
+            | GitError::Slow { .. }
+            | GitError::TimedOut { .. } => return true,
         };
         !matches!(self.git.run("fsck", check).await, Err(GitError::Failed { .. }))
     }
@@ -412,8 +443,8 @@ impl LocalClone {
 
 /// Whether git's message says that clone and remote use different hashes, in any of its protocol
 /// versions' wordings.
-fn is_of_another_format(message: &str) -> bool {
-    message.contains("mismatched algorithms") || message.contains("repository's object format")
+fn is_of_another_format(said: &str) -> bool {
+    said.contains("mismatched algorithms") || said.contains("repository's object format")
 }
 
 /// Checks a folder of the repository, as the user gave it. Empty for the whole repository.

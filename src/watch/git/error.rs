@@ -66,14 +66,14 @@ pub enum GitError {
     },
     /// Fetching from the repository failed.
     #[error(
-        "cannot fetch from {url}: git says: {message}; try `git ls-remote {url}` as the user that golive \
+        "cannot fetch from {url}: git says: {said}; try `git ls-remote {url}` as the user that golive \
          runs as"
     )]
     Fetch {
         /// The repository, without user name and password.
         url: String,
         /// git's message.
-        message: String,
+        said: String,
     },
     /// The repository didn't answer soon after golive's start. golive keeps waiting for it.
     #[error("{url} has not answered within {after:?}, and is still waited for")]
@@ -92,12 +92,12 @@ pub enum GitError {
         commit: String,
     },
     /// A local git command failed.
-    #[error("git {what} failed: {message}")]
+    #[error("git {what} failed: {said}")]
     Failed {
         /// The git command.
         what: &'static str,
         /// git's message.
-        message: String,
+        said: String,
     },
     /// A command timed out and was killed.
     #[error("git {what} took longer than {after:?}; check the network, and the remote's health")]

@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `remote` | the repository's URL, and keeping user name and password out of every text |
 //! | `environment` | the user's variables and configuration that git gets |
-//! | `run` | one run of git: its timeout, its output, its end |
-//! | `stderr` | what git prints about a failure |
+//! | `run` | one run of git: its time, its output, its end |
+//! | `said` | git's message about a failure |
 //! | `clone` | the folder with the repository and the checkout |
 //! | `error` | the errors |
 //!
@@ -18,7 +18,7 @@ mod environment;
 mod error;
 mod remote;
 mod run;
-mod stderr;
+mod said;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +33,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{ServiceState, Source};
+use super::{Changed, ServiceState, Source};
 use crate::status::SourceRecord;
-use clone::{FetchResult, LocalClone, Origin};
+use clone::{Clone, FetchResult, Mark, Ready};
 pub use error::GitError;
 use error::OLDEST;
 use remote::Remote;
@@ -43,10 +43,10 @@ use run::{Git, Tools};
 
 /// Limit for the time between two tries at an unreachable repository, unless the user's poll
 /// interval is longer.
-const MAX_PAUSE: Duration = Duration::from_mins(10);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// How long the first check may take before the commit of an earlier run stands in.
-const STAND_IN_AFTER: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(30);
 
 /// The fraction of a wait that is random, so that many golive instances don't fetch at once.
 const JITTER: f64 = 0.2;
@@ -76,34 +76,34 @@ impl std::fmt::Debug for GitSettings {
     }
 }
 
-type Job = Pin<Box<dyn Future<Output = JobResult> + Send>>;
+type Job = Pin<Box<dyn Future<Output = Found> + Send>>;
 
 /// The result of work on the clone.
-enum JobResult {
+enum Found {
     /// The check is done.
-    Fetched(Box<LocalClone>, FetchResult),
+    FetchResult(Box<Clone>, FetchResult),
     /// The check takes long, and continues. The commit of an earlier run may stand in meanwhile.
-    StandIn(String, Job),
+    StandIn(Ready, Job),
 }
 
 /// A [`Source`]: a branch of a remote repository.
 ///
 /// The checkout in force changes only within [`Source::changed`], just before that returns, and as
 /// a whole. It stays while the repository can't be reached or its newest commit can't be checked
-/// out; that is shown in the service state, and logged once.
+/// out; that is shown on the board, and logged once.
 pub struct GitSource {
-    origin: Origin,
+    mark: Mark,
     /// The clone's folder, absolute.
     folder: PathBuf,
     checkout: PathBuf,
     root: PathBuf,
     dir: PathBuf,
-    stand_in_after: Duration,
+    soon: Duration,
     poll: Duration,
     service_state: Arc<ServiceState>,
     random: fastrand::Rng,
     /// The clone, while no job uses it.
-    idle: Option<LocalClone>,
+    idle: Option<Clone>,
     /// The running job on the clone. It stays here when [`Source::changed`] is dropped, and
     /// continues with the next call, so that no two git processes run there.
     job: Option<Job>,
@@ -112,13 +112,13 @@ pub struct GitSource {
     /// When to check next.
     next: Instant,
     /// Whether a caller asked to check now.
-    is_requested: bool,
+    wanted: bool,
     /// Whether the running job answers such a request.
-    job_is_requested: bool,
+    answering: bool,
     /// The number of consecutive failures.
     failures: u32,
     /// The failures that were logged.
-    logged: Vec<Discriminant<GitError>>,
+    told: Vec<Discriminant<GitError>>,
 }
 
 impl GitSource {
@@ -143,27 +143,26 @@ impl GitSource {
         let dir = clone::inside(&dir)?;
         let absolute =
             std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
-        let (origin, address) =
-            (Origin { branch, url: remote.shown.clone() }, remote.address.clone());
-        let global = LocalClone::global(&absolute);
-        let git = Git::new(tools, remote, &LocalClone::repository(&absolute), global);
+        let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
+        let global = Clone::global(&absolute);
+        let git = Git::new(tools, remote, &Clone::repository(&absolute), global);
         check_version(&git).await?;
-        if let Some(branch) = &origin.branch {
+        if let Some(branch) = &mark.branch {
             check_branch(&git, branch).await?;
         }
-        LocalClone::check_folder(&absolute)?;
+        Clone::check_folder(&absolute)?;
         // As messages name the manifests: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
-        let checkout = LocalClone::tree(folder);
+        let checkout = Clone::tree(folder);
         let root = checkout.join(&dir);
-        let clone = LocalClone::new(git, absolute.clone(), origin.clone(), address, dir.clone());
+        let clone = Clone::new(git, absolute.clone(), mark.clone(), address, dir.clone());
         Ok(Self {
-            origin,
+            mark,
             folder: absolute,
             checkout,
             root,
             dir,
-            stand_in_after: STAND_IN_AFTER,
+            soon: SOON,
             poll,
             service_state,
             random,
@@ -171,10 +170,10 @@ impl GitSource {
             job: None,
             current: None,
             next: Instant::now(),
-            is_requested: false,
-            job_is_requested: false,
+            wanted: false,
+            answering: false,
             failures: 0,
-            logged: Vec::new(),
+            told: Vec::new(),
         })
     }
 
@@ -194,7 +193,7 @@ impl GitSource {
     /// The repository and its branch, for messages, without user name and password.
     #[must_use]
     pub fn place(&self) -> String {
-        let place = format!("{}, {}", self.origin.url, self.origin.branch_words());
+        let place = format!("{}, {}", self.mark.url, self.mark.branch_words());
         if self.dir.as_os_str().is_empty() {
             return place;
         }
@@ -202,45 +201,45 @@ impl GitSource {
     }
 
     /// Starts a check, unless one is running.
-    fn start_job(&mut self) {
+    fn begin(&mut self) {
         let Some(mut clone) = self.idle.take() else { return };
-        self.job_is_requested = std::mem::take(&mut self.is_requested);
+        self.answering = std::mem::take(&mut self.wanted);
         let in_force = self.current.as_ref().map(|record| record.commit.clone());
-        let stand_in_after = self.stand_in_after;
+        let soon = self.soon;
         self.job = Some(Box::pin(async move {
             let is_first = in_force.is_none();
             // Made before the fetch, so that no two git processes run in the clone.
-            let stand_in = if is_first { clone.stand_in().await } else { None };
-            let mut update: Job = Box::pin(async move {
-                let result = clone.update(in_force.as_deref()).await;
-                JobResult::Fetched(Box::new(clone), result)
+            let ready = if is_first { clone.stand_in().await } else { None };
+            let mut look: Job = Box::pin(async move {
+                let look = clone.look(in_force.as_deref()).await;
+                Found::FetchResult(Box::new(clone), look)
             });
-            let Some(commit) = stand_in else { return update.await };
-            match tokio::time::timeout(stand_in_after, &mut update).await {
+            let Some(ready) = ready else { return look.await };
+            match tokio::time::timeout(soon, &mut look).await {
                 Ok(found) => found,
-                Err(_) => JobResult::StandIn(commit, update),
+                Err(_) => Found::StandIn(ready, look),
             }
         }));
     }
 
     /// Puts the commit of an earlier run in force while the check continues.
-    fn stand_in(&mut self, commit: String) -> Option<SourceRecord> {
-        if let Err(error) = LocalClone::put_stand_in_force(&self.folder) {
+    fn stand_in(&mut self, ready: Ready) -> Option<Changed> {
+        if let Err(error) = Clone::put_stand_in(&self.folder) {
             tracing::debug!("{}", error.line());
             return None;
         }
-        let changed = self.changed_to(commit);
-        self.failed(&GitError::Slow { url: self.origin.url.clone(), after: self.stand_in_after });
+        let changed = self.changed_to(ready);
+        self.failed(&GitError::Slow { url: self.mark.url.clone(), after: self.soon });
         Some(changed)
     }
 
     /// Puts the result of a check in force.
-    fn finish_job(&mut self, clone: LocalClone, result: FetchResult) -> Option<SourceRecord> {
-        let FetchResult { commit, mut problem } = result;
+    fn end(&mut self, clone: Clone, look: FetchResult) -> Option<Changed> {
+        let FetchResult { ready, mut problem } = look;
         let mut changed = None;
-        if let Some(commit) = commit {
+        if let Some(ready) = ready {
             match clone.put_in_force() {
-                Ok(()) => changed = Some(self.changed_to(commit)),
+                Ok(()) => changed = Some(self.changed_to(ready)),
                 Err(error) => problem = Some(error),
             }
         }
@@ -250,32 +249,35 @@ impl GitSource {
             None => self.succeeded(),
         }
         self.next = Instant::now() + self.pause();
-        if changed.is_none() && self.job_is_requested {
-            return self.current.clone();
+        if changed.is_none() && self.answering && self.current.is_some() {
+            return Some(Changed { source: self.current.clone(), ..Changed::default() });
         }
         changed
     }
 
-    fn changed_to(&mut self, commit: String) -> SourceRecord {
-        let Origin { branch, url } = self.origin.clone();
+    fn changed_to(&mut self, ready: Ready) -> Changed {
+        let Ready { commit, manifests } = ready;
+        let Mark { branch, url } = self.mark.clone();
         tracing::info!(commit, "{url} is at commit {commit}");
-        let source = SourceRecord { branch, commit, url };
-        self.current = Some(source.clone());
-        source
+        let source = Some(SourceRecord { branch, commit, url });
+        self.current.clone_from(&source);
+        // With coarse file times, a file of another commit may look unchanged.
+        let suspects = manifests.into_iter().map(|path| self.root.join(path)).collect();
+        Changed { suspects, is_all: false, source }
     }
 
     fn failed(&mut self, error: &GitError) {
         self.failures = self.failures.saturating_add(1);
         let (line, kind) = (error.line(), std::mem::discriminant(error));
-        if self.logged.contains(&kind) {
+        if self.told.contains(&kind) {
             tracing::debug!("{line}");
         } else {
             let follows = match &self.current {
                 Some(record) => format!("commit {} stays in force", record.commit),
                 None => "there is no commit yet".to_owned(),
             };
-            tracing::warn!("{line}; {follows}, and golive keeps trying");
-            self.logged.push(kind);
+            tracing::warn!("{line}; {follows}, and golive goes on trying");
+            self.told.push(kind);
         }
         self.service_state.update(|service| service.source_problem = Some(line));
     }
@@ -284,15 +286,15 @@ impl GitSource {
         if self.failures == 0 {
             return;
         }
-        tracing::info!("{} is followed again, after {} failures", self.origin.url, self.failures);
+        tracing::info!("{} is followed again, after {} failures", self.mark.url, self.failures);
         self.failures = 0;
-        self.logged.clear();
+        self.told.clear();
         self.service_state.update(|service| service.source_problem = None);
     }
 
     /// The time until the next check: longer after each failure, with jitter.
     fn pause(&mut self) -> Duration {
-        let longest = MAX_PAUSE.max(self.poll);
+        let longest = LONGEST.max(self.poll);
         let doublings = self.failures.saturating_sub(1).min(16);
         let pause = self.poll.saturating_mul(1 << doublings).min(longest);
         pause.mul_f64(1.0 - JITTER * self.random.f64())
@@ -301,38 +303,38 @@ impl GitSource {
 
 #[async_trait]
 impl Source for GitSource {
-    async fn changed(&mut self) -> Option<SourceRecord> {
+    async fn changed(&mut self) -> Changed {
         loop {
             if self.job.is_none() {
-                if !self.is_requested {
+                if !self.wanted {
                     tokio::time::sleep_until(self.next).await;
                 }
-                self.start_job();
+                self.begin();
             }
             let Some(job) = &mut self.job else { continue };
             let found = job.await;
             // No `await` from here on, so that a dropped future can't lose the result.
             let changed = match found {
-                JobResult::Fetched(clone, result) => {
+                Found::FetchResult(clone, look) => {
                     self.job = None;
-                    self.finish_job(*clone, result)
+                    self.end(*clone, look)
                 }
-                JobResult::StandIn(commit, job) => {
+                Found::StandIn(ready, job) => {
                     self.job = Some(job);
-                    self.stand_in(commit)
+                    self.stand_in(ready)
                 }
             };
-            if changed.is_some() {
+            if let Some(changed) = changed {
                 return changed;
             }
         }
     }
 
     fn check_now(&mut self) {
-        self.is_requested = true;
+        self.wanted = true;
     }
 
-    fn watch(&mut self, _paths: &BTreeSet<PathBuf>) -> bool {
+    fn watch(&mut self, _folders: &BTreeSet<PathBuf>) -> bool {
         // The checkout contains no links, and it is read after each change of it.
         false
     }

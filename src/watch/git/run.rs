@@ -13,15 +13,15 @@ use tokio::process::{Child, Command};
 use super::environment::{Environment, UsersConfiguration, Variables};
 use super::error::GitError;
 use super::remote::Remote;
-use super::stderr::Stderr;
+use super::said::Said;
 use crate::disk::{Disk as _, RealDisk};
 
 /// Limit for the output of git that is kept, in bytes: far more than any output golive needs.
-const MAX_OUTPUT: usize = 4 * 1024 * 1024;
+const MOST: usize = 4 * 1024 * 1024;
 
 /// How long a program that git left behind may hold the output open. The one that ssh keeps for the
 /// next connection does so for minutes.
-const OUTPUT_GRACE: Duration = Duration::from_millis(500);
+const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// The git program and its limits.
 #[derive(Clone, Debug)]
@@ -31,10 +31,10 @@ pub(super) struct Tools {
     /// golive's environment.
     pub(super) environment: Variables,
     /// Timeout for a command without network.
-    pub(super) timeout: Duration,
+    pub(super) patience: Duration,
     /// Timeout for a fetch. A silent one is bounded separately, so that a large repository has the
     /// time it needs.
-    pub(super) fetch_timeout: Duration,
+    pub(super) fetch_patience: Duration,
 }
 
 impl Tools {
@@ -43,8 +43,8 @@ impl Tools {
         Self {
             program: PathBuf::from("git"),
             environment: std::env::vars_os().collect(),
-            timeout: Duration::from_mins(2),
-            fetch_timeout: Duration::from_mins(30),
+            patience: Duration::from_mins(2),
+            fetch_patience: Duration::from_mins(30),
         }
     }
 }
@@ -53,8 +53,8 @@ impl Tools {
 pub(super) struct Git {
     program: PathBuf,
     environment: Environment,
-    timeout: Duration,
-    fetch_timeout: Duration,
+    patience: Duration,
+    fetch_patience: Duration,
     remote: Remote,
     /// The repository, absolute.
     repository: PathBuf,
@@ -65,10 +65,10 @@ pub(super) struct Git {
 impl Git {
     /// `global` is the file that replaces the user's `~/.gitconfig`.
     pub(super) fn new(tools: Tools, remote: Remote, repository: &Path, global: PathBuf) -> Self {
-        let Tools { program, environment, timeout, fetch_timeout } = tools;
+        let Tools { program, environment, patience, fetch_patience } = tools;
         let environment = Environment::new(environment, &remote, repository, &global);
         let repository = repository.to_owned();
-        Self { program, environment, timeout, fetch_timeout, remote, repository, global }
+        Self { program, environment, patience, fetch_patience, remote, repository, global }
     }
 
     /// The command line for git in the clone.
@@ -91,7 +91,7 @@ impl Git {
         what: &'static str,
         arguments: &[&str],
     ) -> Result<String, GitError> {
-        self.finish(what, self.command(arguments, &self.environment.local()), self.timeout).await
+        self.finish(what, self.command(arguments, &self.environment.local()), self.patience).await
     }
 
     /// Runs a command that reaches the remote to its end.
@@ -101,7 +101,7 @@ impl Git {
         arguments: &[&str],
     ) -> Result<String, GitError> {
         let command = self.command(arguments, &self.remote_variables().await?);
-        self.finish(what, command, self.fetch_timeout).await
+        self.finish(what, command, self.fetch_patience).await
     }
 
     /// The environment of a command that reaches the remote. The user's configuration is read each
@@ -109,7 +109,7 @@ impl Git {
     pub(super) async fn remote_variables(&self) -> Result<Variables, GitError> {
         let list = ["config", "--list", "--includes", "--null"];
         let command = self.command(&list, self.environment.reading());
-        let listed = self.finish("config", command, self.timeout).await?;
+        let listed = self.finish("config", command, self.patience).await?;
         let users = UsersConfiguration::parse(&listed);
         let (path, text) = (&self.global, users.file());
         let now = RealDisk.read(path).map_err(GitError::files("read", path))?;
@@ -136,53 +136,51 @@ impl Git {
         let mut command = self.command(&[], &self.environment.local());
         let stdin = lock.try_clone().map_err(GitError::Start)?;
         command.args(arguments).stdin(stdin);
-        self.finish(what, command, self.timeout).await
+        self.finish(what, command, self.patience).await
     }
 
     async fn finish(
         &self,
         what: &'static str,
         command: Command,
-        timeout: Duration,
+        patience: Duration,
     ) -> Result<String, GitError> {
-        let ended = tokio::time::timeout(timeout, self.end(command)).await;
+        let ended = tokio::time::timeout(patience, self.end(command)).await;
         let Ok(ended) = ended else {
-            return Err(GitError::TimedOut { what, after: timeout });
+            return Err(GitError::TimedOut { what, after: patience });
         };
-        let (status, stdout, stderr) = ended?;
+        let (status, stdout, said) = ended?;
         if status.success() {
             return Ok(stdout);
         }
-        let mut message = stderr.summary(&self.remote);
-        if message.is_empty() {
-            message = format!("nothing ({status})");
-        }
-        Err(GitError::Failed { what, message })
+        let said = said.sentence(&self.remote);
+        let said = if said.is_empty() { format!("nothing ({status})") } else { said };
+        Err(GitError::Failed { what, said })
     }
 
-    async fn end(&self, mut command: Command) -> Result<(ExitStatus, String, Stderr), GitError> {
+    async fn end(&self, mut command: Command) -> Result<(ExitStatus, String, Said), GitError> {
         let child = command.spawn().map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 return GitError::Missing(self.program.clone());
             }
             GitError::Start(error)
         })?;
-        let mut process = GitProcess::new(child);
-        let (mut stdout, mut stderr) = (Vec::new(), Stderr::default());
-        let status = process.wait(&mut stdout, &mut stderr).await;
+        let mut running = Running::new(child);
+        let (mut stdout, mut said) = (Vec::new(), Said::default());
+        let status = running.wait(&mut stdout, &mut said).await;
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
-        Ok((status.map_err(GitError::Start)?, stdout, stderr))
+        Ok((status.map_err(GitError::Start)?, stdout, said))
     }
 }
 
 /// A child process; dropping it kills the whole process group, unless it has ended.
-struct GitProcess {
+struct Running {
     child: Child,
     #[cfg(unix)]
     group: Option<rustix::process::Pid>,
 }
 
-impl GitProcess {
+impl Running {
     fn new(child: Child) -> Self {
         #[cfg(unix)]
         let group = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
@@ -193,21 +191,21 @@ impl GitProcess {
         }
     }
 
-    async fn wait(&mut self, out: &mut Vec<u8>, err: &mut Stderr) -> io::Result<ExitStatus> {
+    async fn wait(&mut self, out: &mut Vec<u8>, said: &mut Said) -> io::Result<ExitStatus> {
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
         let keep = |bytes: &[u8]| {
-            let room = MAX_OUTPUT.saturating_sub(out.len());
+            let room = MOST.saturating_sub(out.len());
             out.extend_from_slice(&bytes[..bytes.len().min(room)]);
         };
         let reading =
-            async { tokio::join!(read(stdout, keep), read(stderr, |bytes| err.push(bytes))) };
+            async { tokio::join!(read(stdout, keep), read(stderr, |bytes| said.hear(bytes))) };
         let mut reading = std::pin::pin!(reading);
         let status = tokio::select! {
             status = self.child.wait() => {
                 self.forget();
                 // The rest in the pipes arrives at once; don't wait for other processes that hold
                 // them open.
-                drop(tokio::time::timeout(OUTPUT_GRACE, &mut reading).await);
+                drop(tokio::time::timeout(AFTERMATH, &mut reading).await);
                 return status;
             }
             _ = &mut reading => self.child.wait().await,
@@ -225,7 +223,7 @@ impl GitProcess {
     }
 }
 
-impl Drop for GitProcess {
+impl Drop for Running {
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(group) = self.group {
@@ -237,11 +235,11 @@ impl Drop for GitProcess {
 }
 
 /// Reads all output of a program.
-async fn read(from: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) {
+async fn read(from: Option<impl AsyncRead + Unpin>, mut hear: impl FnMut(&[u8])) {
     let Some(mut from) = from else { return };
     let mut buffer = [0; 4096];
     // A pipe that fails has no more output.
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        take(&buffer[..count]);
+        hear(&buffer[..count]);
     }
 }

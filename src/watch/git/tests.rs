@@ -18,21 +18,22 @@ async fn the_first_look_brings_the_newest_commit_and_each_new_one_follows() {
     let mut source = place.source().await;
     let changed = place.changed(&mut source).await;
     let record = SourceRecord { branch: None, commit: one, url: place.url() };
-    assert_eq!(changed, record);
+    assert_eq!(changed.source, Some(record));
+    assert_eq!(changed.suspects, BTreeSet::from([place.root().join("vm.yaml")]));
     assert_eq!(source.roots(), [place.root()]);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
 
     place.write("network/firewall.yaml", "two");
     place.write("notes.txt", "two");
     let two = place.commit("vm.yaml", "two");
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.read("network/firewall.yaml").as_deref(), Some("two"));
 
     place.remove("network/firewall.yaml");
     let three = place.commit("vm.yaml", "two");
     let changed = place.changed(&mut source).await;
-    assert_eq!(changed.commit, three);
+    assert_eq!(changed.source.unwrap().commit, three);
     assert_eq!(place.read("network/firewall.yaml"), None);
     assert_eq!(place.problem(), None);
 }
@@ -46,10 +47,11 @@ async fn where_nothing_is_new_nothing_is_told_unless_somebody_asks() {
     place.stays_silent(&mut source).await;
     source.check_now();
     let changed = place.changed(&mut source).await;
-    assert_eq!(changed.commit, one);
+    assert_eq!(changed.source.unwrap().commit, one);
+    assert!(changed.suspects.is_empty());
     let two = place.commit("vm.yaml", "two");
     source.check_now();
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     place.stays_silent(&mut source).await;
 }
 
@@ -63,7 +65,7 @@ async fn to_ask_cuts_the_pause_short() {
     let two = place.commit("vm.yaml", "two");
     place.stays_silent(&mut source).await;
     source.check_now();
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
 }
 
 #[tokio::test]
@@ -78,7 +80,7 @@ async fn history_that_is_written_anew_is_followed() {
     place.remove("gone.yaml");
     let anew = place.commit("vm.yaml", "anew");
     place.git(&["push", "--quiet", "--force", "origin", "anew:main"]);
-    assert_eq!(place.changed(&mut source).await.commit, anew);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, anew);
     assert_eq!((place.read("vm.yaml").as_deref(), place.read("gone.yaml")), (Some("anew"), None));
 }
 
@@ -89,7 +91,7 @@ async fn a_branch_is_followed_and_outlived() {
     place.git(&["push", "--quiet", "origin", "HEAD:releases/next"]);
     place.branch = Some("releases/next".to_owned());
     let mut source = place.source().await;
-    let record = place.changed(&mut source).await;
+    let record = place.changed(&mut source).await.source.unwrap();
     assert_eq!((record.branch.as_deref(), &record.commit), (Some("releases/next"), &one));
     assert_eq!(source.place(), format!("{}, branch releases/next", place.url()));
     let two = place.commit("vm.yaml", "two");
@@ -102,10 +104,10 @@ async fn a_branch_is_followed_and_outlived() {
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     // Whoever asks is told what is in force.
     source.check_now();
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
 
     place.git(&["push", "--quiet", "origin", "HEAD:releases/next"]);
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     assert_eq!(place.problem(), None);
 }
 
@@ -117,9 +119,10 @@ async fn a_folder_of_the_repository_is_enough() {
     let one = place.commit("offers/vm.yml", "one");
     place.dir = "./offers/".into();
     let mut source = place.source().await;
-    place.changed(&mut source).await;
+    let changed = place.changed(&mut source).await;
     let root = place.root().join("offers");
     assert_eq!(source.roots(), [root.as_path()]);
+    assert_eq!(changed.suspects, BTreeSet::from([root.join("vm.yml")]));
     assert!(source.place().ends_with(", HEAD, folder offers"), "{}", source.place());
 
     // A commit without the folder does not come into force: it would take every manifest away.
@@ -130,13 +133,13 @@ async fn a_folder_of_the_repository_is_enough() {
     // Nor across a restart.
     drop(source);
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     place.until_problem(&mut source, "has no folder offers; restore it").await;
     assert_eq!(place.read("offers/vm.yml").as_deref(), Some("one"));
     place.git(&["revert", "--no-edit", "HEAD"]);
     place.git(&["push", "--quiet", "origin", "HEAD:main"]);
     let changed = place.changed(&mut source).await;
-    assert_ne!(changed.commit, one);
+    assert_ne!(changed.source.unwrap().commit, one);
     assert_eq!(place.problem(), None);
 }
 
@@ -233,7 +236,7 @@ async fn a_wait_may_be_dropped_at_any_moment() {
             let patience = Duration::from_micros(random.u64(0..20_000));
             let waited = tokio::time::timeout(patience, source.changed()).await;
             if let Ok(changed) = waited {
-                assert_eq!(changed.unwrap().commit, commit);
+                assert_eq!(changed.source.unwrap().commit, commit);
                 break;
             }
             // What is in force stays, whole, until it is told.
@@ -261,7 +264,7 @@ async fn golive_may_end_at_any_moment() {
     }
     let mut source = place.source().await;
     let changed = place.changed(&mut source).await;
-    assert_eq!(changed.commit, commit);
+    assert_eq!(changed.source.unwrap().commit, commit);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     let names = |folder: &Path| -> BTreeSet<_> {
         let entries = std::fs::read_dir(folder).unwrap();

@@ -1,13 +1,12 @@
 //! The state of one file, and how a walk's files are matched with the known ones.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use jiff::{SignedDuration, Timestamp};
-
-use super::{is_same_text, normalized};
+use super::{is_same_text, plain};
 use crate::manifest::{self, FileManifests, Found};
 use crate::marketplace::OfferId;
 
@@ -20,8 +19,8 @@ pub(super) struct Entry {
     good: Option<FileManifests>,
     /// Its real path.
     pub(super) real: PathBuf,
-    /// Its fingerprint just before it was last read; `None` if a later change need not show in it.
-    fingerprint: Option<Fingerprint>,
+    /// Its fingerprint just before it was last read; `None` if that is unavailable.
+    print: Option<Fingerprint>,
     /// Whether the last walk found it. If not, the walk had a problem.
     pub(super) is_found: bool,
     /// Whether it must be read again.
@@ -29,12 +28,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(path: &Path, real: &Path, now: Timestamp) -> Self {
+    fn new(path: &Path, real: &Path) -> Self {
         Self {
             latest: FileManifests::unread(path),
             good: None,
             real: real.to_owned(),
-            fingerprint: Fingerprint::of(path, now),
+            print: Fingerprint::of(path),
             is_found: true,
             is_stale: true,
         }
@@ -50,17 +49,17 @@ impl Entry {
     }
 
     /// Checks whether the file must be read again. Returns whether its real path is unchanged.
-    fn check(&mut self, real: &Path, now: Timestamp) -> bool {
-        let fingerprint = Fingerprint::of(self.path(), now);
+    pub(super) fn look(&mut self, real: &Path, is_suspect: bool) -> bool {
+        let print = Fingerprint::of(self.path());
         self.is_stale =
-            !self.latest.was_read() || fingerprint.is_none() || fingerprint != self.fingerprint;
+            is_suspect || !self.latest.was_read() || print.is_none() || print != self.print;
         self.is_found = true;
-        self.fingerprint = fingerprint;
-        let is_same = is_same_text(&self.real, real);
-        if !is_same {
+        self.print = print;
+        let is_there = is_same_text(&self.real, real);
+        if !is_there {
             real.clone_into(&mut self.real);
         }
-        is_same
+        is_there
     }
 
     /// The offers that the file names: in the version in force, and in the latest one, even if that
@@ -77,7 +76,7 @@ impl Entry {
     }
 
     /// Stores the file's new content, and returns the old one.
-    pub(super) fn replace(&mut self, file: FileManifests) -> FileManifests {
+    pub(super) fn take_in(&mut self, file: FileManifests) -> FileManifests {
         self.is_stale = false;
         let before = std::mem::replace(&mut self.latest, file);
         if self.latest.problems().is_empty() {
@@ -89,25 +88,23 @@ impl Entry {
     }
 }
 
-/// How coarse a file system's times may be: those of FAT are.
-const COARSEST_TIME: SignedDuration = SignedDuration::from_secs(2);
-
-/// A file's metadata, in which every later change shows.
+/// A file's metadata: every change shows in it, except two changes within one tick of the file
+/// system's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fingerprint {
     length: u64,
-    modified: Timestamp,
+    modified: Option<SystemTime>,
     identity: Identity,
 }
 
 impl Fingerprint {
-    /// `None` if it is unavailable, or if the file has changed so recently that it may have the same
-    /// one after another change.
-    fn of(path: &Path, now: Timestamp) -> Option<Self> {
+    fn of(path: &Path) -> Option<Self> {
         let found = std::fs::metadata(path).ok()?;
-        let modified = Timestamp::try_from(found.modified().ok()?).ok()?;
-        let is_settled = now.duration_since(modified) >= COARSEST_TIME;
-        is_settled.then(|| Self { length: found.len(), modified, identity: identity(&found) })
+        Some(Self {
+            length: found.len(),
+            modified: found.modified().ok(),
+            identity: identity(&found),
+        })
     }
 }
 
@@ -123,7 +120,7 @@ fn identity(found: &Metadata) -> Identity {
 
 /// When the file was created, which distinguishes it from another one that took its name.
 #[cfg(not(unix))]
-type Identity = Option<std::time::SystemTime>;
+type Identity = Option<SystemTime>;
 
 #[cfg(not(unix))]
 fn identity(found: &Metadata) -> Identity {
@@ -132,27 +129,27 @@ fn identity(found: &Metadata) -> Identity {
 
 /// The paths that a walk could not read.
 #[derive(Debug, Default)]
-pub(super) struct Unreadable {
+pub(super) struct Unseen {
     paths: Vec<PathBuf>,
 }
 
-impl Unreadable {
+impl Unseen {
     /// From a walk's problems. A walk that found nothing counts as having read nothing, unless
-    /// `may_be_empty`.
-    pub(super) fn of(found: &Found, may_be_empty: bool) -> Self {
+    /// `nothing_is_an_answer`.
+    pub(super) fn of(found: &Found, nothing_is_an_answer: bool) -> Self {
         let is_empty = found.files.is_empty() && found.ignored.is_empty();
-        if found.is_nothing && (may_be_empty || !is_empty) {
+        if found.is_nothing && (nothing_is_an_answer || !is_empty) {
             return Self::default();
         }
         let everywhere = PathBuf::new();
-        let paths = found.problems.iter().map(|problem| normalized(manifest::missed(problem)));
+        let paths = found.problems.iter().map(|problem| plain(manifest::missed(problem)));
         Self { paths: if is_empty { vec![everywhere] } else { paths.collect() } }
     }
 
     /// Whether the walk could not read a path.
     pub(super) fn covers(&self, path: &Path) -> bool {
-        let path = normalized(path);
-        self.paths.iter().any(|unreadable| path.starts_with(unreadable))
+        let path = plain(path);
+        self.paths.iter().any(|unseen| path.starts_with(unseen))
     }
 
     /// Whether the walk could read everything.
@@ -161,38 +158,62 @@ impl Unreadable {
     }
 }
 
+/// The files after a walk.
+#[derive(Debug)]
+pub(super) struct Merged {
+    /// Sorted by path.
+    pub(super) entries: Vec<Entry>,
+    /// The offers of files that are gone.
+    pub(super) affected: HashSet<OfferId>,
+    /// Whether no file was added, removed or moved.
+    pub(super) is_same: bool,
+}
+
 /// Merges the files found with the known ones; both are sorted, so one pass suffices. A file not
-/// found is kept if the walk could not read its place. Returns the files, sorted by path, and whether
-/// none was added, removed or moved.
+/// found is kept if the walk could not read its place.
 pub(super) fn merge(
     before: Vec<Entry>,
     found: &Found,
-    unreadable: &Unreadable,
-    now: Timestamp,
-) -> (Vec<Entry>, bool) {
-    let mut entries = Vec::with_capacity(found.files.len());
-    let mut is_same = true;
-    let kept = |mut lost: Entry| {
-        (lost.is_found, lost.is_stale) = (false, false);
-        unreadable.covers(lost.path()).then_some(lost)
+    unseen: &Unseen,
+    is_suspect: impl Fn(&Path) -> bool,
+) -> Merged {
+    let mut merged = Merged {
+        entries: Vec::with_capacity(found.files.len()),
+        affected: HashSet::new(),
+        is_same: true,
     };
     let mut before = before.into_iter().peekable();
     for (path, real) in found.files.iter().zip(&found.real) {
         while let Some(lost) = before.next_if(|it| order(it.path(), path) == Ordering::Less) {
-            is_same = false;
-            entries.extend(kept(lost));
+            merged.lose(lost, unseen);
         }
-        if let Some(mut known) = before.next_if(|it| is_same_text(it.path(), path)) {
-            is_same &= known.check(real, now);
-            entries.push(known);
+        let known = before.next_if(|it| is_same_text(it.path(), path));
+        let entry = if let Some(mut known) = known {
+            merged.is_same &= known.look(real, is_suspect(real) || is_suspect(path));
+            known
         } else {
-            is_same = false;
-            entries.push(Entry::new(path, real, now));
+            merged.is_same = false;
+            Entry::new(path, real)
+        };
+        merged.entries.push(entry);
+    }
+    for lost in before {
+        merged.lose(lost, unseen);
+    }
+    merged
+}
+
+impl Merged {
+    fn lose(&mut self, mut entry: Entry, unseen: &Unseen) {
+        self.is_same = false;
+        if unseen.covers(entry.path()) {
+            entry.is_found = false;
+            entry.is_stale = false;
+            self.entries.push(entry);
+        } else {
+            self.affected.extend(entry.names().into_iter().cloned());
         }
     }
-    is_same &= before.peek().is_none();
-    entries.extend(before.filter_map(kept));
-    (entries, is_same)
 }
 
 fn order(one: &Path, two: &Path) -> Ordering {

@@ -1,6 +1,7 @@
 //! The manifests in force: the last good version of each file.
 
 mod entry;
+mod index;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +12,14 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use entry::{Entry, Unreadable, merge};
+use entry::{Entry, Merged, Unseen, merge};
+use index::Index;
 
-use crate::clock::{Clock as _, SystemClock};
 use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
+
+/// From this many suspects on, checking all files is quicker.
+const MOST_SUSPECTS: usize = 32;
 
 /// The manifests below some paths, read again as they change.
 ///
@@ -29,16 +33,17 @@ pub struct Manifests {
     roots: Vec<PathBuf>,
     /// Sorted by path.
     entries: Vec<Entry>,
-    /// How many manifests each offer has, invalid ones included.
-    claims: HashMap<OfferId, usize>,
+    index: Index,
     desired: Arc<BTreeMap<OfferId, Arc<Loaded>>>,
     problems: Arc<Vec<Diagnostic>>,
     /// The paths that the last walk could not read.
-    unreadable: Unreadable,
+    unseen: Unseen,
     /// Whether a walk was done.
     has_walked: bool,
     /// Whether a place without any manifest counts as empty.
-    may_be_empty: bool,
+    nothing_is_an_answer: bool,
+    /// The folders to watch after the last walk.
+    folders: BTreeSet<PathBuf>,
     /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
 }
@@ -53,7 +58,7 @@ pub struct Refreshed {
     pub news: Vec<Diagnostic>,
     /// The files and paths whose problems are all fixed.
     pub mended: Vec<PathBuf>,
-    /// The paths to watch, for [`super::Source::watch`]: the real paths of folders, and of single
+    /// The paths to watch, for [`super::Source::follow`]: the real paths of folders, and of single
     /// names in other folders, such as links on the way to a manifest.
     pub folders: BTreeSet<PathBuf>,
     /// The number of files read.
@@ -67,12 +72,13 @@ impl Manifests {
         Self {
             roots,
             entries: Vec::new(),
-            claims: HashMap::new(),
+            index: Index::default(),
             desired: Arc::default(),
             problems: Arc::default(),
-            unreadable: Unreadable::default(),
+            unseen: Unseen::default(),
             has_walked: false,
-            may_be_empty: false,
+            nothing_is_an_answer: false,
+            folders: BTreeSet::new(),
             ignored: Vec::new(),
         }
     }
@@ -81,30 +87,59 @@ impl Manifests {
     /// likely than the removal of all offers.
     #[must_use]
     pub fn allow_empty(mut self) -> Self {
-        self.may_be_empty = true;
+        self.nothing_is_an_answer = true;
         self
     }
 
-    /// Checks all files by their metadata, and reads those that are new or may have changed.
-    pub fn refresh(&mut self) -> Refreshed {
+    /// Checks all files, and reads those that are new, look changed, or are suspects.
+    pub fn refresh(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
         let found = manifest::find(&self.roots);
-        let unreadable = Unreadable::of(&found, self.may_be_empty);
-        let was_whole = mem::replace(&mut self.has_walked, true) && self.unreadable.is_empty();
+        let suspects = with_real_paths(suspects);
+        let unseen = Unseen::of(&found, self.nothing_is_an_answer);
+        let was_whole = mem::replace(&mut self.has_walked, true) && self.unseen.is_empty();
         let before = mem::take(&mut self.entries);
-        let (entries, is_same) = merge(before, &found, &unreadable, SystemClock.now());
-        self.unreadable = unreadable;
+        let Merged { entries, affected, is_same } =
+            merge(before, &found, &unseen, |real| suspects.contains(real));
+        self.unseen = unseen;
         self.entries = entries;
-        let (read, same_problems) = self.read_stale();
-        let mut refreshed = Refreshed { read, ..Refreshed::default() };
-        if read > 0 || !is_same {
-            refreshed.changed = self.update_desired();
+        if !is_same {
+            self.index = Index::new(&self.entries);
         }
-        if !is_same || !same_problems || !found.problems.is_empty() || !was_whole {
-            self.update_problems(&found, &mut refreshed);
+        let stale: Vec<usize> =
+            (0..self.entries.len()).filter(|at| self.entries[*at].is_stale).collect();
+        let (mut refreshed, is_alike) = self.take_in(&stale, affected);
+        if !is_same || !is_alike || !found.problems.is_empty() || !was_whole {
+            self.judge(&found, &mut refreshed);
         }
         self.ignored = found.ignored;
-        refreshed.folders = found.folders;
-        refreshed.folders.extend(found.names);
+        self.folders = found.folders;
+        self.folders.extend(found.names);
+        refreshed.folders = self.folders.clone();
+        refreshed
+    }
+
+    /// Reads only these files, when nothing else can have changed. If one of them is unknown, or no
+    /// longer a file, all are checked.
+    pub fn refresh_only(&mut self, suspects: &BTreeSet<PathBuf>) -> Refreshed {
+        let is_whole = self.has_walked && self.unseen.is_empty();
+        if !is_whole || suspects.len() > MOST_SUSPECTS {
+            return self.refresh(suspects);
+        }
+        let known = |real: &PathBuf| {
+            let is_file = real.symlink_metadata().is_ok_and(|found| found.is_file());
+            self.index.at(&self.entries, real).filter(|_| is_file)
+        };
+        let Some(stale) = suspects.iter().map(known).collect::<Option<Vec<usize>>>() else {
+            return self.refresh(suspects);
+        };
+        for (at, real) in stale.iter().zip(suspects) {
+            self.entries[*at].look(real, true);
+        }
+        let (mut refreshed, is_alike) = self.take_in(&stale, HashSet::new());
+        if !is_alike {
+            self.judge(&Found::default(), &mut refreshed);
+        }
+        refreshed.folders = self.folders.clone();
         refreshed
     }
 
@@ -132,77 +167,102 @@ impl Manifests {
     /// has problems.
     #[must_use]
     pub fn is_gone(&self, offer: &OfferId, file: &Path) -> bool {
-        if !self.has_walked || self.unreadable.covers(file) || self.claims.contains_key(offer) {
+        let is_named = self.index.naming(offer).next().is_some();
+        if !self.has_walked || self.unseen.covers(file) || is_named {
             return false;
         }
-        let shown = normalized(file);
-        let mut here = self.entries.iter().filter(|entry| normalized(entry.path()) == shown);
+        let shown = plain(file);
+        let mut here = self.entries.iter().filter(|entry| plain(entry.path()) == shown);
         if here.any(|entry| !entry.latest.problems().is_empty()) {
             return false;
         }
-        if self.ignored.iter().any(|ignored| shown.starts_with(normalized(ignored))) {
+        if self.ignored.iter().any(|ignored| shown.starts_with(plain(ignored))) {
             return true;
         }
         match file.canonicalize() {
             // A folder has taken its name.
             Ok(real) if real.is_dir() => true,
-            Ok(real) => {
-                let entry = self.entries.iter().find(|entry| is_same_text(&entry.real, &real));
-                entry.is_some_and(|entry| entry.latest.problems().is_empty())
-            }
+            Ok(real) => self
+                .index
+                .at(&self.entries, &real)
+                .is_some_and(|at| self.entries[at].latest.problems().is_empty()),
             Err(error) => {
                 matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
             }
         }
     }
 
-    /// Reads the files that may have changed. Returns their number, and whether the set of problems is
+    /// Reads files, and settles the manifests in force of the offers that they named or name, and
+    /// of the other affected ones. Returns the changed offers, and whether the set of problems is
     /// certainly unchanged.
-    fn read_stale(&mut self) -> (usize, bool) {
-        let stale: Vec<&mut Entry> = self.entries.iter_mut().filter(|it| it.is_stale).collect();
-        let paths: Vec<&Path> = stale.iter().map(|entry| entry.path()).collect();
+    fn take_in(&mut self, stale: &[usize], mut affected: HashSet<OfferId>) -> (Refreshed, bool) {
+        let paths: Vec<&Path> = stale.iter().map(|at| self.entries[*at].path()).collect();
         let files: Vec<FileManifests> = manifest::load_files(&paths);
-        let read = files.len();
-        let reported: HashSet<&Path> = self.problems.iter().flat_map(Diagnostic::files).collect();
-        let mut same_problems = true;
-        for (entry, file) in stale.into_iter().zip(files) {
-            let before = entry.replace(file);
-            same_problems = same_problems
+        let problems = Arc::clone(&self.problems);
+        let told: HashSet<&Path> = problems.iter().flat_map(Diagnostic::files).collect();
+        let mut is_alike = true;
+        for (at, file) in stale.iter().zip(files) {
+            let entry = &mut self.entries[*at];
+            affected.extend(entry.names().into_iter().cloned());
+            self.index.forget(*at, entry);
+            let before = entry.take_in(file);
+            self.index.take_in(*at, entry);
+            affected.extend(entry.names().into_iter().cloned());
+            is_alike = is_alike
                 && manifest::are_checked_alike(&before, &entry.latest)
-                && !reported.contains(entry.path());
+                && !told.contains(entry.path());
         }
-        (read, same_problems)
+        let changed = self.settle(&affected);
+        (Refreshed { read: stale.len(), changed, ..Refreshed::default() }, is_alike)
     }
 
-    /// Determines which manifests are in force. Returns the offers for which that changed.
-    fn update_desired(&mut self) -> BTreeSet<OfferId> {
-        self.claims.clear();
-        for entry in &self.entries {
-            for offer in entry.names() {
-                *self.claims.entry(offer.clone()).or_default() += entry.claims(offer);
+    /// Determines which manifest of each of these offers is in force. Returns the offers for which
+    /// it changed.
+    fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
+        let mut changed = BTreeSet::new();
+        let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
+        for offer in affected {
+            let before = self.desired.get(offer);
+            let after = self.only(offer);
+            if before != after {
+                updates.push((offer, after.cloned()));
+            }
+            let seen = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
+            if before.map(seen) != after.map(seen) {
+                changed.insert(offer.clone());
             }
         }
-        let all = self.entries.iter().flat_map(|entry| entry.in_force().loaded());
-        let only = all.filter(|loaded| self.claims.get(&loaded.id) == Some(&1));
-        let desired: BTreeMap<OfferId, Arc<Loaded>> =
-            only.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect();
-        let shown = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
-        let has_changed = |offer: &&OfferId| match (self.desired.get(offer), desired.get(offer)) {
-            (Some(before), Some(after)) => {
-                !Arc::ptr_eq(before, after) && shown(before) != shown(after)
+        if updates.is_empty() {
+            return changed;
+        }
+        if self.desired.is_empty() {
+            let all = updates.into_iter().filter_map(|(_, after)| after);
+            self.desired = Arc::new(all.map(|it| (it.id.clone(), it)).collect());
+            return changed;
+        }
+        let desired = Arc::make_mut(&mut self.desired);
+        for (offer, after) in updates {
+            // Remove the old key, too: it may be spelled in another case.
+            desired.remove(offer);
+            if let Some(after) = after {
+                desired.insert(after.id.clone(), after);
             }
-            (before, after) => before.is_some() || after.is_some(),
-        };
-        let offers = self.desired.keys().chain(desired.keys());
-        let changed = offers.filter(has_changed).cloned().collect();
-        if *self.desired != desired {
-            self.desired = Arc::new(desired);
         }
         changed
     }
 
+    /// The manifest of an offer, if it has exactly one.
+    fn only(&self, offer: &OfferId) -> Option<&Arc<Loaded>> {
+        let mut entries = self.index.naming(offer).map(|at| &self.entries[at]);
+        let entry = entries.next().filter(|entry| entry.claims(offer) == 1)?;
+        if entries.next().is_some() {
+            return None;
+        }
+        entry.in_force().loaded().find(|loaded| loaded.id == *offer)
+    }
+
     /// Reports the problems: all, new ones and fixed ones.
-    fn update_problems(&mut self, found: &Found, refreshed: &mut Refreshed) {
+    fn judge(&mut self, found: &Found, refreshed: &mut Refreshed) {
         let files = self.entries.iter().filter(|entry| entry.is_found);
         let problems = manifest::check(found, files.map(|entry| &entry.latest));
         let mut known: HashMap<(&Path, &str), usize> = HashMap::new();
@@ -225,22 +285,28 @@ impl Manifests {
     }
 }
 
+/// A file may be reported under another name than its real path.
+fn with_real_paths(suspects: &BTreeSet<PathBuf>) -> HashSet<PathBuf> {
+    let real = suspects.iter().filter_map(|suspect| suspect.canonicalize().ok());
+    real.chain(suspects.iter().cloned()).collect()
+}
+
 /// An absolute path without `.` and `..`, which need not exist.
-fn normalized(path: &Path) -> PathBuf {
+fn plain(path: &Path) -> PathBuf {
     use std::path::Component;
-    let mut normalized = PathBuf::new();
+    let mut plain = PathBuf::new();
     for component in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
         match component {
             Component::ParentDir => {
-                normalized.pop();
+                plain.pop();
             }
             Component::CurDir => {}
             Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
-                normalized.push(component);
+                plain.push(component);
             }
         }
     }
-    normalized
+    plain
 }
 
 /// Far quicker than comparing by components, which is needed only for paths that are written

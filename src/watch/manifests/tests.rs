@@ -1,19 +1,11 @@
 use super::*;
 use crate::disk::{Disk as _, RealDisk};
-use std::fs::{File, create_dir_all, remove_dir_all, remove_file};
-use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::fs::{create_dir_all, remove_dir_all, remove_file};
 use tempfile::TempDir;
 
-/// Writes a file, with a time of its own: one that changed just now would be read twice.
 fn put(path: &Path, text: &str) {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
     create_dir_all(path.parent().unwrap()).unwrap();
     RealDisk.write(path, text.as_bytes()).unwrap();
-    let seconds = Duration::from_secs(WRITTEN.fetch_add(1, Ordering::Relaxed));
-    let file = File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::UNIX_EPOCH + seconds).unwrap();
 }
 
 fn offer(name: &str, more: &str) -> String {
@@ -54,7 +46,7 @@ impl Place {
     }
 
     fn refresh(&mut self) -> Refreshed {
-        self.manifests.refresh()
+        self.manifests.refresh(&BTreeSet::new())
     }
 
     fn changed(&mut self) -> BTreeSet<OfferId> {
@@ -112,6 +104,16 @@ fn only_what_changed_is_read_and_told() {
     let fourth = place.refresh();
     assert_eq!((fourth.changed, fourth.read), (ids(&[]), 1));
     place.validates();
+}
+
+#[test]
+fn a_suspect_is_read_though_it_looks_the_same() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    place.refresh();
+    let real = place.path("").canonicalize().unwrap();
+    let suspects = [real.join("../offers/a.yaml"), real.join("gone.yaml")].into();
+    assert_eq!(place.manifests.refresh(&suspects).read, 1);
+    assert_eq!(place.refresh().read, 0);
 }
 
 #[test]
@@ -205,7 +207,7 @@ fn while_two_manifests_name_an_offer_none_is_in_force() {
     // A start decides as a running service does.
     let restart = |place: &Place| {
         let mut anew = Manifests::new(place.manifests.roots.clone());
-        anew.refresh();
+        anew.refresh(&BTreeSet::new());
         assert_eq!(*anew.desired(), *place.manifests.desired());
         assert_eq!(anew.problems(), place.manifests.problems());
     };
@@ -266,7 +268,9 @@ fn what_is_left_out_is_given_up_and_a_broken_list_gives_nothing_up() {
     let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("deep/b.yaml", &offer("b", ""))]);
     place.refresh();
     place.put(".goliveignore", "deep/\n");
-    assert_eq!(place.changed(), ids(&["b"]));
+    let real = place.path("").canonicalize().unwrap();
+    let suspects = BTreeSet::from([real.join(".goliveignore")]);
+    assert_eq!(place.manifests.refresh_only(&suspects).changed, ids(&["b"]));
     assert!(place.manifests.is_gone(&id("b"), &place.path("deep/b.yaml")));
     assert!(!place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
     place.validates();
@@ -329,31 +333,38 @@ fn a_root_that_vanishes_or_is_empty_is_no_order_to_forget() {
 fn nothing_is_an_answer_where_it_is_said_to_be() {
     let place = Place::new(&[("a.yaml", &offer("a", ""))]);
     let mut manifests = Manifests::new(vec![place.path("")]).allow_empty();
-    manifests.refresh();
+    let suspects = BTreeSet::new();
+    manifests.refresh(&suspects);
     remove_file(place.path("a.yaml")).unwrap();
-    let refreshed = manifests.refresh();
+    let refreshed = manifests.refresh(&suspects);
     assert_eq!((refreshed.changed, refreshed.news.len()), (ids(&["a"]), 1));
     assert!(manifests.is_gone(&id("a"), &place.path("a.yaml")));
 }
 
 #[test]
-fn a_file_that_changed_just_now_is_read_again() {
-    let mut place = Place::new(&[("a.yaml", &offer("a", "version: 1\n"))]);
-    place.refresh();
-    // Both within one tick of a coarse clock.
-    let path = place.path("a.yaml");
-    let write = |version: u64| {
-        let mut file = File::create(&path).unwrap();
-        file.write_all(offer("a", &format!("version: {version}\n")).as_bytes()).unwrap();
-    };
-    write(2);
-    assert_eq!(place.manifests.refresh().changed, ids(&["a"]));
-    write(3);
-    assert_eq!(place.manifests.refresh().changed, ids(&["a"]));
-    assert_eq!(place.manifests.refresh().read, 1);
+fn a_saved_file_is_read_alone_and_what_is_no_such_file_is_looked_for() {
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    let folders = place.refresh().folders;
+    let top = place.path("").canonicalize().unwrap();
+    let only = |name: &str| BTreeSet::from([top.join(name)]);
+    place.put("a.yaml", &offer("a", "version: 2\n"));
+    place.put("b.yaml", &offer("b", "version: 2\n"));
+    let refreshed = place.manifests.refresh_only(&only("a.yaml"));
+    assert_eq!((refreshed.changed, refreshed.read, refreshed.folders), (ids(&["a"]), 1, folders));
+    // One that is new, and one that is gone, lead to a look at all.
+    place.put("c.yaml", &offer("c", ""));
+    assert_eq!(place.manifests.refresh_only(&only("c.yaml")).changed, ids(&["b", "c"]));
+    remove_file(place.path("b.yaml")).unwrap();
+    assert_eq!(place.manifests.refresh_only(&only("b.yaml")).changed, ids(&["b"]));
+    place.put("a.yaml", "state: [\n");
+    let refreshed = place.manifests.refresh_only(&only("a.yaml"));
+    assert!(refreshed.changed.is_empty() && !refreshed.news.is_empty());
+    place.validates();
+    place.put("a.yaml", &offer("a", "version: 2\n"));
+    assert_eq!(place.manifests.refresh_only(&only("a.yaml")).mended.len(), 1);
 }
 
-/// Whatever changes: what is kept to find things quickly is what a look at
+/// Whatever changes, and however it is noticed: what is kept to find things quickly is what a look at
 /// all of them shows, and what is told is what a check of all of them finds.
 mod whatever_changes {
     use super::*;
@@ -365,6 +376,7 @@ mod whatever_changes {
         Remove { file: usize },
         Rename { from: usize, to: usize },
         Refresh,
+        RefreshOnly { file: usize },
     }
 
     const FILES: [&str; 4] = ["a.yaml", "b.yaml", "deep/a.yaml", "z.yaml"];
@@ -393,7 +405,8 @@ mod whatever_changes {
             4 => (file(), 0..12_usize).prop_map(|(file, text)| Step::Put { file, text }),
             1 => file().prop_map(|file| Step::Remove { file }),
             1 => (file(), file()).prop_map(|(from, to)| Step::Rename { from, to }),
-            6 => Just(Step::Refresh),
+            2 => Just(Step::Refresh),
+            4 => file().prop_map(|file| Step::RefreshOnly { file }),
         ]
     }
 
@@ -426,8 +439,13 @@ mod whatever_changes {
                         drop(RealDisk.rename(&place.path(FILES[from]), &place.path(FILES[to])));
                     }
                     Step::Refresh => drop(place.refresh()),
+                    Step::RefreshOnly { file } => {
+                        let real = place.path("").canonicalize().unwrap().join(FILES[file]);
+                        place.manifests.refresh_only(&[real].into());
+                    }
                 }
                 let manifests = &place.manifests;
+                prop_assert_eq!(&manifests.index, &Index::new(&manifests.entries));
                 let desired = manifests.desired();
                 let now: Vec<Loaded> = desired.values().map(|it| (**it).clone()).collect();
                 prop_assert_eq!(now, in_force(manifests));
@@ -482,7 +500,7 @@ mod unix {
     }
 
     #[test]
-    fn the_folders_of_files_behind_links_are_watched() {
+    fn files_behind_links_are_suspected_by_their_real_path() {
         let mut place = Place::new(&[("b.yaml", &offer("b", ""))]);
         let top = place.folder.path().canonicalize().unwrap();
         put(&top.join("elsewhere/a.yaml"), &offer("a", ""));
@@ -496,8 +514,10 @@ mod unix {
         // All that comes and goes in the folder is seen, but not what changes in a text.
         let named = BTreeSet::from([top.join("elsewhere/c.text")]);
         assert_eq!(refreshed.folders, &wanted | &named);
-        put(&top.join("elsewhere/c.text"), &offer("c", "version: 2\n"));
-        assert_eq!(place.changed(), ids(&["c"]));
+        for suspect in ["elsewhere/a.yaml", "elsewhere/c.text", "offers/a.yaml"] {
+            let suspects = [top.join(suspect)].into();
+            assert_eq!(place.manifests.refresh(&suspects).read, 1, "{suspect}");
+        }
     }
 
     #[test]

@@ -18,8 +18,8 @@ use golive::manifest::{FileManifests, Found, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Reporters;
-use golive::status::{OfferRecord, SourceRecord, StatusFile, StatusLock, StatusStore};
-use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source as Files};
+use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
+use golive::watch::{Changed, Daemon, Manifests, Parts, ServiceState, Source as Files};
 use tokio::sync::mpsc;
 
 use super::dice::Dice;
@@ -449,11 +449,11 @@ struct Words {
 
 #[async_trait]
 impl Files for Words {
-    async fn changed(&mut self) -> Option<SourceRecord> {
+    async fn changed(&mut self) -> Changed {
         if !std::mem::take(&mut self.is_due) && self.words.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
-        None
+        Changed::default()
     }
 
     fn check_now(&mut self) {

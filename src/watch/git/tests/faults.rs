@@ -26,12 +26,12 @@ async fn a_remote_that_can_not_be_reached_is_told_and_outlived() {
     assert!(problem.contains("try `git ls-remote file://"), "{problem}");
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     source.check_now();
-    assert_eq!(place.changed(&mut source).await.commit, one);
-    assert!(source.failures > 1 && source.logged.len() == 1);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert!(source.failures > 1 && source.told.len() == 1);
     back(&place);
     source.check_now();
-    assert_eq!(place.changed(&mut source).await.commit, one);
-    assert_eq!((place.problem(), source.failures, source.logged.len()), (None, 0, 0));
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
+    assert_eq!((place.problem(), source.failures, source.told.len()), (None, 0, 0));
 }
 
 #[tokio::test]
@@ -47,13 +47,13 @@ async fn a_restart_during_an_outage_goes_on_with_the_last_commit() {
     RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
     RealDisk.write(&place.root().join("more.yaml"), b"more").unwrap();
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     assert_eq!(place.read("more.yaml"), None);
     assert!(place.problem().is_some());
     place.stays_silent(&mut source).await;
     back(&place);
-    assert_eq!(place.changed(&mut source).await.branch, None);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().branch, None);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.problem(), None);
 }
@@ -77,8 +77,8 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     place.script_rights(&script);
     place.tools.program = script;
     let mut source = place.source().await;
-    source.stand_in_after = Duration::from_millis(100);
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    source.soon = Duration::from_millis(100);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     let problem = place.problem().unwrap();
     assert!(
@@ -89,7 +89,7 @@ async fn the_last_commit_stands_in_for_a_remote_that_takes_its_time() {
     assert!(source.job.is_some(), "the same fetch goes on");
 
     RealDisk.write(&go, b"").unwrap();
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
     assert_eq!(place.problem(), None);
     assert!(!place.clone_folder().join(".last").exists());
@@ -107,7 +107,7 @@ async fn the_first_commit_is_waited_for() {
     back(&place);
     place.until_problem(&mut source, "has no HEAD").await;
     let one = place.commit("vm.yaml", "one");
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
 }
 
 #[tokio::test]
@@ -132,11 +132,11 @@ async fn a_checkout_that_was_cut_short_is_made_anew() {
     RealDisk.write(&folder.join("repository/refs/golive/fetched.lock"), b"x").unwrap();
     RealDisk.write(&folder.join("repository/refs/golive/watched.lock"), b"x").unwrap();
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     assert_eq!(place.read("other.yaml").as_deref(), Some("other"));
     let two = place.commit("vm.yaml", "two");
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     assert_eq!(place.problem(), None);
 }
 
@@ -166,7 +166,7 @@ async fn a_broken_clone_is_made_anew() {
         }
         let commit = place.commit("vm.yaml", &number.to_string());
         let mut source = place.source().await;
-        assert_eq!(place.changed(&mut source).await.commit, commit, "{path:?}");
+        assert_eq!(place.changed(&mut source).await.source.unwrap().commit, commit, "{path:?}");
         assert_eq!(place.read("vm.yaml"), Some(number.to_string()), "{path:?}");
         assert_eq!(place.read("other.yaml").as_deref(), Some("other"), "{path:?}");
     }
@@ -180,7 +180,7 @@ async fn a_clone_that_goes_away_while_it_is_followed_is_made_anew() {
     place.changed(&mut source).await;
     for gone in [place.clone_folder(), place.root()] {
         std::fs::remove_dir_all(gone).unwrap();
-        assert_eq!(place.changed(&mut source).await.commit, one);
+        assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
         assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
     }
 }
@@ -233,7 +233,7 @@ async fn two_golives_do_not_work_in_one_clone() {
     let mut second = place.source().await;
     place.until_problem(&mut second, "another golive").await;
     drop(first);
-    assert_eq!(place.changed(&mut second).await.commit, one);
+    assert_eq!(place.changed(&mut second).await.source.unwrap().commit, one);
 }
 
 /// A server that takes the connection and says nothing. What git started is ended, too.
@@ -242,7 +242,7 @@ async fn a_remote_that_hangs_is_given_up() {
     let Some(mut place) = git_or_skip() else { return };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     place.url = Some(format!("http://{}/a.git", listener.local_addr().unwrap()));
-    place.tools.fetch_timeout = Duration::from_secs(2);
+    place.tools.fetch_patience = Duration::from_secs(2);
     let mut source = place.source().await;
     let (mut stream, ()) = tokio::join!(
         async { listener.accept().await.unwrap().0 },

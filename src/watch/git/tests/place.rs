@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::super::{GitError, GitSettings, GitSource, Source as _, SourceRecord, Tools};
+use super::super::{Changed, GitError, GitSettings, GitSource, Source as _, Tools};
 use crate::disk::{Disk as _, RealDisk};
 use crate::watch::ServiceState;
 
@@ -47,8 +47,8 @@ impl Place {
         let tools = Tools {
             program: PathBuf::from("git"),
             environment,
-            timeout: PATIENCE,
-            fetch_timeout: PATIENCE,
+            patience: PATIENCE,
+            fetch_patience: PATIENCE,
         };
         let place = Self {
             folder,
@@ -225,10 +225,9 @@ impl Place {
         self.open().await.unwrap()
     }
 
-    pub(super) async fn changed(&self, source: &mut GitSource) -> SourceRecord {
+    pub(super) async fn changed(&self, source: &mut GitSource) -> Changed {
         let waited = tokio::time::timeout(PATIENCE, source.changed()).await;
-        let changed = waited.unwrap_or_else(|_| panic!("nothing changed; {:?}", self.problem()));
-        changed.unwrap()
+        waited.unwrap_or_else(|_| panic!("nothing changed; {:?}", self.problem()))
     }
 
     /// Several looks find nothing to tell.
@@ -241,7 +240,7 @@ impl Place {
         self.service_state.service().source_problem
     }
 
-    /// Waits until the service state shows a problem with these words, while nothing changes.
+    /// Waits until the board shows a problem with these words, while nothing changes.
     pub(super) async fn until_problem(&self, source: &mut GitSource, words: &str) {
         let shown = async {
             while !self.problem().is_some_and(|problem| problem.contains(words)) {
@@ -250,7 +249,7 @@ impl Place {
         };
         tokio::select! {
             shown = tokio::time::timeout(PATIENCE, shown) => {
-                assert!(shown.is_ok(), "the service state shows {:?}, not {words:?}", self.problem());
+                assert!(shown.is_ok(), "the service_state shows {:?}, not {words:?}", self.problem());
             }
             changed = source.changed() => panic!("{changed:?}, and not {words:?}"),
         }

@@ -115,7 +115,7 @@ async fn what_git_prints_is_bounded_cleaned_and_has_no_password() {
     let problem = place.problem().unwrap();
     assert!(!problem.contains("s3cr3t") && !problem.contains("hint"), "{problem}");
     assert!(problem.len() < 500 && !crate::marketplace::is_harmful(&problem), "{problem}");
-    assert!(!format!("{:?} {}", source.origin, source.place()).contains("s3cr3t"));
+    assert!(!format!("{:?} {}", source.mark, source.place()).contains("s3cr3t"));
 }
 
 #[cfg(unix)]

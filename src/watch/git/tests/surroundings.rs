@@ -17,14 +17,14 @@ async fn the_clone_has_the_hash_of_its_remote() {
             place.make_remote_anew(remote);
             let one = place.commit("vm.yaml", "one");
             let mut source = place.source().await;
-            assert_eq!(place.changed(&mut source).await.commit, one);
+            assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
             assert_eq!(place.read("vm.yaml").as_deref(), Some("one"));
 
             // The same repository, made anew with the other hash.
             place.make_remote_anew(default);
             let two = place.commit("vm.yaml", "two");
             assert_ne!(one.len(), two.len());
-            assert_eq!(place.changed(&mut source).await.commit, two);
+            assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
             assert_eq!(place.read("vm.yaml").as_deref(), Some("two"));
             assert_eq!(place.problem(), None);
         }
@@ -69,10 +69,10 @@ async fn what_does_not_say_how_to_reach_the_remote_changes_nothing() {
     }
     let one = place.commit_plainly("vm.yaml", "one\n");
     let mut source = place.source().await;
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.read("vm.yaml").as_deref(), Some("one\n"));
     let two = place.commit_plainly("vm.yaml", "two\n");
-    assert_eq!(place.changed(&mut source).await.commit, two);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, two);
     assert_eq!(place.problem(), None);
     assert!(place.clone_folder().join("repository/refs/golive/watched").is_file());
     for name in ["filtered", "gone"] {
@@ -93,7 +93,7 @@ async fn how_to_reach_the_remote_is_the_users_to_say() {
     let instead = format!("[url \"{remote}\"]\n insteadOf = https://offers.invalid/offers\n");
     RealDisk.write(&place.home("more"), instead.as_bytes()).unwrap();
     place.configure("[include]\n path = more\n");
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.problem(), None);
 }
 
@@ -111,7 +111,7 @@ async fn a_repository_of_somebody_else_is_followed_once_it_is_called_safe() {
     let mut source = place.source().await;
     place.until_problem(&mut source, "git says: fatal: detected dubious ownership in").await;
     place.configure(&format!("[safe]\n directory = {}\n", place.remote().display()));
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
     assert_eq!(place.problem(), None);
     place.configure("");
     place.until_problem(&mut source, "detected dubious ownership").await;
@@ -126,5 +126,5 @@ async fn a_broken_configuration_is_told_with_its_place() {
     let mut source = place.source().await;
     place.until_problem(&mut source, "git config failed: fatal: bad config line").await;
     place.configure("");
-    assert_eq!(place.changed(&mut source).await.commit, one);
+    assert_eq!(place.changed(&mut source).await.source.unwrap().commit, one);
 }

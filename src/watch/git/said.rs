@@ -1,4 +1,4 @@
-//! What git prints about a failure. The lines around the first `fatal:` or `error:` name the cause;
+//! git's message about a failure. The lines around the first `fatal:` or `error:` name the cause;
 //! the rest is mostly generic advice.
 
 use std::collections::VecDeque;
@@ -9,19 +9,19 @@ use crate::marketplace::clean_line;
 
 /// Limit for a line, in bytes. A longer one is not shown at all: half of a password can't be
 /// recognized and redacted.
-const MAX_LINE: usize = 16 * 1024;
+const LONGEST: usize = 16 * 1024;
 
 /// How many lines are kept before the cause (ssh and the server print before git does), and after
 /// it; without a cause, the last lines.
-const LINES_BEFORE: usize = 3;
-const LINES_AFTER: usize = 2;
+const BEFORE: usize = 3;
+const AFTER: usize = 2;
 
 /// Limits for a shown line, in characters: for the one with the cause, and for the others.
-const SHOWN_CHARS: (usize, usize) = (400, 120);
+const SHOWN: (usize, usize) = (400, 120);
 
-/// Collects git's standard error, and keeps a few lines of it.
+/// Reads git's output, and keeps a few lines of it.
 #[derive(Debug, Default)]
-pub(super) struct Stderr {
+pub(super) struct Said {
     line: Vec<u8>,
     is_too_long: bool,
     before: VecDeque<String>,
@@ -29,13 +29,13 @@ pub(super) struct Stderr {
     cause: Vec<String>,
 }
 
-impl Stderr {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+impl Said {
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
         for byte in bytes {
             match byte {
                 // Progress lines overwrite themselves.
                 b'\n' | b'\r' => self.end_line(),
-                _ if self.line.len() < MAX_LINE => self.line.push(*byte),
+                _ if self.line.len() < LONGEST => self.line.push(*byte),
                 _ => self.is_too_long = true,
             }
         }
@@ -49,21 +49,21 @@ impl Stderr {
             return;
         }
         if !self.cause.is_empty() || is_cause(line) {
-            if self.cause.len() <= LINES_AFTER {
+            if self.cause.len() <= AFTER {
                 self.cause.push(line.to_owned());
             }
             return;
         }
         self.before.push_back(line.to_owned());
-        if self.before.len() > LINES_BEFORE {
+        if self.before.len() > BEFORE {
             self.before.pop_front();
         }
     }
 
     /// The message as one line that is safe to show.
-    pub(super) fn summary(mut self, remote: &Remote) -> String {
+    pub(super) fn sentence(mut self, remote: &Remote) -> String {
         self.end_line();
-        let (cause, other) = SHOWN_CHARS;
+        let (cause, other) = SHOWN;
         let shown = |line: &String| {
             let most = if is_cause(line) { cause } else { other };
             let line = remote.scrub(&clean_line(&remote.scrub(line)));
@@ -112,10 +112,10 @@ fn is_progress(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn summary(text: &str) -> String {
-        let mut stderr = Stderr::default();
-        text.as_bytes().chunks(7).for_each(|bytes| stderr.push(bytes));
-        stderr.summary(&Remote::parse("https://me:s3cr3t@host/a").unwrap())
+    fn said(text: &str) -> String {
+        let mut said = Said::default();
+        text.as_bytes().chunks(7).for_each(|bytes| said.hear(bytes));
+        said.sentence(&Remote::parse("https://me:s3cr3t@host/a").unwrap())
     }
 
     #[test]
@@ -125,13 +125,13 @@ mod tests {
             \tgit config --global --add safe.directory /srv/offers/.git\n\
             fatal: Could not read from remote repository.\n\n\
             Please make sure you have the correct access rights\nand the repository exists.\n";
-        let text = summary(dubious);
+        let text = said(dubious);
         assert!(text.starts_with("fatal: detected dubious ownership in repository at"), "{text}");
         assert!(text.ends_with("--add safe.directory /srv/offers/.git"), "{text}");
         let long = format!("{}{dubious}{}", "before\n".repeat(9999), "after\n".repeat(99_999));
-        assert!(summary(&long).contains("fatal: detected dubious"), "{}", summary(&long));
+        assert!(said(&long).contains("fatal: detected dubious"), "{}", said(&long));
         assert!(
-            summary(&format!("{}\nfatal: no\n{}", "x".repeat(99_999), "y".repeat(99_999)))
+            said(&format!("{}\nfatal: no\n{}", "x".repeat(99_999), "y".repeat(99_999)))
                 == "fatal: no"
         );
     }
@@ -159,13 +159,13 @@ mod tests {
             ("\n \r\n", ""),
             ("fatal: https://me:s3cr3t@host/a: s3cr3t", "fatal: https://host/a: …"),
         ] {
-            assert_eq!(summary(text), shown);
+            assert_eq!(said(text), shown);
         }
     }
 
     #[test]
     fn a_long_line_is_cut_once_it_has_no_password() {
-        let text = summary(&format!("fatal: {}s3cr3t", "x".repeat(390)));
+        let text = said(&format!("fatal: {}s3cr3t", "x".repeat(390)));
         assert!(text.len() < 420 && !text.contains("s3c") && text.ends_with('…'), "{text}");
     }
 }
