@@ -12,8 +12,8 @@ use golive::engine::{Desired, Observations};
 use golive::manifest::{FileManifests, Found, assemble};
 use golive::status::{StatusFile, parse, to_bytes};
 
-use crate::lab::Lab;
-use crate::place::live;
+use crate::harness::Harness;
+use crate::test_env::live;
 
 const SOME: usize = 200;
 
@@ -48,13 +48,13 @@ async fn in_sync(offers: usize) -> Scene {
     for number in 0..offers {
         writeln!(seed, "  contoso/vm-{number:04}: {{previewVersion: 1, liveVersion: 1}}").unwrap();
     }
-    let lab = Lab::new(&seed);
+    let harness = Harness::new(&seed);
     for (path, text) in texts(offers) {
-        lab.manifest(path.to_str().unwrap(), &text);
+        harness.manifest(path.to_str().unwrap(), &text);
     }
-    lab.once().await;
-    let (desired, status, moment) = (lab.desired(), lab.status(), lab.moment());
-    let observed = lab.observed().await;
+    harness.once().await;
+    let (desired, status, moment) = (harness.desired(), harness.status(), harness.decision_time());
+    let observed = harness.observed().await;
     Scene { desired, status, observed, moment }
 }
 

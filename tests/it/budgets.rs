@@ -19,8 +19,8 @@ use http::{Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::time::Instant;
 
-use crate::lab::Lab;
-use crate::place::live;
+use crate::harness::Harness;
+use crate::test_env::live;
 
 const LATENCY: Duration = Duration::from_millis(100);
 
@@ -117,12 +117,12 @@ const LIVE: &str = "{previewVersion: 1, liveVersion: 1}";
 const PROFILES: [(&str, usize); 2] = [("field", 4), ("documented", 5)];
 
 /// Offers of two publishers, and manifests that want them live.
-fn lab(
+fn harness(
     profile: &str,
     offers: usize,
     behaviour: &str,
     concurrency: usize,
-) -> (Lab, Arc<Counts>, Arc<Ledger>) {
+) -> (Harness, Arc<Counts>, Arc<Ledger>) {
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
         let name = format!("{}/vm-{number}", ["contoso", "fabrikam"][number % 2]);
@@ -130,11 +130,12 @@ fn lab(
         manifests.push(live(&name, ""));
     }
     let (counts, ledger) = (Arc::<Counts>::default(), Arc::<Ledger>::default());
-    let lab = Lab::new(&format!("profile: {profile}\noffers:\n{seed}"));
-    let mut lab = lab.with_transport(|inner| Arc::new(Far { inner, counts: Arc::clone(&counts) }));
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    (lab.concurrency, lab.disk) = (concurrency, Arc::clone(&ledger) as _);
-    (lab, counts, ledger)
+    let harness = Harness::new(&format!("profile: {profile}\noffers:\n{seed}"));
+    let mut harness =
+        harness.with_transport(|inner| Arc::new(Far { inner, counts: Arc::clone(&counts) }));
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    (harness.concurrency, harness.disk) = (concurrency, Arc::clone(&ledger) as _);
+    (harness, counts, ledger)
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,9 +144,9 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
     for ((profile, each), (offers, concurrency)) in
         PROFILES.into_iter().flat_map(|it| loads.map(|load| (it, load)))
     {
-        let (lab, counts, ledger) = lab(profile, offers, PREVIEW, concurrency);
+        let (harness, counts, ledger) = harness(profile, offers, PREVIEW, concurrency);
         let started = Instant::now();
-        let outcome = lab.once().await;
+        let outcome = harness.once().await;
         let took = started.elapsed();
         assert_eq!((outcome.triggered, outcome.problems()), (offers, 0));
         assert!(outcome.records.values().all(|record| record.phase == Phase::InProgress));
@@ -175,11 +176,11 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_to_do_nothing_is_written() {
-    let (lab, counts, ledger) = lab("field", 300, LIVE, 8);
-    lab.once().await;
+    let (harness, counts, ledger) = harness("field", 300, LIVE, 8);
+    harness.once().await;
     let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
     let started = Instant::now();
-    let outcome = lab.once().await;
+    let outcome = harness.once().await;
     assert_eq!((outcome.triggered, outcome.problems()), (0, 0));
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 2, "a list for each publisher");
     assert_eq!(started.elapsed(), LATENCY, "both at once");
@@ -188,11 +189,11 @@ async fn where_nothing_is_to_do_nothing_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn operations_that_run_cost_a_poll_each_and_one_write_for_all() {
-    let (lab, counts, ledger) = lab("field", 200, PREVIEW, 32);
-    lab.once().await;
+    let (harness, counts, ledger) = harness("field", 200, PREVIEW, 32);
+    harness.once().await;
     let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
     let started = Instant::now();
-    lab.once().await;
+    harness.once().await;
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 200 + 2);
     assert_eq!(started.elapsed(), LATENCY * (1 + 200_u32.div_ceil(32)));
     assert!(ledger.writes() - writes <= 2, "{} writes", ledger.writes() - writes);
@@ -201,15 +202,15 @@ async fn operations_that_run_cost_a_poll_each_and_one_write_for_all() {
 #[tokio::test(start_paused = true)]
 async fn one_changed_file_costs_the_same_among_few_and_many() {
     for ((profile, each), others) in PROFILES.into_iter().flat_map(|it| [(it, 2), (it, 400)]) {
-        let (lab, counts, ledger) = lab(profile, others, LIVE, 8);
-        lab.emulator.add_missing([("contoso", "new", None)]);
-        let service = lab.watch();
+        let (harness, counts, ledger) = harness(profile, others, LIVE, 8);
+        harness.emulator.add_missing([("contoso", "new", None)]);
+        let service = harness.watch();
         tokio::time::sleep(Duration::from_mins(1)).await;
         let requests = counts.requests.load(Ordering::Relaxed);
         let writes = ledger.writes();
 
-        lab.manifest("new.yaml", &live("contoso/new", ""));
-        service.touch().await;
+        harness.manifest("new.yaml", &live("contoso/new", ""));
+        service.notify().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(service.phase("contoso/new"), Some(Phase::InProgress));
         // The list of its publisher, and those of an offer that is triggered.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use golive::status::Phase;
 use proptest::prelude::*;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 
 /// An offer at the marketplace, and what its manifest says.
 #[derive(Clone, Debug)]
@@ -102,12 +102,12 @@ async fn lives_up_to_its_promise(offers: &[Offer]) -> Result<(), TestCaseError> 
         writeln!(seed, "  contoso/vm-{number}: {}", offer.behaviour).unwrap();
         manifests.push(offer.manifest(number));
     }
-    let lab = Lab::new(&seed);
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.to_the_end().await;
+    let harness = Harness::new(&seed);
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness.until_done().await;
     for (number, offer) in offers.iter().enumerate() {
         let name = format!("contoso/vm-{number}");
-        let (received, _) = lab.golives(&name);
+        let (received, _) = harness.golives(&name);
         // A preview that a publish came to nothing over may be refused: that is told, and not
         // tried again.
         prop_assert!(received <= 1, "{name}: golive was sent {received} times");
@@ -115,18 +115,18 @@ async fn lives_up_to_its_promise(offers: &[Offer]) -> Result<(), TestCaseError> 
             prop_assert_eq!(received, 0, "{} was to be left alone", name);
         }
         if offer.must_go_live() {
-            prop_assert_eq!(lab.phase(&name), Phase::Live, "{}", name);
+            prop_assert_eq!(harness.phase(&name), Phase::Live, "{}", name);
         }
     }
     // A second run finds nothing to send, and one that has lost its memory nothing to start; it
     // may only be refused once more.
-    let posts = || lab.emulator.journal().entries().filter(|it| it.method == "POST").count();
-    let accepted = || lab.emulator.journal().entries().filter(|it| it.accepted).count();
+    let posts = || harness.emulator.journal().entries().filter(|it| it.method == "POST").count();
+    let accepted = || harness.emulator.journal().entries().filter(|it| it.accepted).count();
     let before = (posts(), accepted());
-    lab.to_the_end().await;
+    harness.until_done().await;
     prop_assert_eq!((posts(), accepted()), before, "a second run sent something");
-    lab.forget_status();
-    lab.to_the_end().await;
+    harness.delete_status();
+    harness.until_done().await;
     prop_assert_eq!(accepted(), before.1, "a run without a status file started something");
     Ok(())
 }

@@ -14,59 +14,59 @@ use http::{Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::sync::Notify;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 
 /// A run that dies while its golive is under way: `when` it is done, or before.
-pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Lab {
-    let lab = Lab::vm(behaviour);
-    lab.faults(&format!(
+pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Harness {
+    let harness = Harness::vm(behaviour);
+    harness.faults(&format!(
         "[{{method: POST, path: '*/golive', action: {{delay: 50s, when: {when}}}}}]"
     ));
-    let run = tokio::time::timeout(Duration::from_secs(5), lab.once());
+    let run = tokio::time::timeout(Duration::from_secs(5), harness.once());
     assert!(run.await.is_err(), "it dies");
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.operation), (Phase::Triggering, None));
-    let sent = lab.golive_entries()[0].request_id.clone();
+    let sent = harness.golive_entries()[0].request_id.clone();
     assert_eq!(record.intent.map(|intent| intent.request_id.as_str().to_owned()), sent);
-    lab
+    harness
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_whose_request_was_accepted_finds_its_operation() {
-    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
-    let id = lab.record("contoso/vm").intent.unwrap().request_id;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    let harness = dies_while_sending("{stepTime: 1h}", "after").await;
+    let id = harness.record("contoso/vm").intent.unwrap().request_id;
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::InProgress, None));
     let operation = record.operation.unwrap();
     assert_eq!((operation.adopted, operation.request_id), (false, Some(id)));
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
-    let lab = dies_while_sending("{}", "after").await;
+    let harness = dies_while_sending("{}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Live, None));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
     for (hidden, later) in [(1, 1), (9, 60)] {
-        let lab = dies_while_sending("{}", "after").await;
+        let harness = dies_while_sending("{}", "after").await;
         tokio::time::advance(Duration::from_mins(1)).await;
-        lab.faults(&format!(
+        harness.faults(&format!(
             "[{{path: '*/submissions', count: {hidden}, action: {{status: 404}}}}]"
         ));
-        let request = lab.record("contoso/vm").intent.unwrap().request_id;
+        let request = harness.record("contoso/vm").intent.unwrap().request_id;
         for _ in 0..2 {
             // Production holds the release: no list is needed to call that the request's success.
-            lab.once().await;
-            let record = lab.record("contoso/vm");
+            harness.once().await;
+            let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.intent, record.history), (Phase::Live, None, vec![]));
             let operation = record.operation.unwrap();
             assert_eq!(operation.status, OperationStatus::Succeeded);
@@ -74,18 +74,18 @@ async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
             assert_eq!((operation.id, operation.release), (None, Some(Release::from(1))));
             tokio::time::advance(Duration::from_mins(later)).await;
         }
-        assert_eq!(lab.golives("contoso/vm"), (1, 1));
+        assert_eq!(harness.golives("contoso/vm"), (1, 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_became_of_an_older_version_is_on_record_too() {
-    let lab = dies_while_sending("{fail: {times: 1}}", "after").await;
+    let harness = dies_while_sending("{fail: {times: 1}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
-    let record = lab.record("contoso/vm");
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 2), Phase::Live));
+    let record = harness.record("contoso/vm");
     let ends = record.history.iter().chain(record.operation.as_deref());
     let ends: Vec<_> = ends.map(|it| (it.release.clone().unwrap(), it.status.clone())).collect();
     let expected = [
@@ -97,25 +97,25 @@ async fn what_became_of_an_older_version_is_on_record_too() {
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_whose_operation_has_failed_meanwhile_is_shown_and_not_repeated() {
-    let lab = dies_while_sending("{fail: {message: <b>no</b>}}", "after").await;
+    let harness = dies_while_sending("{fail: {message: <b>no</b>}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
     for _ in 0..2 {
-        let outcome = lab.to_the_end().await;
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 1);
-        let record = lab.record("contoso/vm");
+        let record = harness.record("contoso/vm");
         assert_eq!((record.phase, record.intent), (Phase::Failed, None));
         assert!(record.message.ends_with("failed at Live: no"), "{}", record.message);
     }
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
-    let lab = dies_while_sending("{}", "before").await;
-    let intent = lab.record("contoso/vm").intent.unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    let again = &lab.golive_entries()[1];
+    let harness = dies_while_sending("{}", "before").await;
+    let intent = harness.record("contoso/vm").intent.unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let again = &harness.golive_entries()[1];
     let apart = again.at.duration_since(intent.at);
     assert!(apart.as_secs() >= 30, "{apart:?}");
     assert_ne!(again.request_id.as_deref(), Some(intent.request_id.as_str()));
@@ -152,43 +152,55 @@ impl std::fmt::Debug for Slow {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
-    let lab = Lab::vm("{stepTime: 1h}");
-    let lab = lab.with_transport(|inner| Arc::new(Slow { inner, sent: AtomicUsize::new(0) }));
-    let dies = tokio::time::timeout(Duration::from_secs(40), lab.once());
+    let harness = Harness::vm("{stepTime: 1h}");
+    let harness =
+        harness.with_transport(|inner| Arc::new(Slow { inner, sent: AtomicUsize::new(0) }));
+    let dies = tokio::time::timeout(Duration::from_secs(40), harness.once());
     assert!(dies.await.is_err(), "it dies, longer after the intent than it takes to settle");
-    lab.once().await;
+    harness.once().await;
     tokio::time::advance(Duration::from_mins(1)).await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::InProgress));
+    assert_eq!(
+        (harness.golives("contoso/vm"), harness.phase("contoso/vm")),
+        ((1, 1), Phase::InProgress)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
-    let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let harness = dies_while_sending("{}", "before").await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
     assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
+        harness
+            .record("contoso/vm")
+            .observed
+            .unwrap()
+            .live
+            .unwrap()
+            .as_str()
+            .parse::<u64>()
+            .unwrap(),
         2
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
-    let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
-    lab.to_the_end().await;
-    let record = lab.record("contoso/vm");
+    let harness = dies_while_sending("{}", "before").await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
+    harness.until_done().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Live, None));
-    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+    assert_eq!(harness.golives("contoso/vm"), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_the_status_file_what_runs_is_adopted() {
-    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
-    lab.forget_status();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+    let harness = dies_while_sending("{stepTime: 1h}", "after").await;
+    harness.delete_status();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 /// Lets so many requests pass; with the next one, before it arrives or after, the process dies.
@@ -221,19 +233,19 @@ impl std::fmt::Debug for Deadly {
 }
 
 /// Runs to the end, unless it dies at the request with this number. Tells whether it did.
-async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Lab, bool) {
+async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, bool) {
     let dead = Arc::new(Notify::new());
     let mut kept = None;
-    let lab = Lab::vm(behaviour).with_transport(|inner| {
+    let harness = Harness::vm(behaviour).with_transport(|inner| {
         kept = Some(Arc::clone(&inner));
         let (passing, dead) = (AtomicUsize::new(number), Arc::clone(&dead));
         Arc::new(Deadly { inner, passing, arrives, dead })
     });
     let died = tokio::select! {
-        _ = lab.to_the_end() => false,
+        _ = harness.until_done() => false,
         () = dead.notified() => true,
     };
-    (lab.with_transport(|_| kept.unwrap()), died)
+    (harness.with_transport(|_| kept.unwrap()), died)
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,11 +255,11 @@ async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive(
             let mut number = 0;
             loop {
                 let at = format!("{behaviour}, request {number}, arrives: {arrives}");
-                let (lab, died) = dies_at(number, arrives, behaviour).await;
-                lab.to_the_end().await;
-                let (received, accepted) = lab.golives("contoso/vm");
+                let (harness, died) = dies_at(number, arrives, behaviour).await;
+                harness.until_done().await;
+                let (received, accepted) = harness.golives("contoso/vm");
                 assert!(accepted == 1 && received == 1, "{at}: {received} {accepted}");
-                let record = lab.record("contoso/vm");
+                let record = harness.record("contoso/vm");
                 assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}");
                 if !died {
                     break;
@@ -261,23 +273,23 @@ async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive(
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it() {
-    let lab = dies_while_sending("{stepTime: 10h}", "after").await;
+    let harness = dies_while_sending("{stepTime: 10h}", "after").await;
     let hand = |hand| {
-        lab.emulator.by_hand("contoso/vm", hand).unwrap();
+        harness.emulator.by_hand("contoso/vm", hand).unwrap();
     };
     hand(ManualAction::Fail("no".to_owned()));
     tokio::time::advance(Duration::from_mins(1)).await;
     hand(ManualAction::Publish);
     hand(ManualAction::GoLive);
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!(record.phase, Phase::Live);
     let own = record.history.iter().chain(record.operation.as_deref());
     let own: Vec<_> = own.filter(|it| !it.adopted).collect();
     let told =
         |it: &OperationRecord| (it.release.as_ref().map(ToString::to_string), it.status.clone());
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(
         own.into_iter().map(told).collect::<Vec<_>>(),
         [(Some("1".to_owned()), OperationStatus::Failed)]

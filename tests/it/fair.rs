@@ -15,8 +15,8 @@ use http::{Method, Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::time::{Instant, sleep};
 
-use crate::lab::{Ask, Lab};
-use crate::place::live;
+use crate::harness::{Harness, RunOptions};
+use crate::test_env::live;
 
 /// How long the client waits for an answer.
 const TIMEOUT: u64 = 60;
@@ -74,7 +74,7 @@ impl Transport for Slow {
 
 /// Offers that are to go live, and one publisher that is slow.
 struct Town {
-    lab: Lab,
+    harness: Harness,
     golives: Arc<Golives>,
     told: Arc<Told>,
     began: Instant,
@@ -116,10 +116,10 @@ impl Town {
                 manifests.push(live(&name, ""));
             }
         }
-        let lab = Lab::new(&seed);
-        lab.manifest("all.yaml", &manifests.join("---\n"));
+        let harness = Harness::new(&seed);
+        harness.manifest("all.yaml", &manifests.join("---\n"));
         let (began, golives) = (Instant::now(), Arc::<Golives>::default());
-        let lab = lab.with_transport(|inner| {
+        let harness = harness.with_transport(|inner| {
             Arc::new(Slow {
                 inner,
                 publisher: "contoso".to_owned(),
@@ -129,11 +129,11 @@ impl Town {
                 golives: Arc::clone(&golives),
             })
         });
-        Self { lab, golives, told: Arc::default(), began }
+        Self { harness, golives, told: Arc::default(), began }
     }
 
-    async fn run(&self, ask: &Ask) -> Outcome {
-        self.lab.run_telling(ask, Arc::clone(&self.told) as _).await.unwrap()
+    async fn run(&self, options: &RunOptions) -> Outcome {
+        self.harness.run_with_reporter(options, Arc::clone(&self.told) as _).await.unwrap()
     }
 
     fn told(&self) -> Vec<String> {
@@ -147,7 +147,7 @@ impl Town {
         let own = golives.iter().filter(|(offer, _)| offer.starts_with(&format!("{publisher}/")));
         let times: Vec<_> = own
             .map(|(offer, at)| {
-                assert_eq!((at.len(), self.lab.golives(offer)), (1, (1, 1)), "{offer}: {at:?}");
+                assert_eq!((at.len(), self.harness.golives(offer)), (1, (1, 1)), "{offer}: {at:?}");
                 at[0]
             })
             .collect();
@@ -157,12 +157,12 @@ impl Town {
 
     fn lists(&self, publisher: &str) -> usize {
         let list = format!("GET /api/publishers/{publisher}/offers");
-        self.lab.requests().iter().filter(|request| **request == list).count()
+        self.harness.requests().iter().filter(|request| **request == list).count()
     }
 
     #[track_caller]
     fn assert_unreachable(&self, publisher: &str) {
-        let records = self.lab.status().offers;
+        let records = self.harness.status().offers;
         let own = records.iter().filter(|(offer, _)| offer.publisher().as_str() == publisher);
         for (offer, record) in own {
             let found = (record.phase, record.reason);
@@ -185,7 +185,7 @@ async fn one_that_hangs_holds_up_nobody() {
         (What::Offers, TIMEOUT, "{profile: field}"),
     ] {
         let town = Town::new(&SIX, behaviour, what, NEVER);
-        let outcome = town.run(&Ask::once()).await;
+        let outcome = town.run(&RunOptions::once()).await;
         for other in ["a", "b", "d", "e", "f"] {
             let (count, _, last) = town.golives(other);
             assert!(count == 10 && last <= turns + 1, "{what:?} {other}: {count}, {last}");
@@ -202,7 +202,7 @@ async fn one_that_hangs_holds_up_nobody() {
 #[tokio::test(start_paused = true)]
 async fn one_whose_requests_hang_holds_up_nobody() {
     let town = Town::new(&SIX, "{}", What::Posts, NEVER);
-    town.run(&Ask::once()).await;
+    town.run(&RunOptions::once()).await;
     for other in ["a", "b", "d", "e", "f"] {
         let (count, _, last) = town.golives(other);
         assert!(count == 10 && last <= TIMEOUT + 1, "{other}: {count}, {last}");
@@ -211,16 +211,16 @@ async fn one_whose_requests_hang_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn who_answers_late_is_launched_in_the_same_run() {
-    for ask in [Ask::once(), Ask::once().with_retry(), Ask::to_the_end()] {
+    for options in [RunOptions::once(), RunOptions::once().with_retry(), RunOptions::until_done()] {
         let town = Town::new(&[("contoso", 5), ("d", 5), ("e", 5)], "{}", What::Lists, 40);
-        let outcome = town.run(&ask).await;
+        let outcome = town.run(&options).await;
         assert_eq!(town.golives("contoso"), (5, 40, 40));
         assert_eq!(town.golives("d"), (5, 0, 0));
         assert_eq!(town.golives("e"), (5, 0, 0));
         assert_eq!((outcome.problems(), outcome.triggered), (0, 15));
         assert_eq!(outcome.planned.changes.len(), 15);
         assert!(outcome.planned.changes.is_sorted_by(|one, other| one.offer < other.offer));
-        if ask.wait == Wait::No {
+        if options.wait == Wait::No {
             assert_eq!(["contoso", "d", "e"].map(|publisher| town.lists(publisher)), [1, 1, 1]);
         } else {
             assert_eq!(outcome.running(), 0);
@@ -233,7 +233,7 @@ async fn who_answers_late_is_launched_in_the_same_run() {
 #[tokio::test(start_paused = true)]
 async fn where_all_are_quick_all_is_one() {
     let town = Town::new(&SIX, "{stepTime: 1h}", What::All, 1);
-    let outcome = town.run(&Ask::once()).await;
+    let outcome = town.run(&RunOptions::once()).await;
     assert_eq!((outcome.triggered, outcome.planned.changes.len()), (100, 100));
     assert_eq!(town.told(), ["100 of 6", "planned 100"]);
     for (publisher, _) in SIX {
@@ -247,7 +247,7 @@ async fn where_all_are_quick_all_is_one() {
 async fn groups_are_decided_about_as_all_together() {
     let mut found = Vec::new();
     for max_changes in [None, Some(100)] {
-        let lab = Lab::new(
+        let harness = Harness::new(
             "offers:
               a/x: {previewVersion: 3, liveVersion: 3}
               b/x: {previewVersion: 3, liveVersion: 2}
@@ -267,19 +267,19 @@ async fn groups_are_decided_about_as_all_together() {
             ("e/x", ""),
             ("e/gone", ""),
         ] {
-            lab.manifest(&format!("{}.yaml", name.replace('/', "-")), &live(name, more));
+            harness.manifest(&format!("{}.yaml", name.replace('/', "-")), &live(name, more));
         }
-        let mut ask = Ask::once();
-        ask.guard.max_changes = max_changes;
+        let mut options = RunOptions::once();
+        options.guard.max_changes = max_changes;
         // How far an operation is depends on how often the marketplace was asked before.
         let decided = |set: &ChangeSet| {
             let changes = set.changes.iter();
             changes.map(|it| (it.offer.clone(), it.decision.action())).collect::<Vec<_>>()
         };
-        let first = lab.run(&ask).await.unwrap().planned;
-        let second = lab.run(&ask).await.unwrap().planned;
+        let first = harness.run(&options).await.unwrap().planned;
+        let second = harness.run(&options).await.unwrap().planned;
         let (triggers, first, second) = (first.triggers(), decided(&first), decided(&second));
-        let mut requests = lab.requests();
+        let mut requests = harness.requests();
         requests.sort();
         found.push((triggers, first, second, requests));
     }
@@ -290,8 +290,9 @@ async fn groups_are_decided_about_as_all_together() {
 #[tokio::test(start_paused = true)]
 async fn of_several_that_are_late_none_waits_for_the_last() {
     let town = Town::new(&[("contoso", 9), ("d", 9), ("hung", 9)], "{}", What::Lists, 25);
-    town.lab.faults("[{path: '/api/publishers/hung/offers', count: always, action: {delay: 24h}}]");
-    let outcome = town.run(&Ask::once()).await;
+    town.harness
+        .faults("[{path: '/api/publishers/hung/offers', count: always, action: {delay: 24h}}]");
+    let outcome = town.run(&RunOptions::once()).await;
     assert_eq!(town.golives("d"), (9, 0, 0));
     assert_eq!(town.golives("contoso"), (9, 25, 25));
     town.assert_unreachable("hung");
@@ -303,13 +304,13 @@ async fn of_several_that_are_late_none_waits_for_the_last() {
 async fn a_guard_knows_everything_before_anything_is_sent() {
     let publishers = [("contoso", 5), ("d", 5)];
     let town = Town::new(&publishers, "{}", What::Lists, 40);
-    let mut ask = Ask::once();
-    ask.guard.max_changes = Some(9);
-    let refused = town.lab.run_telling(&ask, Arc::clone(&town.told) as _).await;
+    let mut options = RunOptions::once();
+    options.guard.max_changes = Some(9);
+    let refused = town.harness.run_with_reporter(&options, Arc::clone(&town.told) as _).await;
     assert_eq!(refused.unwrap_err().to_string(), too_many(10, 9));
     assert!(town.golives.lock().unwrap().is_empty());
-    ask.guard.max_changes = Some(10);
-    town.run(&ask).await;
+    options.guard.max_changes = Some(10);
+    town.run(&options).await;
     assert_eq!((town.golives("contoso"), town.golives("d")), ((5, 80, 80), (5, 80, 80)));
     assert_eq!(town.told(), ["10 of 2", "10 of 2", "planned 10"]);
 }
@@ -323,8 +324,8 @@ fn too_many(found: usize, allowed: usize) -> String {
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_offers_of_another_is_decided_about_together_with_it() {
     let town = Town::new(&[("contoso", 2), ("d", 2), ("e", 2)], "{}", What::Lists, 40);
-    town.lab.manifest("d.yaml", &live("d/z", "after: [contoso/vm-00]"));
-    town.run(&Ask::to_the_end()).await;
+    town.harness.manifest("d.yaml", &live("d/z", "after: [contoso/vm-00]"));
+    town.run(&RunOptions::until_done()).await;
     assert_eq!(town.golives("e"), (2, 0, 0));
     assert_eq!((town.golives("contoso"), town.golives("d")), ((2, 40, 40), (2, 40, 40)));
 }
@@ -333,12 +334,12 @@ async fn who_waits_for_offers_of_another_is_decided_about_together_with_it() {
 async fn a_retry_is_owed_to_who_is_late() {
     let publishers = [("contoso", 3), ("d", 3)];
     let town = Town::new(&publishers, "{fail: {times: 1}}", What::Lists, 40);
-    town.run(&Ask::to_the_end()).await;
-    assert_eq!(town.lab.phase("contoso/vm-00"), Phase::Failed);
-    let outcome = town.run(&Ask::to_the_end().with_retry()).await;
+    town.run(&RunOptions::until_done()).await;
+    assert_eq!(town.harness.phase("contoso/vm-00"), Phase::Failed);
+    let outcome = town.run(&RunOptions::until_done().with_retry()).await;
     assert_eq!((outcome.problems(), outcome.triggered), (0, 6));
     for offer in ["contoso/vm-00", "contoso/vm-02", "d/vm-00", "d/vm-02"] {
-        assert_eq!((town.lab.golives(offer), town.lab.phase(offer)), ((2, 2), Phase::Live));
+        assert_eq!((town.harness.golives(offer), town.harness.phase(offer)), ((2, 2), Phase::Live));
     }
 }
 
@@ -346,7 +347,7 @@ async fn a_retry_is_owed_to_who_is_late() {
 async fn one_look_is_taken_at_who_is_late_however_short_the_wait() {
     let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
     let wait = Wait::Until(Some(Duration::from_secs(5)));
-    let outcome = town.run(&Ask { wait, ..Ask::once() }).await;
+    let outcome = town.run(&RunOptions { wait, ..RunOptions::once() }).await;
     assert_eq!((town.golives("contoso"), town.golives("d")), ((3, 40, 40), (3, 0, 0)));
     assert_eq!((outcome.problems(), outcome.running()), (0, 6));
 }
@@ -356,19 +357,19 @@ async fn a_later_look_takes_no_longer_than_it_may() {
     // Offers of d go live at once; by then contoso has become slow.
     let town = Town::new(&[("contoso", 1), ("d", 3)], "{}", What::Lists, 50);
     let wait = Wait::Until(Some(Duration::from_secs(70)));
-    town.run(&Ask { wait, ..Ask::once() }).await;
+    town.run(&RunOptions { wait, ..RunOptions::once() }).await;
     assert!(town.began.elapsed() <= Duration::from_secs(85), "{:?}", town.began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_late_is_not_waited_for_once_it_is_to_stop() {
     let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
-    let stop = town.lab.stop.clone();
+    let stop = town.harness.stop.clone();
     tokio::spawn(async move {
         sleep(Duration::from_secs(20)).await;
         stop.cancel();
     });
-    let outcome = town.run(&Ask::to_the_end()).await;
+    let outcome = town.run(&RunOptions::until_done()).await;
     assert!(outcome.interrupted && town.began.elapsed().as_secs() == 20);
     assert_eq!((town.golives("contoso").0, town.golives("d").0), (0, 3));
     assert_eq!((outcome.problems(), outcome.planned.changes.len()), (0, 3));
@@ -378,10 +379,10 @@ async fn who_is_late_is_not_waited_for_once_it_is_to_stop() {
 #[tokio::test(start_paused = true)]
 async fn the_publisher_that_the_marketplace_asks_to_wait_for_is_left_alone() {
     let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
-    town.lab.faults(
+    town.harness.faults(
         "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}}]",
     );
-    town.run(&Ask::once()).await;
+    town.run(&RunOptions::once()).await;
     for (publisher, earliest, latest) in [("contoso", 60, 75), ("d", 0, 15), ("e", 0, 15)] {
         let (count, first, last) = town.golives(publisher);
         let in_time = first >= earliest && last <= latest;
@@ -393,11 +394,11 @@ async fn the_publisher_that_the_marketplace_asks_to_wait_for_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn where_the_marketplace_asks_to_wait_for_two_publishers_nothing_is_sent_to_it() {
     let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
-    town.lab.faults(
+    town.harness.faults(
         "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}},
           {path: '/api/publishers/d/offers', action: {status: 503, retryAfter: 60}}]",
     );
-    town.run(&Ask::once()).await;
+    town.run(&RunOptions::once()).await;
     for publisher in ["contoso", "d", "e"] {
         let (count, first, last) = town.golives(publisher);
         assert!(count == 3 && first >= 60 && last <= 75, "{publisher}: {count}, {first}, {last}");

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, Ran, STATUS, live};
+use crate::test_env::{RunOutput, STATUS, TestEnv, live};
 use gateway::{Gateway, Reply, Rule, Trap};
 
 /// A run that ends well however slow this machine is.
@@ -37,18 +37,18 @@ const FEW: usize = 4;
 
 /// An offer in preview that is to go live, and its marketplace behind a gateway.
 struct Hostile {
-    place: Place,
+    env: TestEnv,
     gateway: Gateway,
     trap: Trap,
 }
 
 impl Hostile {
     fn new(behaviour: &str) -> Self {
-        let mut place = Place::with_seed(&format!("offers: {{contoso/vm: {behaviour}}}"));
-        place.write("vm.yaml", live("contoso/vm", ""));
-        let gateway = Gateway::start(place.address());
-        place.env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
-        Self { place, gateway, trap: Trap::set() }
+        let mut env = TestEnv::with_seed(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        env.write("vm.yaml", live("contoso/vm", ""));
+        let gateway = Gateway::start(env.address());
+        env.set_env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
+        Self { env, gateway, trap: Trap::set() }
     }
 
     /// A text in which `TRAP` and `OWN` are the addresses of a stranger and of the marketplace.
@@ -60,16 +60,16 @@ impl Hostile {
     /// Runs the program, and checks what must hold whatever the server does.
     #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "that a run ends in time is what is tested")]
-    fn golive(&self, line: &str) -> Ran {
+    fn golive(&self, line: &str) -> RunOutput {
         let begin = Instant::now();
-        let ran = self.place.golive(line);
+        let ran = self.env.golive(line);
         let took = begin.elapsed();
         assert!(took < Duration::from_secs(SECONDS), "{line}: {took:?}");
         self.holds();
         texts::are_clean(&ran, line);
-        if let Some(status) = self.place.files().remove(STATUS) {
+        if let Some(status) = self.env.files().remove(STATUS) {
             texts::is_clean(&String::from_utf8(status).unwrap(), "the status file");
-            self.place.status();
+            self.env.status();
         }
         ran
     }
@@ -84,7 +84,7 @@ impl Hostile {
             assert!(ours.iter().any(|ours| path.starts_with(ours)), "{request}");
             assert!(!path.contains("..") && !path.contains('%'), "{request}");
         }
-        assert!(self.place.golives("contoso/vm").1 <= 1);
+        assert!(self.env.golives("contoso/vm").1 <= 1);
     }
 }
 
@@ -109,7 +109,7 @@ impl Case {
         // Nothing is left behind that keeps an honest marketplace from being believed.
         hostile.gateway.rules(Vec::new());
         let ran = hostile.golive(PATIENT).code(0);
-        assert_eq!(hostile.place.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.shown());
+        assert_eq!(hostile.env.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.transcript());
     }
 
     /// Meets with the harm.
@@ -123,15 +123,15 @@ impl Case {
         }
         hostile.gateway.rules(vec![rule]);
         let ran = hostile.golive(self.line);
-        let shown = ran.shown();
+        let shown = ran.transcript();
         assert_eq!(ran.code, Some(self.code), "{}: {shown}", self.name);
         assert!(hostile.gateway.hits() > 0, "{}: it was not met", self.name);
         assert!(shown.contains(&self.told), "{}: {:?} is not in {shown}", self.name, self.told);
-        let accepted = hostile.place.golives("contoso/vm").1 == 1;
+        let accepted = hostile.env.golives("contoso/vm").1 == 1;
         assert_eq!(accepted, self.accepted, "{}: {shown}", self.name);
         if accepted && self.code == 0 {
             // Whatever it is called.
-            let truth = hostile.place.emulator().truth("contoso/vm").unwrap();
+            let truth = hostile.env.emulator().truth("contoso/vm").unwrap();
             assert_eq!(truth.production, Some(3), "{}: {shown}", self.name);
         }
         hostile

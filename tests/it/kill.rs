@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use golive::status::Phase;
 use pretty_assertions::assert_eq;
 
-use crate::place::{Place, STATUS, live};
+use crate::test_env::{STATUS, TestEnv, live};
 
 const RUN: &str = "apply --wait --poll 10ms --settle 150ms --timeout 2s";
 
@@ -37,12 +37,12 @@ const WORLDS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-fn world(seed: &str, offers: &[&str]) -> Place {
-    let place = Place::with_seed(seed);
+fn world(seed: &str, offers: &[&str]) -> TestEnv {
+    let env = TestEnv::with_seed(seed);
     for offer in offers {
-        place.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
+        env.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
     }
-    place
+    env
 }
 
 /// How many runs in a row are killed. A run that must settle a doubt takes longer than one that was
@@ -51,24 +51,24 @@ const IN_A_ROW: u32 = 6;
 
 /// Kills run after run, each at its own moment, unless one comes to its end by itself. Tells how
 /// many were killed.
-fn kill_runs(place: &Place, length: Duration, dice: &mut fastrand::Rng) -> u32 {
+fn kill_runs(env: &TestEnv, length: Duration, dice: &mut fastrand::Rng) -> u32 {
     let mut killed = 0;
     while killed < IN_A_ROW {
         let moment = length.mul_f64(dice.f64());
-        let mut child = place.start(RUN);
+        let mut child = env.start(RUN);
         std::thread::sleep(moment);
         if child.try_wait().unwrap().is_some() {
-            let ran = place.ran(child);
+            let ran = env.wait(child);
             if ran.code != Some(0) {
-                assert!(ran.stdout.contains(TWICE), "{}", ran.shown());
+                assert!(ran.stdout.contains(TWICE), "{}", ran.transcript());
             }
             break;
         }
         child.kill().unwrap();
-        drop(place.ran(child));
+        drop(env.wait(child));
         killed += 1;
-        if place.exists(STATUS) {
-            place.status(); // Panics where it cannot be read.
+        if env.exists(STATUS) {
+            env.status(); // Panics where it cannot be read.
         }
     }
     killed
@@ -80,47 +80,47 @@ const TWICE: &str = "sent 2 times, left no trace";
 /// Two requests that never arrived are for a person to look into, who holds the offers for a run.
 /// Tells whether there were any.
 #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
-fn resolve(place: &Place, offers: &[&str], at: &str) -> bool {
-    let ran = place.golive(RUN);
+fn resolve(env: &TestEnv, offers: &[&str], at: &str) -> bool {
+    let ran = env.golive(RUN);
     if ran.code == Some(0) {
         return false;
     }
-    assert!(ran.stdout.contains(TWICE), "{at}: {}", ran.shown());
-    let mut status: serde_json::Value = serde_json::from_str(&place.read(STATUS)).unwrap();
+    assert!(ran.stdout.contains(TWICE), "{at}: {}", ran.transcript());
+    let mut status: serde_json::Value = serde_json::from_str(&env.read(STATUS)).unwrap();
     let mut doubts = 0;
     for offer in offers {
-        let Some(intent) = place.record(offer).intent else { continue };
-        assert_eq!((intent.attempt, place.golives(offer).1), (2, 0), "{at}: {offer}");
+        let Some(intent) = env.record(offer).intent else { continue };
+        assert_eq!((intent.attempt, env.golives(offer).1), (2, 0), "{at}: {offer}");
         // That was long ago.
         status["offers"][offer]["intent"]["at"] = "2026-01-01T00:00:00Z".into();
         status["offers"][offer]["intent"]["deadline"] = "2026-01-01T00:03:00Z".into();
         doubts += 1;
     }
-    assert!(doubts > 0, "{at}: {}", ran.shown());
-    std::fs::write(place.path(STATUS), status.to_string()).unwrap();
+    assert!(doubts > 0, "{at}: {}", ran.transcript());
+    std::fs::write(env.path(STATUS), status.to_string()).unwrap();
     let hold = |more: &str| {
         for offer in offers {
-            place.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, more));
+            env.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, more));
         }
     };
     hold("suspend: true");
-    place.golive(RUN).code(0);
+    env.golive(RUN).code(0);
     for offer in offers {
-        assert_eq!(place.record(offer).intent, None, "{at}: {offer}");
+        assert_eq!(env.record(offer).intent, None, "{at}: {offer}");
     }
     hold("");
     true
 }
 
 #[track_caller]
-fn is_done(place: &Place, offers: &[&str], at: &str) {
-    if resolve(place, offers, at) {
-        place.golive(RUN).code(0);
+fn is_done(env: &TestEnv, offers: &[&str], at: &str) {
+    if resolve(env, offers, at) {
+        env.golive(RUN).code(0);
     }
     for offer in offers {
-        let record = place.record(offer);
+        let record = env.record(offer);
         assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}: {offer}");
-        assert_eq!(place.golives(offer).1, 1, "{at}: {offer} is accepted exactly once");
+        assert_eq!(env.golives(offer).1, 1, "{at}: {offer} is accepted exactly once");
     }
 }
 
@@ -128,16 +128,16 @@ fn is_done(place: &Place, offers: &[&str], at: &str) {
 #[expect(clippy::disallowed_methods, reason = "the moments are drawn from the length of a run")]
 fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
     let torture = |(seed, offers): (&str, &[&str]), number: u64| {
-        let place = world(seed, offers);
+        let env = world(seed, offers);
         let begin = Instant::now();
-        is_done(&place, offers, "undisturbed");
+        is_done(&env, offers, "undisturbed");
         let length = begin.elapsed();
         let mut dice = fastrand::Rng::with_seed(number);
         let mut killed = 0;
         for round in 0.. {
-            let place = world(seed, offers);
-            killed += kill_runs(&place, length, &mut dice);
-            is_done(&place, offers, &format!("{seed}, round {round}, length {length:?}"));
+            let env = world(seed, offers);
+            killed += kill_runs(&env, length, &mut dice);
+            is_done(&env, offers, &format!("{seed}, round {round}, length {length:?}"));
             if killed >= KILLS {
                 return killed;
             }

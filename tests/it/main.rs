@@ -16,12 +16,12 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
-mod invented;
-mod lab;
-mod place;
+mod harness;
+mod normalize;
+mod page_server;
 mod rows;
-mod served;
-mod shape;
+mod sample_records;
+mod test_env;
 
 mod adopt;
 mod allocations;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use crate::place::{Place, TOKEN};
+use crate::test_env::{TOKEN, TestEnv};
 
 /// The head and the body of one request, which is answered as a collector does.
 fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
@@ -34,9 +34,9 @@ fn a_collector_hears_of_each_reconcile_and_each_request() {
             }
         }
     });
-    let mut place = Place::in_preview(&["vm"]);
-    place.env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"));
-    place.golive("apply --wait --poll 10ms").code(0);
+    let mut env = TestEnv::in_preview(&["vm"]);
+    env.set_env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"));
+    env.golive("apply --wait --poll 10ms").code(0);
     let (head, body) = received.recv().unwrap();
     assert!(head.starts_with("POST /v1/traces "), "{head}");
     let text = String::from_utf8_lossy(&body);
@@ -48,8 +48,8 @@ fn a_collector_hears_of_each_reconcile_and_each_request() {
 
 #[test]
 fn without_a_collector_nothing_is_traced_and_one_that_is_gone_harms_nothing() {
-    let mut place = Place::in_preview(&["vm"]);
-    place.golive("apply --wait --poll 10ms").code(0);
-    place.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
-    place.golive("apply").code(0);
+    let mut env = TestEnv::in_preview(&["vm"]);
+    env.golive("apply --wait --poll 10ms").code(0);
+    env.set_env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    env.golive("apply").code(0);
 }

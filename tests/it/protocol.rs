@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use golive::status::{OfferRecord, Phase, StatusFile};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Lab, Spy};
-use crate::place::{STATUS, TOKEN, live, manifest};
+use crate::harness::{Harness, Spy};
+use crate::test_env::{STATUS, TOKEN, live, manifest};
 
 /// A request as it passes, with the status file as it is at that moment.
 struct DecisionTime {
@@ -16,10 +16,10 @@ struct DecisionTime {
     status: Option<StatusFile>,
 }
 
-fn watched(lab: Lab) -> (Lab, Arc<Mutex<Vec<DecisionTime>>>) {
+fn watched(harness: Harness) -> (Harness, Arc<Mutex<Vec<DecisionTime>>>) {
     let moments = Arc::new(Mutex::new(Vec::new()));
-    let (seen, path) = (Arc::clone(&moments), lab.path(STATUS));
-    let lab = lab.with_transport(|inner| {
+    let (seen, path) = (Arc::clone(&moments), harness.path(STATUS));
+    let harness = harness.with_transport(|inner| {
         let look = move |request: &http::Request<bytes::Bytes>| {
             let bytes = std::fs::read(&path).ok();
             seen.lock().unwrap().push(DecisionTime {
@@ -31,15 +31,15 @@ fn watched(lab: Lab) -> (Lab, Arc<Mutex<Vec<DecisionTime>>>) {
         };
         Arc::new(Spy { inner, look })
     });
-    (lab, moments)
+    (harness, moments)
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_intent_is_on_disk_before_the_request_and_the_operation_before_the_poll() {
-    let lab = Lab::new("offers: {contoso/vm: {previewVersion: 3, stepTime: 1h}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", "notify: [a@contoso.com, b@contoso.com]"));
-    let (lab, moments) = watched(lab);
-    lab.once().await;
+    let harness = Harness::new("offers: {contoso/vm: {previewVersion: 3, stepTime: 1h}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", "notify: [a@contoso.com, b@contoso.com]"));
+    let (harness, moments) = watched(harness);
+    harness.once().await;
     let moments = moments.lock().unwrap();
     let lines: Vec<_> = moments.iter().map(|moment| moment.line.as_str()).collect();
     let offer = "/api/publishers/contoso/offers/vm";
@@ -79,10 +79,10 @@ async fn the_intent_is_on_disk_before_the_request_and_the_operation_before_the_p
 
 #[tokio::test(start_paused = true)]
 async fn publish_goes_the_same_way() {
-    let lab = Lab::new("{strict: true, offers: {contoso/vm: {status: NeverPublished}}}");
-    lab.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
-    let (lab, moments) = watched(lab);
-    lab.to_the_end().await;
+    let harness = Harness::new("{strict: true, offers: {contoso/vm: {status: NeverPublished}}}");
+    harness.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
+    let (harness, moments) = watched(harness);
+    harness.until_done().await;
     let moments = moments.lock().unwrap();
     let posts: Vec<_> = moments.iter().filter(|it| it.line.starts_with("POST ")).collect();
     let [post] = posts.as_slice() else { panic!("{} requests", posts.len()) };
@@ -90,53 +90,53 @@ async fn publish_goes_the_same_way() {
     let intent = file.offers.values().next().unwrap().intent.clone().unwrap();
     assert_eq!(intent.kind.as_str(), "publish");
     assert_eq!(post.headers["x-ms-client-request-id"], intent.request_id.as_str());
-    assert_eq!(lab.phase("contoso/vm"), Phase::Preview);
+    assert_eq!(harness.phase("contoso/vm"), Phase::Preview);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_request_has_version_token_and_an_id_of_its_own() {
-    let (lab, moments) = watched(Lab::vm("{previewVersion: 2, liveVersion: 1}"));
-    lab.to_the_end().await;
+    let (harness, moments) = watched(Harness::vm("{previewVersion: 2, liveVersion: 1}"));
+    harness.until_done().await;
     let moments = moments.lock().unwrap();
     let ids: std::collections::BTreeSet<_> = moments
         .iter()
         .map(|moment| moment.headers["x-ms-client-request-id"].to_str().unwrap().to_owned())
         .collect();
     assert_eq!(ids.len(), moments.len());
-    let journal = lab.emulator.journal();
+    let journal = harness.emulator.journal();
     assert!(journal.entries().all(|entry| entry.query == "api-version=2017-10-31"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_status_that_cannot_be_written_sends_nothing() {
-    let lab = Lab::vm("{}");
+    let harness = Harness::vm("{}");
     // Where the new file would be written first, there is a folder.
-    std::fs::create_dir(lab.path(&format!(".{STATUS}.new"))).unwrap();
-    let error = lab.run(&crate::lab::Ask::to_the_end()).await.unwrap_err();
+    std::fs::create_dir(harness.path(&format!(".{STATUS}.new"))).unwrap();
+    let error = harness.run(&crate::harness::RunOptions::until_done()).await.unwrap_err();
     assert!(error.to_string().contains("cannot write the status file"), "{error}");
-    assert_eq!(lab.golives("contoso/vm"), (0, 0));
+    assert_eq!(harness.golives("contoso/vm"), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_location_that_was_tampered_with_gets_no_token() {
-    let (lab, moments) = watched(Lab::vm("{stepTime: 1h}"));
-    lab.once().await;
+    let (harness, moments) = watched(Harness::vm("{stepTime: 1h}"));
+    harness.once().await;
     for location in [
         "https://fabrikam.example/api/x",
         "//fabrikam.example/x",
         "/api/../../x",
         "@fabrikam.example",
     ] {
-        lab.leave_status(|file| {
+        harness.edit_status(|file| {
             let record = file.offers.values_mut().next().unwrap();
             Arc::make_mut(record).operation.as_mut().unwrap().location = Some(location.to_owned());
         });
-        lab.once().await;
-        assert_eq!(lab.phase("contoso/vm"), Phase::InProgress, "{location}");
+        harness.once().await;
+        assert_eq!(harness.phase("contoso/vm"), Phase::InProgress, "{location}");
     }
     let moments = moments.lock().unwrap();
     let hosts: Vec<_> =
         moments.iter().filter(|it| !it.line.contains(" /api/publishers/contoso/")).collect();
     assert!(hosts.is_empty(), "{}", hosts[0].line);
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }

@@ -3,11 +3,11 @@
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Ask, Lab};
-use crate::place::{live, manifest};
+use crate::harness::{Harness, RunOptions};
+use crate::test_env::{live, manifest};
 
 /// Offers of four publishers in several states, all of them where they should be.
-fn calm(offers: usize) -> Lab {
+fn calm(offers: usize) -> Harness {
     const PUBLISHERS: [&str; 4] = ["contoso", "fabrikam", "contoso-labs", "fabrikam-labs"];
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
@@ -22,20 +22,20 @@ fn calm(offers: usize) -> Lab {
         seed.extend([format!("  {name}: {behaviour}\n")]);
         manifests.push(text);
     }
-    let lab = Lab::new(&format!("offers:\n{seed}"));
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab
+    let harness = Harness::new(&format!("offers:\n{seed}"));
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_to_do_one_a_publisher() {
-    let lab = calm(100);
-    let outcome = lab.to_the_end().await;
+    let harness = calm(100);
+    let outcome = harness.until_done().await;
     assert_eq!((outcome.problems(), outcome.triggered), (0, 20));
     for _ in 0..3 {
-        let before = lab.requests().len();
-        lab.to_the_end().await;
-        let mut requests = lab.requests().split_off(before);
+        let before = harness.requests().len();
+        harness.until_done().await;
+        let mut requests = harness.requests().split_off(before);
         requests.sort();
         assert_eq!(
             requests,
@@ -51,19 +51,20 @@ async fn where_nothing_is_to_do_one_a_publisher() {
 
 #[tokio::test(start_paused = true)]
 async fn held_offers_cost_no_more_than_their_publisher() {
-    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", "suspend: true"));
-    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
-    lab.once().await;
-    lab.once().await;
-    assert_eq!(lab.requests(), ["GET /api/publishers/contoso/offers"; 2]);
+    let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", "suspend: true"));
+    harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    harness.once().await;
+    harness.once().await;
+    assert_eq!(harness.requests(), ["GET /api/publishers/contoso/offers"; 2]);
 }
 
 /// `contoso/vm` as the profile has it, and a manifest that wants it live.
-fn vm(profile: &str, behaviour: &str) -> Lab {
-    let lab = Lab::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    lab
+fn vm(profile: &str, behaviour: &str) -> Harness {
+    let harness =
+        Harness::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    harness
 }
 
 /// The requests, without what is the same in all of them.
@@ -87,9 +88,9 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
             "{header: dollar}",
             "{header: relative, casing: pascal, arrayForm: true}",
         ] {
-            let lab = vm(profile, behaviour);
-            lab.once().await;
-            assert_eq!(lab.phase("contoso/vm"), Phase::InProgress);
+            let harness = vm(profile, behaviour);
+            harness.once().await;
+            assert_eq!(harness.phase("contoso/vm"), Phase::InProgress);
             let expected: Vec<_> = ["GET "]
                 .into_iter()
                 .chain(fence)
@@ -100,8 +101,8 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
                     "GET /vm/operation",
                 ])
                 .collect();
-            assert_eq!(short(&lab.requests()), expected, "{profile}, {behaviour}");
-            assert_eq!(lab.golives("contoso/vm"), (1, 1));
+            assert_eq!(short(&harness.requests()), expected, "{profile}, {behaviour}");
+            assert_eq!(harness.golives("contoso/vm"), (1, 1));
         }
     }
 }
@@ -118,12 +119,12 @@ const AGAIN: [&str; 6] = [
 ];
 
 /// The requests of a retry.
-async fn retried(lab: &Lab) -> Vec<String> {
-    lab.to_the_end().await;
-    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
-    let before = lab.requests().len();
-    lab.run(&Ask::once().with_retry()).await.unwrap();
-    short(&lab.requests().split_off(before))
+async fn retried(harness: &Harness) -> Vec<String> {
+    harness.until_done().await;
+    assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
+    let before = harness.requests().len();
+    harness.run(&RunOptions::once().with_retry()).await.unwrap();
+    short(&harness.requests().split_off(before))
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,51 +134,51 @@ async fn a_retry_takes_three_more_to_tell_the_attempts_apart() {
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", ""),
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", "version: 3"),
     ] {
-        let lab = vm("documented", behaviour);
-        lab.manifest("vm.yaml", &live("contoso/vm", more));
-        let requests = retried(&lab).await;
+        let harness = vm("documented", behaviour);
+        harness.manifest("vm.yaml", &live("contoso/vm", more));
+        let requests = retried(&harness).await;
         assert_eq!(requests[..2], ["GET ", "GET /vm"], "{behaviour} {more}");
         assert_eq!(requests[2..8], AGAIN, "{behaviour} {more}");
         assert_eq!(requests[8..], ["GET /vm/operation"], "{behaviour} {more}");
-        assert_eq!(lab.golives("contoso/vm"), (2, 2));
+        assert_eq!(harness.golives("contoso/vm"), (2, 2));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_conflicts_is_a_refusal() {
     // Without another publish, no sign-off waits.
-    let lab = vm("field", "{fail: {times: 1}}");
-    let requests = retried(&lab).await;
+    let harness = vm("field", "{fail: {times: 1}}");
+    let requests = retried(&harness).await;
     let once: Vec<_> = ["GET "].into_iter().chain(AGAIN).collect();
     assert_eq!(requests[..once.len()], once);
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationFailed));
     assert!(record.error.unwrap().message.contains("409"), "why the retry came to nothing");
-    assert_eq!(lab.golives("contoso/vm"), (2, 1));
+    assert_eq!(harness.golives("contoso/vm"), (2, 1));
     // The next run shows the failure again, and asks no more than the list.
-    let before = lab.requests().len();
-    lab.once().await;
-    assert_eq!(short(&lab.requests().split_off(before)), ["GET "]);
-    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
+    let before = harness.requests().len();
+    harness.once().await;
+    assert_eq!(short(&harness.requests().split_off(before)), ["GET "]);
+    assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_runs_takes_one_poll_a_run() {
-    let lab = Lab::vm("{stepTime: 1h}");
-    lab.once().await;
-    let before = lab.requests().len();
-    lab.once().await;
-    let requests = lab.requests().split_off(before);
+    let harness = Harness::vm("{stepTime: 1h}");
+    harness.once().await;
+    let before = harness.requests().len();
+    harness.once().await;
+    let requests = harness.requests().split_off(before);
     assert_eq!(requests.len(), 2, "{requests:?}");
     assert!(requests[1].contains("/operations/"), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_manifest_of_a_live_offer_takes_no_request_of_its_own() {
-    let lab = Lab::vm("{}");
-    lab.to_the_end().await;
-    lab.manifest("vm.yaml", &live("contoso/vm", "version: 1\nlabels: {team: compute}"));
-    let before = lab.requests().len();
-    lab.once().await;
-    assert_eq!(lab.requests().split_off(before), ["GET /api/publishers/contoso/offers"]);
+    let harness = Harness::vm("{}");
+    harness.until_done().await;
+    harness.manifest("vm.yaml", &live("contoso/vm", "version: 1\nlabels: {team: compute}"));
+    let before = harness.requests().len();
+    harness.once().await;
+    assert_eq!(harness.requests().split_off(before), ["GET /api/publishers/contoso/offers"]);
 }

@@ -2,7 +2,7 @@
 
 use golive::emulator::ManualAction;
 
-use crate::place::{Place, manifest};
+use crate::test_env::{TestEnv, manifest};
 
 /// One offer: what its manifest says, what the marketplace has, and what comes of it.
 pub(crate) struct Row {
@@ -139,15 +139,15 @@ pub(crate) const ROWS: [Row; 23] = [
 pub(crate) const TO_GO_LIVE: [&str; 3] = ["contoso/first", "contoso/newer", "contoso/pinned"];
 
 /// All rows at once: a manifest each, and a marketplace.
-pub(crate) fn place() -> Place {
+pub(crate) fn env() -> TestEnv {
     let seeds: Vec<_> =
         ROWS.iter().filter_map(|row| Some(format!("  {}: {}\n", row.offer, row.seed?))).collect();
-    let place = Place::with_seed(&format!("forbidden: [fabrikam]\noffers:\n{}", seeds.concat()));
+    let env = TestEnv::with_seed(&format!("forbidden: [fabrikam]\noffers:\n{}", seeds.concat()));
     for row in &ROWS {
         let name = format!("{}.yaml", row.offer);
-        place.write(&name, manifest(row.offer, row.state, row.more));
+        env.write(&name, manifest(row.offer, row.state, row.more));
     }
     let odd = ManualAction::ShowStatus(Some("Levitating \u{1b}[31m".to_owned()));
-    place.emulator().by_hand("contoso/odd", odd).unwrap();
-    place
+    env.emulator().by_hand("contoso/odd", odd).unwrap();
+    env
 }

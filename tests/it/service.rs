@@ -14,7 +14,7 @@ use golive::status::Phase;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
-use crate::place::{Place, STATUS, TOKEN, live, manifest};
+use crate::test_env::{STATUS, TOKEN, TestEnv, live, manifest};
 
 /// A service at work, and what it says.
 pub(crate) struct Service {
@@ -25,8 +25,8 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts it; the log is in JSON.
-    fn start(place: &Place, line: &str) -> Self {
-        let mut child = place.start(&format!("watch --log-format json {line}"));
+    fn start(env: &TestEnv, line: &str) -> Self {
+        let mut child = env.start(&format!("watch --log-format json {line}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, told) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {
@@ -41,8 +41,8 @@ impl Service {
 
     /// The same, once every offer was seen.
     #[track_caller]
-    pub(crate) fn ready(place: &Place, line: &str) -> Self {
-        let service = Self::start(place, line);
+    pub(crate) fn ready(env: &TestEnv, line: &str) -> Self {
+        let service = Self::start(env, line);
         service.until_said("the service is ready");
         service
     }
@@ -124,66 +124,66 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
 #[test]
 fn it_launches_what_is_committed_and_ends_with_all_of_it_on_disk() {
     for signal in ["-TERM", "-INT"] {
-        let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
-        place.write("a.yaml", live("contoso/a", ""));
-        let mut service = Service::ready(&place, "--poll 10ms --poll-max 50ms");
+        let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
+        env.write("a.yaml", live("contoso/a", ""));
+        let mut service = Service::ready(&env, "--poll 10ms --poll-max 50ms");
         service.until_said("version 1 is live");
-        place.write("b.yaml", live("contoso/b", ""));
-        place.until("the new one is launched", |place| place.golives("contoso/b") == (1, 1));
+        env.write("b.yaml", live("contoso/b", ""));
+        env.wait_until("the new one is launched", |env| env.golives("contoso/b") == (1, 1));
         service.until_said("contoso/b: golive runs: Live, 0 %");
         service.signal(signal);
         let (code, took) = service.ends();
         assert_eq!(code, Some(0));
         assert!(took < Duration::from_secs(8), "{took:?}");
-        assert_eq!(place.record("contoso/a").phase, Phase::Live);
-        assert!(place.record("contoso/b").running().is_some());
-        assert_eq!(place.golives("contoso/a"), (1, 1));
+        assert_eq!(env.record("contoso/a").phase, Phase::Live);
+        assert!(env.record("contoso/b").running().is_some());
+        assert_eq!(env.golives("contoso/a"), (1, 1));
     }
 }
 
 #[test]
 fn a_second_one_says_who_is_there() {
-    let place = Place::in_preview(&["vm"]);
-    let service = Service::ready(&place, "");
+    let env = TestEnv::in_preview(&["vm"]);
+    let service = Service::ready(&env, "");
     for second in ["watch --lock-timeout 0s", "apply --lock-timeout 0s"] {
         let said = format!("golive watch, process {}, since", service.child.id());
-        place.golive(second).code(1).stderr_has(&said);
+        env.golive(second).code(1).stderr_has(&said);
     }
     service.stop();
-    place.golive("apply").code(0);
+    env.golive("apply").code(0);
 }
 
 #[test]
 fn a_hangup_reconciles_now() {
-    let place = Place::with_seed("offers: {contoso/vm: {status: Succeeded}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    let service = Service::ready(&place, "--resync 1h");
-    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    let env = TestEnv::with_seed("offers: {contoso/vm: {status: Succeeded}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    let service = Service::ready(&env, "--resync 1h");
+    env.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     service.signal("-HUP");
-    place.until("golive is received", |place| place.golives("contoso/vm") == (1, 1));
+    env.wait_until("golive is received", |env| env.golives("contoso/vm") == (1, 1));
     service.stop();
 }
 
 #[test]
 fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
-    place.write("a.yaml", live("contoso/a", ""));
-    place.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
-    place.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
-    let service = Service::start(&place, "--poll 10ms");
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    env.write("a.yaml", live("contoso/a", ""));
+    env.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
+    env.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
+    let service = Service::start(&env, "--poll 10ms");
     let line = service.until_said("unknown field");
     assert_eq!((&line["line"], &line["level"]), (&Value::from(3), &Value::from("ERROR")));
-    place.until("the other one is launched", |place| place.golives("contoso/a") == (1, 1));
-    place.write("b.yaml", live("contoso/b", ""));
-    place.until("the mended one is launched", |place| place.golives("contoso/b") == (1, 1));
+    env.wait_until("the other one is launched", |env| env.golives("contoso/a") == (1, 1));
+    env.write("b.yaml", live("contoso/b", ""));
+    env.wait_until("the mended one is launched", |env| env.golives("contoso/b") == (1, 1));
     service.until_said("nothing is wrong with it any more");
     // What breaks later stays in force as it was.
-    place.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
+    env.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
     service.until_said("invalid YAML");
     service.signal("-HUP");
     service.until_said("asked to reconcile now");
-    place.until("the offer is launched all the same", |place| {
-        place.record("contoso/b").phase == Phase::Live
+    env.wait_until("the offer is launched all the same", |env| {
+        env.record("contoso/b").phase == Phase::Live
     });
     let said = service.said();
     let problems: Vec<_> = said.iter().filter(|line| line["level"] == "ERROR").collect();
@@ -195,11 +195,11 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
 #[cfg(unix)]
 #[test]
 fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
-    let mut place = Place::with_seed("offers: {contoso/a: {}}");
-    let socket = std::os::unix::net::UnixDatagram::bind(place.path("notify")).unwrap();
-    place.env("NOTIFY_SOCKET", place.path("notify").to_str().unwrap());
-    place.write("a.yaml", live("contoso/a", ""));
-    place.emulator().add_fault(
+    let mut env = TestEnv::with_seed("offers: {contoso/a: {}}");
+    let socket = std::os::unix::net::UnixDatagram::bind(env.path("notify")).unwrap();
+    env.set_env("NOTIFY_SOCKET", env.path("notify").to_str().unwrap());
+    env.write("a.yaml", live("contoso/a", ""));
+    env.emulator().add_fault(
         serde_yaml::from_str("{path: '*/offers', count: 9, action: {delay: 500ms}}").unwrap(),
     );
     let heard = || {
@@ -207,7 +207,7 @@ fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
         let count = socket.recv(&mut buffer).unwrap_or_default();
         String::from_utf8(buffer[..count].to_vec()).unwrap()
     };
-    let service = Service::start(&place, "--poll 10ms");
+    let service = Service::start(&env, "--poll 10ms");
     service.until_said("watching");
     socket.set_nonblocking(true).unwrap();
     assert_eq!(heard(), "", "it has not looked yet");
@@ -234,12 +234,12 @@ fn files_of_a_repository_are_named_as_in_it() {
         println!("SKIPPED: there is no git on this machine");
         return;
     }
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
-    place.write("remote/offers/a.yaml", live("contoso/a", ""));
-    place.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
-    place.write("remote/offers/c.yaml", live("contoso/c", ""));
-    place.write("remote/offers/twice.yaml", live("contoso/c", ""));
-    let remote = place.path("remote");
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
+    env.write("remote/offers/a.yaml", live("contoso/a", ""));
+    env.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
+    env.write("remote/offers/c.yaml", live("contoso/c", ""));
+    env.write("remote/offers/twice.yaml", live("contoso/c", ""));
+    let remote = env.path("remote");
     let commit = || {
         git(&remote, &["add", "--all"]);
         git(&remote, &["commit", "--quiet", "-m", "x"]);
@@ -247,27 +247,27 @@ fn files_of_a_repository_are_named_as_in_it() {
     git(&remote, &["init", "--quiet", "--initial-branch=main"]);
     commit();
     let line = "--git remote --dir offers --git-poll 1s --listen 0 --poll 10ms";
-    let service = Service::ready(&place, line);
+    let service = Service::ready(&env, line);
     let told = service.until_said("offers/broken.yaml:");
     assert_eq!(told["file"], "offers/broken.yaml", "{told}");
     assert!(told["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{told}");
     let told = service.until_said("first defined");
     assert!(told["related"].to_string().contains(" at offers/"), "{told}");
     service.until_said("contoso/a: version 1 is live");
-    assert_eq!(place.record("contoso/a").manifest.file, "offers/a.yaml");
-    assert_eq!(place.golives("contoso/c"), (0, 0), "none of two manifests is in force");
+    assert_eq!(env.record("contoso/a").manifest.file, "offers/a.yaml");
+    assert_eq!(env.golives("contoso/c"), (0, 0), "none of two manifests is in force");
     let (_, page) = get(service.address(), "/");
     assert!(page.contains("<code>offers/broken.yaml:"), "{page}");
 
     // Where a manifest stood is found by that name.
-    place.write("remote/offers/broken.yaml", live("contoso/b", ""));
-    place.remove("remote/offers/a.yaml");
-    place.remove("remote/offers/twice.yaml");
+    env.write("remote/offers/broken.yaml", live("contoso/b", ""));
+    env.remove("remote/offers/a.yaml");
+    env.remove("remote/offers/twice.yaml");
     commit();
     let mended = service.until_said("offers/broken.yaml: nothing is wrong with it any more");
     assert_eq!(mended["file"], "offers/broken.yaml", "{mended}");
-    place.until("the offer leaves the status file", |place| {
-        !place.status().offers.contains_key(&"contoso/a".parse().unwrap())
+    env.wait_until("the offer leaves the status file", |env| {
+        !env.status().offers.contains_key(&"contoso/a".parse().unwrap())
     });
     let said = service.said();
     let in_clone = |line: &&Value| line.to_string().contains(".tree");
@@ -279,27 +279,27 @@ fn files_of_a_repository_are_named_as_in_it() {
 
 #[test]
 fn killed_again_and_again_it_launches_once() {
-    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
+    let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
     for _ in 0..10 {
-        let mut service = Service::ready(&place, "--poll 10ms --settle 1s");
-        place.until("it is on record", |place| {
-            place.exists(STATUS) && place.record("contoso/vm").running().is_some()
+        let mut service = Service::ready(&env, "--poll 10ms --settle 1s");
+        env.wait_until("it is on record", |env| {
+            env.exists(STATUS) && env.record("contoso/vm").running().is_some()
         });
         service.child.kill().unwrap();
         service.ends();
     }
-    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
-    let service = Service::ready(&place, "--poll 10ms");
+    env.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
+    let service = Service::ready(&env, "--poll 10ms");
     service.until_said("version 1 is live");
     service.stop();
-    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    assert_eq!(env.golives("contoso/vm"), (1, 1));
 }
 
 #[test]
 fn the_page_is_for_reading_and_for_this_machine() {
-    let place = Place::in_preview(&["vm"]);
-    let service = Service::ready(&place, "--listen 0");
+    let env = TestEnv::in_preview(&["vm"]);
+    let service = Service::ready(&env, "--listen 0");
     let address = service.address();
     assert!(address.ip().is_loopback());
     for path in ["/", "/offers/contoso/vm", "/api/status", "/metrics", "/healthz", "/readyz"] {
@@ -323,17 +323,17 @@ fn the_page_is_for_reading_and_for_this_machine() {
 
 #[test]
 fn an_address_that_is_taken_is_an_error_at_once() {
-    let place = Place::in_preview(&["vm"]);
+    let env = TestEnv::in_preview(&["vm"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let line = format!("watch --listen {address}");
-    place.golive(&line).code(1).stderr_has("cannot listen on");
-    assert_eq!(place.golives("contoso/vm"), (0, 0));
+    env.golive(&line).code(1).stderr_has("cannot listen on");
+    assert_eq!(env.golives("contoso/vm"), (0, 0));
 }
 
 #[test]
 fn what_makes_no_sense_is_said_before_anything_is_done() {
-    let place = Place::in_preview(&["vm"]);
+    let env = TestEnv::in_preview(&["vm"]);
     for line in [
         "watch --allow-host golive.internal",
         "watch --branch main",
@@ -341,47 +341,47 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
         "watch --resync 10ms",
         "watch --listen everywhere",
     ] {
-        place.golive(line).code(64);
+        env.golive(line).code(64);
     }
-    assert_eq!(place.requests().len(), 0);
+    assert_eq!(env.requests().len(), 0);
 }
 
 #[test]
 fn the_embedded_marketplace_knows_what_is_committed_later() {
-    let place = Place::new();
-    place.write("a.yaml", live("contoso/a", ""));
-    let service = Service::ready(&place, "--emulator --poll 10ms");
-    place.write("b.yaml", live("contoso/b", ""));
+    let env = TestEnv::new();
+    env.write("a.yaml", live("contoso/a", ""));
+    let service = Service::ready(&env, "--emulator --poll 10ms");
+    env.write("b.yaml", live("contoso/b", ""));
     let status =
-        || -> Value { serde_json::from_str(&place.read("golive.emulator.status.json")).unwrap() };
+        || -> Value { serde_json::from_str(&env.read("golive.emulator.status.json")).unwrap() };
     service.until_said("contoso/b: golive runs");
-    place.until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
+    env.wait_until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
     service.stop();
     // A second one finds the world that the first one left.
-    let again = Service::ready(&place, "--emulator");
+    let again = Service::ready(&env, "--emulator");
     again.stop();
     assert_eq!(status()["offers"]["contoso/b"]["attempts"], 1);
 }
 
 /// So many offers of contoso in preview, which are to stay there.
-fn many(count: usize) -> Place {
-    let mut place = Place::new();
+fn many(count: usize) -> TestEnv {
+    let mut env = TestEnv::new();
     let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    place.serve(&format!("offers: {{{}}}", seeds.join(", ")));
+    env.serve(&format!("offers: {{{}}}", seeds.join(", ")));
     for (number, name) in names.iter().enumerate() {
-        place.write(&format!("{number}.yaml"), manifest(name, "preview", ""));
+        env.write(&format!("{number}.yaml"), manifest(name, "preview", ""));
     }
-    place
+    env
 }
 
 #[test]
 fn an_outage_is_told_once_and_not_for_each_offer() {
-    let place = many(30);
-    let service = Service::ready(&place, "--resync 1h");
+    let env = many(30);
+    let service = Service::ready(&env, "--resync 1h");
     let before = service.said().len();
     let rule = "{path: '*/offers', action: {status: 400}}";
-    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
     service.signal("-HUP");
     service.until_said("contoso can't be listed");
     service.until_said("contoso can be listed again");
@@ -392,17 +392,17 @@ fn an_outage_is_told_once_and_not_for_each_offer() {
 
 #[test]
 fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
-    let place = many(30);
+    let env = many(30);
     let rule = "{path: '*/offers', count: 2, action: {status: 400}}";
-    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
-    let service = Service::ready(&place, "--resync 1h --listen 0");
+    env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    let service = Service::ready(&env, "--resync 1h --listen 0");
     let (_, metrics) = get(service.address(), "/metrics");
     assert!(metrics.contains("golive_offers{phase=\"Blocked\"} 30\n"), "{metrics}");
     let (_, page) = get(service.address(), "/offers/contoso/vm-7");
     assert!(page.contains("Unreachable") && page.contains("400 Bad Request"), "{page}");
     let (_, status) = get(service.address(), "/api/status");
     assert_eq!(status.matches("\"reason\": \"Unreachable\"").count(), 30, "{status}");
-    place.until("the file is there", |place| place.path(STATUS).exists());
+    env.wait_until("the file is there", |env| env.path(STATUS).exists());
     // The second list fails, too.
     service.signal("-HUP");
     service.until_said("can be listed again");
@@ -410,8 +410,8 @@ fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
     let about: Vec<_> =
         said.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
     assert_eq!(about.len(), 2, "{about:#?}");
-    place.until("all are known", |place| {
-        place.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())
+    env.wait_until("all are known", |env| {
+        env.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())
     });
     service.stop();
 }

@@ -6,8 +6,8 @@ use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Lab, Watched};
-use crate::place::{live, manifest};
+use crate::harness::{Harness, RunningService};
+use crate::test_env::{live, manifest};
 
 /// Long enough for what needs no waiting.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -26,12 +26,12 @@ const MINUTE: Duration = Duration::from_mins(1);
 struct Requests(usize);
 
 impl Requests {
-    fn since_now(lab: &Lab) -> Self {
-        Self(lab.requests().len())
+    fn since_now(harness: &Harness) -> Self {
+        Self(harness.requests().len())
     }
 
-    fn take(&mut self, lab: &Lab) -> Vec<String> {
-        let all = lab.requests();
+    fn take(&mut self, harness: &Harness) -> Vec<String> {
+        let all = harness.requests();
         let new = all[self.0..].to_vec();
         self.0 = all.len();
         new
@@ -40,65 +40,66 @@ impl Requests {
 
 #[tokio::test(start_paused = true)]
 async fn an_offer_goes_live_and_then_nothing_is_asked_but_resyncs() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    let service = lab.watch();
+    let harness = Harness::vm("{stepTime: 10m}");
+    let service = harness.watch();
     moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
     after(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    let mut requests = Requests::since_now(&lab);
+    let mut requests = Requests::since_now(&harness);
     after(MINUTE * 60).await;
-    let idle = requests.take(&lab);
+    let idle = requests.take(&harness);
     assert!((10..=14).contains(&idle.len()), "{idle:?}");
     assert!(idle.iter().all(|line| line == "GET /api/publishers/contoso/offers"), "{idle:?}");
     service.stop().await;
-    assert_eq!(lab.phase("contoso/vm"), Phase::Live);
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.phase("contoso/vm"), Phase::Live);
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_manifest_is_acted_on_at_once_and_an_unchanged_one_is_not() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
     moment().await;
-    let mut requests = Requests::since_now(&lab);
-    lab.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
-    service.touch().await;
+    let mut requests = Requests::since_now(&harness);
+    harness.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
+    service.notify().await;
     moment().await;
-    assert_eq!(requests.take(&lab), Vec::<String>::new());
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
+    assert_eq!(requests.take(&harness), Vec::<String>::new());
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
     moment().await;
-    assert_eq!(lab.golives("contoso/b"), (1, 1));
-    let asked = requests.take(&lab);
+    assert_eq!(harness.golives("contoso/b"), (1, 1));
+    let asked = requests.take(&harness);
     assert!(asked.len() <= 6, "the list, at most four, and the first poll: {asked:?}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_service_goes_on_where_it_was() {
-    let lab = Lab::vm("{stepTime: 1h}");
+    let harness = Harness::vm("{stepTime: 1h}");
     for _ in 0..10 {
-        let service = lab.watch();
+        let service = harness.watch();
         after(MINUTE * 7).await;
         service.kill().await;
     }
-    let service = lab.watch();
+    let service = harness.watch();
     after(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn polls_grow_apart_as_in_a_run() {
-    let lab = Lab::vm("{stepTime: 20m}");
-    let service = lab.watch();
+    let harness = Harness::vm("{stepTime: 20m}");
+    let service = harness.watch();
     after(MINUTE * 30).await;
-    let journal = lab.emulator.journal();
-    let start = lab.golive_entries()[0].at;
+    let journal = harness.emulator.journal();
+    let start = harness.golive_entries()[0].at;
     let polls = journal.entries().filter(|entry| entry.path.contains("/operations/"));
     let polls: Vec<_> = polls.map(|entry| entry.at.duration_since(start).as_secs()).collect();
     assert_eq!(polls[..8], [0, 30, 75, 142, 243, 395, 623, 923]);
@@ -107,13 +108,13 @@ async fn polls_grow_apart_as_in_a_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_date_is_kept_to_the_second() {
-    let lab = Lab::new("offers: {contoso/vm: {}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/vm: {}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
+    let service = harness.watch();
     after(MINUTE * 60 * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
     after(MINUTE * 60).await;
-    let sent = lab.golive_entries();
+    let sent = harness.golive_entries();
     let late = sent[0].at.duration_since("2026-12-01T19:47:13Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
     service.stop().await;
@@ -121,13 +122,14 @@ async fn a_launch_date_is_kept_to_the_second() {
 
 #[tokio::test(start_paused = true)]
 async fn waves_follow_each_other() {
-    let lab = Lab::new("{stepTime: 10m, offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
-    lab.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
-    let service = lab.watch();
+    let harness =
+        Harness::new("{stepTime: 10m, offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    harness.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
+    let service = harness.watch();
     after(MINUTE * 60).await;
-    let sent: Vec<_> = lab.golive_entries().into_iter().map(|entry| entry.at).collect();
+    let sent: Vec<_> = harness.golive_entries().into_iter().map(|entry| entry.at).collect();
     assert_eq!(sent.len(), 3);
     for pair in sent.windows(2) {
         let between = pair[1].duration_since(pair[0]).as_secs();
@@ -139,27 +141,28 @@ async fn waves_follow_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_manifest_that_goes_takes_its_offer_along_once_nothing_runs() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
     moment().await;
-    std::fs::remove_file(lab.path("vm.yaml")).unwrap();
-    service.touch().await;
+    std::fs::remove_file(harness.path("vm.yaml")).unwrap();
+    service.notify().await;
     after(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
     after(MINUTE * 40).await;
     assert_eq!(service.phase("contoso/vm"), None);
     service.stop().await;
-    assert_eq!(lab.status().offers.len(), 1);
-    assert_eq!(lab.emulator.truth("contoso/vm").unwrap().production, Some(1));
+    assert_eq!(harness.status().offers.len(), 1);
+    assert_eq!(harness.emulator.truth("contoso/vm").unwrap().production, Some(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    lab.faults("[{path: '*', count: 60, action: {status: 500}}]");
-    let service = lab.watch();
+    let harness = Harness::vm("{stepTime: 10m}");
+    harness.faults("[{path: '*', count: 60, action: {status: 500}}]");
+    let service = harness.watch();
     after(MINUTE).await;
     let record = service.record("contoso/vm").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
@@ -168,33 +171,33 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
     after(MINUTE * 60).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_service_is_ready_once_what_it_found_was_looked_at() {
     // Nothing is found: there is nothing to wait for, also when something comes.
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
-    lab.faults(
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    harness.faults(
         "[{path: '*contoso*', count: 9, action: {delay: 5s}}, \
           {path: '*fabrikam*', count: 9, action: {delay: 20s}}]",
     );
-    let service = lab.watch();
+    let service = harness.watch();
     moment().await;
     assert!(service.service_state.service().ready);
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    service.touch().await;
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    service.notify().await;
     moment().await;
     assert!(service.service_state.service().ready, "what is ready stays so");
     service.stop().await;
 
     // What comes during the first look is waited for, too.
-    let service = lab.watch();
+    let service = harness.watch();
     moment().await;
     assert!(!service.service_state.service().ready);
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    service.touch().await;
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    service.notify().await;
     after(MINUTE / 6).await;
     assert!(service.service_state.change(&"contoso/a".parse().unwrap()).is_some());
     assert!(!service.service_state.service().ready, "b was not looked at yet");
@@ -205,9 +208,9 @@ async fn the_service_is_ready_once_what_it_found_was_looked_at() {
 
 #[tokio::test(start_paused = true)]
 async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waiting() {
-    let lab = Lab::vm("{}");
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
-    let service = lab.watch();
+    let harness = Harness::vm("{}");
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = harness.watch();
     after(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     assert!(shown.ready && !shown.paused.is_empty(), "{shown:?}");
@@ -216,15 +219,15 @@ async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waitin
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_before_it_is_ready() {
-    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
+    let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
     for offer in ["contoso/a", "contoso/b", "fabrikam/c"] {
-        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
+        harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
     }
-    lab.faults(
+    harness.faults(
         "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
           {path: '*fabrikam*', count: 1, action: {delay: 20s}}]",
     );
-    let service = lab.watch();
+    let service = harness.watch();
     after(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
@@ -244,81 +247,81 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
     assert_eq!(service.record("fabrikam/c"), None);
     after(Duration::from_secs(18)).await;
     assert!(service.service_state.service().ready);
-    assert_eq!(lab.golives("fabrikam/c"), (1, 1));
+    assert_eq!(harness.golives("fabrikam/c"), (1, 1));
     let before = service.record("contoso/a");
     after(MINUTE * 20).await;
     assert_eq!(service.record("contoso/a"), before, "nothing is new");
     after(MINUTE * 10).await;
-    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 1), (1, 1)));
+    assert_eq!((harness.golives("contoso/a"), harness.golives("contoso/b")), ((1, 1), (1, 1)));
     assert!(service.record("contoso/a").unwrap().error.is_none());
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    lab.faults(
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    harness.faults(
         "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
           {path: '*fabrikam*', count: 1, action: {status: 429, retryAfter: 600}}]",
     );
-    let service = lab.watch();
+    let service = harness.watch();
     after(Duration::from_secs(1)).await;
     let paused = service.service_state.service().paused;
     let all = paused.all.unwrap().until;
-    assert_eq!(all.duration_since(lab.now()).as_secs(), 599);
+    assert_eq!(all.duration_since(harness.now()).as_secs(), 599);
     assert_eq!(paused.publishers.len(), 2);
-    lab.manifest("c.yaml", &live("tailspin/c", ""));
-    service.touch().await;
+    harness.manifest("c.yaml", &live("tailspin/c", ""));
+    service.notify().await;
     after(Duration::from_secs(2)).await;
     let record = service.record("tailspin/c").unwrap();
     assert_eq!((record.reason, record.next_check_at), (Reason::Throttled, Some(all)));
     after(MINUTE * 10).await;
     let paused = service.service_state.service().paused;
     assert_eq!((paused.publishers.len(), paused.all), (1, None));
-    assert_eq!((lab.golives("tailspin/c"), lab.golives("fabrikam/b")), ((1, 1), (1, 1)));
+    assert_eq!((harness.golives("tailspin/c"), harness.golives("fabrikam/b")), ((1, 1), (1, 1)));
     assert_eq!(service.phase("contoso/a"), Some(Phase::Blocked));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_as_it_was() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
     moment().await;
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
-    service.hang_up().await;
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    service.hangup().await;
     moment().await;
     let before = service.record("contoso/a").unwrap();
     assert_eq!(before.phase, Phase::Live);
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
     after(Duration::from_secs(2)).await;
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(service.record("contoso/a").unwrap(), before);
     // It may go before it was ever looked at.
-    std::fs::remove_file(lab.path("b.yaml")).unwrap();
-    service.touch().await;
+    std::fs::remove_file(harness.path("b.yaml")).unwrap();
+    service.notify().await;
     after(MINUTE * 40).await;
     assert_eq!(service.record("contoso/b"), None);
-    assert_eq!(lab.golives("contoso/b"), (0, 0));
+    assert_eq!(harness.golives("contoso/b"), (0, 0));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
     moment().await;
     let before = service.record("contoso/a").unwrap();
-    lab.faults("[{path: '*', count: 60, action: {status: 401}}]");
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
-    service.hang_up().await;
+    harness.faults("[{path: '*', count: 60, action: {status: 401}}]");
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
+    service.hangup().await;
     after(MINUTE).await;
     assert_eq!(service.record("contoso/a").unwrap(), before);
     let record = service.record("contoso/b").unwrap();
@@ -330,21 +333,21 @@ async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
 async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher() {
     let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
+    let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
     let manifests: Vec<_> = names.iter().map(|name| live(name, "")).collect();
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
-    let service = lab.watch();
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = harness.watch();
     after(MINUTE).await;
-    let mut requests = Requests::since_now(&lab);
+    let mut requests = Requests::since_now(&harness);
     let paused = service.service_state.service().paused;
     let until = paused.publishers.values().next().unwrap().until;
-    assert_eq!(until.duration_since(lab.now()).as_secs(), 29 * 60);
+    assert_eq!(until.duration_since(harness.now()).as_secs(), 29 * 60);
     after(MINUTE * 28).await;
-    assert_eq!(requests.take(&lab), Vec::<String>::new());
+    assert_eq!(requests.take(&harness), Vec::<String>::new());
     after(MINUTE * 5).await;
     assert!(service.service_state.service().paused.is_empty());
-    assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
+    assert_eq!(harness.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }
 
@@ -352,25 +355,26 @@ async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher(
 async fn a_lost_answer_is_looked_into_and_not_repeated() {
     for (when, received) in [("after", 1), ("before", 2)] {
         let faults = format!("[{{method: POST, action: {{reset: {when}}}}}]");
-        let lab = Lab::faulty_vm("{stepTime: 10m}", &faults);
-        let service = lab.watch();
+        let harness = Harness::faulty_vm("{stepTime: 10m}", &faults);
+        let service = harness.watch();
         after(MINUTE * 30).await;
         assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{when}");
+        assert_eq!(harness.golives("contoso/vm"), (received, 1), "{when}");
         service.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_again() {
-    let lab = Lab::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
-    let service = lab.watch();
+    let harness =
+        Harness::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
+    let service = harness.watch();
     after(Duration::from_secs(10)).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Triggering));
-    lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
-    service.touch().await;
+    harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
+    service.notify().await;
     after(MINUTE * 30).await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+    assert_eq!(harness.golives("contoso/vm"), (1, 0));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
     assert!(service.record("contoso/vm").unwrap().intent.is_none());
     service.stop().await;
@@ -378,71 +382,74 @@ async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_ag
 
 #[tokio::test(start_paused = true)]
 async fn a_hangup_reconciles_now() {
-    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
     moment().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (0, 0));
-    service.hang_up().await;
+    assert_eq!(harness.golives("contoso/vm"), (0, 0));
+    service.hangup().await;
     moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_publisher_that_hangs_holds_up_no_other() {
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    lab.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    harness.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
+    let service = harness.watch();
     moment().await;
-    assert_eq!((lab.golives("contoso/a"), lab.golives("fabrikam/b")), ((0, 0), (1, 1)));
+    assert_eq!((harness.golives("contoso/a"), harness.golives("fabrikam/b")), ((0, 0), (1, 1)));
     after(MINUTE).await;
-    assert_eq!(lab.golives("contoso/a"), (1, 1));
+    assert_eq!(harness.golives("contoso/a"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_loop_answers_and_ends_within_seconds() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    lab.faults("[{method: POST, action: {delay: 50s}}]");
-    let service: Watched = lab.watch();
+    let harness = Harness::vm("{stepTime: 10m}");
+    harness.faults("[{method: POST, action: {delay: 50s}}]");
+    let service: RunningService = harness.watch();
     after(Duration::from_secs(5)).await;
     assert!(service.service_state.is_alive().await);
-    let (service_state, began) = (service.service_state.clone(), lab.now());
+    let (service_state, began) = (service.service_state.clone(), harness.now());
     service.stop().await;
-    assert!(lab.now().duration_since(began).as_secs() <= 5);
+    assert!(harness.now().duration_since(began).as_secs() <= 5);
     assert!(!service_state.is_alive().await);
     // The request that was under way is in doubt; the next run finds what came of it.
-    assert!(lab.record("contoso/vm").intent.is_some());
-    let service = lab.watch();
+    assert!(harness.record("contoso/vm").intent.is_some());
+    let service = harness.watch();
     after(MINUTE * 30).await;
-    assert_eq!((service.phase("contoso/vm"), lab.golives("contoso/vm").1), (Some(Phase::Live), 1));
+    assert_eq!(
+        (service.phase("contoso/vm"), harness.golives("contoso/vm").1),
+        (Some(Phase::Live), 1)
+    );
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_failed_is_tried_again_when_its_manifest_changes() {
     // After a cancel the sign-off waits once more.
-    let lab = Lab::vm("{stepTime: 1m, cancel: true}");
-    let service = lab.watch();
+    let harness = Harness::vm("{stepTime: 1m, cancel: true}");
+    let service = harness.watch();
     after(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Failed));
     after(MINUTE * 30).await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
-    lab.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
-    service.touch().await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
+    harness.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
+    service.notify().await;
     after(MINUTE * 10).await;
-    assert_eq!(lab.golives("contoso/vm"), (2, 2));
+    assert_eq!(harness.golives("contoso/vm"), (2, 2));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() {
-    let lab = Lab::new(
+    let harness = Harness::new(
         "offers: {contoso/a: {status: Succeeded}, contoso/b: {status: Succeeded}, fabrikam/c: {status: Succeeded},
           fabrikam/d: {status: Succeeded}, tailspin/e: {status: Succeeded}}",
     );
@@ -453,19 +460,19 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
         ("fabrikam/d", ""),
         ("tailspin/e", ""),
     ] {
-        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
+        harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
     }
-    let service = lab.watch();
+    let service = harness.watch();
     moment().await;
     let lists = |requests: &[String], publisher: &str| {
         let list = format!("GET /api/publishers/{publisher}/offers");
         requests.iter().filter(|line| **line == list).count()
     };
-    let mut requests = Requests::since_now(&lab);
+    let mut requests = Requests::since_now(&harness);
     for _ in 0..3 {
-        service.hang_up().await;
+        service.hangup().await;
         moment().await;
-        let asked = requests.take(&lab);
+        let asked = requests.take(&harness);
         for publisher in ["contoso", "fabrikam", "tailspin"] {
             assert_eq!(lists(&asked, publisher), 1, "{publisher}: {asked:?}");
         }
@@ -479,13 +486,13 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
 async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
     let names: Vec<_> = (0..50).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
+    let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
     let manifests: Vec<_> = names.iter().map(|name| live(name, "suspend: true")).collect();
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
-    let service = lab.watch();
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
+    let service = harness.watch();
     after(MINUTE * 60).await;
-    let asked = lab.requests().len();
+    let asked = harness.requests().len();
     // Five tries each time, and at most a dozen resyncs and as many pauses of minutes.
     assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
     service.stop().await;
@@ -493,15 +500,16 @@ async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
 
 #[tokio::test(start_paused = true)]
 async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", "version: 7"));
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    lab.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
-    let service = lab.watch();
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", "version: 7"));
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    harness.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
+    let service = harness.watch();
     moment().await;
-    assert_eq!(lab.golives("contoso/b"), (1, 1));
-    lab.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
-    service.touch().await;
+    assert_eq!(harness.golives("contoso/b"), (1, 1));
+    harness.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
+    service.notify().await;
     moment().await;
     assert_eq!(service.phase("contoso/c"), Some(Phase::Held));
     assert!(!service.service_state.service().ready, "the one that hangs was not seen yet");
@@ -511,48 +519,49 @@ async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
 #[tokio::test(start_paused = true)]
 async fn a_launch_date_is_kept_through_an_outage_and_through_a_slow_look() {
     for fault in ["{status: 500}", "{delay: 40s}"] {
-        let lab = Lab::new("offers: {contoso/vm: {}}");
-        lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
-        let service = lab.watch();
+        let harness = Harness::new("offers: {contoso/vm: {}}");
+        harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+        let service = harness.watch();
         after(MINUTE * 28).await;
-        lab.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
-        service.hang_up().await;
+        harness.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
+        service.hangup().await;
         after(Duration::from_secs(119)).await;
-        assert_eq!(lab.golives("contoso/vm"), (0, 0));
-        lab.faults("[]");
+        assert_eq!(harness.golives("contoso/vm"), (0, 0));
+        harness.faults("[]");
         after(MINUTE * 3).await;
         service.stop().await;
         if fault.contains("500") {
             continue; // As soon as the marketplace is back.
         }
         let late =
-            lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+            harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
         assert!(late.as_secs() <= 81, "two slow lists at most: {late}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
-    let lab = Lab::new("offers: {contoso/vm: {}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
-    lab.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/vm: {}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+    harness.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
+    let service = harness.watch();
     // The outage is over before the date, and the last pause would be minutes long.
     after(MINUTE * 31).await;
-    let late = lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+    let late =
+        harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_resync_that_could_not_look_is_no_success() {
-    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
+    let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
     moment().await;
     let before = service.service_state.service().last_resync;
     assert!(before.is_some());
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
     after(MINUTE * 40).await;
     assert_eq!(service.service_state.service().last_resync, before);
     after(MINUTE * 30).await;
@@ -564,22 +573,22 @@ async fn a_resync_that_could_not_look_is_no_success() {
 async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() {
     for (header, wait) in [("header: relative", MINUTE), ("header: none", Duration::from_millis(1))]
     {
-        let lab = Lab::vm(&format!("{{stepTime: 10m, {header}}}"));
-        lab.faults("[{method: POST, action: {delay: 50s, when: after}}]");
-        let service = lab.watch();
+        let harness = Harness::vm(&format!("{{stepTime: 10m, {header}}}"));
+        harness.faults("[{method: POST, action: {delay: 50s, when: after}}]");
+        let service = harness.watch();
         after(Duration::from_secs(5) + wait).await;
         service.kill().await;
-        lab.manifest("vm.yaml", "state: [");
-        let service = lab.watch();
+        harness.manifest("vm.yaml", "state: [");
+        let service = harness.watch();
         after(MINUTE * 40).await;
         let record = service.record("contoso/vm").unwrap();
         assert!(record.intent.is_none(), "{record:?}");
         assert_eq!(record.phase, Phase::Live, "{}", record.message);
-        lab.manifest("vm.yaml", &live("contoso/vm", ""));
-        service.touch().await;
+        harness.manifest("vm.yaml", &live("contoso/vm", ""));
+        service.notify().await;
         after(MINUTE * 10).await;
         assert_eq!(
-            (service.phase("contoso/vm"), lab.golives("contoso/vm")),
+            (service.phase("contoso/vm"), harness.golives("contoso/vm")),
             (Some(Phase::Live), (1, 1))
         );
         service.stop().await;
@@ -588,31 +597,31 @@ async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() 
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_can_t_be_asked_for_is_not_asked_for_without_a_pause() {
-    let lab = Lab::vm("{stepTime: 5h}");
-    let service = lab.watch();
+    let harness = Harness::vm("{stepTime: 5h}");
+    let service = harness.watch();
     moment().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
-    lab.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
-    let mut requests = Requests::since_now(&lab);
+    harness.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
+    harness.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
+    let mut requests = Requests::since_now(&harness);
     after(MINUTE * 60).await;
-    let asked = requests.take(&lab).len();
+    let asked = requests.take(&harness).len();
     assert!(asked < 120, "{asked} requests in an hour");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_file_is_no_order_to_forget_also_at_a_restart() {
-    let lab = Lab::vm("{status: Succeeded}");
-    let service = lab.watch();
+    let harness = Harness::vm("{status: Succeeded}");
+    let service = harness.watch();
     moment().await;
-    lab.manifest("vm.yaml", "");
-    service.touch().await;
+    harness.manifest("vm.yaml", "");
+    service.notify().await;
     moment().await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     assert!(!service.service_state.service().problems.is_empty());
     after(Duration::from_secs(2)).await;
     service.kill().await;
-    let service = lab.watch();
+    let service = harness.watch();
     after(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     service.stop().await;

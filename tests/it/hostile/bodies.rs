@@ -217,7 +217,7 @@ fn a_golive_that_never_arrives_is_sent_twice_and_then_left_in_doubt() {
         hostile.gateway.rules(Vec::new());
         // Also where the marketplace is honest by now: nobody knows what became of the two.
         hostile.golive(BRIEF).code(1);
-        assert_eq!(hostile.place.golives("contoso/vm"), (0, 0), "{}", case.name);
+        assert_eq!(hostile.env.golives("contoso/vm"), (0, 0), "{}", case.name);
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::gateway::{Reply, Rule};
 use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
-use crate::place::Ran;
+use crate::test_env::RunOutput;
 
 /// How long the bodies are, in bytes: golive reads up to 32 MiB.
 const SIZE: usize = 31 << 20;
@@ -16,8 +16,8 @@ const SIZE: usize = 31 << 20;
 const BOUND: u64 = 192;
 
 /// Runs the program to its end, and tells its largest resident set in MiB.
-fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
-    let child = hostile.place.start(line);
+fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
+    let child = hostile.env.start(line);
     let path = format!("/proc/{}/status", child.id());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -34,7 +34,7 @@ fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
             }
             peak
         });
-        let ran = hostile.place.ran(child);
+        let ran = hostile.env.wait(child);
         over.store(true, Ordering::Relaxed);
         (ran, watch.join().unwrap())
     })
@@ -96,8 +96,8 @@ fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
         hostile.gateway.rules(vec![Rule { times: 1, ..Rule::new("GET", path, reply) }]);
         let (ran, peak) = measured(&hostile, PATIENT);
         println!("{name}: {peak} MiB");
-        assert!((1..=BOUND).contains(&peak), "{name}: {peak} MiB, {}", ran.shown());
-        assert!(matches!(ran.code, Some(0 | 1)), "{name}: {}", ran.shown());
+        assert!((1..=BOUND).contains(&peak), "{name}: {peak} MiB, {}", ran.transcript());
+        assert!(matches!(ran.code, Some(0 | 1)), "{name}: {}", ran.transcript());
         assert!(ran.stderr.len() < 100_000, "{name}: a flood in the log");
         assert_eq!(hostile.gateway.hits(), 1, "{name}");
         hostile.holds();

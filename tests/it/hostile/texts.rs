@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::bodies::ok;
 use super::gateway::{Reply, Rule};
 use super::{FEW, Hostile, answer, json, side_by_side};
-use crate::place::{Ran, STATUS};
+use crate::test_env::{RunOutput, STATUS};
 
 /// Whatever harms a reader of a text: controls (C0, DEL, C1), line separators, and characters that
 /// turn the direction or show nothing.
@@ -59,7 +59,7 @@ fn has_clean_strings(value: &Value, what: &str) {
 
 /// Both outputs are clean, and each line of the log is one that golive began.
 #[track_caller]
-pub(super) fn are_clean(ran: &Ran, line: &str) {
+pub(super) fn are_clean(ran: &RunOutput, line: &str) {
     is_clean(&ran.raw_stdout, line);
     is_clean(&ran.stderr, line);
     for text in ran.stderr.lines() {
@@ -98,7 +98,7 @@ const SHOWN: [&str; 8] = [
 ];
 
 fn shown(hostile: &Hostile) -> String {
-    SHOWN.iter().map(|line| hostile.golive(line).shown()).collect()
+    SHOWN.iter().map(|line| hostile.golive(line).transcript()).collect()
 }
 
 fn in_json(value: &Value) -> Reply {
@@ -182,7 +182,7 @@ fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
         assert!(hostile.gateway.hits() > 0, "{name}");
         assert!(shown.contains(told), "{name}: {told:?} is not in {shown}");
         // Words for programs keep their brackets; what is HTML at the marketplace has no tags here.
-        let record = hostile.place.record("contoso/vm");
+        let record = hostile.env.record("contoso/vm");
         let operation = record.operation.iter();
         let steps = operation.clone().flat_map(|operation| &operation.steps);
         let messages = operation.flat_map(|operation| &operation.messages);
@@ -197,7 +197,7 @@ fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
 fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
     let hostile = Hostile::new("{stepTime: 1h}");
     hostile.golive("apply").code(0);
-    let status: Value = serde_json::from_str(&hostile.place.read(STATUS)).unwrap();
+    let status: Value = serde_json::from_str(&hostile.env.read(STATUS)).unwrap();
     let mut poisoned = status.clone();
     let offer = &mut poisoned["offers"]["contoso/vm"];
     let message = json!({"at": HARM, "level": HARM, "text": HARM});
@@ -218,13 +218,13 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
         // As `\u001b`, and as the characters themselves where JSON allows them.
         let text = poisoned.to_string();
         for line in SHOWN {
-            hostile.place.write(STATUS, &text);
-            let ran = hostile.place.golive(line);
+            hostile.env.write(STATUS, &text);
+            let ran = hostile.env.golive(line);
             are_clean(&ran, line);
-            assert!(ran.shown().contains("contoso/vm"), "{}", ran.shown());
+            assert!(ran.transcript().contains("contoso/vm"), "{}", ran.transcript());
         }
         // What is written since is clean.
         let _ran = hostile.golive("apply");
-        is_clean(&hostile.place.read(STATUS), "the status file");
+        is_clean(&hostile.env.read(STATUS), "the status file");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{Reply, Rule};
 use super::{Case, FEW, Hostile, PATIENT, answer, side_by_side};
-use crate::place::STATUS;
+use crate::test_env::STATUS;
 
 const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
 
@@ -76,13 +76,13 @@ fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
 fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
     let hostile = Hostile::new("{stepTime: 300ms}");
     hostile.golive("apply").code(0);
-    let mut status: Value = serde_json::from_str(&hostile.place.read(STATUS)).unwrap();
+    let mut status: Value = serde_json::from_str(&hostile.env.read(STATUS)).unwrap();
     change(&mut status["offers"]["contoso/vm"]["operation"], &hostile);
-    hostile.place.write(STATUS, status.to_string());
+    hostile.env.write(STATUS, status.to_string());
     let asked = hostile.gateway.seen().len();
     let ran = hostile.golive(PATIENT);
-    assert_eq!(ran.code, Some(0), "{status}: {}", ran.shown());
-    assert_eq!(hostile.place.golives("contoso/vm"), (1, 1), "{status}");
+    assert_eq!(ran.code, Some(0), "{status}: {}", ran.transcript());
+    assert_eq!(hostile.env.golives("contoso/vm"), (1, 1), "{status}");
     assert!(hostile.gateway.seen().len() > asked);
 }
 

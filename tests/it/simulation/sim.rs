@@ -22,7 +22,7 @@ use super::files::Files;
 use super::random::RandomSource;
 use super::scenario::{Event, Limits, Manifest, Scenario, name};
 use super::schedule::{Crash, Effect, Fault, FaultPoint, Schedule};
-use crate::place::STATUS;
+use crate::test_env::STATUS;
 
 /// More effects than this mean an endless loop.
 const MAX_EFFECTS: u64 = 20_000;
@@ -203,7 +203,7 @@ impl Sim {
     pub(crate) fn new(scenario: Scenario, schedule: Schedule) -> Self {
         let inner = RuntimeClock::starting_at(start());
         let clock = Arc::new(SimClock { inner, slept: AtomicU64::new(0) });
-        let seed = crate::place::parse(&scenario.marketplace());
+        let seed = crate::test_env::parse(&scenario.marketplace());
         let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
         let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
         let folder = scenario.has_a_service().then(|| tempfile::tempdir().unwrap());

@@ -18,7 +18,7 @@ use pretty_assertions::assert_eq;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::shape::shaped;
+use crate::normalize::normalize;
 
 /// The token of every run; no output may have it, which every run checks.
 pub(crate) const TOKEN: &str = "super-secret-token-9f2c71d4e8";
@@ -30,7 +30,7 @@ const STEP_TIME: Duration = Duration::from_millis(20);
 pub(crate) const STATUS: &str = "golive.status.json";
 
 /// A folder with manifests, and perhaps a marketplace.
-pub(crate) struct Place {
+pub(crate) struct TestEnv {
     // Dropped first: a server that still answers must not outlive the folder.
     server: Option<Server>,
     /// Where marketplaces listen: one that takes the place of another is at the same address.
@@ -39,7 +39,7 @@ pub(crate) struct Place {
     env: BTreeMap<String, String>,
 }
 
-impl Place {
+impl TestEnv {
     /// An empty folder, and no marketplace.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -51,20 +51,20 @@ impl Place {
 
     /// The same, with a marketplace as the seed says.
     pub(crate) fn with_seed(seed: &str) -> Self {
-        let mut place = Self::new();
-        place.serve(seed);
-        place
+        let mut env = Self::new();
+        env.serve(seed);
+        env
     }
 
     /// A manifest for each of these offers of contoso, which wants it live, and a marketplace
     /// where they are in preview.
     pub(crate) fn in_preview(offers: &[&str]) -> Self {
         let names: Vec<_> = offers.iter().map(|offer| format!("contoso/{offer}: {{}}")).collect();
-        let place = Self::with_seed(&format!("offers: {{{}}}", names.join(", ")));
+        let env = Self::with_seed(&format!("offers: {{{}}}", names.join(", ")));
         for offer in offers {
-            place.write(&format!("{offer}.yaml"), live(&format!("contoso/{offer}"), ""));
+            env.write(&format!("{offer}.yaml"), live(&format!("contoso/{offer}"), ""));
         }
-        place
+        env
     }
 
     /// Starts a marketplace as the seed says, in the place of the one there was and at its address.
@@ -88,12 +88,12 @@ impl Place {
     }
 
     /// Sets a variable of every run from now on.
-    pub(crate) fn env(&mut self, name: &str, value: &str) {
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
     /// Takes a variable away.
-    pub(crate) fn no_env(&mut self, name: &str) {
+    pub(crate) fn remove_env(&mut self, name: &str) {
         self.env.remove(name);
     }
 
@@ -144,8 +144,8 @@ impl Place {
 
     /// Runs the program to its end; `line` is split at white space.
     #[track_caller]
-    pub(crate) fn golive(&self, line: &str) -> Ran {
-        self.ran(self.start(line))
+    pub(crate) fn golive(&self, line: &str) -> RunOutput {
+        self.wait(self.start(line))
     }
 
     /// Starts the program.
@@ -155,7 +155,7 @@ impl Place {
 
     /// Waits for the program's end.
     #[track_caller]
-    pub(crate) fn ran(&self, child: Child) -> Ran {
+    pub(crate) fn wait(&self, child: Child) -> RunOutput {
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
@@ -165,17 +165,17 @@ impl Place {
         let raw_stdout = text(output.stdout);
         let status = self.files().remove(STATUS).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&status).contains(TOKEN), "the status has the token");
-        Ran {
+        RunOutput {
             code: output.status.code(),
-            stdout: self.shaped(&raw_stdout),
+            stdout: self.normalize(&raw_stdout),
             raw_stdout,
-            stderr: self.shaped(&text(output.stderr)),
+            stderr: self.normalize(&text(output.stderr)),
         }
     }
 
     /// A text without what differs from run to run.
-    fn shaped(&self, text: &str) -> String {
-        let mut text = shaped(text);
+    fn normalize(&self, text: &str) -> String {
+        let mut text = normalize(text);
         if let Some(server) = &self.server {
             text = text.replace(&server.address.to_string(), "[SERVER]");
         }
@@ -221,7 +221,7 @@ impl Place {
 
     /// Waits until something holds, for at most ten seconds.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..2000 {
             if holds(self) {
                 return;
@@ -245,7 +245,7 @@ fn collect(folder: &Path, name: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 /// What a run came to, without what differs from run to run.
-pub(crate) struct Ran {
+pub(crate) struct RunOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     /// Standard output to the byte.
@@ -253,10 +253,10 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
 }
 
-impl Ran {
+impl RunOutput {
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.shown());
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
         self
     }
 
@@ -288,7 +288,7 @@ impl Ran {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.shown()))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.transcript()))
     }
 
     /// All of it, for a snapshot.
@@ -300,7 +300,7 @@ impl Ran {
         self
     }
 
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         let Self { code, stdout, stderr, .. } = self;
         let code = code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
         format!("exit: {code}\n──── stdout\n{stdout}──── stderr\n{stderr}────")
@@ -356,10 +356,10 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).unwrap()
         };
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let served = emulator.clone();
+        let server = emulator.clone();
         let thread = std::thread::spawn(move || {
             let stopped = async { drop(stopped.await) };
-            runtime.block_on(emulator::serve(served, listener, stopped)).unwrap();
+            runtime.block_on(emulator::serve(server, listener, stopped)).unwrap();
         });
         Self { emulator, address, stop: Some(stop), thread: Some(thread) }
     }

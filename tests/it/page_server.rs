@@ -21,10 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::invented;
+use crate::sample_records;
 
 /// A page that is served, and what it shows. To be made inside a runtime.
-pub(crate) struct Served {
+pub(crate) struct PageServer {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     pub(crate) metrics: Arc<Metrics>,
@@ -37,7 +37,7 @@ pub(crate) struct Served {
     _folder: TempDir,
 }
 
-impl Served {
+impl PageServer {
     /// Serves a page without offers, on a free port.
     pub(crate) async fn start() -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
@@ -80,10 +80,10 @@ impl Served {
 
     /// The same, with so many offers, in all phases, and a service that has been up for a day.
     pub(crate) async fn with_offers(count: usize) -> Self {
-        let served = Self::start().await;
-        served.service_state.update(|service| {
-            service.started_at = Some(served.now - SignedDuration::from_hours(26));
-            service.last_resync = Some(served.now - SignedDuration::from_mins(3));
+        let server = Self::start().await;
+        server.service_state.update(|service| {
+            service.started_at = Some(server.now - SignedDuration::from_hours(26));
+            service.last_resync = Some(server.now - SignedDuration::from_mins(3));
             "https://git.contoso.com/marketplace/offers".clone_into(&mut service.place);
             service.source = Some(SourceRecord {
                 branch: Some("main".to_owned()),
@@ -93,14 +93,14 @@ impl Served {
             service.files = count;
             service.ready = true;
         });
-        for (offer, record) in invented::offers(count, served.now) {
+        for (offer, record) in sample_records::offers(count, server.now) {
             if record.running().is_some() {
-                let next = served.now + SignedDuration::from_secs(150);
-                served.service_state.schedule(&offer, Some(next));
+                let next = server.now + SignedDuration::from_secs(150);
+                server.service_state.schedule(&offer, Some(next));
             }
-            served.set(&offer, record);
+            server.set(&offer, record);
         }
-        served
+        server
     }
 
     /// Where a page is.

@@ -33,13 +33,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{STATUS, TOKEN, live, parse};
+use crate::test_env::{STATUS, TOKEN, live, parse};
 
 /// Where the marketplace is said to be.
 const ENDPOINT: &str = "http://localhost:8080";
 
 /// A marketplace, a folder and a time of their own. To be made inside a paused runtime.
-pub(crate) struct Lab {
+pub(crate) struct Harness {
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
     pub(crate) settle: Duration,
@@ -55,7 +55,7 @@ pub(crate) struct Lab {
 
 /// What a run is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct RunOptions {
     pub(crate) policy: Policy,
     pub(crate) guard: Guard,
     pub(crate) wait: Wait,
@@ -63,7 +63,7 @@ pub(crate) struct Ask {
     pub(crate) gone: BTreeSet<OfferId>,
 }
 
-impl Ask {
+impl RunOptions {
     /// One pass.
     pub(crate) fn once() -> Self {
         let policy = Policy::default();
@@ -71,7 +71,7 @@ impl Ask {
     }
 
     /// To the end of everything.
-    pub(crate) fn to_the_end() -> Self {
+    pub(crate) fn until_done() -> Self {
         Self { wait: Wait::Until(None), ..Self::once() }
     }
 
@@ -82,7 +82,7 @@ impl Ask {
     }
 }
 
-impl Lab {
+impl Harness {
     /// A marketplace as the seed says, and no manifests.
     #[track_caller]
     pub(crate) fn new(seed: &str) -> Self {
@@ -101,17 +101,17 @@ impl Lab {
     /// wants it live.
     #[track_caller]
     pub(crate) fn vm(behaviour: &str) -> Self {
-        let lab = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
-        lab.manifest("vm.yaml", &live("contoso/vm", ""));
-        lab
+        let harness = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        harness.manifest("vm.yaml", &live("contoso/vm", ""));
+        harness
     }
 
     /// The same, and faults (a YAML list).
     #[track_caller]
     pub(crate) fn faulty_vm(behaviour: &str, faults: &str) -> Self {
-        let lab = Self::vm(behaviour);
-        lab.faults(faults);
-        lab
+        let harness = Self::vm(behaviour);
+        harness.faults(faults);
+        harness
     }
 
     /// Adds faults (a YAML list).
@@ -141,13 +141,13 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    pub(crate) fn forget_status(&self) {
+    pub(crate) fn delete_status(&self) {
         std::fs::remove_file(self.path(STATUS)).unwrap();
     }
 
     /// Writes a status file as a crash may have left it.
     #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
-    pub(crate) fn leave_status(&self, change: impl FnOnce(&mut StatusFile)) {
+    pub(crate) fn edit_status(&self, change: impl FnOnce(&mut StatusFile)) {
         let mut file = self.status();
         change(&mut file);
         std::fs::write(self.path(STATUS), serde_json::to_vec(&file).unwrap()).unwrap();
@@ -184,7 +184,7 @@ impl Lab {
     }
 
     /// What is decided with now.
-    pub(crate) fn moment(&self) -> DecisionTime {
+    pub(crate) fn decision_time(&self) -> DecisionTime {
         let longest_request = PortalSettings::default().request_timeout * 2;
         DecisionTime { now: self.now(), longest_request, settling: Settling::all(self.settle) }
     }
@@ -194,22 +194,22 @@ impl Lab {
     }
 
     /// One run, by a process of its own as it were: everything but the disk is new.
-    pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
-        self.run_telling(ask, Arc::new(Reporters::default())).await
+    pub(crate) async fn run(&self, options: &RunOptions) -> Result<Outcome, RunError> {
+        self.run_with_reporter(options, Arc::new(Reporters::default())).await
     }
 
     /// The same, and somebody is told of it.
-    pub(crate) async fn run_telling(
+    pub(crate) async fn run_with_reporter(
         &self,
-        ask: &Ask,
+        options: &RunOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Outcome, RunError> {
         let job = Job {
             desired: self.desired(),
-            gone: ask.gone.clone(),
-            policy: ask.policy.clone(),
-            guard: ask.guard.clone(),
-            wait: ask.wait,
+            gone: options.gone.clone(),
+            policy: options.policy.clone(),
+            guard: options.guard.clone(),
+            wait: options.wait,
         };
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
@@ -265,7 +265,7 @@ impl Lab {
     }
 
     /// A service that watches the folder, as a process of its own.
-    pub(crate) fn watch(&self) -> Watched {
+    pub(crate) fn watch(&self) -> RunningService {
         let (service_state, pings) = ServiceState::new();
         let store = Arc::new(self.store());
         let stop = CancellationToken::new();
@@ -282,7 +282,7 @@ impl Lab {
             random: self.random(),
             service_state: Arc::clone(&service_state),
             pings,
-            source: Box::new(Touched { touches, is_first: true }),
+            source: Box::new(ManualSource { touches, is_first: true }),
             manifests: Manifests::new(vec![self.folder.path().to_owned()]),
             hangups,
             stop: stop.clone(),
@@ -290,17 +290,24 @@ impl Lab {
             heartbeat: None,
             resync: Duration::from_mins(5),
         });
-        Watched { service_state, store, touch, hangup, stop, task: tokio::spawn(daemon.run()) }
+        RunningService {
+            service_state,
+            store,
+            touch,
+            hangup,
+            stop,
+            task: tokio::spawn(daemon.run()),
+        }
     }
 
     /// One pass.
     pub(crate) async fn once(&self) -> Outcome {
-        self.run(&Ask::once()).await.unwrap()
+        self.run(&RunOptions::once()).await.unwrap()
     }
 
     /// To the end of everything.
-    pub(crate) async fn to_the_end(&self) -> Outcome {
-        self.run(&Ask::to_the_end()).await.unwrap()
+    pub(crate) async fn until_done(&self) -> Outcome {
+        self.run(&RunOptions::until_done()).await.unwrap()
     }
 
     pub(crate) fn phase(&self, offer: &str) -> Phase {
@@ -351,7 +358,7 @@ impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
 }
 
 /// A service at work.
-pub(crate) struct Watched {
+pub(crate) struct RunningService {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     touch: mpsc::Sender<()>,
@@ -360,14 +367,14 @@ pub(crate) struct Watched {
     task: JoinHandle<Result<(), StoreError>>,
 }
 
-impl Watched {
+impl RunningService {
     /// Tells that files may have changed.
-    pub(crate) async fn touch(&self) {
+    pub(crate) async fn notify(&self) {
         self.touch.send(()).await.unwrap();
     }
 
     /// Asks to reconcile now.
-    pub(crate) async fn hang_up(&self) {
+    pub(crate) async fn hangup(&self) {
         self.hangup.send(()).await.unwrap();
     }
 
@@ -394,13 +401,13 @@ impl Watched {
 }
 
 /// A source of manifests that looks when it is told to.
-struct Touched {
+struct ManualSource {
     touches: mpsc::Receiver<()>,
     is_first: bool,
 }
 
 #[async_trait]
-impl Source for Touched {
+impl Source for ManualSource {
     async fn changed(&mut self) -> Option<SourceRecord> {
         if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
             std::future::pending::<()>().await;
