@@ -1,4 +1,4 @@
-//! Operations that golive did not start, or no longer knows, or cannot find again.
+//! Operations that golive did not start, has no record of, or can't find again.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ async fn a_golive_that_another_hand_cancels_has_failed_and_is_not_repeated() {
             let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationCanceled));
         }
-        // Not even when golive forgets that it was there.
+        // Not even without a record of it.
         harness.delete_status();
         harness.until_done().await;
         assert_eq!(harness.record("contoso/vm").reason, Reason::OperationCanceled, "{after}");
@@ -132,7 +132,7 @@ async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
     assert_eq!(harness.record("contoso/vm").history.len(), 3);
 }
 
-/// What runs shows in the offer's status alone: the marketplace lists no operations.
+/// A marketplace that lists no operations: only the offer's status shows what runs.
 fn unlisted(behaviour: &str) -> Harness {
     let faults = "[{path: '*/submissions', count: always, action: {status: 200, body: '[]'}}]";
     Harness::faulty_vm(behaviour, faults)

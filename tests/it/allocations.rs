@@ -1,7 +1,7 @@
-//! How often memory is asked for, for each offer: counted, so that it is the same everywhere.
+//! Allocations per offer: counted, so that the result doesn't depend on the machine.
 //!
-//! Each is measured for some offers and for twice as many: what the second half costs is what an
-//! offer costs.
+//! Each is measured for some offers and for twice as many; the difference is the cost of the second
+//! half.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::test_env::live;
 
 const SOME: usize = 200;
 
-/// What the planner decides from.
+/// The planner's input.
 struct Scene {
     desired: Desired,
     status: StatusFile,
@@ -42,7 +42,7 @@ fn found(texts: &[(PathBuf, String)]) -> Found {
     Found { files, ..Found::default() }
 }
 
-/// Offers that are live, and on record as that.
+/// Offers that are live and recorded as live.
 async fn in_sync(offers: usize) -> Scene {
     let mut seed = "offers:\n".to_owned();
     for number in 0..offers {
@@ -58,7 +58,7 @@ async fn in_sync(offers: usize) -> Scene {
     Scene { desired, status, observed, moment }
 }
 
-/// How often memory is asked for by each offer of the second half.
+/// Allocations per offer of the second half.
 fn of_one(some: impl FnOnce(), twice: impl FnOnce()) -> u64 {
     let (some, twice) = (measure(some).count_total, measure(twice).count_total);
     (twice - some).div_ceil(u64::try_from(SOME).unwrap())
@@ -103,7 +103,7 @@ async fn a_record_is_read_and_written_within_its_budget() {
     let (few, many) = (to_bytes(&some).unwrap(), to_bytes(&twice).unwrap());
     let path = Path::new("golive.status.json");
     let reading = of_one(|| drop(parse(path, &few).unwrap()), || drop(parse(path, &many).unwrap()));
-    // Three more than schema 1 took: two releases are texts, and so is the list's fingerprint.
+    // Three more than schema 1: two releases and the list's fingerprint are strings.
     assert!(reading <= 15, "{reading} for each record that is read");
     let writing = of_one(|| drop(to_bytes(&some).unwrap()), || drop(to_bytes(&twice).unwrap()));
     assert!(writing <= 2, "{writing} for each record that is written");

@@ -1,4 +1,4 @@
-//! `golive apply`: what is sent, what is written, what is told.
+//! `golive apply`: its requests, files and output.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn every_row_of_the_table_at_once() {
     assert_eq!(changes.len(), 4, "three golives and a publish: {changes:?}");
     assert!(changes.contains(&"POST /api/publishers/contoso/offers/draft/publish".to_owned()));
 
-    // What was decided and could not be changed stands in the status as in the plan.
+    // For decisions that change nothing, the status has the same reason as the plan.
     for row in ROWS.iter().filter(|row| !matches!(row.action, "GoLive" | "Publish" | "Track")) {
         assert_eq!(format!("{:?}", env.record(row.offer).reason), row.reason, "{}", row.offer);
     }
@@ -79,7 +79,7 @@ Nothing to do: every offer is as desired (3 offers: 3 Live).
             ["GET /api/publishers/contoso/offers", "GET /api/publishers/fabrikam/offers"]
         );
         let mut now = env.files();
-        // The lock names its last holder.
+        // The lock file names its last holder.
         let lock = format!("{STATUS}.lock");
         now.insert(lock.clone(), files[&lock].clone());
         assert_eq!(now, files, "not a byte changes");
@@ -194,7 +194,7 @@ Nothing to do for now (3 offers: 3 Held).
 ",
     );
     assert_eq!(env.emulator().journal().all_golives().received, 0);
-    // A launch date that has come holds no more.
+    // A past launch date holds nothing.
     env.write("a.yaml", live("contoso/a", "suspend: false"));
     env.write("b.yaml", live("contoso/b", "notBefore: 2020-01-31T09:00:00+01:00"));
     env.golive("apply --wait --poll 10ms")
@@ -261,11 +261,11 @@ contoso/vm  Preview  InPreview  version 1 is in preview
     assert_eq!(publish.len(), 1);
     assert_eq!(publish[0].notify.as_deref(), Some("a@contoso.com,b@contoso.com"));
 
-    // Somebody commits `live`.
+    // A commit sets `live`.
     env.write("vm.yaml", live("contoso/vm", ""));
     env.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(env.golives("contoso/vm"), (1, 1));
-    // And takes it back, which nobody can.
+    // A commit takes it back, which can't undo a golive.
     env.write("vm.yaml", manifest("contoso/vm", "preview", ""));
     env.golive("apply --wait").code(0).stdout(
         "\
@@ -297,7 +297,7 @@ fn what_the_marketplace_denies_is_blocked_and_says_what_to_do() {
         assert_eq!((record.reason, record.intent), (reason, None), "{seed}");
         assert_eq!(env.golives("contoso/vm"), (0, 0));
     }
-    // Once it is mended, the next run goes on.
+    // After the fix, the next run continues.
     env.serve("offers: {contoso/vm: {}}");
     env.golive("apply --wait --poll 10ms").code(0);
     assert_eq!(env.record("contoso/vm").phase, Phase::Live);
@@ -384,7 +384,7 @@ fn the_embedded_marketplace_remembers() {
     env.golive(line)
         .code(0)
         .stdout_has("Nothing to do: every offer is as desired (1 offer: 1 Live).\n");
-    // Without either file all begins anew.
+    // Without either file everything starts from the seed.
     env.remove("offers/golive.emulator.status.emulator.json");
     env.remove("offers/golive.emulator.status.json");
     env.golive(line).code(0).stdout_has("1 operation started; 1 offer: 1 Live.\n");
@@ -408,15 +408,14 @@ fn a_rehearsal_does_not_touch_what_is_known_of_the_real_marketplace() {
     env.golive("status").code(1).stderr_has("--emulator shows that of the embedded marketplace");
 }
 
-/// What an `apply` of the label `team=compute` ends with that waits for the lock while something
-/// happens.
+/// Runs `apply` with the label `team=compute`, which waits for the lock while `meanwhile` happens.
 fn apply_waiting_for_the_lock(env: &TestEnv, meanwhile: impl FnOnce()) -> RunOutput {
     let path = env.path(STATUS);
     let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let held = runtime.block_on(held).unwrap();
     let waiting = env.start("apply --selector team=compute --lock-timeout 1m");
-    // It is past its beginning once it listens for signals, which is before the lock.
+    // It listens for signals before it takes the lock.
     #[cfg(target_os = "linux")]
     env.wait_until("it waits", |_| crate::signals::listens(&waiting));
     meanwhile();
@@ -436,7 +435,7 @@ fn manifests_and_selection_are_read_under_the_lock_only() {
     assert_eq!((env.golives("contoso/vm"), env.golives("contoso/other")), ((0, 0), (1, 1)));
 }
 
-/// The command line was right when the run began to wait.
+/// The labels existed when the run began to wait.
 #[test]
 fn labels_that_are_gone_once_the_lock_is_free_are_no_wrong_command_line() {
     let env = TestEnv::in_preview(&["vm"]);

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::page_server::PageServer;
 use crate::sample_records;
 
-/// The tools, or the reason to skip a test.
+/// Returns the tools, or skips the test.
 macro_rules! tools {
     () => {
         match Tools::find() {
@@ -86,7 +86,7 @@ async fn an_offer_goes_live_before_the_reader_s_eyes() {
         let kept = "window.still && document.activeElement.getAttribute('href')";
         assert_eq!(tab.run(&format!("return {kept}")).await, "offers/contoso/backup-vault");
 
-        // Another one comes, in its place, and goes.
+        // A new offer appears at its sorted position, and disappears.
         server.set(&offer("contoso/cache"), runs(1));
         tab.until("document.querySelectorAll('#rows > tr').length === 6").await;
         assert_eq!(rows(&tab).await[..2], ["contoso/backup-vault", "contoso/cache"]);
@@ -106,7 +106,7 @@ async fn a_page_that_missed_something_catches_up() {
         tab.0.goto(&server.url("/")).await.unwrap();
         tab.connected().await;
         tab.run("window.still = true").await;
-        // More than can be told in pieces.
+        // More changes than the page sends as single events.
         for (offer, record) in sample_records::offers(300, server.now) {
             server.set(&offer, record);
         }
@@ -115,7 +115,7 @@ async fn a_page_that_missed_something_catches_up() {
         assert!(shown.is_sorted(), "{shown:?}");
         assert_eq!(tab.complaints().await, [json!(null); 0]);
 
-        // The service is away, and comes back with another memory.
+        // The service restarts with a new state.
         server.stop().await;
         tab.until("document.getElementById('link').className === 'lost'").await;
         let again = PageServer::at(address).await;
@@ -160,7 +160,7 @@ async fn the_keyboard_filters_and_opens() {
         tab.until("location.pathname === '/offers/contoso/sql-accelerator'").await;
         tab.connected().await;
 
-        // It is live, too.
+        // The page gets events again.
         let live = sample_records::record(
             Phase::Live,
             Reason::InProduction,
@@ -223,7 +223,7 @@ async fn everybody_can_read_every_page() {
             }
         }
         let complaints = tab.complaints().await;
-        // The last page is not there, and the browser says so.
+        // The browser logs the 404 of the last page.
         assert!(
             complaints.iter().all(|it| it["message"].to_string().contains("404")),
             "{complaints:?}"
@@ -232,7 +232,7 @@ async fn everybody_can_read_every_page() {
     .await;
 }
 
-/// Runs axe-core, and returns what it finds, with the elements in question.
+/// Runs axe-core, and returns its violations with their elements.
 const AXE: &str = "const done = arguments[arguments.length - 1];
     axe.run().then(
         (found) => done(found.passes.length < 10 ? 'it looked at nothing' : found.violations.map((it) => [it.id, it.help, it.nodes.map((node) => node.html)])),

@@ -1,6 +1,5 @@
-//! What golive may cost, where that does not depend on the machine: requests, requests in flight,
-//! round trips, writes and flushes. The time is virtual, so that what it takes is exact, and only
-//! what has to be waited for takes any.
+//! Cost budgets that don't depend on the machine: requests, requests in flight, round trips, writes
+//! and flushes. The time is virtual, so that durations are exact and only waiting takes time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,7 +23,7 @@ use crate::test_env::live;
 
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// A marketplace that takes its time for each answer, and counts.
+/// A marketplace with latency, which counts requests.
 struct Far {
     inner: Arc<dyn Transport>,
     counts: Arc<Counts>,
@@ -50,13 +49,13 @@ impl Transport for Far {
     }
 }
 
-/// A disk that counts what is written to it.
+/// A disk that counts writes.
 #[derive(Debug, Default)]
 struct Ledger {
     writes: AtomicUsize,
     bytes: AtomicUsize,
     flushes: AtomicUsize,
-    /// What was written last, by the file's name.
+    /// The last content written, by file name.
     last: Mutex<BTreeMap<String, usize>>,
 }
 
@@ -107,16 +106,16 @@ impl Disk for Ledger {
     }
 }
 
-/// In preview, and slow to go live.
+/// In preview, with a slow golive.
 const PREVIEW: &str = "{stepTime: 24h}";
 
 const LIVE: &str = "{previewVersion: 1, liveVersion: 1}";
 
-/// How many requests a launch takes besides the list: who tried before, the offer's status, golive,
-/// and one poll; and the entity tag, where the offer was not migrated, as in the reference.
+/// Requests per launch besides the list: previous attempts, the offer's status, golive and one poll;
+/// and the entity tag if the offer was not migrated, as in the reference.
 const PROFILES: [(&str, usize); 2] = [("field", 4), ("documented", 5)];
 
-/// Offers of two publishers, and manifests that want them live.
+/// Offers of two publishers, with manifests that want them live.
 fn harness(
     profile: &str,
     offers: usize,
@@ -151,7 +150,7 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
         assert_eq!((outcome.triggered, outcome.problems()), (offers, 0));
         assert!(outcome.records.values().all(|record| record.phase == Phase::InProgress));
 
-        // And a list for each publisher.
+        // Plus one list per publisher.
         let requests = counts.requests.load(Ordering::Relaxed);
         assert_eq!(requests, each * offers + 2, "{profile}");
         assert_eq!(counts.most_in_flight.load(Ordering::Relaxed), concurrency);
@@ -159,16 +158,16 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
         let ratio = took.as_secs_f64() / limit.as_secs_f64();
         assert!(ratio <= 1.15, "{offers} offers, {concurrency} at once: {ratio:.3} × {limit:?}");
 
-        // Each write is flushed, and its folder. Under load there is one at most every 50 ms.
+        // Each write flushes the file and its folder. Under load there is at most one write per 50 ms.
         assert_eq!(ledger.flushes(), 2 * ledger.writes());
         let most = took.as_millis() / 50 + 3;
         assert!(ledger.writes() as u128 <= most, "{} writes in {took:?}", ledger.writes());
-        // What is written for each offer that was triggered: its intent and its operation, as a
-        // part of a whole file that is shared by a quarter of those under way at least.
+        // Per triggered offer, its intent and its operation are written; each write of the whole
+        // file is shared by at least a quarter of the offers under way.
         let file = ledger.last.lock().unwrap().values().copied().max().unwrap();
         let written = ledger.bytes.load(Ordering::Relaxed);
         assert!(written * concurrency <= 2 * 4 * offers * file, "{written} bytes");
-        // The more is under way, the more updates share a write: one in four of those at least.
+        // At least a quarter of the offers under way share each write.
         let (updates, writes) = (2 * offers, ledger.writes());
         assert!(4 * updates >= concurrency * writes, "{writes} writes of {updates} updates");
     }
@@ -213,10 +212,10 @@ async fn one_changed_file_costs_the_same_among_few_and_many() {
         service.notify().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(service.phase("contoso/new"), Some(Phase::InProgress));
-        // The list of its publisher, and those of an offer that is triggered.
+        // Its publisher's list, and the requests of one launch.
         let requests = counts.requests.load(Ordering::Relaxed) - requests;
         assert_eq!(requests, 1 + each, "{profile}, {others} others");
-        // The intent, the operation, and what the poll said.
+        // The intent, the operation, and the poll's result.
         assert_eq!(ledger.writes() - writes, 3, "{others} others");
         service.stop().await;
     }

@@ -1,4 +1,4 @@
-//! What the command line takes, and what comes out where.
+//! The command line: arguments, variables, outputs and exit codes.
 
 use crate::test_env::{TestEnv, live};
 
@@ -65,7 +65,7 @@ fn json_output_is_one_document_whatever_comes_of_it() {
         assert_eq!(document["exitCode"], 1, "{document}");
         assert_eq!(document["error"]["message"], "1 error; nothing was sent", "{document}");
         assert_eq!(document["error"]["manifests"][0]["file"], "contoso/first.yaml", "{document}");
-        // Where the line can't be read, nobody knows what was asked for.
+        // If the line can't be parsed, the output format is unknown.
         env.golive(&format!("{line} --nonsense")).code(64).stdout("");
     }
     let document = env.golive("plan -o json --emulator --only contoso/none").json();
@@ -173,11 +173,11 @@ fn a_variable_that_is_empty_is_not_set() {
     assert!(env.exists("golive.status.json"));
     env.golive("plan").code(0);
     env.golive("status").code(0);
-    // It gets as far as to the path that is not there.
+    // The line is accepted; only the path doesn't exist.
     env.golive("watch nowhere").code(1).stderr_has("there is no nowhere");
     let ran = env.golive("apply --help").code(0);
     assert!(ran.stdout.contains("GOLIVE_POLL_MAX"), "{}", ran.stdout);
-    // A flag that is empty was given.
+    // An empty flag counts as given.
     env.golive("plan --status=").code(64).stderr_has("--status <FILE>");
 }
 
@@ -199,7 +199,7 @@ fn what_is_wrong_with_a_variable_is_told_of_the_variable() {
         let ran = env.golive(line).code(64).stdout("").stderr_has(told);
         assert!(!ran.stderr.contains("pw"), "{}", ran.stderr);
     }
-    // A flag wins: what the variable says is not looked at. Where the flag is not known, neither is it.
+    // A flag overrides its variable, which isn't parsed then. Commands without the flag ignore it.
     let mut env = TestEnv::in_preview(&["vm"]);
     env.set_env("GOLIVE_TIMEOUT", "60");
     env.golive("plan --timeout 60s").code(0);

@@ -1,5 +1,4 @@
-//! What a service makes of manifests that contradict each other, whenever it was started, and of those
-//! that are left out.
+//! A service with manifests that contradict each other, and with ignored manifests.
 
 use golive::emulator::ManualAction;
 use golive::status::Phase;
@@ -11,7 +10,7 @@ use crate::test_env::{STATUS, TestEnv, live};
 const FLAGS: &str = "--poll 10ms --poll-max 50ms";
 const TOLD: &str = "has more than one manifest";
 
-/// Has a service look at all offers.
+/// Has a service inspect all offers.
 fn looks_around(env: &TestEnv, service: &Service) {
     let before = env.requests().len();
     service.signal("-HUP");
@@ -23,7 +22,7 @@ fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {}, contoso/other: {status: Succeeded}}");
     env.write("other.yaml", live("contoso/other", ""));
     env.write("vm.yaml", live("contoso/vm", "suspend: true"));
-    // First by its name, and in another case.
+    // A copy that sorts first, in another case.
     env.write("Copy of vm.yaml", live("Contoso/VM", ""));
     env.golive("apply").code(1).stderr_has(TOLD);
     for _ in 0..2 {
@@ -42,7 +41,7 @@ fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
     service.until_said(TOLD);
     looks_around(&env, &service);
     assert_eq!(env.golives("contoso/vm"), (0, 0));
-    // Once there is one again, it counts.
+    // A single manifest is valid again.
     env.remove("vm.yaml");
     env.wait_until("it is launched", |env| env.record("contoso/vm").phase == Phase::Live);
     assert_eq!(env.golives("contoso/vm"), (1, 1));

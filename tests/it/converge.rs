@@ -1,5 +1,5 @@
-//! Whatever the world looks like, one run brings it where the manifests want it, and another one
-//! finds nothing to send.
+//! From any initial state, one run converges to what the manifests want, and a second run sends
+//! nothing.
 
 use std::fmt::Write as _;
 
@@ -8,16 +8,16 @@ use proptest::prelude::*;
 
 use crate::harness::Harness;
 
-/// An offer at the marketplace, and what its manifest says.
+/// An offer at the marketplace, and its manifest.
 #[derive(Clone, Debug)]
 struct Offer {
-    /// What the seed says of it.
+    /// Its seed.
     behaviour: String,
     /// The manifest's state.
     state: &'static str,
     pin: Option<u64>,
     suspended: bool,
-    /// Waits for the offer before it.
+    /// Waits for the previous offer.
     waits: bool,
 }
 
@@ -36,7 +36,7 @@ impl Offer {
         text
     }
 
-    /// Whether nothing keeps it from going live.
+    /// Whether the run must bring it live.
     fn must_go_live(&self) -> bool {
         let ready = self.behaviour.starts_with("{previewVersion: 2");
         let fails = self.behaviour.contains("fail:") || self.behaviour.contains("cancel:");
@@ -108,8 +108,8 @@ async fn lives_up_to_its_promise(offers: &[Offer]) -> Result<(), TestCaseError> 
     for (number, offer) in offers.iter().enumerate() {
         let name = format!("contoso/vm-{number}");
         let (received, _) = harness.golives(&name);
-        // A preview that a publish came to nothing over may be refused: that is told, and not
-        // tried again.
+        // The marketplace may refuse a preview after a failed publish: that is shown, and not
+        // repeated.
         prop_assert!(received <= 1, "{name}: golive was sent {received} times");
         if offer.suspended || offer.state == "preview" {
             prop_assert_eq!(received, 0, "{} was to be left alone", name);

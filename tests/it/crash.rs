@@ -1,4 +1,4 @@
-//! golive dies at the worst moments. The next run finds what it left on disk, and nothing else.
+//! golive crashes at the worst moments. The next run has only the status file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::harness::Harness;
 
-/// A run that dies while its golive is under way: `when` it is done, or before.
+/// A run that crashes while its golive is under way; `when` is the fault's.
 pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Harness {
     let harness = Harness::vm(behaviour);
     harness.faults(&format!(
@@ -64,7 +64,7 @@ async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
         ));
         let request = harness.record("contoso/vm").intent.unwrap().request_id;
         for _ in 0..2 {
-            // Production holds the release: no list is needed to call that the request's success.
+            // Production has the release, which proves the request's success without a list.
             harness.once().await;
             let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.intent, record.history), (Phase::Live, None, vec![]));
@@ -122,7 +122,7 @@ async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
     assert_eq!(again.if_match, intent.fence.map(|fence| fence.0));
 }
 
-/// A way on which the first golive takes 55 seconds to arrive, whatever becomes of its sender.
+/// A network in which the first golive arrives after 55 seconds, even if its sender has crashed.
 struct Slow {
     inner: Arc<dyn Transport>,
     sent: AtomicUsize,
@@ -203,7 +203,7 @@ async fn without_the_status_file_what_runs_is_adopted() {
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
-/// Lets so many requests pass; with the next one, before it arrives or after, the process dies.
+/// Passes some requests; at the next one, before or after it arrives, the process crashes.
 struct Deadly {
     inner: Arc<dyn Transport>,
     passing: AtomicUsize,
@@ -232,7 +232,7 @@ impl std::fmt::Debug for Deadly {
     }
 }
 
-/// Runs to the end, unless it dies at the request with this number. Tells whether it did.
+/// Runs to the end, or crashes at the request with this number. Returns whether it crashed.
 async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, bool) {
     let dead = Arc::new(Notify::new());
     let mut kept = None;

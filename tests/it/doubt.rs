@@ -1,4 +1,4 @@
-//! What is left in doubt stays in doubt until the marketplace has said how it stands.
+//! A request in doubt stays in doubt until the marketplace shows its result.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ async fn a_look_that_is_refused_says_nothing_about_the_request() {
     for status in [401, 403, 500] {
         let harness = dies_while_sending("{}", "before").await;
         tokio::time::advance(Duration::from_hours(1)).await;
-        // The pass itself may ask; whoever looks closer may not.
+        // Lists work; inspections are refused.
         harness.faults(&format!(
             "[{{path: '*/submissions', nth: 2, count: 200, action: {{status: {status}}}}}]"
         ));
@@ -71,7 +71,7 @@ async fn a_refusal_outlasts_what_else_is_in_the_way() {
         let harness =
             Harness::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
         harness.until_done().await;
-        // So that the list alone doesn't tell how the offer stands.
+        // The list alone doesn't show the offer's state.
         harness.edit_status(|file| {
             let record = Arc::make_mut(file.offers.values_mut().next().unwrap());
             record.observed.as_mut().unwrap().fingerprint = None;
@@ -146,8 +146,7 @@ async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() 
     assert_eq!((record.phase, record.reason), (Phase::Live, Reason::InProduction));
 }
 
-/// Two offers: while `b` is asked for, the golive of `a` is answered with a pause for the whole
-/// host.
+/// Two offers: while `b` is inspected, the golive of `a` is answered with a pause for the host.
 fn paused_between_question_and_request() -> Harness {
     let harness = Harness::new(
         "{offers: {contoso/a: {}, contoso/b: {}}, faults: [

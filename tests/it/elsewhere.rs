@@ -1,4 +1,4 @@
-//! A status file is about one marketplace, and says which.
+//! A status file belongs to one marketplace, which it names.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::service::Service;
 use crate::test_env::{STATUS, TestEnv, live};
 
-/// Another marketplace, of another place.
+/// Another marketplace.
 fn other() -> (TestEnv, String) {
     let other = TestEnv::with_seed("offers: {contoso/a: {}, contoso/vm: {}, fabrikam/b: {}}");
     let endpoint = format!("http://{}", other.address());
@@ -50,12 +50,12 @@ fn what_is_known_of_one_marketplace_is_not_used_at_another() {
     }
     assert_eq!(other.requests(), Vec::<String>::new());
     let mut after = env.files();
-    // The lock names who held it last.
+    // The lock file names its last holder.
     after.insert(format!("{STATUS}.lock"), before[&format!("{STATUS}.lock")].clone());
     assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     assert_eq!(after, before);
 
-    // What the error says to do helps.
+    // The error's hint works.
     env.golive(&format!("apply --endpoint {endpoint} --status other.json")).code(0);
     env.remove(STATUS);
     env.golive(&format!("apply --endpoint {endpoint} --wait --poll 10ms")).code(0);
@@ -110,13 +110,13 @@ fn two_publishers_may_be_at_two_marketplaces() {
     ]);
     assert_eq!(noted(&env), both);
     env.golive(&format!("plan {fabrikam}")).code(0);
-    // A run about both is about one marketplace; and a service follows whatever is in the file.
+    // A run covers one marketplace, and so does a service.
     let ran = env.golive(&format!("apply --endpoint {endpoint}")).code(1);
     ran.stderr_has("the offers of contoso is about");
     env.golive("apply").code(1).stderr_has("the offers of fabrikam is about");
     let watch = format!("watch contoso --status {STATUS}");
     env.golive(&watch).code(1).stderr_has("the offers of fabrikam is about");
-    // Who has left the file may be elsewhere, and is in the map no more.
+    // A publisher without records may be at another marketplace, and leaves the map.
     env.remove("fabrikam/b.yaml");
     env.golive("apply").code(1).stderr_has("the offers of fabrikam is about");
     env.write("fabrikam/c.yaml", live("fabrikam/c", ""));
@@ -204,7 +204,7 @@ fn a_rehearsal_says_so_and_nothing_else_does() {
         assert!(first.ends_with(LINE.trim_end()), "{}", ran.transcript());
         assert_eq!(ran.stderr.matches("EMULATOR").count(), 1, "{}", ran.transcript());
     }
-    // It is the file that says so.
+    // The status file says so.
     for line in ["status --emulator", "status golive.emulator.status.json"] {
         let ran = env.golive(line).code(0);
         assert!(ran.stdout.starts_with(LINE), "{}", ran.transcript());

@@ -5,7 +5,7 @@ use std::process::Child;
 
 use crate::test_env::{TestEnv, live};
 
-/// Ends the server however the test ends.
+/// Ends the server when dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -15,7 +15,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts a server of its own; gives its address.
+/// Starts a server; returns its address.
 fn start(env: &TestEnv, line: &str) -> (Running, String) {
     let mut child = Running(env.start(line));
     let mut first = String::new();

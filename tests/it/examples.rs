@@ -1,4 +1,4 @@
-//! The examples: valid, and planned as their texts say.
+//! The examples are valid and plan as their READMEs say.
 
 #[cfg(unix)]
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-/// The names under which Prometheus knows the metrics that a service at work serves.
+/// The Prometheus names of the service's metrics.
 #[cfg(unix)]
 fn metrics() -> BTreeSet<String> {
     let env = TestEnv::in_preview(&["vm"]);
@@ -30,7 +30,7 @@ fn metrics() -> BTreeSet<String> {
     types.map(name).collect()
 }
 
-/// A place with a copy of the example, so that nothing is left in the repository.
+/// A test environment with a copy of the example, so that no test writes to the repository.
 fn example(name: &str) -> TestEnv {
     let mut env = TestEnv::new();
     env.remove_env("GOLIVE_TOKEN");
@@ -50,7 +50,7 @@ fn copy(from: &Path, to: &Path, env: &TestEnv) {
     }
 }
 
-/// What is planned on a marketplace where every offer is in preview.
+/// The plan for a marketplace with every offer in preview.
 #[track_caller]
 fn planned(env: &TestEnv, code: i32) -> Vec<(String, String)> {
     let document = env.golive("plan --emulator -o json").code(code).stderr("").json();
@@ -74,7 +74,7 @@ fn quickstart_has_something_to_do_and_then_nothing() {
         ("contoso/contoso-virtualmachineoffer", "GoLive GoLivePending"),
     ]);
     assert_eq!(planned(&env, 0), expected);
-    // The embedded marketplace invents large numbers, by the offers' names.
+    // The embedded marketplace derives large numbers from the offers' names.
     env.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
         "\
 EMULATOR: nothing here touches the real marketplace
@@ -147,7 +147,7 @@ fn every_example_has_a_test_and_fits_the_schema() {
     }
 }
 
-/// What is no manifest has a name that golive passes over.
+/// golive ignores the other files by their names.
 #[test]
 fn all_examples_together_are_manifests_and_nothing_else() {
     let env = example("");
@@ -171,7 +171,7 @@ fn alerts_are_about_metrics_and_phases_that_there_are() {
         serde_json::from_value::<golive::status::Phase>(phase.into()).unwrap();
     }
 
-    // Each alert is in the table of its README, and has a text for the person who is woken by it.
+    // Each alert is in its README's table, and has a description.
     let rules: serde_json::Value = serde_yaml::from_str(&rules).unwrap();
     let readme = std::fs::read_to_string(folder().join("prometheus/README.md")).unwrap();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
@@ -181,7 +181,7 @@ fn alerts_are_about_metrics_and_phases_that_there_are() {
     }
 }
 
-/// The manifests that Kubernetes mounts are some, too.
+/// The manifests that Kubernetes mounts are valid, too.
 #[test]
 fn what_kubernetes_is_given_is_yaml_with_a_manifest_in_it() {
     let path = folder().join("container/kubernetes.yaml.example");

@@ -1,4 +1,4 @@
-//! Operations that fail, requests that are refused, and what hostile words become of.
+//! Failed operations, refused requests, and hostile texts in them.
 
 use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason};
@@ -9,7 +9,7 @@ use crate::test_env::{STATUS, TestEnv, live};
 
 const HOSTILE: &str = r#""<p>Certification <b>failed</b>: see <a href='https://contoso.example'>this</a></p><script>alert(1)</script>\e[31m\e]0;owned\a&lt;i&gt; \u202eevil\u202c \r\n<br>line two\u0000""#;
 
-/// A place whose golive fails with hostile words.
+/// An offer whose golive fails with hostile messages.
 fn hostile() -> TestEnv {
     let env = TestEnv::with_seed(&format!(
         "offers: {{contoso/vm: {{fail: {{step: live, message: {HOSTILE}}}}}}}"
@@ -44,7 +44,7 @@ fn hostile_words_are_harmless_everywhere() {
     }
     all.push(env.read(STATUS));
     for text in all {
-        // Colors are golive's own: `ESC [ … m`, and nothing else.
+        // The only escapes are golive's own colors: `ESC [ … m`.
         let own = text.replace("\u{1b}[0m", "").replace("\\u001b", "\u{1b}");
         for bad in [
             "<script",
@@ -107,7 +107,7 @@ fn what_failed_after_its_manifest_was_removed_needs_the_manifest_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_manifest_or_offer_is_tried_again() {
-    // The sign-off waits once more.
+    // The sign-off waits again.
     let harness = Harness::vm("{cancel: true, fail: {times: 1}}");
     harness.until_done().await;
     harness.manifest("vm.yaml", &live("contoso/vm", "# A comment is no change.\n"));

@@ -1,4 +1,4 @@
-//! A run in which one publisher is slow, hangs or is down holds up no other one.
+//! A publisher that is slow, hangs or is down doesn't delay the others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,13 +18,13 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{Harness, RunOptions};
 use crate::test_env::live;
 
-/// How long the client waits for an answer.
+/// The client's timeout in seconds.
 const TIMEOUT: u64 = 60;
 
-/// The same for an offer's own document, which is known to be slow.
+/// The timeout for an offer's document, which is slow, in seconds.
 const DOCUMENT_TIMEOUT: u64 = 300;
 
-/// What is slow of a publisher.
+/// Which requests of a publisher are slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Lists,
@@ -34,7 +34,7 @@ enum What {
     All,
 }
 
-/// Is slow where one publisher is concerned, and writes down when what was sent.
+/// Delays one publisher's requests, and records when golives were sent.
 struct Slow {
     inner: Arc<dyn Transport>,
     publisher: String,
@@ -44,7 +44,7 @@ struct Slow {
     golives: Arc<Golives>,
 }
 
-/// When golives of an offer were sent, in seconds.
+/// When each offer's golives were sent, in seconds.
 type Golives = Mutex<BTreeMap<String, Vec<u64>>>;
 
 #[async_trait]
@@ -72,7 +72,7 @@ impl Transport for Slow {
     }
 }
 
-/// Offers that are to go live, and one publisher that is slow.
+/// Offers that should go live, with one slow publisher.
 struct Town {
     harness: Harness,
     golives: Arc<Golives>,
@@ -80,7 +80,7 @@ struct Town {
     began: Instant,
 }
 
-/// What a run has told.
+/// Events that a run has reported.
 #[derive(Debug, Default)]
 struct Told(Mutex<Vec<String>>);
 
@@ -102,11 +102,11 @@ impl Reporter for Told {
     }
 }
 
-/// Never, as far as a client is concerned.
+/// A delay far beyond all timeouts.
 const NEVER: u64 = 1_000_000;
 
 impl Town {
-    /// So many offers of each publisher, those of `contoso` being slow by so many seconds.
+    /// Creates offers for each publisher; those of `contoso` are delayed by `delay` seconds.
     fn new(publishers: &[(&str, usize)], behaviour: &str, what: What, delay: u64) -> Self {
         let (mut seed, mut manifests) = ("offers:\n".to_owned(), Vec::new());
         for (publisher, count) in publishers {
@@ -140,8 +140,8 @@ impl Town {
         self.told.0.lock().unwrap().clone()
     }
 
-    /// When golive was sent for offers of a publisher: how many were, and the first and last second
-    /// at which. None of them twice.
+    /// How many golives were sent for a publisher's offers, and the first and last second. Panics if one
+    /// was sent twice.
     fn golives(&self, publisher: &str) -> (usize, u64, u64) {
         let golives = self.golives.lock().unwrap();
         let own = golives.iter().filter(|(offer, _)| offer.starts_with(&format!("{publisher}/")));
@@ -176,12 +176,12 @@ const SIX: [(&str, usize); 6] =
 
 #[tokio::test(start_paused = true)]
 async fn one_that_hangs_holds_up_nobody() {
-    // Before it shows that its requests hang, it may have all turns, until they are given up.
+    // Until its first requests time out, the slow publisher may take all turns.
     for (what, turns, behaviour) in [
         (What::All, 0, "{}"),
         (What::Lists, 0, "{}"),
         (What::Offers, DOCUMENT_TIMEOUT, "{}"),
-        // Whose document is not asked for, since it has no ETag.
+        // golive doesn't read the document, since it has no ETag.
         (What::Offers, TIMEOUT, "{profile: field}"),
     ] {
         let town = Town::new(&SIX, behaviour, what, NEVER);
@@ -225,7 +225,7 @@ async fn who_answers_late_is_launched_in_the_same_run() {
         } else {
             assert_eq!(outcome.running(), 0);
         }
-        // Once everything is known, and once in a run.
+        // Once with complete information, and once in a run.
         assert_eq!(town.told(), ["15 of 3", "planned 15"]);
     }
 }
@@ -241,8 +241,7 @@ async fn where_all_are_quick_all_is_one() {
     }
 }
 
-/// What is planned and asked does not depend on whether it is planned in groups: a guard makes one of
-/// all.
+/// Plans and requests don't depend on grouping: a guard makes all offers one group.
 #[tokio::test(start_paused = true)]
 async fn groups_are_decided_about_as_all_together() {
     let mut found = Vec::new();
@@ -271,7 +270,7 @@ async fn groups_are_decided_about_as_all_together() {
         }
         let mut options = RunOptions::once();
         options.guard.max_changes = max_changes;
-        // How far an operation is depends on how often the marketplace was asked before.
+        // An operation's progress depends on the number of earlier requests.
         let decided = |set: &ChangeSet| {
             let changes = set.changes.iter();
             changes.map(|it| (it.offer.clone(), it.decision.action())).collect::<Vec<_>>()
@@ -354,7 +353,7 @@ async fn one_look_is_taken_at_who_is_late_however_short_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_later_look_takes_no_longer_than_it_may() {
-    // Offers of d go live at once; by then contoso has become slow.
+    // Offers of d go live at once; contoso is slow by then.
     let town = Town::new(&[("contoso", 1), ("d", 3)], "{}", What::Lists, 50);
     let wait = Wait::Until(Some(Duration::from_secs(70)));
     town.run(&RunOptions { wait, ..RunOptions::once() }).await;

@@ -1,5 +1,5 @@
-//! Runs the library's reconciler against an emulator, in one process and in virtual time: hours
-//! pass in a moment, and every moment is the same in every run.
+//! Runs the library's reconciler against an emulator, in one process and in virtual time: hours pass in
+//! a moment, and every run is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -38,14 +38,13 @@ use crate::test_env::{STATUS, TOKEN, live, parse};
 /// Where the marketplace is said to be.
 const ENDPOINT: &str = "http://localhost:8080";
 
-/// A marketplace, a folder and a time of their own. To be made inside a paused runtime.
+/// A marketplace, a folder and a clock. Must be created inside a paused runtime.
 pub(crate) struct Harness {
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
     pub(crate) settle: Duration,
-    /// How long the marketplace may put an offer off.
+    /// The longest `Retry-After` that a run waits for.
     pub(crate) pause: Duration,
-    /// How many requests may be under way at once.
     pub(crate) concurrency: usize,
     pub(crate) disk: Arc<dyn Disk>,
     folder: TempDir,
@@ -53,13 +52,13 @@ pub(crate) struct Harness {
     transport: Arc<dyn Transport>,
 }
 
-/// What a run is asked for.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct RunOptions {
     pub(crate) policy: Policy,
     pub(crate) guard: Guard,
     pub(crate) wait: Wait,
-    /// The offers whose manifest is gone.
+    /// Offers whose manifest was removed.
     pub(crate) gone: BTreeSet<OfferId>,
 }
 
@@ -70,12 +69,12 @@ impl RunOptions {
         Self { policy, guard: Guard::default(), wait: Wait::No, gone: BTreeSet::new() }
     }
 
-    /// To the end of everything.
+    /// Waits until all operations have ended.
     pub(crate) fn until_done() -> Self {
         Self { wait: Wait::Until(None), ..Self::once() }
     }
 
-    /// The same, with failed offers tried again.
+    /// Retries failed offers, too.
     pub(crate) fn with_retry(mut self) -> Self {
         self.policy.retry = Retry::All;
         self
@@ -83,7 +82,7 @@ impl RunOptions {
 }
 
 impl Harness {
-    /// A marketplace as the seed says, and no manifests.
+    /// A marketplace with this seed, and no manifests.
     #[track_caller]
     pub(crate) fn new(seed: &str) -> Self {
         let start: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
@@ -97,8 +96,7 @@ impl Harness {
         Self { emulator, stop, settle, pause, concurrency: 8, disk, folder, clock, transport }
     }
 
-    /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
-    /// wants it live.
+    /// A marketplace with `contoso/vm` and this seed for it, and a manifest that wants it live.
     #[track_caller]
     pub(crate) fn vm(behaviour: &str) -> Self {
         let harness = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
@@ -106,7 +104,7 @@ impl Harness {
         harness
     }
 
-    /// The same, and faults (a YAML list).
+    /// The same with faults (a YAML list).
     #[track_caller]
     pub(crate) fn faulty_vm(behaviour: &str, faults: &str) -> Self {
         let harness = Self::vm(behaviour);
@@ -123,7 +121,7 @@ impl Harness {
         }
     }
 
-    /// Puts something between client and marketplace.
+    /// Wraps the transport between client and marketplace.
     pub(crate) fn with_transport(
         mut self,
         wrap: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>,
@@ -158,19 +156,18 @@ impl Harness {
         golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
     }
 
-    /// An offer's record, as it is on disk.
+    /// An offer's record on disk.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
         let id: OfferId = offer.parse().unwrap();
         let record = self.status().offers.remove(&id);
         Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
     }
 
-    /// What the manifests want.
     pub(crate) fn desired(&self) -> Desired {
         Arc::new(manifest::load(&[self.folder.path().to_owned()]).unwrap().offers)
     }
 
-    /// What the publishers' lists say, beside what is on record.
+    /// Lists all publishers.
     pub(crate) async fn observed(&self) -> Observations {
         let waits = (self.pause, self.pause);
         let reconciler = self.reconciler(
@@ -183,7 +180,7 @@ impl Harness {
         observer.list(&self.desired(), &BTreeMap::new(), &Policy::default()).await
     }
 
-    /// What is decided with now.
+    /// The planner's times for a decision now.
     pub(crate) fn decision_time(&self) -> DecisionTime {
         let longest_request = PortalSettings::default().request_timeout * 2;
         DecisionTime { now: self.now(), longest_request, settling: Settling::all(self.settle) }
@@ -193,12 +190,12 @@ impl Harness {
         self.clock.now()
     }
 
-    /// One run, by a process of its own as it were: everything but the disk is new.
+    /// One run, as if by a new process: it shares only the disk with earlier runs.
     pub(crate) async fn run(&self, options: &RunOptions) -> Result<Outcome, RunError> {
         self.run_with_reporter(options, Arc::new(Reporters::default())).await
     }
 
-    /// The same, and somebody is told of it.
+    /// The same, with a reporter.
     pub(crate) async fn run_with_reporter(
         &self,
         options: &RunOptions,
@@ -227,13 +224,13 @@ impl Harness {
     }
 
     fn random(&self) -> fastrand::Rng {
-        // Nothing may depend on the dice: the seed is another one in each run.
+        // No test may depend on random numbers: each run has another seed.
         fastrand::Rng::with_seed(
             u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
         )
     }
 
-    /// A reconciler. The marketplace may put reads and requests off for so long.
+    /// A reconciler that waits at most this long when reads and POSTs are throttled.
     fn reconciler(
         &self,
         store: Arc<StatusStore>,
@@ -264,13 +261,13 @@ impl Harness {
         Reconciler::new(surroundings, Settings { concurrency, intervals, pause, settle })
     }
 
-    /// A service that watches the folder, as a process of its own.
+    /// Starts a service that watches the folder, as if in a new process.
     pub(crate) fn watch(&self) -> RunningService {
         let (service_state, pings) = ServiceState::new();
         let store = Arc::new(self.store());
         let stop = CancellationToken::new();
         let reporter = Arc::clone(&service_state) as _;
-        // Reads are put off as long as it takes; a request is looked at anew after that.
+        // As in `golive watch`: reads wait without a limit, a throttled POST is planned anew.
         let put_off = (Duration::MAX, Duration::ZERO);
         let reconciler = self.reconciler(Arc::clone(&store), &stop, put_off, reporter);
         let (touch, touches) = mpsc::channel(16);
@@ -305,7 +302,7 @@ impl Harness {
         self.run(&RunOptions::once()).await.unwrap()
     }
 
-    /// To the end of everything.
+    /// Waits until all operations have ended.
     pub(crate) async fn until_done(&self) -> Outcome {
         self.run(&RunOptions::until_done()).await.unwrap()
     }
@@ -314,7 +311,7 @@ impl Harness {
         self.record(offer).phase
     }
 
-    /// How often golive was received and accepted.
+    /// How many golives were received and accepted.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
         let Count { received, accepted } = self.emulator.journal().golives(offer);
         (received, accepted)
@@ -337,7 +334,7 @@ pub(crate) fn is_golive(entry: &Entry) -> bool {
     entry.method == "POST" && entry.path.trim_end_matches('/').ends_with("/golive")
 }
 
-/// Looks at every request before it passes.
+/// Calls `look` with every request before it passes.
 pub(crate) struct Spy<F> {
     pub(crate) inner: Arc<dyn Transport>,
     pub(crate) look: F,
@@ -357,7 +354,7 @@ impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
     }
 }
 
-/// A service at work.
+/// A running service.
 pub(crate) struct RunningService {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
@@ -368,29 +365,29 @@ pub(crate) struct RunningService {
 }
 
 impl RunningService {
-    /// Tells that files may have changed.
+    /// Notifies it that files may have changed.
     pub(crate) async fn notify(&self) {
         self.touch.send(()).await.unwrap();
     }
 
-    /// Asks to reconcile now.
+    /// Requests a reconcile, as SIGHUP does.
     pub(crate) async fn hangup(&self) {
         self.hangup.send(()).await.unwrap();
     }
 
-    /// Stops it, and waits until it has.
+    /// Stops it, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    /// Kills it: nothing more is done, be it half done.
+    /// Kills it in the middle of its work.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
 
-    /// An offer's record, as it is in memory.
+    /// An offer's record in memory.
     pub(crate) fn record(&self, offer: &str) -> Option<OfferRecord> {
         self.store.get(&offer.parse().unwrap()).map(Arc::unwrap_or_clone)
     }
@@ -400,7 +397,7 @@ impl RunningService {
     }
 }
 
-/// A source of manifests that looks when it is told to.
+/// A source of manifests that reports a change when the test says so.
 struct ManualSource {
     touches: mpsc::Receiver<()>,
     is_first: bool,

@@ -1,6 +1,6 @@
-//! A server that does its worst, in front of an emulator that stays honest: broken, endless and
-//! poisoned answers, and URLs that lead elsewhere. Each run ends by itself and says why, its memory
-//! is bounded, and the token goes nowhere else.
+//! A hostile gateway in front of an honest emulator: broken, endless and poisoned answers, and foreign
+//! URLs. Each run ends with an error that says why, its memory is bounded, and the token reaches no
+//! other server.
 
 mod bodies;
 mod gateway;
@@ -16,26 +16,26 @@ use std::time::{Duration, Instant};
 use crate::test_env::{RunOutput, STATUS, TestEnv, live};
 use gateway::{Gateway, Reply, Rule, Trap};
 
-/// A run that ends well however slow this machine is.
+/// A run that succeeds even on a slow machine.
 const PATIENT: &str = "apply --wait=1m --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// A run that is over soon: nothing will come of it.
+/// A run with short timeouts, which is expected to fail.
 const BRIEF: &str = "apply --wait=1s --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// The same, where answers are late.
+/// The same for late answers.
 const HASTY: &str = "apply --wait=1s --timeout 300ms --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// The longest that any run may take. Most take less than a second; pauses between the tries of a
-/// read, and a loaded machine, make it more.
+/// The longest that any run may take. Most take less than a second; pauses between retries and a
+/// loaded machine need the rest.
 const SECONDS: u64 = 120;
 
-/// How many cases run at the same time that wait most of the time.
+/// Concurrency of cases that mostly wait.
 const MANY: usize = 24;
 
-/// How many run at the same time that keep a core busy.
+/// Concurrency of cases that keep a core busy.
 const FEW: usize = 4;
 
-/// An offer in preview that is to go live, and its marketplace behind a gateway.
+/// An offer in preview that should go live, with a gateway in front of the marketplace.
 struct Hostile {
     env: TestEnv,
     gateway: Gateway,
@@ -51,13 +51,13 @@ impl Hostile {
         Self { env, gateway, trap: Trap::set() }
     }
 
-    /// A text in which `TRAP` and `OWN` are the addresses of a stranger and of the marketplace.
+    /// Replaces `TRAP` by a foreign address and `OWN` by the marketplace's.
     fn addressed(&self, text: &str) -> String {
         text.replace("TRAP", &self.trap.address().to_string())
             .replace("OWN", &self.gateway.address.to_string())
     }
 
-    /// Runs the program, and checks what must hold whatever the server does.
+    /// Runs the program, and checks what must hold for every answer.
     #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "that a run ends in time is what is tested")]
     fn golive(&self, line: &str) -> RunOutput {
@@ -74,7 +74,7 @@ impl Hostile {
         ran
     }
 
-    /// Nobody else was asked, nothing else was asked for, and golive was accepted once at most.
+    /// No other server or path got a request, and golive was accepted at most once.
     #[track_caller]
     fn holds(&self) {
         self.trap.is_untouched();
@@ -88,15 +88,15 @@ impl Hostile {
     }
 }
 
-/// What one kind of harm must come to.
+/// The expected result of a hostile answer.
 struct Case {
     name: String,
     rule: Rule,
     line: &'static str,
     code: i32,
-    /// Whether golive is accepted in the end.
+    /// Whether golive is finally accepted.
     accepted: bool,
-    /// What a person is told, on standard output or standard error.
+    /// Expected text on standard output or standard error.
     told: String,
 }
 
@@ -106,13 +106,13 @@ impl Case {
         if self.code == 0 {
             return;
         }
-        // Nothing is left behind that keeps an honest marketplace from being believed.
+        // Once the marketplace is honest again, a run succeeds.
         hostile.gateway.rules(Vec::new());
         let ran = hostile.golive(PATIENT).code(0);
         assert_eq!(hostile.env.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.transcript());
     }
 
-    /// Meets with the harm.
+    /// Runs against the hostile answer, and checks the result.
     fn meet(&self) -> Hostile {
         let hostile = Hostile::new("{previewVersion: 3, liveVersion: 2}");
         let mut rule = self.rule.clone();
@@ -138,7 +138,7 @@ impl Case {
     }
 }
 
-/// Does something about every item, several at a time.
+/// Calls `act` with every item, several at a time.
 fn side_by_side<T: Send>(
     threads: usize,
     items: impl IntoIterator<Item = T>,

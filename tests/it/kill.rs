@@ -1,5 +1,5 @@
-//! The real program, killed (`SIGKILL`) at any moment. The marketplace outlives it, and the next
-//! run finds what the dead one left on disk, and nothing else.
+//! The real program, killed (`SIGKILL`) at any moment. The marketplace keeps running, and the next run
+//! has only the status file.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use crate::test_env::{STATUS, TestEnv, live};
 
 const RUN: &str = "apply --wait --poll 10ms --settle 150ms --timeout 2s";
 
-/// How often each of the worlds below sees the program die.
+/// How often the program is killed in each scenario below.
 const KILLS: u32 = 13;
 
-/// Marketplaces whose answers differ, each with several offers. Slow golives keep a run for longer
-/// where a death is worst: between the intent and the operation.
+/// Marketplaces with different answers, each with several offers. Slow golives make it likelier that a
+/// kill hits between the intent and the operation.
 const WORLDS: [(&str, &[&str]); 4] = [
     (
         "offers: {contoso/a: {}, contoso/b: {header: dollar}, contoso/c: {header: none}}",
@@ -45,12 +45,11 @@ fn world(seed: &str, offers: &[&str]) -> TestEnv {
     env
 }
 
-/// How many runs in a row are killed. A run that must settle a doubt takes longer than one that was
-/// never disturbed, so that none would come to its end.
+/// How many consecutive runs are killed. A run that resolves a doubt takes longer than the kill's
+/// delay, so that without a limit no run would end.
 const IN_A_ROW: u32 = 6;
 
-/// Kills run after run, each at its own moment, unless one comes to its end by itself. Tells how
-/// many were killed.
+/// Kills consecutive runs at different moments, until one ends by itself. Returns how many were killed.
 fn kill_runs(env: &TestEnv, length: Duration, dice: &mut fastrand::Rng) -> u32 {
     let mut killed = 0;
     while killed < IN_A_ROW {
@@ -74,11 +73,11 @@ fn kill_runs(env: &TestEnv, length: Duration, dice: &mut fastrand::Rng) -> u32 {
     killed
 }
 
-/// What a run says of an offer whose golive two runs before it were killed over.
+/// The error for an offer after two killed golives.
 const TWICE: &str = "sent 2 times, left no trace";
 
-/// Two requests that never arrived are for a person to look into, who holds the offers for a run.
-/// Tells whether there were any.
+/// A doubt after two requests that never arrived needs a person, who suspends the offers for one run.
+/// Returns whether there was one.
 #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
 fn resolve(env: &TestEnv, offers: &[&str], at: &str) -> bool {
     let ran = env.golive(RUN);
@@ -91,7 +90,7 @@ fn resolve(env: &TestEnv, offers: &[&str], at: &str) -> bool {
     for offer in offers {
         let Some(intent) = env.record(offer).intent else { continue };
         assert_eq!((intent.attempt, env.golives(offer).1), (2, 0), "{at}: {offer}");
-        // That was long ago.
+        // The settle time has passed.
         status["offers"][offer]["intent"]["at"] = "2026-01-01T00:00:00Z".into();
         status["offers"][offer]["intent"]["deadline"] = "2026-01-01T00:03:00Z".into();
         doubts += 1;

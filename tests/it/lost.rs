@@ -1,4 +1,4 @@
-//! Answers that get lost or lie: golive is accepted exactly once, and followed to its end.
+//! Lost and wrong answers: golive is accepted exactly once, and followed to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use pretty_assertions::assert_eq;
 use crate::harness::{Harness, RunOptions, Spy};
 use crate::test_env::live;
 
-/// What happens to the first golive request, and how often golive is received for it in all.
+/// The fault of the first golive request, and how many golives are received in total.
 const FAULTS: [(&str, u64); 30] = [
     ("{reset: before}", 2),
     ("{reset: after}", 1),
@@ -22,11 +22,11 @@ const FAULTS: [(&str, u64); 30] = [
     ("{status: 504, when: after}", 1),
     ("{html: 502}", 2),
     ("{html: 502, when: after}", 1),
-    // A page in the place of the answer, with a code that says that all is well.
+    // An HTML page with a success code.
     ("{html: 200}", 2),
     ("{html: 200, when: after}", 1),
     ("{html: 202, when: after}", 1),
-    // Accepted, it says, and says no more.
+    // 202 without an operation URL.
     ("{status: 202}", 2),
     ("{status: 202, when: after}", 1),
     ("{status: 200, when: after, body: '[['}", 1),
@@ -38,10 +38,10 @@ const FAULTS: [(&str, u64); 30] = [
     ("{redirect: 'https://fabrikam.example/api', when: after}", 1),
     ("{endlessBody: true}", 2),
     ("{endlessBody: true, when: after}", 1),
-    // Longer than a request may take.
+    // Longer than the request timeout.
     ("{delay: 2m}", 2),
     ("{delay: 2m, when: after}", 1),
-    // Not accepted, and said so.
+    // Refused explicitly.
     ("{status: 503, retryAfter: 5}", 2),
     ("{status: 503}", 2),
     ("{status: 429, retryAfter: 7}", 2),
@@ -155,7 +155,7 @@ async fn a_pause_that_is_too_long_is_left_to_another_run() {
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
 }
 
-/// So many offers, and a marketplace that puts off so many golives, a minute each time.
+/// Offers, and a marketplace that throttles a number of golives, for a minute each.
 fn throttled(offers: u32, times: u32) -> Harness {
     let names: Vec<_> = (0..offers).map(|number| format!("contoso/vm-{number}")).collect();
     let seed: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
@@ -229,7 +229,7 @@ async fn an_endless_outage_ends_in_doubt_and_no_run_sends_a_third_request() {
         assert_eq!((harness.golives("contoso/vm"), record.phase), ((2, 0), Phase::Triggering));
         tokio::time::advance(Duration::from_hours(1)).await;
     }
-    // A person has looked, and holds the offer for one run: the doubt is over.
+    // A person suspends the offer for one run, which ends the doubt.
     harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
     harness.until_done().await;
     let record = harness.record("contoso/vm");
@@ -239,7 +239,7 @@ async fn an_endless_outage_ends_in_doubt_and_no_run_sends_a_third_request() {
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((3, 1), Phase::Live));
 }
 
-/// Does something by another hand at the moment the first golive passes.
+/// Has another client act at the moment the first golive passes.
 fn meanwhile(behaviour: &str, hand: ManualAction) -> Harness {
     let harness = Harness::vm(behaviour);
     let (emulator, hand) = (harness.emulator.clone(), std::sync::Mutex::new(Some(hand)));

@@ -1,6 +1,6 @@
-//! Takes out of outputs what differs from run to run: times, ids, places.
+//! Replaces times and ids in outputs, which differ from run to run.
 
-/// A text in which times are `[TIME]` and random ids are `[ID]`.
+/// Replaces times by `[TIME]` and random ids by `[ID]`.
 pub(crate) fn normalize(text: &str) -> String {
     const UUID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     const TIME: &str = "0000-00-00T00:00:00";
@@ -24,7 +24,7 @@ pub(crate) fn normalize(text: &str) -> String {
     out
 }
 
-/// What follows a text that begins as the template says: `0` is a digit, `x` a hex digit.
+/// The rest after a match of the template, where `0` is a digit and `x` a hex digit.
 fn after_match<'a>(text: &'a str, template: &str) -> Option<&'a str> {
     let (head, after) = text.as_bytes().split_at_checked(template.len())?;
     let fits = head.iter().zip(template.bytes()).all(|(byte, shape)| match shape {

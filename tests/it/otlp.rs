@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use crate::test_env::{TOKEN, TestEnv};
 
-/// The head and the body of one request, which is answered as a collector does.
+/// Receives one request and answers it as a collector does. Returns its head and body.
 fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();

@@ -1,5 +1,5 @@
-//! The service's page over the service state and records that are filled by hand, as the daemon would fill
-//! them, on a free port of this machine.
+//! Serves the service's page on a free port. Tests fill the service state and the records as the daemon
+//! would.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 
 use crate::sample_records;
 
-/// A page that is served, and what it shows. To be made inside a runtime.
+/// A served page and its data. Must be created inside a runtime.
 pub(crate) struct PageServer {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
@@ -32,18 +32,18 @@ pub(crate) struct PageServer {
     pub(crate) now: Timestamp,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
-    /// Nobody answers; the questions just have an end.
+    /// Receives health checks, so that they don't fail; no test answers them.
     _pings: mpsc::Receiver<Ping>,
     _folder: TempDir,
 }
 
 impl PageServer {
-    /// Serves a page without offers, on a free port.
+    /// Serves a page without offers.
     pub(crate) async fn start() -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// The same, at an address.
+    /// The same at an address.
     pub(crate) async fn at(address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("golive.status.json");
@@ -78,7 +78,7 @@ impl PageServer {
         }
     }
 
-    /// The same, with so many offers, in all phases, and a service that has been up for a day.
+    /// The same with offers in all phases, and a service that started a day ago.
     pub(crate) async fn with_offers(count: usize) -> Self {
         let server = Self::start().await;
         server.service_state.update(|service| {
@@ -103,12 +103,12 @@ impl PageServer {
         server
     }
 
-    /// Where a page is.
+    /// A page's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Puts a record in the place of the one there was, and tells, as the reconciler does.
+    /// Replaces a record and reports the change, as the reconciler does.
     pub(crate) fn set(&self, offer: &OfferId, record: OfferRecord) {
         let fresh = record.clone();
         let edited = self.store.edit(offer, || fresh, |_| record);
@@ -116,19 +116,19 @@ impl PageServer {
         self.tell(&Event::Changed { offer, before, record: &edited.after });
     }
 
-    /// Takes an offer away, and tells.
+    /// Removes an offer and reports it.
     pub(crate) fn forget(&self, offer: &OfferId) {
         self.store.remove(offer);
         self.tell(&Event::Forgotten(offer));
     }
 
-    /// Tells the service state and metrics.
+    /// Reports an event to the service state and metrics.
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.metrics.report(event);
         self.service_state.report(event);
     }
 
-    /// Has a golive of this offer decided, so that there is a difference to show.
+    /// Records a decision to launch the offer, so that the page has a diff to show.
     pub(crate) fn decide(&self, offer: &OfferId, version: u64) {
         let release = Release::from(version);
         let preview = OfferPosition {
@@ -147,7 +147,7 @@ impl PageServer {
         self.service_state.decided(&ChangeSet { changes: vec![change] });
     }
 
-    /// Manifests of this text are in force, or wrong.
+    /// Puts manifests with this text in force, or their errors.
     pub(crate) fn manifests(&self, name: &str, text: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.yaml");
@@ -167,7 +167,7 @@ impl PageServer {
         });
     }
 
-    /// Ends the server, and waits for its end.
+    /// Stops the server, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.server.await.unwrap().unwrap();

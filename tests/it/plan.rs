@@ -54,8 +54,8 @@ fn of_many_offers_those_that_are_as_desired_are_counted() {
     assert!(!shown.contains("contoso/vm-"), "{shown}");
 }
 
-/// What is live stands in the status file. While something newer waits for its sign-off, the portal
-/// is not asked for it: that decides nothing.
+/// The status file has the live version. golive doesn't ask the portal for it while a newer one waits
+/// for its sign-off, since the decision doesn't depend on it.
 fn version_2_live_and_3_in_preview() -> TestEnv {
     let env = TestEnv::with_seed("offers: {contoso/vm: {previewVersion: 2}}");
     env.write("vm.yaml", live("contoso/vm", ""));
@@ -141,7 +141,7 @@ fn the_exit_code_tells_changes_only_where_it_is_asked_for() {
     env.golive("plan --detailed-exitcode -o json").code(2);
     env.golive("apply --wait --poll 10ms").code(0);
     env.golive("plan --detailed-exitcode").code(0).stdout_has("Nothing to do.");
-    // A problem outweighs changes.
+    // The exit code of a problem takes precedence over that of changes.
     env.write("draft.yaml", live("contoso/nothing", ""));
     env.write("vm.yaml", live("contoso/vm", "version: 7"));
     env.golive("plan --detailed-exitcode").code(1);
@@ -161,7 +161,7 @@ fn the_digest_does_not_depend_on_time_order_or_layout() {
     env.write("x/2.yml", format!("# moved\n{}", live("contoso/b", "labels: {team: x}")));
     env.write("x/1.yml", [live("fabrikam/c", ""), live("contoso/a", "")].join("---\n"));
     assert_eq!(digest("plan -o json"), first);
-    // Another change is another digest.
+    // Another change has another digest.
     env.write("x/2.yml", manifest("contoso/b", "preview", ""));
     assert_ne!(digest("plan -o json"), first);
 }
@@ -172,7 +172,7 @@ fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
     env.remove_env("GOLIVE_TOKEN");
     env.write("vm.yaml", live("contoso/vm", ""));
     let files = env.files();
-    // The embedded marketplace numbers publications as the field knows it.
+    // The embedded marketplace numbers versions as the real service does.
     let planned = env.golive("plan --emulator -o json").code(0).json();
     assert_eq!(planned["summary"]["goLive"], 1);
     let release = text(&planned["offers"][0]["from"]["previewVersion"]).to_owned();

@@ -1,4 +1,4 @@
-//! The trigger protocol, step by step, on the wire and on the disk.
+//! The trigger protocol, step by step, in requests and on disk.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use pretty_assertions::assert_eq;
 use crate::harness::{Harness, Spy};
 use crate::test_env::{STATUS, TOKEN, live, manifest};
 
-/// A request as it passes, with the status file as it is at that moment.
+/// A request, and the status file at that moment.
 struct DecisionTime {
     line: String,
     headers: http::HeaderMap,
@@ -110,7 +110,7 @@ async fn every_request_has_version_token_and_an_id_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_status_that_cannot_be_written_sends_nothing() {
     let harness = Harness::vm("{}");
-    // Where the new file would be written first, there is a folder.
+    // A folder blocks the temporary file's path.
     std::fs::create_dir(harness.path(&format!(".{STATUS}.new"))).unwrap();
     let error = harness.run(&crate::harness::RunOptions::until_done()).await.unwrap_err();
     assert!(error.to_string().contains("cannot write the status file"), "{error}");

@@ -1,4 +1,4 @@
-//! How many requests it takes.
+//! The number of requests for each situation.
 
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
@@ -6,7 +6,7 @@ use pretty_assertions::assert_eq;
 use crate::harness::{Harness, RunOptions};
 use crate::test_env::{live, manifest};
 
-/// Offers of four publishers in several states, all of them where they should be.
+/// Offers of four publishers in several states, all as desired.
 fn calm(offers: usize) -> Harness {
     const PUBLISHERS: [&str; 4] = ["contoso", "fabrikam", "contoso-labs", "fabrikam-labs"];
     let (mut seed, mut manifests) = (String::new(), Vec::new());
@@ -59,7 +59,7 @@ async fn held_offers_cost_no_more_than_their_publisher() {
     assert_eq!(harness.requests(), ["GET /api/publishers/contoso/offers"; 2]);
 }
 
-/// `contoso/vm` as the profile has it, and a manifest that wants it live.
+/// `contoso/vm` in this profile, and a manifest that wants it live.
 fn vm(profile: &str, behaviour: &str) -> Harness {
     let harness =
         Harness::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
@@ -67,7 +67,7 @@ fn vm(profile: &str, behaviour: &str) -> Harness {
     harness
 }
 
-/// The requests, without what is the same in all of them.
+/// The requests, without their common prefix.
 fn short(requests: &[String]) -> Vec<String> {
     let short = |request: &String| {
         let (method, path) = request.split_once(' ').unwrap();
@@ -80,7 +80,7 @@ fn short(requests: &[String]) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_triggered_offer_takes_four_besides_the_list() {
-    // An offer that was not migrated may have an entity tag, which takes one more.
+    // An offer that was not migrated may have an entity tag, which costs one request.
     for (profile, fence) in [("field", None), ("documented", Some("GET /vm"))] {
         for behaviour in [
             "{}",
@@ -107,8 +107,8 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
     }
 }
 
-/// What tells the attempts apart, and then golive: how the attempt before ended, and what is in the
-/// slots, since no sign-off waits.
+/// A retry reads the previous attempt's result and the slots, since no sign-off waits; then it sends
+/// golive.
 const AGAIN: [&str; 6] = [
     "GET /vm/submissions/",
     "GET /vm/status",
@@ -155,7 +155,7 @@ async fn a_retry_that_conflicts_is_a_refusal() {
     assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationFailed));
     assert!(record.error.unwrap().message.contains("409"), "why the retry came to nothing");
     assert_eq!(harness.golives("contoso/vm"), (2, 1));
-    // The next run shows the failure again, and asks no more than the list.
+    // The next run shows the failure again, and sends only the list request.
     let before = harness.requests().len();
     harness.once().await;
     assert_eq!(short(&harness.requests().split_off(before)), ["GET "]);

@@ -1,4 +1,4 @@
-//! `golive schema`, and the files it made.
+//! `golive schema`, and the committed schemas.
 
 use pretty_assertions::assert_eq;
 

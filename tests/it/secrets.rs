@@ -1,9 +1,9 @@
-//! The token is nowhere but in the `Authorization` header. Every run of [`Place`] looks for it in
-//! its outputs and in the status file; here the marketplace does its worst to get it there.
+//! The token appears only in the `Authorization` header. Every run of [`TestEnv`] searches its outputs
+//! and the status file for it; here a hostile marketplace tries to get it there.
 
 use crate::test_env::{TOKEN, TestEnv, live};
 
-/// A marketplace that repeats the token wherever it can.
+/// A marketplace that echoes the token wherever it can.
 fn echoing(faults: &str) -> TestEnv {
     let env = TestEnv::with_seed(&format!(
         "offers: {{contoso/vm: {{fail: {{message: 'your token {TOKEN} <b>{TOKEN}</b>'}}}}}}\nfaults: {faults}"
@@ -12,7 +12,7 @@ fn echoing(faults: &str) -> TestEnv {
     env
 }
 
-/// Runs everything, as loud as it gets, and looks into every file.
+/// Runs everything with full logging, and searches every file for the token.
 fn loud(env: &TestEnv) {
     for line in [
         "plan -vvv",
@@ -75,7 +75,7 @@ fn a_token_that_is_none_is_not_shown_either() {
         .stderr_has("GOLIVE_TOKEN: the token has white space");
     env.set_env("GOLIVE_TOKEN", " \t");
     env.golive("apply -vvv").code(1).stdout("").stderr_has("GOLIVE_TOKEN: the token is empty");
-    // A variable that is empty counts as not set.
+    // An empty variable counts as unset.
     env.set_env("GOLIVE_TOKEN", "");
     env.golive("apply -vvv").code(1).stdout_has("GOLIVE_TOKEN is not set");
     env.remove_env("GOLIVE_TOKEN");

@@ -7,12 +7,12 @@ use tokio::net::TcpStream;
 
 use crate::page_server::PageServer;
 
-/// Sends some bytes, and reads to the end of the connection.
+/// Sends bytes, and reads until the connection closes.
 async fn exchange(server: &PageServer, bytes: &str) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // A server that has enough may reset the connection.
+    // The server may reset the connection.
     drop(stream.read_to_end(&mut answer).await);
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -55,7 +55,7 @@ async fn the_end_comes_soon_whoever_listens() {
         stream.read_u8().await.unwrap();
         streams.push(stream);
     }
-    // One that has said nothing yet.
+    // A connection without a request.
     streams.push(TcpStream::connect(server.address).await.unwrap());
     tokio::time::sleep(Duration::from_millis(50)).await;
     let address = server.address;

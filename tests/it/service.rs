@@ -1,5 +1,4 @@
-//! The real service: a process that watches real files, is signaled and killed, and answers on a
-//! socket.
+//! The real service: a process with real files, signals and a socket.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -16,7 +15,7 @@ use serde_json::Value;
 
 use crate::test_env::{STATUS, TOKEN, TestEnv, live, manifest};
 
-/// A service at work, and what it says.
+/// A running service, and its log.
 pub(crate) struct Service {
     child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
@@ -24,7 +23,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts it; the log is in JSON.
+    /// Starts a service with a JSON log.
     fn start(env: &TestEnv, line: &str) -> Self {
         let mut child = env.start(&format!("watch --log-format json {line}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -39,7 +38,7 @@ impl Service {
         Self { child, lines, reader: Some(reader) }
     }
 
-    /// The same, once every offer was seen.
+    /// Starts a service and waits until it is ready.
     #[track_caller]
     pub(crate) fn ready(env: &TestEnv, line: &str) -> Self {
         let service = Self::start(env, line);
@@ -55,7 +54,7 @@ impl Service {
         self.said().into_iter().find(|line| line.to_string().contains(text))
     }
 
-    /// Waits until it says something, for at most ten seconds.
+    /// Waits for a log line, for at most ten seconds.
     #[track_caller]
     pub(crate) fn until_said(&self, text: &str) -> Value {
         for _ in 0..2000 {
@@ -72,7 +71,7 @@ impl Service {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits for its end: the exit code, and how long that took.
+    /// Waits for its end. Returns the exit code and the time.
     #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
     fn ends(&mut self) -> (Option<i32>, Duration) {
         let since = Instant::now();
@@ -83,7 +82,7 @@ impl Service {
         (code, since.elapsed())
     }
 
-    /// Asks it to stop, as a supervisor does.
+    /// Stops it as a supervisor does.
     #[track_caller]
     pub(crate) fn stop(mut self) {
         self.signal("-TERM");
@@ -92,7 +91,7 @@ impl Service {
         assert!(took < Duration::from_secs(8), "{took:?}");
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
         let line = self.until_said("the page is at");
@@ -107,7 +106,7 @@ impl Drop for Service {
     }
 }
 
-/// The answer to one request: its status, and all of it.
+/// Sends one request. Returns the status and the whole answer.
 fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
@@ -177,7 +176,7 @@ fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
     env.write("b.yaml", live("contoso/b", ""));
     env.wait_until("the mended one is launched", |env| env.golives("contoso/b") == (1, 1));
     service.until_said("nothing is wrong with it any more");
-    // What breaks later stays in force as it was.
+    // If a valid manifest breaks later, its last valid version stays in force.
     env.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
     service.until_said("invalid YAML");
     service.signal("-HUP");
@@ -219,7 +218,7 @@ fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
     assert_eq!(heard(), "STOPPING=1\n");
 }
 
-/// Runs git in a repository, without any configuration of this machine.
+/// Runs git in a repository, without this machine's configuration.
 fn git(repository: &std::path::Path, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.current_dir(repository).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]);
@@ -259,7 +258,7 @@ fn files_of_a_repository_are_named_as_in_it() {
     let (_, page) = get(service.address(), "/");
     assert!(page.contains("<code>offers/broken.yaml:"), "{page}");
 
-    // Where a manifest stood is found by that name.
+    // The record names the manifest's file in the repository.
     env.write("remote/offers/broken.yaml", live("contoso/b", ""));
     env.remove("remote/offers/a.yaml");
     env.remove("remote/offers/twice.yaml");
@@ -357,13 +356,13 @@ fn the_embedded_marketplace_knows_what_is_committed_later() {
     service.until_said("contoso/b: golive runs");
     env.wait_until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
     service.stop();
-    // A second one finds the world that the first one left.
+    // A second service starts from the state that the first one left.
     let again = Service::ready(&env, "--emulator");
     again.stop();
     assert_eq!(status()["offers"]["contoso/b"]["attempts"], 1);
 }
 
-/// So many offers of contoso in preview, which are to stay there.
+/// Offers of contoso in preview that should stay there.
 fn many(count: usize) -> TestEnv {
     let mut env = TestEnv::new();
     let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();

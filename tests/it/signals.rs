@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: no new request, the status written, what runs goes on.
+//! Ctrl-C and SIGTERM: no new request, the status is written, operations keep running.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command};
@@ -11,7 +11,7 @@ use golive::status::{Phase, StatusLock};
 
 use crate::test_env::{STATUS, TestEnv, live};
 
-/// Whether a process listens for SIGTERM by now.
+/// Whether a process has a SIGTERM handler.
 #[cfg(target_os = "linux")]
 pub(crate) fn listens(child: &Child) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
@@ -19,7 +19,7 @@ pub(crate) fn listens(child: &Child) -> bool {
     u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
 }
 
-/// What has no other sign of where it is.
+/// Waits for a process to install its signal handlers, if it shows no other progress.
 fn until_it_listens(env: &TestEnv, child: &Child) {
     #[cfg(target_os = "linux")]
     env.wait_until("it listens", |_| listens(child));
@@ -94,7 +94,7 @@ fn a_second_signal_ends_a_run_that_waits_for_an_answer() {
     let mut child = env.start("apply --wait --timeout 1h");
     env.wait_until("golive is received", |env| env.golives("contoso/a").0 == 1);
     send(&child, "-INT");
-    // It says so before the answer is there.
+    // The message comes before the answer.
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(said.any(|line| line.contains("SIGINT: nothing more is sent")));
     send(&child, "-INT");

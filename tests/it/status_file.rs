@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use crate::test_env::{STATUS, TestEnv, live};
 
-/// A place whose offer is live, with a status file that says so.
+/// An environment with a live offer and its status file.
 fn lived_in() -> TestEnv {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms").code(0);
     env
 }
 
-/// Nothing is sent, and the file stays as it is.
+/// Checks that a status file is refused: nothing is sent, and the file stays as it is.
 #[track_caller]
 fn refused(env: &TestEnv, content: &[u8], told: &str) {
     env.write(STATUS, content);
@@ -59,11 +59,11 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
     open.push_str(&"[".repeat(100_000));
     let cases: [(Vec<u8>, &str); 16] = [
         (Vec::new(), "1:1: the status file is broken: EOF while parsing a value"),
-        // What a file system may leave of a file that was not flushed.
+        // What a power loss may leave of an unflushed file.
         (vec![0; good.len()], "1:1: the status file is broken: expected value"),
         (good.trim_end().trim_end_matches('}').into(), "the status file is broken: EOF while"),
         (format!("{good}{good}").into_bytes(), "the status file is broken: trailing characters"),
-        // JSON, but something else.
+        // JSON, but not a status file.
         (b"[]".to_vec(), "1:2: the status file is broken: invalid length 1"),
         (b"\"Live\"".to_vec(), "1:6: the status file is broken: invalid type: string"),
         (b"{}".to_vec(), "1:2: the status file is broken: missing field `offers`"),
@@ -97,7 +97,7 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
             assert_eq!(env.files()[STATUS], content);
         }
     }
-    // Moved away, it costs requests and no second golive.
+    // Without it, a run costs requests but no second golive.
     env.remove(STATUS);
     env.golive("apply --wait").code(0);
     assert_eq!(env.golives("contoso/vm"), (1, 1));
@@ -160,7 +160,7 @@ fn runs_at_the_same_time_send_one_golive() {
     let children: Vec<_> =
         (0..4).map(|_| env.start("apply --wait --poll 10ms --lock-timeout 30s")).collect();
     let ran: Vec<_> = children.into_iter().map(|child| env.wait(child).code(0)).collect();
-    // One does the work; the others wait for it, say so once at most, and find nothing to do.
+    // One run does the work; the others wait, log that at most once, and find nothing to do.
     let idle = ran.iter().filter(|ran| ran.stdout.contains("Nothing to do")).count();
     assert_eq!(idle, 3);
     assert!(ran.iter().all(|ran| ran.stderr.matches("for the lock").count() <= 1));

@@ -1,5 +1,5 @@
-//! Runs the real program: in a folder of its own, with an environment of its own, without a
-//! terminal, and against an emulator on a free port of this machine.
+//! Runs the real program: in its own folder and environment, without a terminal, against an emulator on
+//! a free port.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,27 +20,27 @@ use tempfile::TempDir;
 
 use crate::normalize::normalize;
 
-/// The token of every run; no output may have it, which every run checks.
+/// The token of every run; every run checks that no output contains it.
 pub(crate) const TOKEN: &str = "super-secret-token-9f2c71d4e8";
 
-/// How long a step of an operation takes, unless the seed says otherwise.
+/// The default time of an operation's step.
 const STEP_TIME: Duration = Duration::from_millis(20);
 
 /// The name of the status file.
 pub(crate) const STATUS: &str = "golive.status.json";
 
-/// A folder with manifests, and perhaps a marketplace.
+/// A folder with manifests, optionally with a marketplace.
 pub(crate) struct TestEnv {
     // Dropped first: a server that still answers must not outlive the folder.
     server: Option<Server>,
-    /// Where marketplaces listen: one that takes the place of another is at the same address.
+    /// Kept, so that a replaced marketplace has the same address.
     listener: Option<TcpListener>,
     folder: TempDir,
     env: BTreeMap<String, String>,
 }
 
 impl TestEnv {
-    /// An empty folder, and no marketplace.
+    /// An empty folder without a marketplace.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
@@ -49,15 +49,14 @@ impl TestEnv {
         Self { server: None, listener: None, folder, env }
     }
 
-    /// The same, with a marketplace as the seed says.
+    /// An empty folder and a marketplace with this seed.
     pub(crate) fn with_seed(seed: &str) -> Self {
         let mut env = Self::new();
         env.serve(seed);
         env
     }
 
-    /// A manifest for each of these offers of contoso, which wants it live, and a marketplace
-    /// where they are in preview.
+    /// Manifests that want these offers of contoso live, and a marketplace with them in preview.
     pub(crate) fn in_preview(offers: &[&str]) -> Self {
         let names: Vec<_> = offers.iter().map(|offer| format!("contoso/{offer}: {{}}")).collect();
         let env = Self::with_seed(&format!("offers: {{{}}}", names.join(", ")));
@@ -67,7 +66,7 @@ impl TestEnv {
         env
     }
 
-    /// Starts a marketplace as the seed says, in the place of the one there was and at its address.
+    /// Starts a marketplace with this seed; replaces the previous one, at the same address.
     pub(crate) fn serve(&mut self, seed: &str) {
         let seed = parse(seed);
         self.server = None;
@@ -82,22 +81,22 @@ impl TestEnv {
         &self.server.as_ref().unwrap().emulator
     }
 
-    /// Where the marketplace listens.
+    /// The marketplace's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.as_ref().unwrap().address
     }
 
-    /// Sets a variable of every run from now on.
+    /// Sets a variable for all later runs.
     pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Takes a variable away.
+    /// Removes a variable for all later runs.
     pub(crate) fn remove_env(&mut self, name: &str) {
         self.env.remove(name);
     }
 
-    /// A path in the folder where the program runs.
+    /// A path in the program's working directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("work").join(name)
     }
@@ -142,7 +141,7 @@ impl TestEnv {
         command
     }
 
-    /// Runs the program to its end; `line` is split at white space.
+    /// Runs the program to its end, and checks that the token doesn't show.
     #[track_caller]
     pub(crate) fn golive(&self, line: &str) -> RunOutput {
         self.wait(self.start(line))
@@ -173,7 +172,7 @@ impl TestEnv {
         }
     }
 
-    /// A text without what differs from run to run.
+    /// Replaces what differs from run to run.
     fn normalize(&self, text: &str) -> String {
         let mut text = normalize(text);
         if let Some(server) = &self.server {
@@ -200,7 +199,7 @@ impl TestEnv {
         Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
     }
 
-    /// How often golive was received and accepted for an offer.
+    /// How many golives were received and accepted for an offer.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
         let Count { received, accepted } = self.emulator().journal().golives(offer);
         (received, accepted)
@@ -212,14 +211,14 @@ impl TestEnv {
         self.emulator().journal().entries().map(line).collect()
     }
 
-    /// The requests that are sent meanwhile.
+    /// The requests that `run` sends.
     pub(crate) fn requests_during<T>(&self, run: impl FnOnce() -> T) -> (T, Vec<String>) {
         let before = self.requests().len();
         let result = run();
         (result, self.requests().split_off(before))
     }
 
-    /// Waits until something holds, for at most ten seconds.
+    /// Waits until a condition holds, for at most ten seconds.
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..2000 {
@@ -244,11 +243,11 @@ fn collect(folder: &Path, name: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// What a run came to, without what differs from run to run.
+/// The result of a run; what differs from run to run is replaced.
 pub(crate) struct RunOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
-    /// Standard output to the byte.
+    /// Standard output, unchanged.
     pub(crate) raw_stdout: String,
     pub(crate) stderr: String,
 }
@@ -291,8 +290,7 @@ impl RunOutput {
             .unwrap_or_else(|error| panic!("{error}\n{}", self.transcript()))
     }
 
-    /// All of it, for a snapshot.
-    /// The same, with the lines of the log in order: offers are worked on side by side.
+    /// Sorts the lines of the log, whose order isn't fixed: offers are processed concurrently.
     pub(crate) fn sorted(mut self) -> Self {
         let mut lines: Vec<_> = self.stderr.lines().collect();
         lines.sort_unstable();
@@ -300,6 +298,7 @@ impl RunOutput {
         self
     }
 
+    /// Exit code and outputs, for a snapshot.
     pub(crate) fn transcript(&self) -> String {
         let Self { code, stdout, stderr, .. } = self;
         let code = code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
@@ -324,8 +323,7 @@ pub(crate) fn parse(seed: &str) -> Seed {
     let root = |error: &dyn std::error::Error| {
         error.source().map_or_else(|| error.to_string(), ToString::to_string)
     };
-    // Most tests are about golive, and were written to the documented answers; `field` and the
-    // simulation have the others.
+    // Most tests expect the documented answers; the simulation covers the field profile.
     let is_chosen = seed.contains("profile:") || seed.trim().is_empty();
     let mut seed = emulator::parse(seed).unwrap_or_else(|error| panic!("{}", root(&error)));
     if !is_chosen {
@@ -334,7 +332,7 @@ pub(crate) fn parse(seed: &str) -> Seed {
     seed
 }
 
-/// An emulator on a socket, on a thread of its own.
+/// An emulator on a socket, on its own thread.
 struct Server {
     emulator: Emulator,
     address: SocketAddr,

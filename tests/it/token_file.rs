@@ -2,7 +2,7 @@
 
 use crate::test_env::{TOKEN, TestEnv, live};
 
-/// A marketplace that takes one token only, and lists the offers late.
+/// A marketplace that accepts only one token, and lists the offers late.
 fn env() -> TestEnv {
     let mut env = TestEnv::with_seed(&format!(
         "{{token: {TOKEN}, offers: {{contoso/vm: {{}}}}, \
@@ -21,7 +21,7 @@ fn a_token_that_is_replaced_while_a_request_is_under_way_is_used() {
     let child = env.start("apply --wait --poll 10ms -vv");
     env.wait_until("a request is made", |env| !env.requests().is_empty());
     env.write("../home/token.new", format!("{TOKEN}\n"));
-    // As the README says it is to be done.
+    // As the README describes it.
     let from = env.path("../home/token.new");
     assert!(
         std::process::Command::new("mv")
@@ -58,7 +58,7 @@ fn what_is_wrong_with_the_file_is_said() {
     env.set_env("GOLIVE_TOKEN", TOKEN);
     let both = "error: GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them\n";
     env.golive("plan").code(64).stdout("").stderr(both);
-    // One that is empty is not set.
+    // An empty variable counts as unset.
     env.set_env("GOLIVE_TOKEN", "");
     env.golive("plan").code(1).stdout_has("GOLIVE_TOKEN_FILE: ");
     env.set_env("GOLIVE_TOKEN_FILE", "");

@@ -1,5 +1,5 @@
-//! Places where the status file cannot be written: a full disk, a folder or a file that nobody may
-//! write to. Nothing is sent without the intent on disk.
+//! The status file can't be written: a full disk, or a read-only folder or file. Nothing is sent without
+//! the intent on disk.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -26,7 +26,7 @@ fn with_a_full_disk(env: &TestEnv, blocks: u32, line: &str) -> RunOutput {
     env.wait(shell.spawn().unwrap())
 }
 
-/// Nothing that changes anything was sent.
+/// Checks that no request changed anything.
 #[track_caller]
 fn nothing_was_sent(requests: &[String]) {
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
@@ -34,7 +34,7 @@ fn nothing_was_sent(requests: &[String]) {
 
 #[test]
 fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
-    // Without any room, not even the lock can say who holds it.
+    // Without any space, not even the lock's holder can be written.
     for (blocks, told) in [(0, "golive needs to write in this folder"), (1, "make room for it")] {
         for known in [false, true] {
             let env = TestEnv::in_preview(&["vm"]);
@@ -52,7 +52,7 @@ fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
                 assert_eq!(env.files().remove(STATUS), before, "{blocks} {line}");
                 assert!(!env.exists(".golive.status.json.new"), "{blocks} {line}");
             }
-            // With room again, all goes on.
+            // With space again, the run continues.
             env.golive("apply --wait --poll 10ms").code(0);
             assert_eq!(env.golives("contoso/vm"), (1, 1));
         }
@@ -88,13 +88,13 @@ fn folders_and_files_that_cannot_be_written_send_nothing() {
     }
 }
 
-/// Runs the program as a user whom permissions bind: as this one, or, for root, as nobody, to whom
-/// the place is given. `None` where nobody can't run it, which is said aloud.
+/// Runs the program as a user whom permissions bind: this one or, for root, the user `nobody`, who gets
+/// the folder. `None`, with a message, if `nobody` can't run the program.
 fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
     const NOBODY: u32 = 65534;
     let mut command = env.command(line);
     if rustix::process::geteuid().is_root() {
-        // The program may stand in a folder that is closed to nobody.
+        // The program's folder may be closed to `nobody`.
         let copy = env.path("../golive");
         if !copy.exists() {
             let original = command.get_program().to_owned();
@@ -112,7 +112,7 @@ fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
     match command.spawn() {
         Ok(child) => Some(env.wait(child)),
         Err(error) => {
-            // Past what the harness captures: a test that tests nothing is to be seen.
+            // Written past the capture: a skipped test should be visible.
             let told = "SKIPPED: permissions do not bind root, and nobody can't run golive here";
             drop(writeln!(std::io::stderr(), "{told}: {error}"));
             None
@@ -120,7 +120,7 @@ fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
     }
 }
 
-/// Gives all in a folder to a user; what is a link of the program's stays whose it is.
+/// Gives a folder's content to a user, except for links to the program.
 fn give(path: &Path, user: u32) {
     if path.is_dir() {
         chown(path, Some(user), Some(user)).unwrap();
@@ -147,7 +147,7 @@ fn a_folder_without_permission_to_write_sends_nothing() {
         fs::set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
         let status = |env: &TestEnv| env.files().remove("state/golive.status.json");
         let before = status(&env);
-        // What is known has a lock, which may be opened all the same.
+        // An existing lock can be opened even so.
         let told = if known { "cannot write the status file" } else { "cannot lock" };
         let (ran, requests) = env.requests_during(|| as_a_bound_user(&env, line));
         let Some(ran) = ran else { return };
@@ -183,7 +183,7 @@ fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
 fn a_pipe_is_no_status_file() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("vm.yaml", live("contoso/vm", ""));
-    // Apart from the place, whose files are read after each run.
+    // In another folder, since all files of the environment are read after each run.
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -212,7 +212,7 @@ fn a_file_that_is_marked_read_only_is_not_replaced() {
         assert_eq!(requests, Vec::<String>::new());
         assert_eq!(env.files().remove(STATUS), before);
     }
-    // To read it takes no more than it has.
+    // Reading needs no write permission.
     env.golive("plan").code(0);
     env.golive("status").code(0);
     fs::set_permissions(env.path(STATUS), Permissions::from_mode(0o644)).unwrap();

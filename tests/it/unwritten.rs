@@ -1,4 +1,4 @@
-//! An intent that can't be written: nothing is sent, and what was known before stands.
+//! An intent that can't be written: nothing is sent, and the record stays as it was.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::crash::dies_while_sending;
 use crate::harness::{Harness, RunOptions, Spy};
 use crate::test_env::{STATUS, live};
 
-/// From the first time that `contoso/vm` itself is asked for, the status file can't be replaced, a
-/// folder being in its place; `after` some time it can again.
+/// When `contoso/vm` is first inspected, a folder takes the status file's place, so that it can't be
+/// replaced; `after` some time it can again.
 fn unwritable(harness: Harness, after: Duration) -> Harness {
     let (path, aside): (PathBuf, PathBuf) = (harness.path(STATUS), harness.path("aside"));
     let begun = AtomicBool::new(false);
@@ -38,7 +38,7 @@ fn unwritable(harness: Harness, after: Duration) -> Harness {
     })
 }
 
-/// The other offer is asked for so late that the file can be written again.
+/// Delays the other offer until the file can be written again.
 fn with_a_late_one(harness: Harness, delay: &str) -> Harness {
     harness.manifest("late.yaml", &live("contoso/late", ""));
     harness
@@ -67,7 +67,7 @@ async fn a_doubt_outlasts_a_new_attempt_that_could_not_be_written() {
     let harness = dies_while_sending("{}", "before").await;
     let intent = harness.record("contoso/vm").intent.unwrap();
     harness.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
-    // The deadline of the first attempt, and the time to settle, are over before.
+    // The first attempt's deadline and settle time pass before.
     let harness = unwritable(with_a_late_one(harness, "290s"), Duration::from_secs(280));
     harness.run(&RunOptions::once()).await.unwrap();
     assert_eq!((harness.golives("contoso/vm"), harness.golives("contoso/late")), ((1, 0), (1, 1)));

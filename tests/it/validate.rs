@@ -42,7 +42,7 @@ fn a_path_that_is_not_there_is_an_error() {
     );
 }
 
-/// Ten errors over five files, of every kind.
+/// Five files with ten errors, of every kind.
 fn broken() -> TestEnv {
     let env = TestEnv::with_seed("offers: {contoso/good: {}, contoso/one: {}}");
     env.write("good.yaml", live("contoso/good", ""));
@@ -93,7 +93,7 @@ fn nothing_is_sent_and_nothing_written_while_one_manifest_is_invalid() {
         }
     }
     assert_eq!(env.requests(), Vec::<String>::new());
-    // The lock alone: it is taken before anything is read.
+    // Only the lock, which is taken before anything is read.
     env.remove("golive.status.json.lock");
     assert_eq!(env.files(), files);
 }
@@ -117,7 +117,7 @@ fn a_loop_of_links_ends_and_each_file_counts_once() {
     env.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n").stderr("");
 }
 
-/// The root of a repository: one manifest among other tools' files.
+/// A repository with one manifest among other tools' files.
 fn repository() -> TestEnv {
     let env = TestEnv::with_seed("offers: {contoso/vm: {}, contoso/drafts: {}}");
     env.write("vm.yaml", live("contoso/vm", ""));
@@ -155,7 +155,7 @@ fn another_tool_s_file_is_one_error_and_can_be_left_out() {
     env.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n");
     env.write("drafts/.goliveignore", "*\n");
     env.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n");
-    // What is named is read.
+    // A file that is named explicitly is read.
     env.golive("validate drafts/draft.yaml compose.yml").code(1).stderr_has("compose.yml:1:1: ");
 }
 
@@ -196,13 +196,13 @@ mod pipes {
     use std::io::Write as _;
     use std::process::Stdio;
 
-    /// Runs a command whose standard input is a pipe with this text.
+    /// Runs a command with this text piped to standard input.
     #[track_caller]
     fn piped(env: &TestEnv, line: &str, text: &str) -> crate::test_env::RunOutput {
         let mut child = env.command(line).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let text = text.to_owned();
-        // The program need not read all of it.
+        // The program may end without reading all of it.
         let writer = std::thread::spawn(move || drop(stdin.write_all(text.as_bytes())));
         let ran = env.wait(child);
         writer.join().unwrap();

@@ -20,7 +20,7 @@ fn canceled_publish() -> Harness {
         ManualAction::ShowStatus(Some("WaitingForPublisherReview".to_owned())),
     ];
     for hand in hands {
-        // A cancel may be over at once, so that there is nothing left to finish.
+        // A cancel may end at once; then there is nothing to finish.
         drop(harness.emulator.by_hand("contoso/vm", hand));
     }
     harness
@@ -29,7 +29,7 @@ fn canceled_publish() -> Harness {
 #[tokio::test(start_paused = true)]
 async fn a_pinned_version_that_was_published_in_vain_does_not_take_another_one_live() {
     let harness = canceled_publish();
-    // The record of a held offer is no word on what is in preview.
+    // The record of a held offer isn't evidence for the version in preview.
     harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
     harness.once().await;
     assert_eq!(harness.phase("contoso/vm"), Phase::Held);
@@ -76,7 +76,7 @@ async fn a_newer_preview_is_seen_once_the_pin_is_gone() {
         [("live", "version: 1", Phase::Live), ("preview", "", Phase::Preview)]
     {
         let harness = Harness::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
-        // What runs, and fails, leaves a status that says nothing of the preview.
+        // After a failed operation the status doesn't tell the version in preview.
         harness.emulator.by_hand("contoso/vm", ManualAction::StartGoLive).unwrap();
         harness.emulator.by_hand("contoso/vm", ManualAction::Fail("no".to_owned())).unwrap();
         harness.manifest("vm.yaml", &manifest("contoso/vm", state, more));

@@ -61,7 +61,7 @@ async fn a_marketplace_that_hangs_does_not_make_a_wait_longer() {
     }
 }
 
-/// When an operation of the offer was polled, in seconds since the first golive.
+/// The times of the polls, in seconds since the first golive.
 fn polls(harness: &Harness) -> Vec<i64> {
     let journal = harness.emulator.journal();
     let start = harness.golive_entries()[0].at;
@@ -80,7 +80,7 @@ async fn polls_grow_apart() {
 async fn polls_wait_as_the_marketplace_asks() {
     let harness = Harness::vm("{stepTime: 20m, retryAfter: 400}");
     harness.until_done().await;
-    // The answer to the golive has asked for it already.
+    // golive's answer had the `Retry-After`.
     assert_eq!(polls(&harness)[..3], [400, 800, 1200]);
 }
 
@@ -188,7 +188,7 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
         emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     };
     tokio::join!(harness.until_done(), hand);
-    // That run was done with the offer.
+    // The run had finished with the offer.
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     harness.until_done().await;
     assert_eq!(harness.golives("contoso/vm"), (2, 2));
@@ -206,8 +206,8 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
     );
 }
 
-/// A run that may send two golives, `x` and `a`. The answer to `a` is lost, and nobody can look at
-/// it until `x` has ended. The connection is reset `when` the marketplace has done it, or before.
+/// A run that may send two golives, `x` and `a`. The answer to `a` is lost, and inspections fail until
+/// `x` has ended. The connection is reset before or after the golive, as `when` says.
 async fn with_one_in_doubt(when: &str) -> (Harness, Result<golive::report::Outcome, RunError>) {
     let harness = Harness::new(&format!(
         "{{offers: {{contoso/a: {{}}, contoso/b: {{}}, contoso/x: {{stepTime: 10m}}}}, faults: [

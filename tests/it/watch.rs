@@ -9,7 +9,7 @@ use pretty_assertions::assert_eq;
 use crate::harness::{Harness, RunningService};
 use crate::test_env::{live, manifest};
 
-/// Long enough for what needs no waiting.
+/// Long enough for everything that needs no waiting.
 const MOMENT: Duration = Duration::from_millis(200);
 
 async fn after(time: Duration) {
@@ -22,7 +22,7 @@ async fn moment() {
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The requests since the last look at them.
+/// Counts requests since the last call.
 struct Requests(usize);
 
 impl Requests {
@@ -133,7 +133,7 @@ async fn waves_follow_each_other() {
     assert_eq!(sent.len(), 3);
     for pair in sent.windows(2) {
         let between = pair[1].duration_since(pair[0]).as_secs();
-        // A step's time, and as long as it takes until a poll shows it.
+        // A step's time, plus the time until the next poll.
         assert!((600..1_000).contains(&between), "{between}");
     }
     service.stop().await;
@@ -177,7 +177,7 @@ async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
 
 #[tokio::test(start_paused = true)]
 async fn the_service_is_ready_once_what_it_found_was_looked_at() {
-    // Nothing is found: there is nothing to wait for, also when something comes.
+    // Without manifests the service is ready at once, even if one comes later.
     let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
     harness.faults(
         "[{path: '*contoso*', count: 9, action: {delay: 5s}}, \
@@ -192,7 +192,7 @@ async fn the_service_is_ready_once_what_it_found_was_looked_at() {
     assert!(service.service_state.service().ready, "what is ready stays so");
     service.stop().await;
 
-    // What comes during the first look is waited for, too.
+    // Readiness waits for manifests that come during the first check, too.
     let service = harness.watch();
     moment().await;
     assert!(!service.service_state.service().ready);
@@ -233,7 +233,7 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
     let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
     assert_eq!((paused, shown.paused.all), (vec!["contoso".to_owned()], None));
     assert!(!shown.ready, "fabrikam/c was not looked at yet");
-    // They are on record, as in a run of apply.
+    // They have records, as in a run of apply.
     for offer in ["contoso/a", "contoso/b"] {
         let record = service.record(offer).unwrap();
         assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
@@ -302,7 +302,7 @@ async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_a
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(service.record("contoso/a").unwrap(), before);
-    // It may go before it was ever looked at.
+    // It may be removed before its first check.
     std::fs::remove_file(harness.path("b.yaml")).unwrap();
     service.notify().await;
     after(MINUTE * 40).await;
@@ -420,7 +420,7 @@ async fn the_loop_answers_and_ends_within_seconds() {
     service.stop().await;
     assert!(harness.now().duration_since(began).as_secs() <= 5);
     assert!(!service_state.is_alive().await);
-    // The request that was under way is in doubt; the next run finds what came of it.
+    // The request under way is in doubt; the next run finds its result.
     assert!(harness.record("contoso/vm").intent.is_some());
     let service = harness.watch();
     after(MINUTE * 30).await;
@@ -433,7 +433,7 @@ async fn the_loop_answers_and_ends_within_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn what_failed_is_tried_again_when_its_manifest_changes() {
-    // After a cancel the sign-off waits once more.
+    // After a cancel the sign-off waits again.
     let harness = Harness::vm("{stepTime: 1m, cancel: true}");
     let service = harness.watch();
     after(MINUTE * 10).await;
@@ -493,7 +493,7 @@ async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
     let service = harness.watch();
     after(MINUTE * 60).await;
     let asked = harness.requests().len();
-    // Five tries each time, and at most a dozen resyncs and as many pauses of minutes.
+    // Five attempts each, for at most a dozen resyncs and as many pauses of minutes.
     assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
     service.stop().await;
 }
@@ -545,7 +545,7 @@ async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
     harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
     harness.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
     let service = harness.watch();
-    // The outage is over before the date, and the last pause would be minutes long.
+    // The outage ends before the date, but the next backoff would last minutes.
     after(MINUTE * 31).await;
     let late =
         harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());

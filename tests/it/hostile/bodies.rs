@@ -1,4 +1,4 @@
-//! Answers that break off, never end, or are something else than what was asked for.
+//! Answers that break off, never end, or have another type.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::gateway::{Arrives, Reply, Rule};
 use super::{BRIEF, Case, HASTY, MANY, PATIENT, answer, json, side_by_side};
 
-/// Something that is no answer, and how golive calls it.
+/// A broken answer, and golive's error for it.
 type Harm = (&'static str, Reply, &'static str);
 
 const NO_ANSWER: &str = "the connection broke before an answer came";
@@ -24,7 +24,7 @@ pub(super) fn ok(headers: &str, body: impl AsRef<[u8]>) -> Reply {
     Reply::Bytes(answer("200 OK", headers, body))
 }
 
-/// A GiB of zeros, packed: one block again and again, which takes no time to make.
+/// A GiB of zeros, compressed: one repeated block, which is cheap to produce.
 pub(super) fn bomb() -> Reply {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(&vec![0; 1 << 20]).unwrap();
@@ -53,13 +53,13 @@ pub(super) fn endless(chunked: bool) -> Reply {
     Reply::Endless(head.as_bytes().to_vec(), piece, Duration::ZERO)
 }
 
-/// One byte now and then, without end.
+/// Single bytes with pauses, without end.
 fn drip() -> Reply {
     let head = b"HTTP/1.1 200 OK\r\n\r\n[".to_vec();
     Reply::Endless(head, b" ".to_vec(), Duration::from_millis(50))
 }
 
-/// What breaks the connection or the protocol.
+/// Answers that break the connection or the protocol.
 fn broken() -> Vec<Harm> {
     let head = "HTTP/1.1 200 OK\r\n";
     let continued = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
@@ -104,7 +104,7 @@ fn broken() -> Vec<Harm> {
     ]
 }
 
-/// What is more than anybody needs.
+/// Oversized answers.
 fn floods() -> Vec<Harm> {
     let header = format!("x-long: {}\r\n", "x".repeat(1 << 20));
     vec![
@@ -123,7 +123,7 @@ fn floods() -> Vec<Harm> {
     ]
 }
 
-/// Whole answers, but not those that were asked for.
+/// Whole answers of another type.
 fn strange() -> Vec<Harm> {
     let page = "<!DOCTYPE html><html><title>Sign in</title><script>x</script></html>";
     let utf16: Vec<u8> = "[]".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -164,7 +164,7 @@ fn harms() -> impl Iterator<Item = Harm> {
     [broken(), floods(), strange()].into_iter().flatten()
 }
 
-/// An endless answer to a request that is over in time is late, not long.
+/// An endless answer times out before it is too long.
 fn brief(told: &str) -> &'static str {
     if told == LATE { HASTY } else { BRIEF }
 }
@@ -205,7 +205,7 @@ fn a_golive_that_never_arrives_is_sent_twice_and_then_left_in_doubt() {
     let cases = in_time.map(|(name, reply, _)| Case {
         name: format!("golive, lost: {name}"),
         rule: Rule { arrives: Arrives::No, ..Rule::new("POST", "/golive", reply) },
-        // Sent again once the first one is over, which takes three times as long as a request may.
+        // Repeated after the first one's deadline: three request timeouts.
         line: "apply --wait=1m --timeout 1s --settle 50ms --poll 20ms --poll-max 50ms",
         code: 1,
         accepted: false,
@@ -215,7 +215,7 @@ fn a_golive_that_never_arrives_is_sent_twice_and_then_left_in_doubt() {
         let hostile = case.meet();
         assert_eq!(hostile.gateway.hits(), 2, "{}", case.name);
         hostile.gateway.rules(Vec::new());
-        // Also where the marketplace is honest by now: nobody knows what became of the two.
+        // Even if the marketplace is honest by now, the result of the two is unknown.
         hostile.golive(BRIEF).code(1);
         assert_eq!(hostile.env.golives("contoso/vm"), (0, 0), "{}", case.name);
     });

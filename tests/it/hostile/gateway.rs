@@ -1,5 +1,5 @@
-//! A gateway between the program and the emulator. It speaks raw TCP, so that it can do to a
-//! connection what no router can.
+//! A gateway between the program and the emulator. It speaks raw TCP, so that it can break connections
+//! in ways that a router can't.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// What the program gets to see.
+/// The answer that the program gets.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
-    /// These bytes, then the others again and again, with pauses between them.
+    /// These bytes, then the others repeatedly, with pauses.
     Endless(Vec<u8>, Vec<u8>, Duration),
     /// These bytes, then a reset.
     Reset(Vec<u8>),
@@ -25,20 +25,20 @@ pub(super) enum Reply {
     Silence,
 }
 
-/// Whether the emulator gets to see a request that is answered badly.
+/// Whether the emulator receives a request with a replaced answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrives {
     No,
     Yes,
 }
 
-/// Which requests are answered badly, and how.
+/// Which answers are replaced, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) method: &'static str,
-    /// How the path ends; with a `*`, what it contains.
+    /// A suffix of the path; with a `*`, a substring.
     pub(super) path: &'static str,
-    /// The first so many requests.
+    /// How many requests; the first ones.
     pub(super) times: usize,
     pub(super) arrives: Arrives,
     pub(super) reply: Reply,
@@ -63,11 +63,11 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     /// Every request, as `METHOD /path`.
     seen: Mutex<Vec<String>>,
-    /// How many requests were answered badly.
+    /// How many answers were replaced.
     hits: AtomicUsize,
 }
 
-/// The gateway, on a thread of its own.
+/// A gateway on its own thread.
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Passes everything on to the server at `behind`, until it is given rules.
+    /// Passes all requests to the server at `behind`, until it has rules.
     pub(super) fn start(behind: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -90,12 +90,12 @@ impl Gateway {
         Self { address, shared, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// From now on, the first rule that fits a request says how it is answered.
+    /// Sets the rules; the first one that matches a request applies.
     pub(super) fn rules(&self, rules: Vec<Rule>) {
         *self.shared.rules.lock().unwrap() = rules;
     }
 
-    /// How many requests were answered badly so far.
+    /// How many answers were replaced so far.
     pub(super) fn hits(&self) -> usize {
         self.shared.hits.load(Ordering::SeqCst)
     }
@@ -129,7 +129,7 @@ fn serve(
                 accepted = listener.accept() => {
                     let shared = Arc::clone(shared);
                     let (stream, _) = accepted.unwrap();
-                    // A client that goes away is none of the test's business.
+                    // Ignore clients that disconnect.
                     tokio::spawn(async move { drop(attend(stream, behind, &shared).await) });
                 }
             }
@@ -171,12 +171,12 @@ async fn attend(mut client: TcpStream, behind: SocketAddr, shared: &Shared) -> s
             client.write_all(&bytes).await?;
             client.set_zero_linger()
         }
-        // Until the client goes away.
+        // Until the client disconnects.
         Some(Reply::Silence) => client.read_to_end(&mut Vec::new()).await.map(drop),
     }
 }
 
-/// The head of a request, without its empty line, and the body; `None` where there is none.
+/// A request's head, without its empty line, and body; `None` without a request.
 async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -201,7 +201,7 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<(String,
     Ok(Some((head, body)))
 }
 
-/// The emulator's answer, to the byte. The `Host` is the gateway's, and so are the URLs in it.
+/// The emulator's answer, unchanged. `Host`, and so all URLs, are the gateway's.
 async fn pass_on(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result<Vec<u8>> {
     let mut server = TcpStream::connect(behind).await?;
     let head = format!("{head}\r\nconnection: close\r\n\r\n");
@@ -212,7 +212,7 @@ async fn pass_on(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result
     Ok(answer)
 }
 
-/// A listener that nobody may connect to.
+/// A listener that must not receive a connection.
 pub(super) struct Trap(StdListener);
 
 impl Trap {
@@ -226,7 +226,7 @@ impl Trap {
         self.0.local_addr().unwrap()
     }
 
-    /// A connection would wait here to be accepted.
+    /// Where a connection would wait.
     #[track_caller]
     pub(super) fn is_untouched(&self) {
         let error = self.0.accept().expect_err("somebody connected");

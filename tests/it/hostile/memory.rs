@@ -1,5 +1,4 @@
-//! Memory is bounded, whatever the server sends. Measured at the real program: its largest resident
-//! set, as Linux counts it.
+//! Memory is bounded for all answers. Measured on the real program, as Linux's largest resident set.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,14 +7,14 @@ use super::gateway::{Reply, Rule};
 use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
 use crate::test_env::RunOutput;
 
-/// How long the bodies are, in bytes: golive reads up to 32 MiB.
+/// The length of the bodies: golive reads up to 32 MiB.
 const SIZE: usize = 31 << 20;
 
-/// The most memory that the program may have, in MiB: six times the longest body. It has about 20
-/// before it is sent anything, and a body that grows is copied; 85 is what is seen.
+/// The memory limit in MiB: six times the longest body. The program starts with about 20, and a growing
+/// body is copied; 85 is typical.
 const BOUND: u64 = 192;
 
-/// Runs the program to its end, and tells its largest resident set in MiB.
+/// Runs the program to its end. Returns its largest resident set in MiB.
 fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
     let child = hostile.env.start(line);
     let path = format!("/proc/{}/status", child.id());
@@ -24,7 +23,7 @@ fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
         let watch = scope.spawn(|| {
             let mut peak = 0;
             while !over.load(Ordering::Relaxed) {
-                // Once it has ended, the line is missing.
+                // The line is missing once the process has ended.
                 let status = std::fs::read_to_string(&path).unwrap_or_default();
                 let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
                 let kib =
@@ -40,7 +39,7 @@ fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
     })
 }
 
-/// JSON: so many bytes of an element again and again, between two texts.
+/// JSON of a given length: an element repeated between two texts.
 fn repeated(size: usize, before: &str, element: &str, after: &str) -> Reply {
     let element = format!("{element},");
     let elements = element.repeat(size / element.len());
@@ -48,9 +47,8 @@ fn repeated(size: usize, before: &str, element: &str, after: &str) -> Reply {
     Reply::Bytes(json(format!("{before}{elements}{after}")))
 }
 
-/// Answers of which a careless reader makes more than they are, and the requests they answer. Those
-/// that are read to their end are shorter, to save time; read into values they would break the
-/// bound all the same.
+/// Answers that a careless parser would expand, and the requests they answer. Those that are read to the
+/// end are shorter, to save time; parsed into values they would still exceed the limit.
 fn floods() -> Vec<(&'static str, &'static str, Reply)> {
     let step = r#"{"id": "x", "messages": [{"messageHtml": "<b>x</b>"}]}"#;
     let steps = vec![step; 100_000].join(",");
@@ -89,10 +87,10 @@ fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
         return;
     }
     side_by_side(FEW, floods(), |(name, path, reply)| {
-        // Without a URL in its answer, the operation is sought in the list.
+        // Without a URL in the answer, golive looks for the operation in the list.
         let header = if path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{header: {header}, stepTime: 300ms}}"));
-        // Asked for again, it would be the same once more.
+        // A retry would get the same answer.
         hostile.gateway.rules(vec![Rule { times: 1, ..Rule::new("GET", path, reply) }]);
         let (ran, peak) = measured(&hostile, PATIENT);
         println!("{name}: {peak} MiB");

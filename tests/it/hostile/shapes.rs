@@ -1,9 +1,9 @@
-//! JSON that is not what it should be: other types, and numbers beyond all bounds.
+//! JSON of another shape: other types, and huge numbers.
 
 use super::gateway::{Reply, Rule};
 use super::{BRIEF, Case, FEW, PATIENT, json, side_by_side};
 
-/// A list with the offer in it, whose version is this.
+/// A list with the offer in this version.
 fn listed(version: &str) -> Reply {
     Reply::Bytes(json(format!(
         r#"[{{"id": "vm", "publisherId": "contoso", "status": "waitingForPublisherReview",
@@ -11,11 +11,11 @@ fn listed(version: &str) -> Reply {
     )))
 }
 
-/// Versions of the offer in a list, and what comes of them: the offer itself is asked before
-/// anything is sent, so that a list can only keep golive from sending.
+/// Versions of the offer in a list, and the results. golive inspects the offer before it sends anything,
+/// so that a list can only prevent a golive.
 const VERSIONS: [(&str, bool, &str); 15] = [
     ("18446744073709551616", true, "version 3 is live"),
-    // The document and the preview slot agree on another one.
+    // The document and the preview slot have another version.
     ("18446744073709551615", true, "version 3 is live"),
     ("9007199254740993", true, "version 3 is live"),
     ("0", true, "version 3 is live"),
@@ -45,7 +45,7 @@ fn a_version_that_is_none_sends_no_other_version() {
     side_by_side(FEW, cases, |case| case.run());
 }
 
-/// What is asked for, what is answered, and what a person is told.
+/// Requests, answers, and expected errors.
 const SHAPES: [(&str, &str, &str); 15] = [
     ("/offers", "{}", "the JSON is not a list of offers"),
     ("/offers", r#"{"value": {}}"#, "the JSON is not a list of offers"),
@@ -68,7 +68,7 @@ const SHAPES: [(&str, &str, &str); 15] = [
     ("/operations/*", "[[]]", "the JSON is not an operation"),
 ];
 
-/// Documents that can't be read, and what a person is told. Nothing but the entity tag is needed.
+/// Unreadable documents, and expected messages. golive needs only the entity tag.
 const DOCUMENTS: [(&str, &str); 4] = [
     ("[]", "the array that should hold it is empty"),
     ("[{}, {}]", "the JSON is not an offer: 2 values"),

@@ -1,4 +1,4 @@
-//! Texts that are meant for a terminal or a log, not for a reader.
+//! Texts that attack a terminal or a log.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,15 @@ use super::gateway::{Reply, Rule};
 use super::{FEW, Hostile, answer, json, side_by_side};
 use crate::test_env::{RunOutput, STATUS};
 
-/// Whatever harms a reader of a text: controls (C0, DEL, C1), line separators, and characters that
-/// turn the direction or show nothing.
+/// Harmful characters: controls (C0, DEL, C1), line separators, bidirectional controls, and invisible
+/// ones.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
 }
 
-/// A text without colors. One that golive never gives stays.
+/// Removes golive's own colors from a text.
 fn without_colors(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -29,7 +29,7 @@ fn without_colors(text: &str) -> String {
     plain
 }
 
-/// Lines without harm, but for golive's own colors.
+/// Whether all lines are harmless, apart from golive's own colors.
 #[track_caller]
 pub(super) fn is_clean(text: &str, what: &str) {
     let plain = without_colors(text);
@@ -41,7 +41,7 @@ pub(super) fn is_clean(text: &str, what: &str) {
     }
 }
 
-/// Escapes in JSON hide harm from the eye, not from the program that shows it.
+/// JSON escapes hide harmful characters until another program shows the string.
 #[track_caller]
 fn has_clean_strings(value: &Value, what: &str) {
     match value {
@@ -57,7 +57,7 @@ fn has_clean_strings(value: &Value, what: &str) {
     }
 }
 
-/// Both outputs are clean, and each line of the log is one that golive began.
+/// Checks that both outputs are clean, and that golive began each line of the log.
 #[track_caller]
 pub(super) fn are_clean(ran: &RunOutput, line: &str) {
     is_clean(&ran.raw_stdout, line);
@@ -82,10 +82,10 @@ const HARM: &str = "<script>alert(1)</script><b>bad</b>\u{1b}[5;35mblink\u{1b}[2
     \r\n2099-01-01T00:00:00.000Z  INFO contoso/vm: forged\n{\"level\":\"forged\"}\u{2028}\u{85}\u{b}\u{c}\u{8}\u{7f}\u{0}end\
     &#27;[5;35m&#x9b;2J&#x202e;&#10;2099-01-01T00:00:00.000Z forged&lt;script&gt;";
 
-/// What a header can carry of it.
+/// The part of it that a header can carry.
 const HARM_IN_HEADER: &str = "\u{9b}31m\u{202e}<script>\t\u{2066}'\"";
 
-/// Everything that shows something, as loud as it gets. `always` keeps what a pipe would lose.
+/// All commands with output, with full logging. `always` keeps colors in a pipe.
 const SHOWN: [&str; 8] = [
     "apply -vv --color always --wait=300ms --poll 20ms --settle 50ms",
     "apply -vvv --wait=300ms --poll 20ms --settle 50ms",
@@ -105,7 +105,7 @@ fn in_json(value: &Value) -> Reply {
     Reply::Bytes(json(value.to_string()))
 }
 
-/// Answers with harm wherever a text can be, and what must be left of it in what is shown.
+/// Answers with harmful texts everywhere, and what the output must still show.
 fn harms() -> Vec<(&'static str, Rule, &'static str)> {
     let offer = |id: &str, publisher: &str, status: &str| {
         json!({"id": id, "publisherId": publisher, "status": status, "version": 1,
@@ -174,14 +174,14 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
 #[test]
 fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
     side_by_side(FEW, harms(), |(name, rule, told)| {
-        // Without a URL in its answer, the operation is sought in the list.
+        // Without a URL in the answer, golive looks for the operation in the list.
         let header = if rule.path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{stepTime: 100ms, header: {header}}}"));
         hostile.gateway.rules(vec![rule]);
         let shown = shown(&hostile);
         assert!(hostile.gateway.hits() > 0, "{name}");
         assert!(shown.contains(told), "{name}: {told:?} is not in {shown}");
-        // Words for programs keep their brackets; what is HTML at the marketplace has no tags here.
+        // Identifiers keep their brackets; HTML loses its tags.
         let record = hostile.env.record("contoso/vm");
         let operation = record.operation.iter();
         let steps = operation.clone().flat_map(|operation| &operation.steps);
@@ -215,7 +215,7 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
         "estimate": HARM, "progress": 7, "messages": [message]}]);
     for phase in ["InProgress", "Failed", "Blocked"] {
         poisoned["offers"]["contoso/vm"]["phase"] = json!(phase);
-        // As `\u001b`, and as the characters themselves where JSON allows them.
+        // As `\u001b`, and as raw characters where JSON allows them.
         let text = poisoned.to_string();
         for line in SHOWN {
             hostile.env.write(STATUS, &text);
@@ -223,7 +223,7 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
             are_clean(&ran, line);
             assert!(ran.transcript().contains("contoso/vm"), "{}", ran.transcript());
         }
-        // What is written since is clean.
+        // Everything written later is clean.
         let _ran = hostile.golive("apply");
         is_clean(&hostile.env.read(STATUS), "the status file");
     }

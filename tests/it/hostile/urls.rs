@@ -1,5 +1,5 @@
-//! URLs of operations that lead elsewhere, in answers and in the status file. The token goes
-//! nowhere but to the marketplace, and nothing is asked for there that is not ours.
+//! Foreign operation URLs, in answers and in the status file. The token goes only to the marketplace,
+//! and only to golive's own calls.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::test_env::STATUS;
 
 const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
 
-/// `TRAP` is a stranger's address, `OWN` the marketplace's, `PATH` what follows in an honest URL.
+/// `TRAP` is a foreign address, `OWN` the marketplace's, `PATH` the rest of an honest URL.
 const FOREIGN: [&str; 36] = [
     "http://TRAP/PATH",
     "//TRAP/PATH",
@@ -71,7 +71,7 @@ fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
     side_by_side(FEW, cases, |case| case.run());
 }
 
-/// A status file that shows a running operation, which was changed since.
+/// A changed status file with a running operation.
 #[track_caller]
 fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
     let hostile = Hostile::new("{stepTime: 300ms}");
@@ -88,7 +88,7 @@ fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
 
 #[test]
 fn a_place_from_the_status_file_is_checked_like_one_from_an_answer() {
-    // What no header can carry, a file can.
+    // Texts that only a file can carry.
     let more = ["http://TRAP/\r\nx: y", "http://TRAP/\u{202e}", "\u{0}", "", " "];
     side_by_side(FEW, urls().chain(more.map(str::to_owned)), |url| {
         poisoned(|operation, hostile| operation["location"] = json!(hostile.addressed(&url)));
