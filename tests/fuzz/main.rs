@@ -54,7 +54,7 @@ macro_rules! tests {
         $(#[test] fn $name() { fuzz(stringify!($name), targets::$name); })*
 
         #[test]
-        fn every_folder_of_inputs_is_of_a_target_that_has_a_long_run() {
+        fn every_folder_of_inputs_has_a_target_and_a_long_run() {
             let here = [$(stringify!($name)),*];
             assert_eq!(here.to_vec(), corpus::targets());
             for name in here {

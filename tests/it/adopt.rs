@@ -11,7 +11,7 @@ use crate::harness::Harness;
 use crate::test_env::{STATUS, TestEnv, live, manifest};
 
 #[test]
-fn a_deleted_status_file_costs_requests_and_no_second_golive() {
+fn a_deleted_status_file_causes_no_second_golive() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     env.golive("apply").code(0);
@@ -31,7 +31,7 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_cannot_be_read_is_over_where_the_list_says_so() {
+async fn the_list_ends_an_operation_that_cannot_be_polled() {
     let harness = Harness::vm("{}");
     harness.faults("[{path: '*/operations/*', count: 900, action: {status: 500}}]");
     harness.once().await;
@@ -44,7 +44,7 @@ async fn an_operation_that_cannot_be_read_is_over_where_the_list_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_file_may_vanish_before_every_run() {
+async fn deleting_the_status_file_before_every_run_is_safe() {
     let harness = Harness::vm("{previewVersion: 2, liveVersion: 1, stepTime: 10m}");
     for _ in 0..20 {
         harness.once().await;
@@ -56,7 +56,7 @@ async fn the_status_file_may_vanish_before_every_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_whose_url_has_expired_is_asked_for_by_the_offer() {
+async fn an_expired_operation_is_resolved_by_the_offer() {
     for expire in ["{polls: 2}", "{finished: true}", "{finished: true, polls: 1}"] {
         let harness = Harness::vm(&format!("{{stepTime: 10m, expire: {expire}}}"));
         let outcome = harness.until_done().await;
@@ -72,7 +72,7 @@ async fn an_operation_whose_url_has_expired_is_asked_for_by_the_offer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_golive_that_another_hand_cancels_has_failed_and_is_not_repeated() {
+async fn a_golive_canceled_by_another_client_is_not_repeated() {
     for after in ["WaitingForPublisherReview", "Canceled"] {
         let harness = Harness::vm(&format!("{{stepTime: 10m, afterCancel: {after}}}"));
         harness.once().await;
@@ -107,7 +107,7 @@ async fn a_blocked_step_is_still_running() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
+async fn only_a_newer_preview_beside_a_live_version_is_launched() {
     let harness = Harness::vm("{}");
     harness.until_done().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
@@ -139,7 +139,7 @@ fn unlisted(behaviour: &str) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_that_no_list_names_ends_in_preview_and_the_golive_follows() {
+async fn an_unlisted_publish_is_followed_by_the_golive() {
     for versions in ["previewVersion: 1", "previewVersion: 2, liveVersion: 1"] {
         let harness =
             unlisted(&format!("{{{versions}, status: Running, operation: publish, stepTime: 5m}}"));
@@ -156,7 +156,7 @@ async fn a_publish_that_no_list_names_ends_in_preview_and_the_golive_follows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end() {
+async fn an_unlisted_own_publish_is_not_recorded_as_canceled() {
     let harness = unlisted("{status: NeverPublished, header: none, stepTime: 5m}");
     harness.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
     let outcome = harness.until_done().await;
@@ -170,7 +170,7 @@ async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_golive_that_no_list_names_and_another_hand_cancels_is_not_repeated() {
+async fn an_unlisted_golive_canceled_by_another_client_is_not_repeated() {
     let harness = unlisted("{status: Running, operation: golive, stepTime: 10m}");
     harness.once().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();

@@ -65,7 +65,7 @@ fn of_one(some: impl FnOnce(), twice: impl FnOnce()) -> u64 {
 }
 
 #[test]
-fn a_manifest_is_read_within_its_budget() {
+fn parsing_a_manifest_keeps_its_allocation_budget() {
     let (some, twice) = (texts(SOME), texts(2 * SOME));
     let parse = of_one(|| drop(read(&some)), || drop(read(&twice)));
     assert!(parse <= 112, "{parse} for each file: most are libyaml's");
@@ -79,7 +79,7 @@ fn a_manifest_is_read_within_its_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_is_made_within_its_budget() {
+async fn deciding_keeps_its_allocation_budget() {
     let (some, twice) = (in_sync(SOME).await, in_sync(2 * SOME).await);
     let policy = Policy::default();
     let decide = |scene: &Scene| {
@@ -98,7 +98,7 @@ async fn a_decision_is_made_within_its_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_is_read_and_written_within_its_budget() {
+async fn reading_and_writing_a_record_keeps_its_allocation_budget() {
     let (some, twice) = (in_sync(SOME).await.status, in_sync(2 * SOME).await.status);
     let (few, many) = (to_bytes(&some).unwrap(), to_bytes(&twice).unwrap());
     let path = Path::new("golive.status.json");

@@ -43,7 +43,7 @@ fn every_row_to_the_end() {
 }
 
 #[test]
-fn the_first_run_makes_it_live_and_the_second_asks_once_a_publisher() {
+fn the_first_run_launches_and_the_second_sends_one_request_per_publisher() {
     let env = TestEnv::with_seed(
         "offers: {contoso/a: {}, contoso/b: {previewVersion: 4, liveVersion: 2}, fabrikam/c: {}}",
     );
@@ -141,7 +141,7 @@ fn only_and_selector_narrow_a_run() {
 }
 
 #[test]
-fn a_reviewed_digest_is_kept_to() {
+fn expect_applies_the_reviewed_change_set() {
     let env = TestEnv::in_preview(&["a", "b"]);
     let digest = text(&env.golive("plan -o json").json()["digest"]).to_owned();
     let wrong = format!("sha256:{}", "0".repeat(64));
@@ -157,7 +157,7 @@ fn a_reviewed_digest_is_kept_to() {
 }
 
 #[test]
-fn a_world_that_moved_on_since_the_review_is_refused() {
+fn expect_refuses_another_change_set() {
     let env = TestEnv::in_preview(&["a"]);
     let digest = text(&env.golive("plan -o json").json()["digest"]).to_owned();
     env.emulator().by_hand("contoso/a", ManualAction::Publish).unwrap();
@@ -166,7 +166,7 @@ fn a_world_that_moved_on_since_the_review_is_refused() {
 }
 
 #[test]
-fn more_changes_than_allowed_are_none() {
+fn max_changes_refuses_the_whole_run() {
     let env = TestEnv::in_preview(&["a", "b", "c"]);
     env.golive("apply --wait --max-changes 2").code(1).stdout("").stderr(
         "error: --max-changes allows 2, but this would make it 3; none of these was sent\n",
@@ -179,7 +179,7 @@ fn more_changes_than_allowed_are_none() {
 }
 
 #[test]
-fn held_offers_are_held_and_that_is_no_problem() {
+fn held_offers_do_not_fail_a_run() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
     env.write("a.yaml", live("contoso/a", "suspend: true"));
     env.write("b.yaml", live("contoso/b", "notBefore: 2999-01-31T09:00:00Z"));
@@ -203,7 +203,7 @@ Nothing to do for now (3 offers: 3 Held).
 }
 
 #[test]
-fn a_pinned_version_is_the_only_one_that_goes_live() {
+fn only_the_pinned_version_goes_live() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {previewVersion: 4, liveVersion: 2}}");
     env.write("vm.yaml", live("contoso/vm", "version: 5"));
     env.golive("apply --wait").code(1).stdout(
@@ -224,7 +224,7 @@ contoso/vm  Blocked  VersionMismatch  the manifest pins version 5, but version 4
 }
 
 #[test]
-fn a_manifest_that_is_gone_leaves_the_status_once_nothing_runs() {
+fn a_removed_manifest_leaves_the_status_once_nothing_runs() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
     env.write("a.yaml", live("contoso/a", ""));
     env.write("b.yaml", live("contoso/b", ""));
@@ -277,7 +277,7 @@ Nothing to do: every offer is as desired (1 offer: 1 Live).
 }
 
 #[test]
-fn what_the_marketplace_denies_is_blocked_and_says_what_to_do() {
+fn a_denied_offer_is_blocked_with_a_hint() {
     let mut env = TestEnv::with_seed("{token: another, offers: {contoso/vm: {}}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     let cases = [
@@ -304,7 +304,7 @@ fn what_the_marketplace_denies_is_blocked_and_says_what_to_do() {
 }
 
 #[test]
-fn one_publisher_that_cannot_be_asked_does_not_stop_the_others() {
+fn one_unreachable_publisher_does_not_stop_the_others() {
     let env =
         TestEnv::with_seed("{forbidden: [fabrikam], offers: {contoso/a: {}, fabrikam/b: {}}}");
     env.write("a.yaml", live("contoso/a", ""));
@@ -315,7 +315,7 @@ fn one_publisher_that_cannot_be_asked_does_not_stop_the_others() {
 }
 
 #[test]
-fn every_header_shape_casing_and_form_ends_live_with_one_golive() {
+fn every_response_variant_leads_to_one_golive() {
     const HEADERS: [&str; 8] = [
         "both",
         "absolute",
@@ -354,7 +354,7 @@ fn every_header_shape_casing_and_form_ends_live_with_one_golive() {
 }
 
 #[test]
-fn lost_answers_on_a_socket() {
+fn answers_lost_on_a_socket_cause_no_second_golive() {
     for (action, received) in [
         ("{reset: before}", 2),
         ("{reset: after}", 1),
@@ -373,7 +373,7 @@ fn lost_answers_on_a_socket() {
 }
 
 #[test]
-fn the_embedded_marketplace_remembers() {
+fn the_embedded_marketplace_persists() {
     let mut env = TestEnv::new();
     env.remove_env("GOLIVE_TOKEN");
     env.write("offers/vm.yaml", live("contoso/vm", ""));
@@ -391,7 +391,7 @@ fn the_embedded_marketplace_remembers() {
 }
 
 #[test]
-fn a_rehearsal_does_not_touch_what_is_known_of_the_real_marketplace() {
+fn the_embedded_marketplace_has_its_own_status_file() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     env.golive("apply").code(0);
@@ -437,7 +437,7 @@ fn manifests_and_selection_are_read_under_the_lock_only() {
 
 /// The labels existed when the run began to wait.
 #[test]
-fn labels_that_are_gone_once_the_lock_is_free_are_no_wrong_command_line() {
+fn labels_that_disappear_while_waiting_for_the_lock_are_no_usage_error() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("vm.yaml", live("contoso/vm", "labels: {team: compute}"));
     apply_waiting_for_the_lock(&env, || {
@@ -449,7 +449,7 @@ fn labels_that_are_gone_once_the_lock_is_free_are_no_wrong_command_line() {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_told_as_such() {
+fn a_missing_path_is_reported() {
     let env = TestEnv::new();
     for line in ["apply no/such", "plan no/such"] {
         env.golive(line).code(1).stdout("").stderr_has("no/such").stderr_has("1 error");
@@ -457,7 +457,7 @@ fn a_path_that_is_not_there_is_told_as_such() {
 }
 
 #[test]
-fn a_seed_that_is_none_is_told_with_its_place() {
+fn an_invalid_seed_is_reported_with_its_position() {
     let env = TestEnv::new();
     env.write("vm.yaml", live("contoso/vm", ""));
     env.write("seed.yml", "offers:\n  contoso/vm: {sattus: NeverPublished}\n");

@@ -44,7 +44,7 @@ async fn rows(tab: &Tab) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offer_goes_live_before_the_reader_s_eyes() {
+async fn a_page_shows_an_offer_going_live() {
     let tools = tools!();
     let server = PageServer::with_offers(5).await;
     let vault = offer("contoso/backup-vault");
@@ -90,15 +90,15 @@ async fn an_offer_goes_live_before_the_reader_s_eyes() {
         server.set(&offer("contoso/cache"), runs(1));
         tab.until("document.querySelectorAll('#rows > tr').length === 6").await;
         assert_eq!(rows(&tab).await[..2], ["contoso/backup-vault", "contoso/cache"]);
-        server.forget(&offer("contoso/cache"));
+        server.remove(&offer("contoso/cache"));
         tab.until("document.querySelectorAll('#rows > tr').length === 5").await;
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_missed_something_catches_up() {
+async fn a_page_catches_up_after_missed_events() {
     let tools = tools!();
     let server = PageServer::with_offers(5).await;
     let address = server.address;
@@ -113,7 +113,7 @@ async fn a_page_that_missed_something_catches_up() {
         tab.until("document.querySelectorAll('#rows > tr').length === 300").await;
         let shown = rows(&tab).await;
         assert!(shown.is_sorted(), "{shown:?}");
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
 
         // The service restarts with a new state.
         server.stop().await;
@@ -169,13 +169,13 @@ async fn the_keyboard_filters_and_opens() {
         );
         server.set(&offer("contoso/sql-accelerator"), live);
         tab.until("document.querySelector('#offer .ph').textContent === 'Live'").await;
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_scripts_all_is_there_and_filters() {
+async fn the_page_and_its_filters_work_without_scripts() {
     let tools = tools!();
     let server = PageServer::with_offers(10).await;
     browse(&tools, false, async |tab| {
@@ -196,7 +196,7 @@ async fn without_scripts_all_is_there_and_filters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_can_read_every_page() {
+async fn every_page_is_accessible() {
     let tools = tools!();
     let server = PageServer::with_offers(10).await;
     server.manifests("offers/firewall.yaml", "publisher: contoso\nstat: live\n");
@@ -222,7 +222,7 @@ async fn everybody_can_read_every_page() {
                 assert_eq!(found, json!([]), "{path} at {width}, {scheme}");
             }
         }
-        let complaints = tab.complaints().await;
+        let complaints = tab.console_errors().await;
         // The browser logs the 404 of the last page.
         assert!(
             complaints.iter().all(|it| it["message"].to_string().contains("404")),

@@ -24,20 +24,20 @@ use crate::test_env::live;
 const LATENCY: Duration = Duration::from_millis(100);
 
 /// A marketplace with latency, which counts requests.
-struct Far {
+struct MeasuredTransport {
     inner: Arc<dyn Transport>,
-    counts: Arc<Counts>,
+    counts: Arc<RequestCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct RequestCounts {
     requests: AtomicUsize,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Far {
+impl Transport for MeasuredTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         let now = self.counts.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
@@ -51,7 +51,7 @@ impl Transport for Far {
 
 /// A disk that counts writes.
 #[derive(Debug, Default)]
-struct Ledger {
+struct WriteCounts {
     writes: AtomicUsize,
     bytes: AtomicUsize,
     flushes: AtomicUsize,
@@ -59,7 +59,7 @@ struct Ledger {
     last: Mutex<BTreeMap<String, usize>>,
 }
 
-impl Ledger {
+impl WriteCounts {
     fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
     }
@@ -69,7 +69,7 @@ impl Ledger {
     }
 }
 
-impl Disk for Ledger {
+impl Disk for WriteCounts {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealDisk.read(path)
     }
@@ -121,20 +121,20 @@ fn harness(
     offers: usize,
     behaviour: &str,
     concurrency: usize,
-) -> (Harness, Arc<Counts>, Arc<Ledger>) {
+) -> (Harness, Arc<RequestCounts>, Arc<WriteCounts>) {
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
         let name = format!("{}/vm-{number}", ["contoso", "fabrikam"][number % 2]);
         writeln!(seed, "  {name}: {behaviour}").unwrap();
         manifests.push(live(&name, ""));
     }
-    let (counts, ledger) = (Arc::<Counts>::default(), Arc::<Ledger>::default());
+    let (counts, write_counts) = (Arc::<RequestCounts>::default(), Arc::<WriteCounts>::default());
     let harness = Harness::new(&format!("profile: {profile}\noffers:\n{seed}"));
-    let mut harness =
-        harness.with_transport(|inner| Arc::new(Far { inner, counts: Arc::clone(&counts) }));
+    let mut harness = harness
+        .with_transport(|inner| Arc::new(MeasuredTransport { inner, counts: Arc::clone(&counts) }));
     harness.manifest("all.yaml", &manifests.join("---\n"));
-    (harness.concurrency, harness.disk) = (concurrency, Arc::clone(&ledger) as _);
-    (harness, counts, ledger)
+    (harness.concurrency, harness.disk) = (concurrency, Arc::clone(&write_counts) as _);
+    (harness, counts, write_counts)
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +143,7 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
     for ((profile, each), (offers, concurrency)) in
         PROFILES.into_iter().flat_map(|it| loads.map(|load| (it, load)))
     {
-        let (harness, counts, ledger) = harness(profile, offers, PREVIEW, concurrency);
+        let (harness, counts, write_counts) = harness(profile, offers, PREVIEW, concurrency);
         let started = Instant::now();
         let outcome = harness.once().await;
         let took = started.elapsed();
@@ -159,54 +159,58 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
         assert!(ratio <= 1.15, "{offers} offers, {concurrency} at once: {ratio:.3} × {limit:?}");
 
         // Each write flushes the file and its folder. Under load there is at most one write per 50 ms.
-        assert_eq!(ledger.flushes(), 2 * ledger.writes());
+        assert_eq!(write_counts.flushes(), 2 * write_counts.writes());
         let most = took.as_millis() / 50 + 3;
-        assert!(ledger.writes() as u128 <= most, "{} writes in {took:?}", ledger.writes());
+        assert!(
+            write_counts.writes() as u128 <= most,
+            "{} writes in {took:?}",
+            write_counts.writes()
+        );
         // Per triggered offer, its intent and its operation are written; each write of the whole
         // file is shared by at least a quarter of the offers under way.
-        let file = ledger.last.lock().unwrap().values().copied().max().unwrap();
-        let written = ledger.bytes.load(Ordering::Relaxed);
+        let file = write_counts.last.lock().unwrap().values().copied().max().unwrap();
+        let written = write_counts.bytes.load(Ordering::Relaxed);
         assert!(written * concurrency <= 2 * 4 * offers * file, "{written} bytes");
         // At least a quarter of the offers under way share each write.
-        let (updates, writes) = (2 * offers, ledger.writes());
+        let (updates, writes) = (2 * offers, write_counts.writes());
         assert!(4 * updates >= concurrency * writes, "{writes} writes of {updates} updates");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_to_do_nothing_is_written() {
-    let (harness, counts, ledger) = harness("field", 300, LIVE, 8);
+    let (harness, counts, write_counts) = harness("field", 300, LIVE, 8);
     harness.once().await;
-    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), write_counts.writes());
     let started = Instant::now();
     let outcome = harness.once().await;
     assert_eq!((outcome.triggered, outcome.problems()), (0, 0));
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 2, "a list for each publisher");
     assert_eq!(started.elapsed(), LATENCY, "both at once");
-    assert_eq!(ledger.writes(), writes);
+    assert_eq!(write_counts.writes(), writes);
 }
 
 #[tokio::test(start_paused = true)]
 async fn operations_that_run_cost_a_poll_each_and_one_write_for_all() {
-    let (harness, counts, ledger) = harness("field", 200, PREVIEW, 32);
+    let (harness, counts, write_counts) = harness("field", 200, PREVIEW, 32);
     harness.once().await;
-    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), write_counts.writes());
     let started = Instant::now();
     harness.once().await;
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 200 + 2);
     assert_eq!(started.elapsed(), LATENCY * (1 + 200_u32.div_ceil(32)));
-    assert!(ledger.writes() - writes <= 2, "{} writes", ledger.writes() - writes);
+    assert!(write_counts.writes() - writes <= 2, "{} writes", write_counts.writes() - writes);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_changed_file_costs_the_same_among_few_and_many() {
     for ((profile, each), others) in PROFILES.into_iter().flat_map(|it| [(it, 2), (it, 400)]) {
-        let (harness, counts, ledger) = harness(profile, others, LIVE, 8);
+        let (harness, counts, write_counts) = harness(profile, others, LIVE, 8);
         harness.emulator.add_missing([("contoso", "new", None)]);
         let service = harness.watch();
         tokio::time::sleep(Duration::from_mins(1)).await;
         let requests = counts.requests.load(Ordering::Relaxed);
-        let writes = ledger.writes();
+        let writes = write_counts.writes();
 
         harness.manifest("new.yaml", &live("contoso/new", ""));
         service.notify().await;
@@ -216,7 +220,7 @@ async fn one_changed_file_costs_the_same_among_few_and_many() {
         let requests = counts.requests.load(Ordering::Relaxed) - requests;
         assert_eq!(requests, 1 + each, "{profile}, {others} others");
         // The intent, the operation, and the poll's result.
-        assert_eq!(ledger.writes() - writes, 3, "{others} others");
+        assert_eq!(write_counts.writes() - writes, 3, "{others} others");
         service.stop().await;
     }
 }

@@ -3,7 +3,7 @@
 use crate::test_env::{TestEnv, live};
 
 #[test]
-fn a_wrong_command_line_exits_with_64_and_says_so_on_standard_error() {
+fn a_usage_error_exits_with_64_and_is_printed_to_stderr() {
     let env = TestEnv::in_preview(&["vm"]);
     for line in [
         "--nonsense",
@@ -31,7 +31,7 @@ fn a_wrong_command_line_exits_with_64_and_says_so_on_standard_error() {
 }
 
 #[test]
-fn help_and_version_are_data() {
+fn help_and_version_are_printed_to_stdout() {
     let env = TestEnv::new();
     env.golive("--version")
         .code(0)
@@ -49,7 +49,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn json_output_is_one_document_whatever_comes_of_it() {
+fn json_output_is_one_document_for_every_outcome() {
     let env = crate::rows::env();
     for line in [
         "plan -o json",
@@ -88,7 +88,7 @@ fn json_names_the_marketplace() {
 }
 
 #[test]
-fn a_log_of_json_has_errors_as_json_too() {
+fn a_json_log_has_errors_as_json() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("bad.yaml", "publisher: contoso\noffer: bad\nsate: live\n");
     let ran = env.golive("apply --log-format json").code(1).stdout("");
@@ -104,7 +104,7 @@ fn a_log_of_json_has_errors_as_json_too() {
 }
 
 #[test]
-fn colors_are_for_terminals_unless_asked_for() {
+fn colors_are_off_without_a_terminal_unless_requested() {
     let mut env = TestEnv::in_preview(&["vm"]);
     let plain = env.golive("plan").stdout;
     assert!(!plain.contains('\u{1b}'));
@@ -115,7 +115,7 @@ fn colors_are_for_terminals_unless_asked_for() {
 }
 
 #[test]
-fn variables_stand_for_flags_and_flags_come_first() {
+fn flags_override_variables() {
     let mut env = TestEnv::in_preview(&["vm"]);
     env.set_env("GOLIVE_STATUS", "other.json");
     env.set_env("GOLIVE_POLL", "10ms");
@@ -129,7 +129,7 @@ fn variables_stand_for_flags_and_flags_come_first() {
 }
 
 #[test]
-fn quiet_runs_say_nothing_but_the_result() {
+fn quiet_runs_print_only_the_result() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms -q").code(0).stderr("").stdout(
         "\
@@ -141,7 +141,7 @@ contoso/vm  Live   InProduction  version 1 is live
 }
 
 #[test]
-fn the_outcome_does_not_depend_on_where_it_runs_from() {
+fn the_outcome_does_not_depend_on_the_working_directory() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {}}");
     env.write("a b/ü.yaml", live("contoso/vm", ""));
     env.golive("apply --wait --poll 10ms").code(0);
@@ -149,7 +149,7 @@ fn the_outcome_does_not_depend_on_where_it_runs_from() {
 }
 
 #[test]
-fn a_variable_that_is_empty_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let mut env = TestEnv::in_preview(&["vm"]);
     for name in [
         "STATUS",
@@ -182,7 +182,7 @@ fn a_variable_that_is_empty_is_not_set() {
 }
 
 #[test]
-fn what_is_wrong_with_a_variable_is_told_of_the_variable() {
+fn errors_name_the_variable() {
     let cases = [
         ("GOLIVE_TIMEOUT", "60", "plan", "invalid value '60' for 'GOLIVE_TIMEOUT': "),
         ("GOLIVE_LOG_FORMAT", "xml", "plan", "invalid value 'xml' for 'GOLIVE_LOG_FORMAT'"),
@@ -193,10 +193,10 @@ fn what_is_wrong_with_a_variable_is_told_of_the_variable() {
         ("GOLIVE_POLL", "10ms", "plan --timeout 60", "for '--timeout <DURATION>': "),
         ("GOLIVE_TIMEOUT", "60", "plan --settle 60", "for '--settle <DURATION>': "),
     ];
-    for (name, value, line, told) in cases {
+    for (name, value, line, message) in cases {
         let mut env = TestEnv::in_preview(&["vm"]);
         env.set_env(name, value);
-        let ran = env.golive(line).code(64).stdout("").stderr_has(told);
+        let ran = env.golive(line).code(64).stdout("").stderr_has(message);
         assert!(!ran.stderr.contains("pw"), "{}", ran.stderr);
     }
     // A flag overrides its variable, which isn't parsed then. Commands without the flag ignore it.
@@ -207,7 +207,7 @@ fn what_is_wrong_with_a_variable_is_told_of_the_variable() {
 }
 
 #[test]
-fn a_flag_that_a_command_has_no_use_for_is_not_among_its_flags() {
+fn commands_reject_flags_they_do_not_use() {
     let env = TestEnv::in_preview(&["vm"]);
     let flags = |command: &str| {
         let help = env.golive(&format!("{command} --help")).stdout;

@@ -11,14 +11,14 @@ const FLAGS: &str = "--poll 10ms --poll-max 50ms";
 const TOLD: &str = "has more than one manifest";
 
 /// Has a service inspect all offers.
-fn looks_around(env: &TestEnv, service: &Service) {
+fn reconcile_now(env: &TestEnv, service: &Service) {
     let before = env.requests().len();
     service.signal("-HUP");
     env.wait_until("it looks around", |env| env.requests().len() > before);
 }
 
 #[test]
-fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
+fn contradicting_manifests_start_nothing_before_or_after_a_restart() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {}, contoso/other: {status: Succeeded}}");
     env.write("other.yaml", live("contoso/other", ""));
     env.write("vm.yaml", live("contoso/vm", "suspend: true"));
@@ -27,8 +27,8 @@ fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
     env.golive("apply").code(1).stderr_has(TOLD);
     for _ in 0..2 {
         let service = Service::ready(&env, FLAGS);
-        service.until_said(TOLD);
-        looks_around(&env, &service);
+        service.wait_for_log(TOLD);
+        reconcile_now(&env, &service);
         service.stop();
         assert_eq!(env.golives("contoso/vm"), (0, 0));
     }
@@ -38,8 +38,8 @@ fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
         env.status().offers.values().any(|record| record.phase == Phase::Held)
     });
     env.write("copy.yaml", live("contoso/vm", ""));
-    service.until_said(TOLD);
-    looks_around(&env, &service);
+    service.wait_for_log(TOLD);
+    reconcile_now(&env, &service);
     assert_eq!(env.golives("contoso/vm"), (0, 0));
     // A single manifest is valid again.
     env.remove("vm.yaml");
@@ -49,7 +49,7 @@ fn nothing_is_started_at_a_start_nor_after_a_restart_nor_when_the_copy_comes() {
 }
 
 #[test]
-fn what_runs_is_followed_and_nothing_else_begins() {
+fn contradicting_manifests_still_follow_running_operations() {
     let env = TestEnv::with_seed(
         "offers: {contoso/vm: {stepTime: 300ms}, contoso/other: {status: Succeeded}}",
     );
@@ -59,19 +59,19 @@ fn what_runs_is_followed_and_nothing_else_begins() {
     assert_eq!(env.golives("contoso/vm"), (1, 1));
     env.write("again.yaml", live("contoso/vm", "version: 7"));
     let service = Service::ready(&env, FLAGS);
-    service.until_said(TOLD);
+    service.wait_for_log(TOLD);
     env.wait_until("it is followed to its end", |env| {
         env.record("contoso/vm").phase == Phase::Live
     });
     env.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    looks_around(&env, &service);
+    reconcile_now(&env, &service);
     service.stop();
     assert_eq!(env.golives("contoso/vm"), (1, 1));
     assert!(env.record("contoso/vm").running().is_none());
 }
 
 #[test]
-fn a_goliveignore_counts_as_soon_as_it_is_written() {
+fn a_goliveignore_applies_immediately() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
     env.write("a.yaml", live("contoso/a", ""));
     env.write("drafts/b.yaml", live("contoso/b", "suspend: true"));
@@ -81,7 +81,7 @@ fn a_goliveignore_counts_as_soon_as_it_is_written() {
     env.write(".goliveignore", "/drafts/\n");
     env.wait_until("one is left out", |env| !knows(env));
     env.write("drafts/b.yaml", live("contoso/b", ""));
-    looks_around(&env, &service);
+    reconcile_now(&env, &service);
     assert_eq!(env.golives("contoso/b"), (0, 0));
     env.remove(".goliveignore");
     env.wait_until("it counts again", |env| env.golives("contoso/b") == (1, 1));

@@ -62,7 +62,7 @@ fn any_offer() -> impl Strategy<Value = Offer> {
         "status: Failed, operation: publish, previewVersion: 2, liveVersion: 2",
         "status: Canceled, operation: golive, previewVersion: 2",
     ]);
-    let way = prop::sample::select(vec![
+    let quirks = prop::sample::select(vec![
         "",
         ", header: absolute",
         ", header: relative",
@@ -86,16 +86,18 @@ fn any_offer() -> impl Strategy<Value = Offer> {
     let state = prop::sample::select(vec!["live", "live", "live", "preview"]);
     let pin = prop_oneof![3 => Just(None), 1 => (1u64..4).prop_map(Some)];
     let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.2));
-    (start, way, end, state, pin, flags).prop_map(|(start, way, end, state, pin, flags)| Offer {
-        behaviour: format!("{{{start}{way}{end}}}"),
-        state,
-        pin,
-        suspended: flags.0,
-        waits: flags.1,
+    (start, quirks, end, state, pin, flags).prop_map(|(start, quirks, end, state, pin, flags)| {
+        Offer {
+            behaviour: format!("{{{start}{quirks}{end}}}"),
+            state,
+            pin,
+            suspended: flags.0,
+            waits: flags.1,
+        }
     })
 }
 
-async fn lives_up_to_its_promise(offers: &[Offer]) -> Result<(), TestCaseError> {
+async fn converges(offers: &[Offer]) -> Result<(), TestCaseError> {
     let mut seed = String::from("stepTime: 1h\noffers:\n");
     let mut manifests = Vec::new();
     for (number, offer) in offers.iter().enumerate() {
@@ -135,12 +137,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_run_is_enough(offers in prop::collection::vec(any_offer(), 1..6)) {
+    fn one_run_converges(offers in prop::collection::vec(any_offer(), 1..6)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(lives_up_to_its_promise(&offers))?;
+        runtime.block_on(converges(&offers))?;
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::harness::Harness;
 
 /// A run that crashes while its golive is under way; `when` is the fault's.
-pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Harness {
+pub(crate) async fn crashed_while_sending(behaviour: &str, when: &str) -> Harness {
     let harness = Harness::vm(behaviour);
     harness.faults(&format!(
         "[{{method: POST, path: '*/golive', action: {{delay: 50s, when: {when}}}}}]"
@@ -32,8 +32,8 @@ pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_request_was_accepted_finds_its_operation() {
-    let harness = dies_while_sending("{stepTime: 1h}", "after").await;
+async fn an_intent_of_an_accepted_request_finds_its_operation() {
+    let harness = crashed_while_sending("{stepTime: 1h}", "after").await;
     let id = harness.record("contoso/vm").intent.unwrap().request_id;
     harness.once().await;
     let record = harness.record("contoso/vm");
@@ -45,8 +45,8 @@ async fn an_intent_whose_request_was_accepted_finds_its_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
-    let harness = dies_while_sending("{}", "after").await;
+async fn an_intent_whose_operation_has_ended_is_live() {
+    let harness = crashed_while_sending("{}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
     harness.once().await;
     let record = harness.record("contoso/vm");
@@ -55,9 +55,9 @@ async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
+async fn an_operation_listed_late_or_never_is_recorded() {
     for (hidden, later) in [(1, 1), (9, 60)] {
-        let harness = dies_while_sending("{}", "after").await;
+        let harness = crashed_while_sending("{}", "after").await;
         tokio::time::advance(Duration::from_mins(1)).await;
         harness.faults(&format!(
             "[{{path: '*/submissions', count: {hidden}, action: {{status: 404}}}}]"
@@ -79,8 +79,8 @@ async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_became_of_an_older_version_is_on_record_too() {
-    let harness = dies_while_sending("{fail: {times: 1}}", "after").await;
+async fn the_result_of_an_older_version_is_recorded() {
+    let harness = crashed_while_sending("{fail: {times: 1}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     harness.until_done().await;
@@ -96,8 +96,8 @@ async fn what_became_of_an_older_version_is_on_record_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_operation_has_failed_meanwhile_is_shown_and_not_repeated() {
-    let harness = dies_while_sending("{fail: {message: <b>no</b>}}", "after").await;
+async fn an_intent_whose_operation_has_failed_is_shown_and_not_repeated() {
+    let harness = crashed_while_sending("{fail: {message: <b>no</b>}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
     for _ in 0..2 {
         let outcome = harness.until_done().await;
@@ -110,8 +110,8 @@ async fn an_intent_whose_operation_has_failed_meanwhile_is_shown_and_not_repeate
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
-    let harness = dies_while_sending("{}", "before").await;
+async fn an_intent_without_a_trace_is_repeated_after_the_settle_time() {
+    let harness = crashed_while_sending("{}", "before").await;
     let intent = harness.record("contoso/vm").intent.unwrap();
     harness.until_done().await;
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
@@ -123,13 +123,13 @@ async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
 }
 
 /// A network in which the first golive arrives after 55 seconds, even if its sender has crashed.
-struct Slow {
+struct DelayedTransport {
     inner: Arc<dyn Transport>,
     sent: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Slow {
+impl Transport for DelayedTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let is_golive = request.uri().path().ends_with("/golive");
         if !is_golive || self.sent.fetch_add(1, Ordering::SeqCst) > 0 {
@@ -144,17 +144,17 @@ impl Transport for Slow {
     }
 }
 
-impl std::fmt::Debug for Slow {
+impl std::fmt::Debug for DelayedTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Slow")
+        f.write_str("DelayedTransport")
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
+async fn a_slow_request_gets_its_settle_time() {
     let harness = Harness::vm("{stepTime: 1h}");
-    let harness =
-        harness.with_transport(|inner| Arc::new(Slow { inner, sent: AtomicUsize::new(0) }));
+    let harness = harness
+        .with_transport(|inner| Arc::new(DelayedTransport { inner, sent: AtomicUsize::new(0) }));
     let dies = tokio::time::timeout(Duration::from_secs(40), harness.once());
     assert!(dies.await.is_err(), "it dies, longer after the intent than it takes to settle");
     harness.once().await;
@@ -166,8 +166,8 @@ async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
-    let harness = dies_while_sending("{}", "before").await;
+async fn an_intent_for_a_changed_offer_is_planned_anew() {
+    let harness = crashed_while_sending("{}", "before").await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
     harness.until_done().await;
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
@@ -186,8 +186,8 @@ async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
-    let harness = dies_while_sending("{}", "before").await;
+async fn an_intent_is_dropped_when_another_client_launched_the_offer() {
+    let harness = crashed_while_sending("{}", "before").await;
     harness.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
     harness.until_done().await;
     let record = harness.record("contoso/vm");
@@ -196,15 +196,15 @@ async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_status_file_what_runs_is_adopted() {
-    let harness = dies_while_sending("{stepTime: 1h}", "after").await;
+async fn without_a_status_file_running_operations_are_adopted() {
+    let harness = crashed_while_sending("{stepTime: 1h}", "after").await;
     harness.delete_status();
     harness.until_done().await;
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 /// Passes some requests; at the next one, before or after it arrives, the process crashes.
-struct Deadly {
+struct CrashingTransport {
     inner: Arc<dyn Transport>,
     passing: AtomicUsize,
     arrives: bool,
@@ -212,7 +212,7 @@ struct Deadly {
 }
 
 #[async_trait]
-impl Transport for Deadly {
+impl Transport for CrashingTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let fewer = |left: usize| left.checked_sub(1);
         if self.passing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
@@ -226,20 +226,20 @@ impl Transport for Deadly {
     }
 }
 
-impl std::fmt::Debug for Deadly {
+impl std::fmt::Debug for CrashingTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Deadly")
+        f.write_str("CrashingTransport")
     }
 }
 
 /// Runs to the end, or crashes at the request with this number. Returns whether it crashed.
-async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, bool) {
+async fn run_crashing_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, bool) {
     let dead = Arc::new(Notify::new());
     let mut kept = None;
     let harness = Harness::vm(behaviour).with_transport(|inner| {
         kept = Some(Arc::clone(&inner));
         let (passing, dead) = (AtomicUsize::new(number), Arc::clone(&dead));
-        Arc::new(Deadly { inner, passing, arrives, dead })
+        Arc::new(CrashingTransport { inner, passing, arrives, dead })
     });
     let died = tokio::select! {
         _ = harness.until_done() => false,
@@ -249,13 +249,13 @@ async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, boo
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive() {
+async fn a_crash_at_any_request_leads_to_one_golive() {
     for behaviour in ["{previewVersion: 2, liveVersion: 1}", "{stepTime: 10m}", "{header: none}"] {
         for arrives in [false, true] {
             let mut number = 0;
             loop {
                 let at = format!("{behaviour}, request {number}, arrives: {arrives}");
-                let (harness, died) = dies_at(number, arrives, behaviour).await;
+                let (harness, died) = run_crashing_at(number, arrives, behaviour).await;
                 harness.until_done().await;
                 let (received, accepted) = harness.golives("contoso/vm");
                 assert!(accepted == 1 && received == 1, "{at}: {received} {accepted}");
@@ -272,8 +272,8 @@ async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it() {
-    let harness = dies_while_sending("{stepTime: 10h}", "after").await;
+async fn an_unseen_failure_is_not_mistaken_for_a_later_launch() {
+    let harness = crashed_while_sending("{stepTime: 10h}", "after").await;
     let hand = |hand| {
         harness.emulator.by_hand("contoso/vm", hand).unwrap();
     };
@@ -287,11 +287,11 @@ async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it()
     assert_eq!(record.phase, Phase::Live);
     let own = record.history.iter().chain(record.operation.as_deref());
     let own: Vec<_> = own.filter(|it| !it.adopted).collect();
-    let told =
+    let message =
         |it: &OperationRecord| (it.release.as_ref().map(ToString::to_string), it.status.clone());
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(
-        own.into_iter().map(told).collect::<Vec<_>>(),
+        own.into_iter().map(message).collect::<Vec<_>>(),
         [(Some("1".to_owned()), OperationStatus::Failed)]
     );
 }

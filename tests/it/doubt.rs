@@ -10,14 +10,14 @@ use golive::status::{Phase, Reason};
 use http::Method;
 use pretty_assertions::assert_eq;
 
-use crate::crash::dies_while_sending;
+use crate::crash::crashed_while_sending;
 use crate::harness::{Harness, RunOptions, Spy};
 use crate::test_env::{live, manifest};
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_is_refused_says_nothing_about_the_request() {
+async fn a_refused_inspection_does_not_resolve_a_doubt() {
     for status in [401, 403, 500] {
-        let harness = dies_while_sending("{}", "before").await;
+        let harness = crashed_while_sending("{}", "before").await;
         tokio::time::advance(Duration::from_hours(1)).await;
         // Lists work; inspections are refused.
         harness.faults(&format!(
@@ -30,8 +30,8 @@ async fn a_look_that_is_refused_says_nothing_about_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
-    let harness = dies_while_sending("{}", "before").await;
+async fn an_intent_is_not_reused_for_another_kind_of_operation() {
+    let harness = crashed_while_sending("{}", "before").await;
     harness.edit_status(|file| {
         let record = file.offers.values_mut().next().unwrap();
         Arc::make_mut(record).intent.as_mut().unwrap().kind = OperationKind::Publish;
@@ -42,7 +42,7 @@ async fn an_intent_of_another_kind_is_not_sent_again_in_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_without_an_answer_does_not_take_the_old_failure_for_its_own() {
+async fn an_unanswered_retry_is_not_resolved_by_the_old_failure() {
     let harness = Harness::vm("{fail: {times: 1}}");
     harness.until_done().await;
     assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
@@ -53,7 +53,7 @@ async fn a_retry_without_an_answer_does_not_take_the_old_failure_for_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
+async fn a_refusal_is_kept_through_an_outage() {
     let harness =
         Harness::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
     harness.until_done().await;
@@ -66,7 +66,7 @@ async fn a_refusal_outlasts_a_marketplace_that_cannot_be_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_outlasts_what_else_is_in_the_way() {
+async fn a_refusal_is_kept_while_the_offer_is_blocked_otherwise() {
     for (path, status) in [("*/offers", 403), ("*/offers", 404), ("*/offers/vm/status", 403)] {
         let harness =
             Harness::faulty_vm("{}", "[{method: POST, path: '*/golive', action: {status: 422}}]");
@@ -85,13 +85,13 @@ async fn a_refusal_outlasts_what_else_is_in_the_way() {
             assert_eq!(harness.golives("contoso/vm"), (1, 0), "{path} {status}");
             let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Refused));
-            assert!(record.error.unwrap().message.contains("422"), "the refusal is what is told");
+            assert!(record.error.unwrap().message.contains("422"), "the record shows the refusal");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_outlasts_a_wait_for_another_offer() {
+async fn a_refusal_is_kept_while_waiting_for_another_offer() {
     let harness =
         Harness::new("offers: {contoso/base: {}, contoso/vm: {golive: {status: 422, times: 1}}}");
     harness.manifest("base.yaml", &live("contoso/base", ""));
@@ -108,7 +108,7 @@ async fn a_refusal_outlasts_a_wait_for_another_offer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_without_a_manifest_leaves_the_file_when_its_operation_has_expired() {
+async fn an_unmanaged_offer_leaves_the_file_when_its_operation_has_expired() {
     let harness = Harness::vm("{stepTime: 10m, expire: {finished: true}}");
     harness.once().await;
     harness.manifest("vm.yaml", &live("contoso/other", ""));
@@ -122,9 +122,9 @@ async fn an_offer_without_a_manifest_leaves_the_file_when_its_operation_has_expi
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_without_a_manifest_leaves_the_file_when_its_intent_has_settled() {
+async fn an_unmanaged_offer_leaves_the_file_when_its_intent_has_settled() {
     for (when, expected) in [("before", false), ("after", true)] {
-        let harness = dies_while_sending("{stepTime: 10h}", when).await;
+        let harness = crashed_while_sending("{stepTime: 10h}", when).await;
         harness.manifest("vm.yaml", &live("contoso/other", ""));
         tokio::time::advance(Duration::from_hours(1)).await;
         let gone = BTreeSet::from(["contoso/vm".parse().unwrap()]);
@@ -135,7 +135,7 @@ async fn an_offer_without_a_manifest_leaves_the_file_when_its_intent_has_settled
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_is_live_is_seen_when_the_manifest_comes_to_ask_for_it() {
+async fn a_live_version_is_recognized_when_the_manifest_pins_it() {
     let harness = Harness::new("offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
     harness.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
     harness.once().await;
@@ -159,7 +159,7 @@ fn paused_between_question_and_request() -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_a_pause_that_keeps_a_request_back() {
+async fn a_stop_does_not_wait_for_a_paused_request() {
     let harness = paused_between_question_and_request();
     let began = harness.now();
     let stopper = async {
@@ -176,7 +176,7 @@ async fn a_stop_does_not_wait_for_a_pause_that_keeps_a_request_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_a_pause_keeps_back_is_sent_after_it() {
+async fn a_paused_request_is_sent_after_the_pause() {
     let harness = paused_between_question_and_request();
     let began = harness.now();
     let outcome = harness.until_done().await;
@@ -187,7 +187,7 @@ async fn a_request_that_a_pause_keeps_back_is_sent_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_does_not_wait_for_the_marketplace_to_end_a_pause() {
+async fn a_stop_does_not_wait_for_a_pause_to_end() {
     let harness = Harness::vm("{}");
     let stop = harness.stop.clone();
     harness.faults("[{path: '*/offers/vm', action: {status: 503, retryAfter: 100}}]");

@@ -11,28 +11,31 @@ use crate::service::Service;
 use crate::test_env::{STATUS, TestEnv, live};
 
 /// Another marketplace.
-fn other() -> (TestEnv, String) {
+fn other_marketplace() -> (TestEnv, String) {
     let other = TestEnv::with_seed("offers: {contoso/a: {}, contoso/vm: {}, fabrikam/b: {}}");
     let endpoint = format!("http://{}", other.address());
     (other, endpoint)
 }
 
-fn noted(env: &TestEnv) -> BTreeMap<String, String> {
+fn recorded_marketplaces(env: &TestEnv) -> BTreeMap<String, String> {
     let marketplaces = env.status().marketplace.into_iter();
     marketplaces.map(|(publisher, it)| (publisher.to_string(), it.to_string())).collect()
 }
 
-fn portal(env: &TestEnv) -> String {
+fn portal_name(env: &TestEnv) -> String {
     format!("http://{} (cloud-partner-portal)", env.address())
 }
 
 #[test]
-fn what_is_known_of_one_marketplace_is_not_used_at_another() {
+fn records_of_one_marketplace_are_not_used_at_another() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms").code(0);
-    assert_eq!(noted(&env), BTreeMap::from([("contoso".to_owned(), portal(&env))]));
+    assert_eq!(
+        recorded_marketplaces(&env),
+        BTreeMap::from([("contoso".to_owned(), portal_name(&env))])
+    );
 
-    let (other, endpoint) = other();
+    let (other, endpoint) = other_marketplace();
     let before = env.files();
     for line in ["plan", "apply", "apply --only contoso/vm", "watch"] {
         for to in [format!("--endpoint {endpoint}"), format!("--emulator --status {STATUS}")] {
@@ -40,7 +43,7 @@ fn what_is_known_of_one_marketplace_is_not_used_at_another() {
             let there = if to.contains("--emulator") {
                 "the emulator (cloud-partner-portal)".to_owned()
             } else {
-                portal(&other)
+                portal_name(&other)
             };
             ran.stderr_has("offers of contoso is about http://[SERVER] (cloud-partner-portal)")
                 .stderr_has(&format!("this run is about {there}; nothing was sent"))
@@ -59,11 +62,14 @@ fn what_is_known_of_one_marketplace_is_not_used_at_another() {
     env.golive(&format!("apply --endpoint {endpoint} --status other.json")).code(0);
     env.remove(STATUS);
     env.golive(&format!("apply --endpoint {endpoint} --wait --poll 10ms")).code(0);
-    assert_eq!(noted(&env), BTreeMap::from([("contoso".to_owned(), portal(&other))]));
+    assert_eq!(
+        recorded_marketplaces(&env),
+        BTreeMap::from([("contoso".to_owned(), portal_name(&other))])
+    );
 }
 
 #[test]
-fn what_is_known_of_a_rehearsal_is_not_used_at_the_real_marketplace() {
+fn records_of_the_embedded_marketplace_are_not_used_at_the_real_one() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --emulator").code(0);
     let file = "golive.emulator.status.json";
@@ -78,7 +84,7 @@ fn what_is_known_of_a_rehearsal_is_not_used_at_the_real_marketplace() {
 }
 
 #[test]
-fn an_offer_whose_manifest_is_gone_is_not_looked_for_elsewhere() {
+fn an_unmanaged_offer_is_not_queried_at_another_marketplace() {
     let env = TestEnv::with_seed("{stepTime: 1h, offers: {contoso/vm: {}, fabrikam/b: {}}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     env.write("b.yaml", live("fabrikam/b", ""));
@@ -86,7 +92,7 @@ fn an_offer_whose_manifest_is_gone_is_not_looked_for_elsewhere() {
     env.remove("vm.yaml");
     env.remove("b.yaml");
     env.write("new.yaml", live("northwind/x", ""));
-    let (other, endpoint) = other();
+    let (other, endpoint) = other_marketplace();
     for line in ["plan", "apply", "watch"] {
         env.golive(&format!("{line} --endpoint {endpoint}"))
             .code(1)
@@ -100,15 +106,15 @@ fn two_publishers_may_be_at_two_marketplaces() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}}");
     env.write("contoso/a.yaml", live("contoso/a", ""));
     env.write("fabrikam/b.yaml", live("fabrikam/b", ""));
-    let (other, endpoint) = other();
+    let (other, endpoint) = other_marketplace();
     env.golive(&format!("apply contoso --status {STATUS} --wait --poll 10ms")).code(0);
     let fabrikam = format!("fabrikam --status {STATUS} --endpoint {endpoint}");
     env.golive(&format!("apply {fabrikam} --wait --poll 10ms")).code(0);
     let both = BTreeMap::from([
-        ("contoso".to_owned(), portal(&env)),
-        ("fabrikam".to_owned(), portal(&other)),
+        ("contoso".to_owned(), portal_name(&env)),
+        ("fabrikam".to_owned(), portal_name(&other)),
     ]);
-    assert_eq!(noted(&env), both);
+    assert_eq!(recorded_marketplaces(&env), both);
     env.golive(&format!("plan {fabrikam}")).code(0);
     // A run covers one marketplace, and so does a service.
     let ran = env.golive(&format!("apply --endpoint {endpoint}")).code(1);
@@ -124,7 +130,7 @@ fn two_publishers_may_be_at_two_marketplaces() {
     env.remove("fabrikam/c.yaml");
     env.write("fabrikam/none.yaml", live("northwind/x", ""));
     let _blocked = env.golive(&format!("apply {fabrikam}")).code(1);
-    assert_eq!(noted(&env).keys().collect::<Vec<_>>(), ["contoso", "northwind"]);
+    assert_eq!(recorded_marketplaces(&env).keys().collect::<Vec<_>>(), ["contoso", "northwind"]);
 }
 
 #[test]
@@ -140,11 +146,14 @@ fn a_publisher_without_offers_on_record_may_change_its_marketplace() {
     file.offers.clear();
     env.write(STATUS, golive::status::to_bytes(&file).unwrap());
     env.golive("apply").code(0);
-    assert_eq!(noted(&env), BTreeMap::from([("contoso".to_owned(), portal(&env))]));
+    assert_eq!(
+        recorded_marketplaces(&env),
+        BTreeMap::from([("contoso".to_owned(), portal_name(&env))])
+    );
 }
 
 #[test]
-fn a_file_that_does_not_say_which_marketplace_it_is_about_is_taken_as_it_is() {
+fn a_file_without_a_marketplace_is_accepted() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms").code(0);
     let mut file: Value = serde_json::from_str(&env.read(STATUS)).unwrap();
@@ -157,16 +166,22 @@ fn a_file_that_does_not_say_which_marketplace_it_is_about_is_taken_as_it_is() {
     assert_eq!(env.record("contoso/vm").phase, Phase::Live);
     env.write("vm.yaml", live("contoso/vm", "notBefore: 2020-01-01T00:00:00Z\n"));
     env.golive("apply").code(0);
-    assert_eq!(noted(&env), BTreeMap::from([("contoso".to_owned(), portal(&env))]));
+    assert_eq!(
+        recorded_marketplaces(&env),
+        BTreeMap::from([("contoso".to_owned(), portal_name(&env))])
+    );
 
     let schema_1 = r#"{"schema": 1, "updatedAt": "2026-11-01T00:00:00Z", "offers": {}}"#;
     env.write(STATUS, schema_1);
     env.golive("apply").code(0);
-    assert_eq!(noted(&env), BTreeMap::from([("contoso".to_owned(), portal(&env))]));
+    assert_eq!(
+        recorded_marketplaces(&env),
+        BTreeMap::from([("contoso".to_owned(), portal_name(&env))])
+    );
 }
 
 #[test]
-fn a_publisher_that_stands_there_twice_is_told() {
+fn a_duplicate_publisher_is_an_error() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply").code(0);
     let twice = env.read(STATUS).replacen(
@@ -179,22 +194,22 @@ fn a_publisher_that_stands_there_twice_is_told() {
 }
 
 #[test]
-fn a_service_notes_the_publishers_that_are_committed_later() {
+fn a_service_records_the_marketplace_of_new_publishers() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, fabrikam/b: {}}");
     env.write("a.yaml", live("contoso/a", ""));
     let service = Service::ready(&env, "--poll 10ms");
     env.write("b.yaml", live("fabrikam/b", ""));
-    service.until_said("fabrikam/b: version 1 is live");
+    service.wait_for_log("fabrikam/b: version 1 is live");
     env.remove("a.yaml");
     env.wait_until("contoso leaves the file", |env| {
-        noted(env) == BTreeMap::from([("fabrikam".to_owned(), portal(env))])
+        recorded_marketplaces(env) == BTreeMap::from([("fabrikam".to_owned(), portal_name(env))])
     });
     service.stop();
     assert!(env.status().offers.keys().all(|offer| offer.publisher().as_str() == "fabrikam"));
 }
 
 #[test]
-fn a_rehearsal_says_so_and_nothing_else_does() {
+fn only_the_embedded_marketplace_is_marked_as_such() {
     const LINE: &str = "EMULATOR: nothing here touches the real marketplace\n";
     let env = TestEnv::in_preview(&["vm"]);
     for line in ["plan --emulator -v", "apply --emulator"] {
@@ -215,6 +230,6 @@ fn a_rehearsal_says_so_and_nothing_else_does() {
     }
     let _document: Value = env.golive("plan --emulator -o json").code(0).json();
     let service = Service::ready(&env, "--emulator");
-    service.until_said(LINE.trim_end());
+    service.wait_for_log(LINE.trim_end());
     service.stop();
 }

@@ -25,7 +25,7 @@ fn start(env: &TestEnv, line: &str) -> (Running, String) {
 }
 
 #[test]
-fn it_serves_what_the_seed_says_and_golive_works_against_it() {
+fn golive_works_against_the_served_seed() {
     let mut env = TestEnv::new();
     env.write("seed.yml", "offers: {contoso/vm: {previewVersion: 2, liveVersion: 1}}");
     env.write("offers/vm.yaml", live("contoso/vm", ""));
@@ -39,7 +39,7 @@ fn it_serves_what_the_seed_says_and_golive_works_against_it() {
 }
 
 #[test]
-fn it_takes_only_the_token_it_was_given() {
+fn only_the_given_token_is_accepted() {
     let mut env = TestEnv::new();
     env.write("seed.yml", "offers: {contoso/vm: {}}");
     env.write("offers/vm.yaml", live("contoso/vm", ""));
@@ -52,7 +52,7 @@ fn it_takes_only_the_token_it_was_given() {
 }
 
 #[test]
-fn a_seed_that_is_none_or_an_address_that_is_taken_is_an_error() {
+fn an_invalid_seed_or_address_is_an_error() {
     let env = TestEnv::with_seed("{}");
     env.golive("emulator --seed nowhere.yml")
         .code(1)

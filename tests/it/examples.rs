@@ -66,7 +66,7 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn quickstart_has_something_to_do_and_then_nothing() {
+fn quickstart_launches_once() {
     let env = example("quickstart");
     env.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n").stderr("");
     let expected = pairs(&[
@@ -90,7 +90,7 @@ contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 i
 }
 
 #[test]
-fn launch_train_waits_for_its_day() {
+fn launch_train_waits_for_its_date() {
     let env = example("launch-train");
     let expected = pairs(&[
         ("contoso/base-image", "Held Scheduled"),
@@ -149,14 +149,14 @@ fn every_example_has_a_test_and_fits_the_schema() {
 
 /// golive ignores the other files by their names.
 #[test]
-fn all_examples_together_are_manifests_and_nothing_else() {
+fn all_examples_together_are_valid_manifests() {
     let env = example("");
     env.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
 }
 
 #[cfg(unix)]
 #[test]
-fn alerts_are_about_metrics_and_phases_that_there_are() {
+fn alerts_use_existing_metrics_and_phases() {
     let metrics = metrics();
     let rules = std::fs::read_to_string(folder().join("prometheus/golive.rules")).unwrap();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
@@ -183,7 +183,7 @@ fn alerts_are_about_metrics_and_phases_that_there_are() {
 
 /// The manifests that Kubernetes mounts are valid, too.
 #[test]
-fn what_kubernetes_is_given_is_yaml_with_a_manifest_in_it() {
+fn the_kubernetes_files_contain_valid_manifests() {
     let path = folder().join("container/kubernetes.yaml.example");
     let bytes = std::fs::read(path).unwrap();
     let read = |document| serde::Deserialize::deserialize(document).unwrap();

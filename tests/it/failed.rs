@@ -10,7 +10,7 @@ use crate::test_env::{STATUS, TestEnv, live};
 const HOSTILE: &str = r#""<p>Certification <b>failed</b>: see <a href='https://contoso.example'>this</a></p><script>alert(1)</script>\e[31m\e]0;owned\a&lt;i&gt; \u202eevil\u202c \r\n<br>line two\u0000""#;
 
 /// An offer whose golive fails with hostile messages.
-fn hostile() -> TestEnv {
+fn failing_with_hostile_messages() -> TestEnv {
     let env = TestEnv::with_seed(&format!(
         "offers: {{contoso/vm: {{fail: {{step: live, message: {HOSTILE}}}}}}}"
     ));
@@ -19,16 +19,16 @@ fn hostile() -> TestEnv {
 }
 
 #[test]
-fn a_failed_step_is_named_with_what_was_said_about_it_as_plain_text() {
-    let env = hostile();
+fn a_failed_step_is_shown_with_its_messages_as_plain_text() {
+    let env = failing_with_hostile_messages();
     let ran = env.golive("apply --wait --poll 10ms --quiet").code(1);
     insta::assert_snapshot!(ran.transcript());
     insta::assert_snapshot!("status_of_a_failed_offer", env.golive("status").code(0).transcript());
 }
 
 #[test]
-fn hostile_words_are_harmless_everywhere() {
-    let env = hostile();
+fn hostile_messages_are_cleaned_everywhere() {
+    let env = failing_with_hostile_messages();
     let mut all = Vec::new();
     for line in [
         "apply --wait --poll 10ms -vv",
@@ -84,7 +84,7 @@ fn a_failed_golive_is_not_repeated_without_retry_and_once_with_it() {
 
 /// `--retry` needs a manifest.
 #[test]
-fn what_failed_after_its_manifest_was_removed_needs_the_manifest_first() {
+fn a_failure_without_a_manifest_is_retried_only_with_one() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {fail: {}, stepTime: 1h}, contoso/a: {}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     env.write("a.yaml", live("contoso/a", "suspend: true"));
@@ -106,7 +106,7 @@ fn what_failed_after_its_manifest_was_removed_needs_the_manifest_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_manifest_or_offer_is_tried_again() {
+async fn a_changed_manifest_or_offer_is_retried() {
     // The sign-off waits again.
     let harness = Harness::vm("{cancel: true, fail: {times: 1}}");
     harness.until_done().await;
@@ -122,7 +122,7 @@ async fn a_changed_manifest_or_offer_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_and_waits_for_no_sign_off_is_launched_again_where_a_person_asks() {
+async fn a_failure_without_a_waiting_sign_off_is_relaunched_with_retry() {
     let harness = Harness::vm("{fail: {times: 2}}");
     harness.until_done().await;
     harness.manifest("vm.yaml", &live("contoso/vm", "labels: {try: again}"));
@@ -143,7 +143,7 @@ async fn what_failed_and_waits_for_no_sign_off_is_launched_again_where_a_person_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_remembered_by_the_marketplace_too() {
+async fn a_failure_is_recognized_without_the_status_file() {
     let harness = Harness::vm("{fail: {message: Bad image}}");
     harness.until_done().await;
     harness.delete_status();
@@ -157,7 +157,7 @@ async fn a_failure_is_remembered_by_the_marketplace_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_for_good_is_not_repeated() {
+async fn a_permanent_refusal_is_not_repeated() {
     for status in [400, 422] {
         let refuse = format!(
             "{{golive: {{status: {status}, code: Bad, message: 'Not <b>this</b> one', times: 1}}}}"
@@ -183,7 +183,7 @@ async fn a_refusal_for_good_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_from_outside_the_offer_is_tried_again_by_the_next_run() {
+async fn a_refusal_unrelated_to_the_offer_is_retried_by_the_next_run() {
     for (status, reason) in
         [(401, Reason::Unauthorized), (403, Reason::Forbidden), (404, Reason::NotFound)]
     {
@@ -202,7 +202,7 @@ async fn a_refusal_from_outside_the_offer_is_tried_again_by_the_next_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_fails_does_not_stop_the_others() {
+async fn a_failed_offer_does_not_stop_the_others() {
     let harness = Harness::new(
         "offers: {contoso/a: {fail: {}}, contoso/b: {}, contoso/c: {golive: {status: 422}}}",
     );
@@ -216,7 +216,7 @@ async fn one_that_fails_does_not_stop_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_of_what_had_failed_before_and_not_of_what_runs_then() {
+async fn a_retry_covers_only_earlier_failures() {
     let harness = Harness::vm("{stepTime: 1h, fail: {message: no}}");
     harness.once().await;
     harness.run(&RunOptions::until_done().with_retry()).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_retry_is_of_what_had_failed_before_and_not_of_what_runs_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_hand_launched_after_a_failure_is_not_launched_again() {
+async fn a_launch_by_another_client_after_a_failure_is_not_repeated() {
     let harness = Harness::vm("{previewVersion: 2, liveVersion: 1, fail: {message: no, times: 1}}");
     harness.until_done().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::test_env::{RunOutput, STATUS, TestEnv, live};
-use gateway::{Gateway, Reply, Rule, Trap};
+use gateway::{BadReply, Gateway, Rule, UnusedListener};
 
 /// A run that succeeds even on a slow machine.
 const PATIENT: &str = "apply --wait=1m --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
@@ -39,7 +39,7 @@ const FEW: usize = 4;
 struct Hostile {
     env: TestEnv,
     gateway: Gateway,
-    trap: Trap,
+    trap: UnusedListener,
 }
 
 impl Hostile {
@@ -48,11 +48,11 @@ impl Hostile {
         env.write("vm.yaml", live("contoso/vm", ""));
         let gateway = Gateway::start(env.address());
         env.set_env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
-        Self { env, gateway, trap: Trap::set() }
+        Self { env, gateway, trap: UnusedListener::set() }
     }
 
     /// Replaces `TRAP` by a foreign address and `OWN` by the marketplace's.
-    fn addressed(&self, text: &str) -> String {
+    fn with_addresses(&self, text: &str) -> String {
         text.replace("TRAP", &self.trap.address().to_string())
             .replace("OWN", &self.gateway.address.to_string())
     }
@@ -97,12 +97,12 @@ struct Case {
     /// Whether golive is finally accepted.
     accepted: bool,
     /// Expected text on standard output or standard error.
-    told: String,
+    message: String,
 }
 
 impl Case {
     fn run(&self) {
-        let hostile = self.meet();
+        let hostile = self.check();
         if self.code == 0 {
             return;
         }
@@ -113,20 +113,25 @@ impl Case {
     }
 
     /// Runs against the hostile answer, and checks the result.
-    fn meet(&self) -> Hostile {
+    fn check(&self) -> Hostile {
         let hostile = Hostile::new("{previewVersion: 3, liveVersion: 2}");
         let mut rule = self.rule.clone();
-        if let Reply::Bytes(bytes) = &mut rule.reply
+        if let BadReply::Bytes(bytes) = &mut rule.reply
             && let Ok(text) = std::str::from_utf8(bytes)
         {
-            *bytes = hostile.addressed(text).into_bytes();
+            *bytes = hostile.with_addresses(text).into_bytes();
         }
         hostile.gateway.rules(vec![rule]);
         let ran = hostile.golive(self.line);
         let shown = ran.transcript();
         assert_eq!(ran.code, Some(self.code), "{}: {shown}", self.name);
         assert!(hostile.gateway.hits() > 0, "{}: it was not met", self.name);
-        assert!(shown.contains(&self.told), "{}: {:?} is not in {shown}", self.name, self.told);
+        assert!(
+            shown.contains(&self.message),
+            "{}: {:?} is not in {shown}",
+            self.name,
+            self.message
+        );
         let accepted = hostile.env.golives("contoso/vm").1 == 1;
         assert_eq!(accepted, self.accepted, "{}: {shown}", self.name);
         if accepted && self.code == 0 {
@@ -139,7 +144,7 @@ impl Case {
 }
 
 /// Calls `act` with every item, several at a time.
-fn side_by_side<T: Send>(
+fn for_each_in_parallel<T: Send>(
     threads: usize,
     items: impl IntoIterator<Item = T>,
     act: impl Fn(T) + Sync,

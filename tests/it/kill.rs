@@ -1,4 +1,4 @@
-//! The real program, killed (`SIGKILL`) at any moment. The marketplace keeps running, and the next run
+//! The real program, killed (`SIGKILL`) at any delay. The marketplace keeps running, and the next run
 //! has only the status file.
 
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const KILLS: u32 = 13;
 
 /// Marketplaces with different answers, each with several offers. Slow golives make it likelier that a
 /// kill hits between the intent and the operation.
-const WORLDS: [(&str, &[&str]); 4] = [
+const SCENARIOS: [(&str, &[&str]); 4] = [
     (
         "offers: {contoso/a: {}, contoso/b: {header: dollar}, contoso/c: {header: none}}",
         &["contoso/a", "contoso/b", "contoso/c"],
@@ -37,7 +37,7 @@ const WORLDS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-fn world(seed: &str, offers: &[&str]) -> TestEnv {
+fn scenario(seed: &str, offers: &[&str]) -> TestEnv {
     let env = TestEnv::with_seed(seed);
     for offer in offers {
         env.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
@@ -50,12 +50,12 @@ fn world(seed: &str, offers: &[&str]) -> TestEnv {
 const IN_A_ROW: u32 = 6;
 
 /// Kills consecutive runs at different moments, until one ends by itself. Returns how many were killed.
-fn kill_runs(env: &TestEnv, length: Duration, dice: &mut fastrand::Rng) -> u32 {
+fn kill_runs(env: &TestEnv, length: Duration, rng: &mut fastrand::Rng) -> u32 {
     let mut killed = 0;
     while killed < IN_A_ROW {
-        let moment = length.mul_f64(dice.f64());
+        let delay = length.mul_f64(rng.f64());
         let mut child = env.start(RUN);
-        std::thread::sleep(moment);
+        std::thread::sleep(delay);
         if child.try_wait().unwrap().is_some() {
             let ran = env.wait(child);
             if ran.code != Some(0) {
@@ -79,7 +79,7 @@ const TWICE: &str = "sent 2 times, left no trace";
 /// A doubt after two requests that never arrived needs a person, who suspends the offers for one run.
 /// Returns whether there was one.
 #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
-fn resolve(env: &TestEnv, offers: &[&str], at: &str) -> bool {
+fn resolve_doubts(env: &TestEnv, offers: &[&str], at: &str) -> bool {
     let ran = env.golive(RUN);
     if ran.code == Some(0) {
         return false;
@@ -113,7 +113,7 @@ fn resolve(env: &TestEnv, offers: &[&str], at: &str) -> bool {
 
 #[track_caller]
 fn is_done(env: &TestEnv, offers: &[&str], at: &str) {
-    if resolve(env, offers, at) {
+    if resolve_doubts(env, offers, at) {
         env.golive(RUN).code(0);
     }
     for offer in offers {
@@ -125,17 +125,17 @@ fn is_done(env: &TestEnv, offers: &[&str], at: &str) {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the moments are drawn from the length of a run")]
-fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
+fn killed_runs_are_continued_with_one_golive() {
     let torture = |(seed, offers): (&str, &[&str]), number: u64| {
-        let env = world(seed, offers);
+        let env = scenario(seed, offers);
         let begin = Instant::now();
         is_done(&env, offers, "undisturbed");
         let length = begin.elapsed();
-        let mut dice = fastrand::Rng::with_seed(number);
+        let mut rng = fastrand::Rng::with_seed(number);
         let mut killed = 0;
         for round in 0.. {
-            let env = world(seed, offers);
-            killed += kill_runs(&env, length, &mut dice);
+            let env = scenario(seed, offers);
+            killed += kill_runs(&env, length, &mut rng);
             is_done(&env, offers, &format!("{seed}, round {round}, length {length:?}"));
             if killed >= KILLS {
                 return killed;
@@ -144,9 +144,9 @@ fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
         killed
     };
     let killed: u32 = std::thread::scope(|scope| {
-        let worlds = WORLDS.into_iter().zip(1..);
+        let scenarios = SCENARIOS.into_iter().zip(1..);
         let threads: Vec<_> =
-            worlds.map(|(world, number)| scope.spawn(move || torture(world, number))).collect();
+            scenarios.map(|(world, number)| scope.spawn(move || torture(world, number))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert!(killed >= 50, "{killed}");

@@ -80,7 +80,7 @@ fn modules() -> Vec<(String, PathBuf, String)> {
 }
 
 #[test]
-fn a_module_uses_only_what_its_row_names() {
+fn modules_use_only_what_their_row_names() {
     let layers = table();
     let mut faults = Vec::new();
     let mut used = BTreeMap::<&str, Vec<String>>::new();

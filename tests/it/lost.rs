@@ -54,7 +54,7 @@ fn once(action: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
+async fn golive_is_accepted_exactly_once_whatever_the_answer() {
     for (action, received) in FAULTS {
         let harness = Harness::faulty_vm("{previewVersion: 3, liveVersion: 2}", &once(action));
         let outcome = harness.until_done().await;
@@ -86,7 +86,7 @@ async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_holds_where_nobody_waits_and_each_run_is_a_new_one() {
+async fn golive_is_accepted_exactly_once_over_several_runs_without_wait() {
     for (action, received) in FAULTS {
         let harness = Harness::faulty_vm("{stepTime: 1m}", &once(action));
         for _ in 0..6 {
@@ -99,7 +99,7 @@ async fn the_same_holds_where_nobody_waits_and_each_run_is_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_holds_for_publish() {
+async fn publish_is_accepted_exactly_once_whatever_the_answer() {
     for (action, _) in FAULTS {
         let harness = Harness::new("offers: {contoso/vm: {status: NeverPublished}}");
         harness.manifest("vm.yaml", &crate::test_env::manifest("contoso/vm", "preview", ""));
@@ -111,7 +111,7 @@ async fn the_same_holds_for_publish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_second_request_before_the_offer_has_settled() {
+async fn a_request_is_not_repeated_before_the_settle_time() {
     for settle in [1, 30, 90] {
         let mut harness = Harness::faulty_vm("{}", &once("{reset: before}"));
         harness.settle = Duration::from_secs(settle);
@@ -126,7 +126,7 @@ async fn no_second_request_before_the_offer_has_settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_is_kept_that_the_marketplace_asks_for() {
+async fn a_retry_after_is_respected() {
     for (action, seconds) in [
         ("{status: 503, retryAfter: 40}", 40),
         ("{status: 429, retryAfter: 100}", 100),
@@ -141,7 +141,7 @@ async fn a_pause_is_kept_that_the_marketplace_asks_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_is_too_long_is_left_to_another_run() {
+async fn a_long_retry_after_is_left_to_the_next_run() {
     let harness = Harness::faulty_vm("{}", &once("{status: 503, retryAfter: 3600}"));
     let outcome = harness.once().await;
     assert_eq!(outcome.problems(), 1);
@@ -170,7 +170,7 @@ fn throttled(offers: u32, times: u32) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_put_off_as_often_as_the_marketplace_likes() {
+async fn a_waiting_run_is_throttled_any_number_of_times() {
     let harness = throttled(20, 100);
     let outcome = harness.until_done().await;
     assert_eq!(outcome.problems(), 0);
@@ -179,7 +179,7 @@ async fn who_waits_is_put_off_as_often_as_the_marketplace_likes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_so_long_is_put_off_for_so_long_and_follows_the_others_meanwhile() {
+async fn a_run_with_a_time_limit_is_throttled_up_to_it_and_follows_other_offers() {
     let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {stepTime: 5m}}");
     for name in ["a", "b"] {
         harness.manifest(&format!("{name}.yaml"), &live(&format!("contoso/{name}"), ""));
@@ -196,7 +196,7 @@ async fn who_waits_for_so_long_is_put_off_for_so_long_and_follows_the_others_mea
     let b = harness.record("contoso/b");
     assert_eq!(b.phase, Phase::Live);
     let ended = b.operation.unwrap().finished_at.unwrap().duration_since(began);
-    assert!(ended.as_mins() < 15, "it is told of in time: {ended:?}");
+    assert!(ended.as_mins() < 15, "it is reported in time: {ended:?}");
     let took = harness.now().duration_since(began).as_mins();
     assert!((58..=60).contains(&took), "{took} min");
     let tries = harness.golives("contoso/a").0;
@@ -204,7 +204,7 @@ async fn who_waits_for_so_long_is_put_off_for_so_long_and_follows_the_others_mea
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_wait_is_not_held_up_by_one_offer_after_the_other() {
+async fn a_run_without_wait_is_not_delayed_by_each_offer_in_turn() {
     let harness = throttled(100, 10_000);
     let began = harness.now();
     let outcome = harness.once().await;
@@ -218,7 +218,7 @@ async fn who_does_not_wait_is_not_held_up_by_one_offer_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_outage_ends_in_doubt_and_no_run_sends_a_third_request() {
+async fn an_endless_outage_leaves_a_doubt_and_no_third_request() {
     let harness = Harness::vm("{}");
     harness.faults("[{method: POST, path: '*/golive', count: 2, action: {reset: before}}]");
     for _ in 0..3 {
@@ -256,7 +256,7 @@ fn meanwhile(behaviour: &str, hand: ManualAction) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_hand_that_is_faster_is_followed() {
+async fn a_faster_client_s_golive_is_followed() {
     for busy in [400, 409] {
         let harness = meanwhile(&format!("{{busy: {busy}}}"), ManualAction::StartGoLive);
         harness.until_done().await;
@@ -271,7 +271,7 @@ async fn another_hand_that_is_faster_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
+async fn an_offer_that_changes_during_the_request_is_inspected_again() {
     let harness = meanwhile("{}", ManualAction::Edit);
     harness.until_done().await;
     assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
@@ -296,7 +296,7 @@ async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_conflict_blocks_and_sends_no_more() {
+async fn an_endless_conflict_blocks_the_offer() {
     let harness = Harness::vm("{}");
     harness.faults("[{method: POST, path: '*/golive', count: always, action: {status: 409}}]");
     let outcome = harness.until_done().await;
@@ -307,7 +307,7 @@ async fn an_endless_conflict_blocks_and_sends_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_that_fail_for_a_while_are_asked_again() {
+async fn failed_reads_are_retried() {
     for (path, action) in [
         ("*/offers", "{status: 503, retryAfter: 1}"),
         ("*/offers", "{reset: before}"),
@@ -328,7 +328,7 @@ async fn reads_that_fail_for_a_while_are_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_poll_is_no_state() {
+async fn a_failed_poll_does_not_change_the_state() {
     let harness = Harness::vm("{stepTime: 1h}");
     harness.faults("[{path: '*/operations/*', nth: 2, count: 30, action: {status: 500}}]");
     let outcome = harness.run(&RunOptions::until_done()).await.unwrap();
@@ -337,7 +337,7 @@ async fn a_failed_poll_is_no_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pause_of_one_publisher_keeps_no_other_from_another_try() {
+async fn one_publisher_s_pause_does_not_delay_another_s_retry() {
     let harness = Harness::new(
         "{offers: {contoso/vm: {}, fabrikam/vm: {}}, faults: [
             {method: POST, path: '*/publishers/contoso/*/golive', count: always,
@@ -357,7 +357,7 @@ async fn the_pause_of_one_publisher_keeps_no_other_from_another_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_wait_leaves_a_doubt_to_the_next_run_and_says_until_when() {
+async fn a_run_without_wait_leaves_a_doubt_with_its_deadline() {
     let harness = Harness::vm("{profile: field}");
     harness.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
     let began = harness.now();

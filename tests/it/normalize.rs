@@ -36,7 +36,7 @@ fn after_match<'a>(text: &'a str, template: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn only_times_and_ids_are_taken_out() {
+fn only_times_and_ids_are_replaced() {
     let text = "é 2026-11-23T00:26:45.646Z 2026-11-23 04e3a99d-b53d-4d6b-b51d-f4099f0876fa 1,5";
     assert_eq!(normalize(text), "é [TIME] 2026-11-23 [ID] 1,5");
 }

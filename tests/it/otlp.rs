@@ -23,7 +23,7 @@ fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_collector_hears_of_each_reconcile_and_each_request() {
+fn a_collector_receives_each_reconcile_and_request() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, received) = mpsc::channel();
@@ -47,7 +47,7 @@ fn a_collector_hears_of_each_reconcile_and_each_request() {
 }
 
 #[test]
-fn without_a_collector_nothing_is_traced_and_one_that_is_gone_harms_nothing() {
+fn tracing_is_off_without_a_collector_and_an_unreachable_one_is_harmless() {
     let mut env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms").code(0);
     env.set_env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");

@@ -113,17 +113,17 @@ impl PageServer {
         let fresh = record.clone();
         let edited = self.store.edit(offer, || fresh, |_| record);
         let before = edited.before.as_deref();
-        self.tell(&Event::Changed { offer, before, record: &edited.after });
+        self.report(&Event::Changed { offer, before, record: &edited.after });
     }
 
     /// Removes an offer and reports it.
-    pub(crate) fn forget(&self, offer: &OfferId) {
+    pub(crate) fn remove(&self, offer: &OfferId) {
         self.store.remove(offer);
-        self.tell(&Event::Forgotten(offer));
+        self.report(&Event::Forgotten(offer));
     }
 
     /// Reports an event to the service state and metrics.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn report(&self, event: &Event<'_>) {
         self.metrics.report(event);
         self.service_state.report(event);
     }

@@ -40,7 +40,7 @@ fn every_row_as_text() {
 }
 
 #[test]
-fn of_many_offers_those_that_are_as_desired_are_counted() {
+fn many_offers_in_sync_are_only_counted() {
     let live_already =
         |number| format!("  contoso/vm-{number}: {{previewVersion: 1, liveVersion: 1}}\n");
     let seed: String = (0..50).map(live_already).collect();
@@ -114,7 +114,7 @@ digest {}
 }
 
 #[test]
-fn what_is_live_is_not_asked_for_where_something_newer_goes_live() {
+fn the_live_version_is_not_queried_when_a_newer_one_goes_live() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     let ran = env.golive("plan -o json").code(0).stderr("");
@@ -126,7 +126,7 @@ fn what_is_live_is_not_asked_for_where_something_newer_goes_live() {
 }
 
 #[test]
-fn a_word_that_golive_does_not_know_hides_no_sign_off_that_waits() {
+fn an_unknown_status_does_not_hide_a_waiting_sign_off() {
     let env = TestEnv::in_preview(&["vm"]);
     let odd = ManualAction::ShowStatus(Some("Levitating".to_owned()));
     env.emulator().by_hand("contoso/vm", odd).unwrap();
@@ -134,7 +134,7 @@ fn a_word_that_golive_does_not_know_hides_no_sign_off_that_waits() {
 }
 
 #[test]
-fn the_exit_code_tells_changes_only_where_it_is_asked_for() {
+fn the_exit_code_shows_changes_only_with_the_flag() {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("plan").code(0);
     env.golive("plan --detailed-exitcode").code(2);
@@ -186,7 +186,7 @@ fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
 }
 
 #[test]
-fn a_plan_can_be_narrowed() {
+fn a_plan_can_be_restricted() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
     env.write("a.yaml", live("contoso/a", "labels: {team: red}"));
     env.write("b.yaml", live("contoso/b", "labels: {team: blue}"));

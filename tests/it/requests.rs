@@ -7,7 +7,7 @@ use crate::harness::{Harness, RunOptions};
 use crate::test_env::{live, manifest};
 
 /// Offers of four publishers in several states, all as desired.
-fn calm(offers: usize) -> Harness {
+fn offers_in_sync(offers: usize) -> Harness {
     const PUBLISHERS: [&str; 4] = ["contoso", "fabrikam", "contoso-labs", "fabrikam-labs"];
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
@@ -28,8 +28,8 @@ fn calm(offers: usize) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_is_to_do_one_a_publisher() {
-    let harness = calm(100);
+async fn a_run_with_nothing_to_do_takes_one_request_per_publisher() {
+    let harness = offers_in_sync(100);
     let outcome = harness.until_done().await;
     assert_eq!((outcome.problems(), outcome.triggered), (0, 20));
     for _ in 0..3 {
@@ -50,7 +50,7 @@ async fn where_nothing_is_to_do_one_a_publisher() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_offers_cost_no_more_than_their_publisher() {
+async fn held_offers_take_no_request_of_their_own() {
     let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}}");
     harness.manifest("a.yaml", &live("contoso/a", "suspend: true"));
     harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
@@ -60,7 +60,7 @@ async fn held_offers_cost_no_more_than_their_publisher() {
 }
 
 /// `contoso/vm` in this profile, and a manifest that wants it live.
-fn vm(profile: &str, behaviour: &str) -> Harness {
+fn vm_with_profile(profile: &str, behaviour: &str) -> Harness {
     let harness =
         Harness::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
@@ -68,7 +68,7 @@ fn vm(profile: &str, behaviour: &str) -> Harness {
 }
 
 /// The requests, without their common prefix.
-fn short(requests: &[String]) -> Vec<String> {
+fn shortened(requests: &[String]) -> Vec<String> {
     let short = |request: &String| {
         let (method, path) = request.split_once(' ').unwrap();
         let path = path.strip_prefix("/api/publishers/contoso/offers").unwrap_or(path);
@@ -88,7 +88,7 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
             "{header: dollar}",
             "{header: relative, casing: pascal, arrayForm: true}",
         ] {
-            let harness = vm(profile, behaviour);
+            let harness = vm_with_profile(profile, behaviour);
             harness.once().await;
             assert_eq!(harness.phase("contoso/vm"), Phase::InProgress);
             let expected: Vec<_> = ["GET "]
@@ -101,7 +101,7 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
                     "GET /vm/operation",
                 ])
                 .collect();
-            assert_eq!(short(&harness.requests()), expected, "{profile}, {behaviour}");
+            assert_eq!(shortened(&harness.requests()), expected, "{profile}, {behaviour}");
             assert_eq!(harness.golives("contoso/vm"), (1, 1));
         }
     }
@@ -124,17 +124,17 @@ async fn retried(harness: &Harness) -> Vec<String> {
     assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
     let before = harness.requests().len();
     harness.run(&RunOptions::once().with_retry()).await.unwrap();
-    short(&harness.requests().split_off(before))
+    shortened(&harness.requests().split_off(before))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_takes_three_more_to_tell_the_attempts_apart() {
+async fn a_retry_takes_three_more_to_distinguish_the_attempts() {
     for (behaviour, more) in [
         ("{fail: {times: 1}}", ""),
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", ""),
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", "version: 3"),
     ] {
-        let harness = vm("documented", behaviour);
+        let harness = vm_with_profile("documented", behaviour);
         harness.manifest("vm.yaml", &live("contoso/vm", more));
         let requests = retried(&harness).await;
         assert_eq!(requests[..2], ["GET ", "GET /vm"], "{behaviour} {more}");
@@ -147,7 +147,7 @@ async fn a_retry_takes_three_more_to_tell_the_attempts_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_conflicts_is_a_refusal() {
     // Without another publish, no sign-off waits.
-    let harness = vm("field", "{fail: {times: 1}}");
+    let harness = vm_with_profile("field", "{fail: {times: 1}}");
     let requests = retried(&harness).await;
     let once: Vec<_> = ["GET "].into_iter().chain(AGAIN).collect();
     assert_eq!(requests[..once.len()], once);
@@ -158,12 +158,12 @@ async fn a_retry_that_conflicts_is_a_refusal() {
     // The next run shows the failure again, and sends only the list request.
     let before = harness.requests().len();
     harness.once().await;
-    assert_eq!(short(&harness.requests().split_off(before)), ["GET "]);
+    assert_eq!(shortened(&harness.requests().split_off(before)), ["GET "]);
     assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_runs_takes_one_poll_a_run() {
+async fn a_running_operation_takes_one_poll_per_run() {
     let harness = Harness::vm("{stepTime: 1h}");
     harness.once().await;
     let before = harness.requests().len();

@@ -34,7 +34,7 @@ fn the_seed_schema_is_fresh() {
 }
 
 #[test]
-fn an_unknown_schema_is_a_wrong_command_line() {
+fn an_unknown_schema_is_a_usage_error() {
     TestEnv::new()
         .golive("schema manifesto")
         .code(64)

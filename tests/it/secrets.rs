@@ -4,7 +4,7 @@
 use crate::test_env::{TOKEN, TestEnv, live};
 
 /// A marketplace that echoes the token wherever it can.
-fn echoing(faults: &str) -> TestEnv {
+fn echo_token(faults: &str) -> TestEnv {
     let env = TestEnv::with_seed(&format!(
         "offers: {{contoso/vm: {{fail: {{message: 'your token {TOKEN} <b>{TOKEN}</b>'}}}}}}\nfaults: {faults}"
     ));
@@ -13,7 +13,7 @@ fn echoing(faults: &str) -> TestEnv {
 }
 
 /// Runs everything with full logging, and searches every file for the token.
-fn loud(env: &TestEnv) {
+fn run_everything(env: &TestEnv) {
     for line in [
         "plan -vvv",
         "apply -vvv --wait=300ms --poll 10ms --settle 50ms",
@@ -33,40 +33,40 @@ fn loud(env: &TestEnv) {
 }
 
 #[test]
-fn a_failure_that_repeats_the_token_does_not_show_it() {
-    let env = echoing("[]");
-    loud(&env);
+fn a_failure_that_echoes_the_token_does_not_show_it() {
+    let env = echo_token("[]");
+    run_everything(&env);
     let record = env.record("contoso/vm");
     assert!(record.message.contains("your token"), "{}", record.message);
 }
 
 #[test]
-fn errors_that_repeat_the_token_do_not_show_it() {
+fn errors_that_echo_the_token_do_not_show_it() {
     for (path, status) in
         [("*/golive", 422), ("*/golive", 401), ("*/offers", 403), ("*/offers/vm", 400)]
     {
-        let env = echoing(&format!(
+        let env = echo_token(&format!(
             "[{{path: '{path}', count: always, action: {{status: {status}, body: '{{\"error\": {{\"code\": \"{TOKEN}\", \"message\": \"Bearer {TOKEN} is bad\"}}}}'}}}}]"
         ));
-        loud(&env);
+        run_everything(&env);
     }
 }
 
 #[test]
-fn half_an_answer_and_a_redirect_with_the_token_do_not_show_it() {
+fn a_cut_answer_and_a_redirect_with_the_token_do_not_show_it() {
     for action in [
         format!("{{status: 200, body: '{{\"{TOKEN}'}}"),
         format!("{{redirect: 'http://127.0.0.1:9/{TOKEN}'}}"),
         format!("{{status: 202, when: after, body: '{TOKEN}'}}"),
     ] {
-        loud(&echoing(&format!(
+        run_everything(&echo_token(&format!(
             "[{{method: POST, path: '*/golive', count: always, action: {action}}}]"
         )));
     }
 }
 
 #[test]
-fn a_token_that_is_none_is_not_shown_either() {
+fn an_invalid_token_is_not_shown() {
     let mut env = TestEnv::in_preview(&["vm"]);
     env.set_env("GOLIVE_TOKEN", &format!("{TOKEN} with spaces"));
     env.golive("apply -vvv")

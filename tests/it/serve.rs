@@ -18,7 +18,7 @@ async fn exchange(server: &PageServer, bytes: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_head_without_a_body_and_a_name_that_is_not_known() {
+async fn head_requests_have_no_body_and_unknown_hosts_are_refused() {
     let server = PageServer::with_offers(5).await;
     let head = "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = exchange(&server, head).await;
@@ -33,7 +33,7 @@ async fn a_head_without_a_body_and_a_name_that_is_not_known() {
 }
 
 #[tokio::test]
-async fn a_head_has_its_bounds() {
+async fn request_heads_are_limited() {
     let server = PageServer::start().await;
     let long = format!("GET /?q={} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(100_000));
     let answer = exchange(&server, &long).await;
@@ -45,7 +45,7 @@ async fn a_head_has_its_bounds() {
 }
 
 #[tokio::test]
-async fn the_end_comes_soon_whoever_listens() {
+async fn shutdown_is_quick_with_open_connections() {
     let server = PageServer::with_offers(5).await;
     let mut streams = Vec::new();
     for path in ["/events", "/events?offer=contoso/backup-vault", "/"] {

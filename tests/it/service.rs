@@ -27,12 +27,12 @@ impl Service {
     fn start(env: &TestEnv, line: &str) -> Self {
         let mut child = env.start(&format!("watch --log-format json {line}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, told) = (child.stderr.take().unwrap(), Arc::clone(&lines));
+        let (stderr, log) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 assert!(!line.contains(TOKEN), "the token shows: {line}");
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                told.lock().unwrap().push(line);
+                log.lock().unwrap().push(line);
             }
         });
         Self { child, lines, reader: Some(reader) }
@@ -42,28 +42,28 @@ impl Service {
     #[track_caller]
     pub(crate) fn ready(env: &TestEnv, line: &str) -> Self {
         let service = Self::start(env, line);
-        service.until_said("the service is ready");
+        service.wait_for_log("the service is ready");
         service
     }
 
-    fn said(&self) -> Vec<Value> {
+    fn log(&self) -> Vec<Value> {
         self.lines.lock().unwrap().clone()
     }
 
     fn find(&self, text: &str) -> Option<Value> {
-        self.said().into_iter().find(|line| line.to_string().contains(text))
+        self.log().into_iter().find(|line| line.to_string().contains(text))
     }
 
     /// Waits for a log line, for at most ten seconds.
     #[track_caller]
-    pub(crate) fn until_said(&self, text: &str) -> Value {
+    pub(crate) fn wait_for_log(&self, text: &str) -> Value {
         for _ in 0..2000 {
             if let Some(line) = self.find(text) {
                 return line;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("never said: {text}; but: {:#?}", self.said());
+        panic!("never logged: {text}; but: {:#?}", self.log());
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -87,14 +87,14 @@ impl Service {
     pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         let (code, took) = self.ends();
-        assert_eq!(code, Some(0), "{:#?}", self.said());
+        assert_eq!(code, Some(0), "{:#?}", self.log());
         assert!(took < Duration::from_secs(8), "{took:?}");
     }
 
     /// The address it listens on.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
-        let line = self.until_said("the page is at");
+        let line = self.wait_for_log("the page is at");
         line["address"].as_str().unwrap().parse().unwrap()
     }
 }
@@ -107,7 +107,7 @@ impl Drop for Service {
 }
 
 /// Sends one request. Returns the status and the whole answer.
-fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+fn exchange(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
@@ -117,19 +117,19 @@ fn ask(address: SocketAddr, request: &str) -> (u16, String) {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    ask(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
+    exchange(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
 }
 
 #[test]
-fn it_launches_what_is_committed_and_ends_with_all_of_it_on_disk() {
+fn it_launches_committed_manifests_and_stops_with_the_status_on_disk() {
     for signal in ["-TERM", "-INT"] {
         let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
         env.write("a.yaml", live("contoso/a", ""));
         let mut service = Service::ready(&env, "--poll 10ms --poll-max 50ms");
-        service.until_said("version 1 is live");
+        service.wait_for_log("version 1 is live");
         env.write("b.yaml", live("contoso/b", ""));
         env.wait_until("the new one is launched", |env| env.golives("contoso/b") == (1, 1));
-        service.until_said("contoso/b: golive runs: Live, 0 %");
+        service.wait_for_log("contoso/b: golive runs: Live, 0 %");
         service.signal(signal);
         let (code, took) = service.ends();
         assert_eq!(code, Some(0));
@@ -141,12 +141,12 @@ fn it_launches_what_is_committed_and_ends_with_all_of_it_on_disk() {
 }
 
 #[test]
-fn a_second_one_says_who_is_there() {
+fn a_second_service_names_the_first_one() {
     let env = TestEnv::in_preview(&["vm"]);
     let service = Service::ready(&env, "");
     for second in ["watch --lock-timeout 0s", "apply --lock-timeout 0s"] {
-        let said = format!("golive watch, process {}, since", service.child.id());
-        env.golive(second).code(1).stderr_has(&said);
+        let log = format!("golive watch, process {}, since", service.child.id());
+        env.golive(second).code(1).stderr_has(&log);
     }
     service.stop();
     env.golive("apply").code(0);
@@ -164,36 +164,36 @@ fn a_hangup_reconciles_now() {
 }
 
 #[test]
-fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
+fn a_broken_manifest_affects_only_its_own_offers() {
     let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
     env.write("a.yaml", live("contoso/a", ""));
     env.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
     env.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
     let service = Service::start(&env, "--poll 10ms");
-    let line = service.until_said("unknown field");
+    let line = service.wait_for_log("unknown field");
     assert_eq!((&line["line"], &line["level"]), (&Value::from(3), &Value::from("ERROR")));
     env.wait_until("the other one is launched", |env| env.golives("contoso/a") == (1, 1));
     env.write("b.yaml", live("contoso/b", ""));
-    env.wait_until("the mended one is launched", |env| env.golives("contoso/b") == (1, 1));
-    service.until_said("nothing is wrong with it any more");
+    env.wait_until("the fixed one is launched", |env| env.golives("contoso/b") == (1, 1));
+    service.wait_for_log("nothing is wrong with it any more");
     // If a valid manifest breaks later, its last valid version stays in force.
     env.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
-    service.until_said("invalid YAML");
+    service.wait_for_log("invalid YAML");
     service.signal("-HUP");
-    service.until_said("asked to reconcile now");
+    service.wait_for_log("asked to reconcile now");
     env.wait_until("the offer is launched all the same", |env| {
         env.record("contoso/b").phase == Phase::Live
     });
-    let said = service.said();
-    let problems: Vec<_> = said.iter().filter(|line| line["level"] == "ERROR").collect();
+    let log = service.log();
+    let problems: Vec<_> = log.iter().filter(|line| line["level"] == "ERROR").collect();
     let texts: BTreeSet<_> = problems.iter().map(|line| line["message"].to_string()).collect();
-    assert_eq!(problems.len(), texts.len(), "each is told once: {problems:#?}");
+    assert_eq!(problems.len(), texts.len(), "each is logged once: {problems:#?}");
     service.stop();
 }
 
 #[cfg(unix)]
 #[test]
-fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
+fn a_supervisor_is_notified_of_ready_and_stop() {
     let mut env = TestEnv::with_seed("offers: {contoso/a: {}}");
     let socket = std::os::unix::net::UnixDatagram::bind(env.path("notify")).unwrap();
     env.set_env("NOTIFY_SOCKET", env.path("notify").to_str().unwrap());
@@ -207,13 +207,13 @@ fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
         String::from_utf8(buffer[..count].to_vec()).unwrap()
     };
     let service = Service::start(&env, "--poll 10ms");
-    service.until_said("watching");
+    service.wait_for_log("watching");
     socket.set_nonblocking(true).unwrap();
     assert_eq!(heard(), "", "it has not looked yet");
     socket.set_nonblocking(false).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(heard(), "READY=1\n");
-    service.until_said("the service is ready");
+    service.wait_for_log("the service is ready");
     service.stop();
     assert_eq!(heard(), "STOPPING=1\n");
 }
@@ -228,7 +228,7 @@ fn git(repository: &std::path::Path, arguments: &[&str]) {
 }
 
 #[test]
-fn files_of_a_repository_are_named_as_in_it() {
+fn files_are_named_relative_to_their_repository() {
     if Command::new("git").arg("--version").output().is_err() {
         println!("SKIPPED: there is no git on this machine");
         return;
@@ -247,12 +247,12 @@ fn files_of_a_repository_are_named_as_in_it() {
     commit();
     let line = "--git remote --dir offers --git-poll 1s --listen 0 --poll 10ms";
     let service = Service::ready(&env, line);
-    let told = service.until_said("offers/broken.yaml:");
-    assert_eq!(told["file"], "offers/broken.yaml", "{told}");
-    assert!(told["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{told}");
-    let told = service.until_said("first defined");
-    assert!(told["related"].to_string().contains(" at offers/"), "{told}");
-    service.until_said("contoso/a: version 1 is live");
+    let entry = service.wait_for_log("offers/broken.yaml:");
+    assert_eq!(entry["file"], "offers/broken.yaml", "{entry}");
+    assert!(entry["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{entry}");
+    let entry = service.wait_for_log("first defined");
+    assert!(entry["related"].to_string().contains(" at offers/"), "{entry}");
+    service.wait_for_log("contoso/a: version 1 is live");
     assert_eq!(env.record("contoso/a").manifest.file, "offers/a.yaml");
     assert_eq!(env.golives("contoso/c"), (0, 0), "none of two manifests is in force");
     let (_, page) = get(service.address(), "/");
@@ -263,21 +263,21 @@ fn files_of_a_repository_are_named_as_in_it() {
     env.remove("remote/offers/a.yaml");
     env.remove("remote/offers/twice.yaml");
     commit();
-    let mended = service.until_said("offers/broken.yaml: nothing is wrong with it any more");
-    assert_eq!(mended["file"], "offers/broken.yaml", "{mended}");
+    let fixed = service.wait_for_log("offers/broken.yaml: nothing is wrong with it any more");
+    assert_eq!(fixed["file"], "offers/broken.yaml", "{fixed}");
     env.wait_until("the offer leaves the status file", |env| {
         !env.status().offers.contains_key(&"contoso/a".parse().unwrap())
     });
-    let said = service.said();
+    let log = service.log();
     let in_clone = |line: &&Value| line.to_string().contains(".tree");
-    assert_eq!(said.iter().filter(in_clone).collect::<Vec<_>>(), Vec::<&Value>::new());
+    assert_eq!(log.iter().filter(in_clone).collect::<Vec<_>>(), Vec::<&Value>::new());
     let (_, page) = get(service.address(), "/offers/contoso/b");
     assert!(page.contains("<code>offers/broken.yaml</code>") && !page.contains(".tree"), "{page}");
     service.stop();
 }
 
 #[test]
-fn killed_again_and_again_it_launches_once() {
+fn repeated_kills_cause_one_golive() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     for _ in 0..10 {
@@ -290,13 +290,13 @@ fn killed_again_and_again_it_launches_once() {
     }
     env.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
     let service = Service::ready(&env, "--poll 10ms");
-    service.until_said("version 1 is live");
+    service.wait_for_log("version 1 is live");
     service.stop();
     assert_eq!(env.golives("contoso/vm"), (1, 1));
 }
 
 #[test]
-fn the_page_is_for_reading_and_for_this_machine() {
+fn the_page_is_read_only_and_local() {
     let env = TestEnv::in_preview(&["vm"]);
     let service = Service::ready(&env, "--listen 0");
     let address = service.address();
@@ -312,16 +312,16 @@ fn the_page_is_for_reading_and_for_this_machine() {
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let head = format!("{method} /offers/contoso/vm HTTP/1.1\nHost: {address}\n");
         let request = format!("{head}Content-Length: 0\nConnection: close\n\n");
-        assert_eq!(ask(address, &request).0, 405, "{method}");
+        assert_eq!(exchange(address, &request).0, 405, "{method}");
     }
     let foreign = "GET / HTTP/1.1\nHost: evil.example\nConnection: close\n\n";
-    assert_eq!(ask(address, foreign).0, 421);
+    assert_eq!(exchange(address, foreign).0, 421);
     service.stop();
     assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn an_address_that_is_taken_is_an_error_at_once() {
+fn a_used_address_is_an_immediate_error() {
     let env = TestEnv::in_preview(&["vm"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
@@ -331,7 +331,7 @@ fn an_address_that_is_taken_is_an_error_at_once() {
 }
 
 #[test]
-fn what_makes_no_sense_is_said_before_anything_is_done() {
+fn invalid_options_are_reported_before_anything_is_done() {
     let env = TestEnv::in_preview(&["vm"]);
     for line in [
         "watch --allow-host golive.internal",
@@ -346,14 +346,14 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
 }
 
 #[test]
-fn the_embedded_marketplace_knows_what_is_committed_later() {
+fn the_embedded_marketplace_gets_offers_committed_later() {
     let env = TestEnv::new();
     env.write("a.yaml", live("contoso/a", ""));
     let service = Service::ready(&env, "--emulator --poll 10ms");
     env.write("b.yaml", live("contoso/b", ""));
     let status =
         || -> Value { serde_json::from_str(&env.read("golive.emulator.status.json")).unwrap() };
-    service.until_said("contoso/b: golive runs");
+    service.wait_for_log("contoso/b: golive runs");
     env.wait_until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
     service.stop();
     // A second service starts from the state that the first one left.
@@ -363,7 +363,7 @@ fn the_embedded_marketplace_knows_what_is_committed_later() {
 }
 
 /// Offers of contoso in preview that should stay there.
-fn many(count: usize) -> TestEnv {
+fn many_previews(count: usize) -> TestEnv {
     let mut env = TestEnv::new();
     let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
@@ -375,23 +375,23 @@ fn many(count: usize) -> TestEnv {
 }
 
 #[test]
-fn an_outage_is_told_once_and_not_for_each_offer() {
-    let env = many(30);
+fn an_outage_is_logged_once_and_not_per_offer() {
+    let env = many_previews(30);
     let service = Service::ready(&env, "--resync 1h");
-    let before = service.said().len();
+    let before = service.log().len();
     let rule = "{path: '*/offers', action: {status: 400}}";
     env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
     service.signal("-HUP");
-    service.until_said("contoso can't be listed");
-    service.until_said("contoso can be listed again");
-    let said = service.said().split_off(before);
-    assert_eq!(said.len(), 3, "{said:#?}");
+    service.wait_for_log("contoso can't be listed");
+    service.wait_for_log("contoso can be listed again");
+    let log = service.log().split_off(before);
+    assert_eq!(log.len(), 3, "{log:#?}");
     service.stop();
 }
 
 #[test]
-fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
-    let env = many(30);
+fn an_outage_at_the_start_is_logged_once_and_each_offer_is_recorded() {
+    let env = many_previews(30);
     let rule = "{path: '*/offers', count: 2, action: {status: 400}}";
     env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
     let service = Service::ready(&env, "--resync 1h --listen 0");
@@ -404,10 +404,10 @@ fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
     env.wait_until("the file is there", |env| env.path(STATUS).exists());
     // The second list fails, too.
     service.signal("-HUP");
-    service.until_said("can be listed again");
-    let said = service.said();
+    service.wait_for_log("can be listed again");
+    let log = service.log();
     let about: Vec<_> =
-        said.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
+        log.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
     assert_eq!(about.len(), 2, "{about:#?}");
     env.wait_until("all are known", |env| {
         env.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())

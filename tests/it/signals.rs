@@ -31,7 +31,7 @@ fn until_it_listens(env: &TestEnv, child: &Child) {
 }
 
 #[test]
-fn who_waits_for_the_lock_ends_at_once_and_says_so() {
+fn a_signal_ends_a_wait_for_the_lock_at_once() {
     for (line, code) in [("apply", 3), ("apply -q", 3), ("watch", 0)] {
         for (signal, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
             let env = TestEnv::in_preview(&["vm"]);
@@ -135,7 +135,7 @@ fn a_signal_stops_the_wait_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn a_request_under_way_is_not_given_up() {
+fn a_signal_does_not_abort_a_request_under_way() {
     let env = TestEnv::with_seed(
         "{stepTime: 1h, offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 300ms}}]}",
     );
@@ -150,7 +150,7 @@ fn a_request_under_way_is_not_given_up() {
 }
 
 #[test]
-fn a_run_that_was_stopped_before_it_did_anything_does_not_succeed() {
+fn a_run_stopped_before_it_did_anything_fails() {
     for path in ["*/offers", "*/offers/a"] {
         let env = TestEnv::with_seed(&format!(
             "{{offers: {{contoso/a: {{}}}}, faults: [{{path: '{path}', action: {{delay: 1h}}}}]}}"
@@ -167,7 +167,7 @@ fn a_run_that_was_stopped_before_it_did_anything_does_not_succeed() {
 }
 
 #[test]
-fn a_killed_run_is_taken_up_by_the_next_one() {
+fn a_killed_run_is_continued_by_the_next_one() {
     let env = TestEnv::with_seed(
         "{stepTime: 20ms, offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 500ms, when: after}}]}",
     );

@@ -3,7 +3,7 @@
 use crate::test_env::{STATUS, TestEnv};
 
 #[test]
-fn it_shows_what_golive_last_knew_and_asks_nobody() {
+fn status_shows_the_records_and_sends_no_request() {
     let mut env = TestEnv::in_preview(&["a", "b"]);
     env.golive("apply --wait --poll 10ms").code(0);
     env.remove_env("GOLIVE_TOKEN");
@@ -28,7 +28,7 @@ contoso/b  Live   InProduction  version 1 is live
 }
 
 #[test]
-fn no_status_file_is_said() {
+fn a_missing_status_file_is_reported() {
     TestEnv::new().golive("status").code(1).stdout("").stderr(
         "error: there is no status file ./golive.status.json; golive apply writes it, --status names another one\n",
     );

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::test_env::{STATUS, TestEnv, live};
 
 /// An environment with a live offer and its status file.
-fn lived_in() -> TestEnv {
+fn live_env() -> TestEnv {
     let env = TestEnv::in_preview(&["vm"]);
     env.golive("apply --wait --poll 10ms").code(0);
     env
@@ -20,15 +20,15 @@ fn lived_in() -> TestEnv {
 
 /// Checks that a status file is refused: nothing is sent, and the file stays as it is.
 #[track_caller]
-fn refused(env: &TestEnv, content: &[u8], told: &str) {
+fn assert_refused(env: &TestEnv, content: &[u8], message: &str) {
     env.write(STATUS, content);
     for line in ["apply", "apply --wait", "plan", "plan -o json", "status"] {
         let (ran, requests) = env.requests_during(|| env.golive(line));
-        let ran = ran.code(1).stderr(told);
+        let ran = ran.code(1).stderr(message);
         if line.contains("json") {
             let document = ran.json();
             let message = document["error"]["message"].as_str().unwrap();
-            assert!(told.starts_with(&format!("error: {message}")), "{document}");
+            assert!(message.starts_with(&format!("error: {message}")), "{document}");
         } else {
             ran.stdout("");
         }
@@ -38,10 +38,10 @@ fn refused(env: &TestEnv, content: &[u8], told: &str) {
 }
 
 #[test]
-fn a_newer_file_is_refused_and_left_as_it_is() {
-    let env = lived_in();
+fn a_newer_file_is_refused_and_unchanged() {
+    let env = live_env();
     let newer = env.read(STATUS).replace("\"schema\": 2", "\"schema\": 3, \"new\": []");
-    refused(
+    assert_refused(
         &env,
         newer.as_bytes(),
         "error: golive.status.json: the status file has schema 3, this golive knows up to 2; use a newer golive\n"
@@ -51,8 +51,8 @@ fn a_newer_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn broken_files_are_told_with_their_line_and_left_as_they_are() {
-    let env = lived_in();
+fn broken_files_are_reported_with_their_line_and_unchanged() {
+    let env = live_env();
     let good = env.read(STATUS);
     let cut = &good[..good.find("\"manifest\"").unwrap()];
     let mut open = "{\"schema\": 1, \"offers\": ".to_owned();
@@ -86,11 +86,11 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
         ),
         (b"{\"schema\": 1,\n \"offers\": {\"\xff\": 1}}".to_vec(), "2:"),
     ];
-    for (content, told) in cases {
+    for (content, message) in cases {
         env.write(STATUS, &content);
         for line in ["apply --wait", "plan", "status"] {
             let (ran, requests) = env.requests_during(|| env.golive(line));
-            let ran = ran.code(1).stdout("").stderr_has(told);
+            let ran = ran.code(1).stdout("").stderr_has(message);
             assert!(ran.stderr.starts_with("error: ./golive.status.json:"), "{}", ran.stderr);
             assert!(ran.stderr.contains("mend it or move it away"), "{}", ran.stderr);
             assert_eq!(requests, Vec::<String>::new());
@@ -104,7 +104,7 @@ fn broken_files_are_told_with_their_line_and_left_as_they_are() {
 }
 
 #[test]
-fn a_place_where_nothing_can_be_written_sends_nothing() {
+fn an_unwritable_folder_sends_nothing() {
     let mut env = TestEnv::in_preview(&["vm"]);
     env.write("file", "not a folder");
     env.set_env("GOLIVE_STATUS", "file/golive.status.json");
@@ -118,7 +118,7 @@ fn a_place_where_nothing_can_be_written_sends_nothing() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
+fn a_wait_for_the_lock_names_its_holder() {
     let env = TestEnv::in_preview(&["vm"]);
     let path = env.path(STATUS);
     let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
@@ -146,7 +146,7 @@ fn a_lock_that_is_held_is_waited_for_and_its_holder_named() {
 }
 
 #[test]
-fn what_a_dead_holder_left_blocks_nobody() {
+fn a_dead_process_s_lock_file_blocks_no_run() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("golive.status.json.lock", "golive apply, process 1, since 2020-01-01T00:00:00Z\n");
     env.write(".golive.status.json.new", "{\"half");
@@ -155,7 +155,7 @@ fn what_a_dead_holder_left_blocks_nobody() {
 }
 
 #[test]
-fn runs_at_the_same_time_send_one_golive() {
+fn concurrent_runs_send_one_golive() {
     let env = TestEnv::in_preview(&["a", "b", "c"]);
     let children: Vec<_> =
         (0..4).map(|_| env.start("apply --wait --poll 10ms --lock-timeout 30s")).collect();
@@ -170,7 +170,7 @@ fn runs_at_the_same_time_send_one_golive() {
 }
 
 #[test]
-fn whoever_will_not_wait_is_told_who_holds_the_lock_and_sends_nothing() {
+fn an_expired_lock_timeout_names_the_holder_and_sends_nothing() {
     let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
     env.write("vm.yaml", live("contoso/vm", ""));
     let start = |_| env.start("apply --wait --poll 10ms --poll-max 10ms --lock-timeout 500ms");
@@ -197,7 +197,7 @@ fn whoever_will_not_wait_is_told_who_holds_the_lock_and_sends_nothing() {
 }
 
 #[test]
-fn it_is_as_its_schema_says_sorted_and_ends_with_a_newline() {
+fn the_file_fits_its_schema_is_sorted_and_ends_with_a_newline() {
     let schema: Value =
         serde_json::from_str(include_str!("../../schemas/status.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
@@ -215,7 +215,7 @@ fn it_is_as_its_schema_says_sorted_and_ends_with_a_newline() {
 }
 
 #[test]
-fn it_stands_beside_the_first_path_unless_it_is_named() {
+fn the_file_is_next_to_the_first_path_unless_given() {
     let mut env = TestEnv::in_preview(&[]);
     env.serve("offers: {contoso/vm: {}}");
     env.write("a/b/vm.yaml", live("contoso/vm", ""));

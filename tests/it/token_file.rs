@@ -36,7 +36,7 @@ fn a_token_that_is_replaced_while_a_request_is_under_way_is_used() {
 }
 
 #[test]
-fn what_is_wrong_with_the_file_is_said() {
+fn errors_of_the_file_are_reported() {
     let mut env = env();
     let cases = [
         (None, "cannot read ../home/token: "),
@@ -68,7 +68,7 @@ fn what_is_wrong_with_the_file_is_said() {
 }
 
 #[test]
-fn what_cannot_be_a_token_is_not_sent() {
+fn an_invalid_token_is_not_sent() {
     let mut env = TestEnv::in_preview(&["vm"]);
     for (token, what) in [("None", "no value"), ("\"x\"", "quotes"), ("Bearer x", "Bearer")] {
         env.set_env("GOLIVE_TOKEN", token);
@@ -78,7 +78,7 @@ fn what_cannot_be_a_token_is_not_sent() {
 }
 
 #[test]
-fn the_advice_for_a_token_that_is_refused_is_a_whole_command() {
+fn the_hint_for_a_refused_token_is_a_complete_command() {
     let env = env();
     env.write("../home/token", "the-token-of-an-hour-ago");
     env.golive("plan").code(1).stdout_has(

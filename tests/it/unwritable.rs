@@ -28,14 +28,15 @@ fn with_a_full_disk(env: &TestEnv, blocks: u32, line: &str) -> RunOutput {
 
 /// Checks that no request changed anything.
 #[track_caller]
-fn nothing_was_sent(requests: &[String]) {
+fn assert_nothing_sent(requests: &[String]) {
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
 
 #[test]
-fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
+fn a_full_disk_sends_nothing_and_keeps_the_file() {
     // Without any space, not even the lock's holder can be written.
-    for (blocks, told) in [(0, "golive needs to write in this folder"), (1, "make room for it")] {
+    for (blocks, message) in [(0, "golive needs to write in this folder"), (1, "make room for it")]
+    {
         for known in [false, true] {
             let env = TestEnv::in_preview(&["vm"]);
             if known {
@@ -47,8 +48,8 @@ fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
             assert_eq!(before.is_some(), known);
             for line in ["apply", "apply --wait --settle 0s --poll 10ms", "apply -o json"] {
                 let (ran, requests) = env.requests_during(|| with_a_full_disk(&env, blocks, line));
-                ran.code(1).stderr_has(told).stderr_has("caused by: ");
-                nothing_was_sent(&requests);
+                ran.code(1).stderr_has(message).stderr_has("caused by: ");
+                assert_nothing_sent(&requests);
                 assert_eq!(env.files().remove(STATUS), before, "{blocks} {line}");
                 assert!(!env.exists(".golive.status.json.new"), "{blocks} {line}");
             }
@@ -60,7 +61,7 @@ fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
 }
 
 #[test]
-fn folders_and_files_that_cannot_be_written_send_nothing() {
+fn unwritable_folders_and_files_send_nothing() {
     let kernel = "/proc/golive.status.json";
     let cases = [
         ("no folder", "no/such/folder/golive.status.json"),
@@ -83,14 +84,14 @@ fn folders_and_files_that_cannot_be_written_send_nothing() {
             let (ran, requests) = env.requests_during(|| env.golive(&line));
             let ran = ran.code(1).stderr_has("error: ");
             assert!(ran.stderr.contains(path), "{what}: {}", ran.stderr);
-            nothing_was_sent(&requests);
+            assert_nothing_sent(&requests);
         }
     }
 }
 
 /// Runs the program as a user whom permissions bind: this one or, for root, the user `nobody`, who gets
 /// the folder. `None`, with a message, if `nobody` can't run the program.
-fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
+fn run_unprivileged(env: &TestEnv, line: &str) -> Option<RunOutput> {
     const NOBODY: u32 = 65534;
     let mut command = env.command(line);
     if rustix::process::geteuid().is_root() {
@@ -101,7 +102,7 @@ fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
             let linked = fs::hard_link(&original, &copy);
             linked.or_else(|_| fs::copy(&original, &copy).map(drop)).unwrap();
         }
-        give(&env.path(".."), NOBODY);
+        chown_all(&env.path(".."), NOBODY);
         let mut other = Command::new(&copy);
         other.args(command.get_args()).env_clear().current_dir(env.path(""));
         other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -113,19 +114,19 @@ fn as_a_bound_user(env: &TestEnv, line: &str) -> Option<RunOutput> {
         Ok(child) => Some(env.wait(child)),
         Err(error) => {
             // Written past the capture: a skipped test should be visible.
-            let told = "SKIPPED: permissions do not bind root, and nobody can't run golive here";
-            drop(writeln!(std::io::stderr(), "{told}: {error}"));
+            let message = "SKIPPED: permissions do not bind root, and nobody can't run golive here";
+            drop(writeln!(std::io::stderr(), "{message}: {error}"));
             None
         }
     }
 }
 
 /// Gives a folder's content to a user, except for links to the program.
-fn give(path: &Path, user: u32) {
+fn chown_all(path: &Path, user: u32) {
     if path.is_dir() {
         chown(path, Some(user), Some(user)).unwrap();
         for entry in fs::read_dir(path).unwrap() {
-            give(&entry.unwrap().path(), user);
+            chown_all(&entry.unwrap().path(), user);
         }
     } else if path.extension().is_some() {
         chown(path, Some(user), Some(user)).unwrap();
@@ -148,24 +149,24 @@ fn a_folder_without_permission_to_write_sends_nothing() {
         let status = |env: &TestEnv| env.files().remove("state/golive.status.json");
         let before = status(&env);
         // An existing lock can be opened even so.
-        let told = if known { "cannot write the status file" } else { "cannot lock" };
-        let (ran, requests) = env.requests_during(|| as_a_bound_user(&env, line));
+        let message = if known { "cannot write the status file" } else { "cannot lock" };
+        let (ran, requests) = env.requests_during(|| run_unprivileged(&env, line));
         let Some(ran) = ran else { return };
         ran.code(1)
-            .stderr_has(told)
+            .stderr_has(message)
             .stderr_has("state/golive.status.json")
             .stderr_has("--status FILE or GOLIVE_STATUS")
             .stderr_has("Permission denied");
-        nothing_was_sent(&requests);
+        assert_nothing_sent(&requests);
         assert_eq!(status(&env), before);
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        as_a_bound_user(&env, line).unwrap().code(0);
+        run_unprivileged(&env, line).unwrap().code(0);
         assert_eq!(env.golives("contoso/vm"), (1, 1));
     }
 }
 
 #[test]
-fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
+fn a_symlinked_status_file_is_not_replaced() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("vm.yaml", live("contoso/vm", ""));
     env.write("elsewhere.json", "{}");
@@ -180,7 +181,7 @@ fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
 }
 
 #[test]
-fn a_pipe_is_no_status_file() {
+fn a_pipe_is_refused_as_a_status_file() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("vm.yaml", live("contoso/vm", ""));
     // In another folder, since all files of the environment are read after each run.
@@ -196,7 +197,7 @@ fn a_pipe_is_no_status_file() {
 }
 
 #[test]
-fn a_file_that_is_marked_read_only_is_not_replaced() {
+fn a_read_only_file_is_not_replaced() {
     let env = TestEnv::in_preview(&["vm"]);
     env.write("vm.yaml", manifest("contoso/vm", "preview", ""));
     env.golive("apply").code(0);

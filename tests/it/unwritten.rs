@@ -9,13 +9,13 @@ use golive::status::Phase;
 use http::Method;
 use pretty_assertions::assert_eq;
 
-use crate::crash::dies_while_sending;
+use crate::crash::crashed_while_sending;
 use crate::harness::{Harness, RunOptions, Spy};
 use crate::test_env::{STATUS, live};
 
 /// When `contoso/vm` is first inspected, a folder takes the status file's place, so that it can't be
 /// replaced; `after` some time it can again.
-fn unwritable(harness: Harness, after: Duration) -> Harness {
+fn with_unwritable_status(harness: Harness, after: Duration) -> Harness {
     let (path, aside): (PathBuf, PathBuf) = (harness.path(STATUS), harness.path("aside"));
     let begun = AtomicBool::new(false);
     harness.with_transport(|inner| {
@@ -39,7 +39,7 @@ fn unwritable(harness: Harness, after: Duration) -> Harness {
 }
 
 /// Delays the other offer until the file can be written again.
-fn with_a_late_one(harness: Harness, delay: &str) -> Harness {
+fn with_late_offer(harness: Harness, delay: &str) -> Harness {
     harness.manifest("late.yaml", &live("contoso/late", ""));
     harness
         .faults(&format!("[{{method: GET, path: '*/offers/late', action: {{delay: {delay}}}}}]"));
@@ -47,10 +47,10 @@ fn with_a_late_one(harness: Harness, delay: &str) -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_that_could_not_be_written_is_not_written_later() {
+async fn an_unwritten_intent_is_not_written_later() {
     let harness = Harness::new("offers: {contoso/vm: {}, contoso/late: {}}");
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
-    let harness = unwritable(with_a_late_one(harness, "50s"), Duration::from_secs(20));
+    let harness = with_unwritable_status(with_late_offer(harness, "50s"), Duration::from_secs(20));
     let outcome = harness.run(&RunOptions::once()).await.unwrap();
     assert_eq!((harness.golives("contoso/vm"), harness.golives("contoso/late")), ((0, 0), (1, 1)));
     assert_eq!(outcome.problems(), 1);
@@ -63,12 +63,13 @@ async fn an_intent_that_could_not_be_written_is_not_written_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_outlasts_a_new_attempt_that_could_not_be_written() {
-    let harness = dies_while_sending("{}", "before").await;
+async fn a_doubt_is_kept_when_a_new_attempt_can_not_be_written() {
+    let harness = crashed_while_sending("{}", "before").await;
     let intent = harness.record("contoso/vm").intent.unwrap();
     harness.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
     // The first attempt's deadline and settle time pass before.
-    let harness = unwritable(with_a_late_one(harness, "290s"), Duration::from_secs(280));
+    let harness =
+        with_unwritable_status(with_late_offer(harness, "290s"), Duration::from_secs(280));
     harness.run(&RunOptions::once()).await.unwrap();
     assert_eq!((harness.golives("contoso/vm"), harness.golives("contoso/late")), ((1, 0), (1, 1)));
     assert_eq!(

@@ -24,7 +24,7 @@ fn valid_manifests_are_counted() {
 }
 
 #[test]
-fn no_manifest_at_all_is_said() {
+fn no_manifest_at_all_is_an_error() {
     let env = TestEnv::new();
     env.golive("validate").code(1).stdout("").stderr(
         ".: there is no manifest (*.yaml, *.yml) in \".\"\n \
@@ -34,7 +34,7 @@ fn no_manifest_at_all_is_said() {
 }
 
 #[test]
-fn a_path_that_is_not_there_is_an_error() {
+fn a_missing_path_is_an_error() {
     TestEnv::new().golive("validate nowhere").code(1).stdout("").stderr(
         "nowhere: cannot be read: No such file or directory (os error 2)\n \
          = hint: check the path; it is taken from the current folder\n\
@@ -61,7 +61,7 @@ fn broken() -> TestEnv {
 }
 
 #[test]
-fn all_errors_of_all_files_are_told_with_their_places() {
+fn all_errors_of_all_files_are_shown_with_their_positions() {
     let env = broken();
     let ran = env.golive("validate");
     insta::assert_snapshot!(ran.transcript());
@@ -69,7 +69,7 @@ fn all_errors_of_all_files_are_told_with_their_places() {
 }
 
 #[test]
-fn a_file_that_is_no_yaml_does_not_hide_the_errors_of_others() {
+fn invalid_yaml_does_not_hide_the_errors_of_other_files() {
     let env = TestEnv::new();
     env.write("a.yaml", "publisher: contoso\noffer: [x\n");
     env.write("b.yaml", "publisher: contoso\noffer: b\nstate: love\n");
@@ -80,12 +80,12 @@ fn a_file_that_is_no_yaml_does_not_hide_the_errors_of_others() {
 }
 
 #[test]
-fn nothing_is_sent_and_nothing_written_while_one_manifest_is_invalid() {
+fn one_invalid_manifest_prevents_all_requests_and_writes() {
     let env = broken();
-    let told = env.golive("validate").stderr;
+    let message = env.golive("validate").stderr;
     let files = env.files();
     for command in ["apply", "apply --wait", "apply -o json --wait", "plan", "plan -o json"] {
-        let ran = env.golive(command).code(1).stderr(&told);
+        let ran = env.golive(command).code(1).stderr(&message);
         if command.contains("json") {
             assert_eq!(ran.json()["error"]["message"], "9 errors; nothing was sent");
         } else {
@@ -109,7 +109,7 @@ fn hostile_text_in_a_manifest_does_not_reach_the_terminal() {
 
 #[test]
 #[cfg(unix)]
-fn a_loop_of_links_ends_and_each_file_counts_once() {
+fn symlink_loops_end_and_each_file_counts_once() {
     let env = TestEnv::new();
     env.write("offers/vm.yaml", live("contoso/vm", ""));
     std::os::unix::fs::symlink("..", env.path("offers/up")).unwrap();
@@ -134,7 +134,7 @@ fn repository() -> TestEnv {
 }
 
 #[test]
-fn another_tool_s_file_is_one_error_and_can_be_left_out() {
+fn another_tool_s_file_is_one_error_and_can_be_ignored() {
     let env = repository();
     let ran = env.golive("validate").code(1);
     let hint = "= hint: name the folder of the manifests, or list this file in a .goliveignore";
@@ -147,9 +147,9 @@ fn another_tool_s_file_is_one_error_and_can_be_left_out() {
         "compose.yml",
         "mkdocs.yml",
     ];
-    let told: Vec<String> = files.map(|file| format!("{file}:1:1: {what}\n {hint}\n")).to_vec();
-    let told = told.join("\n").replace("\n = hint", "\n  = hint");
-    assert_eq!(ran.stderr, format!("{told}error: 5 errors; nothing was sent\n"));
+    let message: Vec<String> = files.map(|file| format!("{file}:1:1: {what}\n {hint}\n")).to_vec();
+    let message = message.join("\n").replace("\n = hint", "\n  = hint");
+    assert_eq!(ran.stderr, format!("{message}error: 5 errors; nothing was sent\n"));
 
     env.write(".goliveignore", "# other tools\n/chart/\n/*.yml\n");
     env.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n");
@@ -160,7 +160,7 @@ fn another_tool_s_file_is_one_error_and_can_be_left_out() {
 }
 
 #[test]
-fn an_offer_that_is_left_out_leaves_the_status_file() {
+fn an_ignored_offer_leaves_the_status_file() {
     let env = repository();
     env.write(".goliveignore", "/chart/\n/*.yml\n");
     env.golive("apply --wait --poll 10ms").code(0);
@@ -171,16 +171,16 @@ fn an_offer_that_is_left_out_leaves_the_status_file() {
 }
 
 #[test]
-fn an_empty_file_gives_nothing_up_and_one_of_comments_does_and_says_so() {
+fn only_a_file_of_comments_removes_offers_and_an_empty_one_is_an_error() {
     let env = TestEnv::in_preview(&["a", "b"]);
     env.golive("apply --wait --poll 10ms").code(0);
     for empty in ["", " \n"] {
         env.write("a.yaml", empty);
-        let told = "a.yaml: this file is empty\n \
+        let message = "a.yaml: this file is empty\n \
                     = hint: write a manifest, remove the file, or list it in a .goliveignore\n\
                     error: 1 error; nothing was sent\n";
         for command in ["validate", "plan", "apply"] {
-            env.golive(command).code(1).stdout("").stderr(told);
+            env.golive(command).code(1).stdout("").stderr(message);
         }
         assert_eq!(env.status().offers.len(), 2);
     }
@@ -210,7 +210,7 @@ mod pipes {
     }
 
     #[test]
-    fn a_pipe_that_is_named_is_read() {
+    fn a_pipe_argument_is_read() {
         let env = TestEnv::with_seed("offers: {contoso/vm: {}}");
         let text = live("contoso/vm", "");
         for name in ["-", "/dev/stdin", "/dev/fd/0"] {
@@ -241,7 +241,7 @@ mod pipes {
     }
 
     #[test]
-    fn what_is_no_pipe_either_is_named() {
+    fn devices_and_sockets_are_reported() {
         let env = TestEnv::new();
         env.golive("validate /dev/null").code(1).stderr_has("this is a device");
         let _socket = std::os::unix::net::UnixListener::bind(env.path("s.yaml")).unwrap();
@@ -252,8 +252,8 @@ mod pipes {
     fn a_pipe_is_not_watched() {
         let env = TestEnv::new();
         for name in ["-", "/dev/stdin"] {
-            let told = format!("error: {name} can't be watched: it is a pipe; ");
-            piped(&env, &format!("watch {name}"), "").code(64).stderr_has(&told);
+            let message = format!("error: {name} can't be watched: it is a pipe; ");
+            piped(&env, &format!("watch {name}"), "").code(64).stderr_has(&message);
         }
     }
 }

@@ -27,7 +27,7 @@ fn canceled_publish() -> Harness {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pinned_version_that_was_published_in_vain_does_not_take_another_one_live() {
+async fn a_failed_publish_of_the_pinned_version_launches_no_other() {
     let harness = canceled_publish();
     // The record of a held offer isn't evidence for the version in preview.
     harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
@@ -56,7 +56,7 @@ async fn a_pinned_version_that_is_in_preview_goes_live() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() {
+async fn a_preview_known_only_from_the_status_file_is_not_trusted() {
     let harness = Harness::new("offers: {contoso/vm: {previewVersion: 4, liveVersion: 1}}");
     harness.manifest("vm.yaml", &live("contoso/vm", "version: 5"));
     harness.once().await;
@@ -71,7 +71,7 @@ async fn a_version_in_preview_that_only_the_status_file_names_is_not_believed() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_preview_is_seen_once_the_pin_is_gone() {
+async fn a_newer_preview_is_launched_after_the_pin_is_removed() {
     for (state, more, phase) in
         [("live", "version: 1", Phase::Live), ("preview", "", Phase::Preview)]
     {

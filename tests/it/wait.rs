@@ -35,7 +35,7 @@ contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_ends_when_its_time_is_up() {
+async fn a_wait_ends_at_its_time_limit() {
     let harness = Harness::vm("{stepTime: 1h}");
     let began = harness.now();
     let wait = Wait::Until(Some(Duration::from_mins(10)));
@@ -48,7 +48,7 @@ async fn a_wait_ends_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_that_hangs_does_not_make_a_wait_longer() {
+async fn a_hanging_marketplace_does_not_prolong_a_wait() {
     for hangs in ["*/operations/*", "*/submissions", "*/slot/*", "*/status"] {
         let harness = Harness::vm("{stepTime: 1m}");
         harness.faults(&format!("[{{path: '{hangs}', count: 90, action: {{delay: 50s}}}}]"));
@@ -62,7 +62,7 @@ async fn a_marketplace_that_hangs_does_not_make_a_wait_longer() {
 }
 
 /// The times of the polls, in seconds since the first golive.
-fn polls(harness: &Harness) -> Vec<i64> {
+fn poll_times(harness: &Harness) -> Vec<i64> {
     let journal = harness.emulator.journal();
     let start = harness.golive_entries()[0].at;
     let polled = journal.entries().filter(|entry| entry.path.contains("/operations/"));
@@ -70,18 +70,18 @@ fn polls(harness: &Harness) -> Vec<i64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_grow_apart() {
+async fn poll_intervals_grow() {
     let harness = Harness::vm("{stepTime: 20m}");
     harness.until_done().await;
-    assert_eq!(polls(&harness)[..8], [0, 30, 75, 142, 243, 395, 623, 923]);
+    assert_eq!(poll_times(&harness)[..8], [0, 30, 75, 142, 243, 395, 623, 923]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_wait_as_the_marketplace_asks() {
+async fn polls_respect_retry_after() {
     let harness = Harness::vm("{stepTime: 20m, retryAfter: 400}");
     harness.until_done().await;
     // golive's answer had the `Retry-After`.
-    assert_eq!(polls(&harness)[..3], [400, 800, 1200]);
+    assert_eq!(poll_times(&harness)[..3], [400, 800, 1200]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +112,7 @@ async fn waves_follow_each_other_within_one_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wave_whose_first_offer_fails_goes_no_further() {
+async fn a_failed_offer_stops_its_wave() {
     let harness = Harness::new("offers: {contoso/a: {fail: {}}, contoso/b: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
@@ -126,7 +126,7 @@ async fn a_wave_whose_first_offer_fails_goes_no_further() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_that_runs_is_followed_by_the_golive() {
+async fn a_running_publish_is_followed_by_the_golive() {
     let harness = Harness::vm("{status: Running, operation: publish, stepTime: 5m}");
     let outcome = harness.until_done().await;
     assert_eq!(outcome.problems(), 0);
@@ -134,7 +134,7 @@ async fn a_publish_that_runs_is_followed_by_the_golive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_date_holds_until_it_has_come() {
+async fn a_launch_date_holds_the_offer_until_then() {
     let harness = Harness::new("offers: {contoso/vm: {}}");
     harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:10:00Z"));
     harness.once().await;
@@ -163,7 +163,7 @@ async fn a_stop_ends_the_wait_and_keeps_the_operation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_operations_run_side_by_side() {
+async fn many_operations_run_concurrently() {
     let names: Vec<_> = (0..200).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
     let harness = Harness::new(&format!("{{stepTime: 1h, offers: {{{}}}}}", seeds.join(", ")));
@@ -177,7 +177,7 @@ async fn many_operations_run_side_by_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring_live() {
+async fn a_publish_by_another_client_during_the_golive_is_launched_next() {
     let harness =
         Harness::new("offers: {contoso/vm: {stepTime: 10m}, contoso/other: {stepTime: 2h}}");
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
@@ -208,7 +208,7 @@ async fn a_publish_by_another_hand_during_the_golive_is_a_newer_version_to_bring
 
 /// A run that may send two golives, `x` and `a`. The answer to `a` is lost, and inspections fail until
 /// `x` has ended. The connection is reset before or after the golive, as `when` says.
-async fn with_one_in_doubt(when: &str) -> (Harness, Result<golive::report::Outcome, RunError>) {
+async fn run_with_one_in_doubt(when: &str) -> (Harness, Result<golive::report::Outcome, RunError>) {
     let harness = Harness::new(&format!(
         "{{offers: {{contoso/a: {{}}, contoso/b: {{}}, contoso/x: {{stepTime: 10m}}}}, faults: [
             {{method: POST, path: '*/a/golive', action: {{reset: {when}}}}},
@@ -223,15 +223,15 @@ async fn with_one_in_doubt(when: &str) -> (Harness, Result<golive::report::Outco
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_have_been_accepted_counts_as_sent() {
-    let (harness, result) = with_one_in_doubt("after").await;
+async fn a_request_in_doubt_counts_as_sent() {
+    let (harness, result) = run_with_one_in_doubt("after").await;
     let Err(RunError::TooMany { found: 3, allowed: 2 }) = result else { panic!("{result:?}") };
     assert_eq!((harness.golives("contoso/a"), harness.golives("contoso/b")), ((1, 1), (0, 0)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_in_doubt_that_is_sent_again_counts_once() {
-    let (harness, result) = with_one_in_doubt("before").await;
+async fn a_repeated_request_counts_once() {
+    let (harness, result) = run_with_one_in_doubt("before").await;
     let Err(RunError::TooMany { found: 3, allowed: 2 }) = result else { panic!("{result:?}") };
     assert_eq!((harness.golives("contoso/a"), harness.golives("contoso/b")), ((2, 1), (0, 0)));
 }

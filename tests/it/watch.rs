@@ -10,23 +10,23 @@ use crate::harness::{Harness, RunningService};
 use crate::test_env::{live, manifest};
 
 /// Long enough for everything that needs no waiting.
-const MOMENT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(200);
 
-async fn after(time: Duration) {
+async fn advance(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-async fn moment() {
-    after(MOMENT).await;
+async fn short_pause() {
+    advance(SHORT).await;
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Counts requests since the last call.
-struct Requests(usize);
+struct RequestCounter(usize);
 
-impl Requests {
-    fn since_now(harness: &Harness) -> Self {
+impl RequestCounter {
+    fn new(harness: &Harness) -> Self {
         Self(harness.requests().len())
     }
 
@@ -39,16 +39,16 @@ impl Requests {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_goes_live_and_then_nothing_is_asked_but_resyncs() {
+async fn after_a_golive_only_resyncs_send_requests() {
     let harness = Harness::vm("{stepTime: 10m}");
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    let mut requests = Requests::since_now(&harness);
-    after(MINUTE * 60).await;
+    let mut requests = RequestCounter::new(&harness);
+    advance(MINUTE * 60).await;
     let idle = requests.take(&harness);
     assert!((10..=14).contains(&idle.len()), "{idle:?}");
     assert!(idle.iter().all(|line| line == "GET /api/publishers/contoso/offers"), "{idle:?}");
@@ -58,20 +58,20 @@ async fn an_offer_goes_live_and_then_nothing_is_asked_but_resyncs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_manifest_is_acted_on_at_once_and_an_unchanged_one_is_not() {
+async fn only_new_and_changed_manifests_send_requests() {
     let harness =
         Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     let service = harness.watch();
-    moment().await;
-    let mut requests = Requests::since_now(&harness);
+    short_pause().await;
+    let mut requests = RequestCounter::new(&harness);
     harness.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
     service.notify().await;
-    moment().await;
+    short_pause().await;
     assert_eq!(requests.take(&harness), Vec::<String>::new());
     harness.manifest("b.yaml", &live("contoso/b", ""));
     service.notify().await;
-    moment().await;
+    short_pause().await;
     assert_eq!(harness.golives("contoso/b"), (1, 1));
     let asked = requests.take(&harness);
     assert!(asked.len() <= 6, "the list, at most four, and the first poll: {asked:?}");
@@ -79,25 +79,25 @@ async fn a_new_manifest_is_acted_on_at_once_and_an_unchanged_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_service_goes_on_where_it_was() {
+async fn a_killed_service_continues_after_a_restart() {
     let harness = Harness::vm("{stepTime: 1h}");
     for _ in 0..10 {
         let service = harness.watch();
-        after(MINUTE * 7).await;
+        advance(MINUTE * 7).await;
         service.kill().await;
     }
     let service = harness.watch();
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_grow_apart_as_in_a_run() {
+async fn poll_intervals_grow_as_in_a_run() {
     let harness = Harness::vm("{stepTime: 20m}");
     let service = harness.watch();
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     let journal = harness.emulator.journal();
     let start = harness.golive_entries()[0].at;
     let polls = journal.entries().filter(|entry| entry.path.contains("/operations/"));
@@ -111,9 +111,9 @@ async fn a_launch_date_is_kept_to_the_second() {
     let harness = Harness::new("offers: {contoso/vm: {}}");
     harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
     let service = harness.watch();
-    after(MINUTE * 60 * 10).await;
+    advance(MINUTE * 60 * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
-    after(MINUTE * 60).await;
+    advance(MINUTE * 60).await;
     let sent = harness.golive_entries();
     let late = sent[0].at.duration_since("2026-12-01T19:47:13Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
@@ -128,7 +128,7 @@ async fn waves_follow_each_other() {
     harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
     harness.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
     let service = harness.watch();
-    after(MINUTE * 60).await;
+    advance(MINUTE * 60).await;
     let sent: Vec<_> = harness.golive_entries().into_iter().map(|entry| entry.at).collect();
     assert_eq!(sent.len(), 3);
     for pair in sent.windows(2) {
@@ -140,18 +140,18 @@ async fn waves_follow_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_goes_takes_its_offer_along_once_nothing_runs() {
+async fn a_removed_manifest_removes_the_record_once_nothing_runs() {
     let harness =
         Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     std::fs::remove_file(harness.path("vm.yaml")).unwrap();
     service.notify().await;
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
-    after(MINUTE * 40).await;
+    advance(MINUTE * 40).await;
     assert_eq!(service.phase("contoso/vm"), None);
     service.stop().await;
     assert_eq!(harness.status().offers.len(), 1);
@@ -159,24 +159,24 @@ async fn a_manifest_that_goes_takes_its_offer_along_once_nothing_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
+async fn the_service_recovers_from_an_outage() {
     let harness = Harness::vm("{stepTime: 10m}");
     harness.faults("[{path: '*', count: 60, action: {status: 500}}]");
     let service = harness.watch();
-    after(MINUTE).await;
+    advance(MINUTE).await;
     let record = service.record("contoso/vm").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
     assert!(record.message.contains("500") && record.error.is_some(), "{record:?}");
     let shown = service.service_state.service();
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
-    after(MINUTE * 60).await;
+    advance(MINUTE * 60).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_is_ready_once_what_it_found_was_looked_at() {
+async fn the_service_is_ready_after_its_first_check_of_all_manifests() {
     // Without manifests the service is ready at once, even if one comes later.
     let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
     harness.faults(
@@ -184,41 +184,41 @@ async fn the_service_is_ready_once_what_it_found_was_looked_at() {
           {path: '*fabrikam*', count: 9, action: {delay: 20s}}]",
     );
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     assert!(service.service_state.service().ready);
     harness.manifest("a.yaml", &live("contoso/a", ""));
     service.notify().await;
-    moment().await;
+    short_pause().await;
     assert!(service.service_state.service().ready, "what is ready stays so");
     service.stop().await;
 
     // Readiness waits for manifests that come during the first check, too.
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     assert!(!service.service_state.service().ready);
     harness.manifest("b.yaml", &live("fabrikam/b", ""));
     service.notify().await;
-    after(MINUTE / 6).await;
+    advance(MINUTE / 6).await;
     assert!(service.service_state.change(&"contoso/a".parse().unwrap()).is_some());
     assert!(!service.service_state.service().ready, "b was not looked at yet");
-    after(MINUTE * 3).await;
+    advance(MINUTE * 3).await;
     assert!(service.service_state.service().ready);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waiting() {
+async fn throttling_at_the_start_does_not_delay_readiness() {
     let harness = Harness::vm("{}");
     harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
     let service = harness.watch();
-    after(Duration::from_secs(3)).await;
+    advance(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     assert!(shown.ready && !shown.paused.is_empty(), "{shown:?}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_before_it_is_ready() {
+async fn a_paused_publisher_is_shown_and_readiness_waits_for_the_others() {
     let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
     for offer in ["contoso/a", "contoso/b", "fabrikam/c"] {
         harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
@@ -228,7 +228,7 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
           {path: '*fabrikam*', count: 1, action: {delay: 20s}}]",
     );
     let service = harness.watch();
-    after(Duration::from_secs(3)).await;
+    advance(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
     assert_eq!((paused, shown.paused.all), (vec!["contoso".to_owned()], None));
@@ -245,20 +245,20 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
         assert_eq!((record.next_check_at, next), (next, next));
     }
     assert_eq!(service.record("fabrikam/c"), None);
-    after(Duration::from_secs(18)).await;
+    advance(Duration::from_secs(18)).await;
     assert!(service.service_state.service().ready);
     assert_eq!(harness.golives("fabrikam/c"), (1, 1));
     let before = service.record("contoso/a");
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.record("contoso/a"), before, "nothing is new");
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     assert_eq!((harness.golives("contoso/a"), harness.golives("contoso/b")), ((1, 1), (1, 1)));
     assert!(service.record("contoso/a").unwrap().error.is_none());
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
+async fn two_paused_publishers_pause_the_whole_marketplace() {
     let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     harness.manifest("b.yaml", &live("fabrikam/b", ""));
@@ -267,17 +267,17 @@ async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
           {path: '*fabrikam*', count: 1, action: {status: 429, retryAfter: 600}}]",
     );
     let service = harness.watch();
-    after(Duration::from_secs(1)).await;
+    advance(Duration::from_secs(1)).await;
     let paused = service.service_state.service().paused;
     let all = paused.all.unwrap().until;
     assert_eq!(all.duration_since(harness.now()).as_secs(), 599);
     assert_eq!(paused.publishers.len(), 2);
     harness.manifest("c.yaml", &live("tailspin/c", ""));
     service.notify().await;
-    after(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(2)).await;
     let record = service.record("tailspin/c").unwrap();
     assert_eq!((record.reason, record.next_check_at), (Reason::Throttled, Some(all)));
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     let paused = service.service_state.service().paused;
     assert_eq!((paused.publishers.len(), paused.all), (1, None));
     assert_eq!((harness.golives("tailspin/c"), harness.golives("fabrikam/b")), ((1, 1), (1, 1)));
@@ -286,43 +286,43 @@ async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_as_it_was() {
+async fn a_pause_records_new_offers_and_keeps_known_ones() {
     let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
     service.hangup().await;
-    moment().await;
+    short_pause().await;
     let before = service.record("contoso/a").unwrap();
     assert_eq!(before.phase, Phase::Live);
     harness.manifest("b.yaml", &live("contoso/b", ""));
     service.notify().await;
-    after(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(2)).await;
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(service.record("contoso/a").unwrap(), before);
     // It may be removed before its first check.
     std::fs::remove_file(harness.path("b.yaml")).unwrap();
     service.notify().await;
-    after(MINUTE * 40).await;
+    advance(MINUTE * 40).await;
     assert_eq!(service.record("contoso/b"), None);
     assert_eq!(harness.golives("contoso/b"), (0, 0));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
+async fn a_failed_list_records_new_offers_and_keeps_known_ones() {
     let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     let before = service.record("contoso/a").unwrap();
     harness.faults("[{path: '*', count: 60, action: {status: 401}}]");
     harness.manifest("b.yaml", &live("contoso/b", ""));
     service.notify().await;
     service.hangup().await;
-    after(MINUTE).await;
+    advance(MINUTE).await;
     assert_eq!(service.record("contoso/a").unwrap(), before);
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unauthorized));
@@ -330,7 +330,7 @@ async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher() {
+async fn a_paused_publisher_gets_no_requests() {
     let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
     let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
@@ -338,26 +338,26 @@ async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher(
     harness.manifest("all.yaml", &manifests.join("---\n"));
     harness.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
     let service = harness.watch();
-    after(MINUTE).await;
-    let mut requests = Requests::since_now(&harness);
+    advance(MINUTE).await;
+    let mut requests = RequestCounter::new(&harness);
     let paused = service.service_state.service().paused;
     let until = paused.publishers.values().next().unwrap().until;
     assert_eq!(until.duration_since(harness.now()).as_secs(), 29 * 60);
-    after(MINUTE * 28).await;
+    advance(MINUTE * 28).await;
     assert_eq!(requests.take(&harness), Vec::<String>::new());
-    after(MINUTE * 5).await;
+    advance(MINUTE * 5).await;
     assert!(service.service_state.service().paused.is_empty());
     assert_eq!(harness.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_looked_into_and_not_repeated() {
+async fn a_lost_answer_is_resolved_without_a_second_golive() {
     for (when, received) in [("after", 1), ("before", 2)] {
         let faults = format!("[{{method: POST, action: {{reset: {when}}}}}]");
         let harness = Harness::faulty_vm("{stepTime: 10m}", &faults);
         let service = harness.watch();
-        after(MINUTE * 30).await;
+        advance(MINUTE * 30).await;
         assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
         assert_eq!(harness.golives("contoso/vm"), (received, 1), "{when}");
         service.stop().await;
@@ -365,15 +365,15 @@ async fn a_lost_answer_is_looked_into_and_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_again() {
+async fn suspending_a_manifest_prevents_a_repeated_request() {
     let harness =
         Harness::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
     let service = harness.watch();
-    after(Duration::from_secs(10)).await;
+    advance(Duration::from_secs(10)).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Triggering));
     harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
     service.notify().await;
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     assert_eq!(harness.golives("contoso/vm"), (1, 0));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
     assert!(service.record("contoso/vm").unwrap().intent.is_none());
@@ -385,36 +385,36 @@ async fn a_hangup_reconciles_now() {
     let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    moment().await;
+    short_pause().await;
     assert_eq!(harness.golives("contoso/vm"), (0, 0));
     service.hangup().await;
-    moment().await;
+    short_pause().await;
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_publisher_that_hangs_holds_up_no_other() {
+async fn a_hanging_publisher_delays_no_other() {
     let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
     harness.manifest("a.yaml", &live("contoso/a", ""));
     harness.manifest("b.yaml", &live("fabrikam/b", ""));
     harness.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     assert_eq!((harness.golives("contoso/a"), harness.golives("fabrikam/b")), ((0, 0), (1, 1)));
-    after(MINUTE).await;
+    advance(MINUTE).await;
     assert_eq!(harness.golives("contoso/a"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_answers_and_ends_within_seconds() {
+async fn the_service_answers_pings_and_stops_within_seconds() {
     let harness = Harness::vm("{stepTime: 10m}");
     harness.faults("[{method: POST, action: {delay: 50s}}]");
     let service: RunningService = harness.watch();
-    after(Duration::from_secs(5)).await;
+    advance(Duration::from_secs(5)).await;
     assert!(service.service_state.is_alive().await);
     let (service_state, began) = (service.service_state.clone(), harness.now());
     service.stop().await;
@@ -423,7 +423,7 @@ async fn the_loop_answers_and_ends_within_seconds() {
     // The request under way is in doubt; the next run finds its result.
     assert!(harness.record("contoso/vm").intent.is_some());
     let service = harness.watch();
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     assert_eq!(
         (service.phase("contoso/vm"), harness.golives("contoso/vm").1),
         (Some(Phase::Live), 1)
@@ -432,23 +432,23 @@ async fn the_loop_answers_and_ends_within_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_is_tried_again_when_its_manifest_changes() {
+async fn a_changed_manifest_retries_a_failure() {
     // After a cancel the sign-off waits again.
     let harness = Harness::vm("{stepTime: 1m, cancel: true}");
     let service = harness.watch();
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Failed));
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     assert_eq!(harness.golives("contoso/vm"), (1, 1));
     harness.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
     service.notify().await;
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     assert_eq!(harness.golives("contoso/vm"), (2, 2));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() {
+async fn a_resync_lists_each_publisher_once_despite_dependencies() {
     let harness = Harness::new(
         "offers: {contoso/a: {status: Succeeded}, contoso/b: {status: Succeeded}, fabrikam/c: {status: Succeeded},
           fabrikam/d: {status: Succeeded}, tailspin/e: {status: Succeeded}}",
@@ -463,15 +463,15 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
         harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
     }
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     let lists = |requests: &[String], publisher: &str| {
         let list = format!("GET /api/publishers/{publisher}/offers");
         requests.iter().filter(|line| **line == list).count()
     };
-    let mut requests = Requests::since_now(&harness);
+    let mut requests = RequestCounter::new(&harness);
     for _ in 0..3 {
         service.hangup().await;
-        moment().await;
+        short_pause().await;
         let asked = requests.take(&harness);
         for publisher in ["contoso", "fabrikam", "tailspin"] {
             assert_eq!(lists(&asked, publisher), 1, "{publisher}: {asked:?}");
@@ -483,7 +483,7 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
+async fn failed_lists_are_retried_per_publisher_and_not_per_offer() {
     let names: Vec<_> = (0..50).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
     let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
@@ -491,7 +491,7 @@ async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
     harness.manifest("all.yaml", &manifests.join("---\n"));
     harness.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
     let service = harness.watch();
-    after(MINUTE * 60).await;
+    advance(MINUTE * 60).await;
     let asked = harness.requests().len();
     // Five attempts each, for at most a dozen resyncs and as many pauses of minutes.
     assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
@@ -499,36 +499,36 @@ async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
+async fn a_hanging_offer_delays_no_other_of_its_publisher() {
     let harness =
         Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
     harness.manifest("a.yaml", &live("contoso/a", "version: 7"));
     harness.manifest("b.yaml", &live("contoso/b", ""));
     harness.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     assert_eq!(harness.golives("contoso/b"), (1, 1));
     harness.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
     service.notify().await;
-    moment().await;
+    short_pause().await;
     assert_eq!(service.phase("contoso/c"), Some(Phase::Held));
     assert!(!service.service_state.service().ready, "the one that hangs was not seen yet");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_date_is_kept_through_an_outage_and_through_a_slow_look() {
+async fn a_launch_date_is_kept_through_an_outage_and_a_slow_inspection() {
     for fault in ["{status: 500}", "{delay: 40s}"] {
         let harness = Harness::new("offers: {contoso/vm: {}}");
         harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
         let service = harness.watch();
-        after(MINUTE * 28).await;
+        advance(MINUTE * 28).await;
         harness.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
         service.hangup().await;
-        after(Duration::from_secs(119)).await;
+        advance(Duration::from_secs(119)).await;
         assert_eq!(harness.golives("contoso/vm"), (0, 0));
         harness.faults("[]");
-        after(MINUTE * 3).await;
+        advance(MINUTE * 3).await;
         service.stop().await;
         if fault.contains("500") {
             continue; // As soon as the marketplace is back.
@@ -546,7 +546,7 @@ async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
     harness.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
     let service = harness.watch();
     // The outage ends before the date, but the next backoff would last minutes.
-    after(MINUTE * 31).await;
+    advance(MINUTE * 31).await;
     let late =
         harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
@@ -554,39 +554,39 @@ async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_that_could_not_look_is_no_success() {
+async fn a_failed_resync_does_not_count_as_a_resync() {
     let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
     harness.manifest("vm.yaml", &live("contoso/vm", ""));
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     let before = service.service_state.service().last_resync;
     assert!(before.is_some());
     harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
-    after(MINUTE * 40).await;
+    advance(MINUTE * 40).await;
     assert_eq!(service.service_state.service().last_resync, before);
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     assert!(service.service_state.service().last_resync > before);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() {
+async fn operations_are_followed_after_their_manifest_becomes_unreadable() {
     for (header, wait) in [("header: relative", MINUTE), ("header: none", Duration::from_millis(1))]
     {
         let harness = Harness::vm(&format!("{{stepTime: 10m, {header}}}"));
         harness.faults("[{method: POST, action: {delay: 50s, when: after}}]");
         let service = harness.watch();
-        after(Duration::from_secs(5) + wait).await;
+        advance(Duration::from_secs(5) + wait).await;
         service.kill().await;
         harness.manifest("vm.yaml", "state: [");
         let service = harness.watch();
-        after(MINUTE * 40).await;
+        advance(MINUTE * 40).await;
         let record = service.record("contoso/vm").unwrap();
         assert!(record.intent.is_none(), "{record:?}");
         assert_eq!(record.phase, Phase::Live, "{}", record.message);
         harness.manifest("vm.yaml", &live("contoso/vm", ""));
         service.notify().await;
-        after(MINUTE * 10).await;
+        advance(MINUTE * 10).await;
         assert_eq!(
             (service.phase("contoso/vm"), harness.golives("contoso/vm")),
             (Some(Phase::Live), (1, 1))
@@ -596,33 +596,33 @@ async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_can_t_be_asked_for_is_not_asked_for_without_a_pause() {
+async fn failed_polls_back_off() {
     let harness = Harness::vm("{stepTime: 5h}");
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
     harness.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
-    let mut requests = Requests::since_now(&harness);
-    after(MINUTE * 60).await;
+    let mut requests = RequestCounter::new(&harness);
+    advance(MINUTE * 60).await;
     let asked = requests.take(&harness).len();
     assert!(asked < 120, "{asked} requests in an hour");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_file_is_no_order_to_forget_also_at_a_restart() {
+async fn an_empty_file_removes_no_record_even_at_a_restart() {
     let harness = Harness::vm("{status: Succeeded}");
     let service = harness.watch();
-    moment().await;
+    short_pause().await;
     harness.manifest("vm.yaml", "");
     service.notify().await;
-    moment().await;
+    short_pause().await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     assert!(!service.service_state.service().problems.is_empty());
-    after(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(2)).await;
     service.kill().await;
     let service = harness.watch();
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     service.stop().await;
 }

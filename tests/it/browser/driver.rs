@@ -167,7 +167,7 @@ impl Tab {
     }
 
     /// The browser's log entries since the last call.
-    pub(super) async fn complaints(&self) -> Vec<Value> {
+    pub(super) async fn console_errors(&self) -> Vec<Value> {
         let log = Post { path: "se/log", body: json!({ "type": "browser" }) };
         let log = self.0.issue_cmd(log).await.unwrap();
         let entries = log.as_array().unwrap().iter();

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::gateway::{Reply, Rule};
-use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
+use super::gateway::{BadReply, Rule};
+use super::{FEW, Hostile, PATIENT, answer, bodies, for_each_in_parallel, json};
 use crate::test_env::RunOutput;
 
 /// The length of the bodies: golive reads up to 32 MiB.
@@ -40,16 +40,16 @@ fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
 }
 
 /// JSON of a given length: an element repeated between two texts.
-fn repeated(size: usize, before: &str, element: &str, after: &str) -> Reply {
+fn repeated(size: usize, before: &str, element: &str, after: &str) -> BadReply {
     let element = format!("{element},");
     let elements = element.repeat(size / element.len());
     let elements = elements.trim_end_matches(',');
-    Reply::Bytes(json(format!("{before}{elements}{after}")))
+    BadReply::Bytes(json(format!("{before}{elements}{after}")))
 }
 
 /// Answers that a careless parser would expand, and the requests they answer. Those that are read to the
 /// end are shorter, to save time; parsed into values they would still exceed the limit.
-fn floods() -> Vec<(&'static str, &'static str, Reply)> {
+fn expanding_answers() -> Vec<(&'static str, &'static str, BadReply)> {
     let step = r#"{"id": "x", "messages": [{"messageHtml": "<b>x</b>"}]}"#;
     let steps = vec![step; 100_000].join(",");
     let steps = json(format!(r#"{{"status": "running", "steps": [{steps}]}}"#));
@@ -59,7 +59,7 @@ fn floods() -> Vec<(&'static str, &'static str, Reply)> {
         ("chunks without end", "/offers", bodies::endless(true)),
         ("a bomb of 1 GiB", "/offers", bodies::bomb()),
         ("10,000 headers", "/offers", bodies::header_flood()),
-        ("31 MiB of brackets", "/offers", Reply::Bytes(json("[".repeat(SIZE)))),
+        ("31 MiB of brackets", "/offers", BadReply::Bytes(json("[".repeat(SIZE)))),
         ("31 MiB of empty offers", "/offers", repeated(SIZE, "[", "{}", "]")),
         ("31 MiB of offers", "/offers", repeated(SIZE, "[", r#"{"id":"vm"}"#, "]")),
         (
@@ -67,26 +67,26 @@ fn floods() -> Vec<(&'static str, &'static str, Reply)> {
             "/offers",
             repeated(SIZE / 4, r#"[{"id":"vm","definition":["#, "[]", "]}]"),
         ),
-        ("an error page of 31 MiB", "/offers", Reply::Bytes(answer("422 No", "", page()))),
+        ("an error page of 31 MiB", "/offers", BadReply::Bytes(answer("422 No", "", page()))),
         (
             "an offer of 7 MiB",
             "/offers/vm",
             repeated(SIZE / 4, r#"{"id":"vm","plans":["#, "[]", "]}"),
         ),
         ("31 MiB of operations", "/submissions/", repeated(SIZE, "[", "{}", "]")),
-        ("100,000 steps", "/operations/*", Reply::Bytes(steps)),
+        ("100,000 steps", "/operations/*", BadReply::Bytes(steps)),
         ("7 MiB of empty steps", "/operations/*", repeated(SIZE / 4, running, "{}", "]}")),
         ("7 MiB of operations in one", "/operations/*", repeated(SIZE / 4, "[", "{}", "]")),
     ]
 }
 
 #[test]
-fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
+fn memory_stays_below_six_times_the_longest_body() {
     if !cfg!(target_os = "linux") {
         println!("skipped: the memory of a process is read from /proc");
         return;
     }
-    side_by_side(FEW, floods(), |(name, path, reply)| {
+    for_each_in_parallel(FEW, expanding_answers(), |(name, path, reply)| {
         // Without a URL in the answer, golive looks for the operation in the list.
         let header = if path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{header: {header}, stepTime: 300ms}}"));

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::bodies::ok;
-use super::gateway::{Reply, Rule};
-use super::{FEW, Hostile, answer, json, side_by_side};
+use super::gateway::{BadReply, Rule};
+use super::{FEW, Hostile, answer, for_each_in_parallel, json};
 use crate::test_env::{RunOutput, STATUS};
 
 /// Harmful characters: controls (C0, DEL, C1), line separators, bidirectional controls, and invisible
@@ -101,12 +101,12 @@ fn shown(hostile: &Hostile) -> String {
     SHOWN.iter().map(|line| hostile.golive(line).transcript()).collect()
 }
 
-fn in_json(value: &Value) -> Reply {
-    Reply::Bytes(json(value.to_string()))
+fn in_json(value: &Value) -> BadReply {
+    BadReply::Bytes(json(value.to_string()))
 }
 
 /// Answers with harmful texts everywhere, and what the output must still show.
-fn harms() -> Vec<(&'static str, Rule, &'static str)> {
+fn hostile_answers() -> Vec<(&'static str, Rule, &'static str)> {
     let offer = |id: &str, publisher: &str, status: &str| {
         json!({"id": id, "publisherId": publisher, "status": status, "version": 1,
                "offerTypeId": HARM, "changedTime": HARM, "definition": {"displayText": HARM}})
@@ -132,7 +132,7 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         "x-ms-request-id: {HARM_IN_HEADER}\r\nlocation: {HARM_IN_HEADER}\r\nretry-after: {HARM_IN_HEADER}\r\n\
          etag: {HARM_IN_HEADER}\r\noperation-location: http://x/{HARM_IN_HEADER}\r\n"
     );
-    let raw = |status: &str, body: &str| Reply::Bytes(answer(status, &headers, body));
+    let raw = |status: &str, body: &str| BadReply::Bytes(answer(status, &headers, body));
     let get = |path, reply| Rule::new("GET", path, reply);
     let post = |reply| Rule::new("POST", "/golive", reply);
     vec![
@@ -149,12 +149,12 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         ("operations", get("/submissions/", in_json(&submission)), "contoso/vm"),
         (
             "a refused list",
-            get("/offers", Reply::Bytes(answer("403 No", "", &refusal))),
+            get("/offers", BadReply::Bytes(answer("403 No", "", &refusal))),
             "Forbidden",
         ),
-        ("a refused golive", post(Reply::Bytes(answer("422 No", "", &refusal))), "Refused"),
+        ("a refused golive", post(BadReply::Bytes(answer("422 No", "", &refusal))), "Refused"),
         ("a page", get("/offers", ok("", HARM)), "the body is not JSON"),
-        ("a page of a gateway", get("/offers", Reply::Bytes(answer("502 No", "", HARM))), "502"),
+        ("a page of a gateway", get("/offers", BadReply::Bytes(answer("502 No", "", HARM))), "502"),
         (
             "a field that is unknown",
             get("/operations/*", in_json(&json!({"status": [HARM], HARM: 1}))),
@@ -165,22 +165,22 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         ("headers of a redirect", get("/offers", raw("307 No", "")), "golive does not follow"),
         (
             "a reason",
-            get("/offers", Reply::Bytes(answer(&format!("418 {HARM_IN_HEADER}"), "", ""))),
+            get("/offers", BadReply::Bytes(answer(&format!("418 {HARM_IN_HEADER}"), "", ""))),
             "418",
         ),
     ]
 }
 
 #[test]
-fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
-    side_by_side(FEW, harms(), |(name, rule, told)| {
+fn texts_from_the_server_are_harmless_in_all_outputs() {
+    for_each_in_parallel(FEW, hostile_answers(), |(name, rule, message)| {
         // Without a URL in the answer, golive looks for the operation in the list.
         let header = if rule.path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{stepTime: 100ms, header: {header}}}"));
         hostile.gateway.rules(vec![rule]);
         let shown = shown(&hostile);
         assert!(hostile.gateway.hits() > 0, "{name}");
-        assert!(shown.contains(told), "{name}: {told:?} is not in {shown}");
+        assert!(shown.contains(message), "{name}: {message:?} is not in {shown}");
         // Identifiers keep their brackets; HTML loses its tags.
         let record = hostile.env.record("contoso/vm");
         let operation = record.operation.iter();
@@ -194,7 +194,7 @@ fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
 }
 
 #[test]
-fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
+fn texts_in_a_status_file_are_harmless_in_all_outputs() {
     let hostile = Hostile::new("{stepTime: 1h}");
     hostile.golive("apply").code(0);
     let status: Value = serde_json::from_str(&hostile.env.read(STATUS)).unwrap();

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::gateway::{Reply, Rule};
-use super::{Case, FEW, Hostile, PATIENT, answer, side_by_side};
+use super::gateway::{BadReply, Rule};
+use super::{Case, FEW, Hostile, PATIENT, answer, for_each_in_parallel};
 use crate::test_env::STATUS;
 
 const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
@@ -55,20 +55,20 @@ fn urls() -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
+fn a_foreign_operation_url_is_resolved_at_the_marketplace() {
     let cases = urls().zip(["operation-location", "Location"].into_iter().cycle());
     let cases = cases.map(|(url, name)| {
         let accepted = answer("202 Accepted", &format!("{name}: {url}\r\n"), "");
         Case {
             name: format!("{name}: {url}"),
-            rule: Rule::new("POST", "/golive", Reply::Bytes(accepted)),
+            rule: Rule::new("POST", "/golive", BadReply::Bytes(accepted)),
             line: PATIENT,
             code: 0,
             accepted: true,
-            told: "1 operation started; 1 offer: 1 Live.".to_owned(),
+            message: "1 operation started; 1 offer: 1 Live.".to_owned(),
         }
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }
 
 /// A changed status file with a running operation.
@@ -87,16 +87,16 @@ fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
 }
 
 #[test]
-fn a_place_from_the_status_file_is_checked_like_one_from_an_answer() {
+fn a_url_from_the_status_file_is_checked_like_one_from_an_answer() {
     // Texts that only a file can carry.
     let more = ["http://TRAP/\r\nx: y", "http://TRAP/\u{202e}", "\u{0}", "", " "];
-    side_by_side(FEW, urls().chain(more.map(str::to_owned)), |url| {
-        poisoned(|operation, hostile| operation["location"] = json!(hostile.addressed(&url)));
+    for_each_in_parallel(FEW, urls().chain(more.map(str::to_owned)), |url| {
+        poisoned(|operation, hostile| operation["location"] = json!(hostile.with_addresses(&url)));
     });
 }
 
 #[test]
-fn an_id_from_the_status_file_stays_in_its_place() {
+fn an_id_from_the_status_file_can_not_change_the_path() {
     let ids = [
         "../../../../golive",
         "..",
@@ -111,9 +111,9 @@ fn an_id_from_the_status_file_stays_in_its_place() {
         "\u{1b}[2J",
         "",
     ];
-    side_by_side(FEW, ids, |id| {
+    for_each_in_parallel(FEW, ids, |id| {
         poisoned(|operation, hostile| {
-            operation["id"] = json!(hostile.addressed(id));
+            operation["id"] = json!(hostile.with_addresses(id));
             operation["location"] = Value::Null;
         });
     });

@@ -294,7 +294,7 @@ impl Runner {
         *process.file_events.lock().unwrap() = Some(event);
         let (service_state, pings) = ServiceState::new();
         let (_hangup, hangups) = mpsc::channel(1);
-        let (told, told_sim) = (Arc::clone(process), Arc::clone(sim));
+        let (reporting, reporting_sim) = (Arc::clone(process), Arc::clone(sim));
         let patience = Duration::ZERO;
         let reconciler = self.reconciler(process, Arc::clone(&store), marketplace, patience);
         let daemon = Daemon::new(Parts {
@@ -308,7 +308,9 @@ impl Runner {
             manifests: Manifests::new(vec![sim.folder()]),
             hangups,
             stop: process.stop.clone(),
-            on_manifests: Box::new(move |desired| told_sim.manifests_changed(&told, desired)),
+            on_manifests: Box::new(move |desired| {
+                reporting_sim.manifests_changed(&reporting, desired)
+            }),
             heartbeat: None,
             resync: Duration::from_mins(30),
         });
