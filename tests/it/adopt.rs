@@ -35,7 +35,7 @@ async fn the_list_ends_an_operation_that_cannot_be_polled() {
     let harness = Harness::vm("{}");
     harness.faults("[{path: '*/operations/*', count: 900, action: {status: 500}}]");
     harness.once().await;
-    assert_eq!(harness.phase("contoso/vm"), Phase::InProgress, "nobody says that it has ended");
+    assert_eq!(harness.phase("contoso/vm"), Phase::InProgress, "no list says that it has ended");
     tokio::time::advance(Duration::from_hours(1)).await;
     harness.once().await;
     let record = harness.record("contoso/vm");
@@ -112,7 +112,7 @@ async fn only_a_newer_preview_beside_a_live_version_is_launched() {
     harness.until_done().await;
     harness.emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
     harness.until_done().await;
-    assert_eq!(harness.golives("contoso/vm"), (1, 1), "a draft is no preview");
+    assert_eq!(harness.golives("contoso/vm"), (1, 1), "a draft isn't a preview");
     for version in 2..5 {
         harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
         harness.until_done().await;

@@ -162,7 +162,7 @@ fn a_file_without_a_marketplace_is_accepted() {
     let before = env.read(STATUS);
     env.golive("plan").code(0);
     env.golive("apply").code(0).stdout_has("Nothing to do");
-    assert_eq!(env.read(STATUS), before, "to note it alone is no reason to write");
+    assert_eq!(env.read(STATUS), before, "the marketplace alone isn't a reason to write");
     assert_eq!(env.record("contoso/vm").phase, Phase::Live);
     env.write("vm.yaml", live("contoso/vm", "notBefore: 2020-01-01T00:00:00Z\n"));
     env.golive("apply").code(0);

@@ -225,7 +225,7 @@ async fn an_endless_outage_leaves_a_doubt_and_no_third_request() {
         let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 1);
         let record = harness.record("contoso/vm");
-        assert!(record.intent.is_some(), "nobody knows, so that it must not be forgotten");
+        assert!(record.intent.is_some(), "the result is unknown, so the intent must stay");
         assert_eq!((harness.golives("contoso/vm"), record.phase), ((2, 0), Phase::Triggering));
         tokio::time::advance(Duration::from_hours(1)).await;
     }

@@ -24,7 +24,7 @@ pub fn status_file(data: &[u8]) {
             assert_clean(&what);
             assert!(!what.is_empty(), "an error says something");
             assert_within(data, line, column);
-            assert!(!is_newer(data), "a newer file is no broken one");
+            assert!(!is_newer(data), "a newer file isn't a broken one");
         }
         Err(StoreError::Newer { found, .. }) => assert!(found > u64::from(SCHEMA_VERSION)),
         Err(other) => panic!("{other:?}"),
