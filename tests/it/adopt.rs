@@ -118,15 +118,7 @@ async fn only_a_newer_preview_beside_a_live_version_is_launched() {
         harness.until_done().await;
         harness.until_done().await;
         assert_eq!(harness.golives("contoso/vm"), (version, version));
-        let live = harness
-            .record("contoso/vm")
-            .observed
-            .unwrap()
-            .live
-            .unwrap()
-            .as_str()
-            .parse::<u64>()
-            .unwrap();
+        let live = harness.live_version("contoso/vm");
         assert_eq!((live, harness.phase("contoso/vm")), (version, Phase::Live));
     }
     assert_eq!(harness.record("contoso/vm").history.len(), 3);

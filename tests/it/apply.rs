@@ -1,11 +1,7 @@
 //! `golive apply`: its requests, files and output.
 
-use std::time::Duration;
-
-use golive::clock::SystemClock;
-use golive::disk::RealDisk;
 use golive::emulator::ManualAction;
-use golive::status::{Phase, Reason, StatusLock};
+use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
@@ -410,10 +406,7 @@ fn the_embedded_marketplace_has_its_own_status_file() {
 
 /// Runs `apply` with the label `team=compute`, which waits for the lock while `meanwhile` happens.
 fn apply_waiting_for_the_lock(env: &TestEnv, meanwhile: impl FnOnce()) -> RunOutput {
-    let path = env.path(STATUS);
-    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let held = runtime.block_on(held).unwrap();
+    let held = env.hold_lock("golive watch");
     let waiting = env.start("apply --selector team=compute --lock-timeout 1m");
     // It listens for signals before it takes the lock.
     #[cfg(target_os = "linux")]

@@ -16,7 +16,7 @@ use golive::backends::portal::PortalClient;
 use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
-use golive::emulator::{Count, Emulator, Entry, Rule};
+use golive::emulator::{Emulator, Entry, Rule};
 use golive::engine::{
     Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
 };
@@ -33,7 +33,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::test_env::{STATUS, TOKEN, live, parse};
+use crate::test_env::{
+    STATUS, TOKEN, golives_of, live, parse, read_status, record_of, requests_of,
+};
 
 /// Where the marketplace is said to be.
 const ENDPOINT: &str = "http://localhost:8080";
@@ -104,6 +106,18 @@ impl Harness {
         harness
     }
 
+    /// A marketplace with these settings and `contoso/vm-0` to `contoso/vm-{count - 1}`, and manifests
+    /// that want them live, with `more` lines each.
+    #[track_caller]
+    pub(crate) fn many(count: usize, settings: &str, more: &str) -> Self {
+        let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
+        let seeds: String = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
+        let harness = Self::new(&format!("{settings}\noffers:\n{seeds}"));
+        let manifests: Vec<_> = names.iter().map(|name| live(name, more)).collect();
+        harness.manifest("all.yaml", &manifests.join("---\n"));
+        harness
+    }
+
     /// The same with faults (a YAML list).
     #[track_caller]
     pub(crate) fn faulty_vm(behaviour: &str, faults: &str) -> Self {
@@ -152,15 +166,18 @@ impl Harness {
     }
 
     pub(crate) fn status(&self) -> StatusFile {
-        let path = self.path(STATUS);
-        golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
+        read_status(&self.path(STATUS))
     }
 
     /// An offer's record on disk.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
-        let id: OfferId = offer.parse().unwrap();
-        let record = self.status().offers.remove(&id);
-        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+        record_of(self.status(), offer)
+    }
+
+    /// The live version in an offer's record.
+    #[track_caller]
+    pub(crate) fn live_version(&self, offer: &str) -> u64 {
+        self.record(offer).observed.unwrap().live.unwrap().as_str().parse().unwrap()
     }
 
     pub(crate) fn desired(&self) -> Desired {
@@ -279,7 +296,7 @@ impl Harness {
             random: self.random(),
             service_state: Arc::clone(&service_state),
             pings,
-            source: Box::new(ManualSource { touches, is_first: true }),
+            source: Box::new(ManualSource { events: touches, is_due: true, rechecks: false }),
             manifests: Manifests::new(vec![self.folder.path().to_owned()]),
             hangups,
             stop: stop.clone(),
@@ -313,14 +330,12 @@ impl Harness {
 
     /// How many golives were received and accepted.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
-        let Count { received, accepted } = self.emulator.journal().golives(offer);
-        (received, accepted)
+        golives_of(&self.emulator, offer)
     }
 
     /// Every request so far, as `METHOD /path`.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
-        self.emulator.journal().entries().map(line).collect()
+        requests_of(&self.emulator)
     }
 
     /// The golive requests, in order.
@@ -397,22 +412,27 @@ impl RunningService {
     }
 }
 
-/// A source of manifests that reports a change when the test says so.
-struct ManualSource {
-    touches: mpsc::Receiver<()>,
-    is_first: bool,
+/// A source of manifests that reports a change for every event.
+pub(crate) struct ManualSource {
+    pub(crate) events: mpsc::Receiver<()>,
+    /// Whether a change is reported without an event, as at the start.
+    pub(crate) is_due: bool,
+    /// Whether `check_now` makes a change due.
+    pub(crate) rechecks: bool,
 }
 
 #[async_trait]
 impl Source for ManualSource {
     async fn changed(&mut self) -> Option<SourceRecord> {
-        if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
+        if !std::mem::take(&mut self.is_due) && self.events.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
         None
     }
 
-    fn check_now(&mut self) {}
+    fn check_now(&mut self) {
+        self.is_due |= self.rechecks;
+    }
 
     fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false

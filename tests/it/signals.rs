@@ -4,12 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use golive::clock::SystemClock;
-use golive::disk::RealDisk;
 use golive::emulator::ManualAction;
-use golive::status::{Phase, StatusLock};
+use golive::status::Phase;
 
-use crate::test_env::{STATUS, TestEnv, live};
+use crate::test_env::{TestEnv, live};
 
 /// Whether a process has a SIGTERM handler.
 #[cfg(target_os = "linux")]
@@ -35,10 +33,7 @@ fn a_signal_ends_a_wait_for_the_lock_at_once() {
     for (line, code) in [("apply", 3), ("apply -q", 3), ("watch", 0)] {
         for (signal, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
             let env = TestEnv::in_preview(&["vm"]);
-            let path = env.path(STATUS);
-            let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let held = runtime.unwrap().block_on(held).unwrap();
+            let held = env.hold_lock("x");
             let child = env.start(&format!("{line} --lock-timeout 1h"));
             until_it_listens(&env, &child);
             send(&child, signal);
@@ -53,10 +48,7 @@ fn a_signal_ends_a_wait_for_the_lock_at_once() {
 #[test]
 fn a_hangup_does_not_end_a_service_that_waits_for_the_lock() {
     let env = TestEnv::in_preview(&["vm"]);
-    let path = env.path(STATUS);
-    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let held = runtime.block_on(held).unwrap();
+    let held = env.hold_lock("x");
     let child = env.start("watch --lock-timeout 1h");
     until_it_listens(&env, &child);
     env.wait_until("the lock is tried", |env| env.exists("golive.status.json.lock"));

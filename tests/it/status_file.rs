@@ -1,11 +1,6 @@
 //! The status file and its lock.
 
-use std::time::Duration;
-
-use golive::clock::SystemClock;
-use golive::disk::RealDisk;
 use golive::emulator::ManualAction;
-use golive::status::StatusLock;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
@@ -120,10 +115,7 @@ fn an_unwritable_folder_sends_nothing() {
 #[test]
 fn a_wait_for_the_lock_names_its_holder() {
     let env = TestEnv::in_preview(&["vm"]);
-    let path = env.path(STATUS);
-    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "golive watch", &SystemClock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let held = runtime.block_on(held).unwrap();
+    let held = env.hold_lock("golive watch");
     let own = std::process::id();
     env.golive("apply --lock-timeout 50ms").code(1).stdout("").stderr(&format!(
         "[TIME]  WARN waiting for at most 50ms for the lock ./golive.status.json.lock: golive watch, \

@@ -11,9 +11,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use golive::clock::SystemClock;
+use golive::disk::RealDisk;
 use golive::emulator::{self, Count, Emulator, Entry, Profile, Seed, SeedDuration};
 use golive::marketplace::OfferId;
-use golive::status::{OfferRecord, StatusFile};
+use golive::status::{OfferRecord, StatusFile, StatusLock};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -188,27 +189,22 @@ impl TestEnv {
 
     /// The status file, read by the library.
     pub(crate) fn status(&self) -> StatusFile {
-        let path = self.path(STATUS);
-        golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
+        read_status(&self.path(STATUS))
     }
 
     /// An offer's record in the status file.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
-        let id: OfferId = offer.parse().unwrap();
-        let record = self.status().offers.remove(&id);
-        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+        record_of(self.status(), offer)
     }
 
     /// How many golives were received and accepted for an offer.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
-        let Count { received, accepted } = self.emulator().journal().golives(offer);
-        (received, accepted)
+        golives_of(self.emulator(), offer)
     }
 
     /// Every request so far, as `METHOD /path`.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
-        self.emulator().journal().entries().map(line).collect()
+        requests_of(self.emulator())
     }
 
     /// The requests that `run` sends.
@@ -216,6 +212,14 @@ impl TestEnv {
         let before = self.requests().len();
         let result = run();
         (result, self.requests().split_off(before))
+    }
+
+    /// Takes the lock of the status file, as another process with this description would.
+    pub(crate) fn hold_lock(&self, holder: &str) -> StatusLock {
+        let path = self.path(STATUS);
+        let lock = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, holder, &SystemClock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(lock).unwrap()
     }
 
     /// Waits until a condition holds, for at most ten seconds.
@@ -241,6 +245,30 @@ fn collect(folder: &Path, name: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
             files.insert(name.display().to_string(), bytes);
         }
     }
+}
+
+/// Reads a status file with the library.
+pub(crate) fn read_status(path: &Path) -> StatusFile {
+    golive::status::parse(path, &std::fs::read(path).unwrap()).unwrap()
+}
+
+/// An offer's record in a status file.
+pub(crate) fn record_of(mut status: StatusFile, offer: &str) -> OfferRecord {
+    let id: OfferId = offer.parse().unwrap();
+    let record = status.offers.remove(&id);
+    Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+}
+
+/// How many golives an emulator received and accepted for an offer.
+pub(crate) fn golives_of(emulator: &Emulator, offer: &str) -> (u64, u64) {
+    let Count { received, accepted } = emulator.journal().golives(offer);
+    (received, accepted)
+}
+
+/// Every request to an emulator, as `METHOD /path`.
+pub(crate) fn requests_of(emulator: &Emulator) -> Vec<String> {
+    let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
+    emulator.journal().entries().map(line).collect()
 }
 
 /// The result of a run; what differs from run to run is replaced.

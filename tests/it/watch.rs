@@ -331,11 +331,7 @@ async fn a_failed_list_records_new_offers_and_keeps_known_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_publisher_gets_no_requests() {
-    let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
-    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
-    let manifests: Vec<_> = names.iter().map(|name| live(name, "")).collect();
-    harness.manifest("all.yaml", &manifests.join("---\n"));
+    let harness = Harness::many(20, "", "");
     harness.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
     let service = harness.watch();
     advance(MINUTE).await;
@@ -484,11 +480,7 @@ async fn a_resync_lists_each_publisher_once_despite_dependencies() {
 
 #[tokio::test(start_paused = true)]
 async fn failed_lists_are_retried_per_publisher_and_not_per_offer() {
-    let names: Vec<_> = (0..50).map(|number| format!("contoso/vm-{number}")).collect();
-    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let harness = Harness::new(&format!("offers: {{{}}}", seeds.join(", ")));
-    let manifests: Vec<_> = names.iter().map(|name| live(name, "suspend: true")).collect();
-    harness.manifest("all.yaml", &manifests.join("---\n"));
+    let harness = Harness::many(50, "", "suspend: true");
     harness.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
     let service = harness.watch();
     advance(MINUTE * 60).await;

@@ -69,7 +69,7 @@ impl Mutant {
         Self::BelievesFallback,
     ];
 
-    /// The checker that a mistake breaks. Where another one is the first to find it, that is by chance.
+    /// The invariants that the bug breaks; a violation of another one found it by accident.
     pub(crate) fn breaks(self) -> &'static [Invariant] {
         match self {
             Self::Nothing => &[],

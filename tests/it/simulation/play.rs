@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use golive::backends::http::Settings as PortalSettings;
 use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
@@ -18,8 +17,8 @@ use golive::manifest::{FileManifests, Found, assemble};
 use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Reporters;
-use golive::status::{OfferRecord, SourceRecord, StatusFile, StatusLock, StatusStore};
-use golive::watch::{Daemon, Manifests, Parts, ServiceState, Source as Files};
+use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
+use golive::watch::{Daemon, Manifests, Parts, ServiceState};
 use tokio::sync::mpsc;
 
 use super::checker::{Invariant, Violation};
@@ -31,6 +30,7 @@ use super::random::RandomSource;
 use super::scenario::{Limits, Run, RunMode, Scenario, name};
 use super::schedule::{Fault, FaultPoint, Record, Schedule, Source};
 use super::sim::{Process, Sim};
+use crate::harness::ManualSource;
 
 /// How many undisturbed runs may pass until one changes nothing.
 const MAX_PASSES: u32 = 5;
@@ -304,7 +304,7 @@ impl Runner {
             random: sim.random.of(("daemon", process.number)).0,
             service_state,
             pings,
-            source: Box::new(FileEvents { events, is_due: true }),
+            source: Box::new(ManualSource { events, is_due: true, rechecks: true }),
             manifests: Manifests::new(vec![sim.folder()]),
             hangups,
             stop: process.stop.clone(),
@@ -448,30 +448,6 @@ fn undisturbed_run() -> Run {
         mode: RunMode::ToTheEnd,
         lock_timeout: Duration::from_secs(1),
         limits: Limits::None,
-    }
-}
-
-/// A source of manifests driven by simulated file events, and checked at each resync.
-struct FileEvents {
-    events: mpsc::Receiver<()>,
-    is_due: bool,
-}
-
-#[async_trait]
-impl Files for FileEvents {
-    async fn changed(&mut self) -> Option<SourceRecord> {
-        if !std::mem::take(&mut self.is_due) && self.events.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        None
-    }
-
-    fn check_now(&mut self) {
-        self.is_due = true;
-    }
-
-    fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
-        false
     }
 }
 

@@ -13,7 +13,7 @@ impl RandomSource {
         Self(seed)
     }
 
-    /// The rng that belong to a name.
+    /// The generator for a label.
     pub(crate) fn of(self, name: impl Hash) -> Rng {
         let mut hasher = StableHasher(self.0);
         name.hash(&mut hasher);
@@ -55,7 +55,7 @@ impl Hasher for StableHasher {
     }
 }
 
-/// A sequence of rng.
+/// The random numbers of one label.
 pub(crate) struct Rng(pub(crate) fastrand::Rng);
 
 impl Rng {

@@ -243,7 +243,7 @@ fn draw_fault(rng: &mut Rng, fault_rates: &FaultRates, effect: Effect) -> Option
     (fault_rates.kinds & (1 << (kind as u32)) != 0).then(|| fault(kind, statuses, rng))
 }
 
-/// A kind of fault of requests, before its details are draw_fault.
+/// A kind of fault of requests, before its details are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FaultKind {
     NoConnection,

@@ -351,7 +351,7 @@ impl Sim {
         }
     }
 
-    /// Holds what is on the disk, and what would be left of it, to the checker.
+    /// Checks the status file as it is, and as a power loss would leave it.
     pub(crate) fn check_files(&self) {
         let path = Self::status_path();
         let (seen, after_power_loss) = {
