@@ -190,7 +190,7 @@ fn a_duplicate_publisher_is_an_error() {
         1,
     );
     env.write(STATUS, twice);
-    env.golive("apply").code(1).stderr_has("contoso stands there twice");
+    env.golive("apply").code(1).stderr_has("duplicate entry contoso");
 }
 
 #[test]

@@ -15,15 +15,15 @@ fn live_env() -> TestEnv {
 
 /// Checks that a status file is refused: nothing is sent, and the file stays as it is.
 #[track_caller]
-fn assert_refused(env: &TestEnv, content: &[u8], message: &str) {
+fn assert_refused(env: &TestEnv, content: &[u8], expected: &str) {
     env.write(STATUS, content);
     for line in ["apply", "apply --wait", "plan", "plan -o json", "status"] {
         let (ran, requests) = env.requests_during(|| env.golive(line));
-        let ran = ran.code(1).stderr(message);
+        let ran = ran.code(1).stderr(expected);
         if line.contains("json") {
             let document = ran.json();
             let message = document["error"]["message"].as_str().unwrap();
-            assert!(message.starts_with(&format!("error: {message}")), "{document}");
+            assert!(expected.starts_with(&format!("error: {message}")), "{document}");
         } else {
             ran.stdout("");
         }
@@ -87,7 +87,7 @@ fn broken_files_are_reported_with_their_line_and_unchanged() {
             let (ran, requests) = env.requests_during(|| env.golive(line));
             let ran = ran.code(1).stdout("").stderr_has(message);
             assert!(ran.stderr.starts_with("error: ./golive.status.json:"), "{}", ran.stderr);
-            assert!(ran.stderr.contains("mend it or move it away"), "{}", ran.stderr);
+            assert!(ran.stderr.contains("fix it or move it away"), "{}", ran.stderr);
             assert_eq!(requests, Vec::<String>::new());
             assert_eq!(env.files()[STATUS], content);
         }

@@ -42,8 +42,8 @@ fn errors_of_the_file_are_reported() {
         (None, "cannot read ../home/token: "),
         (Some(""), "../home/token: the token is empty"),
         (Some("a\0b"), "../home/token: the token has a character"),
-        (Some("\"a\""), "../home/token: this is no token: it has quotes around it"),
-        (Some("null\n"), "../home/token: this is no token: it is the word"),
+        (Some("\"a\""), "../home/token: this isn't a valid token: it has quotes around it"),
+        (Some("null\n"), "../home/token: this isn't a valid token: it is the word"),
     ];
     for (content, what) in cases {
         if let Some(content) = content {

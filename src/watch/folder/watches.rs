@@ -127,7 +127,7 @@ impl Watches {
         Self { make, events, watcher: None, made: BTreeMap::new(), is_outdated: false }
     }
 
-    /// Has the next update make all watches anew. Until then the present ones report on.
+    /// Has the next update recreate all watches. Until then the current ones keep reporting.
     pub(super) fn renew(&mut self) {
         self.is_outdated = true;
     }

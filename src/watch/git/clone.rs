@@ -168,7 +168,7 @@ impl LocalClone {
         if self.is_intact(&error).await {
             return Err(error);
         }
-        tracing::warn!("the clone in {} is damaged, and is made anew", self.folder.display());
+        tracing::warn!("the clone in {} is damaged; creating it again", self.folder.display());
         self.remove(&["repository"]).await?;
         self.make_repository().await?;
         self.fetch_and_check_out(in_force).await

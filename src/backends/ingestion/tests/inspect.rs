@@ -102,7 +102,7 @@ async fn a_job_that_lost_against_another_publish_says_nothing_of_the_release() {
         assert_eq!((&report.status, report.runs), (&OperationStatus::Refused, false), "{errors}");
         assert!(state.last.is_none() && state.preview.is_some() && state.running.is_none());
     }
-    // What another hand took live meanwhile is live.
+    // A release that another client took live counts as live.
     let server = ScriptedServer::new([submissions(&["2 live completed/succeeded"])]);
     let client = server.client_with_known_product().await;
     let inquiry = Inquiry { following: Some(following()), ..look() };

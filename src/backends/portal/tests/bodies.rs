@@ -181,7 +181,7 @@ async fn submissions_keep_their_big_numbers() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_say_what_the_body_says() {
-    let page = "<html><title>502</title><body><h1>Bad\u{1b}[1m Gateway</h1><server>1</server>";
+    let page = "<html><title>502</title><body><h1>Bad\u{1b}[1m Gateway</h1><script>1</script>";
     for (body, code, message) in [
         (r#"{"error":{"code":"Bad","message":"No <b>way</b>\n."}}"#, Some("Bad"), Some("No way .")),
         (r#"{"Code":"Bad","Message":"No."}"#, Some("Bad"), Some("No.")),
