@@ -111,8 +111,8 @@ impl Harness {
     #[track_caller]
     pub(crate) fn many(count: usize, settings: &str, more: &str) -> Self {
         let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
-        let seeds: String = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
-        let harness = Self::new(&format!("{settings}\noffers:\n{seeds}"));
+        let seeds: Vec<_> = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
+        let harness = Self::new(&format!("{settings}\noffers:\n{}", seeds.concat()));
         let manifests: Vec<_> = names.iter().map(|name| live(name, more)).collect();
         harness.manifest("all.yaml", &manifests.join("---\n"));
         harness

@@ -174,7 +174,7 @@ fn a_symlinked_status_file_is_not_replaced() {
     let (ran, requests) = env.requests_during(|| env.golive("apply --wait"));
     ran.code(1).stdout("").stderr(
         "error: the status file ./golive.status.json isn't a regular file, and golive would put one \
-         in its env; name the file itself with --status or GOLIVE_STATUS\n",
+         in its place; name the file itself with --status or GOLIVE_STATUS\n",
     );
     assert_eq!(requests, Vec::<String>::new());
     assert_eq!(env.read("elsewhere.json"), "{}");

@@ -150,7 +150,7 @@ impl Tab {
         self.until("document.getElementById('link').textContent === 'Connected'").await;
     }
 
-    /// Sends a command of the Chrome DevTools protocol.
+    /// Sends a command of the Chrome `DevTools` protocol.
     async fn command(&self, name: &str, parameters: &Value) {
         let body = json!({ "cmd": name, "params": parameters });
         self.0.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap();

@@ -309,7 +309,7 @@ impl Runner {
             hangups,
             stop: process.stop.clone(),
             on_manifests: Box::new(move |desired| {
-                reporting_sim.manifests_changed(&reporting, desired)
+                reporting_sim.manifests_changed(&reporting, desired);
             }),
             heartbeat: None,
             resync: Duration::from_mins(30),
