@@ -1,30 +1,28 @@
-//! The parts of a pass that have to do with every offer, each by itself: what it takes for 10 offers
-//! and for 100,000, and what it allocates.
+//! Time and allocations of the parts of a run that process every offer, for 10 to 100,000 offers.
 //!
 //! ```sh
 //! cargo bench --bench parts                       # all; about two minutes
 //! cargo bench --bench parts -- plan               # those with `plan` in their names
-//! cargo bench --bench parts -- --max-time 30      # longer, where figures vary too much
+//! cargo bench --bench parts -- --max-time 30      # longer, if figures vary too much
 //! ```
 //!
 //! How to read it:
 //!
-//! - `item/s` counts offers. Growth is linear where it stays the same from row to row; where it falls
-//!   by ten as the offers grow by ten, growth is by the square. Something is lost on the way in any case:
-//!   names are looked up in trees, which for 100,000 are five times as deep as for 10, and which no
-//!   longer fit the processor's caches.
-//! - `fastest` is the column to compare: whatever else the machine does makes the others slower. The
-//!   last row may have one sample only; `--max-time` gives it more.
-//! - `alloc` has the calls of the allocator in one run over all offers, and their bytes below; `max alloc`
-//!   what was held at once. Growth is linear where they grow by ten. They are the same on every machine,
-//!   those of `load` aside, which works in several threads: only what one of them does is counted.
-//! - `status_commit` is another thing: it changes one offer, and the file is written whole. Its time is
-//!   what one change costs among so many offers, and its `item/s` counts the offers written.
+//! - `item/s` counts offers. If it stays the same from row to row, growth is linear; if it falls by ten
+//!   as the offers grow by ten, growth is quadratic. Some decrease is normal: lookups use trees, which for
+//!   100,000 offers are five times as deep as for 10, and no longer fit the processor's caches.
+//! - Compare the column `fastest`: other load on the machine only slows the others down. The last row
+//!   may have a single sample; `--max-time` gives it more.
+//! - `alloc` has the allocations of one run over all offers, and their bytes below; `max alloc` the most
+//!   that were held at once. Growth is linear if they grow by ten. They are the same on every machine,
+//!   except for `load`, which uses several threads, of which one is counted.
+//! - `status_commit` differs: it changes one offer, and the whole file is written. Its time is the cost of
+//!   one change among so many offers, and its `item/s` counts the offers written.
 //!
-//! Counting allocations takes time itself, so that all is a little slower here than in the program. What
-//! is measured begins with its input at hand: making that, and dropping what came of it, is left out.
+//! Counting allocations takes time itself, so everything is a little slower here than in the program.
+//! Creating the input and dropping the result is not measured.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where it can't go on")]
+#![expect(clippy::unwrap_used, reason = "a benchmark panics if it can't continue")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,16 +49,16 @@ use tempfile::TempDir;
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
-/// How many offers there are.
+/// The numbers of offers.
 const OFFERS: [usize; 4] = [10, 1_000, 10_000, 100_000];
 
 /// The offers of one publisher.
 const OFFERS_OF_ONE: usize = 500;
 
-/// One offer in so many comes after the one before it.
+/// One offer in this many waits for the previous one.
 const ONE_WAITS_IN: usize = 10;
 
-/// The steps of an offer's golive, as the marketplace names them.
+/// The steps of a golive, with the marketplace's names.
 const STEPS: [(&str, &str); 6] = [
     ("displaydummycertify", "Validate Pre-Requisites"),
     ("displaycertify", "Certification"),
@@ -71,7 +69,7 @@ const STEPS: [(&str, &str); 6] = [
 ];
 
 fn main() {
-    // The count ends the small ones, the time the large ones, so that all of them end soon.
+    // Small ones end by sample count, large ones by time, so that all end soon.
     let divan = divan::Divan::default().sample_count(50).max_time(Duration::from_secs(2));
     divan.config_with_args().main();
 }
@@ -109,16 +107,16 @@ fn desired(offers: usize) -> BTreeMap<OfferId, Arc<Loaded>> {
     manifest::assemble(&found(offers), &parsed(&texts(offers))).unwrap().offers
 }
 
-/// A folder on the disk that the program itself is on: that of temporary files may be in memory.
+/// A folder on the program's disk: the temporary folder may be in memory.
 fn folder() -> TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
 }
 
-fn some_time_ago() -> Timestamp {
+fn recorded_at() -> Timestamp {
     "2026-11-01T09:00:00.123456789Z".parse().unwrap()
 }
 
-fn moment() -> DecisionTime {
+fn decision_time() -> DecisionTime {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
     let (longest_request, settle) = (Duration::from_mins(2), Duration::from_mins(1));
     DecisionTime { now, longest_request, settling: Settling::all(settle) }
@@ -128,7 +126,7 @@ fn changed_time(day: u8) -> ChangedTime {
     ChangedTime(format!("2026-11-{day:02}T09:00:00.1234567Z"))
 }
 
-/// The golive of version 1, as it ended.
+/// The finished golive of version 1.
 fn operation(offer: &OfferId, digest: &str) -> OperationRecord {
     let step = |(id, name): (&str, &str)| Step {
         estimate: Some("< 1 day".to_owned()),
@@ -143,24 +141,24 @@ fn operation(offer: &OfferId, digest: &str) -> OperationRecord {
     let location = format!("/api/publishers/{path}/operations/{id}?api-version=2017-10-31");
     OperationRecord {
         adopted: false,
-        finished_at: Some(some_time_ago()),
+        finished_at: Some(recorded_at()),
         id: Some(id),
         kind: OperationKind::GoLive,
         location: Some(location),
         manifest_digest: digest.to_owned(),
         messages: Vec::new(),
-        polled_at: Some(some_time_ago()),
+        polled_at: Some(recorded_at()),
         presumed: false,
         progress: Some(100),
         release: Some(Release::from(1)),
         request_id: Some(RequestId::from_random([7; 16])),
-        started_at: some_time_ago(),
+        started_at: recorded_at(),
         status: OperationStatus::Succeeded,
         steps: STEPS.into_iter().map(step).collect(),
     }
 }
 
-/// What golive knows of an offer whose version 1 it took live.
+/// The record of an offer whose version 1 is live.
 fn record(desired: &Loaded) -> OfferRecord {
     OfferRecord {
         attempts: 1,
@@ -175,7 +173,7 @@ fn record(desired: &Loaded) -> OfferRecord {
         message: "version 1 is live".to_owned(),
         next_check_at: None,
         observed: Some(ObservationRecord {
-            at: some_time_ago(),
+            at: recorded_at(),
             changed_time: Some(changed_time(1)),
             fingerprint: Some(fingerprint(1, 1)),
             live: Some(Release::from(1)),
@@ -187,7 +185,7 @@ fn record(desired: &Loaded) -> OfferRecord {
         phase: Phase::Live,
         reason: Reason::InProduction,
         refused: None,
-        since: some_time_ago(),
+        since: recorded_at(),
     }
 }
 
@@ -195,17 +193,17 @@ fn recorded(desired: &BTreeMap<OfferId, Arc<Loaded>>) -> BTreeMap<OfferId, Arc<O
     desired.iter().map(|(offer, loaded)| (offer.clone(), record(loaded).into())).collect()
 }
 
-/// Of offers that golive took live, each of them.
+/// A status file of offers that are live.
 fn status_file(offers: usize) -> StatusFile {
     let offers = recorded(&desired(offers));
-    StatusFile { offers, ..StatusFile::empty(some_time_ago()) }
+    StatusFile { offers, ..StatusFile::empty(recorded_at()) }
 }
 
 fn fingerprint(release: u64, day: u8) -> String {
     format!("{release} {}", changed_time(day).0)
 }
 
-/// What a publisher's list says of an offer.
+/// An offer's entry in its publisher's list.
 fn listing(id: &OfferId, hint: Hint, release: u64, day: u8) -> Listing {
     Listing {
         id: id.clone(),
@@ -218,12 +216,12 @@ fn listing(id: &OfferId, hint: Hint, release: u64, day: u8) -> Listing {
     }
 }
 
-/// An offer that nothing happened to since it was recorded: the list is all that is asked for.
+/// An offer that has not changed since it was recorded: only the list is needed.
 fn unchanged(offer: &OfferId) -> ObservedOffer {
     ObservedOffer::listed(listing(offer, Hint::AtRest, 1, 1))
 }
 
-/// An offer with a new release in preview, once it was asked about.
+/// An offer with a new release in preview, inspected.
 fn previewed(offer: &OfferId) -> ObservedOffer {
     let state = OfferState {
         preview: Some(Release::from(2)),
@@ -231,18 +229,18 @@ fn previewed(offer: &OfferId) -> ObservedOffer {
         is_inspected: true,
         ..OfferState::default()
     };
-    ObservedOffer::listed(listing(offer, Hint::InPreview, 2, 20)).with(state, moment().now)
+    ObservedOffer::listed(listing(offer, Hint::InPreview, 2, 20)).with(state, decision_time().now)
 }
 
-/// All that is decided from.
-struct Scene {
+/// The planner's input.
+struct PlannerFixture {
     desired: BTreeMap<OfferId, Arc<Loaded>>,
     recorded: BTreeMap<OfferId, Arc<OfferRecord>>,
     observed: BTreeMap<OfferId, Observation>,
     policy: Policy,
 }
 
-impl Scene {
+impl PlannerFixture {
     fn of(offers: usize, seen: impl Fn(&OfferId) -> ObservedOffer) -> Self {
         let desired = desired(offers);
         let recorded = recorded(&desired);
@@ -256,13 +254,13 @@ impl Scene {
             desired: &self.desired,
             recorded: &self.recorded,
             observed: &self.observed,
-            moment: moment(),
+            moment: decision_time(),
             policy: &self.policy,
         }
     }
 }
 
-/// A store of so many offers, all on disk, and their names.
+/// A store with this many offers, all on disk, and their names.
 fn store(folder: &TempDir, offers: usize) -> (StatusStore, Vec<OfferId>) {
     let (path, file) = (folder.path().join("golive.status.json"), status_file(offers));
     replace(&RealDisk, &path, &status::to_bytes(&file).unwrap()).unwrap();
@@ -292,7 +290,7 @@ fn load(bencher: Bencher<'_, '_>, offers: usize) {
     bencher.counter(ItemsCount::new(offers)).bench(load);
 }
 
-/// What of it is not the disk's, on one core: first, file by file.
+/// The part of it without the disk, on one core: first, file by file.
 #[divan::bench(args = OFFERS)]
 fn validate_parse(bencher: Bencher<'_, '_>, offers: usize) {
     let texts = texts(offers);
@@ -301,7 +299,7 @@ fn validate_parse(bencher: Bencher<'_, '_>, offers: usize) {
     bencher.bench(|| parsed(&texts));
 }
 
-/// Then what only shows across files.
+/// Then the checks across files.
 #[divan::bench(args = OFFERS)]
 fn validate_across(bencher: Bencher<'_, '_>, offers: usize) {
     let (found, files) = (found(offers), parsed(&texts(offers)));
@@ -310,36 +308,36 @@ fn validate_across(bencher: Bencher<'_, '_>, offers: usize) {
     bencher.counter(ItemsCount::new(offers)).bench(assemble);
 }
 
-/// Nothing is to be done: every offer is live, as recorded and listed.
+/// Nothing to do: every offer is live, as recorded and listed.
 #[divan::bench(args = OFFERS)]
 fn plan_in_sync(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, unchanged);
-    let plan = || changes::plan(scene.input()).unwrap();
+    let fixture = PlannerFixture::of(offers, unchanged);
+    let plan = || changes::plan(fixture.input()).unwrap();
     assert_eq!(plan().summary().in_sync, offers);
     bencher.counter(ItemsCount::new(offers)).bench(plan);
 }
 
-/// A golive for every offer, those aside that wait for another one.
+/// A golive for every offer, except those that wait for another one.
 #[divan::bench(args = OFFERS)]
 fn plan_all_differ(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, previewed);
-    let plan = || changes::plan(scene.input()).unwrap();
+    let fixture = PlannerFixture::of(offers, previewed);
+    let plan = || changes::plan(fixture.input()).unwrap();
     let (summary, held) = (plan().summary(), offers / ONE_WAITS_IN);
     assert_eq!((summary.go_live, summary.held), (offers - held, held));
     bencher.counter(ItemsCount::new(offers)).bench(plan);
 }
 
-/// Whether that may be carried out.
+/// The check of that change set.
 #[divan::bench(args = OFFERS)]
 fn plan_check(bencher: Bencher<'_, '_>, offers: usize) {
-    let scene = Scene::of(offers, previewed);
-    let set = changes::plan(scene.input()).unwrap();
-    let check = || changes::check(&set, scene.input());
+    let fixture = PlannerFixture::of(offers, previewed);
+    let set = changes::plan(fixture.input()).unwrap();
+    let check = || changes::check(&set, fixture.input());
     assert_eq!(check(), []);
     bencher.counter(ItemsCount::new(offers)).bench(check);
 }
 
-/// The status file, as it is written.
+/// Serializes the status file.
 #[divan::bench(args = OFFERS)]
 fn status_to_bytes(bencher: Bencher<'_, '_>, offers: usize) {
     let file = status_file(offers);
@@ -348,7 +346,7 @@ fn status_to_bytes(bencher: Bencher<'_, '_>, offers: usize) {
     bencher.bench(|| status::to_bytes(&file).unwrap());
 }
 
-/// The status file, as it is read.
+/// Parses the status file.
 #[divan::bench(args = OFFERS)]
 fn status_parse(bencher: Bencher<'_, '_>, offers: usize) {
     let file = status_file(offers);

@@ -1,19 +1,19 @@
-//! The service as a whole process: how long it takes from a file that is saved to the golive that the
-//! marketplace receives, and what the service costs while nothing happens.
+//! The service as a whole process: the time from saving a file to the golive at the marketplace, and the
+//! cost of an idle service.
 //!
 //! ```sh
 //! cargo bench --bench service                   # 10, 10,000 and 100,000 manifests
 //! cargo bench --bench service -- --idle 600     # idle for ten minutes, instead of one
 //! ```
 //!
-//! The marketplace is the emulator, in this process, on a socket. Times are of one machine; what
-//! counts elsewhere too are the requests, and how the two sizes compare.
+//! The marketplace is the emulator, in this process, on a socket. Times depend on the machine; requests,
+//! and the ratio between sizes, don't.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark measures, prints, and ends where it can't go on"
+    reason = "a benchmark measures, prints, and panics if it can't continue"
 )]
 
 mod market;
@@ -29,7 +29,7 @@ use market::Market;
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench service --")]
 struct Options {
-    /// How many manifests there are
+    /// How many manifests to measure with
     #[arg(long, value_delimiter = ',', default_value = "10,10000,100000")]
     offers: Vec<usize>,
     /// How many of them are edited, one after the other
@@ -41,7 +41,7 @@ struct Options {
     /// How long it is left idle, in seconds
     #[arg(long, default_value_t = 60)]
     idle: u64,
-    /// What cargo gives to every benchmark
+    /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -49,12 +49,12 @@ struct Options {
 /// The offers of one publisher.
 const OFFERS_OF_ONE: usize = 500;
 
-/// So many offers, all in preview.
+/// A marketplace with this many offers, all in preview.
 fn marketplace(offers: usize) -> Market {
     Market::new((0..offers).map(|number| format!("{}: {{}}", name(number))))
 }
 
-/// When the next request to go live came in, which must be one for this offer.
+/// When the next golive request arrived, which must be for this offer.
 fn golive_at(market: &Market, offer: &str) -> Instant {
     let path = format!("/api/publishers/{}/golive", offer.replace('/', "/offers/"));
     let golive = market.next_golive();
@@ -66,7 +66,7 @@ fn name(number: usize) -> String {
     format!("publisher-{}/offer-{number}", number / OFFERS_OF_ONE)
 }
 
-/// Saves a manifest as editors do: a new file takes the place of the old one.
+/// Saves a manifest as editors do: a new file replaces the old one.
 fn save(folder: &Path, number: usize, state: &str) {
     let offer = name(number);
     let (publisher, id) = offer.split_once('/').unwrap();
@@ -78,7 +78,7 @@ fn save(folder: &Path, number: usize, state: &str) {
     std::fs::rename(&new, folder.join(format!("{id}.yaml"))).unwrap();
 }
 
-/// The service, ended with its value.
+/// The service, killed on drop.
 struct Service(Child);
 
 impl Service {
@@ -93,14 +93,14 @@ impl Service {
         Self(child.unwrap())
     }
 
-    /// A line of `/proc/PID/FILE` that begins so: its number.
+    /// The number in the line of `/proc/PID/FILE` with this prefix.
     fn proc(&self, file: &str, line: &str) -> Option<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/{file}", self.0.id())).ok()?;
         let line = text.lines().find_map(|text| text.strip_prefix(line))?;
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// Processor time so far, in seconds: user and system, in ticks of which there are 100 a second.
+    /// Processor time so far in seconds, user and system. A tick is 1/100 second.
     fn cpu(&self) -> Option<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).ok()?;
         let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
@@ -117,7 +117,7 @@ impl Drop for Service {
     }
 }
 
-/// Waits until no request comes any more.
+/// Waits until no more requests arrive.
 fn inspect(market: &Market) {
     let mut before = usize::MAX;
     while before != market.requests() || before == 0 {
@@ -146,7 +146,7 @@ fn measure(options: &Options, offers: usize) {
 
     let mut took: Vec<f64> = (0..edits)
         .map(|edit| {
-            // Where there are fewer manifests than edits, the rest are new ones.
+            // If there are fewer manifests than edits, the rest are new files.
             let number = if offers < edits { edit } else { edit * (offers / edits) };
             let saved = Instant::now();
             save(folder.path(), number, "live");

@@ -152,7 +152,7 @@ fn write_new(path: &Path, like: Option<&Metadata>, bytes: &[u8]) -> io::Result<(
     #[cfg(unix)]
     if let Some(like) = like {
         use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-        // From the start, so that nobody else can ever read it.
+        // Set at creation, so that other users can never read it.
         options.mode(like.mode() & 0o777);
     }
     let mut file = options.open(path)?;
@@ -218,8 +218,8 @@ impl LockFile for OsLock {
 pub(crate) mod bound {
     use std::io::Write as _;
 
-    /// Does something on a thread whom permissions bind: for root, one that is nobody where files are
-    /// concerned, with all threads that it starts. `None` where that can't be, which is said aloud.
+    /// Runs `work` on a thread that file permissions bind: for root, as the user `nobody`, as do all threads
+    /// that it starts. `None`, with a message, if that isn't possible.
     pub(crate) fn by_permissions<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
         if !rustix::process::geteuid().is_root() {
             return Some(work());
@@ -230,7 +230,7 @@ pub(crate) mod bound {
             let nobody = Uid::from_raw(65534);
             let work = move || {
                 setfsuid(nobody);
-                // It tells who one was before.
+                // The call returns the previous user.
                 (setfsuid(nobody) == nobody).then(work)
             };
             let done = std::thread::scope(|scope| scope.spawn(work).join());
@@ -238,7 +238,7 @@ pub(crate) mod bound {
                 return Some(done);
             }
         }
-        // Past what the harness captures: a test that tests nothing is to be seen.
+        // Written past the capture: a skipped test should be visible.
         drop(writeln!(std::io::stderr(), "SKIPPED: permissions do not bind root"));
         None
     }

@@ -1,4 +1,4 @@
-//! A marketplace that takes its time, and counts: for all benchmarks of whole processes.
+//! A marketplace with latency that counts requests, for the benchmarks of whole processes.
 
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
@@ -23,15 +23,15 @@ pub(crate) struct Market {
     address: SocketAddr,
 }
 
-/// A request to go live, as it came in.
+/// A received golive request.
 pub(crate) struct Golive {
-    /// The path that was asked for.
+    /// The request's path.
     pub(crate) path: String,
-    /// When the server had its head.
+    /// When the server had received its head.
     pub(crate) at: Instant,
 }
 
-/// What the server saw. Seen from there, so that it does not rest on what golive says of itself.
+/// Counts of the server, which don't rely on golive's own figures.
 #[derive(Debug)]
 struct Counts {
     requests: AtomicUsize,
@@ -42,7 +42,7 @@ struct Counts {
 }
 
 impl Market {
-    /// With these offers: lines of an emulator's seed, which says what the words of a line mean.
+    /// Creates a marketplace with these offers, as lines of an emulator's seed.
     pub(crate) fn new(offers: impl IntoIterator<Item = String>) -> Self {
         let lines = offers.into_iter().map(|line| format!("  {line}\n"));
         let seed = format!("stepTime: 24h\noffers:\n{}", lines.collect::<String>());
@@ -70,7 +70,7 @@ impl Market {
         Self { counts, golives, address: receiver.recv().unwrap() }
     }
 
-    /// How long each answer takes from now on.
+    /// Sets the latency of all later answers.
     pub(crate) fn set_latency(&self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap();
         self.counts.latency_in_micros.store(micros, Ordering::Relaxed);
@@ -80,23 +80,23 @@ impl Market {
         format!("http://{}", self.address)
     }
 
-    /// Counts anew: the requests so far, and the most that were in flight at once.
+    /// Returns and resets the number of requests and the most in flight.
     pub(crate) fn take_counts(&self) -> (usize, usize) {
         let requests = self.counts.requests.swap(0, Ordering::Relaxed);
         (requests, self.counts.most_in_flight.swap(0, Ordering::Relaxed))
     }
 
-    /// How many requests there were since they were last counted anew.
+    /// The number of requests since the last reset.
     pub(crate) fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::Relaxed)
     }
 
-    /// The next request to go live; waits for it.
+    /// Waits for the next golive request.
     pub(crate) fn next_golive(&self) -> Golive {
         self.golives.recv().unwrap()
     }
 
-    /// The requests to go live that came in since this was last asked.
+    /// The golive requests since the last call.
     pub(crate) fn take_golives(&self) -> impl Iterator<Item = Golive> {
         self.golives.try_iter()
     }

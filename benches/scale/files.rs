@@ -1,23 +1,23 @@
-//! A tree of manifests, and what was written to the status file.
+//! A tree of manifests, and the writes of the status file.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Advice;
 
-/// A folder of manifests, one a file.
+/// A folder of manifests, one per file.
 pub(crate) struct Tree {
     folder: tempfile::TempDir,
     files: Vec<PathBuf>,
 }
 
-/// The name of an offer, of this many publishers.
+/// An offer's name; offers are spread over this many publishers.
 pub(crate) fn name(number: usize, publishers: usize) -> String {
     format!("publisher-{}/offer-{number}", number % publishers)
 }
 
 impl Tree {
-    /// With this many offers, of which the first few are to be in preview and the others live.
+    /// Creates manifests; the first `in_preview` want preview, the others live.
     pub(crate) fn new(offers: usize, publishers: usize, in_preview: usize) -> Self {
         let (folder, files) = (tempfile::tempdir().unwrap(), Vec::new());
         let mut tree = Self { folder, files };
@@ -43,7 +43,7 @@ impl Tree {
         path
     }
 
-    /// Where the manifests are.
+    /// The folder of the manifests.
     pub(crate) fn offers(&self) -> PathBuf {
         self.folder.path().join("offers")
     }
@@ -53,12 +53,12 @@ impl Tree {
         self.folder.path().join("golive.status.json")
     }
 
-    /// Where a run's standard error goes.
+    /// The file for a run's standard error.
     pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    /// The names of all files, each with a NUL behind it, for `xargs -0`.
+    /// The names of all files, each followed by NUL, for `xargs -0`.
     pub(crate) fn list(&self) -> PathBuf {
         let list = self.folder.path().join("list");
         let names = self.files.iter().flat_map(|path| {
@@ -69,25 +69,25 @@ impl Tree {
         list
     }
 
-    /// Lets the system forget the content of the files. What their names are it still knows.
+    /// Drops the files' content from the system's cache; their names stay cached.
     pub(crate) fn forget(&self) {
         for path in &self.files {
             let file = File::open(path).unwrap();
-            // What is not on the disk yet would stay.
+            // Unwritten content would stay cached.
             file.sync_data().unwrap();
             rustix::fs::fadvise(&file, 0, None, Advice::DontNeed).unwrap();
         }
     }
 }
 
-/// What golive wrote.
+/// golive's writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Written {
     pub(crate) bytes: u64,
     pub(crate) flushes: u64,
 }
 
-/// Reads it out of a log (`-vv --log-format json`).
+/// Reads golive's writes from its log (`-vv --log-format json`).
 pub(crate) fn written(log: &Path) -> Written {
     let text = std::fs::read_to_string(log).unwrap();
     let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok());

@@ -1,4 +1,4 @@
-//! golive as a whole process, at any number of offers, against a marketplace that takes its time.
+//! golive as a whole process, for any number of offers, against a marketplace with latency.
 //!
 //! ```sh
 //! cargo bench --bench scale                                   # 1,000, 10,000 and 100,000 offers
@@ -6,16 +6,15 @@
 //! cargo bench --bench scale -- --help
 //! ```
 //!
-//! Each line has its reference, measured in the same run on the same machine, because times alone
-//! say little elsewhere. Requests, requests in flight, bytes and flushes are counts: they are the
-//! same everywhere. The marketplace is the emulator, in this process, on a socket; it shares the
-//! processors with golive. Runs on Linux.
+//! Each line has its reference, measured in the same run on the same machine, because times depend on
+//! the machine. Requests, requests in flight, bytes and flushes don't. The marketplace is the emulator,
+//! in this process, on a socket; it shares the processors with golive. Runs on Linux.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    reason = "a benchmark measures, prints, and ends where it can't go on"
+    reason = "a benchmark measures, prints, and panics if it can't continue"
 )]
 
 mod files;
@@ -30,48 +29,48 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures golive as a whole process, and beside it what it could cost at best.
+/// Measures golive as a whole process, with a reference for each measurement
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench scale --")]
 struct Options {
-    /// How many offers there are
+    /// How many offers to measure with
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
     offers: Vec<usize>,
     /// How many publishers they belong to
     #[arg(long, default_value_t = 20)]
     publishers: usize,
-    /// How many of them are to go live
+    /// How many of them go live
     #[arg(long, default_value_t = 1_000)]
     golives: usize,
-    /// How long the marketplace takes for an answer, in milliseconds, where offers go live
+    /// The marketplace's latency in milliseconds, for the scenario in which offers go live
     #[arg(long, default_value_t = 100)]
     latency: u64,
-    /// How many requests may be under way at once, where offers go live
+    /// The maximum number of requests in flight, for the scenario in which offers go live
     #[arg(long, default_value_t = 32)]
     concurrency: usize,
-    /// How often each is run; the median is shown
+    /// How often to run each; the median is shown
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// What is run [default: all]
+    /// Scenarios to run [default: all]
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// What cargo gives to every benchmark
+    /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is measured.
+/// A scenario to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Scenario {
     /// `golive --version`, and `golive plan` of one offer.
     Start,
-    /// `golive validate`, with the files in the system's cache and without, beside `cat`.
+    /// `golive validate`, with and without the files in the system's cache, compared with `cat`.
     Validate,
-    /// `golive apply` with nothing to do, beside the lists alone.
+    /// `golive apply` with nothing to do, compared with reading the lists.
     Noop,
     /// `golive apply` of offers that are live, without a status file.
     Adopt,
-    /// `golive apply` of offers that are to go live, beside as many requests alone.
+    /// `golive apply` of offers that go live, compared with sending the same number of requests.
     Golive,
 }
 
@@ -86,7 +85,7 @@ impl Options {
 }
 
 fn main() {
-    // What is measured is started by a small process of its own: see there.
+    // This may be the small process that runs and measures another program: see `process.rs`.
     if let Some(code) = process::run_if_asked() {
         std::process::exit(code);
     }

@@ -1,4 +1,4 @@
-//! One run of a program, and what it cost.
+//! Runs a program and measures it.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,25 +7,24 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// The first argument that makes of this program the one that runs another.
+/// The first argument that makes this program run and measure another one.
 const RUN: &str = "run-and-measure";
 
-/// What a run cost.
+/// The cost of a run.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Cost {
     pub(crate) wall: Duration,
     /// User and system.
     pub(crate) cpu: Duration,
-    /// The most memory that was resident, in KiB.
+    /// Maximum resident memory in KiB.
     pub(crate) memory: u64,
     pub(crate) code: Option<i32>,
 }
 
 /// Runs a program to its end. Standard error goes to a file.
 ///
-/// The system counts memory from the moment of the fork, so that a child of this process, which has
-/// a marketplace in it, would seem to be as large as this. Therefore a copy of this program that has
-/// done nothing yet starts it, and measures.
+/// The system counts memory from the fork on, so a child of this process, which contains a marketplace,
+/// would seem as large as this one. Therefore a fresh copy of this program starts it, and measures.
 pub(crate) fn run(command: &[&str], variables: &[(&str, String)], log: &Path) -> Cost {
     let output = Command::new(std::env::current_exe().unwrap())
         .arg(RUN)
@@ -39,8 +38,7 @@ pub(crate) fn run(command: &[&str], variables: &[(&str, String)], log: &Path) ->
     cost.unwrap_or_else(|_| panic!("{command:?} could not be run: {:?}", output.status))
 }
 
-/// Runs the command line that is given, where this program was started for that, and prints its cost
-/// as JSON.
+/// If this program was started for that, runs the given command line and prints its cost as JSON.
 pub(crate) fn run_if_asked() -> Option<i32> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let (first, command) = arguments.split_first()?;
@@ -66,7 +64,7 @@ pub(crate) fn run_if_asked() -> Option<i32> {
     Some(0)
 }
 
-/// The run of middle length.
+/// The run with the median time.
 pub(crate) fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|cost| cost.wall);
     let middle = costs.len() / 2;

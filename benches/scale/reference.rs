@@ -1,4 +1,4 @@
-//! What it would cost at best, and what it costs one after the other: clients that do nothing else.
+//! Reference clients that only send requests: concurrently, as a lower bound, and one after the other.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::market::Market;
 fn client() -> Client {
     // The marketplace is on this machine and speaks HTTP.
     let builder = Client::builder().no_proxy().tls_certs_only([]);
-    // It wants one all the same. That there is one already is as good.
+    // reqwest needs a crypto provider even so; an error means that one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
     builder.build().unwrap()
 }
@@ -35,7 +35,7 @@ fn path(market: &Market, offer: &str, rest: &str) -> String {
     format!("{}/api/publishers/{path}{rest}?api-version=2017-10-31", market.url())
 }
 
-/// How long it takes to get each publisher's list, and to read it to its end.
+/// The time to read each publisher's list.
 pub(crate) fn lists(market: &Market, publishers: usize, concurrency: usize) -> Duration {
     let started = Instant::now();
     in_runtime(async {
@@ -55,7 +55,7 @@ pub(crate) fn lists(market: &Market, publishers: usize, concurrency: usize) -> D
     started.elapsed()
 }
 
-/// How long it takes to make as many requests, with so many in flight.
+/// The time to send `count` requests, `concurrency` at a time.
 pub(crate) fn requests(market: &Market, count: usize, concurrency: usize) -> Duration {
     let started = Instant::now();
     in_runtime(async {
@@ -70,8 +70,8 @@ pub(crate) fn requests(market: &Market, count: usize, concurrency: usize) -> Dur
     started.elapsed()
 }
 
-/// How long a script takes that brings these offers live one after the other: it asks for the
-/// entity tag, sends golive, and polls once.
+/// The time of a script that launches these offers one after the other: it reads the entity tag, sends
+/// golive, and polls once.
 pub(crate) fn one_by_one(market: &Market, offers: impl Iterator<Item = String>) -> Duration {
     let started = Instant::now();
     in_runtime(async {

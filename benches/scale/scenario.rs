@@ -1,4 +1,4 @@
-//! What is run, and beside what.
+//! The scenarios, and their references.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::{Options, Scenario, reference};
 
 const GOLIVE: &str = env!("CARGO_BIN_EXE_golive");
 
-/// How often what takes milliseconds is run.
+/// How often to run programs that take milliseconds.
 const SHORT_RUNS: usize = 41;
 
-/// How many offers there are, in preview, of which no manifest speaks.
+/// Additional offers in preview without a manifest.
 const SPARE: usize = 20;
 
 fn repeat(runs: usize, mut one: impl FnMut() -> Cost) -> Cost {
@@ -28,7 +28,7 @@ fn checked(cost: Cost, log: &Path) -> Cost {
     cost
 }
 
-/// What golive needs to know of the marketplace.
+/// The variables that select the marketplace.
 fn variables(market: &Market) -> [(&'static str, String); 2] {
     [("GOLIVE_ENDPOINT", market.url()), ("GOLIVE_TOKEN", "bench".to_owned())]
 }
@@ -63,7 +63,7 @@ pub(crate) fn start(table: &mut Table) {
     table.add(&line("plan of one offer", plan, Some((requests / SHORT_RUNS, in_flight))));
 }
 
-/// `golive validate`, beside `cat` of the same files, in turns.
+/// `golive validate`, alternating with `cat` of the same files.
 pub(crate) fn validate(options: &Options, offers: usize, table: &mut Table) {
     let tree = Tree::new(offers, options.publishers, 0);
     let (log, list) = (tree.log(), tree.list());
@@ -85,7 +85,7 @@ pub(crate) fn validate(options: &Options, offers: usize, table: &mut Table) {
     }
 }
 
-/// `golive apply` as offers are taken over, as there is nothing to do, and as some are to go live.
+/// `golive apply`: the first run, a run with nothing to do, and a run in which some offers go live.
 pub(crate) fn apply(options: &Options, offers: usize, table: &mut Table) {
     let golives = options.golives.min(offers);
     let tree = Tree::new(offers, options.publishers, golives);
@@ -103,7 +103,7 @@ pub(crate) fn apply(options: &Options, offers: usize, table: &mut Table) {
     }
 }
 
-/// Runs `golive apply`, and tells what it wrote.
+/// Runs `golive apply`, and returns its writes.
 fn apply_once(tree: &Tree, market: &Market, more: &[&str]) -> (Cost, (u64, u64)) {
     let (offers, status, log) = (tree.offers(), tree.status(), tree.log());
     let status = status.to_str().unwrap();
@@ -163,7 +163,7 @@ fn golive(options: &Options, tree: &Tree, market: &Market, offers: usize, table:
     let (cost, written) = apply_once(tree, market, &["--concurrency", &concurrency]);
     let (requests, in_flight) = market.take_counts();
     let launched: Vec<_> = market.take_golives().map(|golive| golive.path).collect();
-    assert_eq!(launched.len(), golives, "as many as are to go live");
+    assert_eq!(launched.len(), golives, "all offers went live");
     assert_eq!(BTreeSet::from_iter(launched).len(), golives, "each once");
     let alone = reference::requests(market, requests, options.concurrency);
     let spare = (offers..offers + SPARE).map(|number| name(number, options.publishers));

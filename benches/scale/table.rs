@@ -1,28 +1,28 @@
-//! The table that is printed, a line as soon as it is measured, and what grows how.
+//! The printed table, line by line as measured, and the growth.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::process::Cost;
 
-/// What was measured, for the growth at the end.
+/// The measurements, for the growth at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    /// The time each took, by the number of offers.
+    /// Times by number of offers.
     took: BTreeMap<&'static str, Vec<(usize, Duration)>>,
 }
 
-/// One line of it.
+/// One line of the table.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) what: &'static str,
     pub(crate) offers: usize,
     pub(crate) cost: Cost,
-    /// What the marketplace saw: requests, and how many at most in flight.
+    /// Requests at the marketplace, and the most in flight.
     pub(crate) requests: Option<(usize, usize)>,
-    /// What golive wrote: bytes, and flushes.
+    /// golive's writes: bytes and flushes.
     pub(crate) written: Option<(u64, u64)>,
-    /// What it is compared with.
+    /// The reference.
     pub(crate) references: Vec<(&'static str, Duration)>,
 }
 
@@ -53,8 +53,7 @@ impl Table {
         self.took.entry(what).or_default().push((*offers, cost.wall));
     }
 
-    /// Prints with which power of the number of offers each grows, from the second-largest number
-    /// to the largest: 1 is linear.
+    /// Prints the exponent of each growth between the two largest numbers of offers: 1 is linear.
     pub(crate) fn print_growth(&self) {
         for (what, took) in &self.took {
             let [.., (few, before), (many, after)] = took[..] else { continue };

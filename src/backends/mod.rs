@@ -10,3 +10,5 @@
 pub mod http;
 pub mod ingestion;
 pub mod portal;
+#[cfg(test)]
+mod scripted_server;

@@ -16,22 +16,22 @@ pub enum Violation {
     #[error("{0} stands twice, or out of order, in the change set")]
     Twice(OfferId),
     /// A change for an offer that no manifest declares or that is out of scope.
-    #[error("{0} is to be changed, but was not asked for")]
+    #[error("{0} would be changed, but is not in the run's scope")]
     NotAskedFor(OfferId),
     /// A trigger on an offer that its manifest holds.
-    #[error("{0} is to be triggered, but its manifest holds it")]
+    #[error("{0} would be launched, but its manifest holds it")]
     Held(OfferId),
     /// A trigger for an offer that waits for one that is not live.
-    #[error("{0} is to be triggered before {1} is live")]
+    #[error("{0} would be launched before {1} is live")]
     BeforeDependency(OfferId, OfferId),
     /// A trigger that contradicts the manifest's state or version.
-    #[error("{0} is to be triggered against its manifest")]
+    #[error("{0} would be launched against its manifest")]
     AgainstManifest(OfferId),
     /// A trigger without a version, or for a version that was not seen.
-    #[error("{0} is to be triggered without a version that was seen")]
+    #[error("{0} would be launched without an observed version")]
     WithoutVersion(OfferId),
     /// A trigger on an offer that was not seen or has a running operation.
-    #[error("{0} is to be triggered, but its state does not allow it")]
+    #[error("{0} would be launched, but its state does not allow it")]
     NotReady(OfferId),
 }
 

@@ -1,4 +1,4 @@
-//! Looking at one offer by itself: before a request, and while a request is in doubt.
+//! Inspects one offer: before a request, and while a request is in doubt.
 
 use std::collections::BTreeSet;
 
@@ -141,7 +141,7 @@ impl Reconciler {
         known.recorded = self.recorded(&known.desired, &known.policy);
         known.observed.insert(offer.clone(), Observation::Offer(Box::new(seen_offer.clone())));
         known.moment = moment;
-        // Running operations are asked about anew.
+        // Running operations are polled again.
         known.reports = Reports::default();
         let (_, changes) = self.observer.inspect(known).await;
         changes.get(offer).cloned()

@@ -57,7 +57,7 @@ impl Tried {
 pub(super) struct Limits {
     /// When the launch stops waiting for pauses and doubts to end.
     pub(super) deadline: Option<Instant>,
-    /// Until when the publisher accepts no requests, as another launch was told.
+    /// Until when the publisher accepts no requests, by another launch's `Retry-After`.
     pub(super) paused_until: Option<Instant>,
     /// Canceled when the user stops golive, or when another manifest comes into force.
     pub(super) stop: CancellationToken,

@@ -122,7 +122,7 @@ impl Observer {
 
     /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for. A
     /// publisher is not listed if the record names all of these offers' products, and the backend's
-    /// list tells no more.
+    /// list has no more information.
     pub async fn list(
         &self,
         desired: &BTreeMap<OfferId, Arc<Loaded>>,

@@ -98,7 +98,7 @@ impl Polls {
     }
 }
 
-/// Adds what is known of a running operation to an inquiry about its offer.
+/// Adds a running operation to an inquiry about its offer.
 pub(super) fn add_report(reports: &Reports, offer: &OfferId, inquiry: &mut Inquiry) {
     let Some(following) = &mut inquiry.following else { return };
     let id = following.operation.as_ref().map(|operation| &operation.id);

@@ -183,7 +183,7 @@ impl Engine {
     }
 
     /// Records that an offer which was never observed can't be asked about before the end of its
-    /// publisher's pause. `None` if that is no news. The reporter isn't told: a pause is one event
+    /// publisher's pause. `None` if it is known already. The reporter isn't notified: a pause is one event
     /// for all offers of a publisher.
     pub fn record_pause(&mut self, offer: &OfferId, until: Timestamp, why: &str) -> Option<Edited> {
         let manifest = self.desired.get(offer)?;

@@ -3,7 +3,7 @@
 
 use crate::marketplace::is_invisible;
 
-/// Whether no manifest may have a character, be it written as such or as an escape (`"\u2028"`): it is
+/// Whether a character is forbidden in manifests, even as an escape (`"\u2028"`): it is
 /// invisible, or a line break to some programs only.
 pub(super) fn is_forbidden(c: char) -> bool {
     is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')

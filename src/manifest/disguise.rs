@@ -42,7 +42,7 @@ fn is_target(text: &str) -> bool {
         !name.is_empty()
             && ["yaml", "yml"].iter().any(|known| extension.eq_ignore_ascii_case(known))
     });
-    // Values, comments and list items are no paths, even if they end like one.
+    // Values, comments and list items aren't paths, even if they end like one.
     is_manifest
         && !text.starts_with(['/', '#', '-', '"', '\'', '[', '{'])
         && !text.chars().any(|c| c.is_control() || c == ':')

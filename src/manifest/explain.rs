@@ -14,7 +14,7 @@ use super::syntax::RENDER;
 use super::tree::{NodeId, Scalar, Tree};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
-/// The most errors that are reported for one file. More are no typos but a wrong file.
+/// The most errors that are reported for one file. More mean that it is the wrong file.
 pub(super) const MAX_ERRORS: usize = 1000;
 
 /// What a document holds.

@@ -31,7 +31,7 @@ pub(super) fn is_ours<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
 /// How many fields of a misspelled manifest may resemble no field of a manifest.
 const MOST_STRANGE: usize = 1;
 
-/// Whether a document is no manifest but another tool's.
+/// Whether a document is another tool's, not a manifest.
 pub(super) fn is_foreign(tree: &Tree<'_>, root: NodeId) -> bool {
     let is_ours = |id: NodeId| match (tree.entries(id), tree.text(id)) {
         (Some(entries), _) => is_ours(entries.iter().filter_map(|(key, _)| tree.text(*key))),

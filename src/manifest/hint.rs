@@ -101,7 +101,7 @@ impl FileHint {
                 "git-crypt unlock decrypts it, before the program before the pipe reads it"
             }
             (Self::Binary, InputKind::InFolder) => {
-                "restore it; or list it in a .goliveignore where it holds no manifest"
+                "restore it; or list it in a .goliveignore if it is not a manifest"
             }
         }
     }

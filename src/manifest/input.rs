@@ -57,7 +57,7 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, Box<Diagnostic>> {
 }
 
 /// The content of a pipe that [`is_pipe`] was asked about, up to one byte more than a file may have;
-/// `None` if the path is no pipe.
+/// `None` if the path isn't a pipe.
 fn read_pipe(path: &Path) -> Option<io::Result<Vec<u8>>> {
     if !IS_ANY.load(Ordering::Relaxed) {
         return None;

@@ -78,7 +78,7 @@ impl FileManifests {
         if !is_binary(bytes) {
             return Self::foreign(path);
         }
-        let what = "this file isn't text, so that it is no manifest";
+        let what = "this file isn't text, so it can't be a manifest";
         Self::unreadable(path, Diagnostic::of_file(path, what, FileHint::Binary))
     }
 
@@ -127,7 +127,7 @@ impl FileManifests {
             problems.clear();
         }
         if let Some(stop) = stop {
-            // A mended text mostly stops because of the same characters.
+            // The cleaned text mostly fails at the same characters.
             if is_original {
                 problems.push(syntax(&source, stop));
             }
@@ -144,7 +144,7 @@ impl FileManifests {
             }
         }
         if problems.len() >= MAX_ERRORS {
-            let what = format!("there are more errors; only the first {MAX_ERRORS} are told");
+            let what = format!("there are more errors; only the first {MAX_ERRORS} are shown");
             problems.push(Diagnostic::whole(path, what, None));
         }
         let documents = explained.into_iter().enumerate();

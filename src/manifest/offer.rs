@@ -116,7 +116,7 @@ impl Manifest {
             .map_or("", |(_, example)| example)
     }
 
-    /// The name of the offer. An error only where [`Manifest::offer`] was set by hand to what is
+    /// The name of the offer. An error only if [`Manifest::offer`] was set by hand to what is
     /// no id: one that was read is checked.
     pub fn id(&self) -> Result<OfferId, IdError> {
         OfferId::new(self.publisher.clone(), self.offer.clone())

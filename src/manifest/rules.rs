@@ -44,7 +44,7 @@ pub(super) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    /// Longer texts are no typos, and the time to compare grows with the product of the lengths.
+    /// Longer texts aren't typos, and the time to compare grows with the product of the lengths.
     const LONGEST: usize = 101;
     const LIKE: f64 = 0.6;
     if text.len() > LONGEST {

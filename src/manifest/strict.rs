@@ -15,7 +15,7 @@ use super::labels::Labels;
 use super::rules::{self, Problem};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
-/// Reads a text by a rule; a number or boolean is no text.
+/// Reads a text by a rule; a number or boolean isn't a text.
 struct Text<T>(fn(&str) -> Result<T, Problem>);
 
 impl<'de, T> DeserializeSeed<'de> for Text<T> {

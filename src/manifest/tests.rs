@@ -809,7 +809,7 @@ a.yaml:4:29: no manifest declares the offer \"fabrikam/zzz\"
             ("b.yaml", &offer("base", "version: 0")),
         ]);
         assert!(shown(&folder).starts_with("b.yaml:4:10: a version"));
-        // One that cannot even be named may be it, but all errors are told.
+        // One that cannot even be named may be it, but all errors are shown.
         put(&folder.path().join("b.yaml"), b"offer: [");
         let shown = shown(&folder);
         assert!(shown.starts_with("a.yaml:4:9: no manifest declares"), "{shown}");

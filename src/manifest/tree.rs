@@ -207,7 +207,7 @@ impl<'a> Builder<'a> {
             return stop(Problem::new("this alias names an anchor of an earlier document"));
         };
         let Some(size) = size else {
-            return stop(Problem::new("this alias stands inside what it stands for"));
+            return stop(Problem::new("this alias refers to a value that contains it"));
         };
         self.expanded = self.expanded.saturating_add(size);
         if self.expanded > MAX_EXPANSION {
@@ -369,7 +369,7 @@ mod tests {
         let (at, what) = stopped("a: &a b\n---\nc: *a\n");
         assert_eq!(at, 15);
         assert!(what.contains("earlier document"));
-        assert!(stopped("a: &a [*a]").1.contains("stands inside"));
+        assert!(stopped("a: &a [*a]").1.contains("refers to a value that contains it"));
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub struct Launch {
     pub release: Release,
     /// The fence: the marketplace refuses the request if the offer changed meanwhile.
     pub fence: Option<Fence>,
-    /// The id the request carries.
+    /// The request's id.
     pub request_id: RequestId,
     /// The e-mail addresses that the marketplace notifies.
     pub notify: Vec<String>,

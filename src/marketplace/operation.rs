@@ -108,7 +108,7 @@ pub struct Step {
     pub messages: Vec<Message>,
     /// Its name for people, e.g. `Certification`.
     pub name: String,
-    /// How far it is, in percent (0 to 100).
+    /// Its progress in percent (0 to 100).
     #[serde(default)]
     pub progress: Option<u8>,
     /// Its status.

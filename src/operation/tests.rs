@@ -198,7 +198,7 @@ impl Walk {
                 };
             }
             (Command::WriteOperation(_) | Command::DropIntent(None), event) => {
-                // It is known what became of the request, whether or not the disk knows it too.
+                // The request's result is known, whether or not it is on disk.
                 self.doubt = None;
                 if *event == Event::Written {
                     self.on_disk = None;

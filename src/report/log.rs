@@ -115,7 +115,7 @@ fn log_offer(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord
     match record.phase {
         Phase::Failed | Phase::Blocked => log!(error),
         _ if error.is_some() => log!(warn),
-        // That an offer turns out to be where it should be is no news.
+        // An offer that turns out to be in sync isn't logged.
         Phase::Live | Phase::Preview if before.is_none() => log!(debug),
         Phase::Live | Phase::Preview | Phase::Held | Phase::Triggering | Phase::InProgress => {
             log!(info);

@@ -2,7 +2,7 @@
 //!
 //! | event | data |
 //! |---|---|
-//! | `hello` | a digest of what the page shows now. A page that shows something else was rendered before, and loads anew |
+//! | `hello` | a digest of what the page shows now. A page that shows something else is older, and reloads |
 //! | `update` | `{"parts": {ID: HTML}, "rows": [[KEY, HTML or null]]}`: elements to replace, and rows that changed or left |
 //! | `reload` | too much has changed to tell it in pieces |
 
@@ -132,7 +132,7 @@ pub(super) fn stream(
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let now = Instant::now();
     let listener = Listener {
-        // Before anything is looked at, so that nothing is missed.
+        // Subscribe before the first read, so that no change is missed.
         updates: site.serving.service_state.subscribe(),
         site,
         subject,
@@ -219,7 +219,7 @@ impl Listener {
     }
 
     /// Takes note of what the page shows after it was loaded just now; returns a digest of that.
-    /// `None` where it can't be rendered.
+    /// `None` if it can't be rendered.
     async fn look(&mut self) -> Option<String> {
         let subject = self.subject.clone();
         let rendered = self.site.renderer.render(move |serving| look(serving, &subject));

@@ -20,7 +20,7 @@ pub(super) fn register(registry: &mut Registry, serving: &Serving) {
     for (name, help, value) in [
         (
             "ready",
-            "Whether every offer was looked at once, or could not be for a reason that is shown (1), or not (0)",
+            "Whether every offer was checked once, or could not be for a reason that is shown (1), or not (0)",
             service.ready,
         ),
         (

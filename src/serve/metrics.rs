@@ -91,7 +91,7 @@ impl Metrics {
         );
         registry.register(
             "requests",
-            "Requests to the marketplace, repeats included, by the status of the answer; error is no answer",
+            "Requests to the marketplace, repeats included, by the status of the answer; error means no answer",
             self.requests.clone(),
         );
         registry.register(
@@ -119,7 +119,7 @@ impl Metrics {
         if turned_bad {
             self.error(record.reason);
         } else if new_error {
-            // The offer is where it was; it could not be asked about.
+            // The offer's record is unchanged; it could not be inspected.
             self.error(if is_bad { record.reason } else { Reason::Unreachable });
         }
     }

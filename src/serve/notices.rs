@@ -1,5 +1,5 @@
 //! Notices at the top of the page: a service that can't work, a source that can't be followed,
-//! manifests that are wrong, offers that were not looked at yet.
+//! manifests that are wrong, offers that were not checked yet.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::watch::Trouble;
 /// The most entries of a list.
 const MAX_ENTRIES: usize = 20;
 
-/// All notices. `unseen` is the number of offers that were not looked at yet.
+/// All notices. `unseen` is the number of offers that were not checked yet.
 pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
     let service = serving.service_state.service();
     html! {
@@ -32,7 +32,7 @@ pub(super) fn notices(serving: &Serving, unseen: usize) -> Markup {
                 section.notice aria-labelledby="unseen" {
                     h2 id="unseen" {
                         (unseen) @if unseen == 1 { " offer was" } @else { " offers were" }
-                        " not looked at yet"
+                        " not checked yet"
                     }
                 }
             }
@@ -97,7 +97,7 @@ fn unlisted(unlisted: &BTreeMap<PublisherId, String>) -> Markup {
                 @if unlisted.len() == 1 { "A publisher can't be listed" }
                 @else { (unlisted.len()) " publishers can't be listed" }
             }
-            p { "What was last known of their offers stays as it is. golive asks again by itself." }
+            p { "The records of their offers stay as they are. golive retries automatically." }
             (list(unlisted, |(publisher, why)| html! {
                 p { b { (publisher) } " " (clean_line(why)) }
             }))

@@ -61,7 +61,7 @@ fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
                 },
                 None => {
                     p.lead {
-                        @if loaded.is_some() { "This offer was not looked at yet" (why_unseen(&service, offer)) }
+                        @if loaded.is_some() { "This offer was not checked yet" (why_unseen(&service, offer)) }
                         @else { "This offer's manifest is gone. golive does not follow it any more." }
                     }
                     @if loaded.is_some() { div.cards { (manifest_card(serving, offer, loaded, None)) } }
@@ -71,7 +71,7 @@ fn article(serving: &Serving, offer: &OfferId, now: Timestamp) -> Markup {
     }
 }
 
-/// Why an offer was not looked at yet: the end of that sentence.
+/// Why an offer was not checked yet: the end of that sentence.
 fn why_unseen(service: &Service, offer: &OfferId) -> Markup {
     let publisher = offer.publisher();
     let pause = service.paused.of(publisher);
@@ -177,7 +177,7 @@ fn manifest_card(
                 }
             }
             @if !diff.is_empty() {
-                h3 { "From what is to what should be" }
+                h3 { "From observed to desired" }
                 pre.diff tabindex="0" aria-label="Difference" {
                     @for line in diff.lines() { span class=[diff_class(line)] { (line) "\n" } }
                 }

@@ -29,7 +29,7 @@ pub(super) fn operation(operation: &OperationRecord, now: Timestamp) -> Markup {
                     },
                     None => (fact("So far", time(operation.started_at, now, Tense::Since))),
                 }
-                @if let Some(at) = operation.polled_at { (fact("Last heard of", time(at, now, Tense::Ago))) }
+                @if let Some(at) = operation.polled_at { (fact("Last polled", time(at, now, Tense::Ago))) }
                 (fact("Started by", starter(operation)))
                 @if let Some(id) = &operation.id { (fact("Operation id", html! { code { (id) } })) }
                 @if let Some(id) = &operation.request_id { (fact("Request id", html! { code { (id) } })) }
@@ -119,7 +119,7 @@ fn title(operation: &OperationRecord) -> Markup {
 }
 
 fn starter(operation: &OperationRecord) -> &'static str {
-    if operation.adopted { "another hand" } else { "golive" }
+    if operation.adopted { "another client" } else { "golive" }
 }
 
 fn status(status: &OperationStatus) -> Markup {

@@ -72,7 +72,7 @@ impl FilteredOffers {
         (Self { filter: filter.clone(), phases }, rows)
     }
 
-    /// Takes note of an offer's record as it is now; `None` where it has none any more.
+    /// Records an offer's current record; `None` if it was removed.
     pub(super) fn update(&mut self, offer: &OfferId, record: Option<&OfferRecord>) -> RowChange {
         let record = record.filter(|record| self.filter.admits_but_phase(offer, record));
         let before = match record {

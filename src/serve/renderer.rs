@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(most.load(Ordering::SeqCst), MAX_CONCURRENT);
         assert_eq!(renderer.render(|_| 1).await, Some(1));
         assert_eq!(renderer.render(|_| panic!("no permit is lost")).await, None::<u8>);
-        // All permits are there again, once what nobody waits for is done.
+        // All permits are free again once the abandoned renderings have ended.
         let all = renderer.permits.acquire_many(u32::try_from(MAX_CONCURRENT).unwrap());
         drop(tokio::time::timeout(std::time::Duration::from_mins(1), all).await.unwrap());
     }

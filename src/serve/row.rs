@@ -25,7 +25,7 @@ pub(super) struct Row {
 /// An operation that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Running {
-    /// The step, and what is wrong with it.
+    /// The step and its error.
     pub(super) step: Option<String>,
     pub(super) percent: Option<u8>,
     /// When it was started, or first seen.

@@ -167,7 +167,7 @@ fn ready(service: &Service) -> Response {
     let why = if service.desired.is_empty() {
         "manifests were not read yet"
     } else {
-        "not every offer has been looked at once"
+        "not every offer has been checked once"
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
 }

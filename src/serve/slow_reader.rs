@@ -16,7 +16,7 @@ pub(super) const MIN_BYTES_PER_SECOND: u64 = 4096;
 
 /// A stream whose writes fail with `TimedOut` once the client has blocked them for too long. Only
 /// time spent waiting to write counts, so an event stream may be silent for hours; and reading a
-/// byte now and then is not enough, so nobody can hold a connection for ever.
+/// byte now and then is not enough, so that no client can hold a connection for ever.
 #[derive(Debug)]
 pub(super) struct SlowReaderGuard<S> {
     stream: S,

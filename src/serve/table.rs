@@ -10,7 +10,7 @@ use super::row::{Row, Running};
 use super::time::{Tense, time};
 use crate::status::Phase;
 
-/// The table, or a sentence where it has no rows.
+/// The table, or a sentence if it has no rows.
 pub(super) fn table(overview: &Overview, filter: &Filter, now: Timestamp) -> Markup {
     html! {
         div.frame {
@@ -113,7 +113,7 @@ fn progress(running: &Running, now: Timestamp) -> Markup {
     }
 }
 
-/// Progress as a bar and in figures; nothing where it is not known.
+/// Progress as a bar and a number; nothing if unknown.
 pub(super) fn progress_bar(what: &str, percent: Option<u8>) -> Markup {
     html! {
         @if let Some(percent) = percent {

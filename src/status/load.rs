@@ -14,7 +14,7 @@ use crate::marketplace::{PublisherId, clean_line, is_harmful};
 pub enum StoreError {
     /// golive didn't write this content. The file is left as it is.
     #[error(
-        "{}:{line}:{column}: the status file is broken: {what}; mend it or move it away \
+        "{}:{line}:{column}: the status file is broken: {what}; fix it or move it away \
          (golive then asks the marketplace again, and knows of no launch that was in doubt)",
         path.display()
     )]
@@ -245,7 +245,7 @@ mod tests {
         let record = serde_json::to_string(&record()).unwrap();
         let twice = format!("{{\"offers\": {{\"a/vm\": {record},\n \"A/VM\": {record}}}}}");
         assert!(error(&twice).contains(":2:"), "{}", error(&twice));
-        assert!(error(&twice).contains("stands there twice"), "{}", error(&twice));
+        assert!(error(&twice).contains("duplicate entry"), "{}", error(&twice));
     }
 
     #[test]

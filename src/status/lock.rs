@@ -50,7 +50,7 @@ fn remedy(source: &std::io::Error) -> &'static str {
     if kind == NotFound {
         ": create it"
     } else if kind == NotADirectory {
-        ", which is none: mend the path"
+        ", which is not one: correct the path"
     } else if matches!(kind, StorageFull | QuotaExceeded) {
         ": make room there"
     } else {

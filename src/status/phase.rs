@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where an offer stands, in one word.
+/// An offer's phase.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum Phase {
-    /// Production holds what the manifest wants.
+    /// The desired release is in production.
     Live,
     /// The offer is in preview, as the manifest wants.
     Preview,
@@ -18,14 +18,14 @@ pub enum Phase {
     InProgress,
     /// Held on purpose: suspended, scheduled, or waiting for another offer.
     Held,
-    /// Something is in the way that a person must mend.
+    /// A person must fix something.
     Blocked,
     /// The last attempt failed or was canceled.
     Failed,
 }
 
 impl Phase {
-    /// Every phase there is.
+    /// All phases.
     pub const ALL: [Self; 7] = [
         Self::Live,
         Self::Preview,
@@ -36,7 +36,7 @@ impl Phase {
         Self::Failed,
     ];
 
-    /// As the status file spells it.
+    /// Its name in the status file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,20 +51,20 @@ impl Phase {
     }
 }
 
-/// Why an offer is in its phase: a stable word for programs.
+/// Why an offer is in its phase: stable names for programs.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 pub enum Reason {
-    /// Production holds the desired version.
+    /// The desired version is in production.
     InProduction,
     /// The manifest asks for preview, and the offer is live: it can't be taken back.
     AlreadyLive,
     /// The offer is in preview, as desired.
     InPreview,
-    /// golive is to be sent, or may have been.
+    /// golive will be sent, or may have been.
     GoLivePending,
-    /// Publish is to be sent, or may have been.
+    /// Publish will be sent, or may have been.
     PublishPending,
     /// A golive runs.
     GoLiveRunning,
@@ -74,7 +74,7 @@ pub enum Reason {
     OperationRunning,
     /// The manifest says `suspend`.
     Suspended,
-    /// The manifest's `notBefore` is ahead.
+    /// The manifest's `notBefore` is in the future.
     Scheduled,
     /// An offer named in `after` is not live yet.
     WaitingForDependency,
@@ -84,19 +84,19 @@ pub enum Reason {
     Forbidden,
     /// 404: no such publisher or offer.
     NotFound,
-    /// Another version is in preview than the one that the manifest pins.
+    /// The version in preview isn't the one that the manifest pins.
     VersionMismatch,
     /// Nothing was ever published to preview.
     NotInPreview,
-    /// The marketplace says something this golive does not understand.
+    /// The marketplace's answer has a value that this golive does not know.
     UnknownStatus,
-    /// The marketplace refused the request; it is not repeated until its cause is mended.
+    /// The marketplace refused the request; it is not repeated until its cause is fixed.
     Refused,
-    /// The offer changes under golive's hands.
+    /// The offer keeps changing while golive tries to send the request.
     Conflict,
-    /// The marketplace asks to wait for longer than this run may.
+    /// The marketplace's `Retry-After` is longer than this run may wait.
     Throttled,
-    /// The marketplace could not be asked.
+    /// The marketplace is unreachable.
     Unreachable,
     /// The last operation failed.
     OperationFailed,

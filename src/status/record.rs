@@ -1,5 +1,5 @@
 //! The model of the status file. Fields stand in alphabetical order of their JSON names, so that
-//! what is written has its keys sorted.
+//! keys are written in sorted order.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +23,8 @@ use crate::marketplace::{
 /// The version of the file's format that this golive reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Entries by their names. A name that stands there twice, as after a merge gone wrong, is an error:
-/// the later entry would hide the other one, and with it an intent.
+/// Entries by name. A duplicate name, as after a failed merge, is an error: the later entry would
+/// hide the other one, and with it an intent.
 pub(super) fn each_once<'de, D, K, T>(deserializer: D) -> Result<BTreeMap<K, T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -48,7 +48,7 @@ where
             let mut known = BTreeMap::new();
             while let Some((name, entry)) = entries.next_entry::<K, T>()? {
                 if known.contains_key(&name) {
-                    return Err(A::Error::custom(format!("{name} stands there twice")));
+                    return Err(A::Error::custom(format!("duplicate entry {name}")));
                 }
                 known.insert(name, entry);
             }
@@ -66,24 +66,24 @@ fn shared<'de, D: Deserializer<'de>>(
     Ok(offers.into_iter().map(|(offer, record)| (offer, Arc::new(record))).collect())
 }
 
-/// How many finished operations an offer's history keeps.
+/// The length of an offer's history of finished operations.
 const HISTORY_LENGTH: usize = 10;
 
-/// What golive last knew of every offer it manages. A cache, never an authority: deleting the
+/// golive's last knowledge of every offer it manages. A cache, never an authority: deleting the
 /// file costs requests, not correctness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusFile {
-    /// Which marketplace each publisher's offers are at: a file is about one, and a run against
-    /// another refuses it.
+    /// The marketplace of each publisher's offers: a file belongs to one, and a run against another
+    /// refuses it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub marketplace: BTreeMap<PublisherId, MarketplaceRecord>,
-    /// Every offer, by its name (`publisher/offer`).
+    /// Every offer, by name (`publisher/offer`).
     #[serde(deserialize_with = "shared")]
     pub offers: BTreeMap<OfferId, Arc<OfferRecord>>,
     /// The version of this format.
     pub schema: u32,
-    /// Where the manifests came from that were last reconciled, where that has a name: a commit.
+    /// The commit of the manifests that were last reconciled, if they came from git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceRecord>,
     /// When the file was last written (UTC).
@@ -91,7 +91,7 @@ pub struct StatusFile {
 }
 
 impl StatusFile {
-    /// A file that knows nothing.
+    /// A file without records.
     #[must_use]
     pub fn empty(now: Timestamp) -> Self {
         let (marketplace, offers) = (BTreeMap::new(), BTreeMap::new());
@@ -103,45 +103,45 @@ impl StatusFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceRecord {
-    /// The branch; `None` for the one that the repository names as its own.
+    /// The branch; `None` for the repository's default branch.
     pub branch: Option<String>,
-    /// The commit's id, in full.
+    /// The commit's full id.
     pub commit: String,
     /// The repository's URL, without user name and password.
     pub url: String,
 }
 
-/// What golive last knew of one offer.
+/// golive's last knowledge of one offer.
 // What most offers don't have is boxed: there may be very many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OfferRecord {
-    /// How often a request was sent to bring the present release where it should be.
+    /// How many requests were sent to bring the current release to its desired state.
     pub attempts: u32,
-    /// What last went wrong, until it is overcome.
+    /// The last error, until it is resolved.
     pub error: Option<ErrorRecord>,
     /// The last ten finished operations, the oldest first.
     pub history: Vec<OperationRecord>,
-    /// The request that is about to be made, or may have been.
+    /// The request that is about to be sent, or may have been.
     pub intent: Option<Box<Intent>>,
     /// The manifest that asks for this offer.
     pub manifest: ManifestRecord,
     /// The phase and its reason, as a sentence for people.
     pub message: String,
-    /// When golive means to look again (UTC).
+    /// When golive will check the offer again (UTC).
     pub next_check_at: Option<Timestamp>,
-    /// What the marketplace said.
+    /// The marketplace's last answer about the offer.
     pub observed: Option<ObservationRecord>,
-    /// The operation that runs, or the last one with its final steps.
+    /// The running operation, or the last one with its final steps.
     pub operation: Option<Box<OperationRecord>>,
-    /// Where the offer stands.
+    /// The offer's phase.
     pub phase: Phase,
-    /// Why.
+    /// Why the offer is in this phase.
     pub reason: Reason,
-    /// The request that was refused for good, while neither manifest nor offer has changed since.
+    /// The permanently refused request, while neither manifest nor offer has changed since.
     #[serde(default)]
     pub refused: Option<Box<RefusedRecord>>,
-    /// Since when phase and reason are what they are (UTC).
+    /// When phase and reason last changed (UTC).
     pub since: Timestamp,
 }
 
@@ -152,16 +152,16 @@ impl OfferRecord {
         self.operation.as_deref().filter(|operation| !operation.status.is_finished())
     }
 
-    /// Whether an operation is in the history of which it is not known yet how it ended: something
-    /// else ran before that showed.
+    /// Whether the history has an operation whose end is unknown: another one started before golive
+    /// saw it.
     #[must_use]
     pub fn has_loose_ends(&self) -> bool {
         self.history.iter().any(|operation| !operation.status.is_finished())
     }
 
-    /// Puts a new operation in the place of the present one, which goes to the history. The same
-    /// operation, seen anew or named at last, keeps its beginnings. An id that a former attempt had
-    /// names nothing: to ask for it may be to hear of that one.
+    /// Replaces the current operation, which moves to the history. The same operation, seen again or
+    /// with an id at last, keeps its start. An id of an earlier attempt is dropped: polling it may
+    /// return that attempt.
     pub fn begin(&mut self, mut operation: OperationRecord) {
         let Some(previous) = self.operation.take() else {
             self.operation = Some(Box::new(operation));
@@ -191,60 +191,60 @@ impl OfferRecord {
     }
 }
 
-/// The manifest that asks for an offer.
+/// An offer's manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ManifestRecord {
-    /// A digest of what the manifest says; comments and layout do not matter.
+    /// A digest of the manifest's content; comments and layout do not matter.
     pub digest: String,
-    /// The file, seen from the status file's folder.
+    /// The file, relative to the status file's folder.
     pub file: String,
     /// The desired state.
     pub state: DesiredState,
 }
 
-/// What the marketplace said of an offer.
+/// The marketplace's answer about an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObservationRecord {
-    /// When it said so (UTC).
+    /// When it answered (UTC).
     pub at: Timestamp,
     /// When the offer last changed, in the marketplace's words.
     pub changed_time: Option<ChangedTime>,
-    /// What the publisher's list said of the offer, in short: while it says the same, what is on
-    /// record here need not be asked again. `None` where that is not certain enough.
+    /// A fingerprint of the offer's entry in the publisher's list: while it is the same, the record is
+    /// current. `None` if that is not certain enough.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// The release in production, where golive knows it.
+    /// The release in production, if golive knows it.
     pub live: Option<Release>,
-    /// The release in preview, where golive knows it.
+    /// The release in preview, if golive knows it.
     pub preview: Option<Release>,
-    /// The marketplace's own id of the offer, where it has one beside the name.
+    /// The marketplace's own id of the offer, if it has one besides the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
     /// The offer's status, in the marketplace's words.
     pub status: String,
 }
 
-/// The record that a POST is about to be made. It is on disk before the request is sent, and an
-/// intent without an operation means: the request may have been accepted.
+/// The record that a POST is about to be sent. It is on disk before the request is sent; an intent
+/// without an operation means that the request may have been accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intent {
     /// When it was written (UTC).
     pub at: Timestamp,
-    /// Which attempt this is in one doubt: 1, or 2 for the one request that is sent again.
+    /// The attempt in one doubt: 1, or 2 for the only repeat.
     #[serde(default = "first")]
     pub attempt: u32,
-    /// By when the request is over, wherever it is under way (UTC). It is not sent where it can't be
-    /// over by then.
+    /// When the request is over, even if it is still under way somewhere (UTC). It is not sent if it
+    /// can't be over by then.
     pub deadline: Timestamp,
-    /// What guards the request against a change of the offer, where the marketplace gives that.
+    /// Guards the request against a change of the offer, if the marketplace supports that.
     pub fence: Option<Fence>,
-    /// What is to be started.
+    /// The operation to start.
     pub kind: OperationKind,
-    /// The attempts that the marketplace listed before the request, opaque: another one may be the
-    /// request's. `None` where that is not known.
+    /// The attempts that the marketplace listed before the request, opaque: a new one may be the
+    /// request's. `None` if unknown.
     #[serde(default)]
     #[schemars(with = "Option<Vec<String>>")]
     pub known: Option<Vec<AttemptMark>>,
@@ -253,12 +253,12 @@ pub struct Intent {
     pub manifest_digest: String,
     /// The release it is for.
     pub release: Release,
-    /// The id the request carries.
+    /// The request's id.
     pub request_id: RequestId,
 }
 
 impl Intent {
-    /// The request, as one of which it is not known whether it was accepted.
+    /// The request, as one that may have been accepted.
     #[must_use]
     pub fn in_doubt(&self) -> InDoubt {
         let (kind, release) = (self.kind.clone(), self.release.clone());
@@ -278,26 +278,27 @@ pub struct OperationRecord {
     pub adopted: bool,
     /// When golive saw that it had ended (UTC).
     pub finished_at: Option<Timestamp>,
-    /// Its id at the marketplace, where it is known.
+    /// Its id at the marketplace, if known.
     pub id: Option<String>,
     /// What it does.
     pub kind: OperationKind,
-    /// Path and query of its URL, where the marketplace gave one.
+    /// Path and query of its URL, if the marketplace gave one.
     pub location: Option<String>,
     /// The digest of the manifest for which it was started or adopted.
     pub manifest_digest: String,
-    /// What the marketplace says about the whole.
+    /// The marketplace's messages about the whole operation.
     pub messages: Vec<Message>,
-    /// When golive last heard of it (UTC).
+    /// When golive last saw it (UTC).
     pub polled_at: Option<Timestamp>,
-    /// Whether golive only presumes its end, since it left no trace: nobody said that it was canceled.
+    /// Whether golive only presumes its end, since it left no trace and the marketplace didn't report
+    /// one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub presumed: bool,
-    /// How far it is, in percent (0 to 100).
+    /// Its progress in percent (0 to 100).
     pub progress: Option<u8>,
-    /// The release it works on, where it is known.
+    /// Its release, if known.
     pub release: Option<Release>,
-    /// The id of the request that started it, where golive did.
+    /// The id of the request that started it, if golive did.
     pub request_id: Option<RequestId>,
     /// When golive started or adopted it (UTC).
     pub started_at: Timestamp,
@@ -334,21 +335,21 @@ impl OperationRecord {
         }
     }
 
-    /// Whether it has ended without success.
+    /// Whether it failed or was canceled.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         matches!(self.status, OperationStatus::Failed | OperationStatus::Canceled)
     }
 
-    /// Whether other attempts at the release have the same id, as they do for offers that were not
-    /// migrated: `publisher$offer$version$slot`.
+    /// Whether other attempts at the release share the id, as for offers that were not migrated:
+    /// `publisher$offer$version$slot`.
     #[must_use]
     pub fn has_shared_id(&self) -> bool {
         self.id.as_deref().is_some_and(is_shared_operation_id)
     }
 
-    /// Whether an attempt with this id may be this very one: either has no id, or has one that
-    /// several attempts share, beside which the list of operations has another.
+    /// Whether an attempt with this id may be this one: one of them has no id, or one that several
+    /// attempts share and for which the list of operations has another.
     #[must_use]
     pub fn may_have_id(&self, id: Option<&String>) -> bool {
         let is_shared = |id: &str| is_shared_operation_id(id);
@@ -363,13 +364,13 @@ impl OperationRecord {
         (self.id, self.location) = (None, None);
     }
 
-    /// The step that is under way, or the one that ended the operation.
+    /// The running step, or the one that ended the operation.
     #[must_use]
     pub fn current_step(&self) -> Option<&Step> {
         current_step(&self.steps)
     }
 
-    /// How far it is: as far as its current step.
+    /// The progress of its current step.
     #[must_use]
     pub fn percent(&self) -> Option<u8> {
         if self.status == OperationStatus::Succeeded {
@@ -378,31 +379,31 @@ impl OperationRecord {
         self.current_step()?.progress
     }
 
-    /// Where it is, in words, e.g. `Live, 42 %`.
+    /// Its progress as text, e.g. `Live, 42 %`.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         place(&self.steps)
     }
 
-    /// What the marketplace said about the step that ended the operation, then about the whole.
+    /// The messages of the step that ended the operation, then those of the whole.
     pub fn complaints(&self) -> impl Iterator<Item = &Message> {
         let of_step = self.current_step().map(|step| step.messages.as_slice()).unwrap_or_default();
         of_step.iter().chain(&self.messages)
     }
 }
 
-/// What last went wrong.
+/// The last error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ErrorRecord {
-    /// When (UTC).
+    /// When it happened (UTC).
     pub at: Timestamp,
-    /// What, as a sentence; then what to do about it, where golive knows.
+    /// The error as a sentence, then a hint if there is one.
     pub message: String,
 }
 
 impl ErrorRecord {
-    /// What went wrong, and when (UTC).
+    /// An error and its time.
     #[must_use]
     pub fn new(at: Timestamp, message: String) -> Self {
         Self { at, message }
@@ -410,18 +411,18 @@ impl ErrorRecord {
 }
 
 /// A request that the marketplace refused (400 or 422). It is not repeated for the same release
-/// while neither the manifest nor the offer changes and nobody asks for a retry.
+/// until the manifest or the offer changes, or the user asks for a retry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefusedRecord {
-    /// What the publisher's list said of the offer, in short.
+    /// A fingerprint of the offer's entry in the publisher's list.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// What was to be started.
+    /// The operation it should have started.
     pub kind: OperationKind,
     /// The digest of the manifest for which it was sent.
     pub manifest_digest: String,
-    /// What the marketplace said, as a sentence.
+    /// The marketplace's answer, as a sentence.
     pub message: String,
     /// The release it was for.
     pub release: Release,

@@ -210,7 +210,7 @@ impl StatusStore {
         run_blocking(move || {
             let began = Instant::now();
             let written = shared.write();
-            // After an error nobody waits: all commits behind this one fail the same way.
+            // After an error, don't wait: all later commits fail the same way.
             let interval = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
             *next_write = (is_shared && written.is_ok()).then_some(began + interval);
             written
@@ -237,7 +237,7 @@ impl Shared {
             model.generation += 1;
             let Model { file, publishers, .. } = &mut *model;
             file.drop_unused_marketplaces(publishers);
-            // A copy shares the records: nobody waits while it is serialized and written.
+            // The copy shares the records, so that no edit waits while it is serialized and written.
             (model.file.clone(), model.generation, before)
         };
         // The file may have been marked read-only, or replaced by a link, while golive runs.

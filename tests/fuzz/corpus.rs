@@ -1,4 +1,4 @@
-//! The committed inputs, and where a new one is kept that fails.
+//! The committed inputs, and the folder of new failing ones.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,7 +11,7 @@ pub(crate) struct Seed {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// A target's inputs, in the order of their names.
+/// A target's inputs, sorted by name.
 pub(crate) fn read(target: &str) -> Vec<Seed> {
     let entries = fs::read_dir(folder(target)).expect("a folder of inputs");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -20,7 +20,7 @@ pub(crate) fn read(target: &str) -> Vec<Seed> {
     paths.into_iter().map(seed).collect()
 }
 
-/// The names of all folders of inputs, in order.
+/// The names of all folders of inputs, sorted.
 pub(crate) fn targets() -> Vec<String> {
     let entries = fs::read_dir(folder("")).expect("the folders of inputs");
     let name = |entry: fs::DirEntry| entry.file_name().into_string().expect("a plain name");
@@ -29,12 +29,12 @@ pub(crate) fn targets() -> Vec<String> {
     names
 }
 
-/// Where a target's inputs are.
+/// A target's folder of inputs.
 pub(crate) fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target)
 }
 
-/// Writes down an input that failed. Its name follows from its content.
+/// Saves a failing input, named by its hash.
 pub(crate) fn keep(target: &str, input: &[u8]) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz").join(target);
     fs::create_dir_all(&folder).expect("a folder");
@@ -46,7 +46,7 @@ pub(crate) fn keep(target: &str, input: &[u8]) -> PathBuf {
     path
 }
 
-/// Whether the long run knows a target.
+/// Whether the long run has a target.
 pub(crate) fn has_long_run(target: &str) -> bool {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml");
     let manifest = fs::read_to_string(manifest).expect("the fuzz package");

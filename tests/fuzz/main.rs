@@ -1,6 +1,6 @@
-//! Fuzzing, as a test: every target takes its committed inputs (`corpus/TARGET/`), and then as many
-//! changed ones as fit into a moment, the same in each run. `fuzz/run` looks for new ones for
-//! hours, guided by coverage; CONTRIBUTING.md says how.
+//! Fuzzing as a test: every target gets its committed inputs (`corpus/TARGET/`), and then some thousand
+//! deterministic mutations of them. `fuzz/run` searches for hours, guided by coverage; see
+//! CONTRIBUTING.md.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on says so by a panic")]
 #![expect(clippy::print_stderr, reason = "which input it was is told beside what went wrong")]
@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use corpus::Seed;
 use mutate::Mutator;
 
-/// How many changed inputs each target gets.
+/// How many mutated inputs each target gets.
 const INPUTS: u32 = 5_000;
 
 fn fuzz(name: &str, run: fn(&[u8])) {
@@ -40,7 +40,7 @@ fn fuzz(name: &str, run: fn(&[u8])) {
     }
 }
 
-/// Runs a target, and says which input it was that it failed on.
+/// Runs a target, and reports the input if it fails.
 fn attempt(run: fn(&[u8]), input: &[u8], which: impl FnOnce() -> String) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(input))) {
         eprintln!("\n{}\n", which());
@@ -48,13 +48,13 @@ fn attempt(run: fn(&[u8]), input: &[u8], which: impl FnOnce() -> String) {
     }
 }
 
-/// A test for each target, so that each is told, and run, by itself.
+/// One test per target.
 macro_rules! tests {
     ($($name:ident)*) => {
         $(#[test] fn $name() { fuzz(stringify!($name), targets::$name); })*
 
         #[test]
-        fn every_folder_of_inputs_is_of_a_target_that_has_a_long_run() {
+        fn every_folder_of_inputs_has_a_target_and_a_long_run() {
             let here = [$(stringify!($name)),*];
             assert_eq!(here.to_vec(), corpus::targets());
             for name in here {

@@ -1,5 +1,5 @@
-//! Changes inputs, the same way in each run. Coverage guides the long run; here, pieces of the
-//! committed inputs are put together anew, so that what comes out is nearly right.
+//! Deterministic mutations: recombines pieces of the committed inputs, so that the results are nearly
+//! valid. Only the long run is guided by coverage.
 
 use fastrand::Rng;
 
@@ -9,7 +9,7 @@ const MAX_LENGTH: usize = 4_096;
 /// The most changes of one input.
 const MAX_CHANGES: usize = 4;
 
-/// Bytes that mean something in at least one of the formats.
+/// Bytes with a meaning in at least one format.
 const TELLING: &[u8] = b"{}[]\",:;-#&*!|>'%@`/\\?=<\n\r\t $.09azAZ\0\x1b\x7f\x80\xe2\xff";
 
 pub(crate) struct Mutator<'a> {
@@ -22,7 +22,7 @@ impl<'a> Mutator<'a> {
         Self { seeds, random: Rng::with_seed(0x5eed) }
     }
 
-    /// An input that nobody committed.
+    /// The next mutated input.
     pub(crate) fn next(&mut self) -> Vec<u8> {
         let mut input = self.seed().to_vec();
         for _ in 0..self.random.usize(1..=MAX_CHANGES) {
@@ -39,13 +39,13 @@ impl<'a> Mutator<'a> {
     fn change(&mut self, input: &mut Vec<u8>) {
         let place = self.piece(input.len());
         let new = match self.random.u8(..8) {
-            // Nothing: a piece is gone.
+            // Delete a piece.
             0 => Vec::new(),
-            // The same again.
+            // Repeat the piece.
             1 => input[place.clone()].repeat(2),
             2 => vec![self.random.u8(..)],
             3 | 4 => vec![TELLING[self.random.usize(..TELLING.len())]],
-            // A piece of another input.
+            // Insert a piece of another input.
             _ => {
                 let other = self.seed();
                 other[self.piece(other.len())].to_vec()
@@ -54,7 +54,7 @@ impl<'a> Mutator<'a> {
         input.splice(place, new);
     }
 
-    /// A piece of a text; short ones are likelier.
+    /// A random range; short ones are likelier.
     fn piece(&mut self, length: usize) -> std::ops::Range<usize> {
         let start = self.random.usize(..=length);
         let most = (length - start).min(1 << self.random.u32(..9));

@@ -1,4 +1,4 @@
-//! Operations that golive did not start, or no longer knows, or cannot find again.
+//! Operations that golive did not start, has no record of, or can't find again.
 
 use std::time::Duration;
 
@@ -7,64 +7,64 @@ use golive::marketplace::{OperationKind, OperationStatus};
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::Lab;
-use crate::place::{Place, STATUS, live, manifest};
+use crate::harness::Harness;
+use crate::test_env::{STATUS, TestEnv, live, manifest};
 
 #[test]
-fn a_deleted_status_file_costs_requests_and_no_second_golive() {
-    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    place.golive("apply").code(0);
-    place.remove(STATUS);
-    place.golive("apply").code(0).stdout(
+fn a_deleted_status_file_causes_no_second_golive() {
+    let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    env.golive("apply").code(0);
+    env.remove(STATUS);
+    env.golive("apply").code(0).stdout(
         "\
 OFFER       PHASE       REASON         MESSAGE
 contoso/vm  InProgress  GoLiveRunning  golive runs: Live, 0 %
 0 operations started; 1 offer: 1 InProgress.
 ",
     );
-    assert!(place.record("contoso/vm").operation.unwrap().adopted);
-    place.remove(STATUS);
-    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
-    place.golive("apply --wait").code(0).stdout_has("contoso/vm  Live   InProduction");
-    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    assert!(env.record("contoso/vm").operation.unwrap().adopted);
+    env.remove(STATUS);
+    env.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
+    env.golive("apply --wait").code(0).stdout_has("contoso/vm  Live   InProduction");
+    assert_eq!(env.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_cannot_be_read_is_over_where_the_list_says_so() {
-    let lab = Lab::vm("{}");
-    lab.faults("[{path: '*/operations/*', count: 900, action: {status: 500}}]");
-    lab.once().await;
-    assert_eq!(lab.phase("contoso/vm"), Phase::InProgress, "nobody says that it has ended");
+async fn the_list_ends_an_operation_that_cannot_be_polled() {
+    let harness = Harness::vm("{}");
+    harness.faults("[{path: '*/operations/*', count: 900, action: {status: 500}}]");
+    harness.once().await;
+    assert_eq!(harness.phase("contoso/vm"), Phase::InProgress, "no list says that it has ended");
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.running()), (Phase::Live, None));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_file_may_vanish_before_every_run() {
-    let lab = Lab::vm("{previewVersion: 2, liveVersion: 1, stepTime: 10m}");
+async fn deleting_the_status_file_before_every_run_is_safe() {
+    let harness = Harness::vm("{previewVersion: 2, liveVersion: 1, stepTime: 10m}");
     for _ in 0..20 {
-        lab.once().await;
-        lab.forget_status();
+        harness.once().await;
+        harness.delete_status();
         tokio::time::advance(Duration::from_secs(45)).await;
     }
-    lab.once().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+    harness.once().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_whose_url_has_expired_is_asked_for_by_the_offer() {
+async fn an_expired_operation_is_resolved_by_the_offer() {
     for expire in ["{polls: 2}", "{finished: true}", "{finished: true, polls: 1}"] {
-        let lab = Lab::vm(&format!("{{stepTime: 10m, expire: {expire}}}"));
-        let outcome = lab.to_the_end().await;
+        let harness = Harness::vm(&format!("{{stepTime: 10m, expire: {expire}}}"));
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 0, "{expire}");
-        let requests = lab.requests();
+        let requests = harness.requests();
         assert!(requests.len() < 60, "{expire}: {} requests in ten minutes", requests.len());
         assert_eq!(
-            (lab.golives("contoso/vm"), lab.phase("contoso/vm")),
+            (harness.golives("contoso/vm"), harness.phase("contoso/vm")),
             ((1, 1), Phase::Live),
             "{expire}"
         );
@@ -72,92 +72,88 @@ async fn an_operation_whose_url_has_expired_is_asked_for_by_the_offer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_golive_that_another_hand_cancels_has_failed_and_is_not_repeated() {
+async fn a_golive_canceled_by_another_client_is_not_repeated() {
     for after in ["WaitingForPublisherReview", "Canceled"] {
-        let lab = Lab::vm(&format!("{{stepTime: 10m, afterCancel: {after}}}"));
-        lab.once().await;
-        lab.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
+        let harness = Harness::vm(&format!("{{stepTime: 10m, afterCancel: {after}}}"));
+        harness.once().await;
+        harness.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
         for _ in 0..3 {
-            let outcome = lab.to_the_end().await;
+            let outcome = harness.until_done().await;
             assert_eq!(outcome.problems(), 1, "{after}");
-            let record = lab.record("contoso/vm");
+            let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationCanceled));
         }
-        // Not even when golive forgets that it was there.
-        lab.forget_status();
-        lab.to_the_end().await;
-        assert_eq!(lab.record("contoso/vm").reason, Reason::OperationCanceled, "{after}");
-        assert_eq!(lab.golives("contoso/vm"), (1, 1), "{after}");
+        // Not even without a record of it.
+        harness.delete_status();
+        harness.until_done().await;
+        assert_eq!(harness.record("contoso/vm").reason, Reason::OperationCanceled, "{after}");
+        assert_eq!(harness.golives("contoso/vm"), (1, 1), "{after}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_step_is_still_running() {
     for halt in ["blocked", "waitingForApproval", "rejected"] {
-        let lab = Lab::vm(&format!("{{block: {{step: live, as: {halt}, message: Call us}}}}"));
-        lab.once().await;
+        let harness =
+            Harness::vm(&format!("{{block: {{step: live, as: {halt}, message: Call us}}}}"));
+        harness.once().await;
         tokio::time::advance(Duration::from_hours(24)).await;
-        let outcome = lab.once().await;
-        assert_eq!((outcome.running(), lab.golives("contoso/vm")), (1, (1, 1)), "{halt}");
-        lab.emulator.by_hand("contoso/vm", ManualAction::Finish).unwrap();
-        lab.to_the_end().await;
-        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{halt}");
+        let outcome = harness.once().await;
+        assert_eq!((outcome.running(), harness.golives("contoso/vm")), (1, (1, 1)), "{halt}");
+        harness.emulator.by_hand("contoso/vm", ManualAction::Finish).unwrap();
+        harness.until_done().await;
+        assert_eq!(harness.phase("contoso/vm"), Phase::Live, "{halt}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_preview_beside_a_live_version_is_the_only_thing_to_do() {
-    let lab = Lab::vm("{}");
-    lab.to_the_end().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
-    lab.to_the_end().await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1), "a draft is no preview");
+async fn only_a_newer_preview_beside_a_live_version_is_launched() {
+    let harness = Harness::vm("{}");
+    harness.until_done().await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Edit).unwrap();
+    harness.until_done().await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 1), "a draft isn't a preview");
     for version in 2..5 {
-        lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-        lab.to_the_end().await;
-        lab.to_the_end().await;
-        assert_eq!(lab.golives("contoso/vm"), (version, version));
-        let live = lab
-            .record("contoso/vm")
-            .observed
-            .unwrap()
-            .live
-            .unwrap()
-            .as_str()
-            .parse::<u64>()
-            .unwrap();
-        assert_eq!((live, lab.phase("contoso/vm")), (version, Phase::Live));
+        harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+        harness.until_done().await;
+        harness.until_done().await;
+        assert_eq!(harness.golives("contoso/vm"), (version, version));
+        let live = harness.live_version("contoso/vm");
+        assert_eq!((live, harness.phase("contoso/vm")), (version, Phase::Live));
     }
-    assert_eq!(lab.record("contoso/vm").history.len(), 3);
+    assert_eq!(harness.record("contoso/vm").history.len(), 3);
 }
 
-/// What runs shows in the offer's status alone: the marketplace lists no operations.
-fn unlisted(behaviour: &str) -> Lab {
+/// A marketplace that lists no operations: only the offer's status shows what runs.
+fn unlisted(behaviour: &str) -> Harness {
     let faults = "[{path: '*/submissions', count: always, action: {status: 200, body: '[]'}}]";
-    Lab::faulty_vm(behaviour, faults)
+    Harness::faulty_vm(behaviour, faults)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_that_no_list_names_ends_in_preview_and_the_golive_follows() {
+async fn an_unlisted_publish_is_followed_by_the_golive() {
     for versions in ["previewVersion: 1", "previewVersion: 2, liveVersion: 1"] {
-        let lab =
+        let harness =
             unlisted(&format!("{{{versions}, status: Running, operation: publish, stepTime: 5m}}"));
-        let outcome = lab.to_the_end().await;
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 0, "{versions}: {:?}", outcome.records);
-        assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
-        let publish = &lab.record("contoso/vm").history[0];
+        assert_eq!(
+            (harness.golives("contoso/vm"), harness.phase("contoso/vm")),
+            ((1, 1), Phase::Live)
+        );
+        let publish = &harness.record("contoso/vm").history[0];
         assert_eq!(publish.kind, OperationKind::Publish);
         assert_eq!(publish.status, OperationStatus::Succeeded);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end() {
-    let lab = unlisted("{status: NeverPublished, header: none, stepTime: 5m}");
-    lab.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
-    let outcome = lab.to_the_end().await;
-    assert_eq!((outcome.problems(), lab.phase("contoso/vm")), (0, Phase::Preview));
-    let publish = lab.record("contoso/vm").operation.unwrap();
+async fn an_unlisted_own_publish_is_not_recorded_as_canceled() {
+    let harness = unlisted("{status: NeverPublished, header: none, stepTime: 5m}");
+    harness.manifest("vm.yaml", &manifest("contoso/vm", "preview", ""));
+    let outcome = harness.until_done().await;
+    assert_eq!((outcome.problems(), harness.phase("contoso/vm")), (0, Phase::Preview));
+    let publish = harness.record("contoso/vm").operation.unwrap();
     assert_eq!(
         (publish.kind, publish.status),
         (OperationKind::Publish, OperationStatus::Succeeded)
@@ -166,13 +162,13 @@ async fn a_publish_of_golive_s_own_that_no_list_names_is_not_canceled_by_its_end
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_golive_that_no_list_names_and_another_hand_cancels_is_not_repeated() {
-    let lab = unlisted("{status: Running, operation: golive, stepTime: 10m}");
-    lab.once().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
+async fn an_unlisted_golive_canceled_by_another_client_is_not_repeated() {
+    let harness = unlisted("{status: Running, operation: golive, stepTime: 10m}");
+    harness.once().await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Cancel).unwrap();
     for _ in 0..3 {
-        lab.to_the_end().await;
-        assert_eq!(lab.record("contoso/vm").reason, Reason::OperationCanceled);
+        harness.until_done().await;
+        assert_eq!(harness.record("contoso/vm").reason, Reason::OperationCanceled);
     }
-    assert_eq!(lab.golives("contoso/vm"), (0, 0));
+    assert_eq!(harness.golives("contoso/vm"), (0, 0));
 }

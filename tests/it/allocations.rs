@@ -1,7 +1,7 @@
-//! How often memory is asked for, for each offer: counted, so that it is the same everywhere.
+//! Allocations per offer: counted, so that the result doesn't depend on the machine.
 //!
-//! Each is measured for some offers and for twice as many: what the second half costs is what an
-//! offer costs.
+//! Each is measured for some offers and for twice as many; the difference is the cost of the second
+//! half.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use golive::engine::{Desired, Observations};
 use golive::manifest::{FileManifests, Found, assemble};
 use golive::status::{StatusFile, parse, to_bytes};
 
-use crate::lab::Lab;
-use crate::place::live;
+use crate::harness::Harness;
+use crate::test_env::live;
 
 const SOME: usize = 200;
 
-/// What the planner decides from.
+/// The planner's input.
 struct Scene {
     desired: Desired,
     status: StatusFile,
@@ -42,30 +42,30 @@ fn found(texts: &[(PathBuf, String)]) -> Found {
     Found { files, ..Found::default() }
 }
 
-/// Offers that are live, and on record as that.
+/// Offers that are live and recorded as live.
 async fn in_sync(offers: usize) -> Scene {
     let mut seed = "offers:\n".to_owned();
     for number in 0..offers {
         writeln!(seed, "  contoso/vm-{number:04}: {{previewVersion: 1, liveVersion: 1}}").unwrap();
     }
-    let lab = Lab::new(&seed);
+    let harness = Harness::new(&seed);
     for (path, text) in texts(offers) {
-        lab.manifest(path.to_str().unwrap(), &text);
+        harness.manifest(path.to_str().unwrap(), &text);
     }
-    lab.once().await;
-    let (desired, status, moment) = (lab.desired(), lab.status(), lab.moment());
-    let observed = lab.observed().await;
+    harness.once().await;
+    let (desired, status, moment) = (harness.desired(), harness.status(), harness.decision_time());
+    let observed = harness.observed().await;
     Scene { desired, status, observed, moment }
 }
 
-/// How often memory is asked for by each offer of the second half.
+/// Allocations per offer of the second half.
 fn of_one(some: impl FnOnce(), twice: impl FnOnce()) -> u64 {
     let (some, twice) = (measure(some).count_total, measure(twice).count_total);
     (twice - some).div_ceil(u64::try_from(SOME).unwrap())
 }
 
 #[test]
-fn a_manifest_is_read_within_its_budget() {
+fn parsing_a_manifest_keeps_its_allocation_budget() {
     let (some, twice) = (texts(SOME), texts(2 * SOME));
     let parse = of_one(|| drop(read(&some)), || drop(read(&twice)));
     assert!(parse <= 112, "{parse} for each file: most are libyaml's");
@@ -79,7 +79,7 @@ fn a_manifest_is_read_within_its_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_is_made_within_its_budget() {
+async fn deciding_keeps_its_allocation_budget() {
     let (some, twice) = (in_sync(SOME).await, in_sync(2 * SOME).await);
     let policy = Policy::default();
     let decide = |scene: &Scene| {
@@ -98,12 +98,12 @@ async fn a_decision_is_made_within_its_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_is_read_and_written_within_its_budget() {
+async fn reading_and_writing_a_record_keeps_its_allocation_budget() {
     let (some, twice) = (in_sync(SOME).await.status, in_sync(2 * SOME).await.status);
     let (few, many) = (to_bytes(&some).unwrap(), to_bytes(&twice).unwrap());
     let path = Path::new("golive.status.json");
     let reading = of_one(|| drop(parse(path, &few).unwrap()), || drop(parse(path, &many).unwrap()));
-    // Three more than schema 1 took: two releases are texts, and so is the list's fingerprint.
+    // Three more than schema 1: two releases and the list's fingerprint are strings.
     assert!(reading <= 15, "{reading} for each record that is read");
     let writing = of_one(|| drop(to_bytes(&some).unwrap()), || drop(to_bytes(&twice).unwrap()));
     assert!(writing <= 2, "{writing} for each record that is written");

@@ -10,10 +10,10 @@ use golive::marketplace::OfferId;
 use golive::status::{Phase, Reason};
 use serde_json::json;
 
-use crate::invented;
-use crate::served::Served;
+use crate::page_server::PageServer;
+use crate::sample_records;
 
-/// The tools, or the reason to skip a test.
+/// Returns the tools, or skips the test.
 macro_rules! tools {
     () => {
         match Tools::find() {
@@ -44,75 +44,82 @@ async fn rows(tab: &Tab) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_offer_goes_live_before_the_reader_s_eyes() {
+async fn a_page_shows_an_offer_going_live() {
     let tools = tools!();
-    let served = Served::with_offers(5).await;
+    let server = PageServer::with_offers(5).await;
     let vault = offer("contoso/backup-vault");
-    let in_preview =
-        invented::record(Phase::Preview, Reason::InPreview, "version 5 is in preview", served.now);
-    served.set(&vault, in_preview);
+    let in_preview = sample_records::record(
+        Phase::Preview,
+        Reason::InPreview,
+        "version 5 is in preview",
+        server.now,
+    );
+    server.set(&vault, in_preview);
     browse(&tools, true, async |tab| {
-        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.0.goto(&server.url("/")).await.unwrap();
         tab.connected().await;
         tab.run("window.still = true; document.querySelector('#rows a').focus()").await;
         let phase = format!("{}.querySelector('.ph').textContent", row("contoso/backup-vault"));
 
         let runs = |percent| {
             let (phase, reason) = (Phase::InProgress, Reason::GoLiveRunning);
-            let mut record = invented::record(phase, reason, "golive runs", served.now);
+            let mut record = sample_records::record(phase, reason, "golive runs", server.now);
             record.operation.as_mut().unwrap().steps[3].progress = Some(percent);
             record
         };
-        served.set(&vault, runs(10));
+        server.set(&vault, runs(10));
         tab.until(&format!("{phase} === 'InProgress'")).await;
-        served.set(&vault, runs(77));
+        server.set(&vault, runs(77));
         let bar = format!("{}.querySelector('progress').value", row("contoso/backup-vault"));
         tab.until(&format!("{bar} === 77")).await;
         let said = "document.getElementById('say').textContent";
         tab.until(&format!("{said} === 'contoso/backup-vault is InProgress'")).await;
 
         let (phase_now, reason) = (Phase::Live, Reason::InProduction);
-        served.set(&vault, invented::record(phase_now, reason, "version 5 is live", served.now));
+        server.set(
+            &vault,
+            sample_records::record(phase_now, reason, "version 5 is live", server.now),
+        );
         tab.until(&format!("{phase} === 'Live'")).await;
         tab.until(&format!("{said} === 'contoso/backup-vault is Live'")).await;
         tab.until("document.querySelector('#phases .live').textContent === '3 Live'").await;
         let kept = "window.still && document.activeElement.getAttribute('href')";
         assert_eq!(tab.run(&format!("return {kept}")).await, "offers/contoso/backup-vault");
 
-        // Another one comes, in its place, and goes.
-        served.set(&offer("contoso/cache"), runs(1));
+        // A new offer appears at its sorted position, and disappears.
+        server.set(&offer("contoso/cache"), runs(1));
         tab.until("document.querySelectorAll('#rows > tr').length === 6").await;
         assert_eq!(rows(&tab).await[..2], ["contoso/backup-vault", "contoso/cache"]);
-        served.forget(&offer("contoso/cache"));
+        server.remove(&offer("contoso/cache"));
         tab.until("document.querySelectorAll('#rows > tr').length === 5").await;
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_missed_something_catches_up() {
+async fn a_page_catches_up_after_missed_events() {
     let tools = tools!();
-    let served = Served::with_offers(5).await;
-    let address = served.address;
+    let server = PageServer::with_offers(5).await;
+    let address = server.address;
     browse(&tools, true, async |tab| {
-        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.0.goto(&server.url("/")).await.unwrap();
         tab.connected().await;
         tab.run("window.still = true").await;
-        // More than can be told in pieces.
-        for (offer, record) in invented::offers(300, served.now) {
-            served.set(&offer, record);
+        // More changes than the page sends as single events.
+        for (offer, record) in sample_records::offers(300, server.now) {
+            server.set(&offer, record);
         }
         tab.until("document.querySelectorAll('#rows > tr').length === 300").await;
         let shown = rows(&tab).await;
         assert!(shown.is_sorted(), "{shown:?}");
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
 
-        // The service is away, and comes back with another memory.
-        served.stop().await;
+        // The service restarts with a new state.
+        server.stop().await;
         tab.until("document.getElementById('link').className === 'lost'").await;
-        let again = Served::at(address).await;
-        for (offer, record) in invented::offers(3, again.now) {
+        let again = PageServer::at(address).await;
+        for (offer, record) in sample_records::offers(3, again.now) {
             again.set(&offer, record);
         }
         tab.until("document.querySelectorAll('#rows > tr').length === 3").await;
@@ -129,9 +136,9 @@ async fn a_page_that_missed_something_catches_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_filters_and_opens() {
     let tools = tools!();
-    let served = Served::with_offers(10).await;
+    let server = PageServer::with_offers(10).await;
     browse(&tools, true, async |tab| {
-        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.0.goto(&server.url("/")).await.unwrap();
         let press = async |keys: &str| {
             tab.0.active_element().await.unwrap().send_keys(keys).await.unwrap();
         };
@@ -153,22 +160,26 @@ async fn the_keyboard_filters_and_opens() {
         tab.until("location.pathname === '/offers/contoso/sql-accelerator'").await;
         tab.connected().await;
 
-        // It is live, too.
-        let live =
-            invented::record(Phase::Live, Reason::InProduction, "version 5 is live", served.now);
-        served.set(&offer("contoso/sql-accelerator"), live);
+        // The page gets events again.
+        let live = sample_records::record(
+            Phase::Live,
+            Reason::InProduction,
+            "version 5 is live",
+            server.now,
+        );
+        server.set(&offer("contoso/sql-accelerator"), live);
         tab.until("document.querySelector('#offer .ph').textContent === 'Live'").await;
-        assert_eq!(tab.complaints().await, [json!(null); 0]);
+        assert_eq!(tab.console_errors().await, [json!(null); 0]);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_scripts_all_is_there_and_filters() {
+async fn the_page_and_its_filters_work_without_scripts() {
     let tools = tools!();
-    let served = Served::with_offers(10).await;
+    let server = PageServer::with_offers(10).await;
     browse(&tools, false, async |tab| {
-        tab.0.goto(&served.url("/")).await.unwrap();
+        tab.0.goto(&server.url("/")).await.unwrap();
         let count = async || tab.0.find_all(Locator::Css("#rows > tr")).await.unwrap().len();
         let link = tab.0.find(Locator::Id("link")).await.unwrap();
         assert_eq!((count().await, link.text().await.unwrap().as_str()), (10, ""));
@@ -185,12 +196,12 @@ async fn without_scripts_all_is_there_and_filters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_can_read_every_page() {
+async fn every_page_is_accessible() {
     let tools = tools!();
-    let served = Served::with_offers(10).await;
-    served.manifests("offers/firewall.yaml", "publisher: contoso\nstat: live\n");
-    served.service_state.update(|service| service.source_problem = Some("no answer".to_owned()));
-    served.decide(&offer("contoso/backup-vault"), 5);
+    let server = PageServer::with_offers(10).await;
+    server.manifests("offers/firewall.yaml", "publisher: contoso\nstat: live\n");
+    server.service_state.update(|service| service.source_problem = Some("no answer".to_owned()));
+    server.decide(&offer("contoso/backup-vault"), 5);
     browse(&tools, true, async |tab| {
         for path in [
             "/",
@@ -200,7 +211,7 @@ async fn everybody_can_read_every_page() {
             "/offers/contoso/render-farm",
             "/offers/contoso/nothing",
         ] {
-            tab.0.goto(&served.url(path)).await.unwrap();
+            tab.0.goto(&server.url(path)).await.unwrap();
             tab.run(&tools.axe).await;
             for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
             {
@@ -211,8 +222,8 @@ async fn everybody_can_read_every_page() {
                 assert_eq!(found, json!([]), "{path} at {width}, {scheme}");
             }
         }
-        let complaints = tab.complaints().await;
-        // The last page is not there, and the browser says so.
+        let complaints = tab.console_errors().await;
+        // The browser logs the 404 of the last page.
         assert!(
             complaints.iter().all(|it| it["message"].to_string().contains("404")),
             "{complaints:?}"
@@ -221,7 +232,7 @@ async fn everybody_can_read_every_page() {
     .await;
 }
 
-/// Runs axe-core, and returns what it finds, with the elements in question.
+/// Runs axe-core, and returns its violations with their elements.
 const AXE: &str = "const done = arguments[arguments.length - 1];
     axe.run().then(
         (found) => done(found.passes.length < 10 ? 'it looked at nothing' : found.violations.map((it) => [it.id, it.help, it.nodes.map((node) => node.html)])),

@@ -1,6 +1,5 @@
-//! What golive may cost, where that does not depend on the machine: requests, requests in flight,
-//! round trips, writes and flushes. The time is virtual, so that what it takes is exact, and only
-//! what has to be waited for takes any.
+//! Cost budgets that don't depend on the machine: requests, requests in flight, round trips, writes
+//! and flushes. The time is virtual, so that durations are exact and only waiting takes time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,26 +18,26 @@ use http::{Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::time::Instant;
 
-use crate::lab::Lab;
-use crate::place::live;
+use crate::harness::Harness;
+use crate::test_env::live;
 
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// A marketplace that takes its time for each answer, and counts.
-struct Far {
+/// A marketplace with latency, which counts requests.
+struct MeasuredTransport {
     inner: Arc<dyn Transport>,
-    counts: Arc<Counts>,
+    counts: Arc<RequestCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct RequestCounts {
     requests: AtomicUsize,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Far {
+impl Transport for MeasuredTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         let now = self.counts.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
@@ -50,17 +49,17 @@ impl Transport for Far {
     }
 }
 
-/// A disk that counts what is written to it.
+/// A disk that counts writes.
 #[derive(Debug, Default)]
-struct Ledger {
+struct WriteCounts {
     writes: AtomicUsize,
     bytes: AtomicUsize,
     flushes: AtomicUsize,
-    /// What was written last, by the file's name.
+    /// The last content written, by file name.
     last: Mutex<BTreeMap<String, usize>>,
 }
 
-impl Ledger {
+impl WriteCounts {
     fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
     }
@@ -70,7 +69,7 @@ impl Ledger {
     }
 }
 
-impl Disk for Ledger {
+impl Disk for WriteCounts {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         RealDisk.read(path)
     }
@@ -107,34 +106,35 @@ impl Disk for Ledger {
     }
 }
 
-/// In preview, and slow to go live.
+/// In preview, with a slow golive.
 const PREVIEW: &str = "{stepTime: 24h}";
 
 const LIVE: &str = "{previewVersion: 1, liveVersion: 1}";
 
-/// How many requests a launch takes besides the list: who tried before, the offer's status, golive,
-/// and one poll; and the entity tag, where the offer was not migrated, as in the reference.
+/// Requests per launch besides the list: previous attempts, the offer's status, golive and one poll;
+/// and the entity tag if the offer was not migrated, as in the reference.
 const PROFILES: [(&str, usize); 2] = [("field", 4), ("documented", 5)];
 
-/// Offers of two publishers, and manifests that want them live.
-fn lab(
+/// Offers of two publishers, with manifests that want them live.
+fn harness(
     profile: &str,
     offers: usize,
     behaviour: &str,
     concurrency: usize,
-) -> (Lab, Arc<Counts>, Arc<Ledger>) {
+) -> (Harness, Arc<RequestCounts>, Arc<WriteCounts>) {
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
         let name = format!("{}/vm-{number}", ["contoso", "fabrikam"][number % 2]);
         writeln!(seed, "  {name}: {behaviour}").unwrap();
         manifests.push(live(&name, ""));
     }
-    let (counts, ledger) = (Arc::<Counts>::default(), Arc::<Ledger>::default());
-    let lab = Lab::new(&format!("profile: {profile}\noffers:\n{seed}"));
-    let mut lab = lab.with_transport(|inner| Arc::new(Far { inner, counts: Arc::clone(&counts) }));
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    (lab.concurrency, lab.disk) = (concurrency, Arc::clone(&ledger) as _);
-    (lab, counts, ledger)
+    let (counts, write_counts) = (Arc::<RequestCounts>::default(), Arc::<WriteCounts>::default());
+    let harness = Harness::new(&format!("profile: {profile}\noffers:\n{seed}"));
+    let mut harness = harness
+        .with_transport(|inner| Arc::new(MeasuredTransport { inner, counts: Arc::clone(&counts) }));
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    (harness.concurrency, harness.disk) = (concurrency, Arc::clone(&write_counts) as _);
+    (harness, counts, write_counts)
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,14 +143,14 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
     for ((profile, each), (offers, concurrency)) in
         PROFILES.into_iter().flat_map(|it| loads.map(|load| (it, load)))
     {
-        let (lab, counts, ledger) = lab(profile, offers, PREVIEW, concurrency);
+        let (harness, counts, write_counts) = harness(profile, offers, PREVIEW, concurrency);
         let started = Instant::now();
-        let outcome = lab.once().await;
+        let outcome = harness.once().await;
         let took = started.elapsed();
         assert_eq!((outcome.triggered, outcome.problems()), (offers, 0));
         assert!(outcome.records.values().all(|record| record.phase == Phase::InProgress));
 
-        // And a list for each publisher.
+        // Plus one list per publisher.
         let requests = counts.requests.load(Ordering::Relaxed);
         assert_eq!(requests, each * offers + 2, "{profile}");
         assert_eq!(counts.most_in_flight.load(Ordering::Relaxed), concurrency);
@@ -158,65 +158,69 @@ async fn golives_cost_four_requests_each_and_little_more_than_their_round_trips(
         let ratio = took.as_secs_f64() / limit.as_secs_f64();
         assert!(ratio <= 1.15, "{offers} offers, {concurrency} at once: {ratio:.3} × {limit:?}");
 
-        // Each write is flushed, and its folder. Under load there is one at most every 50 ms.
-        assert_eq!(ledger.flushes(), 2 * ledger.writes());
+        // Each write flushes the file and its folder. Under load there is at most one write per 50 ms.
+        assert_eq!(write_counts.flushes(), 2 * write_counts.writes());
         let most = took.as_millis() / 50 + 3;
-        assert!(ledger.writes() as u128 <= most, "{} writes in {took:?}", ledger.writes());
-        // What is written for each offer that was triggered: its intent and its operation, as a
-        // part of a whole file that is shared by a quarter of those under way at least.
-        let file = ledger.last.lock().unwrap().values().copied().max().unwrap();
-        let written = ledger.bytes.load(Ordering::Relaxed);
+        assert!(
+            write_counts.writes() as u128 <= most,
+            "{} writes in {took:?}",
+            write_counts.writes()
+        );
+        // Per triggered offer, its intent and its operation are written; each write of the whole
+        // file is shared by at least a quarter of the offers under way.
+        let file = write_counts.last.lock().unwrap().values().copied().max().unwrap();
+        let written = write_counts.bytes.load(Ordering::Relaxed);
         assert!(written * concurrency <= 2 * 4 * offers * file, "{written} bytes");
-        // The more is under way, the more updates share a write: one in four of those at least.
-        let (updates, writes) = (2 * offers, ledger.writes());
+        // At least a quarter of the offers under way share each write.
+        let (updates, writes) = (2 * offers, write_counts.writes());
         assert!(4 * updates >= concurrency * writes, "{writes} writes of {updates} updates");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_nothing_is_to_do_nothing_is_written() {
-    let (lab, counts, ledger) = lab("field", 300, LIVE, 8);
-    lab.once().await;
-    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let (harness, counts, write_counts) = harness("field", 300, LIVE, 8);
+    harness.once().await;
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), write_counts.writes());
     let started = Instant::now();
-    let outcome = lab.once().await;
+    let outcome = harness.once().await;
     assert_eq!((outcome.triggered, outcome.problems()), (0, 0));
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 2, "a list for each publisher");
     assert_eq!(started.elapsed(), LATENCY, "both at once");
-    assert_eq!(ledger.writes(), writes);
+    assert_eq!(write_counts.writes(), writes);
 }
 
 #[tokio::test(start_paused = true)]
 async fn operations_that_run_cost_a_poll_each_and_one_write_for_all() {
-    let (lab, counts, ledger) = lab("field", 200, PREVIEW, 32);
-    lab.once().await;
-    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), ledger.writes());
+    let (harness, counts, write_counts) = harness("field", 200, PREVIEW, 32);
+    harness.once().await;
+    let (requests, writes) = (counts.requests.load(Ordering::Relaxed), write_counts.writes());
     let started = Instant::now();
-    lab.once().await;
+    harness.once().await;
     assert_eq!(counts.requests.load(Ordering::Relaxed) - requests, 200 + 2);
     assert_eq!(started.elapsed(), LATENCY * (1 + 200_u32.div_ceil(32)));
-    assert!(ledger.writes() - writes <= 2, "{} writes", ledger.writes() - writes);
+    assert!(write_counts.writes() - writes <= 2, "{} writes", write_counts.writes() - writes);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_changed_file_costs_the_same_among_few_and_many() {
     for ((profile, each), others) in PROFILES.into_iter().flat_map(|it| [(it, 2), (it, 400)]) {
-        let (lab, counts, ledger) = lab(profile, others, LIVE, 8);
-        lab.emulator.add_missing([("contoso", "new", None)]);
-        let service = lab.watch();
+        let (harness, counts, write_counts) = harness(profile, others, LIVE, 8);
+        harness.emulator.add_missing([("contoso", "new", None)]);
+        let service = harness.watch();
         tokio::time::sleep(Duration::from_mins(1)).await;
         let requests = counts.requests.load(Ordering::Relaxed);
-        let writes = ledger.writes();
+        let writes = write_counts.writes();
 
-        lab.manifest("new.yaml", &live("contoso/new", ""));
-        service.touch().await;
+        harness.manifest("new.yaml", &live("contoso/new", ""));
+        service.notify().await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(service.phase("contoso/new"), Some(Phase::InProgress));
-        // The list of its publisher, and those of an offer that is triggered.
+        // Its publisher's list, and the requests of one launch.
         let requests = counts.requests.load(Ordering::Relaxed) - requests;
         assert_eq!(requests, 1 + each, "{profile}, {others} others");
-        // The intent, the operation, and what the poll said.
-        assert_eq!(ledger.writes() - writes, 3, "{others} others");
+        // The intent, the operation, and the poll's result.
+        assert_eq!(write_counts.writes() - writes, 3, "{others} others");
         service.stop().await;
     }
 }

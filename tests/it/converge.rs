@@ -1,23 +1,23 @@
-//! Whatever the world looks like, one run brings it where the manifests want it, and another one
-//! finds nothing to send.
+//! From any initial state, one run converges to what the manifests want, and a second run sends
+//! nothing.
 
 use std::fmt::Write as _;
 
 use golive::status::Phase;
 use proptest::prelude::*;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 
-/// An offer at the marketplace, and what its manifest says.
+/// An offer at the marketplace, and its manifest.
 #[derive(Clone, Debug)]
 struct Offer {
-    /// What the seed says of it.
+    /// Its seed.
     behaviour: String,
     /// The manifest's state.
     state: &'static str,
     pin: Option<u64>,
     suspended: bool,
-    /// Waits for the offer before it.
+    /// Waits for the previous offer.
     waits: bool,
 }
 
@@ -36,7 +36,7 @@ impl Offer {
         text
     }
 
-    /// Whether nothing keeps it from going live.
+    /// Whether the run must bring it live.
     fn must_go_live(&self) -> bool {
         let ready = self.behaviour.starts_with("{previewVersion: 2");
         let fails = self.behaviour.contains("fail:") || self.behaviour.contains("cancel:");
@@ -62,7 +62,7 @@ fn any_offer() -> impl Strategy<Value = Offer> {
         "status: Failed, operation: publish, previewVersion: 2, liveVersion: 2",
         "status: Canceled, operation: golive, previewVersion: 2",
     ]);
-    let way = prop::sample::select(vec![
+    let quirks = prop::sample::select(vec![
         "",
         ", header: absolute",
         ", header: relative",
@@ -86,47 +86,49 @@ fn any_offer() -> impl Strategy<Value = Offer> {
     let state = prop::sample::select(vec!["live", "live", "live", "preview"]);
     let pin = prop_oneof![3 => Just(None), 1 => (1u64..4).prop_map(Some)];
     let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.2));
-    (start, way, end, state, pin, flags).prop_map(|(start, way, end, state, pin, flags)| Offer {
-        behaviour: format!("{{{start}{way}{end}}}"),
-        state,
-        pin,
-        suspended: flags.0,
-        waits: flags.1,
+    (start, quirks, end, state, pin, flags).prop_map(|(start, quirks, end, state, pin, flags)| {
+        Offer {
+            behaviour: format!("{{{start}{quirks}{end}}}"),
+            state,
+            pin,
+            suspended: flags.0,
+            waits: flags.1,
+        }
     })
 }
 
-async fn lives_up_to_its_promise(offers: &[Offer]) -> Result<(), TestCaseError> {
+async fn converges(offers: &[Offer]) -> Result<(), TestCaseError> {
     let mut seed = String::from("stepTime: 1h\noffers:\n");
     let mut manifests = Vec::new();
     for (number, offer) in offers.iter().enumerate() {
         writeln!(seed, "  contoso/vm-{number}: {}", offer.behaviour).unwrap();
         manifests.push(offer.manifest(number));
     }
-    let lab = Lab::new(&seed);
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.to_the_end().await;
+    let harness = Harness::new(&seed);
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness.until_done().await;
     for (number, offer) in offers.iter().enumerate() {
         let name = format!("contoso/vm-{number}");
-        let (received, _) = lab.golives(&name);
-        // A preview that a publish came to nothing over may be refused: that is told, and not
-        // tried again.
+        let (received, _) = harness.golives(&name);
+        // The marketplace may refuse a preview after a failed publish: that is shown, and not
+        // repeated.
         prop_assert!(received <= 1, "{name}: golive was sent {received} times");
         if offer.suspended || offer.state == "preview" {
             prop_assert_eq!(received, 0, "{} was to be left alone", name);
         }
         if offer.must_go_live() {
-            prop_assert_eq!(lab.phase(&name), Phase::Live, "{}", name);
+            prop_assert_eq!(harness.phase(&name), Phase::Live, "{}", name);
         }
     }
     // A second run finds nothing to send, and one that has lost its memory nothing to start; it
     // may only be refused once more.
-    let posts = || lab.emulator.journal().entries().filter(|it| it.method == "POST").count();
-    let accepted = || lab.emulator.journal().entries().filter(|it| it.accepted).count();
+    let posts = || harness.emulator.journal().entries().filter(|it| it.method == "POST").count();
+    let accepted = || harness.emulator.journal().entries().filter(|it| it.accepted).count();
     let before = (posts(), accepted());
-    lab.to_the_end().await;
+    harness.until_done().await;
     prop_assert_eq!((posts(), accepted()), before, "a second run sent something");
-    lab.forget_status();
-    lab.to_the_end().await;
+    harness.delete_status();
+    harness.until_done().await;
     prop_assert_eq!(accepted(), before.1, "a run without a status file started something");
     Ok(())
 }
@@ -135,12 +137,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn one_run_is_enough(offers in prop::collection::vec(any_offer(), 1..6)) {
+    fn one_run_converges(offers in prop::collection::vec(any_offer(), 1..6)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
-        runtime.block_on(lives_up_to_its_promise(&offers))?;
+        runtime.block_on(converges(&offers))?;
     }
 }

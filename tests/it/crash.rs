@@ -1,4 +1,4 @@
-//! golive dies at the worst moments. The next run finds what it left on disk, and nothing else.
+//! golive crashes at the worst moments. The next run has only the status file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,59 +14,59 @@ use http::{Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::sync::Notify;
 
-use crate::lab::Lab;
+use crate::harness::Harness;
 
-/// A run that dies while its golive is under way: `when` it is done, or before.
-pub(crate) async fn dies_while_sending(behaviour: &str, when: &str) -> Lab {
-    let lab = Lab::vm(behaviour);
-    lab.faults(&format!(
+/// A run that crashes while its golive is under way; `when` is the fault's.
+pub(crate) async fn crashed_while_sending(behaviour: &str, when: &str) -> Harness {
+    let harness = Harness::vm(behaviour);
+    harness.faults(&format!(
         "[{{method: POST, path: '*/golive', action: {{delay: 50s, when: {when}}}}}]"
     ));
-    let run = tokio::time::timeout(Duration::from_secs(5), lab.once());
+    let run = tokio::time::timeout(Duration::from_secs(5), harness.once());
     assert!(run.await.is_err(), "it dies");
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.operation), (Phase::Triggering, None));
-    let sent = lab.golive_entries()[0].request_id.clone();
+    let sent = harness.golive_entries()[0].request_id.clone();
     assert_eq!(record.intent.map(|intent| intent.request_id.as_str().to_owned()), sent);
-    lab
+    harness
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_request_was_accepted_finds_its_operation() {
-    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
-    let id = lab.record("contoso/vm").intent.unwrap().request_id;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+async fn an_intent_of_an_accepted_request_finds_its_operation() {
+    let harness = crashed_while_sending("{stepTime: 1h}", "after").await;
+    let id = harness.record("contoso/vm").intent.unwrap().request_id;
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::InProgress, None));
     let operation = record.operation.unwrap();
     assert_eq!((operation.adopted, operation.request_id), (false, Some(id)));
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_operation_has_ended_meanwhile_is_live() {
-    let lab = dies_while_sending("{}", "after").await;
+async fn an_intent_whose_operation_has_ended_is_live() {
+    let harness = crashed_while_sending("{}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Live, None));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
+async fn an_operation_listed_late_or_never_is_recorded() {
     for (hidden, later) in [(1, 1), (9, 60)] {
-        let lab = dies_while_sending("{}", "after").await;
+        let harness = crashed_while_sending("{}", "after").await;
         tokio::time::advance(Duration::from_mins(1)).await;
-        lab.faults(&format!(
+        harness.faults(&format!(
             "[{{path: '*/submissions', count: {hidden}, action: {{status: 404}}}}]"
         ));
-        let request = lab.record("contoso/vm").intent.unwrap().request_id;
+        let request = harness.record("contoso/vm").intent.unwrap().request_id;
         for _ in 0..2 {
-            // Production holds the release: no list is needed to call that the request's success.
-            lab.once().await;
-            let record = lab.record("contoso/vm");
+            // Production has the release, which proves the request's success without a list.
+            harness.once().await;
+            let record = harness.record("contoso/vm");
             assert_eq!((record.phase, record.intent, record.history), (Phase::Live, None, vec![]));
             let operation = record.operation.unwrap();
             assert_eq!(operation.status, OperationStatus::Succeeded);
@@ -74,18 +74,18 @@ async fn an_operation_that_is_listed_late_or_never_is_on_record_all_the_same() {
             assert_eq!((operation.id, operation.release), (None, Some(Release::from(1))));
             tokio::time::advance(Duration::from_mins(later)).await;
         }
-        assert_eq!(lab.golives("contoso/vm"), (1, 1));
+        assert_eq!(harness.golives("contoso/vm"), (1, 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_became_of_an_older_version_is_on_record_too() {
-    let lab = dies_while_sending("{fail: {times: 1}}", "after").await;
+async fn the_result_of_an_older_version_is_recorded() {
+    let harness = crashed_while_sending("{fail: {times: 1}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 2), Phase::Live));
-    let record = lab.record("contoso/vm");
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 2), Phase::Live));
+    let record = harness.record("contoso/vm");
     let ends = record.history.iter().chain(record.operation.as_deref());
     let ends: Vec<_> = ends.map(|it| (it.release.clone().unwrap(), it.status.clone())).collect();
     let expected = [
@@ -96,40 +96,40 @@ async fn what_became_of_an_older_version_is_on_record_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_whose_operation_has_failed_meanwhile_is_shown_and_not_repeated() {
-    let lab = dies_while_sending("{fail: {message: <b>no</b>}}", "after").await;
+async fn an_intent_whose_operation_has_failed_is_shown_and_not_repeated() {
+    let harness = crashed_while_sending("{fail: {message: <b>no</b>}}", "after").await;
     tokio::time::advance(Duration::from_hours(1)).await;
     for _ in 0..2 {
-        let outcome = lab.to_the_end().await;
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 1);
-        let record = lab.record("contoso/vm");
+        let record = harness.record("contoso/vm");
         assert_eq!((record.phase, record.intent), (Phase::Failed, None));
         assert!(record.message.ends_with("failed at Live: no"), "{}", record.message);
     }
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_without_a_trace_is_sent_anew_once_it_has_settled() {
-    let lab = dies_while_sending("{}", "before").await;
-    let intent = lab.record("contoso/vm").intent.unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    let again = &lab.golive_entries()[1];
+async fn an_intent_without_a_trace_is_repeated_after_the_settle_time() {
+    let harness = crashed_while_sending("{}", "before").await;
+    let intent = harness.record("contoso/vm").intent.unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let again = &harness.golive_entries()[1];
     let apart = again.at.duration_since(intent.at);
     assert!(apart.as_secs() >= 30, "{apart:?}");
     assert_ne!(again.request_id.as_deref(), Some(intent.request_id.as_str()));
     assert_eq!(again.if_match, intent.fence.map(|fence| fence.0));
 }
 
-/// A way on which the first golive takes 55 seconds to arrive, whatever becomes of its sender.
-struct Slow {
+/// A network in which the first golive arrives after 55 seconds, even if its sender has crashed.
+struct DelayedTransport {
     inner: Arc<dyn Transport>,
     sent: AtomicUsize,
 }
 
 #[async_trait]
-impl Transport for Slow {
+impl Transport for DelayedTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let is_golive = request.uri().path().ends_with("/golive");
         if !is_golive || self.sent.fetch_add(1, Ordering::SeqCst) > 0 {
@@ -144,55 +144,56 @@ impl Transport for Slow {
     }
 }
 
-impl std::fmt::Debug for Slow {
+impl std::fmt::Debug for DelayedTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Slow")
+        f.write_str("DelayedTransport")
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_was_under_way_for_long_has_time_to_settle() {
-    let lab = Lab::vm("{stepTime: 1h}");
-    let lab = lab.with_transport(|inner| Arc::new(Slow { inner, sent: AtomicUsize::new(0) }));
-    let dies = tokio::time::timeout(Duration::from_secs(40), lab.once());
+async fn a_slow_request_gets_its_settle_time() {
+    let harness = Harness::vm("{stepTime: 1h}");
+    let harness = harness
+        .with_transport(|inner| Arc::new(DelayedTransport { inner, sent: AtomicUsize::new(0) }));
+    let dies = tokio::time::timeout(Duration::from_secs(40), harness.once());
     assert!(dies.await.is_err(), "it dies, longer after the intent than it takes to settle");
-    lab.once().await;
+    harness.once().await;
     tokio::time::advance(Duration::from_mins(1)).await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::InProgress));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_intent_for_an_offer_that_changed_meanwhile_is_decided_anew() {
-    let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
     assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        2
+        (harness.golives("contoso/vm"), harness.phase("contoso/vm")),
+        ((1, 1), Phase::InProgress)
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_for_an_offer_that_went_live_by_another_hand_is_dropped() {
-    let lab = dies_while_sending("{}", "before").await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
-    lab.to_the_end().await;
-    let record = lab.record("contoso/vm");
-    assert_eq!((record.phase, record.intent), (Phase::Live, None));
-    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+async fn an_intent_for_a_changed_offer_is_planned_anew() {
+    let harness = crashed_while_sending("{}", "before").await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(harness.live_version("contoso/vm"), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_status_file_what_runs_is_adopted() {
-    let lab = dies_while_sending("{stepTime: 1h}", "after").await;
-    lab.forget_status();
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+async fn an_intent_is_dropped_when_another_client_launched_the_offer() {
+    let harness = crashed_while_sending("{}", "before").await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::GoLive).unwrap();
+    harness.until_done().await;
+    let record = harness.record("contoso/vm");
+    assert_eq!((record.phase, record.intent), (Phase::Live, None));
+    assert_eq!(harness.golives("contoso/vm"), (1, 0));
 }
 
-/// Lets so many requests pass; with the next one, before it arrives or after, the process dies.
-struct Deadly {
+#[tokio::test(start_paused = true)]
+async fn without_a_status_file_running_operations_are_adopted() {
+    let harness = crashed_while_sending("{stepTime: 1h}", "after").await;
+    harness.delete_status();
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
+}
+
+/// Passes some requests; at the next one, before or after it arrives, the process crashes.
+struct CrashingTransport {
     inner: Arc<dyn Transport>,
     passing: AtomicUsize,
     arrives: bool,
@@ -200,7 +201,7 @@ struct Deadly {
 }
 
 #[async_trait]
-impl Transport for Deadly {
+impl Transport for CrashingTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let fewer = |left: usize| left.checked_sub(1);
         if self.passing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
@@ -214,40 +215,40 @@ impl Transport for Deadly {
     }
 }
 
-impl std::fmt::Debug for Deadly {
+impl std::fmt::Debug for CrashingTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Deadly")
+        f.write_str("CrashingTransport")
     }
 }
 
-/// Runs to the end, unless it dies at the request with this number. Tells whether it did.
-async fn dies_at(number: usize, arrives: bool, behaviour: &str) -> (Lab, bool) {
+/// Runs to the end, or crashes at the request with this number. Returns whether it crashed.
+async fn run_crashing_at(number: usize, arrives: bool, behaviour: &str) -> (Harness, bool) {
     let dead = Arc::new(Notify::new());
     let mut kept = None;
-    let lab = Lab::vm(behaviour).with_transport(|inner| {
+    let harness = Harness::vm(behaviour).with_transport(|inner| {
         kept = Some(Arc::clone(&inner));
         let (passing, dead) = (AtomicUsize::new(number), Arc::clone(&dead));
-        Arc::new(Deadly { inner, passing, arrives, dead })
+        Arc::new(CrashingTransport { inner, passing, arrives, dead })
     });
     let died = tokio::select! {
-        _ = lab.to_the_end() => false,
+        _ = harness.until_done() => false,
         () = dead.notified() => true,
     };
-    (lab.with_transport(|_| kept.unwrap()), died)
+    (harness.with_transport(|_| kept.unwrap()), died)
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive() {
+async fn a_crash_at_any_request_leads_to_one_golive() {
     for behaviour in ["{previewVersion: 2, liveVersion: 1}", "{stepTime: 10m}", "{header: none}"] {
         for arrives in [false, true] {
             let mut number = 0;
             loop {
                 let at = format!("{behaviour}, request {number}, arrives: {arrives}");
-                let (lab, died) = dies_at(number, arrives, behaviour).await;
-                lab.to_the_end().await;
-                let (received, accepted) = lab.golives("contoso/vm");
+                let (harness, died) = run_crashing_at(number, arrives, behaviour).await;
+                harness.until_done().await;
+                let (received, accepted) = harness.golives("contoso/vm");
                 assert!(accepted == 1 && received == 1, "{at}: {received} {accepted}");
-                let record = lab.record("contoso/vm");
+                let record = harness.record("contoso/vm");
                 assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}");
                 if !died {
                     break;
@@ -260,26 +261,26 @@ async fn whatever_request_it_dies_at_the_next_run_ends_the_work_with_one_golive(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_that_failed_unseen_is_not_told_as_the_one_that_came_after_it() {
-    let lab = dies_while_sending("{stepTime: 10h}", "after").await;
+async fn an_unseen_failure_is_not_mistaken_for_a_later_launch() {
+    let harness = crashed_while_sending("{stepTime: 10h}", "after").await;
     let hand = |hand| {
-        lab.emulator.by_hand("contoso/vm", hand).unwrap();
+        harness.emulator.by_hand("contoso/vm", hand).unwrap();
     };
     hand(ManualAction::Fail("no".to_owned()));
     tokio::time::advance(Duration::from_mins(1)).await;
     hand(ManualAction::Publish);
     hand(ManualAction::GoLive);
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.once().await;
-    let record = lab.record("contoso/vm");
+    harness.once().await;
+    let record = harness.record("contoso/vm");
     assert_eq!(record.phase, Phase::Live);
     let own = record.history.iter().chain(record.operation.as_deref());
     let own: Vec<_> = own.filter(|it| !it.adopted).collect();
-    let told =
+    let message =
         |it: &OperationRecord| (it.release.as_ref().map(ToString::to_string), it.status.clone());
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(
-        own.into_iter().map(told).collect::<Vec<_>>(),
+        own.into_iter().map(message).collect::<Vec<_>>(),
         [(Some("1".to_owned()), OperationStatus::Failed)]
     );
 }

@@ -1,4 +1,4 @@
-//! The examples: valid, and planned as their texts say.
+//! The examples are valid and plan as their READMEs say.
 
 #[cfg(unix)]
 use std::collections::BTreeSet;
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use pretty_assertions::assert_eq;
 
-use crate::place::Place;
 use crate::plan::text;
 #[cfg(unix)]
 use crate::service::{Service, get};
+use crate::test_env::TestEnv;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
-/// The names under which Prometheus knows the metrics that a service at work serves.
+/// The Prometheus names of the service's metrics.
 #[cfg(unix)]
 fn metrics() -> BTreeSet<String> {
-    let place = Place::in_preview(&["vm"]);
-    let service = Service::ready(&place, "--listen 0");
+    let env = TestEnv::in_preview(&["vm"]);
+    let service = Service::ready(&env, "--listen 0");
     let (_, text) = get(service.address(), "/metrics");
     service.stop();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -30,30 +30,30 @@ fn metrics() -> BTreeSet<String> {
     types.map(name).collect()
 }
 
-/// A place with a copy of the example, so that nothing is left in the repository.
-fn example(name: &str) -> Place {
-    let mut place = Place::new();
-    place.no_env("GOLIVE_TOKEN");
-    copy(&folder().join(name), Path::new(""), &place);
-    place
+/// A test environment with a copy of the example, so that no test writes to the repository.
+fn example(name: &str) -> TestEnv {
+    let mut env = TestEnv::new();
+    env.remove_env("GOLIVE_TOKEN");
+    copy(&folder().join(name), Path::new(""), &env);
+    env
 }
 
-fn copy(from: &Path, to: &Path, place: &Place) {
+fn copy(from: &Path, to: &Path, env: &TestEnv) {
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let name = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            copy(&path, &name, place);
+            copy(&path, &name, env);
         } else if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
-            place.write(name.to_str().unwrap(), std::fs::read(&path).unwrap());
+            env.write(name.to_str().unwrap(), std::fs::read(&path).unwrap());
         }
     }
 }
 
-/// What is planned on a marketplace where every offer is in preview.
+/// The plan for a marketplace with every offer in preview.
 #[track_caller]
-fn planned(place: &Place, code: i32) -> Vec<(String, String)> {
-    let document = place.golive("plan --emulator -o json").code(code).stderr("").json();
+fn planned(env: &TestEnv, code: i32) -> Vec<(String, String)> {
+    let document = env.golive("plan --emulator -o json").code(code).stderr("").json();
     let offers = document["offers"].as_array().unwrap();
     let decided = |it: &serde_json::Value| {
         (text(&it["offer"]).to_owned(), format!("{} {}", text(&it["action"]), text(&it["reason"])))
@@ -66,16 +66,16 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn quickstart_has_something_to_do_and_then_nothing() {
-    let place = example("quickstart");
-    place.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n").stderr("");
+fn quickstart_launches_once() {
+    let env = example("quickstart");
+    env.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n").stderr("");
     let expected = pairs(&[
         ("contoso/contoso-backup", "InSync InPreview"),
         ("contoso/contoso-virtualmachineoffer", "GoLive GoLivePending"),
     ]);
-    assert_eq!(planned(&place, 0), expected);
-    // The embedded marketplace invents large numbers, by the offers' names.
-    place.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
+    assert_eq!(planned(&env, 0), expected);
+    // The embedded marketplace derives large numbers from the offers' names.
+    env.golive("apply --emulator --wait --poll 20ms").code(0).stdout(
         "\
 EMULATOR: nothing here touches the real marketplace
 OFFER                                PHASE    REASON        MESSAGE
@@ -84,31 +84,29 @@ contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 i
 1 operation started; 2 offers: 1 Live, 1 Preview.
 ",
     );
-    place
-        .golive("apply --emulator --wait")
+    env.golive("apply --emulator --wait")
         .code(0)
         .stdout_has("Nothing to do: every offer is as desired");
 }
 
 #[test]
-fn launch_train_waits_for_its_day() {
-    let place = example("launch-train");
+fn launch_train_waits_for_its_date() {
+    let env = example("launch-train");
     let expected = pairs(&[
         ("contoso/base-image", "Held Scheduled"),
         ("contoso/database", "Held WaitingForDependency"),
         ("fabrikam/analytics", "Held Suspended"),
     ]);
-    assert_eq!(planned(&place, 0), expected);
-    place
-        .golive("apply --emulator --wait")
+    assert_eq!(planned(&env, 0), expected);
+    env.golive("apply --emulator --wait")
         .code(0)
         .stdout_has("Nothing to do for now (3 offers: 3 Held).");
 }
 
 #[test]
 fn monorepo_goes_in_waves() {
-    let place = example("monorepo");
-    place.golive("validate").code(0).stdout("6 offers in 3 files: all valid\n");
+    let env = example("monorepo");
+    env.golive("validate").code(0).stdout("6 offers in 3 files: all valid\n");
     let expected = pairs(&[
         ("contoso/firewall", "GoLive GoLivePending"),
         ("contoso/load-balancer", "Held WaitingForDependency"),
@@ -117,10 +115,9 @@ fn monorepo_goes_in_waves() {
         ("fabrikam/object-store", "GoLive GoLivePending"),
         ("fabrikam/web-shop", "Held WaitingForDependency"),
     ]);
-    assert_eq!(planned(&place, 0), expected);
-    place.write("seed.yml.txt", "stepTime: 10ms");
-    place
-        .golive("apply --emulator --seed seed.yml.txt --wait --poll 10ms")
+    assert_eq!(planned(&env, 0), expected);
+    env.write("seed.yml.txt", "stepTime: 10ms");
+    env.golive("apply --emulator --seed seed.yml.txt --wait --poll 10ms")
         .code(0)
         .stdout_has("5 operations started; 6 offers: 5 Live, 1 Preview.\n");
 }
@@ -150,16 +147,16 @@ fn every_example_has_a_test_and_fits_the_schema() {
     }
 }
 
-/// What is no manifest has a name that golive passes over.
+/// golive ignores the other files by their names.
 #[test]
-fn all_examples_together_are_manifests_and_nothing_else() {
-    let place = example("");
-    place.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
+fn all_examples_together_are_valid_manifests() {
+    let env = example("");
+    env.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
 }
 
 #[cfg(unix)]
 #[test]
-fn alerts_are_about_metrics_and_phases_that_there_are() {
+fn alerts_use_existing_metrics_and_phases() {
     let metrics = metrics();
     let rules = std::fs::read_to_string(folder().join("prometheus/golive.rules")).unwrap();
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
@@ -174,7 +171,7 @@ fn alerts_are_about_metrics_and_phases_that_there_are() {
         serde_json::from_value::<golive::status::Phase>(phase.into()).unwrap();
     }
 
-    // Each alert is in the table of its README, and has a text for the person who is woken by it.
+    // Each alert is in its README's table, and has a description.
     let rules: serde_json::Value = serde_yaml::from_str(&rules).unwrap();
     let readme = std::fs::read_to_string(folder().join("prometheus/README.md")).unwrap();
     for rule in rules["groups"][0]["rules"].as_array().unwrap() {
@@ -184,20 +181,20 @@ fn alerts_are_about_metrics_and_phases_that_there_are() {
     }
 }
 
-/// The manifests that Kubernetes mounts are some, too.
+/// The manifests that Kubernetes mounts are valid, too.
 #[test]
-fn what_kubernetes_is_given_is_yaml_with_a_manifest_in_it() {
+fn the_kubernetes_files_contain_valid_manifests() {
     let path = folder().join("container/kubernetes.yaml.example");
     let bytes = std::fs::read(path).unwrap();
     let read = |document| serde::Deserialize::deserialize(document).unwrap();
     let objects: Vec<serde_json::Value> =
         serde_yaml::Deserializer::from_slice(&bytes).map(read).collect();
     let of_kind = |kind: &str| objects.iter().find(|it| it["kind"] == kind).unwrap();
-    let place = Place::new();
+    let env = TestEnv::new();
     for (name, manifest) in of_kind("ConfigMap")["data"].as_object().unwrap() {
-        place.write(name, text(manifest));
+        env.write(name, text(manifest));
     }
-    place.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n");
+    env.golive("validate").code(0).stdout("1 offer in 1 file: all valid\n");
     let spec = &of_kind("Deployment")["spec"];
     assert_eq!((&spec["replicas"], &spec["strategy"]["type"]), (&1.into(), &"Recreate".into()));
     let container = &spec["template"]["spec"]["containers"][0];

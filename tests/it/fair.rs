@@ -1,4 +1,4 @@
-//! A run in which one publisher is slow, hangs or is down holds up no other one.
+//! A publisher that is slow, hangs or is down doesn't delay the others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,18 +15,18 @@ use http::{Method, Request, Response};
 use pretty_assertions::assert_eq;
 use tokio::time::{Instant, sleep};
 
-use crate::lab::{Ask, Lab};
-use crate::place::live;
+use crate::harness::{Harness, RunOptions};
+use crate::test_env::live;
 
-/// How long the client waits for an answer.
+/// The client's timeout in seconds.
 const TIMEOUT: u64 = 60;
 
-/// The same for an offer's own document, which is known to be slow.
+/// The timeout for an offer's document, which is slow, in seconds.
 const DOCUMENT_TIMEOUT: u64 = 300;
 
-/// What is slow of a publisher.
+/// Which requests of a publisher are slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+enum SlowRequests {
     Lists,
     /// The requests about an offer.
     Offers,
@@ -34,21 +34,21 @@ enum What {
     All,
 }
 
-/// Is slow where one publisher is concerned, and writes down when what was sent.
-struct Slow {
+/// Delays one publisher's requests, and records when golives were sent.
+struct SlowTransport {
     inner: Arc<dyn Transport>,
     publisher: String,
-    what: What,
+    slow: SlowRequests,
     delay: Duration,
     began: Instant,
-    golives: Arc<Golives>,
+    golives: Arc<GoliveTimes>,
 }
 
-/// When golives of an offer were sent, in seconds.
-type Golives = Mutex<BTreeMap<String, Vec<u64>>>;
+/// When each offer's golives were sent, in seconds.
+type GoliveTimes = Mutex<BTreeMap<String, Vec<u64>>>;
 
 #[async_trait]
-impl Transport for Slow {
+impl Transport for SlowTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let path = request.uri().path().trim_end_matches('/').to_owned();
         let parts: Vec<_> = path.split('/').collect();
@@ -59,11 +59,11 @@ impl Transport for Slow {
             let at = self.began.elapsed().as_secs();
             self.golives.lock().unwrap().entry(offer).or_default().push(at);
         }
-        let is_hit = match self.what {
-            What::Lists => is_list,
-            What::Offers => !is_list,
-            What::Posts => is_post,
-            What::All => true,
+        let is_hit = match self.slow {
+            SlowRequests::Lists => is_list,
+            SlowRequests::Offers => !is_list,
+            SlowRequests::Posts => is_post,
+            SlowRequests::All => true,
         };
         if is_hit && publisher == self.publisher {
             sleep(self.delay).await;
@@ -72,19 +72,19 @@ impl Transport for Slow {
     }
 }
 
-/// Offers that are to go live, and one publisher that is slow.
-struct Town {
-    lab: Lab,
-    golives: Arc<Golives>,
-    told: Arc<Told>,
+/// Offers that should go live, with one slow publisher.
+struct Fixture {
+    harness: Harness,
+    golives: Arc<GoliveTimes>,
+    events: Arc<EventLog>,
     began: Instant,
 }
 
-/// What a run has told.
+/// Events that a run has reported.
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<String>>);
+struct EventLog(Mutex<Vec<String>>);
 
-impl Reporter for Told {
+impl Reporter for EventLog {
     fn report(&self, event: &Event<'_>) {
         let line = match event {
             Event::Observing { publishers, offers } => format!("{offers} of {publishers}"),
@@ -102,12 +102,12 @@ impl Reporter for Told {
     }
 }
 
-/// Never, as far as a client is concerned.
+/// A delay far beyond all timeouts.
 const NEVER: u64 = 1_000_000;
 
-impl Town {
-    /// So many offers of each publisher, those of `contoso` being slow by so many seconds.
-    fn new(publishers: &[(&str, usize)], behaviour: &str, what: What, delay: u64) -> Self {
+impl Fixture {
+    /// Creates offers for each publisher; those of `contoso` are delayed by `delay` seconds.
+    fn new(publishers: &[(&str, usize)], behaviour: &str, slow: SlowRequests, delay: u64) -> Self {
         let (mut seed, mut manifests) = ("offers:\n".to_owned(), Vec::new());
         for (publisher, count) in publishers {
             for number in 0..*count {
@@ -116,38 +116,38 @@ impl Town {
                 manifests.push(live(&name, ""));
             }
         }
-        let lab = Lab::new(&seed);
-        lab.manifest("all.yaml", &manifests.join("---\n"));
-        let (began, golives) = (Instant::now(), Arc::<Golives>::default());
-        let lab = lab.with_transport(|inner| {
-            Arc::new(Slow {
+        let harness = Harness::new(&seed);
+        harness.manifest("all.yaml", &manifests.join("---\n"));
+        let (began, golives) = (Instant::now(), Arc::<GoliveTimes>::default());
+        let harness = harness.with_transport(|inner| {
+            Arc::new(SlowTransport {
                 inner,
                 publisher: "contoso".to_owned(),
-                what,
+                slow,
                 delay: Duration::from_secs(delay),
                 began,
                 golives: Arc::clone(&golives),
             })
         });
-        Self { lab, golives, told: Arc::default(), began }
+        Self { harness, golives, events: Arc::default(), began }
     }
 
-    async fn run(&self, ask: &Ask) -> Outcome {
-        self.lab.run_telling(ask, Arc::clone(&self.told) as _).await.unwrap()
+    async fn run(&self, options: &RunOptions) -> Outcome {
+        self.harness.run_with_reporter(options, Arc::clone(&self.events) as _).await.unwrap()
     }
 
-    fn told(&self) -> Vec<String> {
-        self.told.0.lock().unwrap().clone()
+    fn events(&self) -> Vec<String> {
+        self.events.0.lock().unwrap().clone()
     }
 
-    /// When golive was sent for offers of a publisher: how many were, and the first and last second
-    /// at which. None of them twice.
+    /// How many golives were sent for a publisher's offers, and the first and last second. Panics if one
+    /// was sent twice.
     fn golives(&self, publisher: &str) -> (usize, u64, u64) {
         let golives = self.golives.lock().unwrap();
         let own = golives.iter().filter(|(offer, _)| offer.starts_with(&format!("{publisher}/")));
         let times: Vec<_> = own
             .map(|(offer, at)| {
-                assert_eq!((at.len(), self.lab.golives(offer)), (1, (1, 1)), "{offer}: {at:?}");
+                assert_eq!((at.len(), self.harness.golives(offer)), (1, (1, 1)), "{offer}: {at:?}");
                 at[0]
             })
             .collect();
@@ -157,12 +157,12 @@ impl Town {
 
     fn lists(&self, publisher: &str) -> usize {
         let list = format!("GET /api/publishers/{publisher}/offers");
-        self.lab.requests().iter().filter(|request| **request == list).count()
+        self.harness.requests().iter().filter(|request| **request == list).count()
     }
 
     #[track_caller]
     fn assert_unreachable(&self, publisher: &str) {
-        let records = self.lab.status().offers;
+        let records = self.harness.status().offers;
         let own = records.iter().filter(|(offer, _)| offer.publisher().as_str() == publisher);
         for (offer, record) in own {
             let found = (record.phase, record.reason);
@@ -175,79 +175,79 @@ const SIX: [(&str, usize); 6] =
     [("a", 10), ("b", 10), ("contoso", 50), ("d", 10), ("e", 10), ("f", 10)];
 
 #[tokio::test(start_paused = true)]
-async fn one_that_hangs_holds_up_nobody() {
-    // Before it shows that its requests hang, it may have all turns, until they are given up.
-    for (what, turns, behaviour) in [
-        (What::All, 0, "{}"),
-        (What::Lists, 0, "{}"),
-        (What::Offers, DOCUMENT_TIMEOUT, "{}"),
-        // Whose document is not asked for, since it has no ETag.
-        (What::Offers, TIMEOUT, "{profile: field}"),
+async fn a_hanging_publisher_delays_no_other() {
+    // Until its first requests time out, the slow publisher may take all turns.
+    for (slow, turns, behaviour) in [
+        (SlowRequests::All, 0, "{}"),
+        (SlowRequests::Lists, 0, "{}"),
+        (SlowRequests::Offers, DOCUMENT_TIMEOUT, "{}"),
+        // golive doesn't read the document, since it has no ETag.
+        (SlowRequests::Offers, TIMEOUT, "{profile: field}"),
     ] {
-        let town = Town::new(&SIX, behaviour, what, NEVER);
-        let outcome = town.run(&Ask::once()).await;
+        let fixture = Fixture::new(&SIX, behaviour, slow, NEVER);
+        let outcome = fixture.run(&RunOptions::once()).await;
         for other in ["a", "b", "d", "e", "f"] {
-            let (count, _, last) = town.golives(other);
-            assert!(count == 10 && last <= turns + 1, "{what:?} {other}: {count}, {last}");
+            let (count, _, last) = fixture.golives(other);
+            assert!(count == 10 && last <= turns + 1, "{slow:?} {other}: {count}, {last}");
         }
-        assert_eq!(town.golives("contoso").0, 0, "{what:?}");
-        town.assert_unreachable("contoso");
+        assert_eq!(fixture.golives("contoso").0, 0, "{slow:?}");
+        fixture.assert_unreachable("contoso");
         let found = (outcome.problems(), outcome.triggered, outcome.planned.changes.len());
-        assert_eq!(found, (50, 50, 100), "{what:?}");
+        assert_eq!(found, (50, 50, 100), "{slow:?}");
         assert!(outcome.planned.changes.is_sorted_by(|one, other| one.offer < other.offer));
         assert_eq!(outcome.records.len(), 100);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_whose_requests_hang_holds_up_nobody() {
-    let town = Town::new(&SIX, "{}", What::Posts, NEVER);
-    town.run(&Ask::once()).await;
+async fn a_publisher_with_hanging_posts_delays_no_other() {
+    let fixture = Fixture::new(&SIX, "{}", SlowRequests::Posts, NEVER);
+    fixture.run(&RunOptions::once()).await;
     for other in ["a", "b", "d", "e", "f"] {
-        let (count, _, last) = town.golives(other);
+        let (count, _, last) = fixture.golives(other);
         assert!(count == 10 && last <= TIMEOUT + 1, "{other}: {count}, {last}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_answers_late_is_launched_in_the_same_run() {
-    for ask in [Ask::once(), Ask::once().with_retry(), Ask::to_the_end()] {
-        let town = Town::new(&[("contoso", 5), ("d", 5), ("e", 5)], "{}", What::Lists, 40);
-        let outcome = town.run(&ask).await;
-        assert_eq!(town.golives("contoso"), (5, 40, 40));
-        assert_eq!(town.golives("d"), (5, 0, 0));
-        assert_eq!(town.golives("e"), (5, 0, 0));
+async fn a_late_publisher_is_launched_in_the_same_run() {
+    for options in [RunOptions::once(), RunOptions::once().with_retry(), RunOptions::until_done()] {
+        let fixture =
+            Fixture::new(&[("contoso", 5), ("d", 5), ("e", 5)], "{}", SlowRequests::Lists, 40);
+        let outcome = fixture.run(&options).await;
+        assert_eq!(fixture.golives("contoso"), (5, 40, 40));
+        assert_eq!(fixture.golives("d"), (5, 0, 0));
+        assert_eq!(fixture.golives("e"), (5, 0, 0));
         assert_eq!((outcome.problems(), outcome.triggered), (0, 15));
         assert_eq!(outcome.planned.changes.len(), 15);
         assert!(outcome.planned.changes.is_sorted_by(|one, other| one.offer < other.offer));
-        if ask.wait == Wait::No {
-            assert_eq!(["contoso", "d", "e"].map(|publisher| town.lists(publisher)), [1, 1, 1]);
+        if options.wait == Wait::No {
+            assert_eq!(["contoso", "d", "e"].map(|publisher| fixture.lists(publisher)), [1, 1, 1]);
         } else {
             assert_eq!(outcome.running(), 0);
         }
-        // Once everything is known, and once in a run.
-        assert_eq!(town.told(), ["15 of 3", "planned 15"]);
+        // Once with complete information, and once in a run.
+        assert_eq!(fixture.events(), ["15 of 3", "planned 15"]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_all_are_quick_all_is_one() {
-    let town = Town::new(&SIX, "{stepTime: 1h}", What::All, 1);
-    let outcome = town.run(&Ask::once()).await;
+async fn quick_publishers_are_planned_together() {
+    let fixture = Fixture::new(&SIX, "{stepTime: 1h}", SlowRequests::All, 1);
+    let outcome = fixture.run(&RunOptions::once()).await;
     assert_eq!((outcome.triggered, outcome.planned.changes.len()), (100, 100));
-    assert_eq!(town.told(), ["100 of 6", "planned 100"]);
+    assert_eq!(fixture.events(), ["100 of 6", "planned 100"]);
     for (publisher, _) in SIX {
-        assert_eq!(town.lists(publisher), 1);
+        assert_eq!(fixture.lists(publisher), 1);
     }
 }
 
-/// What is planned and asked does not depend on whether it is planned in groups: a guard makes one of
-/// all.
+/// Plans and requests don't depend on grouping: a guard makes all offers one group.
 #[tokio::test(start_paused = true)]
-async fn groups_are_decided_about_as_all_together() {
+async fn plans_do_not_depend_on_grouping() {
     let mut found = Vec::new();
     for max_changes in [None, Some(100)] {
-        let lab = Lab::new(
+        let harness = Harness::new(
             "offers:
               a/x: {previewVersion: 3, liveVersion: 3}
               b/x: {previewVersion: 3, liveVersion: 2}
@@ -267,19 +267,19 @@ async fn groups_are_decided_about_as_all_together() {
             ("e/x", ""),
             ("e/gone", ""),
         ] {
-            lab.manifest(&format!("{}.yaml", name.replace('/', "-")), &live(name, more));
+            harness.manifest(&format!("{}.yaml", name.replace('/', "-")), &live(name, more));
         }
-        let mut ask = Ask::once();
-        ask.guard.max_changes = max_changes;
-        // How far an operation is depends on how often the marketplace was asked before.
+        let mut options = RunOptions::once();
+        options.guard.max_changes = max_changes;
+        // An operation's progress depends on the number of earlier requests.
         let decided = |set: &ChangeSet| {
             let changes = set.changes.iter();
             changes.map(|it| (it.offer.clone(), it.decision.action())).collect::<Vec<_>>()
         };
-        let first = lab.run(&ask).await.unwrap().planned;
-        let second = lab.run(&ask).await.unwrap().planned;
+        let first = harness.run(&options).await.unwrap().planned;
+        let second = harness.run(&options).await.unwrap().planned;
         let (triggers, first, second) = (first.triggers(), decided(&first), decided(&second));
-        let mut requests = lab.requests();
+        let mut requests = harness.requests();
         requests.sort();
         found.push((triggers, first, second, requests));
     }
@@ -288,30 +288,34 @@ async fn groups_are_decided_about_as_all_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_several_that_are_late_none_waits_for_the_last() {
-    let town = Town::new(&[("contoso", 9), ("d", 9), ("hung", 9)], "{}", What::Lists, 25);
-    town.lab.faults("[{path: '/api/publishers/hung/offers', count: always, action: {delay: 24h}}]");
-    let outcome = town.run(&Ask::once()).await;
-    assert_eq!(town.golives("d"), (9, 0, 0));
-    assert_eq!(town.golives("contoso"), (9, 25, 25));
-    town.assert_unreachable("hung");
+async fn late_publishers_do_not_wait_for_each_other() {
+    let fixture =
+        Fixture::new(&[("contoso", 9), ("d", 9), ("hung", 9)], "{}", SlowRequests::Lists, 25);
+    fixture
+        .harness
+        .faults("[{path: '/api/publishers/hung/offers', count: always, action: {delay: 24h}}]");
+    let outcome = fixture.run(&RunOptions::once()).await;
+    assert_eq!(fixture.golives("d"), (9, 0, 0));
+    assert_eq!(fixture.golives("contoso"), (9, 25, 25));
+    fixture.assert_unreachable("hung");
     assert_eq!((outcome.problems(), outcome.planned.changes.len()), (9, 27));
-    assert_eq!(town.told(), ["27 of 3", "planned 27"]);
+    assert_eq!(fixture.events(), ["27 of 3", "planned 27"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guard_knows_everything_before_anything_is_sent() {
+async fn a_guard_plans_all_offers_before_anything_is_sent() {
     let publishers = [("contoso", 5), ("d", 5)];
-    let town = Town::new(&publishers, "{}", What::Lists, 40);
-    let mut ask = Ask::once();
-    ask.guard.max_changes = Some(9);
-    let refused = town.lab.run_telling(&ask, Arc::clone(&town.told) as _).await;
+    let fixture = Fixture::new(&publishers, "{}", SlowRequests::Lists, 40);
+    let mut options = RunOptions::once();
+    options.guard.max_changes = Some(9);
+    let refused =
+        fixture.harness.run_with_reporter(&options, Arc::clone(&fixture.events) as _).await;
     assert_eq!(refused.unwrap_err().to_string(), too_many(10, 9));
-    assert!(town.golives.lock().unwrap().is_empty());
-    ask.guard.max_changes = Some(10);
-    town.run(&ask).await;
-    assert_eq!((town.golives("contoso"), town.golives("d")), ((5, 80, 80), (5, 80, 80)));
-    assert_eq!(town.told(), ["10 of 2", "10 of 2", "planned 10"]);
+    assert!(fixture.golives.lock().unwrap().is_empty());
+    options.guard.max_changes = Some(10);
+    fixture.run(&options).await;
+    assert_eq!((fixture.golives("contoso"), fixture.golives("d")), ((5, 80, 80), (5, 80, 80)));
+    assert_eq!(fixture.events(), ["10 of 2", "10 of 2", "planned 10"]);
 }
 
 fn too_many(found: usize, allowed: usize) -> String {
@@ -321,86 +325,90 @@ fn too_many(found: usize, allowed: usize) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_offers_of_another_is_decided_about_together_with_it() {
-    let town = Town::new(&[("contoso", 2), ("d", 2), ("e", 2)], "{}", What::Lists, 40);
-    town.lab.manifest("d.yaml", &live("d/z", "after: [contoso/vm-00]"));
-    town.run(&Ask::to_the_end()).await;
-    assert_eq!(town.golives("e"), (2, 0, 0));
-    assert_eq!((town.golives("contoso"), town.golives("d")), ((2, 40, 40), (2, 40, 40)));
+async fn dependent_publishers_are_planned_together() {
+    let fixture =
+        Fixture::new(&[("contoso", 2), ("d", 2), ("e", 2)], "{}", SlowRequests::Lists, 40);
+    fixture.harness.manifest("d.yaml", &live("d/z", "after: [contoso/vm-00]"));
+    fixture.run(&RunOptions::until_done()).await;
+    assert_eq!(fixture.golives("e"), (2, 0, 0));
+    assert_eq!((fixture.golives("contoso"), fixture.golives("d")), ((2, 40, 40), (2, 40, 40)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_owed_to_who_is_late() {
+async fn a_late_publisher_gets_its_retry() {
     let publishers = [("contoso", 3), ("d", 3)];
-    let town = Town::new(&publishers, "{fail: {times: 1}}", What::Lists, 40);
-    town.run(&Ask::to_the_end()).await;
-    assert_eq!(town.lab.phase("contoso/vm-00"), Phase::Failed);
-    let outcome = town.run(&Ask::to_the_end().with_retry()).await;
+    let fixture = Fixture::new(&publishers, "{fail: {times: 1}}", SlowRequests::Lists, 40);
+    fixture.run(&RunOptions::until_done()).await;
+    assert_eq!(fixture.harness.phase("contoso/vm-00"), Phase::Failed);
+    let outcome = fixture.run(&RunOptions::until_done().with_retry()).await;
     assert_eq!((outcome.problems(), outcome.triggered), (0, 6));
     for offer in ["contoso/vm-00", "contoso/vm-02", "d/vm-00", "d/vm-02"] {
-        assert_eq!((town.lab.golives(offer), town.lab.phase(offer)), ((2, 2), Phase::Live));
+        assert_eq!(
+            (fixture.harness.golives(offer), fixture.harness.phase(offer)),
+            ((2, 2), Phase::Live)
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_look_is_taken_at_who_is_late_however_short_the_wait() {
-    let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
+async fn a_late_publisher_is_observed_once_however_short_the_wait() {
+    let fixture = Fixture::new(&[("contoso", 3), ("d", 3)], "{}", SlowRequests::Lists, 40);
     let wait = Wait::Until(Some(Duration::from_secs(5)));
-    let outcome = town.run(&Ask { wait, ..Ask::once() }).await;
-    assert_eq!((town.golives("contoso"), town.golives("d")), ((3, 40, 40), (3, 0, 0)));
+    let outcome = fixture.run(&RunOptions { wait, ..RunOptions::once() }).await;
+    assert_eq!((fixture.golives("contoso"), fixture.golives("d")), ((3, 40, 40), (3, 0, 0)));
     assert_eq!((outcome.problems(), outcome.running()), (0, 6));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_look_takes_no_longer_than_it_may() {
-    // Offers of d go live at once; by then contoso has become slow.
-    let town = Town::new(&[("contoso", 1), ("d", 3)], "{}", What::Lists, 50);
+async fn a_later_observation_keeps_its_time_limit() {
+    // Offers of d go live at once; contoso is slow by then.
+    let fixture = Fixture::new(&[("contoso", 1), ("d", 3)], "{}", SlowRequests::Lists, 50);
     let wait = Wait::Until(Some(Duration::from_secs(70)));
-    town.run(&Ask { wait, ..Ask::once() }).await;
-    assert!(town.began.elapsed() <= Duration::from_secs(85), "{:?}", town.began.elapsed());
+    fixture.run(&RunOptions { wait, ..RunOptions::once() }).await;
+    assert!(fixture.began.elapsed() <= Duration::from_secs(85), "{:?}", fixture.began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_late_is_not_waited_for_once_it_is_to_stop() {
-    let town = Town::new(&[("contoso", 3), ("d", 3)], "{}", What::Lists, 40);
-    let stop = town.lab.stop.clone();
+async fn a_stop_does_not_wait_for_a_late_publisher() {
+    let fixture = Fixture::new(&[("contoso", 3), ("d", 3)], "{}", SlowRequests::Lists, 40);
+    let stop = fixture.harness.stop.clone();
     tokio::spawn(async move {
         sleep(Duration::from_secs(20)).await;
         stop.cancel();
     });
-    let outcome = town.run(&Ask::to_the_end()).await;
-    assert!(outcome.interrupted && town.began.elapsed().as_secs() == 20);
-    assert_eq!((town.golives("contoso").0, town.golives("d").0), (0, 3));
+    let outcome = fixture.run(&RunOptions::until_done()).await;
+    assert!(outcome.interrupted && fixture.began.elapsed().as_secs() == 20);
+    assert_eq!((fixture.golives("contoso").0, fixture.golives("d").0), (0, 3));
     assert_eq!((outcome.problems(), outcome.planned.changes.len()), (0, 3));
-    assert_eq!(town.told(), ["6 of 2", "stopping"]);
+    assert_eq!(fixture.events(), ["6 of 2", "stopping"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_publisher_that_the_marketplace_asks_to_wait_for_is_left_alone() {
-    let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
-    town.lab.faults(
+async fn a_throttled_publisher_gets_no_requests() {
+    let fixture = Fixture::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", SlowRequests::Lists, 0);
+    fixture.harness.faults(
         "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}}]",
     );
-    town.run(&Ask::once()).await;
+    fixture.run(&RunOptions::once()).await;
     for (publisher, earliest, latest) in [("contoso", 60, 75), ("d", 0, 15), ("e", 0, 15)] {
-        let (count, first, last) = town.golives(publisher);
+        let (count, first, last) = fixture.golives(publisher);
         let in_time = first >= earliest && last <= latest;
         assert!(count == 3 && in_time, "{publisher}: {count}, {first}, {last}");
-        assert!(town.lists(publisher) <= 2);
+        assert!(fixture.lists(publisher) <= 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_marketplace_asks_to_wait_for_two_publishers_nothing_is_sent_to_it() {
-    let town = Town::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", What::Lists, 0);
-    town.lab.faults(
+async fn two_throttled_publishers_pause_the_whole_marketplace() {
+    let fixture = Fixture::new(&[("contoso", 3), ("d", 3), ("e", 3)], "{}", SlowRequests::Lists, 0);
+    fixture.harness.faults(
         "[{path: '/api/publishers/contoso/offers', action: {status: 429, retryAfter: 60}},
           {path: '/api/publishers/d/offers', action: {status: 503, retryAfter: 60}}]",
     );
-    town.run(&Ask::once()).await;
+    fixture.run(&RunOptions::once()).await;
     for publisher in ["contoso", "d", "e"] {
-        let (count, first, last) = town.golives(publisher);
+        let (count, first, last) = fixture.golives(publisher);
         assert!(count == 3 && first >= 60 && last <= 75, "{publisher}: {count}, {first}, {last}");
-        assert!(town.lists(publisher) <= 2);
+        assert!(fixture.lists(publisher) <= 2);
     }
 }

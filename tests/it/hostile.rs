@@ -1,6 +1,6 @@
-//! A server that does its worst, in front of an emulator that stays honest: broken, endless and
-//! poisoned answers, and URLs that lead elsewhere. Each run ends by itself and says why, its memory
-//! is bounded, and the token goes nowhere else.
+//! A hostile gateway in front of an honest emulator: broken, endless and poisoned answers, and foreign
+//! URLs. Each run ends with an error that says why, its memory is bounded, and the token reaches no
+//! other server.
 
 mod bodies;
 mod gateway;
@@ -13,68 +13,68 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::place::{Place, Ran, STATUS, live};
-use gateway::{Gateway, Reply, Rule, Trap};
+use crate::test_env::{RunOutput, STATUS, TestEnv, live};
+use gateway::{BadReply, Gateway, Rule, UnusedListener};
 
-/// A run that ends well however slow this machine is.
+/// A run that succeeds even on a slow machine.
 const PATIENT: &str = "apply --wait=1m --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// A run that is over soon: nothing will come of it.
+/// A run with short timeouts, which is expected to fail.
 const BRIEF: &str = "apply --wait=1s --timeout 20s --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// The same, where answers are late.
+/// The same for late answers.
 const HASTY: &str = "apply --wait=1s --timeout 300ms --settle 50ms --poll 20ms --poll-max 50ms";
 
-/// The longest that any run may take. Most take less than a second; pauses between the tries of a
-/// read, and a loaded machine, make it more.
+/// The longest that any run may take. Most take less than a second; pauses between retries and a
+/// loaded machine need the rest.
 const SECONDS: u64 = 120;
 
-/// How many cases run at the same time that wait most of the time.
+/// Concurrency of cases that mostly wait.
 const MANY: usize = 24;
 
-/// How many run at the same time that keep a core busy.
+/// Concurrency of cases that keep a core busy.
 const FEW: usize = 4;
 
-/// An offer in preview that is to go live, and its marketplace behind a gateway.
+/// An offer in preview that should go live, with a gateway in front of the marketplace.
 struct Hostile {
-    place: Place,
+    env: TestEnv,
     gateway: Gateway,
-    trap: Trap,
+    trap: UnusedListener,
 }
 
 impl Hostile {
     fn new(behaviour: &str) -> Self {
-        let mut place = Place::with_seed(&format!("offers: {{contoso/vm: {behaviour}}}"));
-        place.write("vm.yaml", live("contoso/vm", ""));
-        let gateway = Gateway::start(place.address());
-        place.env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
-        Self { place, gateway, trap: Trap::set() }
+        let mut env = TestEnv::with_seed(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        env.write("vm.yaml", live("contoso/vm", ""));
+        let gateway = Gateway::start(env.address());
+        env.set_env("GOLIVE_ENDPOINT", &format!("http://{}", gateway.address));
+        Self { env, gateway, trap: UnusedListener::set() }
     }
 
-    /// A text in which `TRAP` and `OWN` are the addresses of a stranger and of the marketplace.
-    fn addressed(&self, text: &str) -> String {
+    /// Replaces `TRAP` by a foreign address and `OWN` by the marketplace's.
+    fn with_addresses(&self, text: &str) -> String {
         text.replace("TRAP", &self.trap.address().to_string())
             .replace("OWN", &self.gateway.address.to_string())
     }
 
-    /// Runs the program, and checks what must hold whatever the server does.
+    /// Runs the program, and checks what must hold for every answer.
     #[track_caller]
     #[expect(clippy::disallowed_methods, reason = "that a run ends in time is what is tested")]
-    fn golive(&self, line: &str) -> Ran {
+    fn golive(&self, line: &str) -> RunOutput {
         let begin = Instant::now();
-        let ran = self.place.golive(line);
+        let ran = self.env.golive(line);
         let took = begin.elapsed();
         assert!(took < Duration::from_secs(SECONDS), "{line}: {took:?}");
         self.holds();
         texts::are_clean(&ran, line);
-        if let Some(status) = self.place.files().remove(STATUS) {
+        if let Some(status) = self.env.files().remove(STATUS) {
             texts::is_clean(&String::from_utf8(status).unwrap(), "the status file");
-            self.place.status();
+            self.env.status();
         }
         ran
     }
 
-    /// Nobody else was asked, nothing else was asked for, and golive was accepted once at most.
+    /// No other server or path got a request, and golive was accepted at most once.
     #[track_caller]
     fn holds(&self) {
         self.trap.is_untouched();
@@ -84,62 +84,67 @@ impl Hostile {
             assert!(ours.iter().any(|ours| path.starts_with(ours)), "{request}");
             assert!(!path.contains("..") && !path.contains('%'), "{request}");
         }
-        assert!(self.place.golives("contoso/vm").1 <= 1);
+        assert!(self.env.golives("contoso/vm").1 <= 1);
     }
 }
 
-/// What one kind of harm must come to.
+/// The expected result of a hostile answer.
 struct Case {
     name: String,
     rule: Rule,
     line: &'static str,
     code: i32,
-    /// Whether golive is accepted in the end.
+    /// Whether golive is finally accepted.
     accepted: bool,
-    /// What a person is told, on standard output or standard error.
-    told: String,
+    /// Expected text on standard output or standard error.
+    message: String,
 }
 
 impl Case {
     fn run(&self) {
-        let hostile = self.meet();
+        let hostile = self.check();
         if self.code == 0 {
             return;
         }
-        // Nothing is left behind that keeps an honest marketplace from being believed.
+        // Once the marketplace is honest again, a run succeeds.
         hostile.gateway.rules(Vec::new());
         let ran = hostile.golive(PATIENT).code(0);
-        assert_eq!(hostile.place.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.shown());
+        assert_eq!(hostile.env.golives("contoso/vm").1, 1, "{}: {}", self.name, ran.transcript());
     }
 
-    /// Meets with the harm.
-    fn meet(&self) -> Hostile {
+    /// Runs against the hostile answer, and checks the result.
+    fn check(&self) -> Hostile {
         let hostile = Hostile::new("{previewVersion: 3, liveVersion: 2}");
         let mut rule = self.rule.clone();
-        if let Reply::Bytes(bytes) = &mut rule.reply
+        if let BadReply::Bytes(bytes) = &mut rule.reply
             && let Ok(text) = std::str::from_utf8(bytes)
         {
-            *bytes = hostile.addressed(text).into_bytes();
+            *bytes = hostile.with_addresses(text).into_bytes();
         }
         hostile.gateway.rules(vec![rule]);
         let ran = hostile.golive(self.line);
-        let shown = ran.shown();
+        let shown = ran.transcript();
         assert_eq!(ran.code, Some(self.code), "{}: {shown}", self.name);
         assert!(hostile.gateway.hits() > 0, "{}: it was not met", self.name);
-        assert!(shown.contains(&self.told), "{}: {:?} is not in {shown}", self.name, self.told);
-        let accepted = hostile.place.golives("contoso/vm").1 == 1;
+        assert!(
+            shown.contains(&self.message),
+            "{}: {:?} is not in {shown}",
+            self.name,
+            self.message
+        );
+        let accepted = hostile.env.golives("contoso/vm").1 == 1;
         assert_eq!(accepted, self.accepted, "{}: {shown}", self.name);
         if accepted && self.code == 0 {
             // Whatever it is called.
-            let truth = hostile.place.emulator().truth("contoso/vm").unwrap();
+            let truth = hostile.env.emulator().truth("contoso/vm").unwrap();
             assert_eq!(truth.production, Some(3), "{}: {shown}", self.name);
         }
         hostile
     }
 }
 
-/// Does something about every item, several at a time.
-fn side_by_side<T: Send>(
+/// Calls `act` with every item, several at a time.
+fn for_each_in_parallel<T: Send>(
     threads: usize,
     items: impl IntoIterator<Item = T>,
     act: impl Fn(T) + Sync,

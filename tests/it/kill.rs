@@ -1,21 +1,21 @@
-//! The real program, killed (`SIGKILL`) at any moment. The marketplace outlives it, and the next
-//! run finds what the dead one left on disk, and nothing else.
+//! The real program, killed (`SIGKILL`) at any delay. The marketplace keeps running, and the next run
+//! has only the status file.
 
 use std::time::{Duration, Instant};
 
 use golive::status::Phase;
 use pretty_assertions::assert_eq;
 
-use crate::place::{Place, STATUS, live};
+use crate::test_env::{STATUS, TestEnv, live};
 
 const RUN: &str = "apply --wait --poll 10ms --settle 150ms --timeout 2s";
 
-/// How often each of the worlds below sees the program die.
+/// How often the program is killed in each scenario below.
 const KILLS: u32 = 13;
 
-/// Marketplaces whose answers differ, each with several offers. Slow golives keep a run for longer
-/// where a death is worst: between the intent and the operation.
-const WORLDS: [(&str, &[&str]); 4] = [
+/// Marketplaces with different answers, each with several offers. Slow golives make it likelier that a
+/// kill hits between the intent and the operation.
+const SCENARIOS: [(&str, &[&str]); 4] = [
     (
         "offers: {contoso/a: {}, contoso/b: {header: dollar}, contoso/c: {header: none}}",
         &["contoso/a", "contoso/b", "contoso/c"],
@@ -37,107 +37,106 @@ const WORLDS: [(&str, &[&str]); 4] = [
     ),
 ];
 
-fn world(seed: &str, offers: &[&str]) -> Place {
-    let place = Place::with_seed(seed);
+fn scenario(seed: &str, offers: &[&str]) -> TestEnv {
+    let env = TestEnv::with_seed(seed);
     for offer in offers {
-        place.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
+        env.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, ""));
     }
-    place
+    env
 }
 
-/// How many runs in a row are killed. A run that must settle a doubt takes longer than one that was
-/// never disturbed, so that none would come to its end.
+/// How many consecutive runs are killed. A run that resolves a doubt takes longer than the kill's
+/// delay, so that without a limit no run would end.
 const IN_A_ROW: u32 = 6;
 
-/// Kills run after run, each at its own moment, unless one comes to its end by itself. Tells how
-/// many were killed.
-fn kill_runs(place: &Place, length: Duration, dice: &mut fastrand::Rng) -> u32 {
+/// Kills consecutive runs at different moments, until one ends by itself. Returns how many were killed.
+fn kill_runs(env: &TestEnv, length: Duration, rng: &mut fastrand::Rng) -> u32 {
     let mut killed = 0;
     while killed < IN_A_ROW {
-        let moment = length.mul_f64(dice.f64());
-        let mut child = place.start(RUN);
-        std::thread::sleep(moment);
+        let delay = length.mul_f64(rng.f64());
+        let mut child = env.start(RUN);
+        std::thread::sleep(delay);
         if child.try_wait().unwrap().is_some() {
-            let ran = place.ran(child);
+            let ran = env.wait(child);
             if ran.code != Some(0) {
-                assert!(ran.stdout.contains(TWICE), "{}", ran.shown());
+                assert!(ran.stdout.contains(TWICE), "{}", ran.transcript());
             }
             break;
         }
         child.kill().unwrap();
-        drop(place.ran(child));
+        drop(env.wait(child));
         killed += 1;
-        if place.exists(STATUS) {
-            place.status(); // Panics where it cannot be read.
+        if env.exists(STATUS) {
+            env.status(); // Panics where it cannot be read.
         }
     }
     killed
 }
 
-/// What a run says of an offer whose golive two runs before it were killed over.
+/// The error for an offer after two killed golives.
 const TWICE: &str = "sent 2 times, left no trace";
 
-/// Two requests that never arrived are for a person to look into, who holds the offers for a run.
-/// Tells whether there were any.
+/// A doubt after two requests that never arrived needs a person, who suspends the offers for one run.
+/// Returns whether there was one.
 #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
-fn resolve(place: &Place, offers: &[&str], at: &str) -> bool {
-    let ran = place.golive(RUN);
+fn resolve_doubts(env: &TestEnv, offers: &[&str], at: &str) -> bool {
+    let ran = env.golive(RUN);
     if ran.code == Some(0) {
         return false;
     }
-    assert!(ran.stdout.contains(TWICE), "{at}: {}", ran.shown());
-    let mut status: serde_json::Value = serde_json::from_str(&place.read(STATUS)).unwrap();
+    assert!(ran.stdout.contains(TWICE), "{at}: {}", ran.transcript());
+    let mut status: serde_json::Value = serde_json::from_str(&env.read(STATUS)).unwrap();
     let mut doubts = 0;
     for offer in offers {
-        let Some(intent) = place.record(offer).intent else { continue };
-        assert_eq!((intent.attempt, place.golives(offer).1), (2, 0), "{at}: {offer}");
-        // That was long ago.
+        let Some(intent) = env.record(offer).intent else { continue };
+        assert_eq!((intent.attempt, env.golives(offer).1), (2, 0), "{at}: {offer}");
+        // The settle time has passed.
         status["offers"][offer]["intent"]["at"] = "2026-01-01T00:00:00Z".into();
         status["offers"][offer]["intent"]["deadline"] = "2026-01-01T00:03:00Z".into();
         doubts += 1;
     }
-    assert!(doubts > 0, "{at}: {}", ran.shown());
-    std::fs::write(place.path(STATUS), status.to_string()).unwrap();
+    assert!(doubts > 0, "{at}: {}", ran.transcript());
+    std::fs::write(env.path(STATUS), status.to_string()).unwrap();
     let hold = |more: &str| {
         for offer in offers {
-            place.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, more));
+            env.write(&format!("{}.yaml", offer.replace('/', "-")), live(offer, more));
         }
     };
     hold("suspend: true");
-    place.golive(RUN).code(0);
+    env.golive(RUN).code(0);
     for offer in offers {
-        assert_eq!(place.record(offer).intent, None, "{at}: {offer}");
+        assert_eq!(env.record(offer).intent, None, "{at}: {offer}");
     }
     hold("");
     true
 }
 
 #[track_caller]
-fn is_done(place: &Place, offers: &[&str], at: &str) {
-    if resolve(place, offers, at) {
-        place.golive(RUN).code(0);
+fn is_done(env: &TestEnv, offers: &[&str], at: &str) {
+    if resolve_doubts(env, offers, at) {
+        env.golive(RUN).code(0);
     }
     for offer in offers {
-        let record = place.record(offer);
+        let record = env.record(offer);
         assert_eq!((record.phase, record.intent), (Phase::Live, None), "{at}: {offer}");
-        assert_eq!(place.golives(offer).1, 1, "{at}: {offer} is accepted exactly once");
+        assert_eq!(env.golives(offer).1, 1, "{at}: {offer} is accepted exactly once");
     }
 }
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the moments are drawn from the length of a run")]
-fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
+fn killed_runs_are_continued_with_one_golive() {
     let torture = |(seed, offers): (&str, &[&str]), number: u64| {
-        let place = world(seed, offers);
+        let env = scenario(seed, offers);
         let begin = Instant::now();
-        is_done(&place, offers, "undisturbed");
+        is_done(&env, offers, "undisturbed");
         let length = begin.elapsed();
-        let mut dice = fastrand::Rng::with_seed(number);
+        let mut rng = fastrand::Rng::with_seed(number);
         let mut killed = 0;
         for round in 0.. {
-            let place = world(seed, offers);
-            killed += kill_runs(&place, length, &mut dice);
-            is_done(&place, offers, &format!("{seed}, round {round}, length {length:?}"));
+            let env = scenario(seed, offers);
+            killed += kill_runs(&env, length, &mut rng);
+            is_done(&env, offers, &format!("{seed}, round {round}, length {length:?}"));
             if killed >= KILLS {
                 return killed;
             }
@@ -145,9 +144,9 @@ fn whenever_it_is_killed_the_next_run_goes_on_and_golive_is_accepted_once() {
         killed
     };
     let killed: u32 = std::thread::scope(|scope| {
-        let worlds = WORLDS.into_iter().zip(1..);
+        let scenarios = SCENARIOS.into_iter().zip(1..);
         let threads: Vec<_> =
-            worlds.map(|(world, number)| scope.spawn(move || torture(world, number))).collect();
+            scenarios.map(|(world, number)| scope.spawn(move || torture(world, number))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     assert!(killed >= 50, "{killed}");

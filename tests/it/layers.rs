@@ -1,5 +1,5 @@
-//! The layers of ARCHITECTURE.md hold: no module uses one that its row does not name, and the pure
-//! ones read no clock, file or environment.
+//! The layers of ARCHITECTURE.md: a module uses only modules that its row names, and pure modules read
+//! no clock, file or environment.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A row of the table: what a module may use, and whether it is pure.
+/// A row of the table: the modules it may use, and whether it is pure.
 struct Layer {
     uses: Vec<String>,
     is_pure: bool,
@@ -20,7 +20,7 @@ fn names(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The table, bottom up; every row may only name what stands above it.
+/// The table, bottom up; a row may only name modules of rows above it.
 fn table() -> BTreeMap<String, Layer> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let section = text.split("## Layers").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -56,7 +56,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file without comments, and without the tests at its end.
+/// A file's code without comments and tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
@@ -64,7 +64,7 @@ fn code(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// All code, by the module of the crate's root that it belongs to.
+/// All code, by top-level module.
 fn modules() -> Vec<(String, PathBuf, String)> {
     let mut files = Vec::new();
     sources(&root().join("src"), &mut files);
@@ -80,7 +80,7 @@ fn modules() -> Vec<(String, PathBuf, String)> {
 }
 
 #[test]
-fn a_module_uses_only_what_its_row_names() {
+fn modules_use_only_what_their_row_names() {
     let layers = table();
     let mut faults = Vec::new();
     let mut used = BTreeMap::<&str, Vec<String>>::new();

@@ -1,4 +1,4 @@
-//! Answers that get lost or lie: golive is accepted exactly once, and followed to its end.
+//! Lost and wrong answers: golive is accepted exactly once, and followed to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use golive::engine::Wait;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Ask, Lab, Spy};
-use crate::place::live;
+use crate::harness::{Harness, RunOptions, Spy};
+use crate::test_env::live;
 
-/// What happens to the first golive request, and how often golive is received for it in all.
+/// The fault of the first golive request, and how many golives are received in total.
 const FAULTS: [(&str, u64); 30] = [
     ("{reset: before}", 2),
     ("{reset: after}", 1),
@@ -22,11 +22,11 @@ const FAULTS: [(&str, u64); 30] = [
     ("{status: 504, when: after}", 1),
     ("{html: 502}", 2),
     ("{html: 502, when: after}", 1),
-    // A page in the place of the answer, with a code that says that all is well.
+    // An HTML page with a success code.
     ("{html: 200}", 2),
     ("{html: 200, when: after}", 1),
     ("{html: 202, when: after}", 1),
-    // Accepted, it says, and says no more.
+    // 202 without an operation URL.
     ("{status: 202}", 2),
     ("{status: 202, when: after}", 1),
     ("{status: 200, when: after, body: '[['}", 1),
@@ -38,10 +38,10 @@ const FAULTS: [(&str, u64); 30] = [
     ("{redirect: 'https://fabrikam.example/api', when: after}", 1),
     ("{endlessBody: true}", 2),
     ("{endlessBody: true, when: after}", 1),
-    // Longer than a request may take.
+    // Longer than the request timeout.
     ("{delay: 2m}", 2),
     ("{delay: 2m, when: after}", 1),
-    // Not accepted, and said so.
+    // Refused explicitly.
     ("{status: 503, retryAfter: 5}", 2),
     ("{status: 503}", 2),
     ("{status: 429, retryAfter: 7}", 2),
@@ -54,13 +54,13 @@ fn once(action: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
+async fn golive_is_accepted_exactly_once_whatever_the_answer() {
     for (action, received) in FAULTS {
-        let lab = Lab::faulty_vm("{previewVersion: 3, liveVersion: 2}", &once(action));
-        let outcome = lab.to_the_end().await;
+        let harness = Harness::faulty_vm("{previewVersion: 3, liveVersion: 2}", &once(action));
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 0, "{action}: {:?}", outcome.records);
-        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{action}");
-        let record = lab.record("contoso/vm");
+        assert_eq!(harness.golives("contoso/vm"), (received, 1), "{action}");
+        let record = harness.record("contoso/vm");
         assert_eq!(
             (record.phase, record.intent, record.error),
             (Phase::Live, None, None),
@@ -72,47 +72,51 @@ async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
             "{action}"
         );
         let ids: std::collections::BTreeSet<_> =
-            lab.golive_entries().into_iter().map(|entry| entry.request_id.unwrap()).collect();
+            harness.golive_entries().into_iter().map(|entry| entry.request_id.unwrap()).collect();
         assert_eq!(ids.len() as u64, received, "{action}: every attempt has an id of its own");
 
-        let before = lab.requests().len();
-        lab.once().await;
-        assert_eq!(lab.requests()[before..], ["GET /api/publishers/contoso/offers"], "{action}");
+        let before = harness.requests().len();
+        harness.once().await;
+        assert_eq!(
+            harness.requests()[before..],
+            ["GET /api/publishers/contoso/offers"],
+            "{action}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_holds_where_nobody_waits_and_each_run_is_a_new_one() {
+async fn golive_is_accepted_exactly_once_over_several_runs_without_wait() {
     for (action, received) in FAULTS {
-        let lab = Lab::faulty_vm("{stepTime: 1m}", &once(action));
+        let harness = Harness::faulty_vm("{stepTime: 1m}", &once(action));
         for _ in 0..6 {
-            lab.once().await;
+            harness.once().await;
             tokio::time::advance(Duration::from_secs(50)).await;
         }
-        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{action}");
-        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{action}");
+        assert_eq!(harness.golives("contoso/vm"), (received, 1), "{action}");
+        assert_eq!(harness.phase("contoso/vm"), Phase::Live, "{action}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_holds_for_publish() {
+async fn publish_is_accepted_exactly_once_whatever_the_answer() {
     for (action, _) in FAULTS {
-        let lab = Lab::new("offers: {contoso/vm: {status: NeverPublished}}");
-        lab.manifest("vm.yaml", &crate::place::manifest("contoso/vm", "preview", ""));
-        lab.faults(&format!("[{{method: POST, path: '*/publish', action: {action}}}]"));
-        lab.to_the_end().await;
-        let accepted = lab.emulator.journal().entries().filter(|entry| entry.accepted).count();
-        assert_eq!((accepted, lab.phase("contoso/vm")), (1, Phase::Preview), "{action}");
+        let harness = Harness::new("offers: {contoso/vm: {status: NeverPublished}}");
+        harness.manifest("vm.yaml", &crate::test_env::manifest("contoso/vm", "preview", ""));
+        harness.faults(&format!("[{{method: POST, path: '*/publish', action: {action}}}]"));
+        harness.until_done().await;
+        let accepted = harness.emulator.journal().entries().filter(|entry| entry.accepted).count();
+        assert_eq!((accepted, harness.phase("contoso/vm")), (1, Phase::Preview), "{action}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_second_request_before_the_offer_has_settled() {
+async fn a_request_is_not_repeated_before_the_settle_time() {
     for settle in [1, 30, 90] {
-        let mut lab = Lab::faulty_vm("{}", &once("{reset: before}"));
-        lab.settle = Duration::from_secs(settle);
-        lab.to_the_end().await;
-        let entries = lab.golive_entries();
+        let mut harness = Harness::faulty_vm("{}", &once("{reset: before}"));
+        harness.settle = Duration::from_secs(settle);
+        harness.until_done().await;
+        let entries = harness.golive_entries();
         let [first, second] = entries.as_slice() else { panic!("{entries:?}") };
         let apart = second.at.duration_since(first.at);
         assert!(apart.as_secs() >= settle.cast_signed(), "{settle}: {apart:?}");
@@ -122,124 +126,119 @@ async fn no_second_request_before_the_offer_has_settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_is_kept_that_the_marketplace_asks_for() {
+async fn a_retry_after_is_respected() {
     for (action, seconds) in [
         ("{status: 503, retryAfter: 40}", 40),
         ("{status: 429, retryAfter: 100}", 100),
         ("{status: 429, retryAfter: 'Tue, 01 Dec 2026 09:01:30 GMT'}", 90),
     ] {
-        let lab = Lab::faulty_vm("{}", &once(action));
-        lab.to_the_end().await;
-        let entries = lab.golive_entries();
+        let harness = Harness::faulty_vm("{}", &once(action));
+        harness.until_done().await;
+        let entries = harness.golive_entries();
         let apart = entries[1].at.duration_since(entries[0].at);
         assert_eq!(apart.as_secs(), seconds, "{action}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_is_too_long_is_left_to_another_run() {
-    let lab = Lab::faulty_vm("{}", &once("{status: 503, retryAfter: 3600}"));
-    let outcome = lab.once().await;
+async fn a_long_retry_after_is_left_to_the_next_run() {
+    let harness = Harness::faulty_vm("{}", &once("{status: 503, retryAfter: 3600}"));
+    let outcome = harness.once().await;
     assert_eq!(outcome.problems(), 1);
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(record.intent, None);
     assert!(record.message.contains("to wait for 1h before"), "{}", record.message);
-    assert!(record.next_check_at.unwrap() > lab.now());
-    assert_eq!(lab.golives("contoso/vm"), (1, 0));
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert!(record.next_check_at.unwrap() > harness.now());
+    assert_eq!(harness.golives("contoso/vm"), (1, 0));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
 }
 
-/// So many offers, and a marketplace that puts off so many golives, a minute each time.
-fn throttled(offers: u32, times: u32) -> Lab {
-    let names: Vec<_> = (0..offers).map(|number| format!("contoso/vm-{number}")).collect();
-    let seed: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let lab = Lab::new(&format!("offers: {{{}}}", seed.join(", ")));
-    for (number, name) in names.iter().enumerate() {
-        lab.manifest(&format!("{number}.yaml"), &live(name, ""));
-    }
-    lab.faults(&format!(
+/// Offers, and a marketplace that throttles a number of golives, for a minute each.
+fn throttled(offers: usize, times: u32) -> Harness {
+    let harness = Harness::many(offers, "", "");
+    harness.faults(&format!(
         "[{{method: POST, path: '*/golive', count: {times}, action: {{status: 429, retryAfter: 60}}}}]"
     ));
-    lab
+    harness
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_is_put_off_as_often_as_the_marketplace_likes() {
-    let lab = throttled(20, 100);
-    let outcome = lab.to_the_end().await;
+async fn a_waiting_run_is_throttled_any_number_of_times() {
+    let harness = throttled(20, 100);
+    let outcome = harness.until_done().await;
     assert_eq!(outcome.problems(), 0);
-    assert!(lab.status().offers.values().all(|record| record.phase == Phase::Live));
-    assert_eq!(lab.golive_entries().len(), 120);
+    assert!(harness.status().offers.values().all(|record| record.phase == Phase::Live));
+    assert_eq!(harness.golive_entries().len(), 120);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_so_long_is_put_off_for_so_long_and_follows_the_others_meanwhile() {
-    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {stepTime: 5m}}");
+async fn a_run_with_a_time_limit_is_throttled_up_to_it_and_follows_other_offers() {
+    let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {stepTime: 5m}}");
     for name in ["a", "b"] {
-        lab.manifest(&format!("{name}.yaml"), &live(&format!("contoso/{name}"), ""));
+        harness.manifest(&format!("{name}.yaml"), &live(&format!("contoso/{name}"), ""));
     }
-    lab.faults(
+    harness.faults(
         "[{method: POST, path: '*/a/golive', count: 99, action: {status: 429, retryAfter: 60}},
           {path: '*/offers/a', count: 99, action: {delay: 1s}}]",
     );
-    let began = lab.now();
+    let began = harness.now();
     let wait = Wait::Until(Some(Duration::from_hours(1)));
-    let outcome = lab.run(&Ask { wait, ..Ask::once() }).await.unwrap();
+    let outcome = harness.run(&RunOptions { wait, ..RunOptions::once() }).await.unwrap();
     assert_eq!(outcome.problems(), 1, "{outcome:#?}");
-    assert_eq!(lab.record("contoso/a").reason, Reason::Throttled);
-    let b = lab.record("contoso/b");
+    assert_eq!(harness.record("contoso/a").reason, Reason::Throttled);
+    let b = harness.record("contoso/b");
     assert_eq!(b.phase, Phase::Live);
     let ended = b.operation.unwrap().finished_at.unwrap().duration_since(began);
-    assert!(ended.as_mins() < 15, "it is told of in time: {ended:?}");
-    let took = lab.now().duration_since(began).as_mins();
+    assert!(ended.as_mins() < 15, "it is reported in time: {ended:?}");
+    let took = harness.now().duration_since(began).as_mins();
     assert!((58..=60).contains(&took), "{took} min");
-    let tries = lab.golives("contoso/a").0;
+    let tries = harness.golives("contoso/a").0;
     assert!((30..=62).contains(&tries), "{tries} tries");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_wait_is_not_held_up_by_one_offer_after_the_other() {
-    let lab = throttled(100, 10_000);
-    let began = lab.now();
-    let outcome = lab.once().await;
+async fn a_run_without_wait_is_not_delayed_by_each_offer_in_turn() {
+    let harness = throttled(100, 10_000);
+    let began = harness.now();
+    let outcome = harness.once().await;
     assert_eq!(outcome.problems(), 100);
-    let took = lab.now().duration_since(began).as_secs();
+    let took = harness.now().duration_since(began).as_secs();
     assert!((60..240).contains(&took), "it took {took} s");
-    for record in lab.status().offers.values() {
+    for record in harness.status().offers.values() {
         assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
         assert_eq!(record.intent, None);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_outage_ends_in_doubt_and_no_run_sends_a_third_request() {
-    let lab = Lab::vm("{}");
-    lab.faults("[{method: POST, path: '*/golive', count: 2, action: {reset: before}}]");
+async fn an_endless_outage_leaves_a_doubt_and_no_third_request() {
+    let harness = Harness::vm("{}");
+    harness.faults("[{method: POST, path: '*/golive', count: 2, action: {reset: before}}]");
     for _ in 0..3 {
-        let outcome = lab.to_the_end().await;
+        let outcome = harness.until_done().await;
         assert_eq!(outcome.problems(), 1);
-        let record = lab.record("contoso/vm");
-        assert!(record.intent.is_some(), "nobody knows, so that it must not be forgotten");
-        assert_eq!((lab.golives("contoso/vm"), record.phase), ((2, 0), Phase::Triggering));
+        let record = harness.record("contoso/vm");
+        assert!(record.intent.is_some(), "the result is unknown, so the intent must stay");
+        assert_eq!((harness.golives("contoso/vm"), record.phase), ((2, 0), Phase::Triggering));
         tokio::time::advance(Duration::from_hours(1)).await;
     }
-    // A person has looked, and holds the offer for one run: the doubt is over.
-    lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
-    lab.to_the_end().await;
-    let record = lab.record("contoso/vm");
+    // A person suspends the offer for one run, which ends the doubt.
+    harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
+    harness.until_done().await;
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent), (Phase::Held, None));
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((3, 1), Phase::Live));
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((3, 1), Phase::Live));
 }
 
-/// Does something by another hand at the moment the first golive passes.
-fn meanwhile(behaviour: &str, hand: ManualAction) -> Lab {
-    let lab = Lab::vm(behaviour);
-    let (emulator, hand) = (lab.emulator.clone(), std::sync::Mutex::new(Some(hand)));
-    lab.with_transport(|inner| {
+/// Has another client act at the moment the first golive passes.
+fn meanwhile(behaviour: &str, hand: ManualAction) -> Harness {
+    let harness = Harness::vm(behaviour);
+    let (emulator, hand) = (harness.emulator.clone(), std::sync::Mutex::new(Some(hand)));
+    harness.with_transport(|inner| {
         let look = move |request: &http::Request<bytes::Bytes>| {
             if request.method() == http::Method::POST
                 && let Some(hand) = hand.lock().unwrap().take()
@@ -252,50 +251,47 @@ fn meanwhile(behaviour: &str, hand: ManualAction) -> Lab {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_hand_that_is_faster_is_followed() {
+async fn a_faster_client_s_golive_is_followed() {
     for busy in [400, 409] {
-        let lab = meanwhile(&format!("{{busy: {busy}}}"), ManualAction::StartGoLive);
-        lab.to_the_end().await;
-        assert_eq!(lab.golives("contoso/vm"), (1, 0), "{busy}");
-        let record = lab.record("contoso/vm");
+        let harness = meanwhile(&format!("{{busy: {busy}}}"), ManualAction::StartGoLive);
+        harness.until_done().await;
+        assert_eq!(harness.golives("contoso/vm"), (1, 0), "{busy}");
+        let record = harness.record("contoso/vm");
         assert_eq!((record.phase, record.intent), (Phase::Live, None), "{busy}");
         assert!(record.operation.unwrap().adopted, "{busy}");
     }
-    let lab = meanwhile("{}", ManualAction::GoLive);
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 0), Phase::Live));
+    let harness = meanwhile("{}", ManualAction::GoLive);
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 0), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_that_changes_under_the_request_is_looked_at_again() {
-    let lab = meanwhile("{}", ManualAction::Edit);
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    let entries = lab.golive_entries();
+async fn an_offer_that_changes_during_the_request_is_inspected_again() {
+    let harness = meanwhile("{}", ManualAction::Edit);
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
+    let entries = harness.golive_entries();
     assert_ne!(entries[0].if_match, entries[1].if_match);
 
-    let lab = meanwhile("{}", ManualAction::Publish);
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
-    assert_eq!(
-        lab.record("contoso/vm").observed.unwrap().live.unwrap().as_str().parse::<u64>().unwrap(),
-        2
-    );
+    let harness = meanwhile("{}", ManualAction::Publish);
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
+    assert_eq!(harness.live_version("contoso/vm"), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endless_conflict_blocks_and_sends_no_more() {
-    let lab = Lab::vm("{}");
-    lab.faults("[{method: POST, path: '*/golive', count: always, action: {status: 409}}]");
-    let outcome = lab.to_the_end().await;
+async fn an_endless_conflict_blocks_the_offer() {
+    let harness = Harness::vm("{}");
+    harness.faults("[{method: POST, path: '*/golive', count: always, action: {status: 409}}]");
+    let outcome = harness.until_done().await;
     assert_eq!(outcome.problems(), 1);
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Conflict));
-    assert_eq!(lab.golives("contoso/vm"), (3, 0));
+    assert_eq!(harness.golives("contoso/vm"), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_that_fail_for_a_while_are_asked_again() {
+async fn failed_reads_are_retried() {
     for (path, action) in [
         ("*/offers", "{status: 503, retryAfter: 1}"),
         ("*/offers", "{reset: before}"),
@@ -307,54 +303,57 @@ async fn reads_that_fail_for_a_while_are_asked_again() {
         ("*/operations/*", "{status: 200, body: '{'}"),
         ("*/slot/*", "{reset: after}"),
     ] {
-        let lab = Lab::vm("{previewVersion: 2, liveVersion: 1}");
-        lab.faults(&format!("[{{method: GET, path: '{path}', count: 2, action: {action}}}]"));
-        lab.to_the_end().await;
-        assert_eq!(lab.golives("contoso/vm"), (1, 1), "{path} {action}");
-        assert_eq!(lab.phase("contoso/vm"), Phase::Live, "{path} {action}");
+        let harness = Harness::vm("{previewVersion: 2, liveVersion: 1}");
+        harness.faults(&format!("[{{method: GET, path: '{path}', count: 2, action: {action}}}]"));
+        harness.until_done().await;
+        assert_eq!(harness.golives("contoso/vm"), (1, 1), "{path} {action}");
+        assert_eq!(harness.phase("contoso/vm"), Phase::Live, "{path} {action}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_poll_is_no_state() {
-    let lab = Lab::vm("{stepTime: 1h}");
-    lab.faults("[{path: '*/operations/*', nth: 2, count: 30, action: {status: 500}}]");
-    let outcome = lab.run(&Ask::to_the_end()).await.unwrap();
-    assert_eq!((outcome.problems(), lab.golives("contoso/vm")), (0, (1, 1)));
-    assert_eq!(lab.phase("contoso/vm"), Phase::Live);
+async fn a_failed_poll_does_not_change_the_state() {
+    let harness = Harness::vm("{stepTime: 1h}");
+    harness.faults("[{path: '*/operations/*', nth: 2, count: 30, action: {status: 500}}]");
+    let outcome = harness.run(&RunOptions::until_done()).await.unwrap();
+    assert_eq!((outcome.problems(), harness.golives("contoso/vm")), (0, (1, 1)));
+    assert_eq!(harness.phase("contoso/vm"), Phase::Live);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pause_of_one_publisher_keeps_no_other_from_another_try() {
-    let lab = Lab::new(
+async fn one_publisher_s_pause_does_not_delay_another_s_retry() {
+    let harness = Harness::new(
         "{offers: {contoso/vm: {}, fabrikam/vm: {}}, faults: [
             {method: POST, path: '*/publishers/contoso/*/golive', count: always,
              action: {status: 429, retryAfter: 3600}},
             {method: POST, path: '*/publishers/fabrikam/*/golive', count: 2, action: {status: 412}}]}",
     );
-    lab.manifest("contoso.yaml", &live("contoso/vm", ""));
-    lab.manifest("fabrikam.yaml", &live("fabrikam/vm", ""));
+    harness.manifest("contoso.yaml", &live("contoso/vm", ""));
+    harness.manifest("fabrikam.yaml", &live("fabrikam/vm", ""));
     let wait = Wait::Until(Some(Duration::from_mins(30)));
-    lab.run(&Ask { wait, ..Ask::once() }).await.unwrap();
-    assert_eq!((lab.golives("fabrikam/vm"), lab.phase("fabrikam/vm")), ((3, 1), Phase::Live));
-    let record = lab.record("contoso/vm");
+    harness.run(&RunOptions { wait, ..RunOptions::once() }).await.unwrap();
+    assert_eq!(
+        (harness.golives("fabrikam/vm"), harness.phase("fabrikam/vm")),
+        ((3, 1), Phase::Live)
+    );
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_wait_leaves_a_doubt_to_the_next_run_and_says_until_when() {
-    let lab = Lab::vm("{profile: field}");
-    lab.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
-    let began = lab.now();
-    lab.once().await;
-    let record = lab.record("contoso/vm");
-    assert!(lab.now().duration_since(began).as_secs() <= 120, "it does not wait for long");
+async fn a_run_without_wait_leaves_a_doubt_with_its_deadline() {
+    let harness = Harness::vm("{profile: field}");
+    harness.faults("[{method: POST, path: '*/golive', action: {reset: before}}]");
+    let began = harness.now();
+    harness.once().await;
+    let record = harness.record("contoso/vm");
+    assert!(harness.now().duration_since(began).as_secs() <= 120, "it does not wait for long");
     let intent = record.intent.unwrap();
     let settles = record.next_check_at.unwrap();
     assert!(settles > intent.deadline);
     let error = record.error.unwrap().message;
     assert!(error.contains("reset") && error.contains(&format!("{settles:.0}")), "{error}");
     tokio::time::advance(Duration::from_hours(1)).await;
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((2, 1), Phase::Live));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((2, 1), Phase::Live));
 }

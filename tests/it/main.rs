@@ -1,12 +1,12 @@
-//! One integration binary. Three harnesses, and cases as files.
+//! One integration binary: harnesses, and test cases by file.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `place` | runs the real program in a folder of its own, against an emulator on a socket |
-//! | `lab` | runs the library's reconciler against an emulator, in virtual time |
-//! | `shape` | takes out of outputs what differs from run to run |
-//! | `rows` | every state that an offer can be in, at once |
-//! | `served` | serves the service's page over records that are made up by `invented` |
+//! | `test_env` | runs the real program in its own folder, against an emulator on a socket |
+//! | `harness` | runs the library's reconciler against an emulator, in virtual time |
+//! | `normalize` | replaces times and ids in outputs, which differ from run to run |
+//! | `rows` | every state of an offer, at once |
+//! | `page_server` | serves the service's page over `sample_records` |
 //!
 //! A changed snapshot under `snapshots/` is accepted with `INSTA_UPDATE=always cargo test`.
 
@@ -16,12 +16,12 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
-mod invented;
-mod lab;
-mod place;
+mod harness;
+mod normalize;
+mod page_server;
 mod rows;
-mod served;
-mod shape;
+mod sample_records;
+mod test_env;
 
 mod adopt;
 mod allocations;

@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 
-use crate::place::{Place, TOKEN};
+use crate::test_env::{TOKEN, TestEnv};
 
-/// The head and the body of one request, which is answered as a collector does.
+/// Receives one request and answers it as a collector does. Returns its head and body.
 fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut head = String::new();
@@ -23,7 +23,7 @@ fn receive(mut stream: TcpStream) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn a_collector_hears_of_each_reconcile_and_each_request() {
+fn a_collector_receives_each_reconcile_and_request() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, received) = mpsc::channel();
@@ -34,9 +34,9 @@ fn a_collector_hears_of_each_reconcile_and_each_request() {
             }
         }
     });
-    let mut place = Place::in_preview(&["vm"]);
-    place.env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"));
-    place.golive("apply --wait --poll 10ms").code(0);
+    let mut env = TestEnv::in_preview(&["vm"]);
+    env.set_env("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{address}"));
+    env.golive("apply --wait --poll 10ms").code(0);
     let (head, body) = received.recv().unwrap();
     assert!(head.starts_with("POST /v1/traces "), "{head}");
     let text = String::from_utf8_lossy(&body);
@@ -47,9 +47,9 @@ fn a_collector_hears_of_each_reconcile_and_each_request() {
 }
 
 #[test]
-fn without_a_collector_nothing_is_traced_and_one_that_is_gone_harms_nothing() {
-    let mut place = Place::in_preview(&["vm"]);
-    place.golive("apply --wait --poll 10ms").code(0);
-    place.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
-    place.golive("apply").code(0);
+fn tracing_is_off_without_a_collector_and_an_unreachable_one_is_harmless() {
+    let mut env = TestEnv::in_preview(&["vm"]);
+    env.golive("apply --wait --poll 10ms").code(0);
+    env.set_env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    env.golive("apply").code(0);
 }

@@ -6,14 +6,14 @@ use golive::emulator::ManualAction;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::place::{Place, live, manifest};
 use crate::rows::{self, ROWS};
+use crate::test_env::{TestEnv, live, manifest};
 
 #[test]
 fn every_row_of_the_table_at_once() {
-    let place = rows::place();
-    let files = place.files();
-    let ran = place.golive("plan -o json").code(1).stderr("");
+    let env = rows::env();
+    let files = env.files();
+    let ran = env.golive("plan -o json").code(1).stderr("");
     let document = ran.json();
     let decided: BTreeMap<&str, (&str, &str)> = document["offers"]
         .as_array()
@@ -28,47 +28,46 @@ fn every_row_of_the_table_at_once() {
         document["summary"],
         json!({"offers": 23, "goLive": 3, "publish": 1, "track": 2, "inSync": 5, "held": 3, "blocked": 6, "failed": 3})
     );
-    assert_eq!(place.files(), files, "a plan writes nothing");
-    assert!(place.requests().iter().all(|request| request.starts_with("GET ")));
+    assert_eq!(env.files(), files, "a plan writes nothing");
+    assert!(env.requests().iter().all(|request| request.starts_with("GET ")));
 }
 
 #[test]
 fn every_row_as_text() {
-    let place = rows::place();
-    let ran = place.golive("plan");
-    insta::assert_snapshot!(ran.shown());
+    let env = rows::env();
+    let ran = env.golive("plan");
+    insta::assert_snapshot!(ran.transcript());
 }
 
 #[test]
-fn of_many_offers_those_that_are_as_desired_are_counted() {
+fn many_offers_in_sync_are_only_counted() {
     let live_already =
         |number| format!("  contoso/vm-{number}: {{previewVersion: 1, liveVersion: 1}}\n");
     let seed: String = (0..50).map(live_already).collect();
-    let place = Place::with_seed(&format!("offers:\n  contoso/new: {{}}\n{seed}"));
+    let env = TestEnv::with_seed(&format!("offers:\n  contoso/new: {{}}\n{seed}"));
     let names = (0..50).map(|number| format!("contoso/vm-{number}"));
     let all: Vec<_> = names.chain(["contoso/new".to_owned()]).collect();
-    place
-        .write("all.yaml", all.iter().map(|name| live(name, "")).collect::<Vec<_>>().join("---\n"));
-    let shown = place.golive("plan").shown();
+    env.write("all.yaml", all.iter().map(|name| live(name, "")).collect::<Vec<_>>().join("---\n"));
+    let shown = env.golive("plan").transcript();
     assert!(shown.contains("contoso/new  go live "), "{shown}");
     assert!(shown.contains("… and 50 offers that are as desired\n"), "{shown}");
     assert!(!shown.contains("contoso/vm-"), "{shown}");
 }
 
-/// What is live stands in the status file. While something newer waits for its sign-off, the portal
-/// is not asked for it: that decides nothing.
-fn version_2_live_and_3_in_preview() -> Place {
-    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 2}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    place.golive("apply --wait --poll 10ms").code(0);
-    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    place
+/// The status file has the live version. golive doesn't ask the portal for it while a newer one waits
+/// for its sign-off, since the decision doesn't depend on it.
+fn version_2_live_and_3_in_preview() -> TestEnv {
+    let env = TestEnv::with_seed("offers: {contoso/vm: {previewVersion: 2}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    env.golive("apply --wait --poll 10ms").code(0);
+    env.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    env
 }
 
 #[test]
 fn the_json_document_has_exactly_these_fields() {
-    let place = version_2_live_and_3_in_preview();
-    let document = place.golive("plan -o json").code(0).stderr("").json();
+    let env = version_2_live_and_3_in_preview();
+    let document = env.golive("plan -o json").code(0).stderr("").json();
     let digest = text(&document["digest"]);
     let hex = digest.strip_prefix("sha256:").unwrap();
     assert!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}");
@@ -92,9 +91,9 @@ fn the_json_document_has_exactly_these_fields() {
 
 #[test]
 fn the_text_shows_a_diff_and_the_digest() {
-    let place = version_2_live_and_3_in_preview();
-    let digest = place.golive("plan -o json").json()["digest"].clone();
-    place.golive("plan").code(0).stderr("").stdout(&format!(
+    let env = version_2_live_and_3_in_preview();
+    let digest = env.golive("plan -o json").json()["digest"].clone();
+    env.golive("plan").code(0).stderr("").stdout(&format!(
         "contoso/vm  go live   preview 3 → live (now 2)
   --- observed
   +++ desired
@@ -115,84 +114,84 @@ digest {}
 }
 
 #[test]
-fn what_is_live_is_not_asked_for_where_something_newer_goes_live() {
-    let place = Place::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    let ran = place.golive("plan -o json").code(0).stderr("");
+fn the_live_version_is_not_queried_when_a_newer_one_goes_live() {
+    let env = TestEnv::with_seed("offers: {contoso/vm: {previewVersion: 3, liveVersion: 2}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    let ran = env.golive("plan -o json").code(0).stderr("");
     assert_eq!(
         ran.json()["offers"][0]["from"],
         json!({"state": "preview", "previewVersion": "3", "liveVersion": null})
     );
-    assert!(!place.requests().iter().any(|request| request.contains("/slot/")));
+    assert!(!env.requests().iter().any(|request| request.contains("/slot/")));
 }
 
 #[test]
-fn a_word_that_golive_does_not_know_hides_no_sign_off_that_waits() {
-    let place = Place::in_preview(&["vm"]);
+fn an_unknown_status_does_not_hide_a_waiting_sign_off() {
+    let env = TestEnv::in_preview(&["vm"]);
     let odd = ManualAction::ShowStatus(Some("Levitating".to_owned()));
-    place.emulator().by_hand("contoso/vm", odd).unwrap();
-    place.golive("plan").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
+    env.emulator().by_hand("contoso/vm", odd).unwrap();
+    env.golive("plan").code(0).stdout_has("contoso/vm  go live   preview 1 → live\n");
 }
 
 #[test]
-fn the_exit_code_tells_changes_only_where_it_is_asked_for() {
-    let place = Place::in_preview(&["vm"]);
-    place.golive("plan").code(0);
-    place.golive("plan --detailed-exitcode").code(2);
-    place.golive("plan --detailed-exitcode -o json").code(2);
-    place.golive("apply --wait --poll 10ms").code(0);
-    place.golive("plan --detailed-exitcode").code(0).stdout_has("Nothing to do.");
-    // A problem outweighs changes.
-    place.write("draft.yaml", live("contoso/nothing", ""));
-    place.write("vm.yaml", live("contoso/vm", "version: 7"));
-    place.golive("plan --detailed-exitcode").code(1);
+fn the_exit_code_shows_changes_only_with_the_flag() {
+    let env = TestEnv::in_preview(&["vm"]);
+    env.golive("plan").code(0);
+    env.golive("plan --detailed-exitcode").code(2);
+    env.golive("plan --detailed-exitcode -o json").code(2);
+    env.golive("apply --wait --poll 10ms").code(0);
+    env.golive("plan --detailed-exitcode").code(0).stdout_has("Nothing to do.");
+    // The exit code of a problem takes precedence over that of changes.
+    env.write("draft.yaml", live("contoso/nothing", ""));
+    env.write("vm.yaml", live("contoso/vm", "version: 7"));
+    env.golive("plan --detailed-exitcode").code(1);
 }
 
 #[test]
 fn the_digest_does_not_depend_on_time_order_or_layout() {
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
-    place.write("one.yaml", [live("contoso/a", ""), live("contoso/b", "")].join("---\n"));
-    place.write("two.yaml", live("fabrikam/c", ""));
-    let digest = |line: &str| place.golive(line).json()["digest"].clone();
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
+    env.write("one.yaml", [live("contoso/a", ""), live("contoso/b", "")].join("---\n"));
+    env.write("two.yaml", live("fabrikam/c", ""));
+    let digest = |line: &str| env.golive(line).json()["digest"].clone();
     let first = digest("plan -o json");
     assert_eq!(digest("plan -o json"), first);
     assert_eq!(digest("plan two.yaml one.yaml -o json"), first);
-    place.remove("one.yaml");
-    place.remove("two.yaml");
-    place.write("x/2.yml", format!("# moved\n{}", live("contoso/b", "labels: {team: x}")));
-    place.write("x/1.yml", [live("fabrikam/c", ""), live("contoso/a", "")].join("---\n"));
+    env.remove("one.yaml");
+    env.remove("two.yaml");
+    env.write("x/2.yml", format!("# moved\n{}", live("contoso/b", "labels: {team: x}")));
+    env.write("x/1.yml", [live("fabrikam/c", ""), live("contoso/a", "")].join("---\n"));
     assert_eq!(digest("plan -o json"), first);
-    // Another change is another digest.
-    place.write("x/2.yml", manifest("contoso/b", "preview", ""));
+    // Another change has another digest.
+    env.write("x/2.yml", manifest("contoso/b", "preview", ""));
     assert_ne!(digest("plan -o json"), first);
 }
 
 #[test]
 fn a_plan_writes_nothing_also_with_the_embedded_marketplace() {
-    let mut place = Place::new();
-    place.no_env("GOLIVE_TOKEN");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    let files = place.files();
-    // The embedded marketplace numbers publications as the field knows it.
-    let planned = place.golive("plan --emulator -o json").code(0).json();
+    let mut env = TestEnv::new();
+    env.remove_env("GOLIVE_TOKEN");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    let files = env.files();
+    // The embedded marketplace numbers versions as the real service does.
+    let planned = env.golive("plan --emulator -o json").code(0).json();
     assert_eq!(planned["summary"]["goLive"], 1);
     let release = text(&planned["offers"][0]["from"]["previewVersion"]).to_owned();
     let shown = format!("contoso/vm  go live   preview {release} → live\n");
-    place.golive("plan --emulator").code(0).stdout_has(&shown);
-    assert_eq!(place.files(), files);
-    place.golive("apply --emulator --wait --poll 10ms").code(0);
-    let files = place.files();
-    place.golive("plan --emulator").code(0).stdout_has("1 offer: 1 in sync. Nothing to do.\n");
-    assert_eq!(place.files(), files);
+    env.golive("plan --emulator").code(0).stdout_has(&shown);
+    assert_eq!(env.files(), files);
+    env.golive("apply --emulator --wait --poll 10ms").code(0);
+    let files = env.files();
+    env.golive("plan --emulator").code(0).stdout_has("1 offer: 1 in sync. Nothing to do.\n");
+    assert_eq!(env.files(), files);
 }
 
 #[test]
-fn a_plan_can_be_narrowed() {
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
-    place.write("a.yaml", live("contoso/a", "labels: {team: red}"));
-    place.write("b.yaml", live("contoso/b", "labels: {team: blue}"));
+fn a_plan_can_be_restricted() {
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    env.write("a.yaml", live("contoso/a", "labels: {team: red}"));
+    env.write("b.yaml", live("contoso/b", "labels: {team: blue}"));
     let offers = |line: &str| -> Vec<String> {
-        let document = place.golive(line).code(0).json();
+        let document = env.golive(line).code(0).json();
         let offers = document["offers"].as_array().unwrap();
         offers.iter().map(|it| text(&it["offer"]).to_owned()).collect()
     };
@@ -203,13 +202,11 @@ fn a_plan_can_be_narrowed() {
         offers("plan -o json --only contoso/a --only contoso/b"),
         ["contoso/a", "contoso/b"]
     );
-    place
-        .golive("plan --only contoso/c")
+    env.golive("plan --only contoso/c")
         .code(64)
         .stdout("")
         .stderr_has("no manifest names contoso/c");
-    place
-        .golive("plan --selector team=green --selector tier=gold")
+    env.golive("plan --selector team=green --selector tier=gold")
         .code(1)
         .stdout("")
         .stderr("error: no manifest has the labels team=green and tier=gold; nothing was sent\n");

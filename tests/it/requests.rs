@@ -1,13 +1,13 @@
-//! How many requests it takes.
+//! The number of requests for each situation.
 
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Ask, Lab};
-use crate::place::{live, manifest};
+use crate::harness::{Harness, RunOptions};
+use crate::test_env::{live, manifest};
 
-/// Offers of four publishers in several states, all of them where they should be.
-fn calm(offers: usize) -> Lab {
+/// Offers of four publishers in several states, all as desired.
+fn offers_in_sync(offers: usize) -> Harness {
     const PUBLISHERS: [&str; 4] = ["contoso", "fabrikam", "contoso-labs", "fabrikam-labs"];
     let (mut seed, mut manifests) = (String::new(), Vec::new());
     for number in 0..offers {
@@ -22,20 +22,20 @@ fn calm(offers: usize) -> Lab {
         seed.extend([format!("  {name}: {behaviour}\n")]);
         manifests.push(text);
     }
-    let lab = Lab::new(&format!("offers:\n{seed}"));
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab
+    let harness = Harness::new(&format!("offers:\n{seed}"));
+    harness.manifest("all.yaml", &manifests.join("---\n"));
+    harness
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nothing_is_to_do_one_a_publisher() {
-    let lab = calm(100);
-    let outcome = lab.to_the_end().await;
+async fn a_run_with_nothing_to_do_takes_one_request_per_publisher() {
+    let harness = offers_in_sync(100);
+    let outcome = harness.until_done().await;
     assert_eq!((outcome.problems(), outcome.triggered), (0, 20));
     for _ in 0..3 {
-        let before = lab.requests().len();
-        lab.to_the_end().await;
-        let mut requests = lab.requests().split_off(before);
+        let before = harness.requests().len();
+        harness.until_done().await;
+        let mut requests = harness.requests().split_off(before);
         requests.sort();
         assert_eq!(
             requests,
@@ -50,24 +50,25 @@ async fn where_nothing_is_to_do_one_a_publisher() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn held_offers_cost_no_more_than_their_publisher() {
-    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", "suspend: true"));
-    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
-    lab.once().await;
-    lab.once().await;
-    assert_eq!(lab.requests(), ["GET /api/publishers/contoso/offers"; 2]);
+async fn held_offers_take_no_request_of_their_own() {
+    let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", "suspend: true"));
+    harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    harness.once().await;
+    harness.once().await;
+    assert_eq!(harness.requests(), ["GET /api/publishers/contoso/offers"; 2]);
 }
 
-/// `contoso/vm` as the profile has it, and a manifest that wants it live.
-fn vm(profile: &str, behaviour: &str) -> Lab {
-    let lab = Lab::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    lab
+/// `contoso/vm` in this profile, and a manifest that wants it live.
+fn vm_with_profile(profile: &str, behaviour: &str) -> Harness {
+    let harness =
+        Harness::new(&format!("{{profile: {profile}, offers: {{contoso/vm: {behaviour}}}}}"));
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    harness
 }
 
-/// The requests, without what is the same in all of them.
-fn short(requests: &[String]) -> Vec<String> {
+/// The requests, without their common prefix.
+fn shortened(requests: &[String]) -> Vec<String> {
     let short = |request: &String| {
         let (method, path) = request.split_once(' ').unwrap();
         let path = path.strip_prefix("/api/publishers/contoso/offers").unwrap_or(path);
@@ -79,7 +80,7 @@ fn short(requests: &[String]) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_triggered_offer_takes_four_besides_the_list() {
-    // An offer that was not migrated may have an entity tag, which takes one more.
+    // An offer that was not migrated may have an entity tag, which costs one request.
     for (profile, fence) in [("field", None), ("documented", Some("GET /vm"))] {
         for behaviour in [
             "{}",
@@ -87,9 +88,9 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
             "{header: dollar}",
             "{header: relative, casing: pascal, arrayForm: true}",
         ] {
-            let lab = vm(profile, behaviour);
-            lab.once().await;
-            assert_eq!(lab.phase("contoso/vm"), Phase::InProgress);
+            let harness = vm_with_profile(profile, behaviour);
+            harness.once().await;
+            assert_eq!(harness.phase("contoso/vm"), Phase::InProgress);
             let expected: Vec<_> = ["GET "]
                 .into_iter()
                 .chain(fence)
@@ -100,14 +101,14 @@ async fn a_triggered_offer_takes_four_besides_the_list() {
                     "GET /vm/operation",
                 ])
                 .collect();
-            assert_eq!(short(&lab.requests()), expected, "{profile}, {behaviour}");
-            assert_eq!(lab.golives("contoso/vm"), (1, 1));
+            assert_eq!(shortened(&harness.requests()), expected, "{profile}, {behaviour}");
+            assert_eq!(harness.golives("contoso/vm"), (1, 1));
         }
     }
 }
 
-/// What tells the attempts apart, and then golive: how the attempt before ended, and what is in the
-/// slots, since no sign-off waits.
+/// A retry reads the previous attempt's result and the slots, since no sign-off waits; then it sends
+/// golive.
 const AGAIN: [&str; 6] = [
     "GET /vm/submissions/",
     "GET /vm/status",
@@ -118,66 +119,66 @@ const AGAIN: [&str; 6] = [
 ];
 
 /// The requests of a retry.
-async fn retried(lab: &Lab) -> Vec<String> {
-    lab.to_the_end().await;
-    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
-    let before = lab.requests().len();
-    lab.run(&Ask::once().with_retry()).await.unwrap();
-    short(&lab.requests().split_off(before))
+async fn retried(harness: &Harness) -> Vec<String> {
+    harness.until_done().await;
+    assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
+    let before = harness.requests().len();
+    harness.run(&RunOptions::once().with_retry()).await.unwrap();
+    shortened(&harness.requests().split_off(before))
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_takes_three_more_to_tell_the_attempts_apart() {
+async fn a_retry_takes_three_more_to_distinguish_the_attempts() {
     for (behaviour, more) in [
         ("{fail: {times: 1}}", ""),
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", ""),
         ("{previewVersion: 3, liveVersion: 2, fail: {times: 1}}", "version: 3"),
     ] {
-        let lab = vm("documented", behaviour);
-        lab.manifest("vm.yaml", &live("contoso/vm", more));
-        let requests = retried(&lab).await;
+        let harness = vm_with_profile("documented", behaviour);
+        harness.manifest("vm.yaml", &live("contoso/vm", more));
+        let requests = retried(&harness).await;
         assert_eq!(requests[..2], ["GET ", "GET /vm"], "{behaviour} {more}");
         assert_eq!(requests[2..8], AGAIN, "{behaviour} {more}");
         assert_eq!(requests[8..], ["GET /vm/operation"], "{behaviour} {more}");
-        assert_eq!(lab.golives("contoso/vm"), (2, 2));
+        assert_eq!(harness.golives("contoso/vm"), (2, 2));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_that_conflicts_is_a_refusal() {
     // Without another publish, no sign-off waits.
-    let lab = vm("field", "{fail: {times: 1}}");
-    let requests = retried(&lab).await;
+    let harness = vm_with_profile("field", "{fail: {times: 1}}");
+    let requests = retried(&harness).await;
     let once: Vec<_> = ["GET "].into_iter().chain(AGAIN).collect();
     assert_eq!(requests[..once.len()], once);
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.reason), (Phase::Failed, Reason::OperationFailed));
     assert!(record.error.unwrap().message.contains("409"), "why the retry came to nothing");
-    assert_eq!(lab.golives("contoso/vm"), (2, 1));
-    // The next run shows the failure again, and asks no more than the list.
-    let before = lab.requests().len();
-    lab.once().await;
-    assert_eq!(short(&lab.requests().split_off(before)), ["GET "]);
-    assert_eq!(lab.phase("contoso/vm"), Phase::Failed);
+    assert_eq!(harness.golives("contoso/vm"), (2, 1));
+    // The next run shows the failure again, and sends only the list request.
+    let before = harness.requests().len();
+    harness.once().await;
+    assert_eq!(shortened(&harness.requests().split_off(before)), ["GET "]);
+    assert_eq!(harness.phase("contoso/vm"), Phase::Failed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_runs_takes_one_poll_a_run() {
-    let lab = Lab::vm("{stepTime: 1h}");
-    lab.once().await;
-    let before = lab.requests().len();
-    lab.once().await;
-    let requests = lab.requests().split_off(before);
+async fn a_running_operation_takes_one_poll_per_run() {
+    let harness = Harness::vm("{stepTime: 1h}");
+    harness.once().await;
+    let before = harness.requests().len();
+    harness.once().await;
+    let requests = harness.requests().split_off(before);
     assert_eq!(requests.len(), 2, "{requests:?}");
     assert!(requests[1].contains("/operations/"), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_manifest_of_a_live_offer_takes_no_request_of_its_own() {
-    let lab = Lab::vm("{}");
-    lab.to_the_end().await;
-    lab.manifest("vm.yaml", &live("contoso/vm", "version: 1\nlabels: {team: compute}"));
-    let before = lab.requests().len();
-    lab.once().await;
-    assert_eq!(lab.requests().split_off(before), ["GET /api/publishers/contoso/offers"]);
+    let harness = Harness::vm("{}");
+    harness.until_done().await;
+    harness.manifest("vm.yaml", &live("contoso/vm", "version: 1\nlabels: {team: compute}"));
+    let before = harness.requests().len();
+    harness.once().await;
+    assert_eq!(harness.requests().split_off(before), ["GET /api/publishers/contoso/offers"]);
 }

@@ -1,16 +1,16 @@
-//! Every state that an offer can be in, at once: the table of decisions, on a marketplace.
+//! Every state of an offer, at once: the table of decisions, on one marketplace.
 
 use golive::emulator::ManualAction;
 
-use crate::place::{Place, manifest};
+use crate::test_env::{TestEnv, manifest};
 
-/// One offer: what its manifest says, what the marketplace has, and what comes of it.
+/// One offer: its manifest, its state at the marketplace, and the expected decision.
 pub(crate) struct Row {
     pub(crate) offer: &'static str,
     state: &'static str,
     /// More lines of the manifest.
     more: &'static str,
-    /// The offer in the seed; `None`: it is not there.
+    /// The offer in the seed; `None` if the marketplace doesn't have it.
     seed: Option<&'static str>,
     pub(crate) action: &'static str,
     pub(crate) reason: &'static str,
@@ -31,7 +31,7 @@ const IN_PREVIEW: Option<&str> = Some("{}");
 const FAR: &str = "notBefore: 2999-01-01T00:00:00Z";
 
 pub(crate) const ROWS: [Row; 23] = [
-    // 1: an operation runs, here by another hand.
+    // 1: an operation runs, started by another client.
     row(
         "contoso/golive-runs",
         LIVE,
@@ -44,11 +44,11 @@ pub(crate) const ROWS: [Row; 23] = [
         Some("{status: Running, operation: publish, stepTime: 1h}"),
         ("Track", "PublishRunning"),
     ),
-    // 2: not to be touched, or not there.
+    // 2: forbidden, or missing.
     row("contoso/missing", LIVE, None, ("Blocked", "NotFound")),
     row("fabrikam/forbidden", LIVE, None, ("Blocked", "Forbidden")),
     row("nobody/vm", LIVE, None, ("Blocked", "NotFound")),
-    // 3: where it should be.
+    // 3: as desired.
     row(
         "contoso/live",
         LIVE,
@@ -74,7 +74,7 @@ pub(crate) const ROWS: [Row; 23] = [
         Some("{previewVersion: 4, liveVersion: 4}"),
         ("InSync", "AlreadyLive"),
     ),
-    // 4: held on purpose.
+    // 4: held by its manifest.
     row("contoso/suspended", ("live", "suspend: true"), IN_PREVIEW, ("Held", "Suspended")),
     row("contoso/scheduled", ("live", FAR), IN_PREVIEW, ("Held", "Scheduled")),
     row(
@@ -83,7 +83,7 @@ pub(crate) const ROWS: [Row; 23] = [
         IN_PREVIEW,
         ("Held", "WaitingForDependency"),
     ),
-    // 5: the last attempt ended badly.
+    // 5: the last attempt failed or was canceled.
     row(
         "contoso/failed",
         LIVE,
@@ -109,7 +109,7 @@ pub(crate) const ROWS: [Row; 23] = [
         Some("{previewVersion: 2}"),
         ("Blocked", "VersionMismatch"),
     ),
-    // 7: to go live.
+    // 7: will go live.
     row("contoso/first", LIVE, IN_PREVIEW, ("GoLive", "GoLivePending")),
     row(
         "contoso/newer",
@@ -131,23 +131,23 @@ pub(crate) const ROWS: [Row; 23] = [
         Some("{status: NeverPublished}"),
         ("Blocked", "NotInPreview"),
     ),
-    // 9: anything else: a word that golive doesn't know, and no sign-off that waits below it.
+    // 9: anything else: an unknown status without a waiting sign-off.
     row("contoso/odd", LIVE, Some("{status: NotStarted}"), ("Blocked", "UnknownStatus")),
 ];
 
-/// The offers that a golive is due for.
+/// The offers that will go live.
 pub(crate) const TO_GO_LIVE: [&str; 3] = ["contoso/first", "contoso/newer", "contoso/pinned"];
 
-/// All rows at once: a manifest each, and a marketplace.
-pub(crate) fn place() -> Place {
+/// All rows: a manifest each, and a marketplace.
+pub(crate) fn env() -> TestEnv {
     let seeds: Vec<_> =
         ROWS.iter().filter_map(|row| Some(format!("  {}: {}\n", row.offer, row.seed?))).collect();
-    let place = Place::with_seed(&format!("forbidden: [fabrikam]\noffers:\n{}", seeds.concat()));
+    let env = TestEnv::with_seed(&format!("forbidden: [fabrikam]\noffers:\n{}", seeds.concat()));
     for row in &ROWS {
         let name = format!("{}.yaml", row.offer);
-        place.write(&name, manifest(row.offer, row.state, row.more));
+        env.write(&name, manifest(row.offer, row.state, row.more));
     }
     let odd = ManualAction::ShowStatus(Some("Levitating \u{1b}[31m".to_owned()));
-    place.emulator().by_hand("contoso/odd", odd).unwrap();
-    place
+    env.emulator().by_hand("contoso/odd", odd).unwrap();
+    env
 }

@@ -1,14 +1,14 @@
-//! `golive schema`, and the files it made.
+//! `golive schema`, and the committed schemas.
 
 use pretty_assertions::assert_eq;
 
-use crate::place::Place;
+use crate::test_env::TestEnv;
 
 #[track_caller]
 fn is_fresh(which: &str, file: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas").join(file);
     let committed = std::fs::read_to_string(path).unwrap();
-    let ran = Place::new().golive(&format!("schema {which}")).code(0).stderr("");
+    let ran = TestEnv::new().golive(&format!("schema {which}")).code(0).stderr("");
     assert_eq!(
         ran.raw_stdout, committed,
         "schemas/{file} is stale; make it anew: cargo run -- schema {which} > schemas/{file}"
@@ -34,8 +34,8 @@ fn the_seed_schema_is_fresh() {
 }
 
 #[test]
-fn an_unknown_schema_is_a_wrong_command_line() {
-    Place::new()
+fn an_unknown_schema_is_a_usage_error() {
+    TestEnv::new()
         .golive("schema manifesto")
         .code(64)
         .stdout("")

@@ -1,19 +1,19 @@
-//! The token is nowhere but in the `Authorization` header. Every run of [`Place`] looks for it in
-//! its outputs and in the status file; here the marketplace does its worst to get it there.
+//! The token appears only in the `Authorization` header. Every run of [`TestEnv`] searches its outputs
+//! and the status file for it; here a hostile marketplace tries to get it there.
 
-use crate::place::{Place, TOKEN, live};
+use crate::test_env::{TOKEN, TestEnv, live};
 
-/// A marketplace that repeats the token wherever it can.
-fn echoing(faults: &str) -> Place {
-    let place = Place::with_seed(&format!(
+/// A marketplace that echoes the token wherever it can.
+fn echo_token(faults: &str) -> TestEnv {
+    let env = TestEnv::with_seed(&format!(
         "offers: {{contoso/vm: {{fail: {{message: 'your token {TOKEN} <b>{TOKEN}</b>'}}}}}}\nfaults: {faults}"
     ));
-    place.write("vm.yaml", live("contoso/vm", ""));
-    place
+    env.write("vm.yaml", live("contoso/vm", ""));
+    env
 }
 
-/// Runs everything, as loud as it gets, and looks into every file.
-fn loud(place: &Place) {
+/// Runs everything with full logging, and searches every file for the token.
+fn run_everything(env: &TestEnv) {
     for line in [
         "plan -vvv",
         "apply -vvv --wait=300ms --poll 10ms --settle 50ms",
@@ -23,69 +23,68 @@ fn loud(place: &Place) {
         "status -o json",
         "validate -vvv",
     ] {
-        let _ran = place.golive(line);
+        let _ran = env.golive(line);
     }
-    for (name, bytes) in place.files() {
+    for (name, bytes) in env.files() {
         assert!(!String::from_utf8_lossy(&bytes).contains(TOKEN), "{name}");
     }
-    let asked = place.emulator().journal().entries().len();
+    let asked = env.emulator().journal().entries().len();
     assert!(asked > 0, "the marketplace was never asked");
 }
 
 #[test]
-fn a_failure_that_repeats_the_token_does_not_show_it() {
-    let place = echoing("[]");
-    loud(&place);
-    let record = place.record("contoso/vm");
+fn a_failure_that_echoes_the_token_does_not_show_it() {
+    let env = echo_token("[]");
+    run_everything(&env);
+    let record = env.record("contoso/vm");
     assert!(record.message.contains("your token"), "{}", record.message);
 }
 
 #[test]
-fn errors_that_repeat_the_token_do_not_show_it() {
+fn errors_that_echo_the_token_do_not_show_it() {
     for (path, status) in
         [("*/golive", 422), ("*/golive", 401), ("*/offers", 403), ("*/offers/vm", 400)]
     {
-        let place = echoing(&format!(
+        let env = echo_token(&format!(
             "[{{path: '{path}', count: always, action: {{status: {status}, body: '{{\"error\": {{\"code\": \"{TOKEN}\", \"message\": \"Bearer {TOKEN} is bad\"}}}}'}}}}]"
         ));
-        loud(&place);
+        run_everything(&env);
     }
 }
 
 #[test]
-fn half_an_answer_and_a_redirect_with_the_token_do_not_show_it() {
+fn a_cut_answer_and_a_redirect_with_the_token_do_not_show_it() {
     for action in [
         format!("{{status: 200, body: '{{\"{TOKEN}'}}"),
         format!("{{redirect: 'http://127.0.0.1:9/{TOKEN}'}}"),
         format!("{{status: 202, when: after, body: '{TOKEN}'}}"),
     ] {
-        loud(&echoing(&format!(
+        run_everything(&echo_token(&format!(
             "[{{method: POST, path: '*/golive', count: always, action: {action}}}]"
         )));
     }
 }
 
 #[test]
-fn a_token_that_is_none_is_not_shown_either() {
-    let mut place = Place::in_preview(&["vm"]);
-    place.env("GOLIVE_TOKEN", &format!("{TOKEN} with spaces"));
-    place
-        .golive("apply -vvv")
+fn an_invalid_token_is_not_shown() {
+    let mut env = TestEnv::in_preview(&["vm"]);
+    env.set_env("GOLIVE_TOKEN", &format!("{TOKEN} with spaces"));
+    env.golive("apply -vvv")
         .code(1)
         .stdout("")
         .stderr_has("GOLIVE_TOKEN: the token has white space");
-    place.env("GOLIVE_TOKEN", " \t");
-    place.golive("apply -vvv").code(1).stdout("").stderr_has("GOLIVE_TOKEN: the token is empty");
-    // A variable that is empty counts as not set.
-    place.env("GOLIVE_TOKEN", "");
-    place.golive("apply -vvv").code(1).stdout_has("GOLIVE_TOKEN is not set");
-    place.no_env("GOLIVE_TOKEN");
-    place.golive("apply").code(1).stdout_has("GOLIVE_TOKEN is not set");
-    assert_eq!(place.requests(), Vec::<String>::new());
+    env.set_env("GOLIVE_TOKEN", " \t");
+    env.golive("apply -vvv").code(1).stdout("").stderr_has("GOLIVE_TOKEN: the token is empty");
+    // An empty variable counts as unset.
+    env.set_env("GOLIVE_TOKEN", "");
+    env.golive("apply -vvv").code(1).stdout_has("GOLIVE_TOKEN is not set");
+    env.remove_env("GOLIVE_TOKEN");
+    env.golive("apply").code(1).stdout_has("GOLIVE_TOKEN is not set");
+    assert_eq!(env.requests(), Vec::<String>::new());
 }
 
 #[test]
 fn a_token_is_never_a_flag() {
-    let place = Place::in_preview(&["vm"]);
-    place.golive("apply --token x").code(64).stdout("");
+    let env = TestEnv::in_preview(&["vm"]);
+    env.golive("apply --token x").code(64).stdout("");
 }

@@ -1,5 +1,4 @@
-//! The real service: a process that watches real files, is signaled and killed, and answers on a
-//! socket.
+//! The real service: a process with real files, signals and a socket.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -14,9 +13,9 @@ use golive::status::Phase;
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 
-use crate::place::{Place, STATUS, TOKEN, live, manifest};
+use crate::test_env::{STATUS, TOKEN, TestEnv, live, manifest};
 
-/// A service at work, and what it says.
+/// A running service, and its log.
 pub(crate) struct Service {
     child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
@@ -24,47 +23,47 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts it; the log is in JSON.
-    fn start(place: &Place, line: &str) -> Self {
-        let mut child = place.start(&format!("watch --log-format json {line}"));
+    /// Starts a service with a JSON log.
+    fn start(env: &TestEnv, line: &str) -> Self {
+        let mut child = env.start(&format!("watch --log-format json {line}"));
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let (stderr, told) = (child.stderr.take().unwrap(), Arc::clone(&lines));
+        let (stderr, log) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 assert!(!line.contains(TOKEN), "the token shows: {line}");
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                told.lock().unwrap().push(line);
+                log.lock().unwrap().push(line);
             }
         });
         Self { child, lines, reader: Some(reader) }
     }
 
-    /// The same, once every offer was seen.
+    /// Starts a service and waits until it is ready.
     #[track_caller]
-    pub(crate) fn ready(place: &Place, line: &str) -> Self {
-        let service = Self::start(place, line);
-        service.until_said("the service is ready");
+    pub(crate) fn ready(env: &TestEnv, line: &str) -> Self {
+        let service = Self::start(env, line);
+        service.wait_for_log("the service is ready");
         service
     }
 
-    fn said(&self) -> Vec<Value> {
+    fn log(&self) -> Vec<Value> {
         self.lines.lock().unwrap().clone()
     }
 
     fn find(&self, text: &str) -> Option<Value> {
-        self.said().into_iter().find(|line| line.to_string().contains(text))
+        self.log().into_iter().find(|line| line.to_string().contains(text))
     }
 
-    /// Waits until it says something, for at most ten seconds.
+    /// Waits for a log line, for at most ten seconds.
     #[track_caller]
-    pub(crate) fn until_said(&self, text: &str) -> Value {
+    pub(crate) fn wait_for_log(&self, text: &str) -> Value {
         for _ in 0..2000 {
             if let Some(line) = self.find(text) {
                 return line;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("never said: {text}; but: {:#?}", self.said());
+        panic!("never logged: {text}; but: {:#?}", self.log());
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -72,7 +71,7 @@ impl Service {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits for its end: the exit code, and how long that took.
+    /// Waits for its end. Returns the exit code and the time.
     #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
     fn ends(&mut self) -> (Option<i32>, Duration) {
         let since = Instant::now();
@@ -83,19 +82,19 @@ impl Service {
         (code, since.elapsed())
     }
 
-    /// Asks it to stop, as a supervisor does.
+    /// Stops it as a supervisor does.
     #[track_caller]
     pub(crate) fn stop(mut self) {
         self.signal("-TERM");
         let (code, took) = self.ends();
-        assert_eq!(code, Some(0), "{:#?}", self.said());
+        assert_eq!(code, Some(0), "{:#?}", self.log());
         assert!(took < Duration::from_secs(8), "{took:?}");
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[track_caller]
     pub(crate) fn address(&self) -> SocketAddr {
-        let line = self.until_said("the page is at");
+        let line = self.wait_for_log("the page is at");
         line["address"].as_str().unwrap().parse().unwrap()
     }
 }
@@ -107,8 +106,8 @@ impl Drop for Service {
     }
 }
 
-/// The answer to one request: its status, and all of it.
-fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+/// Sends one request. Returns the status and the whole answer.
+fn exchange(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(request.replace('\n', "\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
@@ -118,88 +117,88 @@ fn ask(address: SocketAddr, request: &str) -> (u16, String) {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    ask(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
+    exchange(address, &format!("GET {path} HTTP/1.1\nHost: {address}\nConnection: close\n\n"))
 }
 
 #[test]
-fn it_launches_what_is_committed_and_ends_with_all_of_it_on_disk() {
+fn it_launches_committed_manifests_and_stops_with_the_status_on_disk() {
     for signal in ["-TERM", "-INT"] {
-        let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
-        place.write("a.yaml", live("contoso/a", ""));
-        let mut service = Service::ready(&place, "--poll 10ms --poll-max 50ms");
-        service.until_said("version 1 is live");
-        place.write("b.yaml", live("contoso/b", ""));
-        place.until("the new one is launched", |place| place.golives("contoso/b") == (1, 1));
-        service.until_said("contoso/b: golive runs: Live, 0 %");
+        let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {stepTime: 1h}}");
+        env.write("a.yaml", live("contoso/a", ""));
+        let mut service = Service::ready(&env, "--poll 10ms --poll-max 50ms");
+        service.wait_for_log("version 1 is live");
+        env.write("b.yaml", live("contoso/b", ""));
+        env.wait_until("the new one is launched", |env| env.golives("contoso/b") == (1, 1));
+        service.wait_for_log("contoso/b: golive runs: Live, 0 %");
         service.signal(signal);
         let (code, took) = service.ends();
         assert_eq!(code, Some(0));
         assert!(took < Duration::from_secs(8), "{took:?}");
-        assert_eq!(place.record("contoso/a").phase, Phase::Live);
-        assert!(place.record("contoso/b").running().is_some());
-        assert_eq!(place.golives("contoso/a"), (1, 1));
+        assert_eq!(env.record("contoso/a").phase, Phase::Live);
+        assert!(env.record("contoso/b").running().is_some());
+        assert_eq!(env.golives("contoso/a"), (1, 1));
     }
 }
 
 #[test]
-fn a_second_one_says_who_is_there() {
-    let place = Place::in_preview(&["vm"]);
-    let service = Service::ready(&place, "");
+fn a_second_service_names_the_first_one() {
+    let env = TestEnv::in_preview(&["vm"]);
+    let service = Service::ready(&env, "");
     for second in ["watch --lock-timeout 0s", "apply --lock-timeout 0s"] {
-        let said = format!("golive watch, process {}, since", service.child.id());
-        place.golive(second).code(1).stderr_has(&said);
+        let log = format!("golive watch, process {}, since", service.child.id());
+        env.golive(second).code(1).stderr_has(&log);
     }
     service.stop();
-    place.golive("apply").code(0);
+    env.golive("apply").code(0);
 }
 
 #[test]
 fn a_hangup_reconciles_now() {
-    let place = Place::with_seed("offers: {contoso/vm: {status: Succeeded}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
-    let service = Service::ready(&place, "--resync 1h");
-    place.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    let env = TestEnv::with_seed("offers: {contoso/vm: {status: Succeeded}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
+    let service = Service::ready(&env, "--resync 1h");
+    env.emulator().by_hand("contoso/vm", ManualAction::Publish).unwrap();
     service.signal("-HUP");
-    place.until("golive is received", |place| place.golives("contoso/vm") == (1, 1));
+    env.wait_until("golive is received", |env| env.golives("contoso/vm") == (1, 1));
     service.stop();
 }
 
 #[test]
-fn a_broken_manifest_is_an_error_for_its_own_offers_alone() {
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
-    place.write("a.yaml", live("contoso/a", ""));
-    place.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
-    place.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
-    let service = Service::start(&place, "--poll 10ms");
-    let line = service.until_said("unknown field");
+fn a_broken_manifest_affects_only_its_own_offers() {
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}}");
+    env.write("a.yaml", live("contoso/a", ""));
+    env.write("b.yaml", "publisher: contoso\noffer: b\nsate: live\n");
+    env.golive("apply").code(1).stderr_has("b.yaml:3:1: unknown field");
+    let service = Service::start(&env, "--poll 10ms");
+    let line = service.wait_for_log("unknown field");
     assert_eq!((&line["line"], &line["level"]), (&Value::from(3), &Value::from("ERROR")));
-    place.until("the other one is launched", |place| place.golives("contoso/a") == (1, 1));
-    place.write("b.yaml", live("contoso/b", ""));
-    place.until("the mended one is launched", |place| place.golives("contoso/b") == (1, 1));
-    service.until_said("nothing is wrong with it any more");
-    // What breaks later stays in force as it was.
-    place.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
-    service.until_said("invalid YAML");
+    env.wait_until("the other one is launched", |env| env.golives("contoso/a") == (1, 1));
+    env.write("b.yaml", live("contoso/b", ""));
+    env.wait_until("the fixed one is launched", |env| env.golives("contoso/b") == (1, 1));
+    service.wait_for_log("nothing is wrong with it any more");
+    // If a valid manifest breaks later, its last valid version stays in force.
+    env.write("b.yaml", "publisher: contoso\noffer: b\nstate: [live\n");
+    service.wait_for_log("invalid YAML");
     service.signal("-HUP");
-    service.until_said("asked to reconcile now");
-    place.until("the offer is launched all the same", |place| {
-        place.record("contoso/b").phase == Phase::Live
+    service.wait_for_log("asked to reconcile now");
+    env.wait_until("the offer is launched all the same", |env| {
+        env.record("contoso/b").phase == Phase::Live
     });
-    let said = service.said();
-    let problems: Vec<_> = said.iter().filter(|line| line["level"] == "ERROR").collect();
+    let log = service.log();
+    let problems: Vec<_> = log.iter().filter(|line| line["level"] == "ERROR").collect();
     let texts: BTreeSet<_> = problems.iter().map(|line| line["message"].to_string()).collect();
-    assert_eq!(problems.len(), texts.len(), "each is told once: {problems:#?}");
+    assert_eq!(problems.len(), texts.len(), "each is logged once: {problems:#?}");
     service.stop();
 }
 
 #[cfg(unix)]
 #[test]
-fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
-    let mut place = Place::with_seed("offers: {contoso/a: {}}");
-    let socket = std::os::unix::net::UnixDatagram::bind(place.path("notify")).unwrap();
-    place.env("NOTIFY_SOCKET", place.path("notify").to_str().unwrap());
-    place.write("a.yaml", live("contoso/a", ""));
-    place.emulator().add_fault(
+fn a_supervisor_is_notified_of_ready_and_stop() {
+    let mut env = TestEnv::with_seed("offers: {contoso/a: {}}");
+    let socket = std::os::unix::net::UnixDatagram::bind(env.path("notify")).unwrap();
+    env.set_env("NOTIFY_SOCKET", env.path("notify").to_str().unwrap());
+    env.write("a.yaml", live("contoso/a", ""));
+    env.emulator().add_fault(
         serde_yaml::from_str("{path: '*/offers', count: 9, action: {delay: 500ms}}").unwrap(),
     );
     let heard = || {
@@ -207,19 +206,19 @@ fn a_supervisor_hears_when_it_is_ready_and_when_it_stops() {
         let count = socket.recv(&mut buffer).unwrap_or_default();
         String::from_utf8(buffer[..count].to_vec()).unwrap()
     };
-    let service = Service::start(&place, "--poll 10ms");
-    service.until_said("watching");
+    let service = Service::start(&env, "--poll 10ms");
+    service.wait_for_log("watching");
     socket.set_nonblocking(true).unwrap();
     assert_eq!(heard(), "", "it has not looked yet");
     socket.set_nonblocking(false).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     assert_eq!(heard(), "READY=1\n");
-    service.until_said("the service is ready");
+    service.wait_for_log("the service is ready");
     service.stop();
     assert_eq!(heard(), "STOPPING=1\n");
 }
 
-/// Runs git in a repository, without any configuration of this machine.
+/// Runs git in a repository, without this machine's configuration.
 fn git(repository: &std::path::Path, arguments: &[&str]) {
     let mut command = Command::new("git");
     command.current_dir(repository).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]);
@@ -229,17 +228,17 @@ fn git(repository: &std::path::Path, arguments: &[&str]) {
 }
 
 #[test]
-fn files_of_a_repository_are_named_as_in_it() {
+fn files_are_named_relative_to_their_repository() {
     if Command::new("git").arg("--version").output().is_err() {
         println!("SKIPPED: there is no git on this machine");
         return;
     }
-    let place = Place::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
-    place.write("remote/offers/a.yaml", live("contoso/a", ""));
-    place.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
-    place.write("remote/offers/c.yaml", live("contoso/c", ""));
-    place.write("remote/offers/twice.yaml", live("contoso/c", ""));
-    let remote = place.path("remote");
+    let env = TestEnv::with_seed("offers: {contoso/a: {}, contoso/b: {}, contoso/c: {}}");
+    env.write("remote/offers/a.yaml", live("contoso/a", ""));
+    env.write("remote/offers/broken.yaml", "publisher: contoso\noffer: [\n");
+    env.write("remote/offers/c.yaml", live("contoso/c", ""));
+    env.write("remote/offers/twice.yaml", live("contoso/c", ""));
+    let remote = env.path("remote");
     let commit = || {
         git(&remote, &["add", "--all"]);
         git(&remote, &["commit", "--quiet", "-m", "x"]);
@@ -247,59 +246,59 @@ fn files_of_a_repository_are_named_as_in_it() {
     git(&remote, &["init", "--quiet", "--initial-branch=main"]);
     commit();
     let line = "--git remote --dir offers --git-poll 1s --listen 0 --poll 10ms";
-    let service = Service::ready(&place, line);
-    let told = service.until_said("offers/broken.yaml:");
-    assert_eq!(told["file"], "offers/broken.yaml", "{told}");
-    assert!(told["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{told}");
-    let told = service.until_said("first defined");
-    assert!(told["related"].to_string().contains(" at offers/"), "{told}");
-    service.until_said("contoso/a: version 1 is live");
-    assert_eq!(place.record("contoso/a").manifest.file, "offers/a.yaml");
-    assert_eq!(place.golives("contoso/c"), (0, 0), "none of two manifests is in force");
+    let service = Service::ready(&env, line);
+    let entry = service.wait_for_log("offers/broken.yaml:");
+    assert_eq!(entry["file"], "offers/broken.yaml", "{entry}");
+    assert!(entry["commit"].as_str().is_some_and(|commit| commit.len() >= 40), "{entry}");
+    let entry = service.wait_for_log("first defined");
+    assert!(entry["related"].to_string().contains(" at offers/"), "{entry}");
+    service.wait_for_log("contoso/a: version 1 is live");
+    assert_eq!(env.record("contoso/a").manifest.file, "offers/a.yaml");
+    assert_eq!(env.golives("contoso/c"), (0, 0), "none of two manifests is in force");
     let (_, page) = get(service.address(), "/");
     assert!(page.contains("<code>offers/broken.yaml:"), "{page}");
 
-    // Where a manifest stood is found by that name.
-    place.write("remote/offers/broken.yaml", live("contoso/b", ""));
-    place.remove("remote/offers/a.yaml");
-    place.remove("remote/offers/twice.yaml");
+    // The record names the manifest's file in the repository.
+    env.write("remote/offers/broken.yaml", live("contoso/b", ""));
+    env.remove("remote/offers/a.yaml");
+    env.remove("remote/offers/twice.yaml");
     commit();
-    let mended = service.until_said("offers/broken.yaml: nothing is wrong with it any more");
-    assert_eq!(mended["file"], "offers/broken.yaml", "{mended}");
-    place.until("the offer leaves the status file", |place| {
-        !place.status().offers.contains_key(&"contoso/a".parse().unwrap())
+    let fixed = service.wait_for_log("offers/broken.yaml: nothing is wrong with it any more");
+    assert_eq!(fixed["file"], "offers/broken.yaml", "{fixed}");
+    env.wait_until("the offer leaves the status file", |env| {
+        !env.status().offers.contains_key(&"contoso/a".parse().unwrap())
     });
-    let said = service.said();
+    let log = service.log();
     let in_clone = |line: &&Value| line.to_string().contains(".tree");
-    assert_eq!(said.iter().filter(in_clone).collect::<Vec<_>>(), Vec::<&Value>::new());
+    assert_eq!(log.iter().filter(in_clone).collect::<Vec<_>>(), Vec::<&Value>::new());
     let (_, page) = get(service.address(), "/offers/contoso/b");
     assert!(page.contains("<code>offers/broken.yaml</code>") && !page.contains(".tree"), "{page}");
     service.stop();
 }
 
 #[test]
-fn killed_again_and_again_it_launches_once() {
-    let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
-    place.write("vm.yaml", live("contoso/vm", ""));
+fn repeated_kills_cause_one_golive() {
+    let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+    env.write("vm.yaml", live("contoso/vm", ""));
     for _ in 0..10 {
-        let mut service = Service::ready(&place, "--poll 10ms --settle 1s");
-        place.until("it is on record", |place| {
-            place.exists(STATUS) && place.record("contoso/vm").running().is_some()
+        let mut service = Service::ready(&env, "--poll 10ms --settle 1s");
+        env.wait_until("it is on record", |env| {
+            env.exists(STATUS) && env.record("contoso/vm").running().is_some()
         });
         service.child.kill().unwrap();
         service.ends();
     }
-    place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
-    let service = Service::ready(&place, "--poll 10ms");
-    service.until_said("version 1 is live");
+    env.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
+    let service = Service::ready(&env, "--poll 10ms");
+    service.wait_for_log("version 1 is live");
     service.stop();
-    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    assert_eq!(env.golives("contoso/vm"), (1, 1));
 }
 
 #[test]
-fn the_page_is_for_reading_and_for_this_machine() {
-    let place = Place::in_preview(&["vm"]);
-    let service = Service::ready(&place, "--listen 0");
+fn the_page_is_read_only_and_local() {
+    let env = TestEnv::in_preview(&["vm"]);
+    let service = Service::ready(&env, "--listen 0");
     let address = service.address();
     assert!(address.ip().is_loopback());
     for path in ["/", "/offers/contoso/vm", "/api/status", "/metrics", "/healthz", "/readyz"] {
@@ -313,27 +312,27 @@ fn the_page_is_for_reading_and_for_this_machine() {
     for method in ["POST", "PUT", "DELETE", "PATCH"] {
         let head = format!("{method} /offers/contoso/vm HTTP/1.1\nHost: {address}\n");
         let request = format!("{head}Content-Length: 0\nConnection: close\n\n");
-        assert_eq!(ask(address, &request).0, 405, "{method}");
+        assert_eq!(exchange(address, &request).0, 405, "{method}");
     }
     let foreign = "GET / HTTP/1.1\nHost: evil.example\nConnection: close\n\n";
-    assert_eq!(ask(address, foreign).0, 421);
+    assert_eq!(exchange(address, foreign).0, 421);
     service.stop();
     assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]
-fn an_address_that_is_taken_is_an_error_at_once() {
-    let place = Place::in_preview(&["vm"]);
+fn a_used_address_is_an_immediate_error() {
+    let env = TestEnv::in_preview(&["vm"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let line = format!("watch --listen {address}");
-    place.golive(&line).code(1).stderr_has("cannot listen on");
-    assert_eq!(place.golives("contoso/vm"), (0, 0));
+    env.golive(&line).code(1).stderr_has("cannot listen on");
+    assert_eq!(env.golives("contoso/vm"), (0, 0));
 }
 
 #[test]
-fn what_makes_no_sense_is_said_before_anything_is_done() {
-    let place = Place::in_preview(&["vm"]);
+fn invalid_options_are_reported_before_anything_is_done() {
+    let env = TestEnv::in_preview(&["vm"]);
     for line in [
         "watch --allow-host golive.internal",
         "watch --branch main",
@@ -341,77 +340,77 @@ fn what_makes_no_sense_is_said_before_anything_is_done() {
         "watch --resync 10ms",
         "watch --listen everywhere",
     ] {
-        place.golive(line).code(64);
+        env.golive(line).code(64);
     }
-    assert_eq!(place.requests().len(), 0);
+    assert_eq!(env.requests().len(), 0);
 }
 
 #[test]
-fn the_embedded_marketplace_knows_what_is_committed_later() {
-    let place = Place::new();
-    place.write("a.yaml", live("contoso/a", ""));
-    let service = Service::ready(&place, "--emulator --poll 10ms");
-    place.write("b.yaml", live("contoso/b", ""));
+fn the_embedded_marketplace_gets_offers_committed_later() {
+    let env = TestEnv::new();
+    env.write("a.yaml", live("contoso/a", ""));
+    let service = Service::ready(&env, "--emulator --poll 10ms");
+    env.write("b.yaml", live("contoso/b", ""));
     let status =
-        || -> Value { serde_json::from_str(&place.read("golive.emulator.status.json")).unwrap() };
-    service.until_said("contoso/b: golive runs");
-    place.until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
+        || -> Value { serde_json::from_str(&env.read("golive.emulator.status.json")).unwrap() };
+    service.wait_for_log("contoso/b: golive runs");
+    env.wait_until("the offer is live", |_| status()["offers"]["contoso/b"]["phase"] == "Live");
     service.stop();
-    // A second one finds the world that the first one left.
-    let again = Service::ready(&place, "--emulator");
+    // A second service starts from the state that the first one left.
+    let again = Service::ready(&env, "--emulator");
     again.stop();
     assert_eq!(status()["offers"]["contoso/b"]["attempts"], 1);
 }
 
-/// So many offers of contoso in preview, which are to stay there.
-fn many(count: usize) -> Place {
-    let mut place = Place::new();
+/// Offers of contoso in preview that should stay there.
+fn many_previews(count: usize) -> TestEnv {
+    let mut env = TestEnv::new();
     let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
     let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    place.serve(&format!("offers: {{{}}}", seeds.join(", ")));
+    env.serve(&format!("offers: {{{}}}", seeds.join(", ")));
     for (number, name) in names.iter().enumerate() {
-        place.write(&format!("{number}.yaml"), manifest(name, "preview", ""));
+        env.write(&format!("{number}.yaml"), manifest(name, "preview", ""));
     }
-    place
+    env
 }
 
 #[test]
-fn an_outage_is_told_once_and_not_for_each_offer() {
-    let place = many(30);
-    let service = Service::ready(&place, "--resync 1h");
-    let before = service.said().len();
+fn an_outage_is_logged_once_and_not_per_offer() {
+    let env = many_previews(30);
+    let service = Service::ready(&env, "--resync 1h");
+    let before = service.log().len();
     let rule = "{path: '*/offers', action: {status: 400}}";
-    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
     service.signal("-HUP");
-    service.until_said("contoso can't be listed");
-    service.until_said("contoso can be listed again");
-    let said = service.said().split_off(before);
-    assert_eq!(said.len(), 3, "{said:#?}");
+    service.wait_for_log("contoso can't be listed");
+    service.wait_for_log("contoso can be listed again");
+    let log = service.log().split_off(before);
+    assert_eq!(log.len(), 3, "{log:#?}");
     service.stop();
 }
 
 #[test]
-fn an_outage_at_the_start_is_told_once_and_each_offer_is_on_record() {
-    let place = many(30);
+fn an_outage_at_the_start_is_logged_once_and_each_offer_is_recorded() {
+    let env = many_previews(30);
     let rule = "{path: '*/offers', count: 2, action: {status: 400}}";
-    place.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
-    let service = Service::ready(&place, "--resync 1h --listen 0");
+    env.emulator().add_fault(serde_yaml::from_str(rule).unwrap());
+    let service = Service::ready(&env, "--resync 1h --listen 0");
     let (_, metrics) = get(service.address(), "/metrics");
     assert!(metrics.contains("golive_offers{phase=\"Blocked\"} 30\n"), "{metrics}");
     let (_, page) = get(service.address(), "/offers/contoso/vm-7");
     assert!(page.contains("Unreachable") && page.contains("400 Bad Request"), "{page}");
     let (_, status) = get(service.address(), "/api/status");
     assert_eq!(status.matches("\"reason\": \"Unreachable\"").count(), 30, "{status}");
-    place.until("the file is there", |place| place.path(STATUS).exists());
+    env.wait_until("the file is there", |env| env.path(STATUS).exists());
     // The second list fails, too.
     service.signal("-HUP");
-    service.until_said("can be listed again");
-    let said = service.said();
+    service.wait_for_log("can be listed again");
+    let log = service.log();
     let about: Vec<_> =
-        said.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
+        log.iter().filter(|it| it["message"].to_string().contains("contoso")).collect();
     assert_eq!(about.len(), 2, "{about:#?}");
-    place.until("all are known", |place| {
-        place.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())
+    env.wait_until("all are known", |env| {
+        env.status().offers.values().all(|it| it.phase == Phase::Preview && it.error.is_none())
     });
     service.stop();
 }

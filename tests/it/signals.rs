@@ -1,17 +1,15 @@
-//! Ctrl-C and SIGTERM: no new request, the status written, what runs goes on.
+//! Ctrl-C and SIGTERM: no new request, the status is written, operations keep running.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use golive::clock::SystemClock;
-use golive::disk::RealDisk;
 use golive::emulator::ManualAction;
-use golive::status::{Phase, StatusLock};
+use golive::status::Phase;
 
-use crate::place::{Place, STATUS, live};
+use crate::test_env::{TestEnv, live};
 
-/// Whether a process listens for SIGTERM by now.
+/// Whether a process has a SIGTERM handler.
 #[cfg(target_os = "linux")]
 pub(crate) fn listens(child: &Child) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
@@ -19,88 +17,82 @@ pub(crate) fn listens(child: &Child) -> bool {
     u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << 14) != 0
 }
 
-/// What has no other sign of where it is.
-fn until_it_listens(place: &Place, child: &Child) {
+/// Waits for a process to install its signal handlers, if it shows no other progress.
+fn until_it_listens(env: &TestEnv, child: &Child) {
     #[cfg(target_os = "linux")]
-    place.until("it listens", |_| listens(child));
+    env.wait_until("it listens", |_| listens(child));
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (place, child);
+        let _ = (env, child);
         std::thread::sleep(Duration::from_secs(1));
     }
 }
 
 #[test]
-fn who_waits_for_the_lock_ends_at_once_and_says_so() {
+fn a_signal_ends_a_wait_for_the_lock_at_once() {
     for (line, code) in [("apply", 3), ("apply -q", 3), ("watch", 0)] {
         for (signal, name) in [("-TERM", "SIGTERM"), ("-INT", "SIGINT")] {
-            let place = Place::in_preview(&["vm"]);
-            let path = place.path(STATUS);
-            let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let held = runtime.unwrap().block_on(held).unwrap();
-            let child = place.start(&format!("{line} --lock-timeout 1h"));
-            until_it_listens(&place, &child);
+            let env = TestEnv::in_preview(&["vm"]);
+            let held = env.hold_lock("x");
+            let child = env.start(&format!("{line} --lock-timeout 1h"));
+            until_it_listens(&env, &child);
             send(&child, signal);
-            let ran = place.ran(child).code(code).stdout("");
+            let ran = env.wait(child).code(code).stdout("");
             ran.stderr_has(&format!("stopped by {name}; nothing was changed"));
             drop(held);
-            assert_eq!(place.requests(), Vec::<String>::new());
+            assert_eq!(env.requests(), Vec::<String>::new());
         }
     }
 }
 
 #[test]
 fn a_hangup_does_not_end_a_service_that_waits_for_the_lock() {
-    let place = Place::in_preview(&["vm"]);
-    let path = place.path(STATUS);
-    let held = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, "x", &SystemClock);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let held = runtime.block_on(held).unwrap();
-    let child = place.start("watch --lock-timeout 1h");
-    until_it_listens(&place, &child);
-    place.until("the lock is tried", |place| place.exists("golive.status.json.lock"));
+    let env = TestEnv::in_preview(&["vm"]);
+    let held = env.hold_lock("x");
+    let child = env.start("watch --lock-timeout 1h");
+    until_it_listens(&env, &child);
+    env.wait_until("the lock is tried", |env| env.exists("golive.status.json.lock"));
     #[cfg(target_os = "linux")]
-    place.until("it listens for hangups", |_| {
+    env.wait_until("it listens for hangups", |_| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
         u64::from_str_radix(caught.trim(), 16).unwrap() & 1 != 0
     });
     send(&child, "-HUP");
     drop(held);
-    place.until("it works", |place| place.golives("contoso/vm").1 == 1);
+    env.wait_until("it works", |env| env.golives("contoso/vm").1 == 1);
     send(&child, "-TERM");
-    place.ran(child).code(0);
+    env.wait(child).code(0);
 }
 
 #[test]
 fn a_plan_that_hangs_ends_at_once() {
-    let place = Place::with_seed(
+    let env = TestEnv::with_seed(
         "{offers: {contoso/a: {}}, faults: [{path: '*/offers', action: {delay: 1h}}]}",
     );
-    place.write("a.yaml", live("contoso/a", ""));
-    let child = place.start("plan --timeout 1h");
-    place.until("it is asked", |place| !place.requests().is_empty());
+    env.write("a.yaml", live("contoso/a", ""));
+    let child = env.start("plan --timeout 1h");
+    env.wait_until("it is asked", |env| !env.requests().is_empty());
     send(&child, "-INT");
-    place.ran(child).code(3).stdout("").stderr_has("stopped by SIGINT; nothing was changed");
+    env.wait(child).code(3).stdout("").stderr_has("stopped by SIGINT; nothing was changed");
 }
 
 #[test]
 fn a_second_signal_ends_a_run_that_waits_for_an_answer() {
-    let place = Place::with_seed(
+    let env = TestEnv::with_seed(
         "{offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 1h}}]}",
     );
-    place.write("a.yaml", live("contoso/a", ""));
-    let mut child = place.start("apply --wait --timeout 1h");
-    place.until("golive is received", |place| place.golives("contoso/a").0 == 1);
+    env.write("a.yaml", live("contoso/a", ""));
+    let mut child = env.start("apply --wait --timeout 1h");
+    env.wait_until("golive is received", |env| env.golives("contoso/a").0 == 1);
     send(&child, "-INT");
-    // It says so before the answer is there.
+    // The message comes before the answer.
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     assert!(said.any(|line| line.contains("SIGINT: nothing more is sent")));
     send(&child, "-INT");
     assert!(said.any(|line| line.contains("ended by SIGINT")));
-    place.ran(child).code(130);
-    assert!(place.record("contoso/a").intent.is_some(), "the next run looks");
+    env.wait(child).code(130);
+    assert!(env.record("contoso/a").intent.is_some(), "the next run looks");
 }
 
 fn send(child: &Child, signal: &str) {
@@ -112,72 +104,72 @@ fn send(child: &Child, signal: &str) {
 #[expect(clippy::disallowed_methods, reason = "how long it takes is what is tested")]
 fn a_signal_stops_the_wait_and_the_next_run_goes_on() {
     for signal in ["-TERM", "-INT"] {
-        let place = Place::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
-        place.write("vm.yaml", live("contoso/vm", ""));
-        let child = place.start("apply --wait --poll 1h");
-        place.until("the operation is polled", |place| {
-            place.requests().iter().any(|request| request.contains("/operations/"))
+        let env = TestEnv::with_seed("offers: {contoso/vm: {stepTime: 1h}}");
+        env.write("vm.yaml", live("contoso/vm", ""));
+        let child = env.start("apply --wait --poll 1h");
+        env.wait_until("the operation is polled", |env| {
+            env.requests().iter().any(|request| request.contains("/operations/"))
         });
         send(&child, signal);
         let since = Instant::now();
-        let ran = place.ran(child).code(3);
+        let ran = env.wait(child).code(3);
         // It waits for an hour otherwise.
         assert!(since.elapsed() < Duration::from_mins(1), "{:?}", since.elapsed());
         ran.stdout_has("Stopped on request. What runs goes on; the next run follows it.\n");
-        let record = place.record("contoso/vm");
+        let record = env.record("contoso/vm");
         assert_eq!(record.phase, Phase::InProgress);
         assert!(record.running().is_some());
 
-        place.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
-        place.golive("apply --wait").code(0);
-        assert_eq!(place.golives("contoso/vm"), (1, 1));
+        env.emulator().by_hand("contoso/vm", ManualAction::Finish).unwrap();
+        env.golive("apply --wait").code(0);
+        assert_eq!(env.golives("contoso/vm"), (1, 1));
     }
 }
 
 #[test]
-fn a_request_under_way_is_not_given_up() {
-    let place = Place::with_seed(
+fn a_signal_does_not_abort_a_request_under_way() {
+    let env = TestEnv::with_seed(
         "{stepTime: 1h, offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 300ms}}]}",
     );
-    place.write("a.yaml", live("contoso/a", ""));
-    let child = place.start("apply --wait");
-    place.until("golive is received", |place| place.golives("contoso/a").0 == 1);
+    env.write("a.yaml", live("contoso/a", ""));
+    let child = env.start("apply --wait");
+    env.wait_until("golive is received", |env| env.golives("contoso/a").0 == 1);
     send(&child, "-TERM");
-    place.ran(child).code(3);
-    let record = place.record("contoso/a");
+    env.wait(child).code(3);
+    let record = env.record("contoso/a");
     assert!(record.running().is_some_and(|operation| operation.id.is_some()), "its answer counts");
-    assert_eq!((place.golives("contoso/a"), record.intent), ((1, 1), None));
+    assert_eq!((env.golives("contoso/a"), record.intent), ((1, 1), None));
 }
 
 #[test]
-fn a_run_that_was_stopped_before_it_did_anything_does_not_succeed() {
+fn a_run_stopped_before_it_did_anything_fails() {
     for path in ["*/offers", "*/offers/a"] {
-        let place = Place::with_seed(&format!(
+        let env = TestEnv::with_seed(&format!(
             "{{offers: {{contoso/a: {{}}}}, faults: [{{path: '{path}', action: {{delay: 1h}}}}]}}"
         ));
-        place.write("a.yaml", live("contoso/a", ""));
-        let child = place.start("apply --wait --timeout 1h");
-        place.until("it is asked", |place| {
-            place.requests().iter().any(|request| request.ends_with(path.trim_start_matches('*')))
+        env.write("a.yaml", live("contoso/a", ""));
+        let child = env.start("apply --wait --timeout 1h");
+        env.wait_until("it is asked", |env| {
+            env.requests().iter().any(|request| request.ends_with(path.trim_start_matches('*')))
         });
         send(&child, "-TERM");
-        place.ran(child).code(3);
-        assert_eq!(place.golives("contoso/a"), (0, 0));
+        env.wait(child).code(3);
+        assert_eq!(env.golives("contoso/a"), (0, 0));
     }
 }
 
 #[test]
-fn a_killed_run_is_taken_up_by_the_next_one() {
-    let place = Place::with_seed(
+fn a_killed_run_is_continued_by_the_next_one() {
+    let env = TestEnv::with_seed(
         "{stepTime: 20ms, offers: {contoso/a: {}}, faults: [{method: POST, path: '*/golive', action: {delay: 500ms, when: after}}]}",
     );
-    place.write("a.yaml", live("contoso/a", ""));
-    let mut child = place.start("apply --wait");
-    place.until("golive is accepted", |place| place.golives("contoso/a").1 == 1);
+    env.write("a.yaml", live("contoso/a", ""));
+    let mut child = env.start("apply --wait");
+    env.wait_until("golive is accepted", |env| env.golives("contoso/a").1 == 1);
     child.kill().unwrap();
-    drop(place.ran(child));
-    assert!(place.record("contoso/a").intent.is_some());
-    place.golive("apply --wait --poll 10ms").code(0);
-    assert_eq!(place.golives("contoso/a"), (1, 1));
-    assert_eq!(place.record("contoso/a").phase, Phase::Live);
+    drop(env.wait(child));
+    assert!(env.record("contoso/a").intent.is_some());
+    env.golive("apply --wait --poll 10ms").code(0);
+    assert_eq!(env.golives("contoso/a"), (1, 1));
+    assert_eq!(env.record("contoso/a").phase, Phase::Live);
 }

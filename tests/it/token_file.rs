@@ -1,88 +1,87 @@
 //! A token that is renewed while golive runs.
 
-use crate::place::{Place, TOKEN, live};
+use crate::test_env::{TOKEN, TestEnv, live};
 
-/// A marketplace that takes one token only, and lists the offers late.
-fn place() -> Place {
-    let mut place = Place::with_seed(&format!(
+/// A marketplace that accepts only one token, and lists the offers late.
+fn env() -> TestEnv {
+    let mut env = TestEnv::with_seed(&format!(
         "{{token: {TOKEN}, offers: {{contoso/vm: {{}}}}, \
          faults: [{{path: '*/offers', action: {{delay: 2s}}}}]}}"
     ));
-    place.write("vm.yaml", live("contoso/vm", ""));
-    place.no_env("GOLIVE_TOKEN");
-    place.env("GOLIVE_TOKEN_FILE", "../home/token");
-    place
+    env.write("vm.yaml", live("contoso/vm", ""));
+    env.remove_env("GOLIVE_TOKEN");
+    env.set_env("GOLIVE_TOKEN_FILE", "../home/token");
+    env
 }
 
 #[test]
 fn a_token_that_is_replaced_while_a_request_is_under_way_is_used() {
-    let place = place();
-    place.write("../home/token", "the-token-of-an-hour-ago\n");
-    let child = place.start("apply --wait --poll 10ms -vv");
-    place.until("a request is made", |place| !place.requests().is_empty());
-    place.write("../home/token.new", format!("{TOKEN}\n"));
-    // As the README says it is to be done.
-    let from = place.path("../home/token.new");
+    let env = env();
+    env.write("../home/token", "the-token-of-an-hour-ago\n");
+    let child = env.start("apply --wait --poll 10ms -vv");
+    env.wait_until("a request is made", |env| !env.requests().is_empty());
+    env.write("../home/token.new", format!("{TOKEN}\n"));
+    // As the README describes it.
+    let from = env.path("../home/token.new");
     assert!(
         std::process::Command::new("mv")
             .arg(from)
-            .arg(place.path("../home/token"))
+            .arg(env.path("../home/token"))
             .status()
             .unwrap()
             .success()
     );
-    place.ran(child).code(0).stdout_has("contoso/vm  Live   InProduction");
-    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    env.wait(child).code(0).stdout_has("contoso/vm  Live   InProduction");
+    assert_eq!(env.golives("contoso/vm"), (1, 1));
 }
 
 #[test]
-fn what_is_wrong_with_the_file_is_said() {
-    let mut place = place();
+fn errors_of_the_file_are_reported() {
+    let mut env = env();
     let cases = [
         (None, "cannot read ../home/token: "),
         (Some(""), "../home/token: the token is empty"),
         (Some("a\0b"), "../home/token: the token has a character"),
-        (Some("\"a\""), "../home/token: this is no token: it has quotes around it"),
-        (Some("null\n"), "../home/token: this is no token: it is the word"),
+        (Some("\"a\""), "../home/token: this isn't a valid token: it has quotes around it"),
+        (Some("null\n"), "../home/token: this isn't a valid token: it is the word"),
     ];
     for (content, what) in cases {
         if let Some(content) = content {
-            place.write("../home/token", content);
+            env.write("../home/token", content);
         }
-        place
-            .golive("plan")
+        env.golive("plan")
             .code(1)
             .stdout_has(what)
             .stdout_has("GOLIVE_TOKEN_FILE: ")
             .stdout_has("az account get-access-token --resource https://cloudpartner.azure.com");
     }
-    place.env("GOLIVE_TOKEN", TOKEN);
+    env.set_env("GOLIVE_TOKEN", TOKEN);
     let both = "error: GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them\n";
-    place.golive("plan").code(64).stdout("").stderr(both);
-    // One that is empty is not set.
-    place.env("GOLIVE_TOKEN", "");
-    place.golive("plan").code(1).stdout_has("GOLIVE_TOKEN_FILE: ");
-    place.env("GOLIVE_TOKEN_FILE", "");
-    place.golive("plan").code(1).stdout_has("GOLIVE_TOKEN is not set");
-    place.env("GOLIVE_TOKEN", TOKEN);
-    place.golive("plan").code(0);
+    env.golive("plan").code(64).stdout("").stderr(both);
+    // An empty variable counts as unset.
+    env.set_env("GOLIVE_TOKEN", "");
+    env.golive("plan").code(1).stdout_has("GOLIVE_TOKEN_FILE: ");
+    env.set_env("GOLIVE_TOKEN_FILE", "");
+    env.golive("plan").code(1).stdout_has("GOLIVE_TOKEN is not set");
+    env.set_env("GOLIVE_TOKEN", TOKEN);
+    env.golive("plan").code(0);
 }
 
 #[test]
-fn what_cannot_be_a_token_is_not_sent() {
-    let mut place = Place::in_preview(&["vm"]);
+fn an_invalid_token_is_not_sent() {
+    let mut env = TestEnv::in_preview(&["vm"]);
     for (token, what) in [("None", "no value"), ("\"x\"", "quotes"), ("Bearer x", "Bearer")] {
-        place.env("GOLIVE_TOKEN", token);
-        place.golive("apply").code(1).stdout("").stderr_has("GOLIVE_TOKEN: ").stderr_has(what);
+        env.set_env("GOLIVE_TOKEN", token);
+        env.golive("apply").code(1).stdout("").stderr_has("GOLIVE_TOKEN: ").stderr_has(what);
     }
-    assert_eq!(place.requests(), Vec::<String>::new());
+    assert_eq!(env.requests(), Vec::<String>::new());
 }
 
 #[test]
-fn the_advice_for_a_token_that_is_refused_is_a_whole_command() {
-    let place = place();
-    place.write("../home/token", "the-token-of-an-hour-ago");
-    place.golive("plan").code(1).stdout_has(
+fn the_hint_for_a_refused_token_is_a_complete_command() {
+    let env = env();
+    env.write("../home/token", "the-token-of-an-hour-ago");
+    env.golive("plan").code(1).stdout_has(
         "`az account get-access-token --resource https://cloudpartner.azure.com --query accessToken \
          --output tsv`",
     );

@@ -1,5 +1,5 @@
-//! Places where the status file cannot be written: a full disk, a folder or a file that nobody may
-//! write to. Nothing is sent without the intent on disk.
+//! The status file can't be written: a full disk, or a read-only folder or file. Nothing is sent without
+//! the intent on disk.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -10,58 +10,58 @@ use std::process::{Command, Stdio};
 
 use pretty_assertions::assert_eq;
 
-use crate::place::{Place, Ran, STATUS, live, manifest};
+use crate::test_env::{RunOutput, STATUS, TestEnv, live, manifest};
 
 /// Runs the program in a shell that limits how long a file may grow, in blocks of 512 or 1024
 /// bytes: like a full disk, it lets a write fail in the middle. The signal that would end the
 /// process is ignored, so that it sees an error instead.
-fn with_a_full_disk(place: &Place, blocks: u32, line: &str) -> Ran {
-    let golive = place.command(line);
+fn with_a_full_disk(env: &TestEnv, blocks: u32, line: &str) -> RunOutput {
+    let golive = env.command(line);
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
     shell.arg(golive.get_program()).args(golive.get_args()).env_clear();
     shell.envs(golive.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.current_dir(golive.get_current_dir().unwrap()).stdin(Stdio::null());
     shell.stdout(Stdio::piped()).stderr(Stdio::piped());
-    place.ran(shell.spawn().unwrap())
+    env.wait(shell.spawn().unwrap())
 }
 
-/// Nothing that changes anything was sent.
+/// Checks that no request changed anything.
 #[track_caller]
-fn nothing_was_sent(requests: &[String]) {
+fn assert_nothing_sent(requests: &[String]) {
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
 
 #[test]
-fn a_full_disk_sends_nothing_and_leaves_the_file_as_it_was() {
-    // Without any room, not even the lock can say who holds it.
-    for (blocks, told) in [(0, "golive needs to write in this folder"), (1, "make room for it")] {
+fn a_full_disk_sends_nothing_and_keeps_the_file() {
+    // Without any space, not even the lock's holder can be written.
+    for (blocks, message) in [(0, "golive needs to write in this folder"), (1, "make room for it")]
+    {
         for known in [false, true] {
-            let place = Place::in_preview(&["vm"]);
+            let env = TestEnv::in_preview(&["vm"]);
             if known {
-                place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
-                place.golive("apply").code(0);
-                place.write("vm.yaml", live("contoso/vm", ""));
+                env.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+                env.golive("apply").code(0);
+                env.write("vm.yaml", live("contoso/vm", ""));
             }
-            let before = place.files().remove(STATUS);
+            let before = env.files().remove(STATUS);
             assert_eq!(before.is_some(), known);
             for line in ["apply", "apply --wait --settle 0s --poll 10ms", "apply -o json"] {
-                let (ran, requests) =
-                    place.requests_during(|| with_a_full_disk(&place, blocks, line));
-                ran.code(1).stderr_has(told).stderr_has("caused by: ");
-                nothing_was_sent(&requests);
-                assert_eq!(place.files().remove(STATUS), before, "{blocks} {line}");
-                assert!(!place.exists(".golive.status.json.new"), "{blocks} {line}");
+                let (ran, requests) = env.requests_during(|| with_a_full_disk(&env, blocks, line));
+                ran.code(1).stderr_has(message).stderr_has("caused by: ");
+                assert_nothing_sent(&requests);
+                assert_eq!(env.files().remove(STATUS), before, "{blocks} {line}");
+                assert!(!env.exists(".golive.status.json.new"), "{blocks} {line}");
             }
-            // With room again, all goes on.
-            place.golive("apply --wait --poll 10ms").code(0);
-            assert_eq!(place.golives("contoso/vm"), (1, 1));
+            // With space again, the run continues.
+            env.golive("apply --wait --poll 10ms").code(0);
+            assert_eq!(env.golives("contoso/vm"), (1, 1));
         }
     }
 }
 
 #[test]
-fn folders_and_files_that_cannot_be_written_send_nothing() {
+fn unwritable_folders_and_files_send_nothing() {
     let kernel = "/proc/golive.status.json";
     let cases = [
         ("no folder", "no/such/folder/golive.status.json"),
@@ -75,58 +75,58 @@ fn folders_and_files_that_cannot_be_written_send_nothing() {
         if path == kernel && !cfg!(target_os = "linux") {
             continue;
         }
-        let place = Place::in_preview(&["vm"]);
-        place.write("taken/x", "");
-        place.write("locked.json.lock/x", "");
-        place.write(".half.json.new/x", "");
+        let env = TestEnv::in_preview(&["vm"]);
+        env.write("taken/x", "");
+        env.write("locked.json.lock/x", "");
+        env.write(".half.json.new/x", "");
         for line in ["apply", "apply --wait --settle 0s --poll 10ms"] {
             let line = format!("{line} --status {path}");
-            let (ran, requests) = place.requests_during(|| place.golive(&line));
+            let (ran, requests) = env.requests_during(|| env.golive(&line));
             let ran = ran.code(1).stderr_has("error: ");
             assert!(ran.stderr.contains(path), "{what}: {}", ran.stderr);
-            nothing_was_sent(&requests);
+            assert_nothing_sent(&requests);
         }
     }
 }
 
-/// Runs the program as a user whom permissions bind: as this one, or, for root, as nobody, to whom
-/// the place is given. `None` where nobody can't run it, which is said aloud.
-fn as_a_bound_user(place: &Place, line: &str) -> Option<Ran> {
+/// Runs the program as a user whom permissions bind: this one or, for root, the user `nobody`, who gets
+/// the folder. `None`, with a message, if `nobody` can't run the program.
+fn run_unprivileged(env: &TestEnv, line: &str) -> Option<RunOutput> {
     const NOBODY: u32 = 65534;
-    let mut command = place.command(line);
+    let mut command = env.command(line);
     if rustix::process::geteuid().is_root() {
-        // The program may stand in a folder that is closed to nobody.
-        let copy = place.path("../golive");
+        // The program's folder may be closed to `nobody`.
+        let copy = env.path("../golive");
         if !copy.exists() {
             let original = command.get_program().to_owned();
             let linked = fs::hard_link(&original, &copy);
             linked.or_else(|_| fs::copy(&original, &copy).map(drop)).unwrap();
         }
-        give(&place.path(".."), NOBODY);
+        chown_all(&env.path(".."), NOBODY);
         let mut other = Command::new(&copy);
-        other.args(command.get_args()).env_clear().current_dir(place.path(""));
+        other.args(command.get_args()).env_clear().current_dir(env.path(""));
         other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         other.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         other.uid(NOBODY).gid(NOBODY);
         command = other;
     }
     match command.spawn() {
-        Ok(child) => Some(place.ran(child)),
+        Ok(child) => Some(env.wait(child)),
         Err(error) => {
-            // Past what the harness captures: a test that tests nothing is to be seen.
-            let told = "SKIPPED: permissions do not bind root, and nobody can't run golive here";
-            drop(writeln!(std::io::stderr(), "{told}: {error}"));
+            // Written past the capture: a skipped test should be visible.
+            let message = "SKIPPED: permissions do not bind root, and nobody can't run golive here";
+            drop(writeln!(std::io::stderr(), "{message}: {error}"));
             None
         }
     }
 }
 
-/// Gives all in a folder to a user; what is a link of the program's stays whose it is.
-fn give(path: &Path, user: u32) {
+/// Gives a folder's content to a user, except for links to the program.
+fn chown_all(path: &Path, user: u32) {
     if path.is_dir() {
         chown(path, Some(user), Some(user)).unwrap();
         for entry in fs::read_dir(path).unwrap() {
-            give(&entry.unwrap().path(), user);
+            chown_all(&entry.unwrap().path(), user);
         }
     } else if path.extension().is_some() {
         chown(path, Some(user), Some(user)).unwrap();
@@ -136,87 +136,87 @@ fn give(path: &Path, user: u32) {
 #[test]
 fn a_folder_without_permission_to_write_sends_nothing() {
     for known in [false, true] {
-        let place = Place::in_preview(&["vm"]);
-        place.write("state/.keep", "");
-        let folder = place.path("state");
+        let env = TestEnv::in_preview(&["vm"]);
+        env.write("state/.keep", "");
+        let folder = env.path("state");
         let line = "apply --wait --poll 10ms --status state/golive.status.json";
         if known {
-            place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
-            place.golive(line).code(0);
-            place.write("vm.yaml", live("contoso/vm", ""));
+            env.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+            env.golive(line).code(0);
+            env.write("vm.yaml", live("contoso/vm", ""));
         }
         fs::set_permissions(&folder, Permissions::from_mode(0o555)).unwrap();
-        let status = |place: &Place| place.files().remove("state/golive.status.json");
-        let before = status(&place);
-        // What is known has a lock, which may be opened all the same.
-        let told = if known { "cannot write the status file" } else { "cannot lock" };
-        let (ran, requests) = place.requests_during(|| as_a_bound_user(&place, line));
+        let status = |env: &TestEnv| env.files().remove("state/golive.status.json");
+        let before = status(&env);
+        // An existing lock can be opened even so.
+        let message = if known { "cannot write the status file" } else { "cannot lock" };
+        let (ran, requests) = env.requests_during(|| run_unprivileged(&env, line));
         let Some(ran) = ran else { return };
         ran.code(1)
-            .stderr_has(told)
+            .stderr_has(message)
             .stderr_has("state/golive.status.json")
             .stderr_has("--status FILE or GOLIVE_STATUS")
             .stderr_has("Permission denied");
-        nothing_was_sent(&requests);
-        assert_eq!(status(&place), before);
+        assert_nothing_sent(&requests);
+        assert_eq!(status(&env), before);
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        as_a_bound_user(&place, line).unwrap().code(0);
-        assert_eq!(place.golives("contoso/vm"), (1, 1));
+        run_unprivileged(&env, line).unwrap().code(0);
+        assert_eq!(env.golives("contoso/vm"), (1, 1));
     }
 }
 
 #[test]
-fn a_link_in_the_place_of_the_status_file_is_not_replaced() {
-    let place = Place::in_preview(&["vm"]);
-    place.write("vm.yaml", live("contoso/vm", ""));
-    place.write("elsewhere.json", "{}");
-    std::os::unix::fs::symlink("elsewhere.json", place.path(STATUS)).unwrap();
-    let (ran, requests) = place.requests_during(|| place.golive("apply --wait"));
+fn a_symlinked_status_file_is_not_replaced() {
+    let env = TestEnv::in_preview(&["vm"]);
+    env.write("vm.yaml", live("contoso/vm", ""));
+    env.write("elsewhere.json", "{}");
+    std::os::unix::fs::symlink("elsewhere.json", env.path(STATUS)).unwrap();
+    let (ran, requests) = env.requests_during(|| env.golive("apply --wait"));
     ran.code(1).stdout("").stderr(
         "error: the status file ./golive.status.json isn't a regular file, and golive would put one \
          in its place; name the file itself with --status or GOLIVE_STATUS\n",
     );
     assert_eq!(requests, Vec::<String>::new());
-    assert_eq!(place.read("elsewhere.json"), "{}");
+    assert_eq!(env.read("elsewhere.json"), "{}");
 }
 
 #[test]
-fn a_pipe_is_no_status_file() {
-    let place = Place::in_preview(&["vm"]);
-    place.write("vm.yaml", live("contoso/vm", ""));
-    // Apart from the place, whose files are read after each run.
+fn a_pipe_is_refused_as_a_status_file() {
+    let env = TestEnv::in_preview(&["vm"]);
+    env.write("vm.yaml", live("contoso/vm", ""));
+    // In another folder, since all files of the environment are read after each run.
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     for line in ["apply", "plan", "status"] {
         let line = format!("{line} --status {}", pipe.display());
-        let (ran, requests) = place.requests_during(|| place.golive(&line));
+        let (ran, requests) = env.requests_during(|| env.golive(&line));
         ran.code(1).stderr_has("isn't a regular file");
         assert_eq!(requests, Vec::<String>::new());
     }
 }
 
 #[test]
-fn a_file_that_is_marked_read_only_is_not_replaced() {
-    let place = Place::in_preview(&["vm"]);
-    place.write("vm.yaml", manifest("contoso/vm", "preview", ""));
-    place.golive("apply").code(0);
-    place.write("vm.yaml", live("contoso/vm", ""));
-    let before = place.files().remove(STATUS);
-    fs::set_permissions(place.path(STATUS), Permissions::from_mode(0o444)).unwrap();
+fn a_read_only_file_is_not_replaced() {
+    let env = TestEnv::in_preview(&["vm"]);
+    env.write("vm.yaml", manifest("contoso/vm", "preview", ""));
+    env.golive("apply").code(0);
+    env.write("vm.yaml", live("contoso/vm", ""));
+    let before = env.files().remove(STATUS);
+    fs::set_permissions(env.path(STATUS), Permissions::from_mode(0o444)).unwrap();
     for line in ["apply", "apply --wait"] {
-        let (ran, requests) = place.requests_during(|| place.golive(line));
+        let (ran, requests) = env.requests_during(|| env.golive(line));
         ran.code(1).stdout("").stderr(
             "error: the status file ./golive.status.json is read-only, and nothing is sent without it; \
              make it writable, or name another one with --status or GOLIVE_STATUS\n",
         );
         assert_eq!(requests, Vec::<String>::new());
-        assert_eq!(place.files().remove(STATUS), before);
+        assert_eq!(env.files().remove(STATUS), before);
     }
-    // To read it takes no more than it has.
-    place.golive("plan").code(0);
-    place.golive("status").code(0);
-    fs::set_permissions(place.path(STATUS), Permissions::from_mode(0o644)).unwrap();
-    place.golive("apply --wait --poll 10ms").code(0);
-    assert_eq!(place.golives("contoso/vm"), (1, 1));
+    // Reading needs no write permission.
+    env.golive("plan").code(0);
+    env.golive("status").code(0);
+    fs::set_permissions(env.path(STATUS), Permissions::from_mode(0o644)).unwrap();
+    env.golive("apply --wait --poll 10ms").code(0);
+    assert_eq!(env.golives("contoso/vm"), (1, 1));
 }

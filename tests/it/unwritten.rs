@@ -1,4 +1,4 @@
-//! An intent that can't be written: nothing is sent, and what was known before stands.
+//! An intent that can't be written: nothing is sent, and the record stays as it was.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use golive::status::Phase;
 use http::Method;
 use pretty_assertions::assert_eq;
 
-use crate::crash::dies_while_sending;
-use crate::lab::{Ask, Lab, Spy};
-use crate::place::{STATUS, live};
+use crate::crash::crashed_while_sending;
+use crate::harness::{Harness, RunOptions, Spy};
+use crate::test_env::{STATUS, live};
 
-/// From the first time that `contoso/vm` itself is asked for, the status file can't be replaced, a
-/// folder being in its place; `after` some time it can again.
-fn unwritable(lab: Lab, after: Duration) -> Lab {
-    let (path, aside): (PathBuf, PathBuf) = (lab.path(STATUS), lab.path("aside"));
+/// When `contoso/vm` is first inspected, a folder takes the status file's place, so that it can't be
+/// replaced; `after` some time it can again.
+fn with_unwritable_status(harness: Harness, after: Duration) -> Harness {
+    let (path, aside): (PathBuf, PathBuf) = (harness.path(STATUS), harness.path("aside"));
     let begun = AtomicBool::new(false);
-    lab.with_transport(|inner| {
+    harness.with_transport(|inner| {
         let look = move |request: &http::Request<bytes::Bytes>| {
             let asked = request.method() == Method::GET && request.uri().path().ends_with("/vm");
             if asked && !begun.swap(true, Ordering::SeqCst) {
@@ -38,40 +38,42 @@ fn unwritable(lab: Lab, after: Duration) -> Lab {
     })
 }
 
-/// The other offer is asked for so late that the file can be written again.
-fn with_a_late_one(lab: Lab, delay: &str) -> Lab {
-    lab.manifest("late.yaml", &live("contoso/late", ""));
-    lab.faults(&format!("[{{method: GET, path: '*/offers/late', action: {{delay: {delay}}}}}]"));
-    lab
+/// Delays the other offer until the file can be written again.
+fn with_late_offer(harness: Harness, delay: &str) -> Harness {
+    harness.manifest("late.yaml", &live("contoso/late", ""));
+    harness
+        .faults(&format!("[{{method: GET, path: '*/offers/late', action: {{delay: {delay}}}}}]"));
+    harness
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_intent_that_could_not_be_written_is_not_written_later() {
-    let lab = Lab::new("offers: {contoso/vm: {}, contoso/late: {}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let lab = unwritable(with_a_late_one(lab, "50s"), Duration::from_secs(20));
-    let outcome = lab.run(&Ask::once()).await.unwrap();
-    assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((0, 0), (1, 1)));
+async fn an_unwritten_intent_is_not_written_later() {
+    let harness = Harness::new("offers: {contoso/vm: {}, contoso/late: {}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let harness = with_unwritable_status(with_late_offer(harness, "50s"), Duration::from_secs(20));
+    let outcome = harness.run(&RunOptions::once()).await.unwrap();
+    assert_eq!((harness.golives("contoso/vm"), harness.golives("contoso/late")), ((0, 0), (1, 1)));
     assert_eq!(outcome.problems(), 1);
-    let record = lab.record("contoso/vm");
+    let record = harness.record("contoso/vm");
     assert_eq!((record.phase, record.intent, record.attempts), (Phase::Triggering, None, 0));
     let error = record.error.unwrap().message;
     assert!(error.contains("could not be written"), "{error}");
-    lab.to_the_end().await;
-    assert_eq!((lab.golives("contoso/vm"), lab.phase("contoso/vm")), ((1, 1), Phase::Live));
+    harness.until_done().await;
+    assert_eq!((harness.golives("contoso/vm"), harness.phase("contoso/vm")), ((1, 1), Phase::Live));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_outlasts_a_new_attempt_that_could_not_be_written() {
-    let lab = dies_while_sending("{}", "before").await;
-    let intent = lab.record("contoso/vm").intent.unwrap();
-    lab.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
-    // The deadline of the first attempt, and the time to settle, are over before.
-    let lab = unwritable(with_a_late_one(lab, "290s"), Duration::from_secs(280));
-    lab.run(&Ask::once()).await.unwrap();
-    assert_eq!((lab.golives("contoso/vm"), lab.golives("contoso/late")), ((1, 0), (1, 1)));
+async fn a_doubt_is_kept_when_a_new_attempt_can_not_be_written() {
+    let harness = crashed_while_sending("{}", "before").await;
+    let intent = harness.record("contoso/vm").intent.unwrap();
+    harness.emulator.add_missing([("contoso".to_owned(), "late".to_owned(), None)]);
+    // The first attempt's deadline and settle time pass before.
+    let harness =
+        with_unwritable_status(with_late_offer(harness, "290s"), Duration::from_secs(280));
+    harness.run(&RunOptions::once()).await.unwrap();
+    assert_eq!((harness.golives("contoso/vm"), harness.golives("contoso/late")), ((1, 0), (1, 1)));
     assert_eq!(
-        lab.record("contoso/vm").intent,
+        harness.record("contoso/vm").intent,
         Some(intent),
         "the first request is still in doubt"
     );

@@ -6,32 +6,32 @@ use golive::emulator::ManualAction;
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
-use crate::lab::{Lab, Watched};
-use crate::place::{live, manifest};
+use crate::harness::{Harness, RunningService};
+use crate::test_env::{live, manifest};
 
-/// Long enough for what needs no waiting.
-const MOMENT: Duration = Duration::from_millis(200);
+/// Long enough for everything that needs no waiting.
+const SHORT: Duration = Duration::from_millis(200);
 
-async fn after(time: Duration) {
+async fn advance(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-async fn moment() {
-    after(MOMENT).await;
+async fn short_pause() {
+    advance(SHORT).await;
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The requests since the last look at them.
-struct Requests(usize);
+/// Counts requests since the last call.
+struct RequestCounter(usize);
 
-impl Requests {
-    fn since_now(lab: &Lab) -> Self {
-        Self(lab.requests().len())
+impl RequestCounter {
+    fn new(harness: &Harness) -> Self {
+        Self(harness.requests().len())
     }
 
-    fn take(&mut self, lab: &Lab) -> Vec<String> {
-        let all = lab.requests();
+    fn take(&mut self, harness: &Harness) -> Vec<String> {
+        let all = harness.requests();
         let new = all[self.0..].to_vec();
         self.0 = all.len();
         new
@@ -39,66 +39,67 @@ impl Requests {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_goes_live_and_then_nothing_is_asked_but_resyncs() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    let service = lab.watch();
-    moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+async fn after_a_golive_only_resyncs_send_requests() {
+    let harness = Harness::vm("{stepTime: 10m}");
+    let service = harness.watch();
+    short_pause().await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    let mut requests = Requests::since_now(&lab);
-    after(MINUTE * 60).await;
-    let idle = requests.take(&lab);
+    let mut requests = RequestCounter::new(&harness);
+    advance(MINUTE * 60).await;
+    let idle = requests.take(&harness);
     assert!((10..=14).contains(&idle.len()), "{idle:?}");
     assert!(idle.iter().all(|line| line == "GET /api/publishers/contoso/offers"), "{idle:?}");
     service.stop().await;
-    assert_eq!(lab.phase("contoso/vm"), Phase::Live);
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.phase("contoso/vm"), Phase::Live);
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_manifest_is_acted_on_at_once_and_an_unchanged_one_is_not() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
-    moment().await;
-    let mut requests = Requests::since_now(&lab);
-    lab.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
-    service.touch().await;
-    moment().await;
-    assert_eq!(requests.take(&lab), Vec::<String>::new());
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
-    moment().await;
-    assert_eq!(lab.golives("contoso/b"), (1, 1));
-    let asked = requests.take(&lab);
+async fn only_new_and_changed_manifests_send_requests() {
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
+    short_pause().await;
+    let mut requests = RequestCounter::new(&harness);
+    harness.manifest("a.yaml", &format!("# only a comment\n{}", live("contoso/a", "")));
+    service.notify().await;
+    short_pause().await;
+    assert_eq!(requests.take(&harness), Vec::<String>::new());
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
+    short_pause().await;
+    assert_eq!(harness.golives("contoso/b"), (1, 1));
+    let asked = requests.take(&harness);
     assert!(asked.len() <= 6, "the list, at most four, and the first poll: {asked:?}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_service_goes_on_where_it_was() {
-    let lab = Lab::vm("{stepTime: 1h}");
+async fn a_killed_service_continues_after_a_restart() {
+    let harness = Harness::vm("{stepTime: 1h}");
     for _ in 0..10 {
-        let service = lab.watch();
-        after(MINUTE * 7).await;
+        let service = harness.watch();
+        advance(MINUTE * 7).await;
         service.kill().await;
     }
-    let service = lab.watch();
-    after(MINUTE * 20).await;
+    let service = harness.watch();
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_grow_apart_as_in_a_run() {
-    let lab = Lab::vm("{stepTime: 20m}");
-    let service = lab.watch();
-    after(MINUTE * 30).await;
-    let journal = lab.emulator.journal();
-    let start = lab.golive_entries()[0].at;
+async fn poll_intervals_grow_as_in_a_run() {
+    let harness = Harness::vm("{stepTime: 20m}");
+    let service = harness.watch();
+    advance(MINUTE * 30).await;
+    let journal = harness.emulator.journal();
+    let start = harness.golive_entries()[0].at;
     let polls = journal.entries().filter(|entry| entry.path.contains("/operations/"));
     let polls: Vec<_> = polls.map(|entry| entry.at.duration_since(start).as_secs()).collect();
     assert_eq!(polls[..8], [0, 30, 75, 142, 243, 395, 623, 923]);
@@ -107,13 +108,13 @@ async fn polls_grow_apart_as_in_a_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_date_is_kept_to_the_second() {
-    let lab = Lab::new("offers: {contoso/vm: {}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
-    let service = lab.watch();
-    after(MINUTE * 60 * 10).await;
+    let harness = Harness::new("offers: {contoso/vm: {}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T19:47:13Z"));
+    let service = harness.watch();
+    advance(MINUTE * 60 * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
-    after(MINUTE * 60).await;
-    let sent = lab.golive_entries();
+    advance(MINUTE * 60).await;
+    let sent = harness.golive_entries();
     let late = sent[0].at.duration_since("2026-12-01T19:47:13Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
     service.stop().await;
@@ -121,116 +122,118 @@ async fn a_launch_date_is_kept_to_the_second() {
 
 #[tokio::test(start_paused = true)]
 async fn waves_follow_each_other() {
-    let lab = Lab::new("{stepTime: 10m, offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
-    lab.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
-    let service = lab.watch();
-    after(MINUTE * 60).await;
-    let sent: Vec<_> = lab.golive_entries().into_iter().map(|entry| entry.at).collect();
+    let harness =
+        Harness::new("{stepTime: 10m, offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("contoso/b", "after: [contoso/a]"));
+    harness.manifest("c.yaml", &live("fabrikam/c", "after: [contoso/b]"));
+    let service = harness.watch();
+    advance(MINUTE * 60).await;
+    let sent: Vec<_> = harness.golive_entries().into_iter().map(|entry| entry.at).collect();
     assert_eq!(sent.len(), 3);
     for pair in sent.windows(2) {
         let between = pair[1].duration_since(pair[0]).as_secs();
-        // A step's time, and as long as it takes until a poll shows it.
+        // A step's time, plus the time until the next poll.
         assert!((600..1_000).contains(&between), "{between}");
     }
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_goes_takes_its_offer_along_once_nothing_runs() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
-    moment().await;
-    std::fs::remove_file(lab.path("vm.yaml")).unwrap();
-    service.touch().await;
-    after(MINUTE * 10).await;
+async fn a_removed_manifest_removes_the_record_once_nothing_runs() {
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/vm: {stepTime: 30m}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
+    short_pause().await;
+    std::fs::remove_file(harness.path("vm.yaml")).unwrap();
+    service.notify().await;
+    advance(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::InProgress));
-    after(MINUTE * 40).await;
+    advance(MINUTE * 40).await;
     assert_eq!(service.phase("contoso/vm"), None);
     service.stop().await;
-    assert_eq!(lab.status().offers.len(), 1);
-    assert_eq!(lab.emulator.truth("contoso/vm").unwrap().production, Some(1));
+    assert_eq!(harness.status().offers.len(), 1);
+    assert_eq!(harness.emulator.truth("contoso/vm").unwrap().production, Some(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_that_breaks_and_comes_back_is_found_again() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    lab.faults("[{path: '*', count: 60, action: {status: 500}}]");
-    let service = lab.watch();
-    after(MINUTE).await;
+async fn the_service_recovers_from_an_outage() {
+    let harness = Harness::vm("{stepTime: 10m}");
+    harness.faults("[{path: '*', count: 60, action: {status: 500}}]");
+    let service = harness.watch();
+    advance(MINUTE).await;
     let record = service.record("contoso/vm").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unreachable));
     assert!(record.message.contains("500") && record.error.is_some(), "{record:?}");
     let shown = service.service_state.service();
     assert!(shown.ready && shown.unlisted.len() == 1, "it is shown why: {shown:?}");
-    after(MINUTE * 60).await;
+    advance(MINUTE * 60).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_is_ready_once_what_it_found_was_looked_at() {
-    // Nothing is found: there is nothing to wait for, also when something comes.
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
-    lab.faults(
+async fn the_service_is_ready_after_its_first_check_of_all_manifests() {
+    // Without manifests the service is ready at once, even if one comes later.
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    harness.faults(
         "[{path: '*contoso*', count: 9, action: {delay: 5s}}, \
           {path: '*fabrikam*', count: 9, action: {delay: 20s}}]",
     );
-    let service = lab.watch();
-    moment().await;
+    let service = harness.watch();
+    short_pause().await;
     assert!(service.service_state.service().ready);
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    service.touch().await;
-    moment().await;
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    service.notify().await;
+    short_pause().await;
     assert!(service.service_state.service().ready, "what is ready stays so");
     service.stop().await;
 
-    // What comes during the first look is waited for, too.
-    let service = lab.watch();
-    moment().await;
+    // Readiness waits for manifests that come during the first check, too.
+    let service = harness.watch();
+    short_pause().await;
     assert!(!service.service_state.service().ready);
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    service.touch().await;
-    after(MINUTE / 6).await;
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    service.notify().await;
+    advance(MINUTE / 6).await;
     assert!(service.service_state.change(&"contoso/a".parse().unwrap()).is_some());
     assert!(!service.service_state.service().ready, "b was not looked at yet");
-    after(MINUTE * 3).await;
+    advance(MINUTE * 3).await;
     assert!(service.service_state.service().ready);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_marketplace_that_asks_to_wait_at_the_start_keeps_no_supervisor_waiting() {
-    let lab = Lab::vm("{}");
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
-    let service = lab.watch();
-    after(Duration::from_secs(3)).await;
+async fn throttling_at_the_start_does_not_delay_readiness() {
+    let harness = Harness::vm("{}");
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = harness.watch();
+    advance(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     assert!(shown.ready && !shown.paused.is_empty(), "{shown:?}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_before_it_is_ready() {
-    let lab = Lab::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
+async fn a_paused_publisher_is_shown_and_readiness_waits_for_the_others() {
+    let harness = Harness::new("offers: {contoso/a: {}, contoso/b: {}, fabrikam/c: {}}");
     for offer in ["contoso/a", "contoso/b", "fabrikam/c"] {
-        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
+        harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, ""));
     }
-    lab.faults(
+    harness.faults(
         "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
           {path: '*fabrikam*', count: 1, action: {delay: 20s}}]",
     );
-    let service = lab.watch();
-    after(Duration::from_secs(3)).await;
+    let service = harness.watch();
+    advance(Duration::from_secs(3)).await;
     let shown = service.service_state.service();
     let paused: Vec<_> = shown.paused.publishers.keys().map(ToString::to_string).collect();
     assert_eq!((paused, shown.paused.all), (vec!["contoso".to_owned()], None));
     assert!(!shown.ready, "fabrikam/c was not looked at yet");
-    // They are on record, as in a run of apply.
+    // They have records, as in a run of apply.
     for offer in ["contoso/a", "contoso/b"] {
         let record = service.record(offer).unwrap();
         assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
@@ -242,84 +245,84 @@ async fn a_paused_publisher_is_named_and_the_offers_of_others_are_looked_at_befo
         assert_eq!((record.next_check_at, next), (next, next));
     }
     assert_eq!(service.record("fabrikam/c"), None);
-    after(Duration::from_secs(18)).await;
+    advance(Duration::from_secs(18)).await;
     assert!(service.service_state.service().ready);
-    assert_eq!(lab.golives("fabrikam/c"), (1, 1));
+    assert_eq!(harness.golives("fabrikam/c"), (1, 1));
     let before = service.record("contoso/a");
-    after(MINUTE * 20).await;
+    advance(MINUTE * 20).await;
     assert_eq!(service.record("contoso/a"), before, "nothing is new");
-    after(MINUTE * 10).await;
-    assert_eq!((lab.golives("contoso/a"), lab.golives("contoso/b")), ((1, 1), (1, 1)));
+    advance(MINUTE * 10).await;
+    assert_eq!((harness.golives("contoso/a"), harness.golives("contoso/b")), ((1, 1), (1, 1)));
     assert!(service.record("contoso/a").unwrap().error.is_none());
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_whole_marketplace_is_paused_while_two_publishers_are() {
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    lab.faults(
+async fn two_paused_publishers_pause_the_whole_marketplace() {
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}, tailspin/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    harness.faults(
         "[{path: '*contoso*', count: 1, action: {status: 429, retryAfter: 1800}}, \
           {path: '*fabrikam*', count: 1, action: {status: 429, retryAfter: 600}}]",
     );
-    let service = lab.watch();
-    after(Duration::from_secs(1)).await;
+    let service = harness.watch();
+    advance(Duration::from_secs(1)).await;
     let paused = service.service_state.service().paused;
     let all = paused.all.unwrap().until;
-    assert_eq!(all.duration_since(lab.now()).as_secs(), 599);
+    assert_eq!(all.duration_since(harness.now()).as_secs(), 599);
     assert_eq!(paused.publishers.len(), 2);
-    lab.manifest("c.yaml", &live("tailspin/c", ""));
-    service.touch().await;
-    after(Duration::from_secs(2)).await;
+    harness.manifest("c.yaml", &live("tailspin/c", ""));
+    service.notify().await;
+    advance(Duration::from_secs(2)).await;
     let record = service.record("tailspin/c").unwrap();
     assert_eq!((record.reason, record.next_check_at), (Reason::Throttled, Some(all)));
-    after(MINUTE * 10).await;
+    advance(MINUTE * 10).await;
     let paused = service.service_state.service().paused;
     assert_eq!((paused.publishers.len(), paused.all), (1, None));
-    assert_eq!((lab.golives("tailspin/c"), lab.golives("fabrikam/b")), ((1, 1), (1, 1)));
+    assert_eq!((harness.golives("tailspin/c"), harness.golives("fabrikam/b")), ((1, 1), (1, 1)));
     assert_eq!(service.phase("contoso/a"), Some(Phase::Blocked));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offer_that_comes_during_a_pause_is_on_record_and_a_known_one_stays_as_it_was() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
-    moment().await;
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
-    service.hang_up().await;
-    moment().await;
+async fn a_pause_records_new_offers_and_keeps_known_ones() {
+    let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
+    short_pause().await;
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 1800}}]");
+    service.hangup().await;
+    short_pause().await;
     let before = service.record("contoso/a").unwrap();
     assert_eq!(before.phase, Phase::Live);
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
-    after(Duration::from_secs(2)).await;
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
+    advance(Duration::from_secs(2)).await;
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Throttled));
     assert_eq!(service.record("contoso/a").unwrap(), before);
-    // It may go before it was ever looked at.
-    std::fs::remove_file(lab.path("b.yaml")).unwrap();
-    service.touch().await;
-    after(MINUTE * 40).await;
+    // It may be removed before its first check.
+    std::fs::remove_file(harness.path("b.yaml")).unwrap();
+    service.notify().await;
+    advance(MINUTE * 40).await;
     assert_eq!(service.record("contoso/b"), None);
-    assert_eq!(lab.golives("contoso/b"), (0, 0));
+    assert_eq!(harness.golives("contoso/b"), (0, 0));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    let service = lab.watch();
-    moment().await;
+async fn a_failed_list_records_new_offers_and_keeps_known_ones() {
+    let harness = Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    let service = harness.watch();
+    short_pause().await;
     let before = service.record("contoso/a").unwrap();
-    lab.faults("[{path: '*', count: 60, action: {status: 401}}]");
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    service.touch().await;
-    service.hang_up().await;
-    after(MINUTE).await;
+    harness.faults("[{path: '*', count: 60, action: {status: 401}}]");
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    service.notify().await;
+    service.hangup().await;
+    advance(MINUTE).await;
     assert_eq!(service.record("contoso/a").unwrap(), before);
     let record = service.record("contoso/b").unwrap();
     assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::Unauthorized));
@@ -327,50 +330,47 @@ async fn a_known_offer_that_can_t_be_listed_stays_as_it_was_beside_a_new_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_marketplace_asks_to_wait_nothing_is_sent_about_the_publisher() {
-    let names: Vec<_> = (0..20).map(|number| format!("contoso/vm-{number}")).collect();
-    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
-    let manifests: Vec<_> = names.iter().map(|name| live(name, "")).collect();
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
-    let service = lab.watch();
-    after(MINUTE).await;
-    let mut requests = Requests::since_now(&lab);
+async fn a_paused_publisher_gets_no_requests() {
+    let harness = Harness::many(20, "", "");
+    harness.faults("[{method: POST, count: 1, action: {status: 429, retryAfter: 1800}}]");
+    let service = harness.watch();
+    advance(MINUTE).await;
+    let mut requests = RequestCounter::new(&harness);
     let paused = service.service_state.service().paused;
     let until = paused.publishers.values().next().unwrap().until;
-    assert_eq!(until.duration_since(lab.now()).as_secs(), 29 * 60);
-    after(MINUTE * 28).await;
-    assert_eq!(requests.take(&lab), Vec::<String>::new());
-    after(MINUTE * 5).await;
+    assert_eq!(until.duration_since(harness.now()).as_secs(), 29 * 60);
+    advance(MINUTE * 28).await;
+    assert_eq!(requests.take(&harness), Vec::<String>::new());
+    advance(MINUTE * 5).await;
     assert!(service.service_state.service().paused.is_empty());
-    assert_eq!(lab.emulator.journal().all_golives().accepted, 20);
+    assert_eq!(harness.emulator.journal().all_golives().accepted, 20);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_looked_into_and_not_repeated() {
+async fn a_lost_answer_is_resolved_without_a_second_golive() {
     for (when, received) in [("after", 1), ("before", 2)] {
         let faults = format!("[{{method: POST, action: {{reset: {when}}}}}]");
-        let lab = Lab::faulty_vm("{stepTime: 10m}", &faults);
-        let service = lab.watch();
-        after(MINUTE * 30).await;
+        let harness = Harness::faulty_vm("{stepTime: 10m}", &faults);
+        let service = harness.watch();
+        advance(MINUTE * 30).await;
         assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
-        assert_eq!(lab.golives("contoso/vm"), (received, 1), "{when}");
+        assert_eq!(harness.golives("contoso/vm"), (received, 1), "{when}");
         service.stop().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_again() {
-    let lab = Lab::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
-    let service = lab.watch();
-    after(Duration::from_secs(10)).await;
+async fn suspending_a_manifest_prevents_a_repeated_request() {
+    let harness =
+        Harness::faulty_vm("{stepTime: 10m}", "[{method: POST, action: {reset: before}}]");
+    let service = harness.watch();
+    advance(Duration::from_secs(10)).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Triggering));
-    lab.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
-    service.touch().await;
-    after(MINUTE * 30).await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 0));
+    harness.manifest("vm.yaml", &live("contoso/vm", "suspend: true"));
+    service.notify().await;
+    advance(MINUTE * 30).await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 0));
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Held));
     assert!(service.record("contoso/vm").unwrap().intent.is_none());
     service.stop().await;
@@ -378,71 +378,74 @@ async fn a_manifest_that_is_suspended_while_a_request_is_in_doubt_is_not_sent_ag
 
 #[tokio::test(start_paused = true)]
 async fn a_hangup_reconciles_now() {
-    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
-    moment().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
-    moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (0, 0));
-    service.hang_up().await;
-    moment().await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
+    let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
+    short_pause().await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Publish).unwrap();
+    short_pause().await;
+    assert_eq!(harness.golives("contoso/vm"), (0, 0));
+    service.hangup().await;
+    short_pause().await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_publisher_that_hangs_holds_up_no_other() {
-    let lab = Lab::new("offers: {contoso/a: {}, fabrikam/b: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", ""));
-    lab.manifest("b.yaml", &live("fabrikam/b", ""));
-    lab.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
-    let service = lab.watch();
-    moment().await;
-    assert_eq!((lab.golives("contoso/a"), lab.golives("fabrikam/b")), ((0, 0), (1, 1)));
-    after(MINUTE).await;
-    assert_eq!(lab.golives("contoso/a"), (1, 1));
+async fn a_hanging_publisher_delays_no_other() {
+    let harness = Harness::new("offers: {contoso/a: {}, fabrikam/b: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", ""));
+    harness.manifest("b.yaml", &live("fabrikam/b", ""));
+    harness.faults("[{path: '*/contoso/offers', count: 3, action: {delay: 50s}}]");
+    let service = harness.watch();
+    short_pause().await;
+    assert_eq!((harness.golives("contoso/a"), harness.golives("fabrikam/b")), ((0, 0), (1, 1)));
+    advance(MINUTE).await;
+    assert_eq!(harness.golives("contoso/a"), (1, 1));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_answers_and_ends_within_seconds() {
-    let lab = Lab::vm("{stepTime: 10m}");
-    lab.faults("[{method: POST, action: {delay: 50s}}]");
-    let service: Watched = lab.watch();
-    after(Duration::from_secs(5)).await;
+async fn the_service_answers_pings_and_stops_within_seconds() {
+    let harness = Harness::vm("{stepTime: 10m}");
+    harness.faults("[{method: POST, action: {delay: 50s}}]");
+    let service: RunningService = harness.watch();
+    advance(Duration::from_secs(5)).await;
     assert!(service.service_state.is_alive().await);
-    let (service_state, began) = (service.service_state.clone(), lab.now());
+    let (service_state, began) = (service.service_state.clone(), harness.now());
     service.stop().await;
-    assert!(lab.now().duration_since(began).as_secs() <= 5);
+    assert!(harness.now().duration_since(began).as_secs() <= 5);
     assert!(!service_state.is_alive().await);
-    // The request that was under way is in doubt; the next run finds what came of it.
-    assert!(lab.record("contoso/vm").intent.is_some());
-    let service = lab.watch();
-    after(MINUTE * 30).await;
-    assert_eq!((service.phase("contoso/vm"), lab.golives("contoso/vm").1), (Some(Phase::Live), 1));
+    // The request under way is in doubt; the next run finds its result.
+    assert!(harness.record("contoso/vm").intent.is_some());
+    let service = harness.watch();
+    advance(MINUTE * 30).await;
+    assert_eq!(
+        (service.phase("contoso/vm"), harness.golives("contoso/vm").1),
+        (Some(Phase::Live), 1)
+    );
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_is_tried_again_when_its_manifest_changes() {
-    // After a cancel the sign-off waits once more.
-    let lab = Lab::vm("{stepTime: 1m, cancel: true}");
-    let service = lab.watch();
-    after(MINUTE * 10).await;
+async fn a_changed_manifest_retries_a_failure() {
+    // After a cancel the sign-off waits again.
+    let harness = Harness::vm("{stepTime: 1m, cancel: true}");
+    let service = harness.watch();
+    advance(MINUTE * 10).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Failed));
-    after(MINUTE * 30).await;
-    assert_eq!(lab.golives("contoso/vm"), (1, 1));
-    lab.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
-    service.touch().await;
-    after(MINUTE * 10).await;
-    assert_eq!(lab.golives("contoso/vm"), (2, 2));
+    advance(MINUTE * 30).await;
+    assert_eq!(harness.golives("contoso/vm"), (1, 1));
+    harness.manifest("vm.yaml", &manifest("contoso/vm", "live", "labels: {attempt: '2'}"));
+    service.notify().await;
+    advance(MINUTE * 10).await;
+    assert_eq!(harness.golives("contoso/vm"), (2, 2));
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() {
-    let lab = Lab::new(
+async fn a_resync_lists_each_publisher_once_despite_dependencies() {
+    let harness = Harness::new(
         "offers: {contoso/a: {status: Succeeded}, contoso/b: {status: Succeeded}, fabrikam/c: {status: Succeeded},
           fabrikam/d: {status: Succeeded}, tailspin/e: {status: Succeeded}}",
     );
@@ -453,19 +456,19 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
         ("fabrikam/d", ""),
         ("tailspin/e", ""),
     ] {
-        lab.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
+        harness.manifest(&format!("{}.yaml", offer.replace('/', "-")), &live(offer, after));
     }
-    let service = lab.watch();
-    moment().await;
+    let service = harness.watch();
+    short_pause().await;
     let lists = |requests: &[String], publisher: &str| {
         let list = format!("GET /api/publishers/{publisher}/offers");
         requests.iter().filter(|line| **line == list).count()
     };
-    let mut requests = Requests::since_now(&lab);
+    let mut requests = RequestCounter::new(&harness);
     for _ in 0..3 {
-        service.hang_up().await;
-        moment().await;
-        let asked = requests.take(&lab);
+        service.hangup().await;
+        short_pause().await;
+        let asked = requests.take(&harness);
         for publisher in ["contoso", "fabrikam", "tailspin"] {
             assert_eq!(lists(&asked, publisher), 1, "{publisher}: {asked:?}");
         }
@@ -476,110 +479,108 @@ async fn a_resync_lists_each_publisher_once_also_where_offers_wait_for_others() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_to_be_listed_is_asked_for_as_one_list_again() {
-    let names: Vec<_> = (0..50).map(|number| format!("contoso/vm-{number}")).collect();
-    let seeds: Vec<_> = names.iter().map(|name| format!("{name}: {{}}")).collect();
-    let lab = Lab::new(&format!("offers: {{{}}}", seeds.join(", ")));
-    let manifests: Vec<_> = names.iter().map(|name| live(name, "suspend: true")).collect();
-    lab.manifest("all.yaml", &manifests.join("---\n"));
-    lab.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
-    let service = lab.watch();
-    after(MINUTE * 60).await;
-    let asked = lab.requests().len();
-    // Five tries each time, and at most a dozen resyncs and as many pauses of minutes.
+async fn failed_lists_are_retried_per_publisher_and_not_per_offer() {
+    let harness = Harness::many(50, "", "suspend: true");
+    harness.faults("[{path: '*/offers', count: always, action: {status: 500}}]");
+    let service = harness.watch();
+    advance(MINUTE * 60).await;
+    let asked = harness.requests().len();
+    // Five attempts each, for at most a dozen resyncs and as many pauses of minutes.
     assert!(asked < 300, "{asked} requests for 50 offers that can't be listed for an hour");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_offer_that_hangs_holds_up_no_other_of_its_publisher() {
-    let lab = Lab::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
-    lab.manifest("a.yaml", &live("contoso/a", "version: 7"));
-    lab.manifest("b.yaml", &live("contoso/b", ""));
-    lab.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
-    let service = lab.watch();
-    moment().await;
-    assert_eq!(lab.golives("contoso/b"), (1, 1));
-    lab.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
-    service.touch().await;
-    moment().await;
+async fn a_hanging_offer_delays_no_other_of_its_publisher() {
+    let harness =
+        Harness::new("offers: {contoso/a: {status: Succeeded}, contoso/b: {}, contoso/c: {}}");
+    harness.manifest("a.yaml", &live("contoso/a", "version: 7"));
+    harness.manifest("b.yaml", &live("contoso/b", ""));
+    harness.faults("[{path: '*/offers/a/*', count: always, action: {delay: 50s}}]");
+    let service = harness.watch();
+    short_pause().await;
+    assert_eq!(harness.golives("contoso/b"), (1, 1));
+    harness.manifest("c.yaml", &live("contoso/c", "after: [contoso/b]"));
+    service.notify().await;
+    short_pause().await;
     assert_eq!(service.phase("contoso/c"), Some(Phase::Held));
     assert!(!service.service_state.service().ready, "the one that hangs was not seen yet");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_launch_date_is_kept_through_an_outage_and_through_a_slow_look() {
+async fn a_launch_date_is_kept_through_an_outage_and_a_slow_inspection() {
     for fault in ["{status: 500}", "{delay: 40s}"] {
-        let lab = Lab::new("offers: {contoso/vm: {}}");
-        lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
-        let service = lab.watch();
-        after(MINUTE * 28).await;
-        lab.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
-        service.hang_up().await;
-        after(Duration::from_secs(119)).await;
-        assert_eq!(lab.golives("contoso/vm"), (0, 0));
-        lab.faults("[]");
-        after(MINUTE * 3).await;
+        let harness = Harness::new("offers: {contoso/vm: {}}");
+        harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+        let service = harness.watch();
+        advance(MINUTE * 28).await;
+        harness.faults(&format!("[{{path: '*/offers', count: 20, action: {fault}}}]"));
+        service.hangup().await;
+        advance(Duration::from_secs(119)).await;
+        assert_eq!(harness.golives("contoso/vm"), (0, 0));
+        harness.faults("[]");
+        advance(MINUTE * 3).await;
         service.stop().await;
         if fault.contains("500") {
             continue; // As soon as the marketplace is back.
         }
         let late =
-            lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+            harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
         assert!(late.as_secs() <= 81, "two slow lists at most: {late}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_short_outage_before_a_launch_date_does_not_make_it_late() {
-    let lab = Lab::new("offers: {contoso/vm: {}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
-    lab.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
-    let service = lab.watch();
-    // The outage is over before the date, and the last pause would be minutes long.
-    after(MINUTE * 31).await;
-    let late = lab.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
+    let harness = Harness::new("offers: {contoso/vm: {}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", "notBefore: 2026-12-01T09:30:00Z"));
+    harness.faults("[{path: '*/offers', nth: 2, count: 29, action: {status: 500}}]");
+    let service = harness.watch();
+    // The outage ends before the date, but the next backoff would last minutes.
+    advance(MINUTE * 31).await;
+    let late =
+        harness.golive_entries()[0].at.duration_since("2026-12-01T09:30:00Z".parse().unwrap());
     assert!((0..1_000).contains(&late.as_millis()), "{late}");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_that_could_not_look_is_no_success() {
-    let lab = Lab::new("offers: {contoso/vm: {status: Succeeded}}");
-    lab.manifest("vm.yaml", &live("contoso/vm", ""));
-    let service = lab.watch();
-    moment().await;
+async fn a_failed_resync_does_not_count_as_a_resync() {
+    let harness = Harness::new("offers: {contoso/vm: {status: Succeeded}}");
+    harness.manifest("vm.yaml", &live("contoso/vm", ""));
+    let service = harness.watch();
+    short_pause().await;
     let before = service.service_state.service().last_resync;
     assert!(before.is_some());
-    lab.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
-    after(MINUTE * 40).await;
+    harness.faults("[{path: '*', count: 1, action: {status: 429, retryAfter: 3000}}]");
+    advance(MINUTE * 40).await;
     assert_eq!(service.service_state.service().last_resync, before);
-    after(MINUTE * 30).await;
+    advance(MINUTE * 30).await;
     assert!(service.service_state.service().last_resync > before);
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() {
+async fn operations_are_followed_after_their_manifest_becomes_unreadable() {
     for (header, wait) in [("header: relative", MINUTE), ("header: none", Duration::from_millis(1))]
     {
-        let lab = Lab::vm(&format!("{{stepTime: 10m, {header}}}"));
-        lab.faults("[{method: POST, action: {delay: 50s, when: after}}]");
-        let service = lab.watch();
-        after(Duration::from_secs(5) + wait).await;
+        let harness = Harness::vm(&format!("{{stepTime: 10m, {header}}}"));
+        harness.faults("[{method: POST, action: {delay: 50s, when: after}}]");
+        let service = harness.watch();
+        advance(Duration::from_secs(5) + wait).await;
         service.kill().await;
-        lab.manifest("vm.yaml", "state: [");
-        let service = lab.watch();
-        after(MINUTE * 40).await;
+        harness.manifest("vm.yaml", "state: [");
+        let service = harness.watch();
+        advance(MINUTE * 40).await;
         let record = service.record("contoso/vm").unwrap();
         assert!(record.intent.is_none(), "{record:?}");
         assert_eq!(record.phase, Phase::Live, "{}", record.message);
-        lab.manifest("vm.yaml", &live("contoso/vm", ""));
-        service.touch().await;
-        after(MINUTE * 10).await;
+        harness.manifest("vm.yaml", &live("contoso/vm", ""));
+        service.notify().await;
+        advance(MINUTE * 10).await;
         assert_eq!(
-            (service.phase("contoso/vm"), lab.golives("contoso/vm")),
+            (service.phase("contoso/vm"), harness.golives("contoso/vm")),
             (Some(Phase::Live), (1, 1))
         );
         service.stop().await;
@@ -587,33 +588,33 @@ async fn what_was_sent_is_followed_though_its_manifest_can_t_be_read_any_more() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_that_can_t_be_asked_for_is_not_asked_for_without_a_pause() {
-    let lab = Lab::vm("{stepTime: 5h}");
-    let service = lab.watch();
-    moment().await;
-    lab.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
-    lab.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
-    let mut requests = Requests::since_now(&lab);
-    after(MINUTE * 60).await;
-    let asked = requests.take(&lab).len();
+async fn failed_polls_back_off() {
+    let harness = Harness::vm("{stepTime: 5h}");
+    let service = harness.watch();
+    short_pause().await;
+    harness.emulator.by_hand("contoso/vm", ManualAction::Expire).unwrap();
+    harness.emulator.by_hand("contoso/vm", ManualAction::Delete).unwrap();
+    let mut requests = RequestCounter::new(&harness);
+    advance(MINUTE * 60).await;
+    let asked = requests.take(&harness).len();
     assert!(asked < 120, "{asked} requests in an hour");
     service.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_file_is_no_order_to_forget_also_at_a_restart() {
-    let lab = Lab::vm("{status: Succeeded}");
-    let service = lab.watch();
-    moment().await;
-    lab.manifest("vm.yaml", "");
-    service.touch().await;
-    moment().await;
+async fn an_empty_file_removes_no_record_even_at_a_restart() {
+    let harness = Harness::vm("{status: Succeeded}");
+    let service = harness.watch();
+    short_pause().await;
+    harness.manifest("vm.yaml", "");
+    service.notify().await;
+    short_pause().await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     assert!(!service.service_state.service().problems.is_empty());
-    after(Duration::from_secs(2)).await;
+    advance(Duration::from_secs(2)).await;
     service.kill().await;
-    let service = lab.watch();
-    after(MINUTE * 20).await;
+    let service = harness.watch();
+    advance(MINUTE * 20).await;
     assert_eq!(service.phase("contoso/vm"), Some(Phase::Live));
     service.stop().await;
 }

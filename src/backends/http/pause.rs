@@ -1,7 +1,7 @@
 //! Pauses: a publisher whose request was answered 429 or 503, and the whole host while two
 //! publishers are paused.
 //!
-//! One publisher may be throttled alone, for an hour: that is no reason to stop the others. If two
+//! One publisher may be throttled alone, for an hour, which must not stop the others. If two
 //! are throttled, the host itself is in trouble.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! The bearer token, and where it comes from.
+//! The bearer token and its sources.
 
 mod file;
 
@@ -36,7 +36,7 @@ pub enum TokenError {
     #[error("the token has a character in it that no token has")]
     Character,
     /// Recognizably something else.
-    #[error("this is no token: {0}")]
+    #[error("this isn't a valid token: {0}")]
     Lookalike(&'static str),
 }
 
@@ -55,7 +55,7 @@ fn lookalike(text: &str) -> Option<&'static str> {
             "it begins as a header does; leave out Bearer, golive adds it"
         }
         _ if begins(&["$", "%{", "{{", "#{", "@microsoft.keyvault("]) || within('%', '%') => {
-            "it is the name of a variable, or a command, that nobody put a value in the place of"
+            "it is the name of a variable, or a command, that was not replaced by its value"
         }
         _ if begins(&["\"", "'", "`"]) || text.ends_with(['"', '\'', '`']) => {
             "it has quotes around it; leave them out (az prints none with --output tsv)"

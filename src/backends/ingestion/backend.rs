@@ -182,7 +182,7 @@ impl IngestionClient {
                 }
             }
         }
-        // An answer is asked for twice at most.
+        // At most two attempts to get an answer.
         Err(lost(offer))
     }
 

@@ -14,7 +14,7 @@
 //! Comments name the source of each fact about the service: *documented* (the public reference and
 //! the published schemas), *seen by clients* (what clients that ran against the service sent, got or
 //! logged), *inferred* (from how several clients are written), *open* (no source says; then the
-//! cautious answer). What clients saw beats what is documented.
+//! cautious answer). Observed behavior takes precedence over the documentation.
 
 mod backend;
 mod client;

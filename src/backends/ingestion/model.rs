@@ -84,7 +84,7 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// The status of the attempt that ended so; `None` where it has not ended, or not clearly.
+    /// The status of a finished attempt; `None` if it has not ended, or not clearly.
     pub(super) fn ended_as(&self) -> Option<OperationStatus> {
         match self {
             Self::Succeeded => Some(OperationStatus::Succeeded),

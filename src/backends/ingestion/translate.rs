@@ -171,7 +171,7 @@ pub(super) fn job_id(answer: &ApiResponse) -> Result<String, String> {
     if is_id(&id) {
         return Ok(id);
     }
-    Err(format!("{:?} is no job's id", answer.cleaner.line(&id, MAX_WORD)))
+    Err(format!("{:?} isn't a valid job id", answer.cleaner.line(&id, MAX_WORD)))
 }
 
 fn job_state(status: Option<&str>, result: Option<&str>) -> JobState {

@@ -129,8 +129,7 @@ impl PortalClient {
                 }
             }
             Question::Operation(reference) => {
-                // When it is asked for a second time, the answer must be readable: no other source
-                // tells.
+                // The second answer must be readable: there is no other source.
                 let is_first = answers.operations.iter().all(|(id, _)| *id != reference.id);
                 let answer = match self.known(offer, &reference, answers).await {
                     Err(error) if is_first && is_unreadable(&error) => {

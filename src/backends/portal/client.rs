@@ -109,7 +109,7 @@ impl PortalClient {
             Some(location) => OperationUrl::resolve(endpoint, offer, location),
             None => OperationUrl::by_id(endpoint, offer, &operation.id).ok_or_else(|| {
                 let id = crate::marketplace::clean_line(&operation.id);
-                MarketplaceError::ForeignOperationUrl(format!("{id:?} is no operation's id"))
+                MarketplaceError::ForeignOperationUrl(format!("{id:?} isn't a valid operation id"))
             }),
         }
     }

@@ -37,7 +37,7 @@ fn a_failed_attempt_is_repeated_for_a_new_manifest_or_on_request() {
             record.operation = Some(operation(status, long_ago(), digest).into());
         });
         assert_eq!(older.decision(), golive_of(2));
-        // Another attempt has failed since, by another hand.
+        // Another client's attempt has failed since.
         let since = older.sees("vm", after(preview(2), failed_golive(2)));
         assert_eq!(since.decision().reason(), Reason::OperationFailed);
         // A retry is asked for once.

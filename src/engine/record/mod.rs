@@ -43,7 +43,7 @@ pub(super) enum RecordEvent<'a> {
     Accepted { sent: &'a Sent, manifest: &'a Loaded },
     /// The marketplace reported on the running operation.
     Polled(&'a Report),
-    /// The marketplace could not be asked. This says nothing about the offer's state.
+    /// The marketplace is unreachable. This says nothing about the offer's state.
     NotAsked(String),
     /// The trigger protocol ended without an operation.
     Stopped { end: &'a StopReason, attempt: Option<Attempt<'a>>, manifest: &'a Loaded },

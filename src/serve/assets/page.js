@@ -7,7 +7,7 @@
   const say = document.getElementById("say");
   if (!main) return;
 
-  // Times in words: as src/serve/time.rs tells them.
+  // Times in words, as in src/serve/time.rs.
   const two = (one, unit, rest, name) => rest ? `${one} ${unit} ${rest} ${name}` : `${one} ${unit}`;
   const span = (seconds) => {
     const [minutes, hours, days] = [60, 3600, 86400].map((unit) => Math.floor(seconds / unit));
@@ -28,7 +28,7 @@
     }
   };
 
-  // Makes one element like another and keeps what is alike: focus and selection stay.
+  // Updates one element to match another with minimal changes, which keeps focus and selection.
   const morph = (from, to) => {
     if (from.nodeName !== to.nodeName) return from.replaceWith(to);
     if (from.nodeType !== Node.ELEMENT_NODE) {
@@ -89,7 +89,7 @@
     }
   };
 
-  // The page anew, in the place of what is shown.
+  // Replaces the page's content by a fresh copy.
   const refresh = async () => {
     const answer = await fetch(location.href);
     if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
@@ -173,7 +173,7 @@
     ? element(`<table>${html}</table>`).querySelector("caption")
     : element(html);
 
-  // A browser has few connections for all its tabs: one that nobody sees needs none.
+  // A browser has few connections for all its tabs: a hidden one needs none.
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       clearTimeout(timer);

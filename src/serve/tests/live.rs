@@ -171,13 +171,13 @@ async fn unseen_offers_are_counted_until_they_have_a_record() {
         let (_, data) = page.event().await;
         data["parts"]["notices"].as_str().unwrap().to_owned()
     };
-    assert!(notices().await.contains("2 offers were not looked at yet"));
+    assert!(notices().await.contains("2 offers were not checked yet"));
     fixture.set("contoso/vm", live());
-    assert!(notices().await.contains("1 offer was not looked at yet"));
+    assert!(notices().await.contains("1 offer was not checked yet"));
     fixture.set("contoso/db", live());
     assert!(!notices().await.contains("looked at yet"));
     fixture.forget("contoso/db");
-    assert!(notices().await.contains("1 offer was not looked at yet"));
+    assert!(notices().await.contains("1 offer was not checked yet"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -306,7 +306,7 @@ async fn an_offer_that_was_not_looked_at_says_why() {
         ("tailspin/new", "."),
     ] {
         let page = fixture.text(&format!("/offers/{offer}")).await;
-        assert!(page.contains(&format!("This offer was not looked at yet{why}")), "{page}");
+        assert!(page.contains(&format!("This offer was not checked yet{why}")), "{page}");
     }
 }
 
@@ -366,7 +366,7 @@ async fn an_offer_has_a_page_of_its_own() {
         "offers/vm.yaml",
         "sha256:00",
         "canceled",
-        "another hand",
+        "another client",
         "2026-11-02 15:00:00 UTC",
         "<span class=\"del\">-state: preview\n</span>",
         "<span class=\"add\">+state: live\n</span>",

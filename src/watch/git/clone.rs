@@ -177,7 +177,7 @@ impl Clone {
         if self.is_sound(&error).await {
             return Err(error);
         }
-        tracing::warn!("the clone in {} is of no use, and made anew", self.folder.display());
+        tracing::warn!("the clone in {} is damaged; creating it again", self.folder.display());
         self.remove(&["repository"]).await?;
         self.make_repository().await?;
         self.fetch_and_check_out(in_force).await

@@ -19,7 +19,7 @@ pub enum GitError {
     #[error("--git: {0}")]
     Url(&'static str),
     /// An invalid branch name.
-    #[error("--branch: {0:?} is no name of a branch; write it as `git branch --list` does")]
+    #[error("--branch: {0:?} isn't a valid branch name; write it as `git branch --list` does")]
     Branch(String),
     /// The folder lies outside of the repository.
     #[error("--dir: {} leads out of the repository; name a folder in it, e.g. offers", .0.display())]
@@ -37,7 +37,7 @@ pub enum GitError {
     Start(#[source] io::Error),
     /// The folder for the clone contains something else.
     #[error(
-        "{} is no clone that golive made; move it away, or give --status another place", .0.display()
+        "{} isn't a clone that golive made; move it away, or give --status another place", .0.display()
     )]
     Foreign(PathBuf),
     /// Another process uses the clone.

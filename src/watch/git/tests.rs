@@ -158,7 +158,7 @@ async fn what_can_not_be_followed_is_an_error_at_once() {
         place.branch = Some(branch.to_owned());
         let error = place.open().await.err().unwrap().to_string();
         assert!(
-            error.starts_with("--branch: ") && error.contains("no name of a branch"),
+            error.starts_with("--branch: ") && error.contains("a valid branch name"),
             "{error}"
         );
     }

@@ -1,5 +1,5 @@
-//! Answers of the marketplace: whatever comes, what golive takes from it is harmless to show,
-//! bounded, and can be put into the status file.
+//! Answers of the marketplace: what golive takes from any answer is harmless to show, bounded, and can be
+//! written to the status file.
 
 use std::fmt::Debug;
 
@@ -19,7 +19,7 @@ use super::status_file::assert_kept;
 /// The longest word: a status, an id, a time, a kind.
 const MAX_WORD: usize = 100;
 
-/// Asks once, and looks at the error.
+/// Sends one request, and checks the error.
 fn ask<T>(
     data: &[u8],
     status: u16,
@@ -30,13 +30,13 @@ fn ask<T>(
     outcome.inspect_err(assert_harmless_error).ok()
 }
 
-/// What is read of a body alone is read of it in an array.
+/// A body in an array must parse as the same as the body alone.
 fn assert_same_in_an_array<T: Debug + PartialEq>(
     data: &[u8],
     alone: &T,
     ask: impl Fn(&[u8]) -> Option<T>,
 ) {
-    // A body without a head, and not so deep that the array would be a level too many.
+    // A body without a head, and not at the nesting limit.
     let shallow = data.iter().filter(|byte| b"[{".contains(byte)).count() < 100;
     let body = data.trim_ascii();
     if body.starts_with(b"{") && shallow {
@@ -102,7 +102,7 @@ pub fn submissions(data: &[u8]) {
         assert_word(submission.slot.as_deref());
         assert_word(changed(submission.changed_time.as_ref()));
         assert_harmless(&submission.id);
-        // What the list names can be asked for.
+        // Listed offers can be inspected.
         let portal = Portal::new(PLACES[0].endpoint, answer(b"{\"status\":\"running\"}", 200));
         let polled = block_on(portal.client.operation(&PLACES[0].offer(), &id));
         assert!(polled.is_ok(), "{polled:?}");
@@ -161,7 +161,7 @@ pub fn accepted(data: &[u8]) {
             assert!(retry_after.unwrap_or_default() <= MAX_RETRY_AFTER);
             assert_harmless(&operation.id);
             operation.location.as_deref().inspect(|location| assert_harmless(location));
-            // What was named can be asked for, and is where it belongs.
+            // The operation can be polled, at the marketplace's own origin.
             let portal = Portal::new(place.endpoint, answer(b"{\"status\":\"running\"}", 200));
             let polled = block_on(portal.client.operation(&place.offer(), &operation));
             assert!(polled.is_ok(), "{polled:?}");
@@ -178,7 +178,7 @@ fn assert_steps(steps: &[Step], messages: &[Message]) {
         for word in [Some(step.status.as_str()), step.estimate.as_deref()] {
             assert_word(word);
         }
-        // A step without an id is known by its name.
+        // A step without an id is identified by its name.
         assert_harmless(&step.id);
         assert_harmless(&step.name);
         assert!(!step.id.is_empty() && !step.name.is_empty(), "{step:?}");
@@ -203,7 +203,7 @@ fn changed(time: Option<&ChangedTime>) -> Option<&str> {
     time.map(|time| time.0.as_str())
 }
 
-/// The status that a body says, where it is a plain word that says nothing twice.
+/// A body's status, if it is one plain word without duplicate keys.
 fn status_of(data: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(data).ok()?;
     let said = body.get("status")?.as_str()?;

@@ -22,8 +22,8 @@ use super::portal::{block_on, header, line};
 /// The most requests of one input.
 const MAX_REQUESTS: usize = 24;
 
-/// The offers: one as it comes, one that moves with polls and answers in every odd way, one that
-/// fails, one that was never published.
+/// The offers: a default one, one that advances by polls with unusual answers, one that fails, and one
+/// that was never published.
 const SEED: &str = "
 strict: false
 forbidden: [fabrikam]
@@ -64,7 +64,7 @@ thread_local! {
     static SEEDS: Seed = emulator::parse(SEED).expect("a seed");
 }
 
-/// A clock that the input moves.
+/// A clock that the input advances.
 #[derive(Debug, Default)]
 struct SetClock(AtomicI64);
 
@@ -93,7 +93,7 @@ fn parts(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// A request, where HTTP lets it be one: what does not reach a router is not the router's.
+/// A request, if it is valid HTTP: others don't reach a router.
 fn request(mut part: &[u8]) -> Option<Request<Body>> {
     let first = line(&mut part);
     let space = first.iter().position(|byte| *byte == b' ')?;
@@ -112,16 +112,16 @@ fn request(mut part: &[u8]) -> Option<Request<Body>> {
     Some(request)
 }
 
-/// What was said so far.
+/// The state of a conversation.
 struct Conversation {
     router: Router,
     sent: usize,
-    /// Where the operation is that was accepted last, of each offer.
+    /// The URL of each offer's last accepted operation.
     runs: BTreeMap<String, Uri>,
 }
 
 impl Conversation {
-    /// Sends a request and judges its answer. The offer, where it was a golive that was accepted.
+    /// Sends a request and checks its answer. Returns the offer if it was an accepted golive.
     fn send(&mut self, request: Request<Body>) -> Option<String> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let (verb, offer) = starts(&method, uri.path()).unzip();
@@ -137,7 +137,7 @@ impl Conversation {
         (verb == Some("golive")).then_some(offer)
     }
 
-    /// Fails unless an operation runs no more: two of one offer never run at once.
+    /// Fails if the operation still runs: an offer never has two running operations.
     fn assert_ended(&mut self, location: Uri) {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = location;
@@ -178,8 +178,8 @@ fn starts(method: &Method, path: &str) -> Option<(&'static str, String)> {
     (known && method == Method::POST).then(|| (verb, format!("{publisher}/{offer}")))
 }
 
-/// Every request is answered, where it is an error by one of the documented shape or, as the field
-/// does it, by a text; and nothing a client says is the emulator's fault.
+/// Checks an answer: errors have the documented shape or, like the real service, a text; and no request
+/// causes a 5xx.
 fn assert_answered(method: &Method, response: &Response<()>, body: &[u8]) {
     let status = response.status();
     assert!(!status.is_server_error(), "{status}");

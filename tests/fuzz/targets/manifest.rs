@@ -1,4 +1,4 @@
-//! Manifests: what people write, and what a merge, an editor or a wrong tool leaves.
+//! Manifests, as people, merges, editors or wrong tools leave them.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,12 +9,12 @@ use serde_json::ser::{Formatter, Serializer};
 
 use super::text::assert_clean;
 
-/// The most errors that are told of one file, and the one that says that there are more.
+/// The most errors that are shown per file, plus the one that says there are more.
 const MAX_PROBLEMS: usize = 1_001;
 
 pub fn manifest(data: &[u8]) {
     let file = read(data);
-    // For some inputs only: it takes half of the time.
+    // For some inputs only, since it takes half of the time.
     if data.len().is_multiple_of(8) {
         let again = read(data);
         assert_eq!(file.problems(), again.problems(), "the same bytes, the same verdict");
@@ -42,7 +42,7 @@ fn read(data: &[u8]) -> FileManifests {
     FileManifests::from_bytes(Path::new("vm.yaml"), data)
 }
 
-/// An error is about a place in the text, and harmless to show.
+/// Checks that an error has a valid position, and is harmless to show.
 fn assert_told(data: &[u8], problem: &Diagnostic) {
     assert!(!problem.what.is_empty());
     assert_clean(&problem.what);
@@ -69,7 +69,7 @@ fn assert_within(data: &[u8], line: usize, column: usize) {
     assert!((1..=shown.chars().count() + 2).contains(&column), "line {line}: no column {column}");
 }
 
-/// A manifest that is printed reads as the same.
+/// A printed manifest parses as the same manifest.
 fn assert_reads_itself(manifest: &Manifest) {
     let mut printed = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut printed, Escaping);
@@ -81,8 +81,8 @@ fn assert_reads_itself(manifest: &Manifest) {
     assert_eq!(read.manifests().map(Manifest::digest).next(), Some(manifest.digest()));
 }
 
-/// JSON that is YAML too: what a manifest may only have as an escape is one, and an escape beyond
-/// U+FFFF is YAML's, for YAML knows no surrogates.
+/// JSON that is also YAML: characters that a manifest may only have as escapes are escaped, and those
+/// beyond U+FFFF the YAML way, since YAML has no surrogates.
 struct Escaping;
 
 impl Formatter for Escaping {

@@ -1,6 +1,5 @@
-//! What is fuzzed: for each target one function that takes any bytes and panics where a promise is
-//! broken. `cargo test` and the long run (`fuzz/`) call the same functions. A target is called like
-//! the folder of its inputs.
+//! The fuzz targets: functions that take any bytes and panic if a property is violated. `cargo test` and
+//! the long run (`fuzz/`) call the same functions. A target has the name of its folder of inputs.
 //!
 //! Inputs are texts that people can read: a manifest, a status file, an answer with its head, a
 //! header's value, a conversation with the emulator.

@@ -1,5 +1,5 @@
-//! Where an operation is said to be: in a header, or in a status file that anyone may have
-//! written. The token goes there.
+//! Operation URLs, from a header or from a status file that anyone may have written. golive sends the
+//! token there.
 
 use bytes::Bytes;
 use golive::backends::http::Endpoint;
@@ -11,7 +11,7 @@ use super::portal::{Portal, answer, block_on};
 use super::status_file::stored_location;
 use super::text::assert_clean;
 
-/// A marketplace, an offer there, and what its operations' URLs begin with.
+/// A marketplace, an offer there, and the prefix of its operations' URLs.
 pub(super) struct Place {
     pub(super) endpoint: &'static str,
     offer: &'static str,
@@ -27,7 +27,7 @@ impl Place {
     }
 }
 
-/// With and without a port and a path of its own; a name, two kinds of addresses.
+/// With and without a port and a path; a host name and two kinds of IP addresses.
 pub(super) const PLACES: [Place; 3] = [
     Place {
         endpoint: Endpoint::DEFAULT,
@@ -65,7 +65,7 @@ pub fn operation_url(data: &[u8]) {
     });
 }
 
-/// A place, ready to be asked.
+/// A client for a marketplace.
 struct Client {
     endpoint: Endpoint,
     offer: OfferId,
@@ -154,7 +154,7 @@ pub(super) fn assert_ours(place: &Place, asked: &[Uri]) {
     assert!(!id.is_empty() && id.bytes().all(plain) && id != "." && id != "..", "{uri}");
 }
 
-/// Decoded until nothing is left to decode: what any server on the way may make of it.
+/// Percent-decoded until nothing changes, as servers on the way may do.
 fn decoded(text: &str) -> String {
     (0..4).fold(text.to_owned(), |text, _| {
         percent_encoding::percent_decode_str(&text).map(char::from).collect()

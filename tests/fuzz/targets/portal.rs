@@ -1,4 +1,4 @@
-//! The client of the marketplace, whose answers are the input, and whose requests are looked at.
+//! The marketplace's client, with the input as answers and recorded requests.
 
 use std::error::Error;
 use std::sync::{Arc, Mutex};
@@ -18,13 +18,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::text::assert_clean;
 
-/// What every request carries, and no text may show.
+/// The token, which no text may show.
 const TOKEN: &str = "s3cr3t-0123456789-s3cr3t";
 
-/// So much of the token is already too much.
+/// A part of the token this long must not show either.
 const PART: usize = 16;
 
-/// A client, and what stands at the other end.
+/// A client, and the server's state.
 pub(super) struct Portal {
     pub(super) client: PortalClient,
     answers: Arc<ResponseOverrides>,
@@ -51,14 +51,14 @@ impl Portal {
         Self { client, answers }
     }
 
-    /// The URLs that were asked since the last call.
+    /// The requested URLs since the last call.
     pub(super) fn asked(&self) -> Vec<Uri> {
         std::mem::take(&mut *self.answers.asked.lock().expect("no panic holds it"))
     }
 }
 
 thread_local! {
-    // The forms of a token are reckoned once, not for every input.
+    // The token's encodings are computed once, not for every input.
     static TOKENS: Arc<dyn TokenSource> = Arc::new(EnvToken::new(Some(TOKEN)).expect("a token"));
     static RUNTIME: Runtime = Builder::new_current_thread()
         .enable_time()
@@ -67,7 +67,7 @@ thread_local! {
         .expect("a runtime");
 }
 
-/// Runs to its end what waits for nothing but the paused time.
+/// Runs a future that waits only for the paused time.
 pub(super) fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.with(|runtime| runtime.block_on(future))
 }
@@ -86,7 +86,7 @@ impl Transport for ResponseOverrides {
     }
 }
 
-/// Always the same moment.
+/// A clock that stands still.
 #[derive(Debug)]
 pub(super) struct Noon;
 
@@ -96,8 +96,8 @@ impl Clock for Noon {
     }
 }
 
-/// An answer, as it is written in a file: `HTTP/1.1 202`, headers, an empty line, the body. An
-/// input that does not begin so is a body, answered with `status`.
+/// Parses an answer: `HTTP/1.1 202`, headers, an empty line, the body. Any other input is a body,
+/// answered with `status`.
 pub(super) fn answer(data: &[u8], status: u16) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
@@ -130,7 +130,7 @@ pub(super) fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// A header's name and value, where HTTP lets them be.
+/// A header's name and value, if valid.
 pub(super) fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let name = HeaderName::from_bytes(&line[..colon]).ok()?;
@@ -138,17 +138,17 @@ pub(super) fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     Some((name, value))
 }
 
-/// Fails unless a text from an answer can be shown anywhere, and nothing of the token is in it.
+/// Fails unless a text from an answer is harmless to show and has no part of the token.
 pub(super) fn assert_harmless(text: &str) {
     assert_clean(text);
-    // Every part of the token has its middle in it.
+    // Every part of that length contains the token's middle.
     if text.contains(&TOKEN[TOKEN.len() - PART..PART]) {
         let mut parts = (0..=TOKEN.len() - PART).map(|start| &TOKEN[start..start + PART]);
         assert!(!parts.any(|part| text.contains(part)), "{text:?} has a part of the token in it");
     }
 }
 
-/// What holds of every error: what it says is harmless, and what it asks for is bounded.
+/// Checks an error: its texts are harmless, and its `Retry-After` is bounded.
 pub(super) fn assert_harmless_error(error: &MarketplaceError) {
     let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {

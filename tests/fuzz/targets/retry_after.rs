@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 /// The moment of every answer here.
 const NOW: i64 = 1_796_115_600;
 
-/// RFC 9110: what is sent today, what RFC 850 says, and what C's `asctime` writes.
+/// The three date formats of RFC 9110: IMF-fixdate, RFC 850, and C's `asctime`.
 const DATES: [&str; 3] =
     ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %T %Y"];
 
@@ -23,14 +23,14 @@ pub fn retry_after(data: &[u8]) {
         let seconds: u64 = text.parse().expect("eighteen digits fit");
         let expected = Duration::from_secs(seconds).min(MAX_RETRY_AFTER);
         assert_eq!(told, Some(expected), "{text:?}");
-        // The same number again, as a moment.
+        // The same number as a date.
         dates(i64::try_from(seconds).expect("eighteen digits fit"));
     }
 }
 
-/// Each form of a date is read, and means the same wait.
+/// Each date format means the same wait.
 fn dates(number: i64) {
-    // 1970 to 2069: a date of RFC 850 has two digits of its year.
+    // 1970 to 2069: a date of RFC 850 has a two-digit year.
     let moment = Timestamp::from_second(number % 3_155_760_000).expect("within a century");
     let ahead = moment.as_second().saturating_sub(NOW);
     let expected = Duration::from_secs(u64::try_from(ahead).unwrap_or(0)).min(MAX_RETRY_AFTER);

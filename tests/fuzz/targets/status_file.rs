@@ -1,4 +1,4 @@
-//! The status file: what a person, a merge or a newer golive may have made of it.
+//! The status file, as a person, a merge or a newer golive may have left it.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub fn status_file(data: &[u8]) {
             assert_clean(&what);
             assert!(!what.is_empty(), "an error says something");
             assert_within(data, line, column);
-            assert!(!is_newer(data), "a newer file is no broken one");
+            assert!(!is_newer(data), "a newer file isn't a broken one");
         }
         Err(StoreError::Newer { found, .. }) => assert!(found > u64::from(SCHEMA_VERSION)),
         Err(other) => panic!("{other:?}"),
@@ -35,7 +35,7 @@ fn read(data: &[u8]) -> Result<StatusFile, StoreError> {
     parse(Path::new("golive.status.json"), data)
 }
 
-/// What is written is read as the same, and written as the same.
+/// A written file parses as the same, and is written as the same again.
 fn assert_survives(file: &StatusFile) {
     let written = to_bytes(file).expect("it can be written");
     let again = read(&written).expect("what was written is read");
@@ -52,7 +52,7 @@ fn assert_within(data: &[u8], line: usize, column: usize) {
     assert!((1..=characters + 1).contains(&column), "line {line} has no column {column}");
 }
 
-/// Whether the text says plainly that it was written by a newer golive.
+/// Whether a newer golive wrote the text.
 fn is_newer(data: &[u8]) -> bool {
     let once = data.windows(8).filter(|word| word == b"\"schema\"").count() == 1;
     let plain = once && !data.contains(&b'\\');
@@ -61,7 +61,7 @@ fn is_newer(data: &[u8]) -> bool {
     plain && schema.is_some_and(|schema| schema > u64::from(SCHEMA_VERSION))
 }
 
-/// Fails unless an operation can be written down and read again.
+/// Fails unless an operation survives writing and reading.
 pub(super) fn assert_kept(operation: &Operation) {
     let mut record = record(None);
     record.messages.clone_from(&operation.messages);
@@ -71,7 +71,7 @@ pub(super) fn assert_kept(operation: &Operation) {
     assert_survives(&file(record));
 }
 
-/// What a status file gives back of a location that was put into it.
+/// Writes a location to a status file and reads it back.
 pub(super) fn stored_location(location: &str) -> String {
     let written = to_bytes(&file(record(Some(location)))).expect("it can be written");
     let read = read(&written).expect("what was written is read");

@@ -1,8 +1,8 @@
-//! Texts from outside, made safe to show: in a terminal, a log, a status file, a page.
+//! Cleaning of outside texts for a terminal, a log, a status file and a page.
 
 use golive::marketplace::{clean_line, plain_text};
 
-/// The most characters that any text from outside has once it is cleaned.
+/// The most characters of a cleaned text.
 const MAX_LINE: usize = 2_000;
 
 pub fn text(data: &[u8]) {
@@ -19,14 +19,14 @@ pub fn text(data: &[u8]) {
     assert!(!has_tag(&plain), "{plain:?} has a tag in it");
 }
 
-/// Fails unless a text can be shown anywhere as one line: nothing in it moves a cursor, hides, or
-/// turns the direction of writing.
+/// Fails unless a text is harmless as one line: nothing in it moves a cursor, is invisible, or changes
+/// the writing direction.
 pub(super) fn assert_clean(text: &str) {
     let bad = text.chars().find(|c| is_control(*c) || is_bidi(*c) || is_invisible(*c));
     assert_eq!(bad, None, "in {text:?}");
 }
 
-/// Control characters, and all that ends a line.
+/// Control characters and line terminators.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -36,7 +36,7 @@ fn is_bidi(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What can part a word, or carry a text of its own, without being seen.
+/// Invisible characters, which can split a word or carry a hidden text.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }

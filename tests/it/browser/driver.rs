@@ -1,5 +1,4 @@
-//! A browser of a test's own: chromedriver on a free port, Chromium with a profile that is thrown
-//! away.
+//! A browser for one test: chromedriver on a free port, and Chromium with a temporary profile.
 
 use std::io::{BufRead as _, BufReader};
 use std::panic::AssertUnwindSafe;
@@ -16,10 +15,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
-/// How long a page may take to show something.
+/// The timeout for changes of the page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a browser needs, where it is there.
+/// The installed tools.
 pub(super) struct Tools {
     chromium: PathBuf,
     chromedriver: PathBuf,
@@ -28,7 +27,7 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Looks for them; the error says what is missing.
+    /// Finds the tools; the error says what is missing.
     pub(super) fn find() -> Result<Self, String> {
         let chromium = ["chromium", "chromium-browser", "google-chrome"];
         let chromium = chromium.into_iter().find_map(on_path).ok_or("there is no chromium")?;
@@ -45,7 +44,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
-/// A driver process, ended with the value.
+/// A driver process, killed on drop.
 struct Driver {
     process: Child,
     port: u16,
@@ -68,7 +67,7 @@ impl Driver {
             let port = line.strip_prefix("ChromeDriver was started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        // What it says later must go somewhere, or it would stand still.
+        // Drain its output, or it would block.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         Self { process, port: port.unwrap(), _home: home }
     }
@@ -81,7 +80,7 @@ impl Drop for Driver {
     }
 }
 
-/// Runs a test in a browser of its own, and ends that, however the test ends.
+/// Runs a test in a new browser, and ends the browser even if the test panics.
 pub(super) async fn browse<T>(tools: &Tools, scripts: bool, test: impl AsyncFnOnce(Tab) -> T) -> T {
     let driver = Driver::start(tools);
     let profile = tempfile::tempdir().unwrap();
@@ -122,7 +121,7 @@ pub(super) async fn browse<T>(tools: &Tools, scripts: bool, test: impl AsyncFnOn
 pub(super) struct Tab(pub(super) Client);
 
 impl Tab {
-    /// What a script returns.
+    /// Runs a script and returns its result.
     pub(super) async fn run(&self, script: &str) -> Value {
         self.0.execute(script, Vec::new()).await.unwrap()
     }
@@ -146,18 +145,18 @@ impl Tab {
         }
     }
 
-    /// Waits until the page hears of changes.
+    /// Waits until the page receives events.
     pub(super) async fn connected(&self) {
         self.until("document.getElementById('link').textContent === 'Connected'").await;
     }
 
-    /// A command of the browser's own protocol.
+    /// Sends a command of the Chrome `DevTools` protocol.
     async fn command(&self, name: &str, parameters: &Value) {
         let body = json!({ "cmd": name, "params": parameters });
         self.0.issue_cmd(Post { path: "goog/cdp/execute", body }).await.unwrap();
     }
 
-    /// Looks at the page as a screen of this width does, in this scheme of colours.
+    /// Emulates a screen width and a color scheme.
     pub(super) async fn look(&self, width: u32, scheme: &str) {
         let size = json!({
             "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500,
@@ -167,8 +166,8 @@ impl Tab {
         self.command("Emulation.setEmulatedMedia", &json!({ "features": features })).await;
     }
 
-    /// What the browser complained about since it was last asked.
-    pub(super) async fn complaints(&self) -> Vec<Value> {
+    /// The browser's log entries since the last call.
+    pub(super) async fn console_errors(&self) -> Vec<Value> {
         let log = Post { path: "se/log", body: json!({ "type": "browser" }) };
         let log = self.0.issue_cmd(log).await.unwrap();
         let entries = log.as_array().unwrap().iter();
@@ -176,7 +175,7 @@ impl Tab {
     }
 }
 
-/// A command that only this driver has.
+/// A command specific to chromedriver.
 #[derive(Debug)]
 struct Post {
     path: &'static str,

@@ -1,5 +1,5 @@
-//! A gateway between the program and the emulator. It speaks raw TCP, so that it can do to a
-//! connection what no router can.
+//! A gateway between the program and the emulator. It speaks raw TCP, so that it can break connections
+//! in ways that a router can't.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +12,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// What the program gets to see.
+/// The answer that the program gets.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(super) enum BadReply {
     /// These bytes, then the end of the connection.
     Bytes(Vec<u8>),
-    /// These bytes, then the others again and again, with pauses between them.
+    /// These bytes, then the others repeatedly, with pauses.
     Endless(Vec<u8>, Vec<u8>, Duration),
     /// These bytes, then a reset.
     Reset(Vec<u8>),
@@ -25,28 +25,28 @@ pub(super) enum Reply {
     Silence,
 }
 
-/// Whether the emulator gets to see a request that is answered badly.
+/// Whether the emulator receives a request with a replaced answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrives {
+pub(super) enum Delivery {
     No,
     Yes,
 }
 
-/// Which requests are answered badly, and how.
+/// Which answers are replaced, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) method: &'static str,
-    /// How the path ends; with a `*`, what it contains.
+    /// A suffix of the path; with a `*`, a substring.
     pub(super) path: &'static str,
-    /// The first so many requests.
+    /// How many requests; the first ones.
     pub(super) times: usize,
-    pub(super) arrives: Arrives,
-    pub(super) reply: Reply,
+    pub(super) arrives: Delivery,
+    pub(super) reply: BadReply,
 }
 
 impl Rule {
-    pub(super) fn new(method: &'static str, path: &'static str, reply: Reply) -> Self {
-        Self { method, path, times: usize::MAX, arrives: Arrives::Yes, reply }
+    pub(super) fn new(method: &'static str, path: &'static str, reply: BadReply) -> Self {
+        Self { method, path, times: usize::MAX, arrives: Delivery::Yes, reply }
     }
 
     fn hits(&self, method: &str, path: &str) -> bool {
@@ -59,50 +59,50 @@ impl Rule {
 }
 
 #[derive(Default)]
-struct Shared {
+struct GatewayState {
     rules: Mutex<Vec<Rule>>,
     /// Every request, as `METHOD /path`.
     seen: Mutex<Vec<String>>,
-    /// How many requests were answered badly.
+    /// How many answers were replaced.
     hits: AtomicUsize,
 }
 
-/// The gateway, on a thread of its own.
+/// A gateway on its own thread.
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
-    shared: Arc<Shared>,
+    state: Arc<GatewayState>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Gateway {
-    /// Passes everything on to the server at `behind`, until it is given rules.
+    /// Passes all requests to the server at `behind`, until it has rules.
     pub(super) fn start(behind: SocketAddr) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let state = Arc::new(GatewayState::default());
         let (stop, stopped) = oneshot::channel();
         let thread = {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || serve(&runtime, &listener, behind, &shared, stopped))
+            let state = Arc::clone(&state);
+            std::thread::spawn(move || serve(&runtime, &listener, behind, &state, stopped))
         };
-        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+        Self { address, state, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// From now on, the first rule that fits a request says how it is answered.
+    /// Sets the rules; the first one that matches a request applies.
     pub(super) fn rules(&self, rules: Vec<Rule>) {
-        *self.shared.rules.lock().unwrap() = rules;
+        *self.state.rules.lock().unwrap() = rules;
     }
 
-    /// How many requests were answered badly so far.
+    /// How many answers were replaced so far.
     pub(super) fn hits(&self) -> usize {
-        self.shared.hits.load(Ordering::SeqCst)
+        self.state.hits.load(Ordering::SeqCst)
     }
 
     /// Every request so far.
     pub(super) fn seen(&self) -> Vec<String> {
-        self.shared.seen.lock().unwrap().clone()
+        self.state.seen.lock().unwrap().clone()
     }
 }
 
@@ -119,7 +119,7 @@ fn serve(
     runtime: &Runtime,
     listener: &TcpListener,
     behind: SocketAddr,
-    shared: &Arc<Shared>,
+    state: &Arc<GatewayState>,
     mut stopped: oneshot::Receiver<()>,
 ) {
     runtime.block_on(async {
@@ -127,10 +127,10 @@ fn serve(
             tokio::select! {
                 _ = &mut stopped => return,
                 accepted = listener.accept() => {
-                    let shared = Arc::clone(shared);
+                    let state = Arc::clone(state);
                     let (stream, _) = accepted.unwrap();
-                    // A client that goes away is none of the test's business.
-                    tokio::spawn(async move { drop(attend(stream, behind, &shared).await) });
+                    // Ignore clients that disconnect.
+                    tokio::spawn(async move { drop(serve_connection(stream, behind, &state).await) });
                 }
             }
         }
@@ -138,45 +138,49 @@ fn serve(
 }
 
 /// Reads one request of a connection and answers it.
-async fn attend(mut client: TcpStream, behind: SocketAddr, shared: &Shared) -> std::io::Result<()> {
+async fn serve_connection(
+    mut client: TcpStream,
+    behind: SocketAddr,
+    state: &GatewayState,
+) -> std::io::Result<()> {
     let Some((head, body)) = read_request(&mut client).await? else { return Ok(()) };
     let mut words = head.split_whitespace();
     let (method, target) = (words.next().unwrap_or("?"), words.next().unwrap_or("?"));
     let path = target.split('?').next().unwrap_or(target);
-    shared.seen.lock().unwrap().push(format!("{method} {path}"));
+    state.seen.lock().unwrap().push(format!("{method} {path}"));
     let rule = {
-        let mut rules = shared.rules.lock().unwrap();
+        let mut rules = state.rules.lock().unwrap();
         let rule = rules.iter_mut().find(|rule| rule.hits(method, path));
         rule.map(|rule| {
             rule.times -= 1;
-            shared.hits.fetch_add(1, Ordering::SeqCst);
+            state.hits.fetch_add(1, Ordering::SeqCst);
             rule.clone()
         })
     };
     let honest = match &rule {
-        Some(Rule { arrives: Arrives::No, .. }) => Vec::new(),
-        Some(_) | None => pass_on(&head, &body, behind).await?,
+        Some(Rule { arrives: Delivery::No, .. }) => Vec::new(),
+        Some(_) | None => forward(&head, &body, behind).await?,
     };
     match rule.map(|rule| rule.reply) {
         None => client.write_all(&honest).await,
-        Some(Reply::Bytes(bytes)) => client.write_all(&bytes).await,
-        Some(Reply::Endless(head, piece, pause)) => {
+        Some(BadReply::Bytes(bytes)) => client.write_all(&bytes).await,
+        Some(BadReply::Endless(head, piece, pause)) => {
             client.write_all(&head).await?;
             loop {
                 client.write_all(&piece).await?;
                 tokio::time::sleep(pause).await;
             }
         }
-        Some(Reply::Reset(bytes)) => {
+        Some(BadReply::Reset(bytes)) => {
             client.write_all(&bytes).await?;
             client.set_zero_linger()
         }
-        // Until the client goes away.
-        Some(Reply::Silence) => client.read_to_end(&mut Vec::new()).await.map(drop),
+        // Until the client disconnects.
+        Some(BadReply::Silence) => client.read_to_end(&mut Vec::new()).await.map(drop),
     }
 }
 
-/// The head of a request, without its empty line, and the body; `None` where there is none.
+/// A request's head, without its empty line, and body; `None` without a request.
 async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -201,8 +205,8 @@ async fn read_request(client: &mut TcpStream) -> std::io::Result<Option<(String,
     Ok(Some((head, body)))
 }
 
-/// The emulator's answer, to the byte. The `Host` is the gateway's, and so are the URLs in it.
-async fn pass_on(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result<Vec<u8>> {
+/// The emulator's answer, unchanged. `Host`, and so all URLs, are the gateway's.
+async fn forward(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result<Vec<u8>> {
     let mut server = TcpStream::connect(behind).await?;
     let head = format!("{head}\r\nconnection: close\r\n\r\n");
     server.write_all(head.as_bytes()).await?;
@@ -212,10 +216,10 @@ async fn pass_on(head: &str, body: &[u8], behind: SocketAddr) -> std::io::Result
     Ok(answer)
 }
 
-/// A listener that nobody may connect to.
-pub(super) struct Trap(StdListener);
+/// A listener that must not receive a connection.
+pub(super) struct UnusedListener(StdListener);
 
-impl Trap {
+impl UnusedListener {
     pub(super) fn set() -> Self {
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -226,7 +230,7 @@ impl Trap {
         self.0.local_addr().unwrap()
     }
 
-    /// A connection would wait here to be accepted.
+    /// Where a connection would wait.
     #[track_caller]
     pub(super) fn is_untouched(&self) {
         let error = self.0.accept().expect_err("somebody connected");

@@ -1,30 +1,29 @@
-//! Memory is bounded, whatever the server sends. Measured at the real program: its largest resident
-//! set, as Linux counts it.
+//! Memory is bounded for all answers. Measured on the real program, as Linux's largest resident set.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::gateway::{Reply, Rule};
-use super::{FEW, Hostile, PATIENT, answer, bodies, json, side_by_side};
-use crate::place::Ran;
+use super::gateway::{BadReply, Rule};
+use super::{FEW, Hostile, PATIENT, answer, bodies, for_each_in_parallel, json};
+use crate::test_env::RunOutput;
 
-/// How long the bodies are, in bytes: golive reads up to 32 MiB.
+/// The length of the bodies: golive reads up to 32 MiB.
 const SIZE: usize = 31 << 20;
 
-/// The most memory that the program may have, in MiB: six times the longest body. It has about 20
-/// before it is sent anything, and a body that grows is copied; 85 is what is seen.
+/// The memory limit in MiB: six times the longest body. The program starts with about 20, and a growing
+/// body is copied; 85 is typical.
 const BOUND: u64 = 192;
 
-/// Runs the program to its end, and tells its largest resident set in MiB.
-fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
-    let child = hostile.place.start(line);
+/// Runs the program to its end. Returns its largest resident set in MiB.
+fn measured(hostile: &Hostile, line: &str) -> (RunOutput, u64) {
+    let child = hostile.env.start(line);
     let path = format!("/proc/{}/status", child.id());
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut peak = 0;
             while !over.load(Ordering::Relaxed) {
-                // Once it has ended, the line is missing.
+                // The line is missing once the process has ended.
                 let status = std::fs::read_to_string(&path).unwrap_or_default();
                 let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
                 let kib =
@@ -34,24 +33,23 @@ fn measured(hostile: &Hostile, line: &str) -> (Ran, u64) {
             }
             peak
         });
-        let ran = hostile.place.ran(child);
+        let ran = hostile.env.wait(child);
         over.store(true, Ordering::Relaxed);
         (ran, watch.join().unwrap())
     })
 }
 
-/// JSON: so many bytes of an element again and again, between two texts.
-fn repeated(size: usize, before: &str, element: &str, after: &str) -> Reply {
+/// JSON of a given length: an element repeated between two texts.
+fn repeated(size: usize, before: &str, element: &str, after: &str) -> BadReply {
     let element = format!("{element},");
     let elements = element.repeat(size / element.len());
     let elements = elements.trim_end_matches(',');
-    Reply::Bytes(json(format!("{before}{elements}{after}")))
+    BadReply::Bytes(json(format!("{before}{elements}{after}")))
 }
 
-/// Answers of which a careless reader makes more than they are, and the requests they answer. Those
-/// that are read to their end are shorter, to save time; read into values they would break the
-/// bound all the same.
-fn floods() -> Vec<(&'static str, &'static str, Reply)> {
+/// Answers that a careless parser would expand, and the requests they answer. Those that are read to the
+/// end are shorter, to save time; parsed into values they would still exceed the limit.
+fn expanding_answers() -> Vec<(&'static str, &'static str, BadReply)> {
     let step = r#"{"id": "x", "messages": [{"messageHtml": "<b>x</b>"}]}"#;
     let steps = vec![step; 100_000].join(",");
     let steps = json(format!(r#"{{"status": "running", "steps": [{steps}]}}"#));
@@ -61,7 +59,7 @@ fn floods() -> Vec<(&'static str, &'static str, Reply)> {
         ("chunks without end", "/offers", bodies::endless(true)),
         ("a bomb of 1 GiB", "/offers", bodies::bomb()),
         ("10,000 headers", "/offers", bodies::header_flood()),
-        ("31 MiB of brackets", "/offers", Reply::Bytes(json("[".repeat(SIZE)))),
+        ("31 MiB of brackets", "/offers", BadReply::Bytes(json("[".repeat(SIZE)))),
         ("31 MiB of empty offers", "/offers", repeated(SIZE, "[", "{}", "]")),
         ("31 MiB of offers", "/offers", repeated(SIZE, "[", r#"{"id":"vm"}"#, "]")),
         (
@@ -69,35 +67,35 @@ fn floods() -> Vec<(&'static str, &'static str, Reply)> {
             "/offers",
             repeated(SIZE / 4, r#"[{"id":"vm","definition":["#, "[]", "]}]"),
         ),
-        ("an error page of 31 MiB", "/offers", Reply::Bytes(answer("422 No", "", page()))),
+        ("an error page of 31 MiB", "/offers", BadReply::Bytes(answer("422 No", "", page()))),
         (
             "an offer of 7 MiB",
             "/offers/vm",
             repeated(SIZE / 4, r#"{"id":"vm","plans":["#, "[]", "]}"),
         ),
         ("31 MiB of operations", "/submissions/", repeated(SIZE, "[", "{}", "]")),
-        ("100,000 steps", "/operations/*", Reply::Bytes(steps)),
+        ("100,000 steps", "/operations/*", BadReply::Bytes(steps)),
         ("7 MiB of empty steps", "/operations/*", repeated(SIZE / 4, running, "{}", "]}")),
         ("7 MiB of operations in one", "/operations/*", repeated(SIZE / 4, "[", "{}", "]")),
     ]
 }
 
 #[test]
-fn no_answer_takes_more_memory_than_six_times_the_longest_body() {
+fn memory_stays_below_six_times_the_longest_body() {
     if !cfg!(target_os = "linux") {
         println!("skipped: the memory of a process is read from /proc");
         return;
     }
-    side_by_side(FEW, floods(), |(name, path, reply)| {
-        // Without a URL in its answer, the operation is sought in the list.
+    for_each_in_parallel(FEW, expanding_answers(), |(name, path, reply)| {
+        // Without a URL in the answer, golive looks for the operation in the list.
         let header = if path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{header: {header}, stepTime: 300ms}}"));
-        // Asked for again, it would be the same once more.
+        // A retry would get the same answer.
         hostile.gateway.rules(vec![Rule { times: 1, ..Rule::new("GET", path, reply) }]);
         let (ran, peak) = measured(&hostile, PATIENT);
         println!("{name}: {peak} MiB");
-        assert!((1..=BOUND).contains(&peak), "{name}: {peak} MiB, {}", ran.shown());
-        assert!(matches!(ran.code, Some(0 | 1)), "{name}: {}", ran.shown());
+        assert!((1..=BOUND).contains(&peak), "{name}: {peak} MiB, {}", ran.transcript());
+        assert!(matches!(ran.code, Some(0 | 1)), "{name}: {}", ran.transcript());
         assert!(ran.stderr.len() < 100_000, "{name}: a flood in the log");
         assert_eq!(hostile.gateway.hits(), 1, "{name}");
         hostile.holds();

@@ -1,21 +1,21 @@
-//! JSON that is not what it should be: other types, and numbers beyond all bounds.
+//! JSON of another shape: other types, and huge numbers.
 
-use super::gateway::{Reply, Rule};
-use super::{BRIEF, Case, FEW, PATIENT, json, side_by_side};
+use super::gateway::{BadReply, Rule};
+use super::{BRIEF, Case, FEW, PATIENT, for_each_in_parallel, json};
 
-/// A list with the offer in it, whose version is this.
-fn listed(version: &str) -> Reply {
-    Reply::Bytes(json(format!(
+/// A list with the offer in this version.
+fn listed(version: &str) -> BadReply {
+    BadReply::Bytes(json(format!(
         r#"[{{"id": "vm", "publisherId": "contoso", "status": "waitingForPublisherReview",
              "version": {version}, "changedTime": "2026-11-01T00:00:00.0000000Z"}}]"#
     )))
 }
 
-/// Versions of the offer in a list, and what comes of them: the offer itself is asked before
-/// anything is sent, so that a list can only keep golive from sending.
+/// Versions of the offer in a list, and the results. golive inspects the offer before it sends anything,
+/// so that a list can only prevent a golive.
 const VERSIONS: [(&str, bool, &str); 15] = [
     ("18446744073709551616", true, "version 3 is live"),
-    // The document and the preview slot agree on another one.
+    // The document and the preview slot have another version.
     ("18446744073709551615", true, "version 3 is live"),
     ("9007199254740993", true, "version 3 is live"),
     ("0", true, "version 3 is live"),
@@ -33,19 +33,19 @@ const VERSIONS: [(&str, bool, &str); 15] = [
 ];
 
 #[test]
-fn a_version_that_is_none_sends_no_other_version() {
-    let cases = VERSIONS.into_iter().map(|(version, goes_well, told)| Case {
+fn an_invalid_version_launches_no_other_version() {
+    let cases = VERSIONS.into_iter().map(|(version, goes_well, message)| Case {
         name: format!("version: {version}"),
         rule: Rule::new("GET", "/offers", listed(version)),
         line: PATIENT,
         code: i32::from(!goes_well),
         accepted: goes_well,
-        told: told.to_owned(),
+        message: message.to_owned(),
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }
 
-/// What is asked for, what is answered, and what a person is told.
+/// Requests, answers, and expected errors.
 const SHAPES: [(&str, &str, &str); 15] = [
     ("/offers", "{}", "the JSON is not a list of offers"),
     ("/offers", r#"{"value": {}}"#, "the JSON is not a list of offers"),
@@ -68,7 +68,7 @@ const SHAPES: [(&str, &str, &str); 15] = [
     ("/operations/*", "[[]]", "the JSON is not an operation"),
 ];
 
-/// Documents that can't be read, and what a person is told. Nothing but the entity tag is needed.
+/// Unreadable documents, and expected messages. golive needs only the entity tag.
 const DOCUMENTS: [(&str, &str); 4] = [
     ("[]", "the array that should hold it is empty"),
     ("[{}, {}]", "the JSON is not an offer: 2 values"),
@@ -77,48 +77,48 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn a_document_that_cannot_be_read_is_told_and_keeps_no_offer_from_going_live() {
-    let cases = DOCUMENTS.into_iter().map(|(body, told)| Case {
+fn an_unreadable_document_is_reported_and_does_not_prevent_a_golive() {
+    let cases = DOCUMENTS.into_iter().map(|(body, message)| Case {
         name: format!("document: {body}"),
-        rule: Rule::new("GET", "/offers/vm", Reply::Bytes(json(body))),
+        rule: Rule::new("GET", "/offers/vm", BadReply::Bytes(json(body))),
         line: PATIENT,
         code: 0,
         accepted: true,
-        told: told.to_owned(),
+        message: message.to_owned(),
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }
 
 #[test]
-fn json_of_another_shape_is_told() {
-    let cases = SHAPES.into_iter().map(|(path, body, told)| Case {
+fn json_of_another_shape_is_reported() {
+    let cases = SHAPES.into_iter().map(|(path, body, message)| Case {
         name: format!("{path}: {body}"),
-        rule: Rule::new("GET", path, Reply::Bytes(json(body))),
+        rule: Rule::new("GET", path, BadReply::Bytes(json(body))),
         line: BRIEF,
         code: 1,
         accepted: path == "/operations/*",
-        told: told.to_owned(),
+        message: message.to_owned(),
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }
 
 #[test]
-fn numbers_beyond_all_bounds_are_no_end_of_an_operation() {
+fn huge_numbers_do_not_end_an_operation() {
     let numbers = ["18446744073709551616", "-1", "1e300", "1e400", "\"x\"", "[[1]]", "{\"a\": 1}"];
     let cases = numbers.into_iter().map(|number| {
         let body = format!(
             r#"{{"status": "running", "offerVersion": {number}, "publishingVersion": {number},
                  "steps": [{{"id": "live", "status": "inProgress", "progressPercentage": {number}}}]}}"#
         );
-        let reply = Reply::Bytes(json(body));
+        let reply = BadReply::Bytes(json(body));
         Case {
             name: format!("number: {number}"),
             rule: Rule { times: 1, ..Rule::new("GET", "/operations/*", reply) },
             line: PATIENT,
             code: 0,
             accepted: true,
-            told: "version 3 is live".to_owned(),
+            message: "version 3 is live".to_owned(),
         }
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }

@@ -1,21 +1,21 @@
-//! Texts that are meant for a terminal or a log, not for a reader.
+//! Texts that attack a terminal or a log.
 
 use serde_json::{Value, json};
 
 use super::bodies::ok;
-use super::gateway::{Reply, Rule};
-use super::{FEW, Hostile, answer, json, side_by_side};
-use crate::place::{Ran, STATUS};
+use super::gateway::{BadReply, Rule};
+use super::{FEW, Hostile, answer, for_each_in_parallel, json};
+use crate::test_env::{RunOutput, STATUS};
 
-/// Whatever harms a reader of a text: controls (C0, DEL, C1), line separators, and characters that
-/// turn the direction or show nothing.
+/// Harmful characters: controls (C0, DEL, C1), line separators, bidirectional controls, and invisible
+/// ones.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
 }
 
-/// A text without colors. One that golive never gives stays.
+/// Removes golive's own colors from a text.
 fn without_colors(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -29,7 +29,7 @@ fn without_colors(text: &str) -> String {
     plain
 }
 
-/// Lines without harm, but for golive's own colors.
+/// Whether all lines are harmless, apart from golive's own colors.
 #[track_caller]
 pub(super) fn is_clean(text: &str, what: &str) {
     let plain = without_colors(text);
@@ -41,7 +41,7 @@ pub(super) fn is_clean(text: &str, what: &str) {
     }
 }
 
-/// Escapes in JSON hide harm from the eye, not from the program that shows it.
+/// JSON escapes hide harmful characters until another program shows the string.
 #[track_caller]
 fn has_clean_strings(value: &Value, what: &str) {
     match value {
@@ -57,9 +57,9 @@ fn has_clean_strings(value: &Value, what: &str) {
     }
 }
 
-/// Both outputs are clean, and each line of the log is one that golive began.
+/// Checks that both outputs are clean, and that golive began each line of the log.
 #[track_caller]
-pub(super) fn are_clean(ran: &Ran, line: &str) {
+pub(super) fn are_clean(ran: &RunOutput, line: &str) {
     is_clean(&ran.raw_stdout, line);
     is_clean(&ran.stderr, line);
     for text in ran.stderr.lines() {
@@ -82,10 +82,10 @@ const HARM: &str = "<script>alert(1)</script><b>bad</b>\u{1b}[5;35mblink\u{1b}[2
     \r\n2099-01-01T00:00:00.000Z  INFO contoso/vm: forged\n{\"level\":\"forged\"}\u{2028}\u{85}\u{b}\u{c}\u{8}\u{7f}\u{0}end\
     &#27;[5;35m&#x9b;2J&#x202e;&#10;2099-01-01T00:00:00.000Z forged&lt;script&gt;";
 
-/// What a header can carry of it.
+/// The part of it that a header can carry.
 const HARM_IN_HEADER: &str = "\u{9b}31m\u{202e}<script>\t\u{2066}'\"";
 
-/// Everything that shows something, as loud as it gets. `always` keeps what a pipe would lose.
+/// All commands with output, with full logging. `always` keeps colors in a pipe.
 const SHOWN: [&str; 8] = [
     "apply -vv --color always --wait=300ms --poll 20ms --settle 50ms",
     "apply -vvv --wait=300ms --poll 20ms --settle 50ms",
@@ -98,15 +98,15 @@ const SHOWN: [&str; 8] = [
 ];
 
 fn shown(hostile: &Hostile) -> String {
-    SHOWN.iter().map(|line| hostile.golive(line).shown()).collect()
+    SHOWN.iter().map(|line| hostile.golive(line).transcript()).collect()
 }
 
-fn in_json(value: &Value) -> Reply {
-    Reply::Bytes(json(value.to_string()))
+fn in_json(value: &Value) -> BadReply {
+    BadReply::Bytes(json(value.to_string()))
 }
 
-/// Answers with harm wherever a text can be, and what must be left of it in what is shown.
-fn harms() -> Vec<(&'static str, Rule, &'static str)> {
+/// Answers with harmful texts everywhere, and what the output must still show.
+fn hostile_answers() -> Vec<(&'static str, Rule, &'static str)> {
     let offer = |id: &str, publisher: &str, status: &str| {
         json!({"id": id, "publisherId": publisher, "status": status, "version": 1,
                "offerTypeId": HARM, "changedTime": HARM, "definition": {"displayText": HARM}})
@@ -132,7 +132,7 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         "x-ms-request-id: {HARM_IN_HEADER}\r\nlocation: {HARM_IN_HEADER}\r\nretry-after: {HARM_IN_HEADER}\r\n\
          etag: {HARM_IN_HEADER}\r\noperation-location: http://x/{HARM_IN_HEADER}\r\n"
     );
-    let raw = |status: &str, body: &str| Reply::Bytes(answer(status, &headers, body));
+    let raw = |status: &str, body: &str| BadReply::Bytes(answer(status, &headers, body));
     let get = |path, reply| Rule::new("GET", path, reply);
     let post = |reply| Rule::new("POST", "/golive", reply);
     vec![
@@ -149,12 +149,12 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         ("operations", get("/submissions/", in_json(&submission)), "contoso/vm"),
         (
             "a refused list",
-            get("/offers", Reply::Bytes(answer("403 No", "", &refusal))),
+            get("/offers", BadReply::Bytes(answer("403 No", "", &refusal))),
             "Forbidden",
         ),
-        ("a refused golive", post(Reply::Bytes(answer("422 No", "", &refusal))), "Refused"),
+        ("a refused golive", post(BadReply::Bytes(answer("422 No", "", &refusal))), "Refused"),
         ("a page", get("/offers", ok("", HARM)), "the body is not JSON"),
-        ("a page of a gateway", get("/offers", Reply::Bytes(answer("502 No", "", HARM))), "502"),
+        ("a page of a gateway", get("/offers", BadReply::Bytes(answer("502 No", "", HARM))), "502"),
         (
             "a field that is unknown",
             get("/operations/*", in_json(&json!({"status": [HARM], HARM: 1}))),
@@ -165,24 +165,24 @@ fn harms() -> Vec<(&'static str, Rule, &'static str)> {
         ("headers of a redirect", get("/offers", raw("307 No", "")), "golive does not follow"),
         (
             "a reason",
-            get("/offers", Reply::Bytes(answer(&format!("418 {HARM_IN_HEADER}"), "", ""))),
+            get("/offers", BadReply::Bytes(answer(&format!("418 {HARM_IN_HEADER}"), "", ""))),
             "418",
         ),
     ]
 }
 
 #[test]
-fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
-    side_by_side(FEW, harms(), |(name, rule, told)| {
-        // Without a URL in its answer, the operation is sought in the list.
+fn texts_from_the_server_are_harmless_in_all_outputs() {
+    for_each_in_parallel(FEW, hostile_answers(), |(name, rule, message)| {
+        // Without a URL in the answer, golive looks for the operation in the list.
         let header = if rule.path == "/submissions/" { "none" } else { "both" };
         let hostile = Hostile::new(&format!("{{stepTime: 100ms, header: {header}}}"));
         hostile.gateway.rules(vec![rule]);
         let shown = shown(&hostile);
         assert!(hostile.gateway.hits() > 0, "{name}");
-        assert!(shown.contains(told), "{name}: {told:?} is not in {shown}");
-        // Words for programs keep their brackets; what is HTML at the marketplace has no tags here.
-        let record = hostile.place.record("contoso/vm");
+        assert!(shown.contains(message), "{name}: {message:?} is not in {shown}");
+        // Identifiers keep their brackets; HTML loses its tags.
+        let record = hostile.env.record("contoso/vm");
         let operation = record.operation.iter();
         let steps = operation.clone().flat_map(|operation| &operation.steps);
         let messages = operation.flat_map(|operation| &operation.messages);
@@ -194,10 +194,10 @@ fn texts_from_the_server_do_no_harm_wherever_they_are_shown() {
 }
 
 #[test]
-fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
+fn texts_in_a_status_file_are_harmless_in_all_outputs() {
     let hostile = Hostile::new("{stepTime: 1h}");
     hostile.golive("apply").code(0);
-    let status: Value = serde_json::from_str(&hostile.place.read(STATUS)).unwrap();
+    let status: Value = serde_json::from_str(&hostile.env.read(STATUS)).unwrap();
     let mut poisoned = status.clone();
     let offer = &mut poisoned["offers"]["contoso/vm"];
     let message = json!({"at": HARM, "level": HARM, "text": HARM});
@@ -215,16 +215,16 @@ fn texts_in_a_status_file_do_no_harm_wherever_they_are_shown() {
         "estimate": HARM, "progress": 7, "messages": [message]}]);
     for phase in ["InProgress", "Failed", "Blocked"] {
         poisoned["offers"]["contoso/vm"]["phase"] = json!(phase);
-        // As `\u001b`, and as the characters themselves where JSON allows them.
+        // As `\u001b`, and as raw characters where JSON allows them.
         let text = poisoned.to_string();
         for line in SHOWN {
-            hostile.place.write(STATUS, &text);
-            let ran = hostile.place.golive(line);
+            hostile.env.write(STATUS, &text);
+            let ran = hostile.env.golive(line);
             are_clean(&ran, line);
-            assert!(ran.shown().contains("contoso/vm"), "{}", ran.shown());
+            assert!(ran.transcript().contains("contoso/vm"), "{}", ran.transcript());
         }
-        // What is written since is clean.
+        // Everything written later is clean.
         let _ran = hostile.golive("apply");
-        is_clean(&hostile.place.read(STATUS), "the status file");
+        is_clean(&hostile.env.read(STATUS), "the status file");
     }
 }

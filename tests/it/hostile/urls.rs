@@ -1,15 +1,15 @@
-//! URLs of operations that lead elsewhere, in answers and in the status file. The token goes
-//! nowhere but to the marketplace, and nothing is asked for there that is not ours.
+//! Foreign operation URLs, in answers and in the status file. The token goes only to the marketplace,
+//! and only to golive's own calls.
 
 use serde_json::{Value, json};
 
-use super::gateway::{Reply, Rule};
-use super::{Case, FEW, Hostile, PATIENT, answer, side_by_side};
-use crate::place::STATUS;
+use super::gateway::{BadReply, Rule};
+use super::{Case, FEW, Hostile, PATIENT, answer, for_each_in_parallel};
+use crate::test_env::STATUS;
 
 const ID: &str = "04e3a99d-b53d-4d6b-b51d-f4099f0876fa";
 
-/// `TRAP` is a stranger's address, `OWN` the marketplace's, `PATH` what follows in an honest URL.
+/// `TRAP` is a foreign address, `OWN` the marketplace's, `PATH` the rest of an honest URL.
 const FOREIGN: [&str; 36] = [
     "http://TRAP/PATH",
     "//TRAP/PATH",
@@ -55,48 +55,48 @@ fn urls() -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn an_operation_that_is_said_to_be_elsewhere_is_looked_for_at_home() {
+fn a_foreign_operation_url_is_resolved_at_the_marketplace() {
     let cases = urls().zip(["operation-location", "Location"].into_iter().cycle());
     let cases = cases.map(|(url, name)| {
         let accepted = answer("202 Accepted", &format!("{name}: {url}\r\n"), "");
         Case {
             name: format!("{name}: {url}"),
-            rule: Rule::new("POST", "/golive", Reply::Bytes(accepted)),
+            rule: Rule::new("POST", "/golive", BadReply::Bytes(accepted)),
             line: PATIENT,
             code: 0,
             accepted: true,
-            told: "1 operation started; 1 offer: 1 Live.".to_owned(),
+            message: "1 operation started; 1 offer: 1 Live.".to_owned(),
         }
     });
-    side_by_side(FEW, cases, |case| case.run());
+    for_each_in_parallel(FEW, cases, |case| case.run());
 }
 
-/// A status file that shows a running operation, which was changed since.
+/// A changed status file with a running operation.
 #[track_caller]
 fn poisoned(change: impl Fn(&mut Value, &Hostile)) {
     let hostile = Hostile::new("{stepTime: 300ms}");
     hostile.golive("apply").code(0);
-    let mut status: Value = serde_json::from_str(&hostile.place.read(STATUS)).unwrap();
+    let mut status: Value = serde_json::from_str(&hostile.env.read(STATUS)).unwrap();
     change(&mut status["offers"]["contoso/vm"]["operation"], &hostile);
-    hostile.place.write(STATUS, status.to_string());
+    hostile.env.write(STATUS, status.to_string());
     let asked = hostile.gateway.seen().len();
     let ran = hostile.golive(PATIENT);
-    assert_eq!(ran.code, Some(0), "{status}: {}", ran.shown());
-    assert_eq!(hostile.place.golives("contoso/vm"), (1, 1), "{status}");
+    assert_eq!(ran.code, Some(0), "{status}: {}", ran.transcript());
+    assert_eq!(hostile.env.golives("contoso/vm"), (1, 1), "{status}");
     assert!(hostile.gateway.seen().len() > asked);
 }
 
 #[test]
-fn a_place_from_the_status_file_is_checked_like_one_from_an_answer() {
-    // What no header can carry, a file can.
+fn a_url_from_the_status_file_is_checked_like_one_from_an_answer() {
+    // Texts that only a file can carry.
     let more = ["http://TRAP/\r\nx: y", "http://TRAP/\u{202e}", "\u{0}", "", " "];
-    side_by_side(FEW, urls().chain(more.map(str::to_owned)), |url| {
-        poisoned(|operation, hostile| operation["location"] = json!(hostile.addressed(&url)));
+    for_each_in_parallel(FEW, urls().chain(more.map(str::to_owned)), |url| {
+        poisoned(|operation, hostile| operation["location"] = json!(hostile.with_addresses(&url)));
     });
 }
 
 #[test]
-fn an_id_from_the_status_file_stays_in_its_place() {
+fn an_id_from_the_status_file_can_not_change_the_path() {
     let ids = [
         "../../../../golive",
         "..",
@@ -111,9 +111,9 @@ fn an_id_from_the_status_file_stays_in_its_place() {
         "\u{1b}[2J",
         "",
     ];
-    side_by_side(FEW, ids, |id| {
+    for_each_in_parallel(FEW, ids, |id| {
         poisoned(|operation, hostile| {
-            operation["id"] = json!(hostile.addressed(id));
+            operation["id"] = json!(hostile.with_addresses(id));
             operation["location"] = Value::Null;
         });
     });

@@ -1,4 +1,4 @@
-//! A crash at every point, and at every pair of points: not by chance, but one after the other.
+//! A crash at every effect and at every pair of effects, exhaustively.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use golive::status::{OfferRecord, Phase, Reason};
 
-use super::play::{Played, play};
-use super::scenario::{Bounds, Manifest, Offer, Round, Run, Scenario, Waiting, Weather};
-use super::schedule::{Crash, Fault, Point, Record, Source, When};
+use super::play::{PlayResult, play};
+use super::scenario::{FaultRates, Limits, Manifest, Offer, Round, Run, RunMode, Scenario};
+use super::schedule::{Crash, Fault, FaultPoint, Record, Source, When};
 use super::threads;
 
-/// Three offers that go live: one that names its operation, one that does not, and one that waits
-/// for the other two. Two runs may crash; what is left to do after them is done in peace.
-fn script(answers: &str) -> Scenario {
+/// Three offers that go live: one with an operation URL, one without, and one that waits for the
+/// other two. Two runs may crash; the runs after them are undisturbed.
+fn scenario(answers: &str) -> Scenario {
     let offer = |behaviour: &str, waits| Offer {
         behaviour: behaviour.to_owned(),
         manifest: Some(Manifest { waits, ..Manifest::plain() }),
@@ -22,9 +22,9 @@ fn script(answers: &str) -> Scenario {
         after: Duration::ZERO,
         retry: false,
         only: None,
-        wait: Waiting::ToTheEnd,
+        mode: RunMode::ToTheEnd,
         lock_timeout: Duration::ZERO,
-        bounds: Bounds::None,
+        limits: Limits::None,
     };
     let round = Round { pause: Duration::from_secs(1), events: Vec::new(), runs: vec![run] };
     Scenario {
@@ -38,19 +38,18 @@ fn script(answers: &str) -> Scenario {
         rounds: vec![round.clone(), round],
         lag: None,
         step_minutes: 1,
-        weather: Weather::FAIR,
+        fault_rates: FaultRates::NONE,
     }
 }
 
-fn played(answers: &str, crashes: &BTreeMap<Point, Fault>) -> Played {
-    let play = |record| play(&script(answers), Source::These(crashes.clone()), None, record);
+fn play_checked(answers: &str, crashes: &BTreeMap<FaultPoint, Fault>) -> PlayResult {
+    let play = |record| play(&scenario(answers), Source::Listed(crashes.clone()), None, record);
     let played = play(Record::Points);
     if let Some(broken) = &played.violation {
         panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
     }
     let status = played.status.as_ref().unwrap();
-    // A second attempt that a crash followed stays in doubt until a person asks for another one, and
-    // holds up what waits for its offer.
+    // A second attempt before a crash stays in doubt until the user retries, and blocks dependents.
     let in_doubt = |record: &OfferRecord| record.intent.as_ref().is_some_and(|it| it.attempt > 1);
     let any_in_doubt = status.offers.values().any(|it| in_doubt(it));
     let is_safe = |record: &OfferRecord| {
@@ -60,18 +59,17 @@ fn played(answers: &str, crashes: &BTreeMap<Point, Fault>) -> Played {
     };
     let not_live = status.offers.iter().find(|(_, record)| !is_safe(record));
     assert!(status.offers.len() == 3 && not_live.is_none(), "{crashes:?} leave {not_live:?}");
-    assert_eq!(played.fired.len(), crashes.len(), "{crashes:?}: a crash did not come about");
+    assert_eq!(played.fired.len(), crashes.len(), "{crashes:?}: a crash was not injected");
     played
 }
 
-fn points(played: &Played, process: u32) -> Vec<Point> {
+fn points(played: &PlayResult, process: u32) -> Vec<FaultPoint> {
     played.points.iter().filter(|point| point.process == process).cloned().collect()
 }
 
-/// The ways to crash at a point that make a difference: after it, which is before the next one, and
-/// before and after a request that starts something. A kill loses nothing that a file already has,
-/// and a power loss no request that is under way.
-fn crashes_at(point: &Point) -> Vec<Fault> {
+/// The crashes at a point that differ from each other: after it (the same as before the next one),
+/// and before a POST. A kill loses no file content, and a power loss no request under way.
+fn crashes_at(point: &FaultPoint) -> Vec<Fault> {
     let crash = |crash, when| Fault::Crash(crash, when);
     if point.what.starts_with("POST") {
         vec![crash(Crash::Kill, When::Before), crash(Crash::Kill, When::After)]
@@ -82,8 +80,8 @@ fn crashes_at(point: &Point) -> Vec<Fault> {
     }
 }
 
-/// Does something with each, on all cores.
-fn each<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
+/// Calls `act` with each item, on all cores.
+fn for_each_in_parallel<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..threads() {
@@ -98,34 +96,34 @@ fn each<T: Sync>(of: &[T], act: impl Fn(&T) + Sync) {
 
 const DOCUMENTED: &str = "profile: documented\nstrict: true\n";
 
-/// A marketplace that takes a second golive, so that golive is not saved from itself.
+/// A marketplace that accepts a second golive, so that it doesn't mask a repeated request.
 const FIELD: &str = "profile: field\nanswers: {secondGolive: accept}\n";
 
 #[test]
-fn a_crash_at_any_point_and_at_any_later_point_launches_nothing_twice_and_loses_nothing() {
+fn two_crashes_at_any_points_keep_all_invariants_with_entity_tags() {
     crashes(DOCUMENTED);
 }
 
 #[test]
-fn nor_does_it_where_nothing_guards_a_request() {
+fn two_crashes_at_any_points_keep_all_invariants_without_entity_tags() {
     crashes(FIELD);
 }
 
 fn crashes(answers: &str) {
-    let first = points(&played(answers, &BTreeMap::new()), 1);
+    let first = points(&play_checked(answers, &BTreeMap::new()), 1);
     assert!(first.len() > 40, "{first:?}");
     let crashes: Vec<_> = first
         .iter()
         .flat_map(|point| crashes_at(point).into_iter().map(move |crash| (point, crash)))
         .collect();
     let pairs = AtomicUsize::new(0);
-    each(&crashes, |(point, crash)| {
+    for_each_in_parallel(&crashes, |(point, crash)| {
         let one = BTreeMap::from([((*point).clone(), *crash)]);
-        for later in points(&played(answers, &one), 2) {
+        for later in points(&play_checked(answers, &one), 2) {
             for crash in crashes_at(&later) {
                 let mut two = one.clone();
                 two.insert(later.clone(), crash);
-                played(answers, &two);
+                play_checked(answers, &two);
                 pairs.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -1,4 +1,4 @@
-//! Files that forget what was not flushed.
+//! A disk that loses what was not flushed at a power loss.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use golive::disk::{Disk, LockFile};
 
-use super::dice::Throws;
+use super::random::Rng;
 use super::schedule::{Effect, Fault, When};
 use super::sim::{Process, Sim};
 
-/// A file's content: what processes read, and what is on the device.
+/// A file's content: as processes read it, and as it is on the device.
 #[derive(Clone, Debug)]
 struct Inode {
     seen: Arc<Vec<u8>>,
@@ -24,9 +24,9 @@ impl Inode {
     }
 }
 
-/// A change of names that is not on the device yet.
+/// A change of the folder that is not on the device yet.
 #[derive(Clone, Debug)]
-enum Renaming {
+enum PendingChange {
     Created(PathBuf, usize),
     Renamed(PathBuf, PathBuf),
     Removed(PathBuf),
@@ -40,8 +40,8 @@ pub(crate) struct Files {
     inodes: Vec<Inode>,
     names: Names,
     durable: Names,
-    /// In order: a journal writes names down in the order they changed.
-    pending: Vec<Renaming>,
+    /// In order: a journaling file system persists them in order.
+    pending: Vec<PendingChange>,
     locked_by: Option<u32>,
     holder: Vec<u8>,
 }
@@ -58,7 +58,7 @@ impl Files {
             return;
         }
         self.names.insert(path.to_owned(), self.inodes.len());
-        self.pending.push(Renaming::Created(path.to_owned(), self.inodes.len()));
+        self.pending.push(PendingChange::Created(path.to_owned(), self.inodes.len()));
         self.inodes.push(Inode { seen: content, durable: Arc::default() });
     }
 
@@ -72,13 +72,13 @@ impl Files {
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let inode = self.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         self.names.insert(to.to_owned(), inode);
-        self.pending.push(Renaming::Renamed(from.to_owned(), to.to_owned()));
+        self.pending.push(PendingChange::Renamed(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, path: &Path) {
         if self.names.remove(path).is_some() {
-            self.pending.push(Renaming::Removed(path.to_owned()));
+            self.pending.push(PendingChange::Removed(path.to_owned()));
         }
     }
 
@@ -87,20 +87,20 @@ impl Files {
         self.pending.clear();
     }
 
-    /// The names after a power loss that kept so many of the pending changes.
+    /// The names after a power loss that kept the first `kept` pending changes.
     fn names_after(&self, kept: usize) -> Names {
         let mut names = self.durable.clone();
         for renaming in &self.pending[..kept] {
             match renaming {
-                Renaming::Created(path, inode) => {
+                PendingChange::Created(path, inode) => {
                     names.insert(path.clone(), *inode);
                 }
-                Renaming::Renamed(from, to) => {
+                PendingChange::Renamed(from, to) => {
                     if let Some(inode) = names.remove(from) {
                         names.insert(to.clone(), inode);
                     }
                 }
-                Renaming::Removed(path) => {
+                PendingChange::Removed(path) => {
                     names.remove(path);
                 }
             }
@@ -109,7 +109,7 @@ impl Files {
     }
 
     /// Everything that a file may be after a power loss now; an `Err` is a file that may be torn.
-    pub(crate) fn futures(&self, path: &Path) -> Vec<Result<Arc<Vec<u8>>, ()>> {
+    pub(crate) fn after_power_loss(&self, path: &Path) -> Vec<Result<Arc<Vec<u8>>, ()>> {
         let mut contents = Vec::new();
         let mut last = None;
         for kept in 0..=self.pending.len() {
@@ -126,14 +126,14 @@ impl Files {
         contents
     }
 
-    /// The machine goes down.
-    pub(crate) fn lose_power(&mut self, throws: &mut Throws) {
-        self.names = self.names_after(throws.number(self.pending.len() + 1));
+    /// Loses a random part of what is not flushed, and all locks.
+    pub(crate) fn lose_power(&mut self, rng: &mut Rng) {
+        self.names = self.names_after(rng.number(self.pending.len() + 1));
         self.flush_folder();
         for inode in &mut self.inodes {
             if !inode.is_flushed() {
-                let part = inode.seen.len() * throws.number(5) / 4;
-                inode.seen = match throws.number(3) {
+                let part = inode.seen.len() * rng.number(5) / 4;
+                inode.seen = match rng.number(3) {
                     0 => Arc::clone(&inode.durable),
                     1 => Arc::new(inode.seen[..part.min(inode.seen.len())].to_vec()),
                     _ => Arc::clone(&inode.seen),
@@ -163,7 +163,7 @@ pub(crate) struct SimDisk {
 }
 
 impl SimDisk {
-    /// Does something to the files, or to a part, or not at all.
+    /// Performs an effect, with its fault: done, done in part, or refused.
     fn effect<T>(
         &self,
         what: &str,
@@ -185,14 +185,14 @@ impl SimDisk {
                 self.sim.clock.sleep(delay);
                 act(&mut self.sim.files())
             }
-            Some(Fault::FailsLate) => {
+            Some(Fault::FailsButDone) => {
                 in_part(&mut self.sim.files());
-                self.sim.look_at_files();
+                self.sim.check_files();
                 return refused();
             }
             _ => act(&mut self.sim.files()),
         };
-        self.sim.look_at_files();
+        self.sim.check_files();
         if let Some(Fault::Crash(crash, When::After)) = fault {
             self.sim.crash(&self.process, crash);
             return gone();

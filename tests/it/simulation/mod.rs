@@ -1,22 +1,22 @@
-//! golive in a world where everything goes wrong, from one seed.
+//! Simulation: golive under injected faults, generated from one seed.
 //!
 //! The reconciler, the planner, the trigger protocol, the client and the status store are the real
 //! ones; the marketplace is the emulator's router; time is virtual. Every effect (a request, a
-//! write, a flush, a rename, the lock) may fail, be done without an answer, be late, or be the last
-//! thing the process does. What must hold is in `laws`; after the last round everything is calm,
-//! and the world must come to rest where the manifests want it.
+//! write, a flush, a rename, the lock) may fail, succeed without an answer, be late, or be the last
+//! thing the process does. `checker` checks the invariants after every event; after the last round
+//! no more faults are injected, and the offers must converge to what the manifests want.
 //!
-//! `GOLIVE_SEEDS=N` plays so many seeds, `GOLIVE_SEED=S` plays one and shows every line of it.
+//! `GOLIVE_SEEDS=N` plays N seeds, `GOLIVE_SEED=S` plays one and prints its whole trace.
 
+mod checker;
+mod convergence;
 mod crashes;
-mod dice;
-mod endings;
 mod files;
-mod laws;
 mod mutants;
 mod network;
 mod play;
-mod rest;
+mod random;
+mod recorded_ends;
 mod scenario;
 mod schedule;
 mod shrink;
@@ -27,20 +27,20 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use laws::Violation;
+use checker::Violation;
 use mutants::Mutant;
-use play::{Played, play};
+use play::{PlayResult, play};
 use scenario::Scenario;
 use schedule::{Record, Source};
 use shrink::Failure;
 
-/// How many seeds are played where nothing else is said.
+/// How many seeds are played by default.
 const SEEDS: u64 = 2_000;
 
-/// After how many seeds a mutant must be found.
+/// Within how many seeds each mutant must be found.
 const MUTANT_SEEDS: u64 = 1_000;
 
-/// How many seeds are played with and without what makes mutants.
+/// How many seeds compare the plain client with the wrapper that does nothing.
 const CONTROL_SEEDS: u64 = 200;
 
 fn from_env(name: &str) -> Option<u64> {
@@ -48,16 +48,16 @@ fn from_env(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")))
 }
 
-/// As many as there are cores.
+/// One thread per core.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn play_seed(seed: u64, mutant: Option<Mutant>) -> Played {
-    play(&Scenario::from_seed(seed), Source::Dice, mutant, Record::Nothing)
+fn play_seed(seed: u64, mutant: Option<Mutant>) -> PlayResult {
+    play(&Scenario::from_seed(seed), Source::Random, mutant, Record::Nothing)
 }
 
-/// What is to be known about a failing seed: the law, and the smallest schedule that breaks it.
+/// Describes a failing seed: the invariant, and the smallest schedule that breaks it.
 fn report(seed: u64, mutant: Option<Mutant>) -> String {
     let scenario = Scenario::from_seed(seed);
     let faults = play_seed(seed, mutant).fired;
@@ -74,8 +74,8 @@ fn report(seed: u64, mutant: Option<Mutant>) -> String {
     text
 }
 
-/// Plays seeds on all cores until enough have failed; the first that did, in order, with what each
-/// has broken, and how many effects there were.
+/// Plays seeds on all cores until `enough` have failed. Returns the violations by seed, and the
+/// number of effects.
 fn failures(
     seeds: std::ops::Range<u64>,
     mutant: Option<Mutant>,
@@ -88,7 +88,7 @@ fn failures(
         for _ in 0..threads() {
             scope.spawn(|| {
                 loop {
-                    // A seed that was begun is played to its end, so that the first is the first.
+                    // A started seed is always finished, so that the lowest failing seed is stable.
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || failed.lock().unwrap().len() >= enough {
                         return;
@@ -106,11 +106,11 @@ fn failures(
 }
 
 #[test]
-fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
+fn invariants_hold_under_random_faults() {
     if let Some(seed) = from_env("GOLIVE_SEED") {
         let scenario = Scenario::from_seed(seed);
         println!("{scenario}");
-        let played = play(&scenario, Source::Dice, None, Record::Trace);
+        let played = play(&scenario, Source::Random, None, Record::Trace);
         println!("{}", played.trace.join("\n"));
         assert!(played.violation.is_none(), "{}", report(seed, None));
         return;
@@ -120,8 +120,8 @@ fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
     let (failed, effects) = failures(first..first + seeds, None, 40);
     if let Some((seed, _)) = failed.first_key_value() {
         let line = |(seed, broken): (&u64, &Violation)| {
-            let Violation { law, what } = broken;
-            format!("seed {seed}: {law:?}: {what:.150}\n")
+            let Violation { invariant, what } = broken;
+            format!("seed {seed}: {invariant:?}: {what:.150}\n")
         };
         let lines: String = failed.iter().map(line).collect();
         panic!("{}\n\nfailing seeds, as far as they were played:\n{lines}", report(*seed, None));
@@ -130,37 +130,37 @@ fn whatever_goes_wrong_nothing_is_launched_twice_and_nothing_is_lost() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_play() {
+fn plays_are_deterministic() {
     for seed in 0..60 {
         let scenario = Scenario::from_seed(seed);
-        let trace = || play(&scenario, Source::Dice, None, Record::Trace).trace;
+        let trace = || play(&scenario, Source::Random, None, Record::Trace).trace;
         assert_eq!(trace(), trace(), "seed {seed}");
     }
 }
 
 #[test]
-fn every_mistake_is_found() {
+fn every_mutant_is_found() {
     let mut missed = Vec::new();
     for mutant in Mutant::ALL {
         match failures(0..MUTANT_SEEDS, Some(mutant), 1).0.pop_first() {
-            Some((seed, Violation { law, what })) => {
-                println!("{mutant:?}: seed {seed}: {law:?}: {what}");
-                if !mutant.breaks().contains(&law) {
-                    missed.push((mutant, Some(law)));
+            Some((seed, Violation { invariant, what })) => {
+                println!("{mutant:?}: seed {seed}: {invariant:?}: {what}");
+                if !mutant.breaks().contains(&invariant) {
+                    missed.push((mutant, Some(invariant)));
                 }
             }
             None => missed.push((mutant, None)),
         }
     }
-    let why = "not found within so many seeds, or by a law that has nothing to do with it";
+    let why = "not found within this many seeds, or only by an unrelated invariant";
     assert!(missed.is_empty(), "{why}: {MUTANT_SEEDS}, {missed:?}");
 }
 
 #[test]
-fn the_wrapping_that_makes_mistakes_makes_none_by_itself() {
+fn the_mutant_wrapper_alone_changes_nothing() {
     for seed in 0..CONTROL_SEEDS {
         let scenario = Scenario::from_seed(seed);
-        let trace = |mutant| play(&scenario, Source::Dice, mutant, Record::Trace).trace;
+        let trace = |mutant| play(&scenario, Source::Random, mutant, Record::Trace).trace;
         assert_eq!(trace(None), trace(Some(Mutant::Nothing)), "seed {seed}");
     }
 }

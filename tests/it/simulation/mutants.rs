@@ -1,5 +1,5 @@
-//! Clients with one mistake each. The simulation must find every one of them; if it does not, it
-//! proves nothing.
+//! Clients with one bug each. The simulation must find every one of them; otherwise a passing
+//! simulation means nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use golive::marketplace::{
     OperationKind, Polled, PublisherId, RefusalKind, Run, Settling,
 };
 
-use super::laws::Law;
+use super::checker::Invariant;
 
-/// One mistake.
+/// One bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// None: the wrapping alone must not show.
+    /// No bug: the wrapper alone must not change the play.
     Nothing,
     /// Sends golive again when no answer comes.
     RepeatsOnTimeout,
@@ -30,28 +30,28 @@ pub(crate) enum Mutant {
     NoFolderFlush,
     /// Does without the lock.
     NoLock,
-    /// Takes a gateway's error for a refusal.
+    /// Treats a gateway's error as a refusal.
     TrustsGateways,
-    /// Sends again at once what left no trace.
+    /// Repeats a request without a trace at once.
     NoSettling,
     /// Sends `If-Match: *`.
     IgnoresETags,
     /// Drops a 202 that names no operation.
     DropsUnlocated,
-    /// Forgets an intent that it finds at its start.
+    /// Ignores an intent that it finds at start.
     ForgetsIntents,
-    /// Sends a request in doubt again as soon under another entity tag, or none, as under the same.
+    /// Repeats a request in doubt with another entity tag, or none, as early as with the same one.
     ResendsUnderAnotherTag,
-    /// Takes an intent's time for its deadline.
+    /// Uses an intent's time as its deadline.
     NoDeadline,
-    /// Takes a sign-off that waits for a golive that runs.
+    /// Mistakes a waiting sign-off for a running golive.
     TakesSignOffForGoLive,
-    /// Believes a status that fell back to the release before.
+    /// Mistakes a status that fell back to the previous release for success.
     BelievesFallback,
 }
 
 impl Mutant {
-    /// All that are mistakes.
+    /// All but `Nothing`.
     pub(crate) const ALL: [Self; 14] = [
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
@@ -69,45 +69,45 @@ impl Mutant {
         Self::BelievesFallback,
     ];
 
-    /// The laws that a mistake breaks. Where another one is the first to find it, that is by chance.
-    pub(crate) fn breaks(self) -> &'static [Law] {
+    /// The invariants that the bug breaks; a violation of another one found it by accident.
+    pub(crate) fn breaks(self) -> &'static [Invariant] {
         match self {
             Self::Nothing => &[],
-            Self::NoFlush | Self::BelievesFallback => &[Law::TrueStatus],
-            Self::NoLock | Self::IgnoresETags => &[Law::NeverTwice],
-            // What is sent again is called lost before, or it is launched twice.
+            Self::NoFlush | Self::BelievesFallback => &[Invariant::TrueStatus],
+            Self::NoLock | Self::IgnoresETags => &[Invariant::NeverTwice],
+            // The status file calls the first request lost, or the second one is accepted as well.
             Self::NoSettling | Self::ResendsUnderAnotherTag => {
-                &[Law::NeverTwice, Law::TrueStatus, Law::OnlyWhatIsWanted]
+                &[Invariant::NeverTwice, Invariant::TrueStatus, Invariant::OnlyWhatIsWanted]
             }
-            Self::TakesSignOffForGoLive => &[Law::NeverLost, Law::TrueStatus],
-            Self::IntentAfterPost | Self::NoFolderFlush => &[Law::NeverTwice, Law::NeverLost],
-            Self::DropsUnlocated => &[Law::NeverTwice, Law::NeverLost, Law::TrueStatus],
+            Self::TakesSignOffForGoLive => &[Invariant::NeverLost, Invariant::TrueStatus],
+            Self::IntentAfterPost | Self::NoFolderFlush => &[Invariant::NeverTwice, Invariant::NeverLost],
+            Self::DropsUnlocated => &[Invariant::NeverTwice, Invariant::NeverLost, Invariant::TrueStatus],
             Self::TrustsGateways
             | Self::ForgetsIntents
             | Self::NoDeadline
-            // The second request is refused, and what came of the first one is not looked for.
+            // The second request is refused, and the result of the first one is never looked up.
             | Self::RepeatsOnTimeout => {
-                &[Law::NeverTwice, Law::OnlyWhatIsWanted, Law::NeverLost]
+                &[Invariant::NeverTwice, Invariant::OnlyWhatIsWanted, Invariant::NeverLost]
             }
         }
     }
 }
 
-/// One process's mistake.
-pub(crate) struct Armed {
+/// The wrappers that give one process its bug.
+pub(crate) struct MutantParts {
     mutant: Mutant,
     disk: Arc<dyn Disk>,
     late: Arc<Mutex<Option<Write>>>,
 }
 
-/// A replacement of the status file that waits for its time.
+/// A delayed replacement of the status file.
 #[derive(Clone, Debug)]
 struct Write {
     path: PathBuf,
     bytes: Vec<u8>,
 }
 
-impl Armed {
+impl MutantParts {
     pub(crate) fn new(mutant: Mutant, disk: Arc<dyn Disk>) -> Self {
         Self { mutant, disk, late: Arc::default() }
     }
@@ -131,7 +131,7 @@ struct MutantDisk {
 }
 
 impl MutantDisk {
-    /// Whether a write waits, so that nothing is done about it now.
+    /// Whether a write is delayed.
     fn waits(&self) -> bool {
         self.late.lock().unwrap().is_some()
     }
@@ -201,7 +201,7 @@ impl Disk for MutantDisk {
     }
 }
 
-/// A lock that everybody may have.
+/// A lock that never excludes anyone.
 #[derive(Debug)]
 struct AnyLock;
 

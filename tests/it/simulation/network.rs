@@ -1,4 +1,4 @@
-//! Everything between a process and the marketplace.
+//! The network between a process and the marketplace, with faults.
 
 use std::sync::Arc;
 
@@ -9,27 +9,27 @@ use golive::emulator::{Emulator, GroundTruth, ManualAction};
 use golive::marketplace::MarketplaceError;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
-use super::laws::{self, Law};
+use super::checker::{self, Invariant};
 use super::scenario::{Event, name};
-use super::schedule::{Effect, Fault, Point, When};
+use super::schedule::{Effect, Fault, FaultPoint, When};
 use super::sim::{Process, Sim};
 
-/// Where the marketplace is said to be.
+/// The marketplace's address.
 pub(crate) const ORIGIN: &str = "http://localhost:8080";
 
-/// Where no request may go.
+/// A foreign address, which no request may reach.
 const FOREIGN: &str = "http://evil.example/api/operations/1";
 
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 
 /// The network as one process sees it.
 #[derive(Clone)]
-pub(crate) struct Wire {
+pub(crate) struct SimTransport {
     pub(crate) sim: Arc<Sim>,
     pub(crate) process: Arc<Process>,
 }
 
-/// A request, as far as it matters here.
+/// The parts of a request that matter here.
 #[derive(Clone, Debug)]
 struct Call {
     method: Method,
@@ -81,70 +81,71 @@ fn lost(what: &str) -> TransportError {
 }
 
 #[async_trait]
-impl Transport for Wire {
+impl Transport for SimTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
         let call = Call::of(&request);
-        if let Err(what) = laws::leaves(&request, ORIGIN) {
-            self.sim.violation(Law::OneOrigin, what);
+        if let Err(what) = checker::check_destination(&request, ORIGIN) {
+            self.sim.violation(Invariant::OneOrigin, what);
         }
         if let Some(offer) = call.golive_of()
-            && let Err(what) = self.may_send(offer, &request_id(&request))
+            && let Err(what) = self.check_golive(offer, &request_id(&request))
         {
-            self.sim.violation(Law::OnlyWhatIsWanted, what);
+            self.sim.violation(Invariant::OnlyWhatIsWanted, what);
         }
         let what = format!("{} {}", call.method, call.rest);
         if call.method == Method::POST
-            && let Err(why) = self.process.may_post(&request_id(&request))
+            && let Err(why) = self.process.check_post(&request_id(&request))
         {
-            self.sim.violation(Law::Bounds, format!("{what} is sent {why}"));
+            self.sim.violation(Invariant::Limits, format!("{what} is sent {why}"));
         }
         let Some((point, fault)) = self.sim.effect(&self.process, &what, call.effect()) else {
             return std::future::pending().await;
         };
         let mut response = match fault {
-            Some(fault) => self.strike(fault, &point, &call, request).await?,
+            Some(fault) => self.inject(fault, &point, &call, request).await?,
             None => self.pass(&point, &call, request).await?,
         };
-        // Only what is delivered has been seen.
-        if let (Some(Shown(truth)), Some(offer)) = (response.extensions_mut().remove(), call.offer)
+        // The process has seen an answer only once it is delivered.
+        if let (Some(SeenTruth(truth)), Some(offer)) =
+            (response.extensions_mut().remove(), call.offer)
         {
-            self.sim.laws().checked(self.process.number, &offer, truth);
+            self.sim.checker().offer_checked(self.process.number, &offer, truth);
         }
         Ok(response)
     }
 }
 
-/// What an offer was when it was asked for; it goes with the answer.
+/// The offer's true state when the request was processed; attached to the answer.
 #[derive(Clone)]
-struct Shown(GroundTruth);
+struct SeenTruth(GroundTruth);
 
-impl Wire {
-    /// Nothing happens to a request.
+impl SimTransport {
+    /// Delivers a request without a fault.
     async fn pass(
         &self,
-        point: &Point,
+        point: &FaultPoint,
         call: &Call,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, TransportError> {
-        self.travel(point, "there").await;
+        self.add_latency(point, "there").await;
         let response = self.deliver(point, call, request, false).await?;
-        self.travel(point, "back").await;
+        self.add_latency(point, "back").await;
         Ok(response)
     }
 
-    /// A part of the way takes its time.
-    async fn travel(&self, point: &Point, way: &str) {
-        let latency = self.sim.scenario.weather.latency;
+    /// Waits for a random part of the latency.
+    async fn add_latency(&self, point: &FaultPoint, way: &str) {
+        let latency = self.sim.scenario.fault_rates.latency;
         if !latency.is_zero() {
-            let pause = self.sim.dice.of((point, way)).time(latency);
+            let pause = self.sim.random.of((point, way)).time(latency);
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn strike(
+    async fn inject(
         &self,
         fault: Fault,
-        point: &Point,
+        point: &FaultPoint,
         call: &Call,
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, TransportError> {
@@ -162,27 +163,27 @@ impl Wire {
             Fault::Stop => return self.pass(point, call, request).await,
             Fault::Crash(..)
             | Fault::Reset(_)
-            | Fault::Silence(_)
+            | Fault::NoAnswer(_)
             | Fault::SlowAnswer(_)
-            | Fault::RequestOutcome(..)
+            | Fault::OtherStatus(..)
             | Fault::Html(..)
             | Fault::OtherJson
             | Fault::CutBody
             | Fault::ForeignHeader
             | Fault::NoHeader
-            | Fault::Old
+            | Fault::StaleList
             | Fault::Fails
-            | Fault::FailsLate => {}
+            | Fault::FailsButDone => {}
         }
         let honest = if fault.when() == When::After {
-            self.deliver(point, call, request, fault == Fault::Old).await?
+            self.deliver(point, call, request, fault == Fault::StaleList).await?
         } else {
             Response::new(Bytes::new())
         };
         self.answer(fault, honest).await
     }
 
-    /// What comes back instead of the honest answer.
+    /// Replaces the honest answer as the fault says.
     async fn answer(
         &self,
         fault: Fault,
@@ -193,20 +194,20 @@ impl Wire {
                 self.sim.crash(&self.process, crash);
                 std::future::pending().await
             }
-            Fault::Silence(_) => std::future::pending().await,
+            Fault::NoAnswer(_) => std::future::pending().await,
             Fault::Reset(_) => Err(lost("reset")),
             Fault::SlowAnswer(delay) => {
                 tokio::time::sleep(delay).await;
                 Ok(honest)
             }
-            Fault::RequestOutcome(status, wait, _) => Ok(instead(status, wait)),
+            Fault::OtherStatus(status, wait, _) => Ok(status_response(status, wait)),
             Fault::Html(status, _) => {
                 let page = "<html><body>Gateway</body></html>";
                 Ok(answer(StatusCode::from_u16(status).unwrap(), page))
             }
             Fault::OtherJson => {
                 let mut other = honest.map(|_| Bytes::from_static(br#"{"value": [1, null]}"#));
-                other.extensions_mut().remove::<Shown>();
+                other.extensions_mut().remove::<SeenTruth>();
                 Ok(other)
             }
             Fault::CutBody => {
@@ -221,52 +222,52 @@ impl Wire {
             | Fault::Late(_)
             | Fault::Slow(_)
             | Fault::Overtaken
-            | Fault::Old
+            | Fault::StaleList
             | Fault::Fails
-            | Fault::FailsLate => Ok(honest),
+            | Fault::FailsButDone => Ok(honest),
         }
     }
 
-    /// Another hand publishes what is being launched.
+    /// Another client publishes the offer that is being launched.
     fn overtake(&self, call: &Call) {
         let number = call.offer.as_deref().and_then(|offer| offer.rsplit('-').next());
         if let Some(number) = number.and_then(|number| number.parse().ok()) {
-            self.sim.happen(&Event::ManualAction(number, ManualAction::Publish));
+            self.sim.apply_event(&Event::ManualAction(number, ManualAction::Publish));
         }
     }
 
-    /// What a process has sent goes its way, whatever becomes of the process.
+    /// Delivers a request later, even if the process has ended.
     fn arrive_later(
         &self,
         delay: std::time::Duration,
-        point: Point,
+        point: FaultPoint,
         call: Call,
         request: Request<Bytes>,
     ) {
-        let wire = self.clone();
-        // A queue that hides what it took is only promised to be quick.
+        let transport = self.clone();
+        // golive's settle times assume that requests reach a lagging queue within seconds.
         let delay = match self.sim.scenario.lag {
             Some(_) => delay.min(std::time::Duration::from_secs(8)),
             None => delay,
         };
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            wire.sim.say(|| format!("{point} arrives"));
-            drop(wire.deliver(&point, &call, request, false).await);
+            transport.sim.log(|| format!("{point} arrives"));
+            drop(transport.deliver(&point, &call, request, false).await);
         });
     }
 
-    /// A golive is about to be sent: whether it should be.
-    fn may_send(&self, offer: &str, request_id: &str) -> Result<(), String> {
+    /// Checks a golive before it is sent.
+    fn check_golive(&self, offer: &str, request_id: &str) -> Result<(), String> {
         let now = self.sim.now();
         let truth = |offer: &str| self.sim.emulator.truth(offer);
-        self.sim.laws().sends(&self.process, offer, request_id, now, truth)
+        self.sim.checker().golive_sent(&self.process, offer, request_id, now, truth)
     }
 
-    /// The request arrives, and is answered.
+    /// Has the emulator answer the request.
     async fn deliver(
         &self,
-        point: &Point,
+        point: &FaultPoint,
         call: &Call,
         request: Request<Bytes>,
         old: bool,
@@ -277,15 +278,15 @@ impl Wire {
             return Ok(answer(StatusCode::UNAUTHORIZED, "{}"));
         }
         let reads = call.method == Method::GET;
-        let queued = sim.in_the_queue(call.offer.as_deref());
-        // A document has a new entity tag at once, whatever else lags behind.
+        let queued = sim.before_queued_golive(call.offer.as_deref());
+        // Only the offer document, which has the entity tag, never lags.
         let lags = call.rest.matches('/').count() != 1;
-        let hidden = queued.filter(|_| lags && sim.dice.of((point, "old")).one_in(2));
-        let list = sim.old_list().filter(|_| old);
+        let hidden = queued.filter(|_| lags && sim.random.of((point, "old")).one_in(2));
+        let list = sim.before_last_change().filter(|_| old);
         let shown = hidden.or(list).filter(|_| reads);
         let emulator = shown.as_ref().map_or(&sim.emulator, |shown| &shown.emulator);
         if shown.is_some() {
-            sim.say(|| "   … is shown what was before".to_owned());
+            sim.log(|| "   … is shown what was before".to_owned());
         }
         let checked = call.offer.as_ref().filter(|_| call.is_check());
         let truth = checked.and_then(|offer| emulator.truth(offer));
@@ -293,11 +294,11 @@ impl Wire {
             return self.golive(offer, request).await;
         }
         if !reads {
-            sim.changed(sim.today(), None);
+            sim.changed(sim.take_past_state(), None);
         }
         let mut response = direct(emulator).send(request).await?;
         if let Some(truth) = truth {
-            response.extensions_mut().insert(Shown(truth));
+            response.extensions_mut().insert(SeenTruth(truth));
         }
         Ok(response)
     }
@@ -309,24 +310,25 @@ impl Wire {
     ) -> Result<Response<Bytes>, TransportError> {
         let sim = &self.sim;
         let before = sim.emulator.truth(offer);
-        if sim.in_the_queue(Some(offer)).is_some() {
+        if sim.before_queued_golive(Some(offer)).is_some() {
             let what = format!("{offer}: golive was sent again while one was in the queue");
-            sim.violation(Law::NeverTwice, what);
+            sim.violation(Invariant::NeverTwice, what);
         }
         let id = request_id(&request);
-        let yesterday = sim.today();
+        let past_state = sim.take_past_state();
         let response = direct(&sim.emulator).send(request).await?;
-        sim.say(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
+        sim.log(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
         if response.status() == StatusCode::ACCEPTED {
-            if let Err(what) = self.process.has_started() {
-                sim.violation(Law::Bounds, what);
+            if let Err(what) = self.process.count_accepted() {
+                sim.violation(Invariant::Limits, what);
             }
             let at = (sim.schedule().effects, sim.now());
             let (before, after) = (before.unwrap(), sim.emulator.truth(offer).unwrap());
-            sim.changed(yesterday, Some(offer));
-            let accepted = sim.laws().accepted(&self.process, offer, &id, &before, &after, at);
+            sim.changed(past_state, Some(offer));
+            let accepted =
+                sim.checker().golive_accepted(&self.process, offer, &id, &before, &after, at);
             if let Err(what) = accepted {
-                sim.violation(Law::NeverTwice, what);
+                sim.violation(Invariant::NeverTwice, what);
             }
         }
         Ok(response)
@@ -339,7 +341,7 @@ fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {
     response
 }
 
-fn instead(status: u16, wait: Option<u32>) -> Response<Bytes> {
+fn status_response(status: u16, wait: Option<u32>) -> Response<Bytes> {
     let mut response = answer(StatusCode::from_u16(status).unwrap(), "{}");
     if let Some(wait) = wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
@@ -358,7 +360,7 @@ fn with_location(mut honest: Response<Bytes>, location: Option<&'static str>) ->
     honest
 }
 
-/// Tokens that are good until they are rotated.
+/// Tokens that are valid until they are rotated.
 #[derive(Debug)]
 pub(crate) struct SimTokens {
     pub(crate) sim: Arc<Sim>,
@@ -384,7 +386,7 @@ impl TokenSource for SimTokens {
     }
 }
 
-/// The marketplace as a process sees it if nothing stands between.
+/// A transport without faults.
 fn direct(emulator: &Emulator) -> InProcessTransport {
     InProcessTransport::new(emulator.router())
 }

@@ -1,32 +1,31 @@
-//! What happens in one play: offers, what their manifests say, and rounds of runs, while other
-//! hands work at the marketplace.
+//! What happens in one play: offers, their manifests, and rounds of runs, while other clients
+//! change the marketplace.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use golive::emulator::ManualAction;
 
-use super::dice::{Dice, Throws};
+use super::random::{RandomSource, Rng};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
-    /// How the marketplace answers: lines of the emulator's seed.
+    /// The marketplace's answers, as lines of the emulator's seed.
     pub(crate) answers: String,
     pub(crate) offers: Vec<Offer>,
     pub(crate) rounds: Vec<Round>,
-    /// A marketplace that takes golives into a queue: one that was accepted shows only so much
-    /// later, and until then another one would be taken as well.
+    /// For a marketplace that queues golives: an accepted one shows only after this time, and
+    /// until then another one would be accepted as well.
     pub(crate) lag: Option<Duration>,
-    /// How many minutes a step of an operation takes.
     pub(crate) step_minutes: u32,
-    pub(crate) weather: Weather,
+    pub(crate) fault_rates: FaultRates,
 }
 
-/// An offer at the marketplace, and its manifest at first.
+/// An offer at the marketplace, and its initial manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
-    /// What the seed says of it, without braces.
+    /// Its seed, without braces.
     pub(crate) behaviour: String,
     pub(crate) manifest: Option<Manifest>,
 }
@@ -37,15 +36,15 @@ pub(crate) struct Manifest {
     pub(crate) live: bool,
     pub(crate) pin: Option<u64>,
     pub(crate) suspend: bool,
-    /// Not before this long after the start of the play.
+    /// After the start of the play.
     pub(crate) not_before: Option<Duration>,
-    /// Waits for the offer before it.
+    /// Waits for the previous offer.
     pub(crate) waits: bool,
-    /// A label: another one is another manifest, and nothing else.
+    /// A label, which changes the manifest's digest and nothing else.
     pub(crate) label: u32,
 }
 
-/// Runs of golive, side by side where there are several, with what goes before.
+/// Concurrent runs of golive, with the pause before and the events meanwhile.
 #[derive(Clone, Debug)]
 pub(crate) struct Round {
     pub(crate) pause: Duration,
@@ -53,14 +52,14 @@ pub(crate) struct Round {
     pub(crate) runs: Vec<Run>,
 }
 
-/// Something that is not golive's doing, so long after the round's start.
+/// Something that other people do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Another hand in the portal.
+    /// Another client, such as a person in the portal.
     ManualAction(usize, ManualAction),
     /// A commit.
     Edit(usize, Option<Manifest>),
-    /// The token that was good so far is not any more.
+    /// The current token becomes invalid.
     RotateToken,
     /// Somebody deletes the status file.
     ForgetStatus,
@@ -69,57 +68,55 @@ pub(crate) enum Event {
 /// One `golive apply`, or one `golive watch`.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
-    /// So long after the round's start.
+    /// After the round's start.
     pub(crate) after: Duration,
     pub(crate) retry: bool,
     /// Only this offer.
     pub(crate) only: Option<usize>,
-    pub(crate) wait: Waiting,
+    pub(crate) mode: RunMode,
     pub(crate) lock_timeout: Duration,
-    /// What must hold before anything is sent.
-    pub(crate) bounds: Bounds,
+    pub(crate) limits: Limits,
 }
 
 /// `--max-changes` and `--expect`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bounds {
+pub(crate) enum Limits {
     None,
-    /// No more requests than this.
-    Most(usize),
-    /// The change set was reviewed just before.
-    Reviewed,
-    /// Another change set was reviewed.
-    OtherReviewed,
+    MaxChanges(usize),
+    /// `--expect` with the digest of the current change set.
+    ExpectCurrent,
+    /// `--expect` with the digest of another change set.
+    ExpectOther,
 }
 
 /// How long a run lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
+pub(crate) enum RunMode {
     Once,
     For(Duration),
     ToTheEnd,
-    /// A service, which is asked to stop after this long.
+    /// A service that is stopped after this long.
     Watch(Duration),
 }
 
-/// How bad things get.
+/// How often things go wrong.
 #[derive(Clone, Debug)]
-pub(crate) struct Weather {
-    /// How many of a thousand requests something happens to, of this marketplace's kinds.
+pub(crate) struct FaultRates {
+    /// Per mille of requests; only kinds in `kinds` take effect.
     pub(crate) requests: u32,
-    /// The same for effects on files.
+    /// Per mille of effects on files.
     pub(crate) files: u32,
-    /// How many of a thousand effects the process dies at.
+    /// Per mille of effects at which the process crashes.
     pub(crate) crashes: u32,
-    /// How many of a thousand effects the user asks the process to stop at.
+    /// Per mille of effects at which the user stops the process.
     pub(crate) stops: u32,
-    /// The longest an ordinary answer takes.
+    /// The longest latency, each way.
     pub(crate) latency: Duration,
-    /// Which kinds of fault there are in this play: one bit each.
+    /// The kinds of fault in this play: one bit each.
     pub(crate) kinds: u32,
 }
 
-/// Whose offer it is: what some publishers are looked at late must not matter to others.
+/// Offers alternate between two publishers: delays of one must not affect the other.
 pub(crate) fn publisher(offer: usize) -> &'static str {
     if offer.is_multiple_of(2) { "contoso" } else { "fabrikam" }
 }
@@ -157,8 +154,8 @@ impl Manifest {
     }
 }
 
-/// How the service was seen to answer, each beside what the field profile has anyway. Two thirds of the
-/// marketplaces take a second golive, so that golive is not saved from itself.
+/// Answers that were observed from the real service, in addition to the field profile. Two thirds of the
+/// marketplaces accept a second golive, so that they don't mask a repeated request.
 const FIELD: [&str; 13] = [
     "",
     "",
@@ -176,19 +173,19 @@ const FIELD: [&str; 13] = [
 ];
 
 /// Lines of the emulator's seed.
-fn answers(throws: &mut Throws) -> String {
-    if throws.one_in(3) {
+fn answers(rng: &mut Rng) -> String {
+    if rng.one_in(3) {
         return "profile: documented\nstrict: true\n".to_owned();
     }
-    let second = *throws.pick(&["accept", "accept", "409"]);
-    let parts = [*throws.pick(&FIELD), *throws.pick(&FIELD)];
+    let second = *rng.pick(&["accept", "accept", "409"]);
+    let parts = [*rng.pick(&FIELD), *rng.pick(&FIELD)];
     let mut keys: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let name = |part: &str| part.split(':').next().map(str::to_owned);
     keys.dedup_by_key(|part| name(part));
     format!("profile: field\nanswers: {{secondGolive: {second}, {}}}\n", keys.join(", "))
 }
 
-const STARTS: [&str; 14] = [
+const INITIAL_STATES: [&str; 14] = [
     "",
     "",
     "previewVersion: 2",
@@ -205,7 +202,7 @@ const STARTS: [&str; 14] = [
     "status: Canceled, operation: golive, previewVersion: 2",
 ];
 
-const WAYS: [&str; 14] = [
+const RESPONSE_QUIRKS: [&str; 14] = [
     "",
     "",
     "header: absolute",
@@ -222,7 +219,7 @@ const WAYS: [&str; 14] = [
     "busy: 400",
 ];
 
-const ENDS: [&str; 8] = [
+const OPERATION_ENDS: [&str; 8] = [
     "",
     "",
     "",
@@ -235,23 +232,31 @@ const ENDS: [&str; 8] = [
 
 impl Scenario {
     pub(crate) fn from_seed(seed: u64) -> Self {
-        let dice = Dice::new(seed);
-        let mut throws = dice.of("scenario");
-        let count = *throws.pick(&[1, 1, 1, 2, 2, 3]);
-        let offers = (0..count).map(|number| offer(number, &mut dice.of(("offer", number))));
+        let random = RandomSource::new(seed);
+        let mut rng = random.of("scenario");
+        let count = *rng.pick(&[1, 1, 1, 2, 2, 3]);
+        let offers = (0..count).map(|number| offer(number, &mut random.of(("offer", number))));
         let offers: Vec<_> = offers.collect();
-        let longest = *throws.pick(&[Duration::from_secs(18), Duration::from_mins(10)]);
-        let lag = throws.one_in(2).then(|| throws.time(longest));
-        let rounds = 1 + throws.number(4);
+        let longest = *rng.pick(&[Duration::from_secs(18), Duration::from_mins(10)]);
+        let lag = rng.one_in(2).then(|| rng.time(longest));
+        let rounds = 1 + rng.number(4);
         let round = |number| {
-            let mut round = round(count, lag, &mut dice.of(("round", number)));
-            let throws = &mut dice.of(("service", number));
-            round.runs.iter_mut().for_each(|run| run.may_be_a_service(throws));
+            let mut round = round(count, lag, &mut random.of(("round", number)));
+            let rng = &mut random.of(("service", number));
+            round.runs.iter_mut().for_each(|run| run.draw_service(rng));
             round
         };
         let rounds = (0..rounds).map(round).collect();
-        let answers = answers(&mut dice.of("answers"));
-        Self { seed, answers, offers, rounds, lag, step_minutes: 7, weather: weather(dice) }
+        let answers = answers(&mut random.of("answers"));
+        Self {
+            seed,
+            answers,
+            offers,
+            rounds,
+            lag,
+            step_minutes: 7,
+            fault_rates: draw_fault_rates(random),
+        }
     }
 
     /// Whether a service is among the runs.
@@ -270,84 +275,84 @@ impl Scenario {
 }
 
 impl Run {
-    /// One run in a few is a service: it knows no retries, no scope and no bounds.
-    fn may_be_a_service(&mut self, throws: &mut Throws) {
-        if throws.one_in(6) {
-            let wait = Waiting::Watch(throws.time(Duration::from_hours(8)));
+    /// Makes one run in six a service, which has no retries, scope or limits.
+    fn draw_service(&mut self, rng: &mut Rng) {
+        if rng.one_in(6) {
+            let mode = RunMode::Watch(rng.time(Duration::from_hours(8)));
             let Self { after, lock_timeout, .. } = *self;
-            let bounds = Bounds::None;
-            *self = Self { after, retry: false, only: None, wait, lock_timeout, bounds };
+            let limits = Limits::None;
+            *self = Self { after, retry: false, only: None, mode, lock_timeout, limits };
         }
     }
 
     /// How long it watches, if it is a service.
     pub(crate) fn watches(&self) -> Option<Duration> {
-        match self.wait {
-            Waiting::Watch(duration) => Some(duration),
-            Waiting::Once | Waiting::For(_) | Waiting::ToTheEnd => None,
+        match self.mode {
+            RunMode::Watch(duration) => Some(duration),
+            RunMode::Once | RunMode::For(_) | RunMode::ToTheEnd => None,
         }
     }
 }
 
-fn offer(number: usize, throws: &mut Throws) -> Offer {
-    let parts = [*throws.pick(&STARTS), *throws.pick(&WAYS), *throws.pick(&ENDS)];
+fn offer(number: usize, rng: &mut Rng) -> Offer {
+    let parts =
+        [*rng.pick(&INITIAL_STATES), *rng.pick(&RESPONSE_QUIRKS), *rng.pick(&OPERATION_ENDS)];
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let mut manifest = Manifest::plain();
-    if throws.one_in(3) {
-        manifest = edited(&manifest, number, throws);
+    if rng.one_in(3) {
+        manifest = edited(&manifest, number, rng);
     }
     Offer { behaviour: parts.join(", "), manifest: Some(manifest) }
 }
 
-/// A manifest in which one thing is another.
-fn edited(manifest: &Manifest, number: usize, throws: &mut Throws) -> Manifest {
+/// A manifest with one random change.
+fn edited(manifest: &Manifest, number: usize, rng: &mut Rng) -> Manifest {
     let mut new = manifest.clone();
-    match throws.number(7) {
+    match rng.number(7) {
         0 => new.live = !new.live,
-        1 => new.pin = *throws.pick(&[None, Some(1), Some(2), Some(3)]),
+        1 => new.pin = *rng.pick(&[None, Some(1), Some(2), Some(3)]),
         2 => new.suspend = !new.suspend,
-        3 => new.not_before = Some(throws.time(Duration::from_hours(4))),
+        3 => new.not_before = Some(rng.time(Duration::from_hours(4))),
         4 => new.waits = number > 0,
         _ => new.label += 1,
     }
     new
 }
 
-fn round(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Round {
-    let longest = *throws.pick(&[Duration::from_secs(2), Duration::from_hours(1)]);
-    let events =
-        (0..throws.number(3)).map(|_| (throws.time(longest), event(offers, lag, throws))).collect();
-    let side_by_side = if throws.one_in(5) { 2 } else { 1 };
+fn round(offers: usize, lag: Option<Duration>, rng: &mut Rng) -> Round {
+    let longest = *rng.pick(&[Duration::from_secs(2), Duration::from_hours(1)]);
+    let events = (0..rng.number(3)).map(|_| (rng.time(longest), event(offers, lag, rng))).collect();
+    let side_by_side = if rng.one_in(5) { 2 } else { 1 };
     let runs = (0..side_by_side)
         .map(|_| Run {
-            after: throws.time(Duration::from_secs(3)),
-            retry: throws.one_in(6),
-            only: throws.one_in(8).then(|| throws.number(offers)),
-            wait: *throws.pick(&[
-                Waiting::Once,
-                Waiting::Once,
-                Waiting::For(Duration::from_secs(20)),
-                Waiting::For(Duration::from_mins(30)),
-                Waiting::ToTheEnd,
+            after: rng.time(Duration::from_secs(3)),
+            retry: rng.one_in(6),
+            only: rng.one_in(8).then(|| rng.number(offers)),
+            mode: *rng.pick(&[
+                RunMode::Once,
+                RunMode::Once,
+                RunMode::For(Duration::from_secs(20)),
+                RunMode::For(Duration::from_mins(30)),
+                RunMode::ToTheEnd,
             ]),
-            lock_timeout: throws.time(Duration::from_mins(10)),
-            bounds: match throws.number(16) {
-                0 => Bounds::Most(0),
-                1 => Bounds::Most(1),
-                2 => Bounds::Reviewed,
-                3 => Bounds::OtherReviewed,
-                _ => Bounds::None,
+            lock_timeout: rng.time(Duration::from_mins(10)),
+            limits: match rng.number(16) {
+                0 => Limits::MaxChanges(0),
+                1 => Limits::MaxChanges(1),
+                2 => Limits::ExpectCurrent,
+                3 => Limits::ExpectOther,
+                _ => Limits::None,
             },
         })
         .collect();
     let pauses = [Duration::ZERO, Duration::from_secs(5), Duration::from_mins(40)];
-    let longest = *throws.pick(&pauses);
-    Round { pause: throws.time(longest), events, runs }
+    let longest = *rng.pick(&pauses);
+    Round { pause: rng.time(longest), events, runs }
 }
 
-fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
-    let offer = throws.number(offers);
-    match throws.number(12) {
+fn event(offers: usize, lag: Option<Duration>, rng: &mut Rng) -> Event {
+    let offer = rng.number(offers);
+    match rng.number(12) {
         0 => Event::ManualAction(offer, ManualAction::Publish),
         1 => Event::ManualAction(offer, ManualAction::StartPublish),
         2 => Event::ManualAction(offer, ManualAction::StartGoLive),
@@ -358,36 +363,36 @@ fn event(offers: usize, lag: Option<Duration>, throws: &mut Throws) -> Event {
         7 => Event::ManualAction(offer, ManualAction::Expire),
         8 => Event::ManualAction(offer, ManualAction::Edit),
         9 => Event::RotateToken,
-        // What golive may not know from anywhere else it must be left: the intent.
+        // With a lag the intent is golive's only knowledge of a request, so the file is kept.
         10 if lag.is_none() => Event::ForgetStatus,
-        _ if throws.one_in(6) => Event::Edit(offer, None),
-        _ => Event::Edit(offer, Some(edited(&Manifest::plain(), offer, throws))),
+        _ if rng.one_in(6) => Event::Edit(offer, None),
+        _ => Event::Edit(offer, Some(edited(&Manifest::plain(), offer, rng))),
     }
 }
 
-impl Weather {
-    /// Nothing goes wrong by itself.
-    pub(crate) const FAIR: Self =
+impl FaultRates {
+    /// No faults.
+    pub(crate) const NONE: Self =
         Self { requests: 0, files: 0, crashes: 0, stops: 0, latency: Duration::ZERO, kinds: 0 };
 }
 
-fn weather(dice: Dice) -> Weather {
-    let mut throws = dice.of("weather");
-    Weather {
-        requests: *throws.pick(&[0, 20, 60, 200, 500]),
-        files: *throws.pick(&[0, 0, 0, 10, 60]),
-        crashes: *throws.pick(&[0, 5, 20, 20, 60]),
-        latency: *throws.pick(&[Duration::ZERO, Duration::from_millis(60), Duration::from_secs(4)]),
-        kinds: throws.0.u32(..) | throws.0.u32(..),
-        stops: *throws.pick(&[0, 0, 0, 10, 40]),
+fn draw_fault_rates(random: RandomSource) -> FaultRates {
+    let mut rng = random.of("weather");
+    FaultRates {
+        requests: *rng.pick(&[0, 20, 60, 200, 500]),
+        files: *rng.pick(&[0, 0, 0, 10, 60]),
+        crashes: *rng.pick(&[0, 5, 20, 20, 60]),
+        latency: *rng.pick(&[Duration::ZERO, Duration::from_millis(60), Duration::from_secs(4)]),
+        kinds: rng.0.u32(..) | rng.0.u32(..),
+        stops: *rng.pick(&[0, 0, 0, 10, 40]),
     }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { answers, offers, rounds, lag, weather, .. } = self;
+        let Self { answers, offers, rounds, lag, fault_rates, .. } = self;
         write!(f, "{answers}")?;
-        writeln!(f, "weather: {weather:?}")?;
+        writeln!(f, "fault rates: {fault_rates:?}")?;
         if let Some(lag) = lag {
             writeln!(f, "an accepted golive shows after {lag:?}")?;
         }

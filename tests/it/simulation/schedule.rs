@@ -1,21 +1,21 @@
-//! What goes wrong, and where. Every effect of every process comes by here.
+//! Decides which fault is injected at each effect of each process.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::dice::{Dice, Throws};
-use super::scenario::Weather;
+use super::random::{RandomSource, Rng};
+use super::scenario::FaultRates;
 
-/// One effect: the process, what it does, and the how-manieth of this kind it is.
+/// One effect: the process, what it does, and the number of this occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Point {
+pub(crate) struct FaultPoint {
     pub(crate) process: u32,
     pub(crate) what: String,
     pub(crate) nth: u32,
 }
 
-impl fmt::Display for Point {
+impl fmt::Display for FaultPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}, {} #{}", self.process, self.what, self.nth)
     }
@@ -28,7 +28,7 @@ pub(crate) enum When {
     After,
 }
 
-/// How a process ends that does not end by itself.
+/// How a process crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
     /// The process is killed; what it wrote stays, flushed or not.
@@ -38,7 +38,7 @@ pub(crate) enum Crash {
     PowerLoss,
 }
 
-/// What happens at an effect.
+/// What goes wrong at an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Crash(Crash, When),
@@ -49,43 +49,43 @@ pub(crate) enum Fault {
     /// The connection is reset.
     Reset(When),
     /// No answer ever comes.
-    Silence(When),
-    /// No answer ever comes, and the request arrives so much later.
+    NoAnswer(When),
+    /// No answer ever comes, and the request arrives after this delay.
     Late(Duration),
-    /// The request arrives so much later.
+    /// The request arrives after this delay.
     Slow(Duration),
-    /// The answer arrives so much later.
+    /// The answer arrives after this delay.
     SlowAnswer(Duration),
-    /// Another answer, with a status, and how many seconds to wait.
-    RequestOutcome(u16, Option<u32>, When),
+    /// An answer with this status and `Retry-After` in seconds.
+    OtherStatus(u16, Option<u32>, When),
     /// A gateway's page.
     Html(u16, When),
-    /// An answer that is JSON, and not what was asked for.
+    /// Valid JSON of another shape.
     OtherJson,
     /// The head of an answer, and no whole body.
     CutBody,
-    /// An operation header that leads to another host.
+    /// An operation header with another host.
     ForeignHeader,
     /// No operation header.
     NoHeader,
-    /// Another hand publishes a newer version just before the request arrives.
+    /// Another client publishes a newer version just before the request arrives.
     Overtaken,
-    /// The answer was true a while ago.
-    Old,
-    /// The system refuses.
+    /// A list from before the last change.
+    StaleList,
+    /// The file operation fails and has no effect.
     Fails,
-    /// The system says that it has failed; the effect is done all the same, or in part.
-    FailsLate,
+    /// The file operation reports an error, but was done, or done in part.
+    FailsButDone,
 }
 
 impl Fault {
-    /// Whether a request that it meets still arrives.
+    /// `After` if the request still arrives.
     pub(crate) fn when(self) -> When {
         match self {
             Self::Crash(_, when)
             | Self::Reset(when)
-            | Self::Silence(when)
-            | Self::RequestOutcome(_, _, when)
+            | Self::NoAnswer(when)
+            | Self::OtherStatus(_, _, when)
             | Self::Html(_, when) => when,
             Self::NoConnection => When::Before,
             Self::Stop
@@ -97,65 +97,69 @@ impl Fault {
             | Self::ForeignHeader
             | Self::NoHeader
             | Self::Overtaken
-            | Self::Old
+            | Self::StaleList
             | Self::Fails
-            | Self::FailsLate => When::After,
+            | Self::FailsButDone => When::After,
         }
     }
 }
 
-/// What kind of effect it is: that decides what can happen.
+/// The kind of effect, which decides what faults are possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     Read,
     List,
     Post,
     File,
-    /// The word that a file has changed.
-    Word,
+    /// The notification that a file has changed.
+    FileEvent,
 }
 
-/// Decides what happens at each effect, and keeps what happened.
+/// Decides the fault for each effect, and records what happened.
 pub(crate) struct Schedule {
-    dice: Dice,
-    weather: Weather,
+    random: RandomSource,
+    fault_rates: FaultRates,
     source: Source,
     seen: BTreeMap<(u32, String), u32>,
-    /// No more faults.
-    pub(crate) calm: bool,
-    pub(crate) fired: BTreeMap<Point, Fault>,
+    pub(crate) faults_off: bool,
+    pub(crate) fired: BTreeMap<FaultPoint, Fault>,
     pub(crate) effects: u64,
-    /// Every effect, in order, if asked for.
-    pub(crate) points: Option<Vec<Point>>,
-    /// What happened, line by line, if asked for.
+    /// Every effect, in order, with `Record::Points`.
+    pub(crate) points: Option<Vec<FaultPoint>>,
+    /// What happened, line by line, with `Record::Trace`.
     pub(crate) trace: Option<Vec<String>>,
 }
 
-/// What is kept of a play, beside the faults.
+/// What a play records, besides the faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
     Nothing,
     /// Every effect.
     Points,
-    /// Every line of what happened.
+    /// Every line of the trace.
     Trace,
 }
 
 /// Where the faults come from.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    Dice,
-    These(BTreeMap<Point, Fault>),
+    Random,
+    Listed(BTreeMap<FaultPoint, Fault>),
 }
 
 impl Schedule {
-    pub(crate) fn new(dice: Dice, weather: Weather, source: Source, record: Record) -> Self {
+    pub(crate) fn new(
+        random: RandomSource,
+        fault_rates: FaultRates,
+        source: Source,
+        record: Record,
+    ) -> Self {
         Self {
-            dice,
-            weather,
+            random,
+            fault_rates,
             source,
             seen: BTreeMap::new(),
-            calm: false,
+            faults_off: false,
             fired: BTreeMap::new(),
             effects: 0,
             points: (record == Record::Points).then(Vec::new),
@@ -163,24 +167,24 @@ impl Schedule {
         }
     }
 
-    /// Names an effect and says what happens at it.
+    /// Numbers an effect and decides its fault.
     pub(crate) fn next(
         &mut self,
         process: u32,
         what: &str,
         effect: Effect,
-    ) -> (Point, Option<Fault>) {
+    ) -> (FaultPoint, Option<Fault>) {
         self.effects += 1;
         let nth = self.seen.entry((process, what.to_owned())).or_default();
         *nth += 1;
-        let point = Point { process, what: what.to_owned(), nth: *nth };
+        let point = FaultPoint { process, what: what.to_owned(), nth: *nth };
         if let Some(points) = &mut self.points {
             points.push(point.clone());
         }
         let fault = match &self.source {
-            _ if self.calm => None,
-            Source::Dice => drawn(&mut self.dice.of(&point), &self.weather, effect),
-            Source::These(faults) => faults.get(&point).copied(),
+            _ if self.faults_off => None,
+            Source::Random => draw_fault(&mut self.random.of(&point), &self.fault_rates, effect),
+            Source::Listed(faults) => faults.get(&point).copied(),
         };
         if let Some(fault) = fault {
             self.fired.insert(point.clone(), fault);
@@ -188,63 +192,63 @@ impl Schedule {
         (point, fault)
     }
 
-    /// Writes a line of what happened; `line` is called only where somebody will read it.
-    pub(crate) fn say(&mut self, line: impl FnOnce() -> String) {
+    /// Adds a line to the trace; `line` is called only if there is one.
+    pub(crate) fn log(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(line());
         }
     }
 }
 
-fn drawn(throws: &mut Throws, weather: &Weather, effect: Effect) -> Option<Fault> {
-    if throws.per_mille(weather.crashes) {
-        let crash = *throws.pick(&[Crash::Kill, Crash::PowerLoss]);
-        return Some(Fault::Crash(crash, *throws.pick(&[When::Before, When::After])));
+fn draw_fault(rng: &mut Rng, fault_rates: &FaultRates, effect: Effect) -> Option<Fault> {
+    if rng.per_mille(fault_rates.crashes) {
+        let crash = *rng.pick(&[Crash::Kill, Crash::PowerLoss]);
+        return Some(Fault::Crash(crash, *rng.pick(&[When::Before, When::After])));
     }
     let share = match effect {
-        Effect::File | Effect::Word => weather.files,
-        Effect::Read | Effect::List => weather.requests,
-        // What golive is about is one request in many: half of all that goes wrong meets it.
-        Effect::Post => (weather.requests * 4).min(700),
+        Effect::File | Effect::FileEvent => fault_rates.files,
+        Effect::Read | Effect::List => fault_rates.requests,
+        // POSTs are few but matter most: raise their share, so that half of all faults hit them.
+        Effect::Post => (fault_rates.requests * 4).min(700),
     };
-    if throws.per_mille(weather.stops) {
+    if rng.per_mille(fault_rates.stops) {
         return Some(Fault::Stop);
     }
-    if !throws.per_mille(share) {
+    if !rng.per_mille(share) {
         return None;
     }
-    let kinds: &[Kind] = match effect {
+    let kinds: &[FaultKind] = match effect {
         Effect::File => {
-            let longest = *throws.pick(&[Duration::from_secs(20), Duration::from_mins(8)]);
-            let slow = Fault::Slow(throws.time(longest));
-            return Some(*throws.pick(&[Fault::Fails, Fault::FailsLate, slow, slow]));
+            let longest = *rng.pick(&[Duration::from_secs(20), Duration::from_mins(8)]);
+            let slow = Fault::Slow(rng.time(longest));
+            return Some(*rng.pick(&[Fault::Fails, Fault::FailsButDone, slow, slow]));
         }
-        Effect::Word => {
-            let late = Fault::Late(throws.time(Duration::from_mins(10)));
-            return Some(*throws.pick(&[Fault::Fails, late]));
+        Effect::FileEvent => {
+            let late = Fault::Late(rng.time(Duration::from_mins(10)));
+            return Some(*rng.pick(&[Fault::Fails, late]));
         }
         Effect::Read => &READS,
         Effect::List => &LISTS,
         Effect::Post => &POSTS,
     };
-    let kind = *throws.pick(kinds);
+    let kind = *rng.pick(kinds);
     let statuses: &[u16] = match effect {
         Effect::Post => &[500, 502, 504, 408, 400, 401, 403, 404, 409, 412, 422, 301, 200, 202],
-        // Who says that a slot is empty that is not has lied: nothing guards against that.
-        Effect::Read | Effect::List | Effect::File | Effect::Word => {
+        // No 404 for reads: it would claim that a full slot is empty, which golive can't detect.
+        Effect::Read | Effect::List | Effect::File | Effect::FileEvent => {
             &[500, 502, 504, 408, 400, 401, 403, 301, 202]
         }
     };
-    // Each play has kinds of fault of its own: what all kinds together hide, some of them show.
-    (weather.kinds & (1 << (kind as u32)) != 0).then(|| fault(kind, statuses, throws))
+    // Each play has a subset of the kinds, since all kinds together can hide a bug.
+    (fault_rates.kinds & (1 << (kind as u32)) != 0).then(|| fault(kind, statuses, rng))
 }
 
 /// A kind of fault of requests, before its details are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     NoConnection,
     Reset,
-    Silence,
+    NoAnswer,
     Late,
     Slow,
     SlowAnswer,
@@ -257,79 +261,79 @@ enum Kind {
     ForeignHeader,
     NoHeader,
     Overtaken,
-    Old,
+    StaleList,
 }
 
-const READS: [Kind; 11] = [
-    Kind::NoConnection,
-    Kind::Reset,
-    Kind::Silence,
-    Kind::Slow,
-    Kind::SlowAnswer,
-    Kind::NotNow,
-    Kind::Gateway,
-    Kind::Status,
-    Kind::Html,
-    Kind::OtherJson,
-    Kind::CutBody,
+const READS: [FaultKind; 11] = [
+    FaultKind::NoConnection,
+    FaultKind::Reset,
+    FaultKind::NoAnswer,
+    FaultKind::Slow,
+    FaultKind::SlowAnswer,
+    FaultKind::NotNow,
+    FaultKind::Gateway,
+    FaultKind::Status,
+    FaultKind::Html,
+    FaultKind::OtherJson,
+    FaultKind::CutBody,
 ];
 
-const LISTS: [Kind; 8] = [
-    Kind::Old,
-    Kind::Old,
-    Kind::Old,
-    Kind::Reset,
-    Kind::NotNow,
-    Kind::Status,
-    Kind::Html,
-    Kind::CutBody,
+const LISTS: [FaultKind; 8] = [
+    FaultKind::StaleList,
+    FaultKind::StaleList,
+    FaultKind::StaleList,
+    FaultKind::Reset,
+    FaultKind::NotNow,
+    FaultKind::Status,
+    FaultKind::Html,
+    FaultKind::CutBody,
 ];
 
-const POSTS: [Kind; 22] = [
-    Kind::Gateway,
-    Kind::Gateway,
-    Kind::Overtaken,
-    Kind::Overtaken,
-    Kind::NoConnection,
-    Kind::Reset,
-    Kind::Reset,
-    Kind::Reset,
-    Kind::Silence,
-    Kind::Silence,
-    Kind::Late,
-    Kind::Late,
-    Kind::Late,
-    Kind::Slow,
-    Kind::SlowAnswer,
-    Kind::NotNow,
-    Kind::Gateway,
-    Kind::Status,
-    Kind::Html,
-    Kind::CutBody,
-    Kind::ForeignHeader,
-    Kind::NoHeader,
+const POSTS: [FaultKind; 22] = [
+    FaultKind::Gateway,
+    FaultKind::Gateway,
+    FaultKind::Overtaken,
+    FaultKind::Overtaken,
+    FaultKind::NoConnection,
+    FaultKind::Reset,
+    FaultKind::Reset,
+    FaultKind::Reset,
+    FaultKind::NoAnswer,
+    FaultKind::NoAnswer,
+    FaultKind::Late,
+    FaultKind::Late,
+    FaultKind::Late,
+    FaultKind::Slow,
+    FaultKind::SlowAnswer,
+    FaultKind::NotNow,
+    FaultKind::Gateway,
+    FaultKind::Status,
+    FaultKind::Html,
+    FaultKind::CutBody,
+    FaultKind::ForeignHeader,
+    FaultKind::NoHeader,
 ];
 
-fn fault(kind: Kind, statuses: &[u16], throws: &mut Throws) -> Fault {
-    let when = *throws.pick(&[When::Before, When::After, When::After]);
-    let wait = *throws.pick(&[None, Some(0), Some(3), Some(40), Some(600)]);
+fn fault(kind: FaultKind, statuses: &[u16], rng: &mut Rng) -> Fault {
+    let when = *rng.pick(&[When::Before, When::After, When::After]);
+    let wait = *rng.pick(&[None, Some(0), Some(3), Some(40), Some(600)]);
     match kind {
-        Kind::NoConnection => Fault::NoConnection,
-        Kind::Reset => Fault::Reset(when),
-        Kind::Silence => Fault::Silence(when),
-        Kind::Late => Fault::Late(throws.time(Duration::from_mins(10))),
-        Kind::Slow => Fault::Slow(throws.time(Duration::from_secs(90))),
-        Kind::SlowAnswer => Fault::SlowAnswer(throws.time(Duration::from_secs(90))),
-        // Who says "not now" has done nothing: the protocol relies on it.
-        Kind::NotNow => Fault::RequestOutcome(*throws.pick(&[429, 503]), wait, When::Before),
-        Kind::Gateway => Fault::RequestOutcome(*throws.pick(&[500, 502, 504, 408]), wait, when),
-        Kind::Status => Fault::RequestOutcome(*throws.pick(statuses), None, When::Before),
-        Kind::Html => Fault::Html(*throws.pick(&[200, 500, 502]), when),
-        Kind::OtherJson => Fault::OtherJson,
-        Kind::CutBody => Fault::CutBody,
-        Kind::ForeignHeader => Fault::ForeignHeader,
-        Kind::NoHeader => Fault::NoHeader,
-        Kind::Overtaken => Fault::Overtaken,
-        Kind::Old => Fault::Old,
+        FaultKind::NoConnection => Fault::NoConnection,
+        FaultKind::Reset => Fault::Reset(when),
+        FaultKind::NoAnswer => Fault::NoAnswer(when),
+        FaultKind::Late => Fault::Late(rng.time(Duration::from_mins(10))),
+        FaultKind::Slow => Fault::Slow(rng.time(Duration::from_secs(90))),
+        FaultKind::SlowAnswer => Fault::SlowAnswer(rng.time(Duration::from_secs(90))),
+        // The protocol relies on it that 429 and 503 mean the request was not processed.
+        FaultKind::NotNow => Fault::OtherStatus(*rng.pick(&[429, 503]), wait, When::Before),
+        FaultKind::Gateway => Fault::OtherStatus(*rng.pick(&[500, 502, 504, 408]), wait, when),
+        FaultKind::Status => Fault::OtherStatus(*rng.pick(statuses), None, When::Before),
+        FaultKind::Html => Fault::Html(*rng.pick(&[200, 500, 502]), when),
+        FaultKind::OtherJson => Fault::OtherJson,
+        FaultKind::CutBody => Fault::CutBody,
+        FaultKind::ForeignHeader => Fault::ForeignHeader,
+        FaultKind::NoHeader => Fault::NoHeader,
+        FaultKind::Overtaken => Fault::Overtaken,
+        FaultKind::StaleList => Fault::StaleList,
     }
 }

@@ -1,31 +1,31 @@
-//! Makes a failure as small as it gets: fewer faults, fewer events, fewer runs, fewer offers.
+//! Shrinks a failure: fewer faults, events, runs and offers.
 
 use std::collections::BTreeMap;
 
-use super::laws::Law;
+use super::checker::Invariant;
 use super::mutants::Mutant;
-use super::play::{Played, play};
-use super::scenario::{Bounds, Scenario, Waiting};
-use super::schedule::{Fault, Point, Record, Source};
+use super::play::{PlayResult, play};
+use super::scenario::{Limits, RunMode, Scenario};
+use super::schedule::{Fault, FaultPoint, Record, Source};
 
-/// A failing play, and what makes it fail.
+/// A failing play, and its faults.
 #[derive(Clone)]
 pub(crate) struct Failure {
     pub(crate) scenario: Scenario,
-    pub(crate) faults: BTreeMap<Point, Fault>,
+    pub(crate) faults: BTreeMap<FaultPoint, Fault>,
 }
 
 impl Failure {
-    pub(crate) fn play(&self, mutant: Option<Mutant>) -> Played {
-        play(&self.scenario, Source::These(self.faults.clone()), mutant, Record::Trace)
+    pub(crate) fn play(&self, mutant: Option<Mutant>) -> PlayResult {
+        play(&self.scenario, Source::Listed(self.faults.clone()), mutant, Record::Trace)
     }
 
-    fn breaks(&self, mutant: Option<Mutant>) -> Option<Law> {
-        let source = Source::These(self.faults.clone());
-        Some(play(&self.scenario, source, mutant, Record::Nothing).violation?.law)
+    fn breaks(&self, mutant: Option<Mutant>) -> Option<Invariant> {
+        let source = Source::Listed(self.faults.clone());
+        Some(play(&self.scenario, source, mutant, Record::Nothing).violation?.invariant)
     }
 
-    /// Everything that can be taken away at once.
+    /// Every variant with one thing less.
     fn smaller(&self) -> Vec<Self> {
         let mut smaller = Vec::new();
         let mut without = |change: &dyn Fn(&mut Self)| {
@@ -45,11 +45,11 @@ impl Failure {
                 without(&|it| {
                     it.scenario.rounds[round].runs.remove(run);
                 });
-                if self.scenario.rounds[round].runs[run].bounds != Bounds::None {
-                    without(&|it| it.scenario.rounds[round].runs[run].bounds = Bounds::None);
+                if self.scenario.rounds[round].runs[run].limits != Limits::None {
+                    without(&|it| it.scenario.rounds[round].runs[run].limits = Limits::None);
                 }
-                if self.scenario.rounds[round].runs[run].wait != Waiting::Once {
-                    without(&|it| it.scenario.rounds[round].runs[run].wait = Waiting::Once);
+                if self.scenario.rounds[round].runs[run].mode != RunMode::Once {
+                    without(&|it| it.scenario.rounds[round].runs[run].mode = RunMode::Once);
                 }
             }
         }
@@ -58,8 +58,8 @@ impl Failure {
                 it.faults.remove(point);
             });
         }
-        if !self.scenario.weather.latency.is_zero() {
-            without(&|it| it.scenario.weather.latency = std::time::Duration::ZERO);
+        if !self.scenario.fault_rates.latency.is_zero() {
+            without(&|it| it.scenario.fault_rates.latency = std::time::Duration::ZERO);
         }
         if self.scenario.lag.is_some() {
             without(&|it| it.scenario.lag = None);
@@ -68,7 +68,7 @@ impl Failure {
         smaller
     }
 
-    /// Whether every event is about an offer that is there.
+    /// Whether every event refers to an existing offer.
     fn is_consistent(&self) -> bool {
         use super::scenario::Event;
         let count = self.scenario.offers.len();
@@ -81,11 +81,11 @@ impl Failure {
         })
     }
 
-    /// The smallest that still breaks the same law and that one step after the other leads to.
+    /// Shrinks greedily, as long as the same invariant breaks.
     pub(crate) fn shrunk(self, mutant: Option<Mutant>) -> Self {
-        let law = self.breaks(mutant);
+        let invariant = self.breaks(mutant);
         let mut smallest = self;
-        let breaks_it = |it: &Self| it.breaks(mutant) == law;
+        let breaks_it = |it: &Self| it.breaks(mutant) == invariant;
         while let Some(next) = smallest.smaller().into_iter().find(breaks_it) {
             smallest = next;
         }

@@ -1,4 +1,4 @@
-//! One play's world: the marketplace, the files, the schedule, the laws; and its processes.
+//! The simulated world of one play: marketplace, files, schedule, checker and processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,25 +17,25 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::dice::Dice;
+use super::checker::{Checker, Invariant, Violation};
 use super::files::Files;
-use super::laws::{Law, Laws, Violation};
-use super::scenario::{Bounds, Event, Manifest, Scenario, name};
-use super::schedule::{Crash, Effect, Fault, Point, Schedule};
-use crate::place::STATUS;
+use super::random::RandomSource;
+use super::scenario::{Event, Limits, Manifest, Scenario, name};
+use super::schedule::{Crash, Effect, Fault, FaultPoint, Schedule};
+use crate::test_env::STATUS;
 
-/// No play has so many effects, unless golive goes round in circles.
-const MOST_EFFECTS: u64 = 20_000;
+/// More effects than this mean an endless loop.
+const MAX_EFFECTS: u64 = 20_000;
 
-/// How long the publisher's list may show what was before a change.
-const OLDEST_LIST: Duration = Duration::from_mins(10);
+/// How long the publisher's list may show the state before a change.
+const MAX_LIST_AGE: Duration = Duration::from_mins(10);
 
-/// When every play begins.
+/// The start time of every play.
 pub(crate) fn start() -> Timestamp {
     "2026-12-01T09:00:00Z".parse().unwrap()
 }
 
-/// One run of golive, as the world sees it.
+/// One run of golive.
 pub(crate) struct Process {
     pub(crate) number: u32,
     pub(crate) desired: Mutex<Arc<BTreeMap<OfferId, Arc<Loaded>>>>,
@@ -43,26 +43,25 @@ pub(crate) struct Process {
     dead: AtomicBool,
     /// Canceled when the user asks to stop.
     pub(crate) stop: CancellationToken,
-    /// The ids of the requests that were sent.
+    /// The ids of sent requests.
     posted: Mutex<BTreeSet<String>>,
-    /// How many golives may be accepted from it.
+    /// The limit on accepted golives.
     pub(crate) most: Option<usize>,
-    /// The offers that may be launched, where that was reviewed.
+    /// The offers in the reviewed change set, with `--expect`.
     reviewed: Mutex<Option<BTreeSet<OfferId>>>,
-    /// How many were.
     pub(crate) accepted: AtomicUsize,
-    /// Rings when it dies.
-    pub(crate) bell: Notify,
-    /// Where it hears of files, if it is a service.
-    pub(crate) words: Mutex<Option<mpsc::Sender<()>>>,
+    /// Notified when the process is killed.
+    pub(crate) killed: Notify,
+    /// The channel of file events, for a service.
+    pub(crate) file_events: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Process {
-    pub(crate) fn new(number: u32, policy: Policy, bounds: Bounds) -> Self {
-        let most = match bounds {
-            Bounds::None | Bounds::Reviewed => None,
-            Bounds::Most(most) => Some(most),
-            Bounds::OtherReviewed => Some(0),
+    pub(crate) fn new(number: u32, policy: Policy, limits: Limits) -> Self {
+        let most = match limits {
+            Limits::None | Limits::ExpectCurrent => None,
+            Limits::MaxChanges(most) => Some(most),
+            Limits::ExpectOther => Some(0),
         };
         Self {
             number,
@@ -74,14 +73,14 @@ impl Process {
             most,
             reviewed: Mutex::default(),
             accepted: AtomicUsize::new(0),
-            bell: Notify::new(),
-            words: Mutex::default(),
+            killed: Notify::new(),
+            file_events: Mutex::default(),
         }
     }
 
-    /// Whether a request that starts something may leave at all.
-    pub(crate) fn may_post(&self, request_id: &str) -> Result<(), String> {
-        // One that was under way is sent once more where the token was refused.
+    /// Fails if the limits or a stop forbid a POST.
+    pub(crate) fn check_post(&self, request_id: &str) -> Result<(), String> {
+        // The executor may repeat a request under way after a refused token.
         let is_new = self.posted.lock().unwrap().insert(request_id.to_owned());
         if is_new && self.stop.is_cancelled() {
             return Err("although the user asked to stop".to_owned());
@@ -92,7 +91,7 @@ impl Process {
         }
     }
 
-    /// A change set was reviewed: nothing else may be sent.
+    /// Records the reviewed change set: no other offer may be launched.
     pub(crate) fn review(&self, changes: &ChangeSet) {
         let foreseen = changes.changes.iter().filter(|change| {
             let waits = matches!(change.decision, Decision::Held(Hold::WaitingForDependency(_)));
@@ -102,13 +101,13 @@ impl Process {
         *self.reviewed.lock().unwrap() = Some(offers);
     }
 
-    /// Whether an offer's launch was foreseen, where that matters.
-    pub(crate) fn is_foreseen(&self, offer: &OfferId) -> bool {
+    /// Whether the reviewed change set, if any, has the offer.
+    pub(crate) fn was_reviewed(&self, offer: &OfferId) -> bool {
         self.reviewed.lock().unwrap().as_ref().is_none_or(|offers| offers.contains(offer))
     }
 
-    /// One more golive was accepted from it.
-    pub(crate) fn has_started(&self) -> Result<(), String> {
+    /// Counts an accepted golive; fails over the limit.
+    pub(crate) fn count_accepted(&self) -> Result<(), String> {
         let accepted = self.accepted.fetch_add(1, Ordering::SeqCst) + 1;
         match self.most {
             Some(most) if accepted > most => Err(format!("{accepted} are accepted, not {most}")),
@@ -122,7 +121,7 @@ impl Process {
 
     fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
-        self.bell.notify_one();
+        self.killed.notify_one();
     }
 
     pub(crate) fn desired(&self) -> Arc<BTreeMap<OfferId, Arc<Loaded>>> {
@@ -136,38 +135,38 @@ impl fmt::Debug for Process {
     }
 }
 
-/// The marketplace as it was before a change.
-pub(crate) struct Yesterday {
+/// The marketplace before a change.
+pub(crate) struct PastState {
     pub(crate) emulator: Emulator,
     changed_at: Timestamp,
 }
 
-impl Yesterday {
+impl PastState {
     fn age(&self, now: Timestamp) -> Duration {
         Duration::try_from(now.duration_since(self.changed_at)).unwrap_or_default()
     }
 }
 
 pub(crate) struct Sim {
-    pub(crate) dice: Dice,
+    pub(crate) random: RandomSource,
     pub(crate) scenario: Scenario,
     pub(crate) clock: Arc<SimClock>,
     pub(crate) emulator: Emulator,
     seed: Seed,
     schedule: Mutex<Schedule>,
     files: Mutex<Files>,
-    laws: Mutex<Laws>,
+    checker: Mutex<Checker>,
     manifests: Mutex<Vec<Option<Manifest>>>,
     /// Where services find the manifests.
     folder: Option<TempDir>,
     /// Before the last change.
-    yesterday: Mutex<Option<Arc<Yesterday>>>,
-    /// Before the last golive that was accepted for an offer.
-    queue: Mutex<BTreeMap<String, Arc<Yesterday>>>,
-    /// The token that is good now: its number.
+    past_state: Mutex<Option<Arc<PastState>>>,
+    /// Before the last accepted golive, by offer.
+    queue: Mutex<BTreeMap<String, Arc<PastState>>>,
+    /// The number of the valid token.
     pub(crate) token: Mutex<u32>,
     processes: Mutex<Vec<Arc<Process>>>,
-    /// Rings when a law is broken.
+    /// Notified when an invariant is broken.
     pub(crate) broken: Notify,
 }
 
@@ -177,7 +176,7 @@ impl fmt::Debug for Sim {
     }
 }
 
-/// The runtime's time, and what blocking calls took beside it.
+/// The runtime's time plus the time of blocking calls.
 #[derive(Debug)]
 pub(crate) struct SimClock {
     inner: RuntimeClock,
@@ -186,7 +185,7 @@ pub(crate) struct SimClock {
 }
 
 impl SimClock {
-    /// A call blocks for so long.
+    /// Blocks for a duration.
     pub(crate) fn sleep(&self, duration: Duration) {
         let slept = u64::try_from(duration.as_millis()).unwrap();
         self.slept.fetch_add(slept, Ordering::Relaxed);
@@ -204,28 +203,28 @@ impl Sim {
     pub(crate) fn new(scenario: Scenario, schedule: Schedule) -> Self {
         let inner = RuntimeClock::starting_at(start());
         let clock = Arc::new(SimClock { inner, slept: AtomicU64::new(0) });
-        let seed = crate::place::parse(&scenario.marketplace());
+        let seed = crate::test_env::parse(&scenario.marketplace());
         let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
         let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
         let folder = scenario.has_a_service().then(|| tempfile::tempdir().unwrap());
         let sim = Self {
-            dice: Dice::new(scenario.seed),
+            random: RandomSource::new(scenario.seed),
             scenario,
             clock,
             emulator,
             seed,
             schedule: Mutex::new(schedule),
             files: Mutex::default(),
-            laws: Mutex::default(),
+            checker: Mutex::default(),
             manifests: Mutex::new(manifests),
             folder,
-            yesterday: Mutex::default(),
+            past_state: Mutex::default(),
             queue: Mutex::default(),
             token: Mutex::new(1),
             processes: Mutex::default(),
             broken: Notify::new(),
         };
-        sim.laws().status_names_nothing = sim.scenario.answers.contains("documented");
+        sim.checker().status_names_nothing = sim.scenario.answers.contains("documented");
         for offer in 0..sim.scenario.offers.len() {
             sim.note_started(offer);
         }
@@ -233,12 +232,12 @@ impl Sim {
         sim
     }
 
-    /// The folder with the manifests, where a service is to find them.
+    /// The folder with the manifests, for services.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
     }
 
-    /// Writes the manifests as they are committed now.
+    /// Writes the current manifests.
     #[expect(clippy::disallowed_methods, reason = "these files are no process's")]
     fn write_manifests(&self) {
         if self.folder.is_some() {
@@ -246,12 +245,12 @@ impl Sim {
         }
     }
 
-    /// The services hear that a file has changed: at once, late, or not at all.
-    fn spread_the_word(&self) {
+    /// Tells the services that a file has changed: at once, late, or not at all.
+    fn notify_services(&self) {
         let processes = self.processes.lock().unwrap().clone();
         for process in processes {
-            let Some(words) = process.words.lock().unwrap().clone() else { continue };
-            let late = match self.effect(&process, "a word of files", Effect::Word) {
+            let Some(events) = process.file_events.lock().unwrap().clone() else { continue };
+            let late = match self.effect(&process, "a word of files", Effect::FileEvent) {
                 None | Some((_, Some(Fault::Fails))) => continue,
                 Some((_, Some(Fault::Late(late)))) => late,
                 Some((_, Some(Fault::Crash(crash, _)))) => {
@@ -263,7 +262,7 @@ impl Sim {
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
                 // It may have ended meanwhile.
-                let _ = words.send(()).await;
+                let _ = events.send(()).await;
             });
         }
     }
@@ -280,61 +279,61 @@ impl Sim {
         self.schedule.lock().unwrap()
     }
 
-    pub(crate) fn laws(&self) -> MutexGuard<'_, Laws> {
-        self.laws.lock().unwrap()
+    pub(crate) fn checker(&self) -> MutexGuard<'_, Checker> {
+        self.checker.lock().unwrap()
     }
 
     pub(crate) fn status_path() -> PathBuf {
         Path::new("/offers").join(STATUS)
     }
 
-    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+    pub(crate) fn log(&self, line: impl FnOnce() -> String) {
         let elapsed = || self.now().duration_since(start());
-        self.schedule().say(|| format!("{:>10}ms  {}", elapsed().as_millis(), line()));
+        self.schedule().log(|| format!("{:>10}ms  {}", elapsed().as_millis(), line()));
     }
 
-    /// A law is broken: everything stops.
-    pub(crate) fn violation(&self, law: Law, what: String) {
-        self.say(|| format!("BROKEN: {law:?}: {what}"));
-        self.laws().violation.get_or_insert(Violation { law, what });
+    /// A invariant is broken: everything stops.
+    pub(crate) fn violation(&self, invariant: Invariant, what: String) {
+        self.log(|| format!("BROKEN: {invariant:?}: {what}"));
+        self.checker().violation.get_or_insert(Violation { invariant, what });
         for process in &*self.processes.lock().unwrap() {
             process.die();
         }
         self.broken.notify_one();
     }
 
-    /// Announces an effect; `None` where the process is no more.
+    /// Draws the fault for an effect; `None` if the process is dead.
     pub(crate) fn effect(
         &self,
         process: &Process,
         what: &str,
         effect: Effect,
-    ) -> Option<(Point, Option<Fault>)> {
+    ) -> Option<(FaultPoint, Option<Fault>)> {
         if process.is_dead() {
             return None;
         }
         let (point, mut fault) = self.schedule().next(process.number, what, effect);
-        if fault == Some(Fault::Old) && self.old_list().is_none() {
-            // Nothing has changed of late, so that there is nothing old to show.
+        if fault == Some(Fault::StaleList) && self.before_last_change().is_none() {
+            // Without a recent change there is no stale list to show.
             self.schedule().fired.remove(&point);
             fault = None;
         }
         if fault == Some(Fault::Stop) {
             process.stop.cancel();
         }
-        self.say(|| match fault {
+        self.log(|| match fault {
             Some(fault) => format!("{point}: {fault:?}"),
             None => point.to_string(),
         });
-        if self.schedule().effects > MOST_EFFECTS {
-            let what = format!("more than {MOST_EFFECTS} effects");
-            self.violation(Law::Rest, what);
+        if self.schedule().effects > MAX_EFFECTS {
+            let what = format!("more than {MAX_EFFECTS} effects");
+            self.violation(Invariant::Converges, what);
             return None;
         }
         Some((point, fault))
     }
 
-    pub(crate) fn spawned(&self, process: &Arc<Process>) {
+    pub(crate) fn add_process(&self, process: &Arc<Process>) {
         self.processes.lock().unwrap().push(Arc::clone(process));
     }
 
@@ -342,35 +341,37 @@ impl Sim {
         match crash {
             Crash::Kill => process.die(),
             Crash::PowerLoss => {
-                let mut throws = self.dice.of(("power", process.number));
-                self.files().lose_power(&mut throws);
+                let mut rng = self.random.of(("power", process.number));
+                self.files().lose_power(&mut rng);
                 for process in &*self.processes.lock().unwrap() {
                     process.die();
                 }
-                self.look_at_files();
+                self.check_files();
             }
         }
     }
 
-    /// Holds what is on the disk, and what would be left of it, to the laws.
-    pub(crate) fn look_at_files(&self) {
+    /// Checks the status file as it is, and as a power loss would leave it.
+    pub(crate) fn check_files(&self) {
         let path = Self::status_path();
-        let (seen, futures) = {
+        let (seen, after_power_loss) = {
             let files = self.files();
-            (files.read(&path), files.futures(&path))
+            (files.read(&path), files.after_power_loss(&path))
         };
         let checked =
-            self.laws().files(seen.as_ref(), &futures, |offer| self.emulator.truth(offer));
+            self.checker().check_status_files(seen.as_ref(), &after_power_loss, |offer| {
+                self.emulator.truth(offer)
+            });
         if let Err(what) = checked {
-            self.violation(Law::TrueStatus, what);
+            self.violation(Invariant::TrueStatus, what);
         }
     }
 
-    /// The manifests as they are committed now, in one file.
+    /// The current manifests, as one file.
     pub(crate) fn manifests(&self) -> String {
         let manifests = self.manifests.lock().unwrap();
         let texts = manifests.iter().enumerate().filter_map(|(offer, manifest)| {
-            // What waits for an offer without a manifest would be an error.
+            // Waiting for an offer without a manifest would be an error.
             let orphan = offer > 0 && manifests[offer - 1].is_none();
             let mut manifest = manifest.clone()?;
             manifest.waits &= !orphan;
@@ -384,18 +385,18 @@ impl Sim {
         self.manifests.lock().unwrap()[offer].clone()
     }
 
-    /// Something happens that is not golive's doing.
-    pub(crate) fn happen(&self, event: &Event) {
-        self.say(|| format!("-- {event:?}"));
+    /// Applies an event.
+    pub(crate) fn apply_event(&self, event: &Event) {
+        self.log(|| format!("-- {event:?}"));
         match event {
             Event::ManualAction(offer, hand) => {
-                self.changed(self.today(), None);
-                // What the marketplace does not allow now does not happen.
+                self.changed(self.take_past_state(), None);
+                // The marketplace may refuse it.
                 drop(self.emulator.by_hand(&name(*offer), hand.clone()));
                 if matches!(hand, ManualAction::StartGoLive | ManualAction::GoLive) {
                     self.note_started(*offer);
                 }
-                // Whoever ends it has seen it.
+                // A client that ends an operation has seen it, so it isn't queued any more.
                 if matches!(
                     hand,
                     ManualAction::Cancel | ManualAction::Finish | ManualAction::Fail(_)
@@ -406,11 +407,11 @@ impl Sim {
             Event::Edit(offer, manifest) => {
                 self.manifests.lock().unwrap()[*offer].clone_from(manifest);
                 self.write_manifests();
-                self.spread_the_word();
+                self.notify_services();
                 let effects = self.schedule().effects;
-                // What waits for it waits for nothing while it has no manifest.
+                // The next offer's `after` depends on whether this one has a manifest.
                 for changed in [*offer, offer + 1] {
-                    self.laws().edited(name(changed), effects);
+                    self.checker().manifest_edited(name(changed), effects);
                 }
             }
             Event::RotateToken => *self.token.lock().unwrap() += 1,
@@ -418,63 +419,67 @@ impl Sim {
                 let mut files = self.files();
                 files.remove(&Self::status_path());
                 drop(files);
-                (0..self.scenario.offers.len()).for_each(|offer| self.forgets(offer));
-                self.look_at_files();
+                (0..self.scenario.offers.len()).for_each(|offer| self.record_deleted(offer));
+                self.check_files();
             }
         }
     }
 
-    /// A service goes by these manifests from now on.
-    pub(crate) fn takes_over(&self, process: &Process, desired: &BTreeMap<OfferId, Arc<Loaded>>) {
+    /// Records the manifests that a service uses from now on.
+    pub(crate) fn manifests_changed(
+        &self,
+        process: &Process,
+        desired: &BTreeMap<OfferId, Arc<Loaded>>,
+    ) {
         *process.desired.lock().unwrap() = Arc::new(desired.clone());
         for offer in 0..self.scenario.offers.len() {
             if !desired.contains_key(&name(offer).parse().unwrap()) {
-                // What golive manages no longer, it may forget.
-                self.forgets(offer);
+                // golive may drop the records of offers without a manifest.
+                self.record_deleted(offer);
             }
         }
     }
 
-    /// What golive knows of an offer is deleted, or may be from now on.
-    pub(crate) fn forgets(&self, offer: usize) {
+    /// The record of an offer was deleted, or may be from now on.
+    pub(crate) fn record_deleted(&self, offer: usize) {
         let effects = self.schedule().effects;
-        self.laws().forgets(&name(offer), effects, self.now());
+        self.checker().record_deleted(&name(offer), effects, self.now());
     }
 
-    /// Takes note of golives that others have started.
+    /// Records the golives that other clients have started.
     fn note_started(&self, offer: usize) {
         let Some(truth) = self.emulator.truth(&name(offer)) else { return };
         let at = self.schedule().effects;
-        self.laws().started_by_others(&truth, at);
+        self.checker().record_foreign_golives(&truth, at);
     }
 
-    /// The marketplace as it is now, to be shown once it has changed.
-    pub(crate) fn today(&self) -> Yesterday {
+    /// Copies the marketplace's current state.
+    pub(crate) fn take_past_state(&self) -> PastState {
         let memory = self.emulator.snapshot();
         let emulator = Emulator::restore(self.seed.clone(), memory, Arc::clone(&self.clock) as _);
-        Yesterday { emulator, changed_at: self.now() }
+        PastState { emulator, changed_at: self.now() }
     }
 
-    /// The marketplace has changed: by a golive for an offer, or otherwise.
-    pub(crate) fn changed(&self, yesterday: Yesterday, golive_of: Option<&str>) {
-        let yesterday = Arc::new(yesterday);
+    /// Keeps the state before a change; `golive_of` is the offer if a golive made the change.
+    pub(crate) fn changed(&self, past_state: PastState, golive_of: Option<&str>) {
+        let past_state = Arc::new(past_state);
         if let Some(offer) = golive_of {
-            self.queue.lock().unwrap().insert(offer.to_owned(), Arc::clone(&yesterday));
+            self.queue.lock().unwrap().insert(offer.to_owned(), Arc::clone(&past_state));
         }
-        *self.yesterday.lock().unwrap() = Some(yesterday);
+        *self.past_state.lock().unwrap() = Some(past_state);
     }
 
-    /// The marketplace before a golive for an offer, or for any, that need not show yet.
-    pub(crate) fn in_the_queue(&self, offer: Option<&str>) -> Option<Arc<Yesterday>> {
+    /// The state before a queued golive of an offer (`None`: of any) that need not show yet.
+    pub(crate) fn before_queued_golive(&self, offer: Option<&str>) -> Option<Arc<PastState>> {
         let lag = self.scenario.lag?;
         let queue = self.queue.lock().unwrap();
         let mut queued = queue.iter().filter(|(name, _)| offer.is_none_or(|it| it == *name));
         queued.find(|(_, it)| it.age(self.now()) < lag).map(|(_, it)| Arc::clone(it))
     }
 
-    /// The marketplace as an old list shows it.
-    pub(crate) fn old_list(&self) -> Option<Arc<Yesterday>> {
-        let kept = self.yesterday.lock().unwrap().clone();
-        kept.filter(|kept| kept.age(self.now()) < OLDEST_LIST)
+    /// The state that a stale list shows.
+    pub(crate) fn before_last_change(&self) -> Option<Arc<PastState>> {
+        let kept = self.past_state.lock().unwrap().clone();
+        kept.filter(|kept| kept.age(self.now()) < MAX_LIST_AGE)
     }
 }

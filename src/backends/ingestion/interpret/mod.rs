@@ -4,7 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `shape` | how the submissions stand |
-//! | `trace` | what became of the operation that golive follows |
+//! | `trace` | the result of the operation that golive follows |
 //!
 //! The rules, and where they come from:
 //!
@@ -41,7 +41,7 @@ pub(super) enum Question {
     /// *job status*
     Job {
         id: String,
-        /// Whether nothing else tells; otherwise its errors would be of use.
+        /// Whether there is no other source; otherwise only its errors are of use.
         is_needed: bool,
     },
 }
@@ -74,7 +74,7 @@ pub(super) fn interpret(
     Interpreter { product, inquiry, list, shape: Shape::of(list) }.state(answers.job.as_ref())
 }
 
-/// The report on an operation; `None` if nothing tells of it.
+/// The report on an operation; `None` if the answers don't show it.
 pub(super) fn report(following: &Following, answers: &Answers) -> Result<Option<Report>, Question> {
     let list = answers.submissions.as_deref().ok_or(Question::Submissions)?;
     trace::report(following, &Shape::of(list), answers.job.as_ref())
@@ -158,7 +158,7 @@ impl Interpreter<'_> {
         })
     }
 
-    /// The releases at hand where nothing runs, and the attempt that ended badly.
+    /// The releases if nothing runs, and the failed or canceled attempt.
     fn at_rest(&self, report: Option<&Report>, state: &mut OfferState) {
         let shape = &self.shape;
         if let Some(waiting) = shape.waiting() {
@@ -218,7 +218,7 @@ impl Interpreter<'_> {
     }
 
     /// The id of an operation on a submission: the one that golive has on record for it, else one
-    /// made of the submission's number and target, which is no job's id. A draft that is published
+    /// made of the submission's number and target, which isn't a job's id. A draft that is published
     /// has no number yet.
     fn id(&self, kind: &OperationKind, number: &str) -> Option<String> {
         if self.is_followed(kind, number) {

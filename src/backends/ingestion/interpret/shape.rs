@@ -143,14 +143,14 @@ impl<'a> Shape<'a> {
         all.copied().find(|it| it.number == number)
     }
 
-    /// The preview that waits for the publisher's sign-off. There is no status word for it: it is
+    /// The preview that waits for the publisher's sign-off. It has no status of its own: it is
     /// the newest preview, completed and succeeded, that didn't go on to live (seen by clients,
     /// inferred).
     pub(super) fn waiting(&self) -> Option<&'a Submission> {
         self.preview.filter(|it| it.stage == Stage::Succeeded && !self.is_preview_launched)
     }
 
-    /// The newest preview, if its publish ended badly.
+    /// The newest preview, if its publish failed or was canceled.
     pub(super) fn failed_preview(&self) -> Option<&'a Submission> {
         let ended_badly = |it: &&Submission| matches!(it.stage, Stage::Failed | Stage::Canceled);
         self.preview.filter(ended_badly).filter(|_| !self.is_preview_launched)

@@ -282,7 +282,7 @@ fn the_submission_tells_the_state_and_the_job_its_errors() {
         (GONE, Some(Heard::Gone), "live 1", ""),
         (REPLACED, says(JobState::Refused), "live 1, preview 3", "refused"),
         (REPLACED, Some(Heard::Gone), "live 1, preview 3", ""),
-        // Another hand's publish.
+        // Another client's publish.
         (OTHER, says(JobState::Refused), "live 1, runs publish 3", "refused"),
         (OTHER, Some(Heard::Silent), "live 1, runs publish 3", ""),
     ] {
@@ -413,7 +413,7 @@ fn a_lost_answer_is_settled_by_the_list_alone() {
     );
     let state = state_of(&golive, &["1 live succeeded 1", "2 live running 2"]);
     assert_eq!(told(&state), "live 1, runs golive 2");
-    // What another hand took live is not the request's.
+    // A release that another client took live isn't the request's result.
     assert_eq!(new(&golive, &["3 live succeeded 3"]), None);
     // A second try at a failed release leaves no mark of its own.
     let again = doubt(OperationKind::GoLive, "2", Some(&["1/golive", "2/golive"]));

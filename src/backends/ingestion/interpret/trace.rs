@@ -1,4 +1,4 @@
-//! What became of the operation that golive follows: the submission tells its state, the job its
+//! The result of the operation that golive follows: the submission tells its state, the job its
 //! errors.
 //!
 //! The submission alone is enough: soon after the request it shows as live and carries the result.
@@ -11,7 +11,7 @@ use crate::backends::ingestion::model::{Job, JobState, Stage, Submission};
 use crate::backends::ingestion::translate::is_id;
 use crate::marketplace::{Following, OperationKind, OperationStatus, Release, Report};
 
-/// The report on an operation; `None` if nothing tells of it.
+/// The report on an operation; `None` if the answers don't show it.
 pub(super) fn report(
     following: &Following,
     shape: &Shape<'_>,
@@ -71,8 +71,8 @@ fn running(release: Option<Release>) -> Report {
     Report { status: OperationStatus::Running, runs: true, steps, messages, release }
 }
 
-/// The job's answer; `None` if there is none. If nothing else tells, an answer that could not be
-/// read is asked for again.
+/// The job's answer; `None` if there is none. Without another source, an unreadable answer is requested
+/// again.
 fn ask<'a>(
     following: &Following,
     job: Option<&'a Heard>,
@@ -88,7 +88,7 @@ fn ask<'a>(
     }
 }
 
-/// What a job alone says of the operation.
+/// The operation as the job alone reports it.
 fn of_job(job: &Job, following: &Following) -> Option<Report> {
     let status = match job.state {
         JobState::Running => OperationStatus::Running,

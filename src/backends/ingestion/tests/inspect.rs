@@ -28,9 +28,11 @@ fn status(polled: &Polled) -> Option<&OperationStatus> {
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_takes_four_requests_and_a_poll_one() {
-    let script =
-        Script::new([submissions(&[WAITS]), answer(202, &job("notStarted", "pending", ""))]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([
+        submissions(&[WAITS]),
+        answer(202, &job("notStarted", "pending", "")),
+    ]);
+    let client = server.client_with_known_product().await;
     let state = client.inspect(&vm(), &look()).await.unwrap();
     assert!(state.is_launchable);
     let launch = Launch { release: state.preview.unwrap(), fence: state.fence, ..golive() };
@@ -39,24 +41,24 @@ async fn a_launch_takes_four_requests_and_a_poll_one() {
     };
     let operation = Following { operation: Some(operation), ..following() };
     // The list lags behind: only the job tells.
-    script.then(answers(&[WAITS], &[job("running", "pending", "")]));
+    server.add_answers(answers(&[WAITS], &[job("running", "pending", "")]));
     let polled = client.poll(&vm(), &operation).await.unwrap();
     assert_eq!(status(&polled), Some(&OperationStatus::Running));
-    assert_eq!(script.count(), 4);
-    script.then([submissions(&[GOES])]);
+    assert_eq!(server.count(), 4);
+    server.add_answers([submissions(&[GOES])]);
     let polled = client.poll(&vm(), &operation).await.unwrap();
     assert!(polled.report.unwrap().runs);
-    script.then([submissions(&["2 live completed/succeeded"])]);
+    server.add_answers([submissions(&["2 live completed/succeeded"])]);
     let polled = client.poll(&vm(), &operation).await.unwrap();
     assert_eq!(status(&polled), Some(&OperationStatus::Succeeded));
-    assert_eq!(script.count(), 6);
+    assert_eq!(server.count(), 6);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_certification_is_told_once_with_all_that_is_nested_in_it() {
     let failed = job("Completed", "Failed", CERTIFICATION);
-    let script = Script::new(answers(&["2 live completed/failed"], &[failed]));
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new(answers(&["2 live completed/failed"], &[failed]));
+    let client = server.client_with_known_product().await;
     let report = client.poll(&vm(), &following()).await.unwrap().report.unwrap();
     assert_eq!((report.status.clone(), report.runs), (OperationStatus::Failed, false));
     let texts: Vec<_> = report.messages.iter().map(|it| it.text.clone()).collect();
@@ -66,7 +68,7 @@ async fn a_failed_certification_is_told_once_with_all_that_is_nested_in_it() {
           Issues found during Certification. • none"]
     );
     // The look after the poll need not ask for the job again.
-    script.then([submissions(&["2 live completed/failed"])]);
+    server.add_answers([submissions(&["2 live completed/failed"])]);
     let heard = Following { latest: Some(report), ..following() };
     let inquiry = Inquiry { following: Some(heard), ..look() };
     let state = client.inspect(&vm(), &inquiry).await.unwrap();
@@ -75,7 +77,7 @@ async fn a_failed_certification_is_told_once_with_all_that_is_nested_in_it() {
     assert_eq!(last.messages[0].text, texts[0]);
     assert!(last.messages[1].text.contains(&format!("/offers/{GUID}/overview")));
     assert_eq!(state.stale_preview, Some(Release::new("2")));
-    assert_eq!(script.count(), 3);
+    assert_eq!(server.count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,40 +94,40 @@ async fn a_job_that_lost_against_another_publish_says_nothing_of_the_release() {
         locked.to_owned(),
     ] {
         let failed = job("completed", "failed", &errors);
-        let script = Script::new(answers(&[WAITS], &[failed]));
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new(answers(&[WAITS], &[failed]));
+        let client = server.client_with_known_product().await;
         let inquiry = Inquiry { following: Some(following()), ..look() };
         let state = client.inspect(&vm(), &inquiry).await.unwrap();
         let Some(Followed::Known(report)) = &state.followed else { panic!("{state:?}") };
         assert_eq!((&report.status, report.runs), (&OperationStatus::Refused, false), "{errors}");
         assert!(state.last.is_none() && state.preview.is_some() && state.running.is_none());
     }
-    // What another hand took live meanwhile is live.
-    let script = Script::new([submissions(&["2 live completed/succeeded"])]);
-    let client = script.acquainted().await;
+    // A release that another client took live counts as live.
+    let server = ScriptedServer::new([submissions(&["2 live completed/succeeded"])]);
+    let client = server.client_with_known_product().await;
     let inquiry = Inquiry { following: Some(following()), ..look() };
     let state = client.inspect(&vm(), &inquiry).await.unwrap();
-    assert_eq!((state.live, script.count()), (Some(Release::new("2")), 1));
+    assert_eq!((state.live, server.count()), (Some(Release::new("2")), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_vanishes_leaves_it_to_the_submission() {
     for gone in [404, 400] {
-        let script = Script::new([submissions(&[WAITS]), answer(gone, "")]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([submissions(&[WAITS]), answer(gone, "")]);
+        let client = server.client_with_known_product().await;
         let polled = client.poll(&vm(), &following()).await.unwrap();
         assert_eq!(polled, Polled { report: None, retry_after: None }, "{gone}");
-        script.then([submissions(&[GOES])]);
+        server.add_answers([submissions(&[GOES])]);
         let polled = client.poll(&vm(), &following()).await.unwrap();
         assert_eq!(status(&polled), Some(&OperationStatus::Running));
     }
     // A job that can't be read just now is a failed poll, unless the submission tells.
     let failing = || (0..5).map(|_| answer(500, ""));
-    let script = Script::new(std::iter::once(submissions(&[WAITS])).chain(failing()));
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new(std::iter::once(submissions(&[WAITS])).chain(failing()));
+    let client = server.client_with_known_product().await;
     let error = client.poll(&vm(), &following()).await.unwrap_err();
     assert_eq!(error.kind(), Some(RefusalKind::Failed));
-    script.then(std::iter::once(submissions(&["2 live completed/failed"])).chain(failing()));
+    server.add_answers(std::iter::once(submissions(&["2 live completed/failed"])).chain(failing()));
     let polled = client.poll(&vm(), &following()).await.unwrap();
     assert_eq!(status(&polled), Some(&OperationStatus::Failed));
 }
@@ -143,29 +145,29 @@ async fn the_words_of_a_job_decide_and_not_its_dates_or_the_case() {
         (("completed", "levitated"), None),
     ] {
         let body = job(words.0, words.1, "").replace("0001-01-01T00:00:00", "2026-11-30T11:00:00Z");
-        let script = Script::new(answers(&[WAITS], &[body]));
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new(answers(&[WAITS], &[body]));
+        let client = server.client_with_known_product().await;
         let polled = client.poll(&vm(), &following()).await.unwrap();
         assert_eq!(status(&polled), expected.as_ref(), "{words:?}");
         // `resourceUri` leads to another host: it is never followed.
-        assert_eq!(script.asked(), ["GET submission/GUID", "GET configure/JOB/status"]);
+        assert_eq!(server.requests(), ["GET submission/GUID", "GET configure/JOB/status"]);
     }
     let other = job("running", "pending", "").replace(JOB, "another");
-    let script = Script::new(answers(&[WAITS], &[other]));
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new(answers(&[WAITS], &[other]));
+    let client = server.client_with_known_product().await;
     assert!(is_lost(&client.poll(&vm(), &following()).await.unwrap_err()));
     // Errors of any shape.
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     for errors in ["7", "null", r#""text""#, "{}", &deep] {
         let body = job("completed", "failed", errors);
-        let script = Script::new(answers(&[WAITS], &[body]));
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new(answers(&[WAITS], &[body]));
+        let client = server.client_with_known_product().await;
         let polled = client.poll(&vm(), &following()).await.unwrap();
         assert_eq!(status(&polled), Some(&OperationStatus::Failed), "{errors}");
     }
     let absent = job("completed", "failed", "").replace("\"errors\": []", "\"errors\": null");
-    let script = Script::new(answers(&[WAITS], &[absent]));
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new(answers(&[WAITS], &[absent]));
+    let client = server.client_with_known_product().await;
     let polled = client.poll(&vm(), &following()).await.unwrap();
     assert!(polled.report.unwrap().messages.is_empty());
 }
@@ -179,12 +181,12 @@ async fn a_lost_acceptance_is_found_in_the_list_and_nothing_is_sent() {
         known: Some(vec![AttemptMark::stateless("2/publish")]),
     };
     let inquiry = Inquiry { in_doubt: Some(doubt), launches: true, ..look() };
-    let script = Script::new([
+    let server = ScriptedServer::new([
         submissions(&[WAITS]),
         submissions(&[GOES]),
         submissions(&["2 live completed/failed"]),
     ]);
-    let client = script.acquainted().await;
+    let client = server.client_with_known_product().await;
     // It doesn't show yet.
     let state = client.inspect(&vm(), &inquiry).await.unwrap();
     assert_eq!(state.fence, Some(Fence("2".to_owned())));
@@ -197,15 +199,15 @@ async fn a_lost_acceptance_is_found_in_the_list_and_nothing_is_sent() {
     let adopted = Following { operation: Some(operation), ..following() };
     let polled = client.poll(&vm(), &adopted).await.unwrap();
     assert_eq!(status(&polled), Some(&OperationStatus::Failed));
-    assert_eq!(script.asked(), ["GET submission/GUID"; 3]);
+    assert_eq!(server.requests(), ["GET submission/GUID"; 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_publish_that_runs_is_waited_for_and_a_replaced_preview_read_anew() {
     let runs = ["2 preview completed/succeeded", "33 preview running/pending"];
     let done = ["33 preview completed/succeeded"];
-    let script = Script::new([submissions(&runs), submissions(&done)]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([submissions(&runs), submissions(&done)]);
+    let client = server.client_with_known_product().await;
     let inquiry = Inquiry { pin: Some(Release::new("2")), launches: true, ..look() };
     let state = client.inspect(&vm(), &inquiry).await.unwrap();
     assert_eq!(state.running.unwrap().kind, OperationKind::Publish);

@@ -14,13 +14,13 @@ fn accepted() -> Response<Body> {
 
 #[tokio::test(start_paused = true)]
 async fn a_golive_is_built_byte_by_byte_and_names_its_preview() {
-    let script = Script::new([accepted(), accepted()]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([accepted(), accepted()]);
+    let client = server.client_with_known_product().await;
     assert_eq!(client.launch(&vm(), &golive()).await.unwrap(), started(None));
     let mut launch = publish();
     launch.notify = vec!["a@contoso.com".to_owned()];
     assert_eq!(client.launch(&vm(), &launch).await.unwrap(), started(None));
-    let seen = script.seen();
+    let seen = server.received();
     assert_eq!((&seen[0].method, seen.len()), (&Method::POST, 2));
     let url = "/rp/product-ingestion/configure?$version=2022-03-01-preview2";
     assert!(seen.iter().all(|it| it.target.ends_with(url)), "{seen:?}");
@@ -44,8 +44,8 @@ async fn a_golive_is_built_byte_by_byte_and_names_its_preview() {
 
 #[tokio::test(start_paused = true)]
 async fn a_golive_without_its_preview_can_not_be_sent() {
-    let script = Script::default();
-    let client = script.acquainted().await;
+    let server = ScriptedServer::default();
+    let client = server.client_with_known_product().await;
     let of = |number: &str, fence: Option<&str>| {
         let fence = fence.map(|fence| Fence(fence.to_owned()));
         Launch { release: Release::new(number), fence, ..golive() }
@@ -62,51 +62,51 @@ async fn a_golive_without_its_preview_can_not_be_sent() {
         let error = client.launch(&offer, &golive()).await.unwrap_err();
         assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error:?}");
     }
-    assert_eq!(script.count(), 0);
+    assert_eq!(server.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn any_success_with_a_job_is_accepted_and_without_one_in_doubt() {
     for status in [200, 201, 202] {
         let body = job("running", "pending", "");
-        let script = Script::new([with(status, &body, &[("retry-after", "9")])]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([with(status, &body, &[("retry-after", "9")])]);
+        let client = server.client_with_known_product().await;
         assert_eq!(client.launch(&vm(), &golive()).await.unwrap(), started(Some(9)));
     }
     let tainted = format!(r#"{{"jobId": "{TOKEN}"}}"#);
     for body in ["", "{}", "<html>", r#"{"jobId": ""}"#, r#"{"jobId": "../../x"}"#, &tainted] {
-        let script = Script::new([answer(202, body)]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([answer(202, body)]);
+        let client = server.client_with_known_product().await;
         let accepted = client.launch(&vm(), &golive()).await.unwrap();
         let Accepted::Unlocated { why } = accepted else { panic!("{body}: {accepted:?}") };
         assert!(!why.is_empty() && !why.contains("eyJ0"), "{why}");
-        assert_eq!(script.count(), 1);
+        assert_eq!(server.count(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_never_repeated_whatever_becomes_of_it() {
     for response in [answer(500, ""), answer(502, ""), answer(504, "<html>"), answer(408, "")] {
-        let script = Script::new([response, accepted()]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([response, accepted()]);
+        let client = server.client_with_known_product().await;
         let error = client.launch(&vm(), &golive()).await.unwrap_err();
         let kind = error.kind();
         assert!(matches!(kind, Some(RefusalKind::Failed | RefusalKind::Other)), "{kind:?}");
-        assert_eq!(script.count(), 1);
+        assert_eq!(server.count(), 1);
     }
-    let script = Script::new([dropped(), accepted()]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([dropped(), accepted()]);
+    let client = server.client_with_known_product().await;
     assert!(is_lost(&client.launch(&vm(), &golive()).await.unwrap_err()));
-    assert_eq!(script.count(), 1);
+    assert_eq!(server.count(), 1);
     // One that hangs is waited for a minute, then it is in doubt.
-    let script = Script::new([accepted(), accepted()]);
-    let client = script.acquainted().await;
-    let slow = Script { latency: Duration::from_secs(90), ..script.clone() };
+    let server = ScriptedServer::new([accepted(), accepted()]);
+    let client = server.client_with_known_product().await;
+    let slow = ScriptedServer { latency: Duration::from_secs(90), ..server.clone() };
     let hung = slow.client();
     hung.products.learn(&vm(), client.products.get(&vm()).unwrap());
     let began = Instant::now();
     assert!(is_lost(&hung.launch(&vm(), &golive()).await.unwrap_err()));
-    assert_eq!((began.elapsed().as_secs(), script.count()), (60, 1));
+    assert_eq!((began.elapsed().as_secs(), server.count()), (60, 1));
     assert!(hung.longest_request() >= Duration::from_mins(2));
 }
 
@@ -138,11 +138,11 @@ async fn a_refusal_says_whether_something_else_is_in_the_way() {
         (429, String::new(), Throttled),
         (503, String::new(), Unavailable),
     ] {
-        let script = Script::new([answer(status, &body)]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([answer(status, &body)]);
+        let client = server.client_with_known_product().await;
         let refused = client.launch(&vm(), &golive()).await.unwrap_err();
         assert_eq!(refused.kind(), Some(kind), "{status} {body}");
-        assert_eq!(script.count(), 1);
+        assert_eq!(server.count(), 1);
     }
 }
 
@@ -156,27 +156,27 @@ async fn a_request_that_is_out_of_date_says_so_in_the_service_s_words() {
             r#"{{"error": {{"code": "badRequest", "message": "Bad.", "details": [
                 {{"code": "schemaValidationError", "message": "{message}"}}]}}}}"#
         );
-        let script = Script::new([answer(400, &body)]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([answer(400, &body)]);
+        let client = server.client_with_known_product().await;
         let error = client.launch(&vm(), &golive()).await.unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         assert!(error.advice().unwrap().contains("a newer golive"), "{error}");
-        assert_eq!((error.kind(), script.count()), (Some(RefusalKind::Invalid), 1));
+        assert_eq!((error.kind(), server.count()), (Some(RefusalKind::Invalid), 1));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_ran_out_is_replaced_once_and_goes_nowhere_else() {
-    let script = Script::new([products(&[("vm", GUID, "")]), answer(401, ""), accepted()]);
-    let client = script.client_with(Arc::new(Numbered::default()));
+    let server = ScriptedServer::new([products(&[("vm", GUID, "")]), answer(401, ""), accepted()]);
+    let client = server.client_with(Arc::new(NumberedTokens::default()));
     client.survey(&contoso()).await.unwrap();
     assert_eq!(client.launch(&vm(), &golive()).await.unwrap(), started(None));
     let tokens: Vec<_> =
-        script.seen().iter().map(|it| it.headers["authorization"].clone()).collect();
+        server.received().iter().map(|it| it.headers["authorization"].clone()).collect();
     assert_eq!(tokens, ["0", "0", "1"].map(|it| format!("Bearer numbered-token-{it}")));
-    let bodies: Vec<_> = script.seen().into_iter().map(|it| it.body).collect();
+    let bodies: Vec<_> = server.received().into_iter().map(|it| it.body).collect();
     assert_eq!(bodies[1], bodies[2]);
-    let ids = script.seen();
+    let ids = server.received();
     let id = |at: usize| ids[at].headers["x-ms-client-request-id"].clone();
     assert_eq!((id(1), id(2)), (id(1), id(1)));
 }
@@ -186,8 +186,8 @@ async fn a_job_is_canceled_by_its_id_where_the_service_still_does_that() {
     let message = "Cannot cancel job, job has already completed.";
     let refused = format!(r#"{{"error": {{"code": "badRequest", "message": "{message}"}}}}"#);
     let asked = answer(200, &job("completed", "cancelled", ""));
-    let script = Script::new([asked, answer(400, &refused), answer(500, "")]);
-    let client = script.client();
+    let server = ScriptedServer::new([asked, answer(400, &refused), answer(500, "")]);
+    let client = server.client();
     let operation = |id: &str| OperationRef { id: id.to_owned(), location: None };
     let cancel = |id| {
         let (client, operation) = (&client, operation(id));
@@ -197,12 +197,12 @@ async fn a_job_is_canceled_by_its_id_where_the_service_still_does_that() {
     let Cancellation::Refused(why) = cancel(JOB).await.unwrap() else { panic!() };
     assert!(why.contains(message), "{why}");
     assert_eq!(cancel(JOB).await.unwrap_err().kind(), Some(RefusalKind::Failed));
-    assert_eq!(script.asked(), ["POST configure/JOB/cancel"; 3]);
-    assert!(script.seen().iter().all(|it| it.body.is_empty()));
+    assert_eq!(server.requests(), ["POST configure/JOB/cancel"; 3]);
+    assert!(server.received().iter().all(|it| it.body.is_empty()));
     // One that was adopted has no job.
     let adopted = cancel("submission/2/live").await.unwrap();
     assert!(matches!(adopted, Cancellation::Refused(_)));
-    assert_eq!(script.count(), 3);
+    assert_eq!(server.count(), 3);
 }
 
 #[test]

@@ -16,12 +16,14 @@ async fn every_request_names_the_version_and_every_page_is_read() {
         200,
         &format!(r#"{{"value": [{}]}}"#, submission("2", "preview", "completed", "succeeded")),
     );
-    let script = Script::new([page("", link), page(&submission("0", "draft", "", ""), &own), last]);
-    let client = script.acquainted().await;
+    let server =
+        ScriptedServer::new([page("", link), page(&submission("0", "draft", "", ""), &own), last]);
+    let client = server.client_with_known_product().await;
     let state = client.inspect(&vm(), &look()).await.unwrap();
     assert_eq!(state.preview, Some(Release::new("2")));
     let origin = "https://graph.microsoft.com";
-    let targets: Vec<_> = script.seen().iter().map(|it| it.target.replace(origin, "")).collect();
+    let targets: Vec<_> =
+        server.received().iter().map(|it| it.target.replace(origin, "")).collect();
     let version = "$version=2022-03-01-preview2";
     let first = format!("/rp/product-ingestion/submission/{GUID}?{version}");
     let pages = [first, format!("{link}&{version}"), own].map(|it| it.replace(origin, ""));
@@ -37,11 +39,11 @@ async fn a_list_is_read_whole_or_not_at_all() {
     let evil = "https://graph.microsoft.com@evil.example/";
     for link in [host, &loops, evil, "http://graph.microsoft.com/rp/"] {
         let waits = submission("2", "preview", "completed", "succeeded");
-        let script = Script::new([page(&waits, link)]);
-        let client = script.acquainted().await;
+        let server = ScriptedServer::new([page(&waits, link)]);
+        let client = server.client_with_known_product().await;
         let error = client.inspect(&vm(), &look()).await.unwrap_err();
         assert!(is_lost(&error), "{link}: {error}");
-        assert_eq!(script.count(), 1);
+        assert_eq!(server.count(), 1);
     }
     // An entry that can't be used may be one that runs.
     let foreign = submission("3", "preview", "running", "pending").replace(GUID, "another");
@@ -55,22 +57,23 @@ async fn a_list_is_read_whole_or_not_at_all() {
         &submission("1/2", "preview", "running", "pending"),
     ] {
         let waits = submission("2", "preview", "completed", "succeeded");
-        let script = Script::new([answer(200, &format!(r#"{{"value": [{waits}, {odd}]}}"#))]);
-        let client = script.acquainted().await;
+        let server =
+            ScriptedServer::new([answer(200, &format!(r#"{{"value": [{waits}, {odd}]}}"#))]);
+        let client = server.client_with_known_product().await;
         let error = client.inspect(&vm(), &look()).await.unwrap_err();
         assert!(is_lost(&error), "{odd}: {error}");
     }
     // One of a target that golive ignores may be as odd as it likes.
     let odd = r#"{"id": "flight-7", "target": {"targetType": "flight"}, "status": "running"}"#;
     let waits = submission("2", "preview", "completed", "succeeded");
-    let script = Script::new([answer(200, &format!(r#"{{"value": [{waits}, {odd}]}}"#))]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([answer(200, &format!(r#"{{"value": [{waits}, {odd}]}}"#))]);
+    let client = server.client_with_known_product().await;
     assert!(client.inspect(&vm(), &look()).await.unwrap().preview.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
-    let script = Script::new([products(&[
+    let server = ScriptedServer::new([products(&[
         ("vm", GUID, ""),
         ("old", "guid-1", r#", "lifecycleState": "Deprecated""#),
         ("twin", "guid-2", ""),
@@ -82,7 +85,7 @@ async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
         ("a name with spaces", "guid-7", ""),
         ("evil", "../x", ""),
     ])]);
-    let client = script.client();
+    let client = server.client();
     let listed = client.survey(&contoso()).await.unwrap();
     let told: Vec<_> = listed.iter().map(|it| format!("{} {}", it.id.offer(), it.words)).collect();
     let expected =
@@ -95,7 +98,7 @@ async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
         );
         assert!(listing.may_be_fenced && listing.changed_time.is_none());
     }
-    assert_eq!(script.asked(), ["GET product"]);
+    assert_eq!(server.requests(), ["GET product"]);
     assert_eq!(client.guid(&vm()).as_deref(), Some(GUID));
     assert_eq!(client.guid(&"contoso/again".parse().unwrap()).as_deref(), Some("guid-6"));
     // Two products for one name: nothing is guessed, and nothing asked.
@@ -103,7 +106,7 @@ async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
     let why = state.unclear.unwrap();
     assert!(why.starts_with("2 products have the external id \"twin\" (guid-2, guid-3)"), "{why}");
     assert!(client.guid(&"contoso/twin".parse().unwrap()).is_none());
-    assert_eq!(script.count(), 1);
+    assert_eq!(server.count(), 1);
     assert_eq!(client.settling(), Settling::all(Duration::from_mins(10)));
     assert_eq!(client.paused_until(), PausedUntil::default());
 }
@@ -112,16 +115,19 @@ async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
 async fn a_product_is_looked_up_by_name_where_it_is_not_known() {
     let waits = || submissions(&["2 preview completed/succeeded"]);
     // A service that doesn't know the parameter gives all products.
-    let script =
-        Script::new([products(&[("other", "guid-1", ""), ("VM", GUID, "")]), waits(), waits()]);
-    let client = script.client();
+    let server = ScriptedServer::new([
+        products(&[("other", "guid-1", ""), ("VM", GUID, "")]),
+        waits(),
+        waits(),
+    ]);
+    let client = server.client();
     for _ in 0..2 {
         assert!(client.inspect(&vm(), &look()).await.unwrap().is_launchable);
     }
     let asked = ["GET product?externalId=vm", "GET submission/GUID", "GET submission/GUID"];
-    assert_eq!(script.asked(), asked);
-    let script = Script::new([products(&[("other", "guid-1", "")])]);
-    let error = script.client().inspect(&vm(), &look()).await.unwrap_err();
+    assert_eq!(server.requests(), asked);
+    let server = ScriptedServer::new([products(&[("other", "guid-1", "")])]);
+    let error = server.client().inspect(&vm(), &look()).await.unwrap_err();
     assert_eq!(error.kind(), Some(RefusalKind::NotFound));
 }
 
@@ -129,63 +135,63 @@ async fn a_product_is_looked_up_by_name_where_it_is_not_known() {
 async fn a_remembered_product_saves_the_list_and_is_confirmed_before_a_launch() {
     let waits = || submissions(&["2 preview completed/succeeded"]);
     let live = || submissions(&["2 live completed/succeeded"]);
-    let script = Script::new([live(), waits(), products(&[("vm", GUID, "")]), waits()]);
-    let client = script.client();
+    let server = ScriptedServer::new([live(), waits(), products(&[("vm", GUID, "")]), waits()]);
+    let client = server.client();
     client.remember(&vm(), "../x");
     assert!(client.guid(&vm()).is_none());
     let known = Inquiry { product: Some(GUID.to_owned()), ..look() };
     let state = client.inspect(&vm(), &known).await.unwrap();
     assert_eq!((state.live, state.product.as_deref()), (Some(Release::new("2")), Some(GUID)));
-    assert_eq!(script.asked(), ["GET submission/GUID"]);
+    assert_eq!(server.requests(), ["GET submission/GUID"]);
     client.remember(&vm(), "another");
     assert!(client.inspect(&vm(), &known).await.unwrap().is_launchable);
     assert!(client.inspect(&vm(), &known).await.unwrap().is_launchable);
     let (find, read) = ("GET product?externalId=vm", "GET submission/GUID");
-    assert_eq!(script.asked(), [read, read, find, read]);
+    assert_eq!(server.requests(), [read, read, find, read]);
     // Somebody else's product is not launched.
     let another = submissions(&["2 preview completed/succeeded"]);
     let (parts, body) = another.into_parts();
     let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap();
     let body = String::from_utf8(body.to_vec()).unwrap().replace(GUID, "another");
     let another = Response::from_parts(parts, Body::from(body));
-    let script = Script::new([another, products(&[("vm", GUID, "")]), live()]);
+    let server = ScriptedServer::new([another, products(&[("vm", GUID, "")]), live()]);
     let known = Inquiry { product: Some("another".to_owned()), ..look() };
-    let state = script.client().inspect(&vm(), &known).await.unwrap();
+    let state = server.client().inspect(&vm(), &known).await.unwrap();
     assert_eq!((state.live, state.preview), (Some(Release::new("2")), None));
-    assert_eq!(script.asked(), ["GET submission/another", find, read]);
+    assert_eq!(server.requests(), ["GET submission/another", find, read]);
     // One that is gone is looked up by its name.
-    let script = Script::new([answer(404, ""), products(&[("vm", GUID, "")]), waits()]);
-    let client = script.client();
+    let server = ScriptedServer::new([answer(404, ""), products(&[("vm", GUID, "")]), waits()]);
+    let client = server.client();
     client.remember(&vm(), "gone");
     assert!(client.inspect(&vm(), &look()).await.unwrap().is_launchable);
     let asked = ["GET submission/gone", "GET product?externalId=vm", "GET submission/GUID"];
-    assert_eq!(script.asked(), asked);
+    assert_eq!(server.requests(), asked);
     // One that the service itself named and doesn't know is not found.
-    let script = Script::new([answer(404, "")]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([answer(404, "")]);
+    let client = server.client_with_known_product().await;
     let error = client.inspect(&vm(), &look()).await.unwrap_err();
-    assert_eq!((error.kind(), script.count()), (Some(RefusalKind::NotFound), 1));
+    assert_eq!((error.kind(), server.count()), (Some(RefusalKind::NotFound), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_product_that_the_service_refuses_to_read_blocks_with_its_words() {
     let message = "Type AzureApplication is not supported";
     let body = format!(r#"{{"error": {{"code": "badRequest", "message": "{message}"}}}}"#);
-    let script = Script::new([answer(400, &body)]);
-    let client = script.acquainted().await;
+    let server = ScriptedServer::new([answer(400, &body)]);
+    let client = server.client_with_known_product().await;
     let state = client.inspect(&vm(), &look()).await.unwrap();
     assert!(state.unclear.unwrap().contains(message));
-    assert_eq!(script.count(), 1);
+    assert_eq!(server.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_publishers_with_one_offer_name_are_not_mixed_up() {
-    let script = Script::new([
+    let server = ScriptedServer::new([
         products(&[("vm", "guid-1", "")]),
         products(&[("vm", "guid-2", "")]),
         products(&[("other", "guid-3", "")]),
     ]);
-    let client = script.client();
+    let client = server.client();
     let fabrikam = PublisherId::new("fabrikam").unwrap();
     client.survey(&contoso()).await.unwrap();
     client.survey(&fabrikam).await.unwrap();
@@ -198,14 +204,14 @@ async fn two_publishers_with_one_offer_name_are_not_mixed_up() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_answers_are_served_and_hung_reads_repeated() {
-    let script = Script::new([submissions(&["2 live completed/succeeded"])]);
-    let client = script.acquainted().await;
-    let slow = Script { latency: Duration::from_secs(20), ..script.clone() };
+    let server = ScriptedServer::new([submissions(&["2 live completed/succeeded"])]);
+    let client = server.client_with_known_product().await;
+    let slow = ScriptedServer { latency: Duration::from_secs(20), ..server.clone() };
     let patient = slow.client();
     patient.products.learn(&vm(), client.products.get(&vm()).unwrap());
     assert!(patient.inspect(&vm(), &look()).await.unwrap().live.is_some());
-    assert_eq!(script.count(), 1);
-    script.then([answer(502, ""), dropped(), submissions(&["2 live completed/succeeded"])]);
+    assert_eq!(server.count(), 1);
+    server.add_answers([answer(502, ""), dropped(), submissions(&["2 live completed/succeeded"])]);
     assert!(client.inspect(&vm(), &look()).await.unwrap().live.is_some());
-    assert_eq!(script.count(), 4);
+    assert_eq!(server.count(), 4);
 }

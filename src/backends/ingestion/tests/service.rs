@@ -16,7 +16,7 @@ pub(super) enum Fault {
     Answered(u16),
     /// It is processed, and answered this.
     AnsweredAfter(u16),
-    /// Just before it is processed, another hand publishes this preview, which takes five minutes.
+    /// Just before it is processed, another client publishes this preview, which takes five minutes.
     Overtaken(u32),
 }
 

@@ -219,7 +219,7 @@ impl Interpreter<'_> {
         }
     }
 
-    /// The same, with details from the operation itself if it ended badly.
+    /// The same, with details from the operation itself if it failed or was canceled.
     pub(super) fn detailed(&self, submission: &Submission) -> Result<Attempt> {
         let status = self.ended_as(submission).unwrap_or_else(|| submission.state.clone());
         let attempt = self.attempt(submission, status);

@@ -13,8 +13,8 @@ fn known() -> OperationRef {
 }
 
 async fn polled(body: &Value) -> Result<PolledOperation, MarketplaceError> {
-    let script = Script::new([with(200, &body.to_string(), &[("retry-after", "15")])]);
-    script.client().operation(&vm(), &known()).await
+    let server = ScriptedServer::new([with(200, &body.to_string(), &[("retry-after", "15")])]);
+    server.client().operation(&vm(), &known()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,8 +65,8 @@ async fn an_operation_without_a_status_is_none() {
         ("7", "the JSON is not an operation: it is neither an object nor an array"),
         (r#"{"status": "#, "the body is not JSON"),
     ] {
-        let script = Script::new((0..5).map(|_| answer(200, body)));
-        let error = script.client().operation(&vm(), &known()).await.unwrap_err();
+        let server = ScriptedServer::new((0..5).map(|_| answer(200, body)));
+        let error = server.client().operation(&vm(), &known()).await.unwrap_err();
         assert!(is_lost(&error) && error.to_string().contains(why), "{body}: {error}");
     }
     assert!(polled(&json!({"status": "Dreaming"})).await.is_ok_and(|polled| {
@@ -102,8 +102,8 @@ async fn a_list_of_offers_is_taken_as_it_comes() {
     ]);
     for body in [array.clone(), json!({"value": array}), json!({"Value": array, "nextLink": null})]
     {
-        let script = Script::new([answer(200, &body.to_string())]);
-        let offers = script.client().offers(&contoso()).await.unwrap();
+        let server = ScriptedServer::new([answer(200, &body.to_string())]);
+        let offers = server.client().offers(&contoso()).await.unwrap();
         let ids: Vec<_> = offers.iter().map(|offer| offer.id.to_string()).collect();
         assert_eq!(ids, ["contoso/vm", "contoso/full", "contoso/bare", "contoso/named"]);
         assert_eq!(offers[0].status, OfferStatus::WaitingForPublisherReview);
@@ -126,9 +126,9 @@ async fn half_a_character_does_not_hide_the_rest() {
         let body = format!(
             r#"{{"status": "running", "messages": [{{"messageHtml": "{text}", "level": "error"}}]}}"#
         );
-        let script = Script::new([answer(200, &body)]);
+        let server = ScriptedServer::new([answer(200, &body)]);
         let operation = OperationRef { id: "op".to_owned(), location: None };
-        let polled = script.client().operation(&vm(), &operation).await.unwrap();
+        let polled = server.client().operation(&vm(), &operation).await.unwrap();
         assert_eq!(polled.operation.messages[0].text, shown, "{text}");
     }
 }
@@ -136,8 +136,8 @@ async fn half_a_character_does_not_hide_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_list_without_measure_is_none() {
     let offers = vec![r#"{"id":"vm"}"#; 100_001].join(",");
-    let script = Script::new([answer(200, &format!("[{offers}]"))]);
-    let error = script.client().offers(&contoso()).await.unwrap_err().to_string();
+    let server = ScriptedServer::new([answer(200, &format!("[{offers}]"))]);
+    let error = server.client().offers(&contoso()).await.unwrap_err().to_string();
     assert!(
         error.contains("the JSON is not a list of offers: it is too long to be one"),
         "{error}"
@@ -154,8 +154,8 @@ async fn a_definition_may_be_anything() {
         "null",
     ] {
         let body = format!(r#"[{{"id": "vm", "definition": {definition}}}]"#);
-        let script = Script::new([answer(200, &body)]);
-        assert_eq!(script.client().offers(&contoso()).await.unwrap().len(), 1, "{definition}");
+        let server = ScriptedServer::new([answer(200, &body)]);
+        assert_eq!(server.client().offers(&contoso()).await.unwrap().len(), 1, "{definition}");
     }
 }
 
@@ -169,8 +169,8 @@ async fn submissions_keep_their_big_numbers() {
         {"id": "1-4", "offerId": "other", "publisherId": "fabrikam"},
         {"id": "a/b"}, {}
     ]);
-    let script = Script::new([answer(200, &body.to_string())]);
-    let submissions = script.client().submissions(&vm()).await.unwrap();
+    let server = ScriptedServer::new([answer(200, &body.to_string())]);
+    let submissions = server.client().submissions(&vm()).await.unwrap();
     // All that is listed under the offer is about it, whatever it is called there.
     let ids: Vec<_> = submissions.iter().map(|submission| submission.id.as_str()).collect();
     assert_eq!(ids, ["1-2", "1-3", "1-4"]);
@@ -191,16 +191,16 @@ async fn refusals_say_what_the_body_says() {
         (page, None, Some("502 Bad Gateway")),
     ] {
         let headers = [("x-ms-request-id", "req\u{9}1"), ("retry-after", "4")];
-        let script = Script::new([with(422, body, &headers)]);
-        let error = script.client().offer(&vm()).await.unwrap_err();
+        let server = ScriptedServer::new([with(422, body, &headers)]);
+        let error = server.client().offer(&vm()).await.unwrap_err();
         let refusal = refusal(&error);
         assert_eq!((refusal.code.as_deref(), refusal.message.as_deref()), (code, message));
         assert_eq!(refusal.request_id.as_deref(), Some("req 1"));
         assert_eq!(refusal.retry_after, Some(Duration::from_secs(4)));
     }
     let target = format!("https://evil.example/{TOKEN}?x");
-    let script = Script::new([with(307, "", &[("location", &target)])]);
-    let error = script.client().offer(&vm()).await.unwrap_err();
+    let server = ScriptedServer::new([with(307, "", &[("location", &target)])]);
+    let error = server.client().offer(&vm()).await.unwrap_err();
     let text = "GET /api/publishers/contoso/offers/vm was answered 307 Temporary Redirect: \
                 it redirects to https://evil.example, which golive does not follow";
     assert_eq!(error.to_string(), text);
@@ -215,8 +215,8 @@ async fn an_echoed_token_is_shown_nowhere() {
     let mut shown = Vec::new();
     for (status, body) in [(403, &error), (403, &escaped), (400, &html), (200, &html)] {
         let headers = [("x-ms-request-id", TOKEN), ("retry-after", "1")];
-        let script = Script::new((0..5).map(|_| with(status, body, &headers)));
-        shown.push(format!("{:?}", script.client().offer(&vm()).await.unwrap_err()));
+        let server = ScriptedServer::new((0..5).map(|_| with(status, body, &headers)));
+        shown.push(format!("{:?}", server.client().offer(&vm()).await.unwrap_err()));
     }
     let offer = json!({
         "id": TOKEN, "status": TOKEN, "eTag": TOKEN, "changedTime": TOKEN, "offerTypeId": TOKEN,
@@ -227,9 +227,10 @@ async fn an_echoed_token_is_shown_nowhere() {
     let mut named = offer.clone();
     named["id"] = json!("VM");
     let list = json!([offer]);
-    let script =
-        Script::new([&offer, &named, &offer, &offer, &list].map(|it| answer(200, &it.to_string())));
-    let client = script.client();
+    let server = ScriptedServer::new(
+        [&offer, &named, &offer, &offer, &list].map(|it| answer(200, &it.to_string())),
+    );
+    let client = server.client();
     shown.push(format!("{:?}", client.offer(&vm()).await.unwrap_err()));
     shown.push(format!("{:?}", client.offer(&vm()).await.unwrap()));
     shown.push(format!("{:?}", client.status(&vm()).await.unwrap()));
@@ -249,20 +250,22 @@ async fn an_echoed_token_is_shown_nowhere() {
 async fn keys_are_found_in_any_case() {
     for key in ["etag", "eTag", "Etag", "ETag", "ETAG"] {
         let body = json!({"Id": "vm", "Version": 2, key: "W/\"7\""}).to_string();
-        let offer = Script::new([answer(200, &body)]).client().offer(&vm()).await.unwrap();
+        let offer = ScriptedServer::new([answer(200, &body)]).client().offer(&vm()).await.unwrap();
         assert_eq!(offer.etag, Some(Fence("W/\"7\"".to_owned())), "{key}");
     }
     let list = json!({"Value": [{"ID": "vm", "PublisherId": "contoso", "STATUS": "running"}]});
     let submissions = json!([{"Id": "1", "submissionstate": "failed", "SubmissionType": "golive"}]);
-    let script =
-        Script::new([answer(200, &list.to_string()), answer(200, &submissions.to_string())]);
-    let client = script.client();
+    let server = ScriptedServer::new([
+        answer(200, &list.to_string()),
+        answer(200, &submissions.to_string()),
+    ]);
+    let client = server.client();
     assert_eq!(client.offers(&contoso()).await.unwrap()[0].status, OfferStatus::Running);
     let submissions = client.submissions(&vm()).await.unwrap();
     assert_eq!(submissions[0].state, OperationStatus::Failed);
     // Both names of the state in one entry are no contradiction.
     let both = json!([{"id": "1", "status": "running", "submissionState": "failed"}]).to_string();
-    let both = Script::new([answer(200, &both)]).client().submissions(&vm()).await.unwrap();
+    let both = ScriptedServer::new([answer(200, &both)]).client().submissions(&vm()).await.unwrap();
     assert_eq!(both[0].state, OperationStatus::Failed);
 }
 
@@ -275,7 +278,8 @@ async fn an_answer_without_an_offer_is_an_error() {
         r#"[{"eTag": "x"}]"#,
         r#"{"id": "059afc24-07de-4126-b004"}"#,
     ] {
-        let error = Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap_err();
+        let error =
+            ScriptedServer::new([answer(200, body)]).client().offer(&vm()).await.unwrap_err();
         assert!(error.to_string().contains("the JSON is not an offer"), "{error}");
     }
     for body in [
@@ -286,10 +290,10 @@ async fn an_answer_without_an_offer_is_an_error() {
         r#"{"id": "059afc2407de4126b0044e42a51816fe"}"#,
         r#"{"id": 1152921504606846976}"#,
     ] {
-        Script::new([answer(200, body)]).client().offer(&vm()).await.unwrap();
+        ScriptedServer::new([answer(200, body)]).client().offer(&vm()).await.unwrap();
     }
-    let script = Script::new((0..5).map(|_| answer(202, r#"{"id": "vm", "version": 2}"#)));
-    let error = script.client().offer(&vm()).await.unwrap_err();
+    let server = ScriptedServer::new((0..5).map(|_| answer(202, r#"{"id": "vm", "version": 2}"#)));
+    let error = server.client().offer(&vm()).await.unwrap_err();
     assert!(error.to_string().contains("it was answered 202, not 200"), "{error}");
 }
 
@@ -345,14 +349,14 @@ proptest! {
             let mut settings = Settings::default();
             settings.retry.tries = 1;
             for status in [200, 400] {
-                let script = Script::new((0..5).map(|_| answer(status, &text)));
-                let client = script.client_with(settings, Arc::new(AnonymousToken));
+                let server = ScriptedServer::new((0..5).map(|_| answer(status, &text)));
+                let client = server.client_with(settings, Arc::new(AnonymousToken));
                 let _ = client.offers(&contoso()).await;
                 let _ = client.offer(&vm()).await;
                 let _ = client.status(&vm()).await;
                 let _ = client.submissions(&vm()).await;
                 let _ = client.operation(&vm(), &known()).await;
-                assert_eq!(script.count(), 5);
+                assert_eq!(server.count(), 5);
             }
         });
     }

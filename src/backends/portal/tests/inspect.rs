@@ -30,10 +30,10 @@ fn following() -> Inquiry {
 }
 
 /// What was asked, by the last part of its path, each once however often it was repeated.
-fn asked(script: &Script) -> Vec<String> {
-    let path = |seen: Seen| seen.target.split('?').next().unwrap_or_default().to_owned();
+fn asked(server: &ScriptedServer) -> Vec<String> {
+    let path = |seen: ReceivedRequest| seen.target.split('?').next().unwrap_or_default().to_owned();
     let last = |path: String| path.trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
-    let mut asked: Vec<_> = script.seen().into_iter().map(path).map(last).collect();
+    let mut asked: Vec<_> = server.received().into_iter().map(path).map(last).collect();
     asked.dedup();
     asked
 }
@@ -45,48 +45,48 @@ fn failing() -> impl Iterator<Item = Response<Body>> {
 #[tokio::test(start_paused = true)]
 async fn a_launch_takes_four_requests_and_the_tag_where_there_may_be_one() {
     let accepted = || with(202, "", &[("location", "/api/operations/contoso$vm$2$preview")]);
-    let script = Script::new([
+    let server = ScriptedServer::new([
         answer(200, "[]"),
         answer(200, WAITS),
         accepted(),
         answer(200, r#"{"status": "running"}"#),
     ]);
-    let client = script.client();
+    let client = server.client();
     let state = client.inspect(&vm(), &launch()).await.unwrap();
     assert!(state.is_launchable && state.fence.is_none(), "{state:?}");
     let launched = client.launch(&vm(), &Launch { fence: None, ..golive() }).await.unwrap();
     let Accepted::Started { operation, .. } = launched else { panic!("{launched:?}") };
     let operation = Following { operation: Some(operation), ..following().following.unwrap() };
     assert!(client.poll(&vm(), &operation).await.unwrap().report.is_some_and(|it| it.runs));
-    assert_eq!(asked(&script), ["submissions", "status", "golive", "contoso$vm$2$preview"]);
+    assert_eq!(asked(&server), ["submissions", "status", "golive", "contoso$vm$2$preview"]);
 
     let tagged = with(200, r#"{"id": "vm", "version": 3}"#, &[("etag", "\"3\"")]);
-    let script = Script::new([tagged, answer(404, ""), answer(200, WAITS)]);
+    let server = ScriptedServer::new([tagged, answer(404, ""), answer(200, WAITS)]);
     let inquiry = Inquiry { may_be_fenced: true, ..launch() };
-    let state = script.client().inspect(&vm(), &inquiry).await.unwrap();
+    let state = server.client().inspect(&vm(), &inquiry).await.unwrap();
     assert_eq!((state.is_launchable, state.fence), (true, Some(Fence("\"3\"".to_owned()))));
-    assert_eq!(asked(&script), ["vm", "submissions", "status"]);
+    assert_eq!(asked(&server), ["vm", "submissions", "status"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_listed_operation_that_can_not_be_read_does_not_hide_the_offer() {
     let before = [answer(200, TWO), answer(200, WAITS)];
-    let script = Script::new(before.into_iter().chain(failing()));
-    let state = script.client().inspect(&vm(), &launch()).await.unwrap();
+    let server = ScriptedServer::new(before.into_iter().chain(failing()));
+    let state = server.client().inspect(&vm(), &launch()).await.unwrap();
     assert_eq!(state.running.and_then(|run| run.id).as_deref(), Some("p3"));
-    assert_eq!(asked(&script), ["submissions", "status", "p3"]);
+    assert_eq!(asked(&server), ["submissions", "status", "p3"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operation_that_is_followed_and_can_not_be_read_leaves_the_offer_to_tell() {
     let after = |status: &str| failing().chain([answer(200, "[]"), answer(200, status)]);
-    let script = Script::new(after(LIVE));
-    let state = script.client().inspect(&vm(), &following()).await.unwrap();
+    let server = ScriptedServer::new(after(LIVE));
+    let state = server.client().inspect(&vm(), &following()).await.unwrap();
     assert_eq!((state.live, state.followed), (Some(Release::from(7)), None));
-    assert_eq!(asked(&script), ["g", "submissions", "status"]);
+    assert_eq!(asked(&server), ["g", "submissions", "status"]);
     // That the sign-off waits says nothing of a golive that may just have begun.
-    let script = Script::new(after(WAITS).chain(failing()));
-    let error = script.client().inspect(&vm(), &following()).await.unwrap_err();
+    let server = ScriptedServer::new(after(WAITS).chain(failing()));
+    let error = server.client().inspect(&vm(), &following()).await.unwrap_err();
     assert_eq!(error.status(), Some(500));
 }
 
@@ -94,14 +94,15 @@ async fn an_operation_that_is_followed_and_can_not_be_read_leaves_the_offer_to_t
 async fn an_unknown_word_of_an_operation_runs_while_the_offer_does_not_say_otherwise() {
     let running = WAITS.replace("waitingForPublisherReview", "complete");
     for (status, runs) in [(running.as_str(), true), (LIVE, false), (WAITS, false)] {
-        let script = Script::new([answer(200, r#"{"status": "wrappedUp"}"#), answer(200, status)]);
+        let server =
+            ScriptedServer::new([answer(200, r#"{"status": "wrappedUp"}"#), answer(200, status)]);
         let following = following().following.unwrap();
-        let polled = script.client().poll(&vm(), &following).await.unwrap();
+        let polled = server.client().poll(&vm(), &following).await.unwrap();
         assert_eq!(polled.report.unwrap().runs, runs, "{status}");
-        assert_eq!(asked(&script), ["g", "status"]);
+        assert_eq!(asked(&server), ["g", "status"]);
     }
     let moves = r#"{"status": "x", "steps": [{"id": "live", "status": "inProgress"}]}"#;
-    let script = Script::new([answer(200, moves)]);
-    let polled = script.client().poll(&vm(), &following().following.unwrap()).await.unwrap();
-    assert!(polled.report.unwrap().runs && script.count() == 1);
+    let server = ScriptedServer::new([answer(200, moves)]);
+    let polled = server.client().poll(&vm(), &following().following.unwrap()).await.unwrap();
+    assert!(polled.report.unwrap().runs && server.count() == 1);
 }

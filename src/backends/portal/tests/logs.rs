@@ -59,8 +59,8 @@ async fn each_request_is_one_line_for_debugging() {
     let log = Log::default();
     let _guard = log.listen();
     let echo = format!(r#"[{{"id":"{TOKEN}"}}, {{"id":"a b{TOKEN}"}}, "{TOKEN}"]"#);
-    let script = Script::new([with(502, TOKEN, &[("x", TOKEN)]), answer(200, &echo)]);
-    let client = script.client();
+    let server = ScriptedServer::new([with(502, TOKEN, &[("x", TOKEN)]), answer(200, &echo)]);
+    let client = server.client();
     client.offers(&contoso()).await.unwrap();
     client.post(&vm(), &golive()).await.unwrap_err();
     let text = log.text();
@@ -82,15 +82,15 @@ async fn each_request_is_one_line_for_debugging() {
 async fn the_layers_below_do_not_log_the_token_either() {
     let log = Log::default();
     let _guard = log.listen();
-    let script = Script::new([answer(200, r#"{"status":"Running"}"#)]);
+    let server = ScriptedServer::new([answer(200, r#"{"status":"Running"}"#)]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = script.router();
+    let router = server.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let transport = Arc::new(HttpTransport::new(&endpoint.parse().unwrap()).unwrap());
     let tokens = Arc::new(EnvToken::new(Some(TOKEN)).unwrap());
     client(&endpoint, transport, tokens, Settings::default()).status(&vm()).await.unwrap();
-    assert_eq!(script.seen()[0].headers["authorization"], format!("Bearer {TOKEN}"));
+    assert_eq!(server.received()[0].headers["authorization"], format!("Bearer {TOKEN}"));
     let text = log.text();
     assert!(text.contains(": request "), "{text}");
     assert!(!text.contains(&TOKEN[..16]) && !text.contains(&TOKEN[40..]), "{text}");

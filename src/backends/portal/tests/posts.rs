@@ -13,22 +13,22 @@ fn started(location: &str, id: &str, wait: Option<u64>) -> Accepted {
 }
 
 async fn posted(response: Response<Body>) -> Accepted {
-    let script = Script::new([response]);
-    let accepted = script.client().post(&vm(), &golive()).await.unwrap();
-    assert_eq!(script.count(), 1);
+    let server = ScriptedServer::new([response]);
+    let accepted = server.client().post(&vm(), &golive()).await.unwrap();
+    assert_eq!(server.count(), 1);
     accepted
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_says_what_it_expects() {
-    let script = Script::new([answer(202, ""), answer(202, "")]);
-    let client = script.client();
+    let server = ScriptedServer::new([answer(202, ""), answer(202, "")]);
+    let client = server.client();
     let mut post = golive();
     client.post(&vm(), &post).await.unwrap();
     post.fence = None;
     post.notify = vec!["a@contoso.com".to_owned(), "b@contoso.com".to_owned()];
     client.post(&vm(), &post).await.unwrap();
-    let seen = script.seen();
+    let seen = server.received();
     assert_eq!(seen[0].method, Method::POST);
     assert_eq!(seen[0].target, "/api/publishers/contoso/offers/vm/golive?api-version=2017-10-31");
     assert_eq!(seen[0].headers["if-match"], "\"7\"");
@@ -89,45 +89,45 @@ async fn a_body_that_is_cut_hides_nothing_that_the_head_says() {
     let accepted = posted(cut(202, &[("location", old)])).await;
     assert_eq!(accepted, started(old, "contoso$vm$2$preview", None));
     assert!(matches!(posted(cut(202, &[])).await, Accepted::Unlocated { .. }));
-    let script = Script::new([cut(422, &[])]);
-    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
+    let server = ScriptedServer::new([cut(422, &[])]);
+    let error = server.client().post(&vm(), &golive()).await.unwrap_err();
     assert_eq!(error.status(), Some(422));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_starts_nothing_is_not_sent() {
     for kind in [OperationKind::Cancel, OperationKind::Unknown("publish".to_owned())] {
-        let script = Script::default();
-        let error = script.client().post(&vm(), &Launch { kind, ..golive() }).await.unwrap_err();
+        let server = ScriptedServer::default();
+        let error = server.client().post(&vm(), &Launch { kind, ..golive() }).await.unwrap_err();
         assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error}");
-        assert_eq!(script.count(), 0);
+        assert_eq!(server.count(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_never_repeated() {
     for status in [302, 307, 400, 403, 408, 409, 412, 422, 429, 500, 502, 503, 504] {
-        let script = Script::new([with(status, "", &[("location", "/elsewhere")])]);
-        let error = script.client().post(&vm(), &golive()).await.unwrap_err();
-        assert_eq!((error.status(), script.count()), (Some(status), 1));
+        let server = ScriptedServer::new([with(status, "", &[("location", "/elsewhere")])]);
+        let error = server.client().post(&vm(), &golive()).await.unwrap_err();
+        assert_eq!((error.status(), server.count()), (Some(status), 1));
     }
-    let script = Script::new([dropped()]);
-    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
-    assert!(is_lost(&error) && script.count() == 1, "{error}");
-    let script = Script { latency: Duration::from_mins(2), ..Script::default() };
-    let error = script.client().post(&vm(), &golive()).await.unwrap_err();
-    assert!(is_lost(&error) && script.count() == 1, "{error}");
+    let server = ScriptedServer::new([dropped()]);
+    let error = server.client().post(&vm(), &golive()).await.unwrap_err();
+    assert!(is_lost(&error) && server.count() == 1, "{error}");
+    let server = ScriptedServer { latency: Duration::from_mins(2), ..ScriptedServer::default() };
+    let error = server.client().post(&vm(), &golive()).await.unwrap_err();
+    assert!(is_lost(&error) && server.count() == 1, "{error}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_is_not_kept_waiting_by_a_pause() {
-    let script = Script::new([with(503, "", &[("retry-after", "60")]), answer(202, "")]);
-    let client = script.client();
+    let server = ScriptedServer::new([with(503, "", &[("retry-after", "60")]), answer(202, "")]);
+    let client = server.client();
     client.post(&vm(), &golive()).await.unwrap_err();
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(20)).await;
     let error = client.post(&vm(), &golive()).await.unwrap_err();
-    assert_eq!((began.elapsed().as_secs(), script.count()), (20, 1), "{error}");
+    assert_eq!((began.elapsed().as_secs(), server.count()), (20, 1), "{error}");
     assert_eq!(
         (error.status().unwrap(), error.retry_after()),
         (503, Some(Duration::from_secs(40)))
@@ -140,11 +140,11 @@ async fn a_post_is_not_kept_waiting_by_a_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_401_a_post_is_sent_once_more() {
-    let script = Script::new([answer(401, ""), answer(202, ""), answer(202, "")]);
-    let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));
+    let server = ScriptedServer::new([answer(401, ""), answer(202, ""), answer(202, "")]);
+    let client = server.client_with(Settings::default(), Arc::new(NumberedTokens::default()));
     client.post(&vm(), &golive()).await.unwrap();
-    let ids: Vec<_> = script
-        .seen()
+    let ids: Vec<_> = server
+        .received()
         .iter()
         .map(|seen| seen.headers["x-ms-client-request-id"].to_str().unwrap().to_owned())
         .collect();
@@ -153,10 +153,10 @@ async fn after_a_401_a_post_is_sent_once_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_tag_that_no_header_carries_is_not_sent() {
-    let script = Script::default();
+    let server = ScriptedServer::default();
     let mut post = golive();
     post.fence = Some(Fence("x\r\nX-Evil: 1".to_owned()));
-    let error = script.client().post(&vm(), &post).await.unwrap_err();
+    let error = server.client().post(&vm(), &post).await.unwrap_err();
     assert!(matches!(error, MarketplaceError::NotSent { .. }), "{error}");
-    assert_eq!(script.count(), 0);
+    assert_eq!(server.count(), 0);
 }

@@ -10,12 +10,13 @@ const OFFER: &str = r#"{"id":"vm","version":3,"status":"Running","eTag":"\"body\
 
 #[tokio::test(start_paused = true)]
 async fn a_read_has_its_headers_and_path() {
-    let script = Script::new([with(200, OFFER, &[("etag", "\"header\"")]), answer(200, OFFER)]);
-    let client = script.client();
+    let server =
+        ScriptedServer::new([with(200, OFFER, &[("etag", "\"header\"")]), answer(200, OFFER)]);
+    let client = server.client();
     let offer = client.offer(&vm()).await.unwrap();
     assert_eq!(offer.etag, Some(Fence("\"header\"".to_owned())));
     assert_eq!(client.offer(&vm()).await.unwrap().etag, Some(Fence("\"body\"".to_owned())));
-    let seen = script.seen();
+    let seen = server.received();
     assert_eq!(seen[0].method, Method::GET);
     assert_eq!(seen[0].target, "/api/publishers/contoso/offers/vm?api-version=2017-10-31");
     assert_eq!(seen[0].headers["authorization"], format!("Bearer {TOKEN}"));
@@ -28,8 +29,8 @@ async fn a_read_has_its_headers_and_path() {
 
 #[tokio::test(start_paused = true)]
 async fn every_call_has_its_path() {
-    let script = Script::default();
-    let client = script.client();
+    let server = ScriptedServer::default();
+    let client = server.client();
     let _ = client.offers(&contoso()).await;
     assert_eq!(client.slot(&vm(), Slot::Preview).await.unwrap(), None);
     let _ = client.status(&vm()).await;
@@ -42,7 +43,7 @@ async fn every_call_has_its_path() {
     let _ =
         client.operation(&vm(), &known("x", Some("/api/operations/contoso$vm$2$preview"))).await;
     let offers = "/api/publishers/contoso/offers";
-    let paths: Vec<_> = script.seen().into_iter().map(|seen| seen.target).collect();
+    let paths: Vec<_> = server.received().into_iter().map(|seen| seen.target).collect();
     let version = "?api-version=2017-10-31";
     assert_eq!(
         paths,
@@ -59,8 +60,8 @@ async fn every_call_has_its_path() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stored_location_is_checked_before_the_token_goes_there() {
-    let script = Script::default();
-    let client = script.client();
+    let server = ScriptedServer::default();
+    let client = server.client();
     for location in ["//evil.example/api/operations/contoso$vm$2$preview", "/api/operations/x"] {
         let known = OperationRef { id: "x".to_owned(), location: Some(location.to_owned()) };
         let error = client.operation(&vm(), &known).await.unwrap_err();
@@ -69,54 +70,54 @@ async fn a_stored_location_is_checked_before_the_token_goes_there() {
     let known = OperationRef { id: "../x".to_owned(), location: None };
     let error = client.operation(&vm(), &known).await.unwrap_err();
     assert!(matches!(error, MarketplaceError::ForeignOperationUrl(_)), "{error}");
-    assert_eq!(script.count(), 0);
+    assert_eq!(server.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn transient_failures_are_retried() {
     for trouble in [408, 429, 500, 502, 503, 504] {
-        let script = Script::new([answer(trouble, ""), dropped(), answer(200, OFFER)]);
-        let offer = script.client().offer(&vm()).await.unwrap();
+        let server = ScriptedServer::new([answer(trouble, ""), dropped(), answer(200, OFFER)]);
+        let offer = server.client().offer(&vm()).await.unwrap();
         assert_eq!(offer.version, Some(Release::from(3)));
-        assert_eq!(script.count(), 3, "{trouble}");
+        assert_eq!(server.count(), 3, "{trouble}");
     }
     for refused in [301, 307, 400, 403, 404, 409, 412, 422, 501] {
-        let script = Script::new([answer(refused, ""), answer(200, OFFER)]);
-        let error = script.client().offer(&vm()).await.unwrap_err();
+        let server = ScriptedServer::new([answer(refused, ""), answer(200, OFFER)]);
+        let error = server.client().offer(&vm()).await.unwrap_err();
         assert_eq!(error.status(), Some(refused));
-        assert_eq!(script.count(), 1, "{refused}");
+        assert_eq!(server.count(), 1, "{refused}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn tries_are_counted() {
-    let script = Script::new((0..9).map(|_| answer(502, "")));
-    assert_eq!(script.client().offer(&vm()).await.unwrap_err().status(), Some(502));
-    assert_eq!(script.count(), 5);
+    let server = ScriptedServer::new((0..9).map(|_| answer(502, "")));
+    assert_eq!(server.client().offer(&vm()).await.unwrap_err().status(), Some(502));
+    assert_eq!(server.count(), 5);
     // A page instead of JSON is less likely to go away.
-    let script = Script::new((0..9).map(|_| answer(200, "<html>Hello</html>")));
-    let error = script.client().offer(&vm()).await.unwrap_err();
+    let server = ScriptedServer::new((0..9).map(|_| answer(200, "<html>Hello</html>")));
+    let error = server.client().offer(&vm()).await.unwrap_err();
     assert!(is_lost(&error) && error.to_string().contains("not JSON"), "{error}");
     assert!(error.to_string().ends_with("it reads \"Hello\""), "{error}");
-    assert_eq!(script.count(), 3);
-    let script = Script::new([answer(200, r#"{"status": [1]}"#)]);
-    let error = script.client().status(&vm()).await.unwrap_err();
+    assert_eq!(server.count(), 3);
+    let server = ScriptedServer::new([answer(200, r#"{"status": [1]}"#)]);
+    let error = server.client().status(&vm()).await.unwrap_err();
     let text = "the answer to GET /api/publishers/contoso/offers/vm/status was lost: \
                 the JSON is not an offer's status: an array instead of a text";
     assert!(error.to_string().starts_with(text), "{error}");
-    assert_eq!(script.count(), 1);
+    assert_eq!(server.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_bounds_the_whole() {
     let mut settings = Settings::default();
     settings.retry.budget = Duration::from_secs(70);
-    let script = Script { latency: Duration::from_hours(9), ..Script::default() };
-    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let server = ScriptedServer { latency: Duration::from_hours(9), ..ScriptedServer::default() };
+    let client = server.client_with(settings, Arc::new(AnonymousToken));
     let began = Instant::now();
     let error = client.status(&vm()).await.unwrap_err();
     assert!(error.to_string().ends_with("no answer within 60 s"), "{error}");
-    assert_eq!(script.count(), 2);
+    assert_eq!(server.count(), 2);
     assert!(began.elapsed() < Duration::from_secs(122), "{:?}", began.elapsed());
 }
 
@@ -127,8 +128,9 @@ async fn get_offer_has_five_minutes() {
         let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
         let request_timeout = Duration::from_secs(timeout);
         let settings = Settings { request_timeout, retry, ..Settings::default() };
-        let script = Script { latency: Duration::from_hours(1), ..Script::default() };
-        let client = script.client_with(settings, Arc::new(AnonymousToken));
+        let server =
+            ScriptedServer { latency: Duration::from_hours(1), ..ScriptedServer::default() };
+        let client = server.client_with(settings, Arc::new(AnonymousToken));
         let began = Instant::now();
         let error = client.offer(&vm()).await.unwrap_err();
         assert!(error.to_string().ends_with(&format!("no answer within {offer} s")), "{error}");
@@ -145,9 +147,10 @@ async fn retry_after_is_obeyed_in_both_forms() {
     for (status, value, seconds) in
         [(503, "7", 7), (429, "Tue, 01 Dec 2026 09:00:42 GMT", 42), (500, "3", 3)]
     {
-        let script = Script::new([with(status, "", &[("retry-after", value)]), answer(200, OFFER)]);
-        script.client().offer(&vm()).await.unwrap();
-        let seen = script.seen();
+        let server =
+            ScriptedServer::new([with(status, "", &[("retry-after", value)]), answer(200, OFFER)]);
+        server.client().offer(&vm()).await.unwrap();
+        let seen = server.received();
         let waited = seen[1].at - seen[0].at;
         let expected = Duration::from_secs(seconds);
         assert!(waited >= expected && waited < expected + Duration::from_millis(5), "{waited:?}");
@@ -156,13 +159,13 @@ async fn retry_after_is_obeyed_in_both_forms() {
 
 #[tokio::test(start_paused = true)]
 async fn one_pause_holds_all_reads() {
-    let script = Script::new([
+    let server = ScriptedServer::new([
         with(429, "", &[("retry-after", "20")]),
         answer(200, OFFER),
         answer(200, OFFER),
         answer(200, OFFER),
     ]);
-    let client = script.client();
+    let client = server.client();
     let began = Instant::now();
     let vm = vm();
     let others = async {
@@ -173,14 +176,14 @@ async fn one_pause_holds_all_reads() {
     };
     let (first, ()) = tokio::join!(client.offer(&vm), others);
     first.unwrap();
-    let after: Vec<_> = script.seen().iter().map(|seen| (seen.at - began).as_secs()).collect();
+    let after: Vec<_> = server.received().iter().map(|seen| (seen.at - began).as_secs()).collect();
     assert_eq!(after, [0, 20, 20, 20]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn too_long_a_pause_fails_at_once() {
-    let script = Script::new([with(503, "", &[("retry-after", "600")])]);
-    let client = script.client();
+    let server = ScriptedServer::new([with(503, "", &[("retry-after", "600")])]);
+    let client = server.client();
     let began = Instant::now();
     let error = client.offer(&vm()).await.unwrap_err();
     assert_eq!(refusal(&error).retry_after, Some(Duration::from_mins(10)));
@@ -191,7 +194,7 @@ async fn too_long_a_pause_fails_at_once() {
                 was answered 503 Service Unavailable";
     assert_eq!(other.to_string(), text);
     assert!(began.elapsed() < Duration::from_secs(1));
-    assert_eq!(script.count(), 1);
+    assert_eq!(server.count(), 1);
     // Later, when little is left of it, it is waited for.
     tokio::time::sleep(Duration::from_secs(500)).await;
     assert_eq!(client.offer(&vm()).await.unwrap_err().status(), Some(404));
@@ -200,70 +203,71 @@ async fn too_long_a_pause_fails_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_in_flight_are_bounded() {
-    let script = Script { latency: Duration::from_millis(100), ..Script::default() };
+    let server =
+        ScriptedServer { latency: Duration::from_millis(100), ..ScriptedServer::default() };
     let settings = Settings { concurrency: NonZeroUsize::new(4).unwrap(), ..Settings::default() };
-    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let client = server.client_with(settings, Arc::new(AnonymousToken));
     let began = Instant::now();
     let offer = vm();
     join_all((0..40).map(|_| client.slot(&offer, Slot::Preview))).await;
-    assert_eq!(script.busy.lock().unwrap().1, 4);
+    assert_eq!(server.busy.lock().unwrap().1, 4);
     assert_eq!(began.elapsed().as_millis() / 100, 10);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_fresh_token_and_one_repeat() {
-    let script = Script::new([answer(401, ""), answer(200, OFFER)]);
-    let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));
+    let server = ScriptedServer::new([answer(401, ""), answer(200, OFFER)]);
+    let client = server.client_with(Settings::default(), Arc::new(NumberedTokens::default()));
     client.offer(&vm()).await.unwrap();
     let tokens: Vec<_> =
-        script.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+        server.received().iter().map(|seen| seen.headers["authorization"].clone()).collect();
     assert_eq!(tokens, ["Bearer numbered-token-0", "Bearer numbered-token-1"]);
 
-    let script = Script::new((0..9).map(|_| answer(401, "")));
-    let client = script.client_with(Settings::default(), Arc::new(Numbered::default()));
+    let server = ScriptedServer::new((0..9).map(|_| answer(401, "")));
+    let client = server.client_with(Settings::default(), Arc::new(NumberedTokens::default()));
     let error = client.offer(&vm()).await.unwrap_err();
-    assert_eq!((error.status(), script.count()), (Some(401), 2));
+    assert_eq!((error.status(), server.count()), (Some(401), 2));
     assert!(error.advice().unwrap().contains("az account get-access-token"));
 
     // A source with one token only: nothing would change.
-    let script = Script::new((0..9).map(|_| answer(401, "")));
-    assert_eq!(script.client().offer(&vm()).await.unwrap_err().status(), Some(401));
-    assert_eq!(script.count(), 1);
+    let server = ScriptedServer::new((0..9).map(|_| answer(401, "")));
+    assert_eq!(server.client().offer(&vm()).await.unwrap_err().status(), Some(401));
+    assert_eq!(server.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_token_nothing_is_sent() {
-    let script = Script::default();
+    let server = ScriptedServer::default();
     let tokens = Arc::new(EnvToken::new(None).unwrap());
-    let error = script.client_with(Settings::default(), tokens).offer(&vm()).await.unwrap_err();
+    let error = server.client_with(Settings::default(), tokens).offer(&vm()).await.unwrap_err();
     assert!(error.to_string().contains("GOLIVE_TOKEN"), "{error}");
-    assert_eq!(script.count(), 0);
+    assert_eq!(server.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_waits_to_be_repeated_holds_no_permit() {
-    let script = Script::new([
+    let server = ScriptedServer::new([
         with(500, "", &[("retry-after", "30")]),
         answer(200, OFFER),
         answer(200, OFFER),
     ]);
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
-    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let client = server.client_with(settings, Arc::new(AnonymousToken));
     let (began, vm) = (Instant::now(), vm());
     let (one, two) = tokio::join!(client.offer(&vm), client.offer(&vm));
     assert!(one.is_ok() && two.is_ok());
-    let at: Vec<_> = script.seen().iter().map(|seen| (seen.at - began).as_secs()).collect();
+    let at: Vec<_> = server.received().iter().map(|seen| (seen.at - began).as_secs()).collect();
     assert_eq!(at, [0, 0, 30]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_in_the_queue_does_not_count_as_a_requested_wait() {
-    let script = Script { latency: Duration::from_secs(50), ..Script::default() };
-    *script.answers.lock().unwrap() = (0..9)
+    let server = ScriptedServer { latency: Duration::from_secs(50), ..ScriptedServer::default() };
+    *server.answers.lock().unwrap() = (0..9)
         .map(|at| if at == 2 { with(503, "", &[("retry-after", "9")]) } else { answer(200, OFFER) })
         .collect();
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
-    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let client = server.client_with(settings, Arc::new(AnonymousToken));
     let vm = vm();
     let all = join_all((0..4).map(|_| client.offer(&vm))).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
@@ -271,8 +275,8 @@ async fn time_in_the_queue_does_not_count_as_a_requested_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn no_time_to_wait_is_a_backoff() {
-    let script = Script::new((0..5).map(|_| with(503, "", &[("retry-after", "0")])));
+    let server = ScriptedServer::new((0..5).map(|_| with(503, "", &[("retry-after", "0")])));
     let began = Instant::now();
-    assert_eq!(script.client().offer(&vm()).await.unwrap_err().status(), Some(503));
-    assert!(script.count() == 5 && began.elapsed() > Duration::from_millis(500));
+    assert_eq!(server.client().offer(&vm()).await.unwrap_err().status(), Some(503));
+    assert!(server.count() == 5 && began.elapsed() > Duration::from_millis(500));
 }

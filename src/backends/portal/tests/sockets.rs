@@ -34,15 +34,15 @@ async fn raw_server(answer: Vec<u8>, after: impl Fn(TcpStream) + Send + 'static)
 
 #[tokio::test]
 async fn a_redirect_is_an_answer() {
-    let script = Script::new([with(307, "there", &[("location", "/elsewhere")])]);
+    let server = ScriptedServer::new([with(307, "there", &[("location", "/elsewhere")])]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = script.router();
+    let router = server.router();
     tokio::spawn(async move { axum::serve(listener, router).await });
     let response = transport(&endpoint).send(get(&endpoint)).await.unwrap();
     assert_eq!((response.status().as_u16(), response.body().as_ref()), (307, b"there".as_slice()));
     assert_eq!(response.headers()["location"], "/elsewhere");
-    let seen = script.seen();
+    let seen = server.received();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].headers["user-agent"], concat!("golive/", env!("CARGO_PKG_VERSION")));
     assert_eq!(seen[0].headers["accept-encoding"], "gzip");
@@ -112,12 +112,12 @@ async fn in_process_a_broken_body_is_lost_and_a_long_one_bounded() {
     ]);
     let long =
         futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from(vec![0; 4096])));
-    let script = Script::new([
+    let server = ScriptedServer::new([
         Response::new(Body::from_stream(broken)),
         Response::new(Body::from_stream(long)),
         dropped(),
     ]);
-    let transport = InProcessTransport::new(script.router());
+    let transport = InProcessTransport::new(server.router());
     let url = "http://localhost/x";
     let error = transport.send(get(url)).await.unwrap_err();
     assert!(matches!(error, TransportError::Cut { .. }), "{error:?}");

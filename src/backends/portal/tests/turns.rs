@@ -335,10 +335,10 @@ async fn a_lost_request_is_retried_in_its_turn() {
 /// Its 401 comes late, so that the repeat would be sent after the deadline.
 #[tokio::test(start_paused = true)]
 async fn a_mutation_is_not_sent_again_after_its_deadline() {
-    let script = Script::new([answer(200, "{}"), answer(401, ""), answer(202, "")]);
-    let script = Script { latency: Duration::from_secs(40), ..script };
+    let server = ScriptedServer::new([answer(200, "{}"), answer(401, ""), answer(202, "")]);
+    let server = ScriptedServer { latency: Duration::from_secs(40), ..server };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
-    let client = script.client_with(settings, Arc::new(Numbered::default()));
+    let client = server.client_with(settings, Arc::new(NumberedTokens::default()));
     let (vm, post) = (vm(), golive());
     let later = async {
         sleep(Duration::from_secs(1)).await;
@@ -346,15 +346,15 @@ async fn a_mutation_is_not_sent_again_after_its_deadline() {
     };
     let (_, later) = tokio::join!(timeout(Duration::from_secs(40), client.offer(&vm)), later);
     assert!(matches!(later, Err(MarketplaceError::NotSent { .. })), "{later:?}");
-    assert_eq!(script.count(), 2);
+    assert_eq!(server.count(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_mutation_leaves_the_queue_when_a_pause_begins() {
-    let script = Script::new([with(503, "", &[("retry-after", "60")])]);
-    let script = Script { latency: Duration::from_secs(2), ..script };
+    let server = ScriptedServer::new([with(503, "", &[("retry-after", "60")])]);
+    let server = ScriptedServer { latency: Duration::from_secs(2), ..server };
     let settings = Settings { concurrency: NonZeroUsize::MIN, ..Settings::default() };
-    let client = script.client_with(settings, Arc::new(AnonymousToken));
+    let client = server.client_with(settings, Arc::new(AnonymousToken));
     let (vm, post) = (vm(), golive());
     let began = Instant::now();
     let later = async {
@@ -363,7 +363,7 @@ async fn a_mutation_leaves_the_queue_when_a_pause_begins() {
         (began.elapsed().as_secs(), error.retry_after().map(|wait| wait.as_secs()))
     };
     let (_, later) = tokio::join!(timeout(Duration::from_mins(1), client.offer(&vm)), later);
-    assert_eq!((later, script.count()), ((2, Some(60)), 1));
+    assert_eq!((later, server.count()), ((2, Some(60)), 1));
 }
 
 /// Whichever requests fail, hang or are given up.

@@ -43,7 +43,7 @@ async fn a_restart_during_an_outage_goes_on_with_the_last_commit() {
     drop(source);
     place.commit("vm.yaml", "two");
     unreachable(&place);
-    // Nor does it matter what became of the checkout meanwhile.
+    // The checkout's state doesn't matter either.
     RealDisk.write(&place.root().join("vm.yaml"), b"half").unwrap();
     RealDisk.write(&place.root().join("more.yaml"), b"more").unwrap();
     let mut source = place.source().await;
@@ -208,7 +208,7 @@ async fn a_clone_of_something_else_is_made_anew_and_what_golive_did_not_make_sta
     let mine = place.clone_folder().join("thesis.txt");
     RealDisk.write(&mine, b"mine").unwrap();
     let error = place.open().await.err().unwrap().to_string();
-    assert!(error.contains("is no clone that golive made; move it away"), "{error}");
+    assert!(error.contains("isn't a clone that golive made; move it away"), "{error}");
     assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
     std::fs::remove_file(&mine).unwrap();
     // An empty folder may be a volume that was made for it.

@@ -1,5 +1,5 @@
-//! Runs the real program: in a folder of its own, with an environment of its own, without a
-//! terminal, and against an emulator on a free port of this machine.
+//! Runs the real program: in its own folder and environment, without a terminal, against an emulator on
+//! a free port.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,36 +11,37 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use golive::clock::SystemClock;
+use golive::disk::RealDisk;
 use golive::emulator::{self, Count, Emulator, Entry, Profile, Seed, SeedDuration};
 use golive::marketplace::OfferId;
-use golive::status::{OfferRecord, StatusFile};
+use golive::status::{OfferRecord, StatusFile, StatusLock};
 use pretty_assertions::assert_eq;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::shape::shaped;
+use crate::normalize::normalize;
 
-/// The token of every run; no output may have it, which every run checks.
+/// The token of every run; every run checks that no output contains it.
 pub(crate) const TOKEN: &str = "super-secret-token-9f2c71d4e8";
 
-/// How long a step of an operation takes, unless the seed says otherwise.
+/// The default time of an operation's step.
 const STEP_TIME: Duration = Duration::from_millis(20);
 
 /// The name of the status file.
 pub(crate) const STATUS: &str = "golive.status.json";
 
-/// A folder with manifests, and perhaps a marketplace.
-pub(crate) struct Place {
+/// A folder with manifests, optionally with a marketplace.
+pub(crate) struct TestEnv {
     // Dropped first: a server that still answers must not outlive the folder.
     server: Option<Server>,
-    /// Where marketplaces listen: one that takes the place of another is at the same address.
+    /// Kept, so that a replaced marketplace has the same address.
     listener: Option<TcpListener>,
     folder: TempDir,
     env: BTreeMap<String, String>,
 }
 
-impl Place {
-    /// An empty folder, and no marketplace.
+impl TestEnv {
+    /// An empty folder without a marketplace.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
@@ -49,25 +50,24 @@ impl Place {
         Self { server: None, listener: None, folder, env }
     }
 
-    /// The same, with a marketplace as the seed says.
+    /// An empty folder and a marketplace with this seed.
     pub(crate) fn with_seed(seed: &str) -> Self {
-        let mut place = Self::new();
-        place.serve(seed);
-        place
+        let mut env = Self::new();
+        env.serve(seed);
+        env
     }
 
-    /// A manifest for each of these offers of contoso, which wants it live, and a marketplace
-    /// where they are in preview.
+    /// Manifests that want these offers of contoso live, and a marketplace with them in preview.
     pub(crate) fn in_preview(offers: &[&str]) -> Self {
         let names: Vec<_> = offers.iter().map(|offer| format!("contoso/{offer}: {{}}")).collect();
-        let place = Self::with_seed(&format!("offers: {{{}}}", names.join(", ")));
+        let env = Self::with_seed(&format!("offers: {{{}}}", names.join(", ")));
         for offer in offers {
-            place.write(&format!("{offer}.yaml"), live(&format!("contoso/{offer}"), ""));
+            env.write(&format!("{offer}.yaml"), live(&format!("contoso/{offer}"), ""));
         }
-        place
+        env
     }
 
-    /// Starts a marketplace as the seed says, in the place of the one there was and at its address.
+    /// Starts a marketplace with this seed; replaces the previous one, at the same address.
     pub(crate) fn serve(&mut self, seed: &str) {
         let seed = parse(seed);
         self.server = None;
@@ -82,22 +82,22 @@ impl Place {
         &self.server.as_ref().unwrap().emulator
     }
 
-    /// Where the marketplace listens.
+    /// The marketplace's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.server.as_ref().unwrap().address
     }
 
-    /// Sets a variable of every run from now on.
-    pub(crate) fn env(&mut self, name: &str, value: &str) {
+    /// Sets a variable for all later runs.
+    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
-    /// Takes a variable away.
-    pub(crate) fn no_env(&mut self, name: &str) {
+    /// Removes a variable for all later runs.
+    pub(crate) fn remove_env(&mut self, name: &str) {
         self.env.remove(name);
     }
 
-    /// A path in the folder where the program runs.
+    /// A path in the program's working directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("work").join(name)
     }
@@ -142,10 +142,10 @@ impl Place {
         command
     }
 
-    /// Runs the program to its end; `line` is split at white space.
+    /// Runs the program to its end, and checks that the token doesn't show.
     #[track_caller]
-    pub(crate) fn golive(&self, line: &str) -> Ran {
-        self.ran(self.start(line))
+    pub(crate) fn golive(&self, line: &str) -> RunOutput {
+        self.wait(self.start(line))
     }
 
     /// Starts the program.
@@ -155,7 +155,7 @@ impl Place {
 
     /// Waits for the program's end.
     #[track_caller]
-    pub(crate) fn ran(&self, child: Child) -> Ran {
+    pub(crate) fn wait(&self, child: Child) -> RunOutput {
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
@@ -165,17 +165,17 @@ impl Place {
         let raw_stdout = text(output.stdout);
         let status = self.files().remove(STATUS).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&status).contains(TOKEN), "the status has the token");
-        Ran {
+        RunOutput {
             code: output.status.code(),
-            stdout: self.shaped(&raw_stdout),
+            stdout: self.normalize(&raw_stdout),
             raw_stdout,
-            stderr: self.shaped(&text(output.stderr)),
+            stderr: self.normalize(&text(output.stderr)),
         }
     }
 
-    /// A text without what differs from run to run.
-    fn shaped(&self, text: &str) -> String {
-        let mut text = shaped(text);
+    /// Replaces what differs from run to run.
+    fn normalize(&self, text: &str) -> String {
+        let mut text = normalize(text);
         if let Some(server) = &self.server {
             text = text.replace(&server.address.to_string(), "[SERVER]");
         }
@@ -189,39 +189,42 @@ impl Place {
 
     /// The status file, read by the library.
     pub(crate) fn status(&self) -> StatusFile {
-        let path = self.path(STATUS);
-        golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
+        read_status(&self.path(STATUS))
     }
 
     /// An offer's record in the status file.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
-        let id: OfferId = offer.parse().unwrap();
-        let record = self.status().offers.remove(&id);
-        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+        record_of(self.status(), offer)
     }
 
-    /// How often golive was received and accepted for an offer.
+    /// How many golives were received and accepted for an offer.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
-        let Count { received, accepted } = self.emulator().journal().golives(offer);
-        (received, accepted)
+        golives_of(self.emulator(), offer)
     }
 
     /// Every request so far, as `METHOD /path`.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
-        self.emulator().journal().entries().map(line).collect()
+        requests_of(self.emulator())
     }
 
-    /// The requests that are sent meanwhile.
+    /// The requests that `run` sends.
     pub(crate) fn requests_during<T>(&self, run: impl FnOnce() -> T) -> (T, Vec<String>) {
         let before = self.requests().len();
         let result = run();
         (result, self.requests().split_off(before))
     }
 
-    /// Waits until something holds, for at most ten seconds.
+    /// Takes the lock of the status file, as another process with this description would.
+    pub(crate) fn hold_lock(&self, holder: &str) -> StatusLock {
+        let path = self.path(STATUS);
+        let lock = StatusLock::acquire(&RealDisk, &path, Duration::ZERO, holder, &SystemClock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(lock).unwrap()
+    }
+
+    /// Waits until a condition holds, for at most ten seconds.
     #[track_caller]
-    pub(crate) fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         for _ in 0..2000 {
             if holds(self) {
                 return;
@@ -244,19 +247,43 @@ fn collect(folder: &Path, name: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// What a run came to, without what differs from run to run.
-pub(crate) struct Ran {
+/// Reads a status file with the library.
+pub(crate) fn read_status(path: &Path) -> StatusFile {
+    golive::status::parse(path, &std::fs::read(path).unwrap()).unwrap()
+}
+
+/// An offer's record in a status file.
+pub(crate) fn record_of(mut status: StatusFile, offer: &str) -> OfferRecord {
+    let id: OfferId = offer.parse().unwrap();
+    let record = status.offers.remove(&id);
+    Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+}
+
+/// How many golives an emulator received and accepted for an offer.
+pub(crate) fn golives_of(emulator: &Emulator, offer: &str) -> (u64, u64) {
+    let Count { received, accepted } = emulator.journal().golives(offer);
+    (received, accepted)
+}
+
+/// Every request to an emulator, as `METHOD /path`.
+pub(crate) fn requests_of(emulator: &Emulator) -> Vec<String> {
+    let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
+    emulator.journal().entries().map(line).collect()
+}
+
+/// The result of a run; what differs from run to run is replaced.
+pub(crate) struct RunOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
-    /// Standard output to the byte.
+    /// Standard output, unchanged.
     pub(crate) raw_stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Ran {
+impl RunOutput {
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}", self.shown());
+        assert_eq!(self.code, Some(code), "{}", self.transcript());
         self
     }
 
@@ -288,11 +315,10 @@ impl Ran {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.shown()))
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.transcript()))
     }
 
-    /// All of it, for a snapshot.
-    /// The same, with the lines of the log in order: offers are worked on side by side.
+    /// Sorts the lines of the log, whose order isn't fixed: offers are processed concurrently.
     pub(crate) fn sorted(mut self) -> Self {
         let mut lines: Vec<_> = self.stderr.lines().collect();
         lines.sort_unstable();
@@ -300,7 +326,8 @@ impl Ran {
         self
     }
 
-    pub(crate) fn shown(&self) -> String {
+    /// Exit code and outputs, for a snapshot.
+    pub(crate) fn transcript(&self) -> String {
         let Self { code, stdout, stderr, .. } = self;
         let code = code.map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
         format!("exit: {code}\n──── stdout\n{stdout}──── stderr\n{stderr}────")
@@ -324,8 +351,7 @@ pub(crate) fn parse(seed: &str) -> Seed {
     let root = |error: &dyn std::error::Error| {
         error.source().map_or_else(|| error.to_string(), ToString::to_string)
     };
-    // Most tests are about golive, and were written to the documented answers; `field` and the
-    // simulation have the others.
+    // Most tests expect the documented answers; the simulation covers the field profile.
     let is_chosen = seed.contains("profile:") || seed.trim().is_empty();
     let mut seed = emulator::parse(seed).unwrap_or_else(|error| panic!("{}", root(&error)));
     if !is_chosen {
@@ -334,7 +360,7 @@ pub(crate) fn parse(seed: &str) -> Seed {
     seed
 }
 
-/// An emulator on a socket, on a thread of its own.
+/// An emulator on a socket, on its own thread.
 struct Server {
     emulator: Emulator,
     address: SocketAddr,
@@ -356,10 +382,10 @@ impl Server {
             tokio::net::TcpListener::from_std(listener).unwrap()
         };
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        let served = emulator.clone();
+        let server = emulator.clone();
         let thread = std::thread::spawn(move || {
             let stopped = async { drop(stopped.await) };
-            runtime.block_on(emulator::serve(served, listener, stopped)).unwrap();
+            runtime.block_on(emulator::serve(server, listener, stopped)).unwrap();
         });
         Self { emulator, address, stop: Some(stop), thread: Some(thread) }
     }

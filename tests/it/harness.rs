@@ -1,5 +1,5 @@
-//! Runs the library's reconciler against an emulator, in one process and in virtual time: hours
-//! pass in a moment, and every moment is the same in every run.
+//! Runs the library's reconciler against an emulator, in one process and in virtual time: hours pass in
+//! a moment, and every run is the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use golive::backends::portal::PortalClient;
 use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
 use golive::disk::{Disk, RealDisk};
-use golive::emulator::{Count, Emulator, Entry, Rule};
+use golive::emulator::{Emulator, Entry, Rule};
 use golive::engine::{
     Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
 };
@@ -33,19 +33,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::place::{STATUS, TOKEN, live, parse};
+use crate::test_env::{
+    STATUS, TOKEN, golives_of, live, parse, read_status, record_of, requests_of,
+};
 
 /// Where the marketplace is said to be.
 const ENDPOINT: &str = "http://localhost:8080";
 
-/// A marketplace, a folder and a time of their own. To be made inside a paused runtime.
-pub(crate) struct Lab {
+/// A marketplace, a folder and a clock. Must be created inside a paused runtime.
+pub(crate) struct Harness {
     pub(crate) emulator: Emulator,
     pub(crate) stop: CancellationToken,
     pub(crate) settle: Duration,
-    /// How long the marketplace may put an offer off.
+    /// The longest `Retry-After` that a run waits for.
     pub(crate) pause: Duration,
-    /// How many requests may be under way at once.
     pub(crate) concurrency: usize,
     pub(crate) disk: Arc<dyn Disk>,
     folder: TempDir,
@@ -53,37 +54,37 @@ pub(crate) struct Lab {
     transport: Arc<dyn Transport>,
 }
 
-/// What a run is asked for.
+/// The options of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct RunOptions {
     pub(crate) policy: Policy,
     pub(crate) guard: Guard,
     pub(crate) wait: Wait,
-    /// The offers whose manifest is gone.
+    /// Offers whose manifest was removed.
     pub(crate) gone: BTreeSet<OfferId>,
 }
 
-impl Ask {
+impl RunOptions {
     /// One pass.
     pub(crate) fn once() -> Self {
         let policy = Policy::default();
         Self { policy, guard: Guard::default(), wait: Wait::No, gone: BTreeSet::new() }
     }
 
-    /// To the end of everything.
-    pub(crate) fn to_the_end() -> Self {
+    /// Waits until all operations have ended.
+    pub(crate) fn until_done() -> Self {
         Self { wait: Wait::Until(None), ..Self::once() }
     }
 
-    /// The same, with failed offers tried again.
+    /// Retries failed offers, too.
     pub(crate) fn with_retry(mut self) -> Self {
         self.policy.retry = Retry::All;
         self
     }
 }
 
-impl Lab {
-    /// A marketplace as the seed says, and no manifests.
+impl Harness {
+    /// A marketplace with this seed, and no manifests.
     #[track_caller]
     pub(crate) fn new(seed: &str) -> Self {
         let start: Timestamp = "2026-12-01T09:00:00Z".parse().unwrap();
@@ -97,21 +98,32 @@ impl Lab {
         Self { emulator, stop, settle, pause, concurrency: 8, disk, folder, clock, transport }
     }
 
-    /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
-    /// wants it live.
+    /// A marketplace with `contoso/vm` and this seed for it, and a manifest that wants it live.
     #[track_caller]
     pub(crate) fn vm(behaviour: &str) -> Self {
-        let lab = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
-        lab.manifest("vm.yaml", &live("contoso/vm", ""));
-        lab
+        let harness = Self::new(&format!("offers: {{contoso/vm: {behaviour}}}"));
+        harness.manifest("vm.yaml", &live("contoso/vm", ""));
+        harness
     }
 
-    /// The same, and faults (a YAML list).
+    /// A marketplace with these settings and `contoso/vm-0` to `contoso/vm-{count - 1}`, and manifests
+    /// that want them live, with `more` lines each.
+    #[track_caller]
+    pub(crate) fn many(count: usize, settings: &str, more: &str) -> Self {
+        let names: Vec<_> = (0..count).map(|number| format!("contoso/vm-{number}")).collect();
+        let seeds: Vec<_> = names.iter().map(|name| format!("  {name}: {{}}\n")).collect();
+        let harness = Self::new(&format!("{settings}\noffers:\n{}", seeds.concat()));
+        let manifests: Vec<_> = names.iter().map(|name| live(name, more)).collect();
+        harness.manifest("all.yaml", &manifests.join("---\n"));
+        harness
+    }
+
+    /// The same with faults (a YAML list).
     #[track_caller]
     pub(crate) fn faulty_vm(behaviour: &str, faults: &str) -> Self {
-        let lab = Self::vm(behaviour);
-        lab.faults(faults);
-        lab
+        let harness = Self::vm(behaviour);
+        harness.faults(faults);
+        harness
     }
 
     /// Adds faults (a YAML list).
@@ -123,7 +135,7 @@ impl Lab {
         }
     }
 
-    /// Puts something between client and marketplace.
+    /// Wraps the transport between client and marketplace.
     pub(crate) fn with_transport(
         mut self,
         wrap: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>,
@@ -141,36 +153,38 @@ impl Lab {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    pub(crate) fn forget_status(&self) {
+    pub(crate) fn delete_status(&self) {
         std::fs::remove_file(self.path(STATUS)).unwrap();
     }
 
     /// Writes a status file as a crash may have left it.
     #[expect(clippy::disallowed_methods, reason = "a test's file needs no flush")]
-    pub(crate) fn leave_status(&self, change: impl FnOnce(&mut StatusFile)) {
+    pub(crate) fn edit_status(&self, change: impl FnOnce(&mut StatusFile)) {
         let mut file = self.status();
         change(&mut file);
         std::fs::write(self.path(STATUS), serde_json::to_vec(&file).unwrap()).unwrap();
     }
 
     pub(crate) fn status(&self) -> StatusFile {
-        let path = self.path(STATUS);
-        golive::status::parse(&path, &std::fs::read(&path).unwrap()).unwrap()
+        read_status(&self.path(STATUS))
     }
 
-    /// An offer's record, as it is on disk.
+    /// An offer's record on disk.
     pub(crate) fn record(&self, offer: &str) -> OfferRecord {
-        let id: OfferId = offer.parse().unwrap();
-        let record = self.status().offers.remove(&id);
-        Arc::unwrap_or_clone(record.unwrap_or_else(|| panic!("{offer} is not in the status")))
+        record_of(self.status(), offer)
     }
 
-    /// What the manifests want.
+    /// The live version in an offer's record.
+    #[track_caller]
+    pub(crate) fn live_version(&self, offer: &str) -> u64 {
+        self.record(offer).observed.unwrap().live.unwrap().as_str().parse().unwrap()
+    }
+
     pub(crate) fn desired(&self) -> Desired {
         Arc::new(manifest::load(&[self.folder.path().to_owned()]).unwrap().offers)
     }
 
-    /// What the publishers' lists say, beside what is on record.
+    /// Lists all publishers.
     pub(crate) async fn observed(&self) -> Observations {
         let waits = (self.pause, self.pause);
         let reconciler = self.reconciler(
@@ -183,8 +197,8 @@ impl Lab {
         observer.list(&self.desired(), &BTreeMap::new(), &Policy::default()).await
     }
 
-    /// What is decided with now.
-    pub(crate) fn moment(&self) -> DecisionTime {
+    /// The planner's times for a decision now.
+    pub(crate) fn decision_time(&self) -> DecisionTime {
         let longest_request = PortalSettings::default().request_timeout * 2;
         DecisionTime { now: self.now(), longest_request, settling: Settling::all(self.settle) }
     }
@@ -193,23 +207,23 @@ impl Lab {
         self.clock.now()
     }
 
-    /// One run, by a process of its own as it were: everything but the disk is new.
-    pub(crate) async fn run(&self, ask: &Ask) -> Result<Outcome, RunError> {
-        self.run_telling(ask, Arc::new(Reporters::default())).await
+    /// One run, as if by a new process: it shares only the disk with earlier runs.
+    pub(crate) async fn run(&self, options: &RunOptions) -> Result<Outcome, RunError> {
+        self.run_with_reporter(options, Arc::new(Reporters::default())).await
     }
 
-    /// The same, and somebody is told of it.
-    pub(crate) async fn run_telling(
+    /// The same, with a reporter.
+    pub(crate) async fn run_with_reporter(
         &self,
-        ask: &Ask,
+        options: &RunOptions,
         reporter: Arc<dyn Reporter>,
     ) -> Result<Outcome, RunError> {
         let job = Job {
             desired: self.desired(),
-            gone: ask.gone.clone(),
-            policy: ask.policy.clone(),
-            guard: ask.guard.clone(),
-            wait: ask.wait,
+            gone: options.gone.clone(),
+            policy: options.policy.clone(),
+            guard: options.guard.clone(),
+            wait: options.wait,
         };
         let reconciler =
             self.reconciler(Arc::new(self.store()), &self.stop, (self.pause, self.pause), reporter);
@@ -227,13 +241,13 @@ impl Lab {
     }
 
     fn random(&self) -> fastrand::Rng {
-        // Nothing may depend on the dice: the seed is another one in each run.
+        // No test may depend on random numbers: each run has another seed.
         fastrand::Rng::with_seed(
             u64::try_from(self.emulator.journal().entries().len()).unwrap() + 7,
         )
     }
 
-    /// A reconciler. The marketplace may put reads and requests off for so long.
+    /// A reconciler that waits at most this long when reads and POSTs are throttled.
     fn reconciler(
         &self,
         store: Arc<StatusStore>,
@@ -264,13 +278,13 @@ impl Lab {
         Reconciler::new(surroundings, Settings { concurrency, intervals, pause, settle })
     }
 
-    /// A service that watches the folder, as a process of its own.
-    pub(crate) fn watch(&self) -> Watched {
+    /// Starts a service that watches the folder, as if in a new process.
+    pub(crate) fn watch(&self) -> RunningService {
         let (service_state, pings) = ServiceState::new();
         let store = Arc::new(self.store());
         let stop = CancellationToken::new();
         let reporter = Arc::clone(&service_state) as _;
-        // Reads are put off as long as it takes; a request is looked at anew after that.
+        // As in `golive watch`: reads wait without a limit, a throttled POST is planned anew.
         let put_off = (Duration::MAX, Duration::ZERO);
         let reconciler = self.reconciler(Arc::clone(&store), &stop, put_off, reporter);
         let (touch, touches) = mpsc::channel(16);
@@ -282,7 +296,7 @@ impl Lab {
             random: self.random(),
             service_state: Arc::clone(&service_state),
             pings,
-            source: Box::new(Touched { touches, is_first: true }),
+            source: Box::new(ManualSource { events: touches, is_due: true, rechecks: false }),
             manifests: Manifests::new(vec![self.folder.path().to_owned()]),
             hangups,
             stop: stop.clone(),
@@ -290,33 +304,38 @@ impl Lab {
             heartbeat: None,
             resync: Duration::from_mins(5),
         });
-        Watched { service_state, store, touch, hangup, stop, task: tokio::spawn(daemon.run()) }
+        RunningService {
+            service_state,
+            store,
+            touch,
+            hangup,
+            stop,
+            task: tokio::spawn(daemon.run()),
+        }
     }
 
     /// One pass.
     pub(crate) async fn once(&self) -> Outcome {
-        self.run(&Ask::once()).await.unwrap()
+        self.run(&RunOptions::once()).await.unwrap()
     }
 
-    /// To the end of everything.
-    pub(crate) async fn to_the_end(&self) -> Outcome {
-        self.run(&Ask::to_the_end()).await.unwrap()
+    /// Waits until all operations have ended.
+    pub(crate) async fn until_done(&self) -> Outcome {
+        self.run(&RunOptions::until_done()).await.unwrap()
     }
 
     pub(crate) fn phase(&self, offer: &str) -> Phase {
         self.record(offer).phase
     }
 
-    /// How often golive was received and accepted.
+    /// How many golives were received and accepted.
     pub(crate) fn golives(&self, offer: &str) -> (u64, u64) {
-        let Count { received, accepted } = self.emulator.journal().golives(offer);
-        (received, accepted)
+        golives_of(&self.emulator, offer)
     }
 
     /// Every request so far, as `METHOD /path`.
     pub(crate) fn requests(&self) -> Vec<String> {
-        let line = |entry: &Entry| format!("{} {}", entry.method, entry.path);
-        self.emulator.journal().entries().map(line).collect()
+        requests_of(&self.emulator)
     }
 
     /// The golive requests, in order.
@@ -330,7 +349,7 @@ pub(crate) fn is_golive(entry: &Entry) -> bool {
     entry.method == "POST" && entry.path.trim_end_matches('/').ends_with("/golive")
 }
 
-/// Looks at every request before it passes.
+/// Calls `look` with every request before it passes.
 pub(crate) struct Spy<F> {
     pub(crate) inner: Arc<dyn Transport>,
     pub(crate) look: F,
@@ -350,8 +369,8 @@ impl<F: Fn(&Request<Bytes>) + Send + Sync> Transport for Spy<F> {
     }
 }
 
-/// A service at work.
-pub(crate) struct Watched {
+/// A running service.
+pub(crate) struct RunningService {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     touch: mpsc::Sender<()>,
@@ -360,30 +379,30 @@ pub(crate) struct Watched {
     task: JoinHandle<Result<(), StoreError>>,
 }
 
-impl Watched {
-    /// Tells that files may have changed.
-    pub(crate) async fn touch(&self) {
+impl RunningService {
+    /// Notifies it that files may have changed.
+    pub(crate) async fn notify(&self) {
         self.touch.send(()).await.unwrap();
     }
 
-    /// Asks to reconcile now.
-    pub(crate) async fn hang_up(&self) {
+    /// Requests a reconcile, as SIGHUP does.
+    pub(crate) async fn hangup(&self) {
         self.hangup.send(()).await.unwrap();
     }
 
-    /// Stops it, and waits until it has.
+    /// Stops it, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap().unwrap();
     }
 
-    /// Kills it: nothing more is done, be it half done.
+    /// Kills it in the middle of its work.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }
 
-    /// An offer's record, as it is in memory.
+    /// An offer's record in memory.
     pub(crate) fn record(&self, offer: &str) -> Option<OfferRecord> {
         self.store.get(&offer.parse().unwrap()).map(Arc::unwrap_or_clone)
     }
@@ -393,22 +412,27 @@ impl Watched {
     }
 }
 
-/// A source of manifests that looks when it is told to.
-struct Touched {
-    touches: mpsc::Receiver<()>,
-    is_first: bool,
+/// A source of manifests that reports a change for every event.
+pub(crate) struct ManualSource {
+    pub(crate) events: mpsc::Receiver<()>,
+    /// Whether a change is reported without an event, as at the start.
+    pub(crate) is_due: bool,
+    /// Whether `check_now` makes a change due.
+    pub(crate) rechecks: bool,
 }
 
 #[async_trait]
-impl Source for Touched {
+impl Source for ManualSource {
     async fn changed(&mut self) -> Changed {
-        if !std::mem::take(&mut self.is_first) && self.touches.recv().await.is_none() {
+        if !std::mem::take(&mut self.is_due) && self.events.recv().await.is_none() {
             std::future::pending::<()>().await;
         }
         Changed::default()
     }
 
-    fn check_now(&mut self) {}
+    fn check_now(&mut self) {
+        self.is_due |= self.rechecks;
+    }
 
     fn watch(&mut self, _: &BTreeSet<PathBuf>) -> bool {
         false

@@ -1,4 +1,4 @@
-//! What must hold once all has come to rest.
+//! The checks after the offers have converged.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,23 +9,23 @@ use golive::marketplace::{OfferId, OperationStatus, RequestId};
 use golive::status::{OfferRecord, OperationRecord, Phase, Reason, StatusFile};
 use jiff::Timestamp;
 
-use super::endings::fits;
-use super::laws::{Accepted, Laws, number};
+use super::checker::{Accepted, Checker, number};
+use super::recorded_ends::fits;
 use super::scenario::{Manifest, name, publisher};
-use super::schedule::Point;
+use super::schedule::FaultPoint;
 use super::sim::{Sim, start};
 
-/// A launch date that has only just passed may have been ahead when the last run looked.
+/// A launch date may have passed this long ago and still have been ahead in the last run.
 const MARGIN: Duration = Duration::from_mins(10);
 
-/// How often it is asked for an offer that is not where it should be, beside the list.
-const MOST_REQUESTS: usize = 6;
+/// Requests per run for an offer that is not as desired, besides the list.
+const MAX_REQUESTS: usize = 6;
 
-/// Everything is where the manifests want it, or it is said why not.
-pub(crate) fn is_at_rest(sim: &Sim) -> Result<(), String> {
-    let laws = sim.laws();
+/// Checks that every offer is as its manifest wants, or its record says why not.
+pub(crate) fn check_converged(sim: &Sim) -> Result<(), String> {
+    let checker = sim.checker();
     let empty = || Arc::new(StatusFile::empty(sim.now()));
-    let status = laws.status.clone().unwrap_or_else(empty);
+    let status = checker.status.clone().unwrap_or_else(empty);
     for number in 0..sim.scenario.offers.len() {
         let offer = name(number);
         let truth = sim.emulator.truth(&offer).ok_or("the offer is gone")?;
@@ -37,27 +37,28 @@ pub(crate) fn is_at_rest(sim: &Sim) -> Result<(), String> {
             continue;
         };
         let record = record.ok_or(format!("{offer} has no record"))?;
-        let at_rest = AtRest { sim, laws: &laws, number, offer: &offer, truth, manifest, record };
-        at_rest.nothing_runs()?;
-        at_rest.nothing_accepted_is_lost()?;
-        at_rest.no_launch_is_lost()?;
-        at_rest.what_is_live_is_called_live()?;
+        let state =
+            FinalState { sim, checker: &checker, number, offer: &offer, truth, manifest, record };
+        state.check_nothing_runs()?;
+        state.check_accepted_recorded()?;
+        state.check_launched()?;
+        state.check_live_phase()?;
     }
     Ok(())
 }
 
-/// Whether an offer was held at a time, or just before, that is held no more.
-pub(crate) fn a_launch_date_has_come(sim: &Sim, began: Timestamp) -> bool {
+/// Whether an offer's launch date passed since `began`, or just before.
+pub(crate) fn launch_date_passed(sim: &Sim, began: Timestamp) -> bool {
     let dates =
         (0..sim.scenario.offers.len()).filter_map(|number| sim.manifest(number)?.not_before);
     dates.map(|after| start() + after).any(|date| date + MARGIN > began && date <= sim.now())
 }
 
-/// The requests of a run that has nothing to do: one list of the publisher's offers, and then only
-/// for offers that are not where they should be.
-pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String> {
-    let laws = sim.laws();
-    let records = laws.status.as_ref().map(|file| file.offers.clone()).unwrap_or_default();
+/// Checks the requests of a run with nothing to do: one list per publisher, and a few for offers that
+/// are not as desired.
+pub(crate) fn check_few_requests(sim: &Sim, points: &[FaultPoint]) -> Result<(), String> {
+    let checker = sim.checker();
+    let records = checker.status.as_ref().map(|file| file.offers.clone()).unwrap_or_default();
     let count = |is_counted: &dyn Fn(&str) -> bool| {
         points.iter().filter(|point| is_counted(&point.what)).count()
     };
@@ -78,12 +79,12 @@ pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String>
         let requests = count(&|what| what.starts_with("GET") && is_of_it(what));
         let most = match record.phase {
             Phase::Live | Phase::Preview => 0,
-            // A doubt that is left to people.
+            // In doubt after a second attempt: left to people.
             Phase::Triggering if record.intent.as_ref().is_some_and(|it| it.attempt > 1) => {
                 continue;
             }
             Phase::Triggering | Phase::InProgress => return Err(format!("leaves {offer}")),
-            Phase::Held | Phase::Blocked | Phase::Failed => MOST_REQUESTS,
+            Phase::Held | Phase::Blocked | Phase::Failed => MAX_REQUESTS,
         };
         if requests > most {
             return Err(format!("asks {requests} times for {offer}: {}", brief(record)));
@@ -92,10 +93,10 @@ pub(crate) fn asks_for_little(sim: &Sim, points: &[Point]) -> Result<(), String>
     Ok(())
 }
 
-/// One offer, once all has come to rest.
-struct AtRest<'a> {
+/// One offer after convergence.
+struct FinalState<'a> {
     sim: &'a Sim,
-    laws: &'a Laws,
+    checker: &'a Checker,
     number: usize,
     offer: &'a str,
     truth: GroundTruth,
@@ -103,13 +104,13 @@ struct AtRest<'a> {
     record: &'a OfferRecord,
 }
 
-impl AtRest<'_> {
-    fn nothing_runs(&self) -> Result<(), String> {
+impl FinalState<'_> {
+    fn check_nothing_runs(&self) -> Result<(), String> {
         let Self { offer, truth, record, .. } = self;
         if let Some(run) = truth.last_run().filter(|run| run.ending.is_none()) {
             return Err(format!("{offer} has an operation that runs: {run:?}"));
         }
-        // A doubt in which two requests left no trace is left to people.
+        // In doubt after two requests without a trace: left to people.
         let is_left = record.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
         if (record.intent.is_some() && !is_left) || record.running().is_some() {
             return Err(format!("{offer} is not done: {}", brief(record)));
@@ -117,9 +118,9 @@ impl AtRest<'_> {
         Ok(())
     }
 
-    fn nothing_accepted_is_lost(&self) -> Result<(), String> {
-        let Self { laws, offer, truth, record, .. } = self;
-        for accepted in laws.accepted.get(*offer).into_iter().flatten() {
+    fn check_accepted_recorded(&self) -> Result<(), String> {
+        let Self { checker, offer, truth, record, .. } = self;
+        for accepted in checker.accepted.get(*offer).into_iter().flatten() {
             if !is_on_record(record, accepted, truth) {
                 let run = truth.runs.iter().find(|run| run.id == accepted.id);
                 let record = brief(record);
@@ -129,14 +130,14 @@ impl AtRest<'_> {
         Ok(())
     }
 
-    fn no_launch_is_lost(&self) -> Result<(), String> {
+    fn check_launched(&self) -> Result<(), String> {
         let Self { offer, truth, record, .. } = self;
         let Some(version) = truth.waiting else { return Ok(()) };
         let publish_failed = truth.last_run().is_some_and(|last| {
             last.kind == Kind::Publish && last.ending != Some(Ending::Succeeded)
         });
-        let stands = truth.last_golive(version).is_some_and(|last| self.stands(last));
-        // A doubt in which two requests left no trace is left to people.
+        let stands = truth.last_golive(version).is_some_and(|last| self.holds_for_manifest(last));
+        // In doubt after two requests without a trace: left to people.
         let is_left = record.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
         let excused = stands || publish_failed || is_left || record.reason == Reason::Refused;
         if self.is_wanted(version) && !excused {
@@ -148,17 +149,16 @@ impl AtRest<'_> {
         Ok(())
     }
 
-    /// Whether an attempt that ended badly was made for the manifest as it is now: then it is shown,
-    /// not repeated.
-    fn stands(&self, attempt: &Run) -> bool {
+    /// Whether a failed attempt was made for the current manifest: then it is not repeated.
+    fn holds_for_manifest(&self, attempt: &Run) -> bool {
         let digest = &self.record.manifest.digest;
         let known = self.record.operation.as_ref();
         let known = known.filter(|known| known.id.as_ref() == Some(&attempt.id));
-        self.laws.stands(self.offer, &attempt.id, digest)
+        self.checker.holds_for_manifest(self.offer, &attempt.id, digest)
             && known.is_none_or(|known| known.manifest_digest == *digest)
     }
 
-    /// Whether the manifest asks for this version to be live, now.
+    /// Whether the manifest wants this version live now.
     fn is_wanted(&self, version: u64) -> bool {
         let Self { sim, manifest, number, .. } = self;
         let begun = |after: Duration| start() + after + MARGIN <= sim.now();
@@ -170,14 +170,14 @@ impl AtRest<'_> {
             && !waits
     }
 
-    /// Whether the offer before this one has a manifest, and is not where it wants it.
+    /// Whether the previous offer has a manifest and is not live as it wants.
     fn predecessor_is_missing(&self) -> bool {
         let before = self.number - 1;
         let Some(Manifest { pin, .. }) = self.sim.manifest(before) else { return false };
         let Some(truth) = self.sim.emulator.truth(&name(before)) else { return true };
         let id: OfferId = name(before).parse().unwrap();
-        let status = self.laws.status.as_ref();
-        // Its newest release failed, and the offer fell back to the one before.
+        let status = self.checker.status.as_ref();
+        // Its newest release failed, and the offer fell back to the previous one.
         if status.is_some_and(|it| it.offers.get(&id).is_some_and(|it| it.phase == Phase::Failed)) {
             return true;
         }
@@ -185,21 +185,21 @@ impl AtRest<'_> {
         truth.production.is_none() || !pin.map_or(is_newest, |pin| truth.production == Some(pin))
     }
 
-    /// Whether the offer fell back to the release before one whose golive failed: that failure is what
-    /// people are to see.
+    /// Whether a golive failed and the offer fell back to the previous release: then the record shows
+    /// the failure.
     fn has_fallen_back(&self) -> bool {
         let operation = self.record.operation.as_deref();
         let release = operation.and_then(|operation| operation.release.as_ref()).map(number);
         self.record.phase == Phase::Failed && release.is_some() && release != self.truth.production
     }
 
-    /// Whether nothing tells what is live: a publish ended badly since, and the slots don't answer.
-    fn can_not_be_known(&self) -> bool {
+    /// Whether golive can't determine the live version: a publish failed since, and there are no slots.
+    fn live_version_is_unknown(&self) -> bool {
         let is_of_publish = self.truth.last_run().is_some_and(|it| it.kind == Kind::Publish);
         is_of_publish && self.sim.scenario.answers.contains("slots: missing")
     }
 
-    fn what_is_live_is_called_live(&self) -> Result<(), String> {
+    fn check_live_phase(&self) -> Result<(), String> {
         let Self { offer, truth, manifest, record, .. } = self;
         let is_live = truth.production.is_some()
             && truth.preview == truth.production
@@ -207,7 +207,7 @@ impl AtRest<'_> {
             && manifest.pin.is_none()
             && !truth.ready
             && !self.has_fallen_back()
-            && !self.can_not_be_known();
+            && !self.live_version_is_unknown();
         if is_live && record.phase != Phase::Live {
             return Err(format!("{offer} is live, and called {}", brief(record)));
         }
@@ -215,7 +215,7 @@ impl AtRest<'_> {
     }
 }
 
-/// A record in a line.
+/// A record in one line.
 fn brief(record: &OfferRecord) -> String {
     let id = |it: &golive::status::OperationRecord| {
         (it.id.clone(), it.release.clone(), it.status.clone())
@@ -228,7 +228,7 @@ fn brief(record: &OfferRecord) -> String {
     )
 }
 
-/// What of a status file must not change once all is at rest.
+/// The parts of a status file that must not change after convergence.
 pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, u32)> {
     let of = |(offer, record): (&OfferId, &Arc<OfferRecord>)| {
         let id = record.operation.as_ref().and_then(|operation| operation.id.clone());
@@ -237,15 +237,15 @@ pub(crate) fn outline(file: &StatusFile) -> Vec<(String, Phase, Option<String>, 
     file.offers.iter().map(of).collect()
 }
 
-/// Whether an accepted golive is on record with its true ending: by its id or, where the record has
-/// none that is its own, by its request or version.
+/// Whether an accepted golive is on record with its true end: found by its id or, without one, by its
+/// request or version.
 fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &GroundTruth) -> bool {
-    // A golive may have the id of its publish.
+    // A golive may share the id of its publish.
     let is_it = |run: &&Run| run.kind == Kind::GoLive && run.id == accepted.id;
     let since = truth.runs.iter().skip_while(|run| !is_it(run));
     let Some(run) = since.clone().next() else { return false };
     let again = since.filter(|it| (it.kind, it.version) == (run.kind, run.version));
-    // Where another hand's golive was accepted over it, the release is live all the same.
+    // The release may be live through another client's golive.
     let fits = |operation: &OperationRecord, run: &Run| {
         let is_live = truth.production == Some(run.version);
         fits(operation, run) || (is_live && operation.status == OperationStatus::Succeeded)
@@ -255,7 +255,7 @@ fn is_on_record(record: &OfferRecord, accepted: &Accepted, truth: &GroundTruth) 
         let request_id = operation.request_id.as_ref().map(RequestId::as_str);
         let version = operation.release.as_ref().map(number);
         if request_id == Some(&accepted.request_id) {
-            // Where another hand has tried anew before golive looked, that may be taken for it.
+            // golive may mistake a later attempt of another client for its own.
             let mut again = again.clone().filter(|run| own_id.is_none_or(|id| *id == run.id));
             again.any(|run| fits(operation, run))
         } else if let Some(id) = own_id {

@@ -1,4 +1,4 @@
-//! Offers that nobody has, in every phase.
+//! Sample records in every phase.
 
 use golive::manifest::DesiredState;
 use golive::marketplace::{
@@ -11,7 +11,7 @@ use golive::status::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// What an offer is like: its name, and where it stands.
+/// A sample's name, phase, reason and message.
 type Kind = (&'static str, Phase, Reason, &'static str);
 
 const KINDS: [Kind; 10] = [
@@ -47,7 +47,7 @@ const KINDS: [Kind; 10] = [
     ),
 ];
 
-/// So many offers.
+/// `count` sample offers, cycling through the kinds.
 pub(crate) fn offers(count: usize, now: Timestamp) -> Vec<(OfferId, OfferRecord)> {
     let offer = |number: usize| {
         let (name, phase, reason, message) = KINDS[number % KINDS.len()];
@@ -58,7 +58,7 @@ pub(crate) fn offers(count: usize, now: Timestamp) -> Vec<(OfferId, OfferRecord)
     (0..count).map(offer).collect()
 }
 
-/// An offer in a phase, with what belongs to it.
+/// A record in a phase, with the operation, intent or error that the phase has.
 pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp) -> OfferRecord {
     let ago = |minutes| now - SignedDuration::from_mins(minutes);
     let live = if phase == Phase::Live { 5 } else { 4 };

@@ -1,31 +1,31 @@
-//! Chance from one seed. Every draw has a name, so that taking one away moves no other: that is
-//! what lets a failure be made smaller.
+//! Random numbers from one seed. Every draw has a label, so removing one changes no other: shrinking
+//! a failure depends on it. Renaming a label changes what all seeds mean.
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-/// The source of all chance in one play.
+/// The source of all randomness in one play.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct RandomSource(u64);
 
-impl Dice {
+impl RandomSource {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The throws that belong to a name.
-    pub(crate) fn of(self, name: impl Hash) -> Throws {
-        let mut hasher = Fold(self.0);
+    /// The generator for a label.
+    pub(crate) fn of(self, name: impl Hash) -> Rng {
+        let mut hasher = StableHasher(self.0);
         name.hash(&mut hasher);
-        Throws(fastrand::Rng::with_seed(hasher.finish()))
+        Rng(fastrand::Rng::with_seed(hasher.finish()))
     }
 }
 
-/// A hash that is the same with every release of the standard library and on every machine, so that
-/// a seed stays the same play.
-struct Fold(u64);
+/// A hash that doesn't depend on the standard library's release or the machine, so that a seed stays
+/// reproducible.
+struct StableHasher(u64);
 
-impl Fold {
+impl StableHasher {
     /// One round of `SplitMix64`.
     fn mix(&mut self, number: u64) {
         let mut mixed = (self.0 ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -35,7 +35,7 @@ impl Fold {
     }
 }
 
-impl Hasher for Fold {
+impl Hasher for StableHasher {
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.mix(u64::from(*byte));
@@ -55,16 +55,16 @@ impl Hasher for Fold {
     }
 }
 
-/// A sequence of throws.
-pub(crate) struct Throws(pub(crate) fastrand::Rng);
+/// The random numbers of one label.
+pub(crate) struct Rng(pub(crate) fastrand::Rng);
 
-impl Throws {
-    /// True once in so many times; never for 0.
+impl Rng {
+    /// True once in `times`; never for 0.
     pub(crate) fn one_in(&mut self, times: u32) -> bool {
         times > 0 && self.0.u32(0..times) == 0
     }
 
-    /// True in so many of a thousand times.
+    /// True in `share` of a thousand cases.
     pub(crate) fn per_mille(&mut self, share: u32) -> bool {
         self.0.u32(0..1000) < share
     }
@@ -77,8 +77,8 @@ impl Throws {
         self.0.usize(0..below)
     }
 
-    /// A length of time up to `longest`: half of them equally likely, half by powers of two, so
-    /// that short ones come as often as long ones.
+    /// A duration up to `longest`: half of the draws uniform, half log-uniform, so that short ones
+    /// come as often as long ones.
     pub(crate) fn time(&mut self, longest: Duration) -> Duration {
         let millis = u64::try_from(longest.as_millis()).unwrap();
         if self.0.bool() {

@@ -1,5 +1,5 @@
-//! The service's page over the service state and records that are filled by hand, as the daemon would fill
-//! them, on a free port of this machine.
+//! Serves the service's page on a free port. Tests fill the service state and the records as the daemon
+//! would.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::invented;
+use crate::sample_records;
 
-/// A page that is served, and what it shows. To be made inside a runtime.
-pub(crate) struct Served {
+/// A served page and its data. Must be created inside a runtime.
+pub(crate) struct PageServer {
     pub(crate) service_state: Arc<ServiceState>,
     pub(crate) store: Arc<StatusStore>,
     pub(crate) metrics: Arc<Metrics>,
@@ -32,18 +32,18 @@ pub(crate) struct Served {
     pub(crate) now: Timestamp,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
-    /// Nobody answers; the questions just have an end.
+    /// Receives health checks, so that they don't fail; no test answers them.
     _pings: mpsc::Receiver<Ping>,
     _folder: TempDir,
 }
 
-impl Served {
-    /// Serves a page without offers, on a free port.
+impl PageServer {
+    /// Serves a page without offers.
     pub(crate) async fn start() -> Self {
         Self::at(SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// The same, at an address.
+    /// The same at an address.
     pub(crate) async fn at(address: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("golive.status.json");
@@ -78,12 +78,12 @@ impl Served {
         }
     }
 
-    /// The same, with so many offers, in all phases, and a service that has been up for a day.
+    /// The same with offers in all phases, and a service that started a day ago.
     pub(crate) async fn with_offers(count: usize) -> Self {
-        let served = Self::start().await;
-        served.service_state.update(|service| {
-            service.started_at = Some(served.now - SignedDuration::from_hours(26));
-            service.last_resync = Some(served.now - SignedDuration::from_mins(3));
+        let server = Self::start().await;
+        server.service_state.update(|service| {
+            service.started_at = Some(server.now - SignedDuration::from_hours(26));
+            service.last_resync = Some(server.now - SignedDuration::from_mins(3));
             "https://git.contoso.com/marketplace/offers".clone_into(&mut service.place);
             service.source = Some(SourceRecord {
                 branch: Some("main".to_owned()),
@@ -93,42 +93,42 @@ impl Served {
             service.files = count;
             service.ready = true;
         });
-        for (offer, record) in invented::offers(count, served.now) {
+        for (offer, record) in sample_records::offers(count, server.now) {
             if record.running().is_some() {
-                let next = served.now + SignedDuration::from_secs(150);
-                served.service_state.schedule(&offer, Some(next));
+                let next = server.now + SignedDuration::from_secs(150);
+                server.service_state.schedule(&offer, Some(next));
             }
-            served.set(&offer, record);
+            server.set(&offer, record);
         }
-        served
+        server
     }
 
-    /// Where a page is.
+    /// A page's URL.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Puts a record in the place of the one there was, and tells, as the reconciler does.
+    /// Replaces a record and reports the change, as the reconciler does.
     pub(crate) fn set(&self, offer: &OfferId, record: OfferRecord) {
         let fresh = record.clone();
         let edited = self.store.edit(offer, || fresh, |_| record);
         let before = edited.before.as_deref();
-        self.tell(&Event::Changed { offer, before, record: &edited.after });
+        self.report(&Event::Changed { offer, before, record: &edited.after });
     }
 
-    /// Takes an offer away, and tells.
-    pub(crate) fn forget(&self, offer: &OfferId) {
+    /// Removes an offer and reports it.
+    pub(crate) fn remove(&self, offer: &OfferId) {
         self.store.remove(offer);
-        self.tell(&Event::Forgotten(offer));
+        self.report(&Event::Forgotten(offer));
     }
 
-    /// Tells the service state and metrics.
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    /// Reports an event to the service state and metrics.
+    pub(crate) fn report(&self, event: &Event<'_>) {
         self.metrics.report(event);
         self.service_state.report(event);
     }
 
-    /// Has a golive of this offer decided, so that there is a difference to show.
+    /// Records a decision to launch the offer, so that the page has a diff to show.
     pub(crate) fn decide(&self, offer: &OfferId, version: u64) {
         let release = Release::from(version);
         let preview = OfferPosition {
@@ -147,7 +147,7 @@ impl Served {
         self.service_state.decided(&ChangeSet { changes: vec![change] });
     }
 
-    /// Manifests of this text are in force, or wrong.
+    /// Puts manifests with this text in force, or their errors.
     pub(crate) fn manifests(&self, name: &str, text: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("manifest.yaml");
@@ -167,7 +167,7 @@ impl Served {
         });
     }
 
-    /// Ends the server, and waits for its end.
+    /// Stops the server, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.server.await.unwrap().unwrap();

@@ -1,7 +1,7 @@
-//! Takes out of outputs what differs from run to run: times, ids, places.
+//! Replaces times and ids in outputs, which differ from run to run.
 
-/// A text in which times are `[TIME]` and random ids are `[ID]`.
-pub(crate) fn shaped(text: &str) -> String {
+/// Replaces times by `[TIME]` and random ids by `[ID]`.
+pub(crate) fn normalize(text: &str) -> String {
     const UUID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     const TIME: &str = "0000-00-00T00:00:00";
     let mut out = String::with_capacity(text.len());
@@ -24,7 +24,7 @@ pub(crate) fn shaped(text: &str) -> String {
     out
 }
 
-/// What follows a text that begins as the template says: `0` is a digit, `x` a hex digit.
+/// The rest after a match of the template, where `0` is a digit and `x` a hex digit.
 fn after_match<'a>(text: &'a str, template: &str) -> Option<&'a str> {
     let (head, after) = text.as_bytes().split_at_checked(template.len())?;
     let fits = head.iter().zip(template.bytes()).all(|(byte, shape)| match shape {
@@ -36,7 +36,7 @@ fn after_match<'a>(text: &'a str, template: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn only_times_and_ids_are_taken_out() {
+fn only_times_and_ids_are_replaced() {
     let text = "é 2026-11-23T00:26:45.646Z 2026-11-23 04e3a99d-b53d-4d6b-b51d-f4099f0876fa 1,5";
-    assert_eq!(shaped(text), "é [TIME] 2026-11-23 [ID] 1,5");
+    assert_eq!(normalize(text), "é [TIME] 2026-11-23 [ID] 1,5");
 }

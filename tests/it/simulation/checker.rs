@@ -1,4 +1,4 @@
-//! What must hold after every event, whatever goes wrong.
+//! Checks the invariants after every event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,57 +12,57 @@ use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
 
-use super::endings;
+use super::recorded_ends;
 use super::sim::Process;
 
-/// How long after it was sent a request that arrives may still be on record: as long as it may
-/// take, and settle. What comes later was given up, and only shows in what it brings about.
-const LATEST: Duration = Duration::from_secs(90);
+/// A request that arrives this long after it was sent (its timeout and settle time) must be on
+/// record. golive gave up a later one, and notices only its effects.
+const MAX_TRACKED_DELAY: Duration = Duration::from_secs(90);
 
-/// How long a request may be under way: twice the time limit of one.
-const LONGEST_REQUEST: Duration = Duration::from_mins(2);
+/// How long a request may be under way: twice its timeout.
+const MAX_REQUEST: Duration = Duration::from_mins(2);
 
-/// How long golive waits after that before it sends again, with and without an entity tag.
+/// How long golive waits after that before it repeats the request, with and without an entity tag.
 const SETTLE: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(15)];
 
-/// What must hold.
+/// An invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Law {
-    /// A version of an offer is launched once, unless a retry is asked for.
+pub(crate) enum Invariant {
+    /// A version of an offer is launched at most once, unless the user asks for a retry.
     NeverTwice,
-    /// Golive is sent only where it is wanted and the offer is in preview.
+    /// golive is sent only if a manifest wants it and the offer is in preview.
     OnlyWhatIsWanted,
-    /// The status file is whole, and says nothing that is not so.
+    /// The status file is never torn or wrong.
     TrueStatus,
-    /// What the user allows and no more: the limits of a run, and its stop.
-    Bounds,
-    /// What was accepted is found again, and what is wanted is launched.
+    /// A run keeps its limits, and stops when asked.
+    Limits,
+    /// Accepted operations are on record, and wanted launches happen.
     NeverLost,
-    /// No request goes elsewhere than to the marketplace.
+    /// Requests go to the marketplace only.
     OneOrigin,
-    /// Where nothing is to be done, next to nothing is asked.
+    /// A run with nothing to do sends few requests.
     FewRequests,
-    /// golive comes to an end, and to rest.
-    Rest,
+    /// Runs end, and the offers converge.
+    Converges,
 }
 
-/// A broken law, and how it was.
+/// A broken invariant, and what happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Violation {
-    pub(crate) law: Law,
+    pub(crate) invariant: Invariant,
     pub(crate) what: String,
 }
 
-/// A golive that was accepted, or that another hand has started.
+/// A golive that was accepted from golive or started by another client.
 #[derive(Clone, Debug)]
 struct Attempt {
-    /// How many effects there had been.
+    /// The number of effects before it.
     at: u64,
-    /// What the manifest said, where golive sent it and was there to see it taken.
+    /// The manifest's digest, if golive sent it and was still waiting for the answer.
     digest: Option<String>,
 }
 
-/// A golive of golive's own that was accepted.
+/// An accepted golive that golive has sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Accepted {
     /// The operation's id.
@@ -70,7 +70,7 @@ pub(crate) struct Accepted {
     pub(crate) request_id: String,
 }
 
-/// A request as it was sent: for which version, when, and when the intent was written down.
+/// A request as it was sent.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     version: u64,
@@ -80,48 +80,48 @@ struct Sent {
     intended_at: Timestamp,
 }
 
-/// When golive may have lost what it knew: how many effects there had been, and the time.
+/// When golive may have lost a record: the number of effects before, and the time.
 #[derive(Clone, Copy, Debug)]
 struct Forgotten {
     effects: u64,
     at: Timestamp,
 }
 
-/// What has happened so far, as far as it is judged.
+/// What has happened so far, as far as the invariants need it.
 #[derive(Debug, Default)]
-pub(crate) struct Laws {
+pub(crate) struct Checker {
     pub(crate) violation: Option<Violation>,
-    /// Whether *offer status* names no release, so that without an entity tag a list is all there is.
+    /// Whether *offer status* names no release, so that without an entity tag only the list does.
     pub(crate) status_names_nothing: bool,
     /// Golives, by the operation's id.
     attempts: BTreeMap<String, Attempt>,
-    /// What was accepted from golive and is to be on record, by offer.
+    /// Accepted golives that must be on record, by offer.
     pub(crate) accepted: BTreeMap<String, Vec<Accepted>>,
-    /// The ids of the operations that were accepted from golive in time.
+    /// The ids of operations that were accepted while golive was waiting for the answer.
     tracked: BTreeSet<String>,
-    /// What the offer was when a process last asked for it.
+    /// The offer's true state when a process last inspected it.
     checked: BTreeMap<(u32, String), GroundTruth>,
     /// The last request for each offer, and the process that sent it.
     last_sent: BTreeMap<String, (u32, Sent)>,
-    /// The entity tag that each was sent with.
+    /// The entity tag of each last request.
     last_fence: BTreeMap<String, Option<Fence>>,
-    /// The requests that were sent, by their ids.
+    /// Sent requests, by id.
     sent: BTreeMap<String, Sent>,
-    /// When an offer's manifest was last edited: how many effects there had been.
+    /// The number of effects before the last edit of an offer's manifest.
     edited: BTreeMap<String, u64>,
-    /// When a process that was asked to retry began, by offer.
+    /// The number of effects before the last process with a retry began, by offer.
     retried: BTreeMap<String, u64>,
-    /// The offers whose retry was sent, and not accepted so far: the next run may send it again.
+    /// Offers whose retry was sent but not accepted: the next run may send it again.
     owed: BTreeSet<String>,
-    /// The status file, as processes see it.
+    /// The status file as processes read it.
     pub(crate) status: Option<Arc<StatusFile>>,
-    /// The last versions of it that were looked at.
+    /// A cache of its last versions.
     parsed: Vec<(Arc<Vec<u8>>, Arc<StatusFile>)>,
-    /// When the record of an offer was last deleted, or may have been.
+    /// When an offer's record was last deleted, or may have been.
     forgotten: BTreeMap<String, Forgotten>,
 }
 
-/// The number that a release has in this marketplace.
+/// A release's number in this marketplace.
 pub(crate) fn number(release: &Release) -> u64 {
     release.as_str().parse().unwrap()
 }
@@ -130,8 +130,8 @@ fn number_of(intent: &Intent) -> u64 {
     number(&intent.release)
 }
 
-/// Why an offer is not to go live as it stands.
-fn not_ready(truth: &GroundTruth, pin: Option<u64>) -> Option<&'static str> {
+/// Why an offer can't go live in this state.
+fn why_not_ready(truth: &GroundTruth, pin: Option<u64>) -> Option<&'static str> {
     if truth.preview <= truth.production {
         Some("nothing newer was in preview")
     } else if truth.last_run().is_some_and(|last| last.ending.is_none()) {
@@ -143,8 +143,8 @@ fn not_ready(truth: &GroundTruth, pin: Option<u64>) -> Option<&'static str> {
     }
 }
 
-/// No request goes anywhere else than to the marketplace's own calls.
-pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), String> {
+/// Fails for a request to anything but the marketplace's own calls.
+pub(crate) fn check_destination(request: &Request<Bytes>, origin: &str) -> Result<(), String> {
     let uri = request.uri().to_string();
     let path = uri.strip_prefix(origin).ok_or(format!("a request leaves for {uri}"))?;
     let is_ours = |publisher: &str| {
@@ -158,16 +158,16 @@ pub(crate) fn leaves(request: &Request<Bytes>, origin: &str) -> Result<(), Strin
     }
 }
 
-impl Laws {
-    /// Golives that are there, and that golive did not send.
-    pub(crate) fn started_by_others(&mut self, truth: &GroundTruth, at: u64) {
+impl Checker {
+    /// Records golives that golive did not send.
+    pub(crate) fn record_foreign_golives(&mut self, truth: &GroundTruth, at: u64) {
         for run in truth.runs.iter().filter(|run| run.kind == Kind::GoLive) {
             self.attempts.entry(run.id.clone()).or_insert(Attempt { at, digest: None });
         }
     }
 
-    /// A process has the lock, and begins to look.
-    pub(crate) fn begins(
+    /// A process has the lock and starts to work.
+    pub(crate) fn run_started(
         &mut self,
         process: &Process,
         now: u64,
@@ -181,19 +181,19 @@ impl Laws {
         }
     }
 
-    /// A commit changes what is wanted of an offer.
-    pub(crate) fn edited(&mut self, offer: String, effects: u64) {
+    /// A commit changes an offer's manifest.
+    pub(crate) fn manifest_edited(&mut self, offer: String, effects: u64) {
         self.edited.insert(offer, effects);
     }
 
-    /// What golive knew of an offer is gone, without its fault.
-    pub(crate) fn forgets(&mut self, offer: &str, effects: u64, at: Timestamp) {
+    /// An offer's record is deleted, or may be, without golive's fault.
+    pub(crate) fn record_deleted(&mut self, offer: &str, effects: u64, at: Timestamp) {
         self.forgotten.insert(offer.to_owned(), Forgotten { effects, at });
         self.accepted.remove(offer);
     }
 
-    /// An offer was asked for, and the answer delivered.
-    pub(crate) fn checked(&mut self, process: u32, offer: &str, truth: GroundTruth) {
+    /// A process received the answer to an inspection.
+    pub(crate) fn offer_checked(&mut self, process: u32, offer: &str, truth: GroundTruth) {
         self.checked.insert((process, offer.to_owned()), truth);
     }
 
@@ -202,8 +202,8 @@ impl Laws {
         self.status.as_ref()?.offers.get(&id)?.intent.as_deref()
     }
 
-    /// A golive is about to leave: it is wanted, and the offer was ready when it was looked at.
-    pub(crate) fn sends(
+    /// Checks a golive that is about to be sent: it is wanted, and the inspected offer was ready.
+    pub(crate) fn golive_sent(
         &mut self,
         process: &Process,
         offer: &str,
@@ -213,7 +213,7 @@ impl Laws {
     ) -> Result<(), String> {
         let intent = self.intent(offer).filter(|it| it.request_id.as_str() == request_id).cloned();
         if let Some(intent) = &intent {
-            self.may_be_sent_again(process, offer, intent, now)?;
+            self.check_resend_delay(process, offer, intent, now)?;
             let (version, is_guarded) = (number(&intent.release), intent.fence.is_some());
             let sent = Sent { version, is_guarded, at: now, intended_at: intent.at };
             self.sent.insert(request_id.to_owned(), sent);
@@ -240,7 +240,7 @@ impl Laws {
         if !process.policy.covers(&id) {
             return wrong("it is outside of --only");
         }
-        if !process.is_foreseen(&id) {
+        if !process.was_reviewed(&id) {
             return wrong("that was not reviewed");
         }
         for dependency in &manifest.after {
@@ -252,17 +252,17 @@ impl Laws {
         let seen = self.checked.get(&(process.number, offer.to_owned()));
         let seen =
             seen.ok_or(format!("{offer}: golive is sent, and it was not looked at before"))?;
-        // What was seen may have been overtaken; then what is seen next counts, or the ETag.
+        // If the offer changed since the inspection, its entity tag or the next inspection catches that.
         let now = truth(offer).ok_or("there is no such offer")?;
-        match (not_ready(seen, pin), not_ready(&now, pin)) {
+        match (why_not_ready(seen, pin), why_not_ready(&now, pin)) {
             (Some(then), Some(_)) => wrong(then),
             (None, _) | (_, None) => Ok(()),
         }
     }
 
-    /// What an earlier process left in doubt is not sent again before it can be over, and has settled:
-    /// later where it had no entity tag, or where the offer has another one since.
-    fn may_be_sent_again(
+    /// A request that an earlier process left in doubt is repeated only after its timeout and settle
+    /// time, which is longer without an entity tag or with another one.
+    fn check_resend_delay(
         &self,
         process: &Process,
         offer: &str,
@@ -275,14 +275,14 @@ impl Laws {
         let Some((_, last)) = last.filter(|_| intent.attempt > 1) else { return Ok(()) };
         let is_same = self.last_fence.get(offer).is_some_and(|it| *it == intent.fence);
         let settle = SETTLE[usize::from(!last.is_guarded || !is_same)];
-        if now < last.at + LONGEST_REQUEST + settle {
+        if now < last.at + MAX_REQUEST + settle {
             return Err(format!("{offer}: golive is sent again before the first one has settled"));
         }
         Ok(())
     }
 
-    /// A golive was accepted: it is the first for the version, or it was asked for.
-    pub(crate) fn accepted(
+    /// Checks an accepted golive: it is the version's first, or the user asked for another.
+    pub(crate) fn golive_accepted(
         &mut self,
         process: &Process,
         offer: &str,
@@ -295,8 +295,8 @@ impl Laws {
         let run = after.last_run().ok_or("nothing runs after a golive was accepted")?.clone();
         let digest = process.desired().get(&id).map(|loaded| loaded.digest.clone());
         let sent = self.sent.get(request_id).copied();
-        let is_late = sent.is_some_and(|sent| now > sent.at + LATEST);
-        // Who deletes the file deletes the intent as well.
+        let is_late = sent.is_some_and(|sent| now > sent.at + MAX_TRACKED_DELAY);
+        // Deleting the file deletes the intent.
         let is_forgotten = self
             .forgotten
             .get(offer)
@@ -308,19 +308,19 @@ impl Laws {
         }
         let seen = self.checked.get(&(process.number, offer.to_owned()));
         if let Some(previous) = before.last_golive(run.version) {
-            // Another hand may come between the look and the request.
+            // Another client may start one between the inspection and the request.
             let is_ours = self.attempts[&previous.id].digest.is_some();
             let is_it = |run: &Run| run.kind == Kind::GoLive && run.id == previous.id;
             let began_since = seen.is_some_and(|truth| !truth.runs.iter().any(is_it));
             if is_ours || !began_since {
-                self.may_be_repeated(offer, previous, digest.as_ref())?;
+                self.check_repeat(offer, previous, digest.as_ref())?;
             }
         }
-        // Only now, since one before may have the same id.
+        // Inserted last, since the previous run may have the same id.
         let attempt = Attempt { at, digest: digest.filter(|_| !is_late) };
         self.attempts.insert(run.id.clone(), attempt);
         self.owed.remove(offer);
-        // Where nothing guards a request, another hand may publish between the look and the request.
+        // Without an entity tag, another client may publish between the inspection and the request.
         let seen = seen.and_then(|truth| truth.preview);
         match sent {
             Some(Sent { version, is_guarded, .. })
@@ -337,9 +337,9 @@ impl Laws {
         }
     }
 
-    /// Whether there may be another golive of a version: the one before it ended badly, and a retry
-    /// was asked for, or the manifest is another one since.
-    fn may_be_repeated(
+    /// A second golive of a version is allowed only if the previous one failed or was canceled, and a
+    /// retry was requested or the manifest changed since.
+    fn check_repeat(
         &self,
         offer: &str,
         previous: &Run,
@@ -350,32 +350,39 @@ impl Laws {
             return Err(format!("{again}, and the first one is {:?}", previous.ending));
         }
         let attempt = &self.attempts[&previous.id];
-        // What another hand tries in vain while a run is asked to retry need not be seen as its own.
+        // A failed attempt of another client meanwhile doesn't use up the requested retry.
         let asks = self.owed.contains(offer) && attempt.digest.is_none();
         let asked = asks || self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
-        let changed = match self.made_for(offer, &previous.id) {
+        let changed = match self.manifest_of(offer, &previous.id) {
             Some(known) => Some(known) != digest,
             None => {
                 self.edited.get(offer).is_some_and(|edited| *edited >= attempt.at)
-                    || self.was_seen_before_an_edit(offer, previous, digest)
-                    || attempt.digest.as_ref().is_some_and(|made_for| Some(made_for) != digest)
+                    || self.recorded_under_another_manifest(offer, previous, digest)
+                    || attempt
+                        .digest
+                        .as_ref()
+                        .is_some_and(|manifest_of| Some(manifest_of) != digest)
             }
         };
         if !asked && !changed {
-            return Err(format!("{again}, and nobody asked for it"));
+            return Err(format!("{again} without a retry or a changed manifest"));
         }
         Ok(())
     }
 
-    /// Whether golive found an attempt of another hand while it went by another manifest: by one that
-    /// it had read before an edit; or by that of a request without an answer, which what is found in
-    /// its place can't be told from, however long ago that was.
-    fn was_seen_before_an_edit(&self, offer: &str, run: &Run, digest: Option<&String>) -> bool {
+    /// Whether golive recorded another client's attempt under another manifest: one read before an
+    /// edit, or that of an unanswered request, from which golive can't distinguish the attempt.
+    fn recorded_under_another_manifest(
+        &self,
+        offer: &str,
+        run: &Run,
+        digest: Option<&String>,
+    ) -> bool {
         let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
         let mut known =
             record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
         known.any(|operation| {
-            // One without an id ends as the newest of its kind and version.
+            // An operation without an id is matched by version.
             let version = operation.release.as_ref().map(number);
             let is_it = match &operation.id {
                 Some(id) => *id == run.id,
@@ -385,21 +392,20 @@ impl Laws {
         })
     }
 
-    /// The manifest that an attempt was made for, where golive knows it.
-    fn made_for(&self, offer: &str, id: &str) -> Option<&String> {
+    /// The digest of the manifest that an attempt was made for, if golive knows it.
+    fn manifest_of(&self, offer: &str, id: &str) -> Option<&String> {
         let attempt = self.attempts.get(id)?;
         let forgotten = self.forgotten.get(offer).is_some_and(|it| it.effects >= attempt.at);
         attempt.digest.as_ref().filter(|_| !forgotten)
     }
 
-    /// Whether an attempt that ended badly stands for this manifest: it was made for it, as far as
-    /// golive can know.
-    pub(crate) fn stands(&self, offer: &str, id: &str, digest: &str) -> bool {
-        self.made_for(offer, id).is_none_or(|known| known == digest)
+    /// Whether a failed attempt was made for this manifest, as far as golive can know.
+    pub(crate) fn holds_for_manifest(&self, offer: &str, id: &str, digest: &str) -> bool {
+        self.manifest_of(offer, id).is_none_or(|known| known == digest)
     }
 
-    /// The status file is whole, now and after any power loss; and what it calls live is.
-    pub(crate) fn files(
+    /// Checks that the status file is whole, now and after any power loss, and true.
+    pub(crate) fn check_status_files(
         &mut self,
         seen: Option<&Arc<Vec<u8>>>,
         futures: &[Result<Arc<Vec<u8>>, ()>],
@@ -431,21 +437,22 @@ impl Laws {
         if let Some(before) = &self.status {
             let dropped = before.offers.keys().filter(|offer| !file.offers.contains_key(*offer));
             for offer in dropped.map(ToString::to_string) {
-                self.may_be_dropped(&offer, &truth(&offer).ok_or("the offer is gone")?)?;
+                self.check_removal(&offer, &truth(&offer).ok_or("the offer is gone")?)?;
             }
         }
         for (offer, record) in &file.offers {
             let truth = truth(&offer.to_string()).ok_or(format!("there is no {offer}"))?;
-            endings::are_true(record, &truth).map_err(|what| format!("{offer}: {what}"))?;
+            recorded_ends::match_truth(record, &truth)
+                .map_err(|what| format!("{offer}: {what}"))?;
         }
         self.status = Some(file);
         Ok(())
     }
 
-    /// Only an offer of which nothing runs leaves the status file.
-    fn may_be_dropped(&self, offer: &str, truth: &GroundTruth) -> Result<(), String> {
+    /// An offer may leave the status file only if none of its operations runs.
+    fn check_removal(&self, offer: &str, truth: &GroundTruth) -> Result<(), String> {
         let running = truth.last_run().filter(|last| last.ending.is_none());
-        // Who deletes the file deletes what it knew.
+        // golive doesn't know operations from before the file was deleted.
         let is_known = |run: &&Run| {
             let forgotten = self.forgotten.get(offer).map(|forgotten| forgotten.effects);
             self.attempts.get(&run.id).is_none_or(|attempt| forgotten < Some(attempt.at))
@@ -454,7 +461,7 @@ impl Laws {
         ours.map_or(Ok(()), |run| Err(format!("{offer} leaves the file while {run:?} runs")))
     }
 
-    /// The status file in these bytes; each version of it is parsed once.
+    /// Parses the status file, with a cache.
     fn read(&mut self, bytes: &Arc<Vec<u8>>) -> Result<Arc<StatusFile>, String> {
         let known = self.parsed.iter().find(|(parsed, _)| Arc::ptr_eq(parsed, bytes));
         if let Some((_, file)) = known {
