@@ -14,8 +14,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::ids::guid;
 use super::journal::{Entry, GoliveRequest};
-use super::portal::{self, ApiRequest};
+use super::portal;
 use super::reply::Reply;
+use super::request::ApiRequest;
 use super::world::Key;
 use super::{Emulator, faults};
 

@@ -18,6 +18,7 @@
 //! Nothing is random: ids and entity tags follow from the names of offers and from how often they
 //! changed, so that the same requests get the same answers in every run.
 
+mod access;
 mod faults;
 mod http;
 mod ids;
@@ -26,6 +27,7 @@ mod memory;
 mod model;
 mod portal;
 mod reply;
+mod request;
 mod seed;
 mod server;
 #[cfg(test)]

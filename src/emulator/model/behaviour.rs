@@ -8,7 +8,9 @@ use super::operation::Pace;
 use crate::emulator::seed::answers::{
     AfterFailure, CancelGolive, Numbers, SecondGolive, UnchangedPublish, WithDefaults as _,
 };
-use crate::emulator::seed::{AnswerOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration};
+use crate::emulator::seed::{
+    AnswerOverrides, IngestionOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration,
+};
 
 /// When something happens to an offer, and under which rules.
 #[derive(Clone, Copy)]
@@ -25,6 +27,8 @@ pub(crate) struct Behaviour {
     pub profile: Profile,
     /// Those of the entry, then those of the seed.
     pub answers: AnswerOverrides,
+    /// The same for the Product Ingestion API.
+    pub ingestion: IngestionOverrides,
     pub pace: Pace,
 }
 
@@ -36,6 +40,7 @@ impl Behaviour {
         Self {
             profile: entry.profile.unwrap_or(seed.profile),
             answers: entry.answers.clone().with_defaults(seed.answers.clone()),
+            ingestion: entry.ingestion.clone().with_defaults(seed.ingestion.clone()),
             pace: own_pace.unwrap_or(seed_pace),
             entry,
         }

@@ -7,7 +7,7 @@ use super::calls::{Context, bad_request, not_found};
 use super::dialect::Dialect;
 use super::error;
 use super::read::document;
-use super::route::{ApiRequest, Command};
+use super::route::Command;
 use super::view::View;
 use crate::backends::portal::wire::API_VERSION;
 use crate::emulator::model::offer::Content;
@@ -15,6 +15,7 @@ use crate::emulator::model::operation::Ending;
 use crate::emulator::model::stage::Refusal;
 use crate::emulator::model::{Behaviour, Moment, Offer, Operation, start};
 use crate::emulator::reply::Reply;
+use crate::emulator::request::ApiRequest;
 use crate::emulator::seed::offer::{CancelAnswer, FixedRefusal, Kind, OperationHeader};
 use crate::emulator::world::Key;
 
