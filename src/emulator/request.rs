@@ -4,6 +4,8 @@ use axum::body::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use super::ingestion;
+
 /// A request, read whole.
 pub(super) struct ApiRequest {
     pub method: Method,
@@ -32,6 +34,11 @@ impl ApiRequest {
             origin,
             body,
         }
+    }
+
+    /// Whether it is one of the Product Ingestion API.
+    pub(super) fn is_ingestion(&self) -> bool {
+        ingestion::serves(&self.segments)
     }
 
     /// A query parameter, its name in any case.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Offer;
 use super::operation::Pace;
 use crate::emulator::seed::answers::{
     AfterFailure, CancelGolive, Numbers, SecondGolive, UnchangedPublish, WithDefaults as _,
 };
+use crate::emulator::seed::offer::FixedRefusal;
 use crate::emulator::seed::{
     AnswerOverrides, IngestionOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration,
 };
@@ -105,6 +107,18 @@ impl Behaviour {
     pub(crate) fn ignores_unchanged_publish(&self) -> bool {
         let default = self.by_profile(UnchangedPublish::Ignored, UnchangedPublish::Publishes);
         self.answers.unchanged_publish.unwrap_or(default) == UnchangedPublish::Ignored
+    }
+
+    /// The answer that the seed fixed for a request of this kind, unless it is used up.
+    pub(crate) fn fixed_refusal(&self, offer: &mut Offer, kind: Kind) -> Option<&FixedRefusal> {
+        let (with, used) = match kind {
+            Kind::Publish => (&self.entry.publish, &mut offer.used.publish_refusals),
+            Kind::GoLive => (&self.entry.golive, &mut offer.used.golive_refusals),
+        };
+        let with = with.as_ref().filter(|with| with.times.allows(*used))?;
+        *used += 1;
+        offer.changes += 1;
+        Some(with)
     }
 
     /// Whether some answers show what an offer was before.
