@@ -18,7 +18,7 @@ impl<'a> Access<'a> {
         let bearer = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let token = bearer.map(|(_, token)| token.trim()).filter(|token| !token.is_empty());
         let token = token.ok_or("there is no bearer token in the Authorization header")?;
-        let mut known = seed.token.iter().chain(seed.tokens.values()).peekable();
+        let mut known = seed.token.iter().chain(seed.accounts.values()).peekable();
         if known.peek().is_none() || known.any(|own| own.is(token)) {
             return Ok(Self { seed, token });
         }
@@ -27,8 +27,8 @@ impl<'a> Access<'a> {
 
     /// Whether a publisher belongs to the token's account.
     pub(super) fn owns(self, publisher: &str) -> bool {
-        let mut tokens = self.seed.tokens.iter();
-        let own = tokens.find(|(name, _)| name.eq_ignore_ascii_case(publisher));
+        let mut accounts = self.seed.accounts.iter();
+        let own = accounts.find(|(name, _)| name.eq_ignore_ascii_case(publisher));
         own.is_none_or(|(_, token)| token.is(self.token))
     }
 

@@ -46,7 +46,7 @@ impl StoredSeed {
         let document: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
         let mut document = document.unwrap_or_default();
         document.remove("token");
-        document.remove("tokens");
+        document.remove("accounts");
         Ok(Self { seed, document: Some(Value::Object(document)) })
     }
 

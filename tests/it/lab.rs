@@ -12,6 +12,7 @@ use bytes::Bytes;
 use golive::backends::http::{
     EnvToken, InProcessTransport, Settings as PortalSettings, Transport, TransportError,
 };
+use golive::backends::ingestion::IngestionClient;
 use golive::backends::portal::PortalClient;
 use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
@@ -21,7 +22,7 @@ use golive::engine::{
     Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
 };
 use golive::manifest;
-use golive::marketplace::{OfferId, Settling};
+use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::{Outcome, Reporter, Reporters};
 use golive::status::{OfferRecord, Phase, SourceRecord, StatusFile, StatusStore, StoreError};
@@ -48,9 +49,17 @@ pub(crate) struct Lab {
     /// How many requests may be under way at once.
     pub(crate) concurrency: usize,
     pub(crate) disk: Arc<dyn Disk>,
+    api: Api,
     folder: TempDir,
     clock: Arc<RuntimeClock>,
     transport: Arc<dyn Transport>,
+}
+
+/// The API that the reconciler uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Portal,
+    Ingestion,
 }
 
 /// What a run is asked for.
@@ -94,7 +103,8 @@ impl Lab {
         let (settle, pause) = (Duration::from_secs(30), Duration::from_mins(2));
         let stop = CancellationToken::new();
         let disk = Arc::new(RealDisk);
-        Self { emulator, stop, settle, pause, concurrency: 8, disk, folder, clock, transport }
+        let api = Api::Portal;
+        Self { emulator, stop, settle, pause, concurrency: 8, disk, api, folder, clock, transport }
     }
 
     /// A marketplace with `contoso/vm` and what else the seed says of it, and a manifest that
@@ -121,6 +131,11 @@ impl Lab {
         for rule in rules {
             self.emulator.add_fault(rule);
         }
+    }
+
+    /// The same marketplace, through the Product Ingestion API, with the settling time that it has.
+    pub(crate) fn through_ingestion(self) -> Self {
+        Self { api: Api::Ingestion, settle: Duration::from_mins(10), ..self }
     }
 
     /// Puts something between client and marketplace.
@@ -243,21 +258,19 @@ impl Lab {
     ) -> Reconciler {
         let concurrency = NonZeroUsize::new(self.concurrency).unwrap();
         let portal = PortalSettings { max_wait, concurrency, ..PortalSettings::default() };
-        let marketplace = PortalClient::new(
-            ENDPOINT.parse().unwrap(),
-            Arc::clone(&self.transport),
-            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
-            self.clock(),
-            portal,
-            self.random(),
-        );
-        let surroundings = Dependencies {
-            marketplace: Arc::new(marketplace),
-            store,
-            clock: self.clock(),
-            reporter,
-            stop: stop.clone(),
+        let (endpoint, transport) = (ENDPOINT.parse().unwrap(), Arc::clone(&self.transport));
+        let tokens = Arc::new(EnvToken::new(Some(TOKEN)).unwrap());
+        let (clock, random) = (self.clock(), self.random());
+        let marketplace: Arc<dyn Backend> = match self.api {
+            Api::Portal => {
+                Arc::new(PortalClient::new(endpoint, transport, tokens, clock, portal, random))
+            }
+            Api::Ingestion => {
+                Arc::new(IngestionClient::new(endpoint, transport, tokens, clock, portal, random))
+            }
         };
+        let surroundings =
+            Dependencies { marketplace, store, clock: self.clock(), reporter, stop: stop.clone() };
         let intervals =
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
         let (concurrency, settle) = (self.concurrency, Some(self.settle));
@@ -327,7 +340,8 @@ impl Lab {
 }
 
 pub(crate) fn is_golive(entry: &Entry) -> bool {
-    entry.method == "POST" && entry.path.trim_end_matches('/').ends_with("/golive")
+    let by_portal = entry.path.trim_end_matches('/').ends_with("/golive");
+    entry.method == "POST" && (by_portal || entry.golive.is_some())
 }
 
 /// Looks at every request before it passes.

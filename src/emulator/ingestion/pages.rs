@@ -61,12 +61,11 @@ pub(super) fn page<T>(
 
 /// The same request for the elements from there on. A `$` stands for itself in a query.
 fn link(request: &ApiRequest, origin: &str, start: usize) -> String {
-    let mut link = format!("{origin}/{}?", request.segments.join("/"));
-    for (name, value) in request.query.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(TOKEN))
-    {
+    let others = request.query.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(TOKEN));
+    let others = others.map(|(name, value)| {
         let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        link.push_str(&format!("{name}={value}&"));
-    }
-    link.push_str(&format!("{TOKEN}=p{start}"));
-    link
+        format!("{name}={value}&")
+    });
+    let path = request.segments.join("/");
+    format!("{origin}/{path}?{}{TOKEN}=p{start}", others.collect::<String>())
 }

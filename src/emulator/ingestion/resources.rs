@@ -17,9 +17,10 @@ const IMAGES: &str = "microsoft-azure-corevm.vmImagesPublicAzure";
 impl View<'_> {
     /// The resource tree of a target; `None` where the product was never published to it.
     pub(super) fn tree(&self, target: Target) -> Option<Value> {
-        let standing = match self.is_twin {
-            true => Standing::default(),
-            false => Standing::of(self.offer, Sight::of_trees(self.moment)),
+        let standing = if self.is_twin {
+            Standing::default()
+        } else {
+            Standing::of(self.offer, Sight::of_trees(self.moment))
         };
         let (content, submission) = match target {
             Target::Draft => (&self.offer.draft, self.draft()),

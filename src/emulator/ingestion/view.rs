@@ -200,7 +200,6 @@ impl View<'_> {
         let mut value = json!(wire);
         if let Some(fields) = value.as_object_mut() {
             let uri = format!("{RESOURCES}/configure/{}", job.id);
-            fields.insert("$schema".to_owned(), self.schema("configure-status").into());
             fields.insert("jobStart".to_owned(), time(job.started).into());
             fields.insert("jobEnd".to_owned(), end.into());
             fields.insert("resourceUri".to_owned(), uri.into());
@@ -218,13 +217,13 @@ impl View<'_> {
                 &product(),
                 "internalServerError",
                 &format!("An In Progress submission {} already exists.", number(*version)),
-                json!([]),
+                &json!([]),
             ),
             Work::NotLatest(version) => error(
                 &of(*version),
                 "conflict",
                 "The submission cannot be pushed to live as its not the latest submission.",
-                json!([]),
+                &json!([]),
             ),
             Work::Operation(index) => {
                 let Some(operation) = self.offer.operations.get(*index) else { return json!([]) };
@@ -233,7 +232,7 @@ impl View<'_> {
                     &resource,
                     "internalServerError",
                     "Operation failed",
-                    certification(operation.plan.failure()),
+                    &certification(operation.plan.failure()),
                 )
             }
             Work::Edit(_) => json!([]),
@@ -241,7 +240,7 @@ impl View<'_> {
     }
 }
 
-fn error(resource: &str, code: &str, message: &str, details: Value) -> Value {
+fn error(resource: &str, code: &str, message: &str, details: &Value) -> Value {
     let error = json!({
         "resourceId": resource, "code": code, "message": message, "details": details
     });

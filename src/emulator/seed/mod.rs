@@ -62,11 +62,11 @@ impl fmt::Debug for Token {
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Seed {
-    /// The bearer token that is accepted. Without it and `tokens`, any is.
+    /// The bearer token that is accepted. Without it and `accounts`, any is.
     pub token: Option<Token>,
-    /// Tokens of accounts, by publisher: it is open to this one only. A publisher without one is
-    /// open to every token that is accepted.
-    pub tokens: BTreeMap<String, Token>,
+    /// The token of a publisher's account, by publisher: no other one opens it. A publisher that is
+    /// not named here is open to every token that is accepted.
+    pub accounts: BTreeMap<String, Token>,
     /// `If-Match` is asked for. Field: a PUT of an offer that exists is answered 409 without it.
     /// Documented: publish, golive, cancel and PUT are answered 400.
     pub strict: bool,
@@ -99,7 +99,7 @@ impl Default for Seed {
             profile: Profile::default(),
             answers: AnswerOverrides::default(),
             token: None,
-            tokens: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             ingestion: IngestionOverrides::default(),
             strict: false,
             forbidden: Vec::new(),

@@ -1,0 +1,275 @@
+//! The reconciler through the Product Ingestion API, against the emulator that speaks it: whole
+//! launches, whatever becomes of an answer, however the lists look and however late they are.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use golive::emulator::{Emulator, ManualAction};
+use golive::status::{Phase, Reason};
+use pretty_assertions::assert_eq;
+
+use crate::lab::{Ask, Lab, Spy};
+use crate::place::manifest;
+
+const VM: &str = "contoso/vm";
+
+/// What becomes of the first *configure*, and how often one is received in all.
+const FAULTS: [(&str, u64); 23] = [
+    ("{reset: before}", 2),
+    ("{reset: after}", 1),
+    ("{status: 500}", 2),
+    ("{status: 500, when: after}", 1),
+    ("{status: 502, body: ''}", 2),
+    ("{status: 502, body: '', when: after}", 1),
+    ("{status: 504, when: after}", 1),
+    ("{html: 502, when: after}", 1),
+    ("{html: 200, when: after}", 1),
+    // Accepted, it says, and names no job.
+    ("{status: 202, body: '{}'}", 2),
+    ("{status: 202, body: '{}', when: after}", 1),
+    ("{status: 200, body: '[[', when: after}", 1),
+    ("{status: 408, when: after}", 1),
+    ("{cutBody: 0}", 1),
+    ("{cutBody: 9}", 1),
+    ("{redirect: 'https://fabrikam.example/x', when: after}", 1),
+    ("{endlessBody: true, when: after}", 1),
+    // Longer than a request may take.
+    ("{delay: 10m}", 2),
+    ("{delay: 10m, when: after}", 1),
+    // Not accepted, and said so.
+    ("{status: 429, retryAfter: 7}", 2),
+    ("{status: 503}", 2),
+    ("{status: 409}", 2),
+    ("{status: 423}", 2),
+];
+
+/// How late the list is: not at all; the entry flips minutes after the 202; all of it lags.
+const LAGS: [&str; 3] =
+    ["{}", "{delays: {running: 5s, listed: 4m, ended: 30s, jobEnded: 1m}}", "{lag: 3m}"];
+
+fn once(action: &str) -> String {
+    format!("[{{method: POST, path: '*/configure', action: {action}}}]")
+}
+
+fn number(version: u64) -> String {
+    (1_152_921_504_606_846_976 + version).to_string()
+}
+
+#[track_caller]
+fn lab(behaviour: &str) -> Lab {
+    Lab::vm(behaviour).through_ingestion()
+}
+
+/// The release that the record has as live.
+fn live(lab: &Lab) -> Option<String> {
+    lab.record(VM).observed?.live.map(|release| release.as_str().to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_goes_live_whatever_the_list_looks_like() {
+    for shape in ["one", "oldAndNew", "previewAndLive"] {
+        for more in
+            ["", ", shuffled: true", ", pageSize: 1", ", oldSchemas: true", ", strict: true"]
+        {
+            for version in ["", "liveVersion: 2, "] {
+                let behaviour =
+                    format!("{{previewVersion: 3, {version}ingestion: {{live: {shape}{more}}}}}");
+                let lab = lab(&behaviour);
+                lab.to_the_end().await;
+                assert_eq!((lab.golives(VM), lab.phase(VM)), ((1, 1), Phase::Live), "{behaviour}");
+                assert_eq!(live(&lab), Some(number(3)), "{behaviour}");
+                let before = lab.requests().len();
+                lab.once().await;
+                let requests = lab.requests().split_off(before);
+                assert!(requests.iter().all(|it| it.starts_with("GET ")), "{requests:?}");
+                assert!(requests.len() <= 4, "{requests:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draft_is_published_to_preview_and_stays_there() {
+    for lag in LAGS {
+        let behaviour = format!("offers: {{{VM}: {{status: NeverPublished, ingestion: {lag}}}}}");
+        let lab = Lab::new(&behaviour).through_ingestion();
+        lab.manifest("vm.yaml", &manifest(VM, "preview", ""));
+        lab.to_the_end().await;
+        lab.to_the_end().await;
+        let accepted = lab.emulator.journal().entries().filter(|entry| entry.accepted).count();
+        assert_eq!((accepted, lab.phase(VM)), (1, Phase::Preview), "{lag}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn golive_is_accepted_exactly_once_whatever_becomes_of_the_answer() {
+    for lag in LAGS {
+        for (action, received) in FAULTS {
+            let lab = lab(&format!("{{previewVersion: 3, liveVersion: 2, ingestion: {lag}}}"));
+            lab.faults(&once(action));
+            let outcome = lab.to_the_end().await;
+            assert_eq!(outcome.problems(), 0, "{lag} {action}: {:?}", outcome.records);
+            assert_eq!(lab.golives(VM), (received, 1), "{lag} {action}");
+            let record = lab.record(VM);
+            assert_eq!((record.phase, record.intent), (Phase::Live, None), "{lag} {action}");
+            assert_eq!(live(&lab), Some(number(3)), "{lag} {action}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_was_accepted_after_all_is_found() {
+    for lag in LAGS {
+        let lab = lab(&format!("{{previewVersion: 3, liveVersion: 2, ingestion: {lag}}}"));
+        lab.faults(&once("{status: 409, when: after}"));
+        lab.to_the_end().await;
+        // A refusal is believed: while the list lags, a second request may be sent. Its job fails.
+        let (received, accepted) = lab.golives(VM);
+        assert!(received <= 2 && accepted == 1, "{lag}: {received} {accepted}");
+        assert_eq!((lab.phase(VM), live(&lab)), (Phase::Live, Some(number(3))), "{lag}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_holds_for_publish() {
+    for lag in LAGS {
+        for (action, _) in FAULTS {
+            let behaviour =
+                format!("offers: {{{VM}: {{status: NeverPublished, ingestion: {lag}}}}}");
+            let lab = Lab::new(&behaviour).through_ingestion();
+            lab.manifest("vm.yaml", &manifest(VM, "preview", ""));
+            lab.faults(&once(action));
+            lab.to_the_end().await;
+            let accepted = lab.emulator.journal().entries().filter(|entry| entry.accepted).count();
+            assert_eq!((accepted, lab.phase(VM)), (1, Phase::Preview), "{lag} {action}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_holds_where_each_run_is_a_new_one_and_the_status_file_vanishes() {
+    for lag in LAGS {
+        let lab = lab(&format!("{{stepTime: 20m, ingestion: {lag}}}"));
+        lab.once().await;
+        for _ in 0..30 {
+            // Once the list shows it: before that, only the file knows of the golive.
+            tokio::time::advance(Duration::from_mins(5)).await;
+            lab.forget_status();
+            lab.once().await;
+        }
+        assert_eq!((lab.golives(VM), lab.phase(VM)), ((1, 1), Phase::Live), "{lag}");
+    }
+}
+
+/// Does something to the offer right before the first POST of golive arrives.
+fn before_the_post(behaviour: &str, action: ManualAction) -> Lab {
+    let lab = lab(behaviour);
+    let emulator: Emulator = lab.emulator.clone();
+    let done = AtomicBool::new(false);
+    lab.with_transport(|inner| {
+        let look = move |request: &http::Request<bytes::Bytes>| {
+            let is_it = request.uri().path().ends_with("/configure");
+            if is_it && !done.swap(true, Ordering::Relaxed) {
+                emulator.by_hand(VM, action.clone()).unwrap();
+            }
+        };
+        Arc::new(Spy { inner, look })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_hands_publish_between_the_look_and_the_post_is_waited_for() {
+    for action in [ManualAction::StartPublish, ManualAction::Publish] {
+        let lab = before_the_post("{previewVersion: 3, liveVersion: 2}", action.clone());
+        lab.to_the_end().await;
+        lab.to_the_end().await;
+        let newer = lab.emulator.truth(VM).unwrap().preview.unwrap();
+        assert!(newer > 3);
+        assert_eq!((lab.golives(VM), lab.phase(VM)), ((2, 1), Phase::Live), "{action:?}");
+        assert_eq!(live(&lab), Some(number(newer)), "{action:?}");
+    }
+    // The same golive by another hand: it is adopted.
+    for action in [ManualAction::StartGoLive, ManualAction::GoLive] {
+        let lab = before_the_post("{previewVersion: 3, liveVersion: 2}", action.clone());
+        lab.to_the_end().await;
+        assert_eq!((lab.golives(VM), lab.phase(VM)), ((1, 0), Phase::Live), "{action:?}");
+        assert_eq!(live(&lab), Some(number(3)), "{action:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_that_is_replaced_blocks() {
+    let lab = before_the_post("{previewVersion: 3, liveVersion: 2}", ManualAction::Publish);
+    lab.manifest("vm.yaml", &manifest(VM, "live", &format!("version: {}", number(3))));
+    lab.to_the_end().await;
+    lab.to_the_end().await;
+    let record = lab.record(VM);
+    assert_eq!((record.phase, record.reason), (Phase::Blocked, Reason::VersionMismatch));
+    assert_eq!(lab.golives(VM), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_certification_is_shown_with_its_causes_and_not_repeated() {
+    for lag in LAGS {
+        let behaviour = format!(
+            "{{previewVersion: 3, liveVersion: 2, ingestion: {lag}, fail: {{times: 1, message: \
+             '<p>The image has no <b>agent</b>.</p>'}}}}"
+        );
+        let lab = lab(&behaviour);
+        for _ in 0..3 {
+            lab.to_the_end().await;
+        }
+        let record = lab.record(VM);
+        assert_eq!((record.phase, lab.golives(VM)), (Phase::Failed, (1, 1)), "{lag}");
+        let told = serde_json::to_string(&record).unwrap();
+        for words in ["Issues found during Certification.", "The image has no agent."] {
+            assert!(told.contains(words), "{lag}: {told}");
+        }
+        lab.run(&Ask::to_the_end().with_retry()).await.unwrap();
+        // A list that lags may show the first failure even after the second attempt has ended.
+        tokio::time::advance(Duration::from_mins(10)).await;
+        lab.to_the_end().await;
+        assert_eq!((lab.phase(VM), lab.golives(VM)), (Phase::Live, (2, 2)), "{lag}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_cant_be_read_don_t_matter() {
+    for job in ["jobStatus: 404", "jobStatus: 400", "jobStatus: 500", "jobStatus: 503"] {
+        for lag in ["", ", delays: {listed: 2m}"] {
+            let lab =
+                lab(&format!("{{previewVersion: 3, stepTime: 5m, ingestion: {{{job}{lag}}}}}"));
+            lab.to_the_end().await;
+            for _ in 0..4 {
+                tokio::time::advance(Duration::from_mins(10)).await;
+                lab.to_the_end().await;
+            }
+            assert_eq!((lab.golives(VM), lab.phase(VM)), ((1, 1), Phase::Live), "{job}{lag}");
+        }
+    }
+    let lab = lab("{expire: {polls: 1}}");
+    lab.to_the_end().await;
+    assert_eq!((lab.golives(VM), lab.phase(VM)), ((1, 1), Phase::Live));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_t_be_decided_blocks_and_sends_nothing() {
+    for behaviour in [
+        "{ingestion: {twin: true}}",
+        "{liveVersion: 1, ingestion: {deprecated: true}}",
+        "{type: microsoft-azure-applications}",
+    ] {
+        let lab = lab(behaviour);
+        lab.to_the_end().await;
+        assert_eq!((lab.golives(VM), lab.phase(VM)), ((0, 0), Phase::Blocked), "{behaviour}");
+    }
+    for link in ["elsewhere", "endless"] {
+        let seed = format!("{{ingestion: {{nextLink: {link}}}, offers: {{{VM}: {{}}}}}}");
+        let lab = Lab::new(&seed).through_ingestion();
+        lab.manifest("vm.yaml", &crate::place::live(VM, ""));
+        lab.once().await;
+        assert_eq!(lab.golives(VM), (0, 0), "{link}");
+        assert!(lab.requests().len() < 5_000, "{link}: {}", lab.requests().len());
+    }
+}
