@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::view::{Target, View, product_type};
 use crate::emulator::ids::{bytes_of, guid};
 use crate::emulator::model::offer::Content;
-use crate::emulator::model::submission::{Progress, Sight, Standing};
+use crate::emulator::model::submission::{Sight, Standing};
 
 /// Where the Cloud Partner Portal's documents of virtual machine plans keep their images.
 const IMAGES: &str = "microsoft-azure-corevm.vmImagesPublicAzure";
@@ -28,9 +28,8 @@ impl View<'_> {
                 // What went live is what preview shows (documented).
                 let shown = match target {
                     Target::Live => standing.live,
-                    Target::Preview | Target::Draft => standing.preview,
-                };
-                let shown = shown.filter(|own| own.progress == Progress::Succeeded)?;
+                    Target::Preview | Target::Draft => standing.in_preview,
+                }?;
                 (self.offer.content(shown.version)?, self.submission(target, shown))
             }
         };

@@ -44,6 +44,8 @@ pub(crate) struct Standing {
     /// The newest release that was sent to preview, whatever became of it. A canceled one is
     /// forgotten (inferred: no source has a submission that says so).
     pub preview: Option<Submission>,
+    /// The release that preview shows: the newest one that got there.
+    pub in_preview: Option<Submission>,
     /// The release that is live.
     pub live: Option<Submission>,
     /// The release that was live before.
@@ -122,6 +124,9 @@ impl Standing {
                 (Kind::Publish, _) => {
                     standing.preview = Some(submission);
                     standing.attempt = None;
+                    if progress == Progress::Succeeded {
+                        standing.in_preview = Some(submission);
+                    }
                 }
                 (Kind::GoLive, Progress::Running | Progress::Failed) => {
                     standing.attempt = Some(submission);

@@ -358,3 +358,29 @@ async fn a_job_outlives_the_process_and_may_expire() {
     let id = answer.json["jobId"].as_str().unwrap();
     assert_eq!(ask(&second, &format!("configure/{id}/status")).await.status, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tree_shows_what_was_written_once_it_is_published() {
+    let emulator = field("offers: {contoso/vm: {previewVersion: 3}}");
+    let guid = guid(&emulator).await;
+    let tree = async |target: &str| {
+        let path = format!("resource-tree/product/{guid}?targetType={target}");
+        let answer = ask(&emulator, &path).await;
+        let resources = answer.json["resources"].as_array().cloned().unwrap_or_default();
+        let of_plans =
+            |own: &&Value| own["id"].as_str().unwrap().starts_with("virtual-machine-plan");
+        resources.iter().find(of_plans).cloned()
+    };
+    let mut technical = tree("draft").await.unwrap();
+    assert_eq!(tree("preview").await.as_ref(), Some(&technical));
+    assert_eq!(tree("live").await, None);
+    technical["openPorts"] = json!(["22"]);
+    let answer = configure(&emulator, technical.clone()).await;
+    assert_eq!(job(&emulator, &answer).await["jobResult"], "succeeded");
+    assert_eq!(tree("draft").await.as_ref(), Some(&technical));
+    assert_ne!(tree("preview").await.as_ref(), Some(&technical));
+    configure(&emulator, submission(&guid, None, "preview")).await;
+    assert_ne!(tree("preview").await.as_ref(), Some(&technical), "it is not there yet");
+    pass(4).await;
+    assert_eq!(tree("preview").await.as_ref(), Some(&technical));
+}
