@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use golive::backends::http::{EnvToken, InProcessTransport, Settings};
+use golive::backends::ingestion::IngestionClient;
+use golive::clock::RuntimeClock;
 use golive::emulator::{Emulator, ManualAction};
+use golive::marketplace::{Backend as _, OfferId};
 use golive::status::{Phase, Reason};
 use pretty_assertions::assert_eq;
 
 use crate::lab::{Ask, Lab, Spy};
-use crate::place::manifest;
+use crate::place::{manifest, parse};
 
 const VM: &str = "contoso/vm";
 
@@ -272,4 +276,28 @@ async fn what_can_t_be_decided_blocks_and_sends_nothing() {
         assert_eq!(lab.golives(VM), (0, 0), "{link}");
         assert!(lab.requests().len() < 5_000, "{link}: {}", lab.requests().len());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_accounts_with_one_offer_name_are_kept_apart_by_their_tokens() {
+    let seed =
+        "{accounts: {contoso: one, fabrikam: two}, offers: {contoso/vm: {}, fabrikam/vm: {}}}";
+    let clock = Arc::new(RuntimeClock::starting_at("2026-12-01T09:00:00Z".parse().unwrap()));
+    let emulator = Emulator::new(parse(seed), Arc::clone(&clock) as _);
+    let mut products = Vec::new();
+    for (token, name) in [("one", VM), ("two", "fabrikam/vm")] {
+        let client = IngestionClient::new(
+            "http://localhost:8080".parse().unwrap(),
+            Arc::new(InProcessTransport::new(emulator.router())),
+            Arc::new(EnvToken::new(Some(token)).unwrap()),
+            Arc::clone(&clock) as _,
+            Settings::default(),
+            fastrand::Rng::with_seed(7),
+        );
+        let offer: OfferId = name.parse().unwrap();
+        let listed = client.survey(offer.publisher()).await.unwrap();
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        products.push(client.guid(&offer).unwrap());
+    }
+    assert_ne!(products[0], products[1]);
 }
