@@ -17,7 +17,7 @@ const MAX_ENTRIES: usize = 200_000;
 pub struct GoliveRequest {
     /// The offer, `publisher/offer`, in lower case.
     pub offer: String,
-    /// The version that was in preview, if one was.
+    /// The version that was in preview, if one was; that of the submission that a *configure* names.
     pub release: Option<u64>,
     /// Whether the offer waited for sign-off and nothing ran. Only the marketplace's refusal stops
     /// a request that is not legitimate, if anything does.
@@ -41,7 +41,7 @@ pub struct Entry {
     pub status: Option<u16>,
     /// Its `If-Match`.
     pub if_match: Option<String>,
-    /// Its `x-ms-client-request-id`.
+    /// Its `x-ms-client-request-id`, or `client-request-id`.
     pub request_id: Option<String>,
     /// The notification e-mail addresses in its body, as they were written.
     pub notify: Option<String>,
