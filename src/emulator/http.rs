@@ -1,8 +1,8 @@
 //! The emulator as an HTTP service: one router, in process and on a socket.
 //!
-//! One handler serves every request, so that nothing is missed: it writes the request into the
-//! journal, asks the fault rules, reads the body, lets the API answer at one moment of the clock,
-//! and saves what changed before the answer goes out.
+//! One handler serves every request, of either API, so that nothing is missed: it writes the request
+//! into the journal, reads the body, asks the fault rules, lets the API answer at one moment of the
+//! clock, and saves what changed before the answer goes out.
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,15 +13,19 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::ids::guid;
+use super::ingestion;
 use super::journal::{Entry, GoliveRequest};
-use super::portal::{self, ApiRequest};
+use super::portal;
 use super::reply::Reply;
+use super::request::ApiRequest;
 use super::world::Key;
 use super::{Emulator, faults};
 
 /// The journal's path. Reading it takes no token, is not in the journal and meets no fault.
 const JOURNAL: &str = "/_journal";
 const CLIENT_REQUEST_ID: &str = "x-ms-client-request-id";
+/// The same, as Microsoft Graph names it, which answers for the Product Ingestion API.
+const GRAPH_REQUEST_ID: &str = "client-request-id";
 /// The longest body that is taken, in bytes.
 const MAX_BODY: usize = 1 << 20;
 /// The longest body that is read to its end before it is refused: a client that is still sending
@@ -45,9 +49,13 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
     if parts.uri.path() == JOURNAL {
         return Reply::json(StatusCode::OK, &emulator.journal().report()).into_response();
     }
-    let ticket = begin(&emulator, &parts);
+    let mut ticket = begin(&emulator, &parts);
+    let request = read(body).await.map(|body| ApiRequest::new(&parts, body));
+    if let Ok(request) = &request {
+        receive(&emulator, &mut ticket, request);
+    }
     let action = emulator.state().faults.hit(parts.method.as_str(), parts.uri.path());
-    let answer = process(&emulator, &ticket, &parts, body);
+    let answer = process(&emulator, &ticket, request);
     let mut response = match action {
         Some(action) => faults::inject(action, answer).await,
         None => answer.await,
@@ -65,8 +73,10 @@ async fn handle(State(emulator): State<Emulator>, request: Request) -> Response 
         }
         headers.insert(HeaderName::from_static("x-ms-request-id"), value);
     }
-    if let Some(value) = parts.headers.get(CLIENT_REQUEST_ID) {
-        headers.insert(HeaderName::from_static(CLIENT_REQUEST_ID), value.clone());
+    for name in [CLIENT_REQUEST_ID, GRAPH_REQUEST_ID] {
+        if let Some(value) = parts.headers.get(name) {
+            headers.insert(HeaderName::from_static(name), value.clone());
+        }
     }
     response
 }
@@ -92,16 +102,37 @@ fn begin(emulator: &Emulator, parts: &Parts) -> Ticket {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         if_match: header("if-match"),
-        request_id: header(CLIENT_REQUEST_ID),
+        request_id: header(CLIENT_REQUEST_ID).or_else(|| header(GRAPH_REQUEST_ID)),
         golive,
         ..Entry::default()
     };
     Ticket { number: state.journal.begin(entry), golive_of }
 }
 
-async fn process(emulator: &Emulator, ticket: &Ticket, parts: &Parts, body: Body) -> Response {
-    let reply = match read(body).await {
-        Ok(body) => answer(emulator, ticket, &ApiRequest::new(parts, body)),
+/// Writes into the journal what the body asks for: a *configure* says only there that it is a
+/// golive, and of what.
+fn receive(emulator: &Emulator, ticket: &mut Ticket, request: &ApiRequest) {
+    if !request.is_ingestion() {
+        return;
+    }
+    let now = emulator.now();
+    let mut guard = emulator.state();
+    let state = &mut *guard;
+    let golive = ingestion::golive_target(&mut state.world, emulator.seed(), request, now);
+    if let Some(ingestion::GoliveTarget { key, release, legitimate }) = golive {
+        let golive = GoliveRequest { offer: key.to_string(), release, legitimate };
+        state.journal.received(ticket.number, golive);
+        ticket.golive_of = Some(key);
+    }
+}
+
+async fn process(
+    emulator: &Emulator,
+    ticket: &Ticket,
+    request: Result<ApiRequest, Reply>,
+) -> Response {
+    let reply = match request {
+        Ok(request) => answer(emulator, ticket, &request),
         Err(refusal) => refusal,
     };
     emulator.save_or_log().await;
@@ -113,7 +144,8 @@ fn answer(emulator: &Emulator, ticket: &Ticket, request: &ApiRequest) -> Reply {
     let mut guard = emulator.state();
     let state = &mut *guard;
     let now = emulator.now();
-    let reply = portal::respond(&mut state.world, emulator.seed(), request, now);
+    let respond = if request.is_ingestion() { ingestion::respond } else { portal::respond };
+    let reply = respond(&mut state.world, emulator.seed(), request, now);
     let notify = portal::notification_emails(&request.body);
     state.journal.amend(ticket.number, |entry| entry.notify = notify);
     if reply.accepted {

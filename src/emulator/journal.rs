@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::model::submission::number;
+
 /// Older entries are dropped: a server that runs for weeks must not fill the memory.
 const MAX_ENTRIES: usize = 200_000;
 
@@ -15,7 +17,7 @@ const MAX_ENTRIES: usize = 200_000;
 pub struct GoliveRequest {
     /// The offer, `publisher/offer`, in lower case.
     pub offer: String,
-    /// The version that was in preview, if one was.
+    /// The version that was in preview, if one was; that of the submission that a *configure* names.
     pub release: Option<u64>,
     /// Whether the offer waited for sign-off and nothing ran. Only the marketplace's refusal stops
     /// a request that is not legitimate, if anything does.
@@ -39,7 +41,7 @@ pub struct Entry {
     pub status: Option<u16>,
     /// Its `If-Match`.
     pub if_match: Option<String>,
-    /// Its `x-ms-client-request-id`.
+    /// Its `x-ms-client-request-id`, or `client-request-id`.
     pub request_id: Option<String>,
     /// The notification e-mail addresses in its body, as they were written.
     pub notify: Option<String>,
@@ -121,6 +123,12 @@ impl Journal {
         self.dropped + self.entries.len() - 1
     }
 
+    /// A request turned out to ask for a golive.
+    pub(super) fn received(&mut self, ticket: usize, golive: GoliveRequest) {
+        self.count(&golive.offer, golive.release).received += 1;
+        self.amend(ticket, |entry| entry.golive = Some(golive));
+    }
+
     fn count(&mut self, offer: &str, release: Option<u64>) -> &mut Count {
         self.golives.entry(offer.to_owned()).or_default().entry(release).or_default()
     }
@@ -139,7 +147,11 @@ impl Journal {
             releases.iter().map(move |(release, count)| {
                 let Count { received, accepted } = count;
                 json!({
-                    "offer": offer, "release": release, "received": received, "accepted": accepted
+                    "offer": offer,
+                    "release": release,
+                    "submission": release.map(|version| number(version).to_string()),
+                    "received": received,
+                    "accepted": accepted
                 })
             })
         });

@@ -19,7 +19,7 @@ const SCHEMA: u32 = 2;
 #[serde(deny_unknown_fields)]
 pub struct Memory {
     schema: u32,
-    /// The seed without its token; `None` where there was none.
+    /// The seed without its tokens; `None` where there was none.
     #[serde(default)]
     pub(super) seed: Option<Value>,
     pub(super) offers: Vec<Offer>,
@@ -35,7 +35,7 @@ impl Memory {
 #[derive(Clone, Debug, Default)]
 pub struct StoredSeed {
     pub(super) seed: Seed,
-    /// The YAML document without its token: the memory file must hold no secret.
+    /// The YAML document without its tokens: the memory file must hold no secret.
     pub(super) document: Option<Value>,
 }
 
@@ -46,6 +46,7 @@ impl StoredSeed {
         let document: Option<Map<String, Value>> = serde_yaml::from_str(yaml)?;
         let mut document = document.unwrap_or_default();
         document.remove("token");
+        document.remove("accounts");
         Ok(Self { seed, document: Some(Value::Object(document)) })
     }
 

@@ -1,4 +1,5 @@
-//! An embedded Azure Marketplace: the Cloud Partner Portal API on a pure model of offers.
+//! An embedded Azure Marketplace: the Cloud Partner Portal API and the Product Ingestion API on one
+//! pure model of offers.
 //!
 //! It serves `golive emulator`, `golive apply --emulator` and the tests, through the same router
 //! in process and on a socket, and clients of the real API work against it unchanged. It knows
@@ -10,6 +11,8 @@
 //! | `model` | pure: an offer's life, under the rules of its seed; what people do to it by hand |
 //! | `world` | publishers and their offers |
 //! | `portal` | the Cloud Partner Portal API: routes, JSON, errors |
+//! | `ingestion` | the Product Ingestion API: the same offers as products and submissions |
+//! | `access` | what a token opens |
 //! | `faults` | which requests go wrong, and how |
 //! | `journal` | the requests so far |
 //! | `memory` | the file that outlives the process |
@@ -18,14 +21,17 @@
 //! Nothing is random: ids and entity tags follow from the names of offers and from how often they
 //! changed, so that the same requests get the same answers in every run.
 
+mod access;
 mod faults;
 mod http;
 mod ids;
+mod ingestion;
 mod journal;
 mod memory;
 mod model;
 mod portal;
 mod reply;
+mod request;
 mod seed;
 mod server;
 #[cfg(test)]
@@ -147,7 +153,7 @@ impl Emulator {
         Self { shared: Arc::new(Shared { seed, document, clock, state, memory_file }) }
     }
 
-    /// The API. The same router serves in process (`tower::ServiceExt::oneshot`) and on a socket
+    /// The APIs. The same router serves in process (`tower::ServiceExt::oneshot`) and on a socket
     /// ([`serve`]).
     ///
     /// An absolute `Operation-Location` is made of the request's URI where that is absolute, else

@@ -1,11 +1,12 @@
 //! All publishers and offers. Names compare without case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::ids::guid;
 use super::model::{Behaviour, Moment, Offer, start};
 use super::seed::Seed;
 
@@ -17,6 +18,10 @@ pub(super) struct Key {
 }
 
 impl Key {
+    pub(super) fn publisher(&self) -> &str {
+        &self.publisher
+    }
+
     pub(super) fn new(publisher: &str, offer: &str) -> Self {
         Self { publisher: publisher.to_ascii_lowercase(), offer: offer.to_ascii_lowercase() }
     }
@@ -31,6 +36,29 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.publisher, self.offer)
+    }
+}
+
+/// A product of the Product Ingestion API: an offer, or the twin that has its id, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Product {
+    pub key: Key,
+    pub is_twin: bool,
+}
+
+impl Product {
+    /// The products that an offer is.
+    fn all_of(key: &Key, behaviour: &Behaviour) -> impl Iterator<Item = Self> {
+        let has_twin = behaviour.ingestion.twin == Some(true);
+        let product = Self { key: key.clone(), is_twin: false };
+        let twin = has_twin.then(|| Self { key: key.clone(), is_twin: true });
+        std::iter::once(product).chain(twin)
+    }
+
+    /// Its GUID follows from the offer's name: the same in every run.
+    pub(super) fn guid(&self) -> String {
+        let word = if self.is_twin { "twin" } else { "product" };
+        guid(&format!("{word} {}", self.key))
     }
 }
 
@@ -74,6 +102,10 @@ pub(super) struct World {
     /// By id in lower case, the id as it was written.
     publishers: BTreeMap<String, String>,
     offers: BTreeMap<Key, OfferEntry>,
+    /// The products of the offers, by GUID.
+    products: HashMap<String, Product>,
+    /// The offers that jobs are about, by the job's id.
+    jobs: HashMap<String, Key>,
     /// Grows with every change.
     pub generation: u64,
 }
@@ -85,6 +117,8 @@ impl World {
             last_number: 0,
             publishers: BTreeMap::new(),
             offers: BTreeMap::new(),
+            products: HashMap::new(),
+            jobs: HashMap::new(),
             generation: 0,
         };
         for publisher in seed.publishers.iter().chain(&seed.forbidden) {
@@ -111,6 +145,12 @@ impl World {
             self.generation += 1;
         }
         self.last_number = self.last_number.max(offer.last_number());
+        for product in Product::all_of(&key, &behaviour) {
+            self.products.insert(product.guid(), product);
+        }
+        for job in &offer.jobs {
+            self.jobs.insert(job.id.clone(), key.clone());
+        }
         self.offers.insert(key, OfferEntry { offer, behaviour });
     }
 
@@ -125,6 +165,31 @@ impl World {
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         self.generation += 1;
         self.offers.remove(key).is_some()
+    }
+
+    /// The product with this GUID.
+    pub(super) fn product(&self, guid: &str) -> Option<Product> {
+        let product = self.products.get(&guid.to_ascii_lowercase())?;
+        self.contains(&product.key).then(|| product.clone())
+    }
+
+    /// The products of a publisher, in order of their offers' ids; with a name, those of that name.
+    pub(super) fn products_of(&self, publisher: &str, name: Option<&str>) -> Vec<Product> {
+        let first = Key::new(publisher, name.unwrap_or_default());
+        let own = self.offers.range(first.clone()..).take_while(|(key, _)| {
+            key.publisher == first.publisher && (name.is_none() || key.offer == first.offer)
+        });
+        own.flat_map(|(key, entry)| Product::all_of(key, &entry.behaviour)).collect()
+    }
+
+    /// The offer that a job is about.
+    pub(super) fn offer_of_job(&self, id: &str) -> Option<Key> {
+        self.jobs.get(&id.to_ascii_lowercase()).cloned()
+    }
+
+    /// Remembers which offer a job is about.
+    pub(super) fn add_job(&mut self, id: &str, key: &Key) {
+        self.jobs.insert(id.to_owned(), key.clone());
     }
 
     /// The behaviour for an offer of this name, even if there is none.

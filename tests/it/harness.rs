@@ -12,6 +12,7 @@ use bytes::Bytes;
 use golive::backends::http::{
     EnvToken, InProcessTransport, Settings as PortalSettings, Transport, TransportError,
 };
+use golive::backends::ingestion::IngestionClient;
 use golive::backends::portal::PortalClient;
 use golive::changes::{DecisionTime, Policy, Retry};
 use golive::clock::{Clock, RuntimeClock};
@@ -21,7 +22,7 @@ use golive::engine::{
     Dependencies, Desired, Guard, Job, Observations, Observer, Reconciler, RunError, Settings, Wait,
 };
 use golive::manifest;
-use golive::marketplace::{OfferId, Settling};
+use golive::marketplace::{Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::{Outcome, Reporter, Reporters};
 use golive::status::{OfferRecord, Phase, StatusFile, StatusStore, StoreError};
@@ -49,9 +50,17 @@ pub(crate) struct Harness {
     pub(crate) pause: Duration,
     pub(crate) concurrency: usize,
     pub(crate) disk: Arc<dyn Disk>,
+    api: Api,
     folder: TempDir,
     clock: Arc<RuntimeClock>,
     transport: Arc<dyn Transport>,
+}
+
+/// The API that the reconciler uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Portal,
+    Ingestion,
 }
 
 /// The options of a run.
@@ -95,7 +104,8 @@ impl Harness {
         let (settle, pause) = (Duration::from_secs(30), Duration::from_mins(2));
         let stop = CancellationToken::new();
         let disk = Arc::new(RealDisk);
-        Self { emulator, stop, settle, pause, concurrency: 8, disk, folder, clock, transport }
+        let api = Api::Portal;
+        Self { emulator, stop, settle, pause, concurrency: 8, disk, api, folder, clock, transport }
     }
 
     /// A marketplace with `contoso/vm` and this seed for it, and a manifest that wants it live.
@@ -133,6 +143,11 @@ impl Harness {
         for rule in rules {
             self.emulator.add_fault(rule);
         }
+    }
+
+    /// The same marketplace, through the Product Ingestion API, with the settling time that it has.
+    pub(crate) fn through_ingestion(self) -> Self {
+        Self { api: Api::Ingestion, settle: Duration::from_mins(10), ..self }
     }
 
     /// Wraps the transport between client and marketplace.
@@ -257,21 +272,19 @@ impl Harness {
     ) -> Reconciler {
         let concurrency = NonZeroUsize::new(self.concurrency).unwrap();
         let portal = PortalSettings { max_wait, concurrency, ..PortalSettings::default() };
-        let marketplace = PortalClient::new(
-            ENDPOINT.parse().unwrap(),
-            Arc::clone(&self.transport),
-            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
-            self.clock(),
-            portal,
-            self.random(),
-        );
-        let surroundings = Dependencies {
-            marketplace: Arc::new(marketplace),
-            store,
-            clock: self.clock(),
-            reporter,
-            stop: stop.clone(),
+        let (endpoint, transport) = (ENDPOINT.parse().unwrap(), Arc::clone(&self.transport));
+        let tokens = Arc::new(EnvToken::new(Some(TOKEN)).unwrap());
+        let (clock, random) = (self.clock(), self.random());
+        let marketplace: Arc<dyn Backend> = match self.api {
+            Api::Portal => {
+                Arc::new(PortalClient::new(endpoint, transport, tokens, clock, portal, random))
+            }
+            Api::Ingestion => {
+                Arc::new(IngestionClient::new(endpoint, transport, tokens, clock, portal, random))
+            }
         };
+        let surroundings =
+            Dependencies { marketplace, store, clock: self.clock(), reporter, stop: stop.clone() };
         let intervals =
             Intervals { first: Duration::from_secs(30), longest: Duration::from_mins(5) };
         let (concurrency, settle) = (self.concurrency, Some(self.settle));
@@ -346,7 +359,8 @@ impl Harness {
 }
 
 pub(crate) fn is_golive(entry: &Entry) -> bool {
-    entry.method == "POST" && entry.path.trim_end_matches('/').ends_with("/golive")
+    let by_portal = entry.path.trim_end_matches('/').ends_with("/golive");
+    entry.method == "POST" && (by_portal || entry.golive.is_some())
 }
 
 /// Calls `look` with every request before it passes.

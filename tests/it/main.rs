@@ -40,6 +40,7 @@ mod examples;
 mod failed;
 mod fair;
 mod hostile;
+mod ingestion;
 mod kill;
 mod layers;
 mod lost;

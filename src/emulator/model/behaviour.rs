@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Offer;
 use super::operation::Pace;
 use crate::emulator::seed::answers::{
     AfterFailure, CancelGolive, Numbers, SecondGolive, UnchangedPublish, WithDefaults as _,
 };
-use crate::emulator::seed::{AnswerOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration};
+use crate::emulator::seed::offer::FixedRefusal;
+use crate::emulator::seed::{
+    AnswerOverrides, IngestionOverrides, Kind, OfferSeed, Profile, Seed, SeedDuration,
+};
 
 /// When something happens to an offer, and under which rules.
 #[derive(Clone, Copy)]
@@ -25,6 +29,8 @@ pub(crate) struct Behaviour {
     pub profile: Profile,
     /// Those of the entry, then those of the seed.
     pub answers: AnswerOverrides,
+    /// The same for the Product Ingestion API.
+    pub ingestion: IngestionOverrides,
     pub pace: Pace,
 }
 
@@ -36,6 +42,7 @@ impl Behaviour {
         Self {
             profile: entry.profile.unwrap_or(seed.profile),
             answers: entry.answers.clone().with_defaults(seed.answers.clone()),
+            ingestion: entry.ingestion.clone().with_defaults(seed.ingestion.clone()),
             pace: own_pace.unwrap_or(seed_pace),
             entry,
         }
@@ -100,6 +107,18 @@ impl Behaviour {
     pub(crate) fn ignores_unchanged_publish(&self) -> bool {
         let default = self.by_profile(UnchangedPublish::Ignored, UnchangedPublish::Publishes);
         self.answers.unchanged_publish.unwrap_or(default) == UnchangedPublish::Ignored
+    }
+
+    /// The answer that the seed fixed for a request of this kind, unless it is used up.
+    pub(crate) fn fixed_refusal(&self, offer: &mut Offer, kind: Kind) -> Option<&FixedRefusal> {
+        let (with, used) = match kind {
+            Kind::Publish => (&self.entry.publish, &mut offer.used.publish_refusals),
+            Kind::GoLive => (&self.entry.golive, &mut offer.used.golive_refusals),
+        };
+        let with = with.as_ref().filter(|with| with.times.allows(*used))?;
+        *used += 1;
+        offer.changes += 1;
+        Some(with)
     }
 
     /// Whether some answers show what an offer was before.

@@ -4,12 +4,14 @@
 pub(crate) mod behaviour;
 pub(crate) mod ground_truth;
 pub(crate) mod history;
+pub(crate) mod job;
 pub(crate) mod manual;
 pub(crate) mod numbers;
 pub(crate) mod offer;
 pub(crate) mod operation;
 pub(crate) mod stage;
 pub(crate) mod start;
+pub(crate) mod submission;
 
 pub(crate) use behaviour::{Behaviour, Moment};
 pub(crate) use offer::Offer;

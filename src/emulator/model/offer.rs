@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::Snapshot;
+use super::job::Job;
 use super::operation::{Ending, Pace, Plan, State, UseCounts};
 use super::stage::{IdleStatus, Refusal, Stage};
 use super::{Behaviour, Moment, Operation};
@@ -21,6 +22,9 @@ use crate::emulator::seed::offer::{AfterCancel, Kind};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub definition: Value,
+    /// Resources of the Product Ingestion API that somebody wrote, by id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, Value>,
     pub changed: Timestamp,
 }
 
@@ -48,6 +52,9 @@ pub(crate) struct Offer {
     pub revision: u64,
     pub operations: Vec<Operation>,
     pub used: UseCounts,
+    /// What was asked for through *configure*.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<Job>,
     /// Snapshots, the oldest first, if answers lag behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past: Vec<Snapshot>,
@@ -199,7 +206,9 @@ impl Offer {
     pub(crate) fn publish_of_unchanged_draft(&self) -> Option<&Operation> {
         let last = self.operations.iter().rev().find(|own| own.kind == Kind::Publish)?;
         let content = self.versions.get(&last.version)?;
-        let same = !self.edited && content.definition == self.draft.definition;
+        let same = !self.edited
+            && content.definition == self.draft.definition
+            && content.resources == self.draft.resources;
         (self.rests_in_a_slot() && same && self.preview == Some(last.version)).then_some(last)
     }
 
@@ -227,7 +236,7 @@ impl Offer {
     }
 
     /// Cancels what runs, for the golive that replaces it.
-    fn break_off(&mut self, now: Timestamp) {
+    pub(super) fn break_off(&mut self, now: Timestamp) {
         if let Some(running) = self.running_mut() {
             let done = running.done(now);
             running.state = State::Ended { ending: Ending::Canceled, at: now, done };
@@ -315,6 +324,13 @@ impl Offer {
         self.change(now);
     }
 
+    /// Writes resources of the draft.
+    pub(crate) fn write_resources(&mut self, resources: BTreeMap<String, Value>, now: Timestamp) {
+        self.draft.resources.extend(resources);
+        self.draft.changed = now;
+        self.change(now);
+    }
+
     /// Changes something of the draft that the model doesn't hold.
     pub(crate) fn edit(&mut self, now: Timestamp) {
         self.edited = true;
@@ -327,7 +343,7 @@ impl Offer {
         self.versions.keys().next_back().map_or(1, |last| last + 1)
     }
 
-    fn start(&mut self, kind: Kind, version: u64, moment: Moment<'_>) {
+    pub(super) fn start(&mut self, kind: Kind, version: u64, moment: Moment<'_>) {
         let Moment { now, behaviour, .. } = moment;
         let plan = Plan::new(&behaviour.entry, kind, self.used);
         match plan {

@@ -73,8 +73,11 @@ impl Plan {
     }
 }
 
+/// What a step that fails says where the seed says nothing.
+pub(crate) const DEFAULT_FAILURE: &str = "<p>This step failed.</p>";
+
 fn failure_message(fail: &Fail) -> Message {
-    let html = fail.message.clone().unwrap_or_else(|| "<p>This step failed.</p>".to_owned());
+    let html = fail.message.clone().unwrap_or_else(|| DEFAULT_FAILURE.to_owned());
     Message { html, level: fail.level }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn offer(publisher: &str, id: &str, behaviour: &Behaviour, now: Times
     });
     let changed = LONG_AGO.parse().unwrap_or(Timestamp::UNIX_EPOCH);
     let definition = seed.definition.clone().unwrap_or_else(|| definition(id, seed));
-    let content = Content { definition, changed };
+    let content = Content { definition, changed, ..Content::default() };
     let mut offer = blank(publisher, id, content, behaviour.draft_version());
     if let Some(offer_type) = &seed.offer_type {
         offer.type_id.clone_from(offer_type);

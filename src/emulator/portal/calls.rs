@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use super::dialect::Dialect;
 use super::error;
-use super::route::{ApiRequest, Resource, Route, type_filter};
+use super::route::{Resource, Route, type_filter};
 use super::undocumented::OfferAnswer;
 use super::view::View;
 use crate::backends::portal::wire::API_VERSION;
+use crate::emulator::access::Access;
 use crate::emulator::model::Behaviour;
 use crate::emulator::reply::Reply;
+use crate::emulator::request::ApiRequest;
 use crate::emulator::seed::Seed;
 use crate::emulator::world::{Key, World};
 
@@ -19,6 +21,7 @@ use crate::emulator::world::{Key, World};
 pub(super) struct Context<'a> {
     pub world: &'a mut World,
     pub seed: &'a Seed,
+    pub access: Access<'a>,
     pub request: &'a ApiRequest,
     pub now: Timestamp,
 }
@@ -34,25 +37,20 @@ pub(in crate::emulator) fn respond(
     let key = route.as_ref().and_then(Route::key);
     let behaviour = world.behaviour(key.as_ref());
     let reply = authorize(seed, request)
-        .and_then(|()| check_version(request, &behaviour))
-        .and_then(|()| route.ok_or_else(|| not_found("resource")))
-        .and_then(|route| check_method(request, route))
-        .and_then(|route| Context { world, seed, request, now }.answer(route))
+        .and_then(|access| check_version(request, &behaviour).map(|()| access))
+        .and_then(|access| {
+            let route = check_method(request, route.ok_or_else(|| not_found("resource"))?)?;
+            Context { world, seed, access, request, now }.answer(route)
+        })
         .unwrap_or_else(|refusal| refusal);
     Dialect(&behaviour).reword_error(reply)
 }
 
-fn authorize(seed: &Seed, request: &ApiRequest) -> Result<(), Reply> {
-    let header = request.header("authorization").and_then(|value| value.split_once(' '));
-    let bearer = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let token = bearer.map(|(_, token)| token.trim()).filter(|token| !token.is_empty());
-    let message = match token {
-        Some(token) if seed.token.as_ref().is_none_or(|own| own.is(token)) => return Ok(()),
-        Some(_) => "the token is not valid, or it has expired",
-        None => "there is no bearer token in the Authorization header",
-    };
-    Err(error(StatusCode::UNAUTHORIZED, "Unauthorized", message)
-        .with(header::WWW_AUTHENTICATE, "Bearer".to_owned()))
+fn authorize<'a>(seed: &'a Seed, request: &'a ApiRequest) -> Result<Access<'a>, Reply> {
+    Access::of(seed, request).map_err(|message| {
+        error(StatusCode::UNAUTHORIZED, "Unauthorized", message)
+            .with(header::WWW_AUTHENTICATE, "Bearer".to_owned())
+    })
 }
 
 fn check_version(request: &ApiRequest, behaviour: &Behaviour) -> Result<(), Reply> {
@@ -86,7 +84,7 @@ impl Context<'_> {
     fn answer(mut self, route: Route) -> Result<Reply, Reply> {
         match route {
             Route::Publishers => {
-                let open = self.world.publishers().filter(|id| !self.forbids(id));
+                let open = self.world.publishers().filter(|id| self.access.opens(id));
                 let list: Vec<Value> =
                     open.map(|id| json!({ "id": id, "publisherId": id })).collect();
                 Ok(Reply::json(StatusCode::OK, &list))
@@ -128,7 +126,7 @@ impl Context<'_> {
 
     /// Fails where a publisher, be it there or not, is closed to the caller.
     fn require_access(&self, publisher: &str) -> Result<(), Reply> {
-        if !self.forbids(publisher) {
+        if self.access.opens(publisher) {
             return Ok(());
         }
         let message = Dialect(&self.world.behaviour(None)).forbidden();
@@ -138,9 +136,5 @@ impl Context<'_> {
     fn require_publisher(&self, publisher: &str) -> Result<(), Reply> {
         self.require_access(publisher)?;
         if self.world.has_publisher(publisher) { Ok(()) } else { Err(not_found("publisher")) }
-    }
-
-    fn forbids(&self, publisher: &str) -> bool {
-        self.seed.forbidden.iter().any(|own| own.eq_ignore_ascii_case(publisher))
     }
 }

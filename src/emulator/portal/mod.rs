@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::model::Behaviour;
 use super::reply::Reply;
+use super::request::segments;
 use super::world::Key;
 use crate::backends::portal::wire::{ErrorBodyWire, ErrorWire};
 pub(super) use calls::respond;
 use dialect::Dialect;
-pub(super) use route::ApiRequest;
 use route::{Command, Resource, Route};
 
 /// An error in the API's form.
@@ -32,7 +32,7 @@ pub(super) fn error(status: StatusCode, code: &str, message: impl Into<String>) 
 
 /// The offer that a request asks to go live.
 pub(super) fn golive_target(parts: &Parts) -> Option<Key> {
-    let route = Route::parse(&route::segments(parts.uri.path()))?;
+    let route = Route::parse(&segments(parts.uri.path()))?;
     let golive = matches!(
         &route,
         Route::Offer { resource: Resource::Command(Command::GoLive), .. }

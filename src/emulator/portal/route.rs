@@ -1,21 +1,8 @@
-//! Requests: their parts, and the resource they name.
+//! The resource that a request names.
 
-use axum::body::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::Method;
 
 use crate::emulator::world::Key;
-
-/// A request, read whole.
-pub(in crate::emulator) struct ApiRequest {
-    pub method: Method,
-    pub segments: Vec<String>,
-    pub query: Vec<(String, String)>,
-    pub headers: HeaderMap,
-    /// Scheme and host the client used, where it is known.
-    pub origin: Option<String>,
-    pub body: Bytes,
-}
 
 /// What a POST asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,45 +40,6 @@ pub(super) enum Route {
     Publishers,
     Offers(String),
     Offer { publisher: String, id: String, resource: Resource },
-}
-
-impl ApiRequest {
-    pub(in crate::emulator) fn new(parts: &Parts, body: Bytes) -> Self {
-        let query = parts.uri.query().unwrap_or_default();
-        let header = parts.headers.get(http::header::HOST);
-        let host = header.and_then(|host| host.to_str().ok());
-        let origin = match (parts.uri.scheme_str(), parts.uri.authority()) {
-            (Some(scheme), Some(authority)) => Some(format!("{scheme}://{authority}")),
-            (Some(_) | None, _) => host.map(|host| format!("http://{host}")),
-        };
-        Self {
-            method: parts.method.clone(),
-            segments: segments(parts.uri.path()),
-            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
-            headers: parts.headers.clone(),
-            origin,
-            body,
-        }
-    }
-
-    /// A query parameter, its name in any case.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// A header as text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap_or_default())
-    }
-}
-
-/// The segments of a path, decoded. One slash at the end is ignored.
-pub(super) fn segments(path: &str) -> Vec<String> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let decode = |segment| percent_encoding::percent_decode_str(segment).decode_utf8_lossy();
-    path.split('/').map(|segment| decode(segment).into_owned()).collect()
 }
 
 impl Route {
@@ -169,13 +117,7 @@ pub(super) fn type_filter(filter: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_decoded_and_one_slash_at_its_end_is_as_none() {
-        assert_eq!(segments("/api/publishers/"), ["api", "publishers"]);
-        assert_eq!(segments("/a%20b/c%2Fd"), ["a b", "c/d"]);
-        assert_eq!(segments("/a//"), ["a", ""]);
-    }
+    use crate::emulator::request::segments;
 
     #[test]
     fn what_is_no_resource_is_none() {

@@ -7,7 +7,7 @@ use super::calls::{Context, bad_request, not_found};
 use super::dialect::Dialect;
 use super::error;
 use super::read::document;
-use super::route::{ApiRequest, Command};
+use super::route::Command;
 use super::view::View;
 use crate::backends::portal::wire::API_VERSION;
 use crate::emulator::model::offer::Content;
@@ -15,6 +15,7 @@ use crate::emulator::model::operation::Ending;
 use crate::emulator::model::stage::Refusal;
 use crate::emulator::model::{Behaviour, Moment, Offer, Operation, start};
 use crate::emulator::reply::Reply;
+use crate::emulator::request::ApiRequest;
 use crate::emulator::seed::offer::{CancelAnswer, FixedRefusal, Kind, OperationHeader};
 use crate::emulator::world::Key;
 
@@ -54,7 +55,7 @@ impl Context<'_> {
             ));
         }
         let definition = definition.unwrap_or_else(|| json!({ "displayText": id }));
-        let draft = Content { definition, changed: now };
+        let draft = Content { definition, changed: now, ..Content::default() };
         let mut offer = start::blank(publisher, id, draft, behaviour.draft_version());
         offer.changes = 1;
         if let Some(offer_type) = offer_type {
@@ -75,7 +76,12 @@ impl Context<'_> {
                 json_object(&request.body)?;
             }
             let behaviour = moment.behaviour;
-            if let Some(with) = fixed_refusal(offer, behaviour, command) {
+            let kind = match command {
+                Command::Publish => Some(Kind::Publish),
+                Command::GoLive => Some(Kind::GoLive),
+                Command::Cancel => None,
+            };
+            if let Some(with) = kind.and_then(|kind| behaviour.fixed_refusal(offer, kind)) {
                 return Err(refuse_with(with));
             }
             check_if_match(request, Some(offer), behaviour, strict)?;
@@ -149,23 +155,6 @@ fn json_object(body: &[u8]) -> Result<Map<String, Value>, Reply> {
         Ok(_) => Err(bad_request("the body is not a JSON object")),
         Err(error) => Err(bad_request(&format!("the body is not JSON: {error}"))),
     }
-}
-
-/// The answer that the seed fixed for this call, unless it is used up.
-fn fixed_refusal<'a>(
-    offer: &mut Offer,
-    behaviour: &'a Behaviour,
-    command: Command,
-) -> Option<&'a FixedRefusal> {
-    let (with, used) = match command {
-        Command::Publish => (&behaviour.entry.publish, &mut offer.used.publish_refusals),
-        Command::GoLive => (&behaviour.entry.golive, &mut offer.used.golive_refusals),
-        Command::Cancel => return None,
-    };
-    let with = with.as_ref().filter(|with| with.times.allows(*used))?;
-    *used += 1;
-    offer.changes += 1;
-    Some(with)
 }
 
 fn refuse_with(with: &FixedRefusal) -> Reply {

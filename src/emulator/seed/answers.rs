@@ -39,6 +39,8 @@ macro_rules! with_defaults {
     };
 }
 
+pub(crate) use with_defaults;
+
 /// Whose picture of the API the answers follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

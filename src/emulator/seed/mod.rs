@@ -2,6 +2,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod fault;
+pub(crate) mod ingestion;
 pub(crate) mod initial_state;
 pub(crate) mod offer;
 pub(crate) mod scalar;
@@ -17,6 +18,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 pub(crate) use answers::{AnswerOverrides, Profile};
 pub(crate) use fault::Rule;
+pub(crate) use ingestion::IngestionOverrides;
 pub(crate) use offer::{Kind, OfferSeed};
 pub(crate) use scalar::SeedDuration;
 
@@ -60,8 +62,11 @@ impl fmt::Debug for Token {
 #[derive(Clone, Debug, PartialEq, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Seed {
-    /// The only bearer token accepted. Without it, any is.
+    /// The bearer token that is accepted. Without it and `accounts`, any is.
     pub token: Option<Token>,
+    /// The token of a publisher's account, by publisher: no other one opens it. A publisher that is
+    /// not named here is open to every token that is accepted.
+    pub accounts: BTreeMap<String, Token>,
     /// `If-Match` is asked for. Field: a PUT of an offer that exists is answered 409 without it.
     /// Documented: publish, golive, cancel and PUT are answered 400.
     pub strict: bool,
@@ -69,7 +74,11 @@ pub struct Seed {
     pub profile: Profile,
     /// How answers differ from the profile, for all offers.
     pub answers: AnswerOverrides,
-    /// Publishers whose every call is answered 403.
+    /// How the Product Ingestion API answers, for all offers.
+    #[serde(deserialize_with = "ingestion::checked")]
+    pub ingestion: IngestionOverrides,
+    /// Publishers whose every call is answered 403. In the Product Ingestion API their products
+    /// aren't there, and a token that opens no other publisher is answered 403.
     pub forbidden: Vec<String>,
     /// Publishers that exist without offers.
     pub publishers: Vec<String>,
@@ -90,6 +99,8 @@ impl Default for Seed {
             profile: Profile::default(),
             answers: AnswerOverrides::default(),
             token: None,
+            accounts: BTreeMap::new(),
+            ingestion: IngestionOverrides::default(),
             strict: false,
             forbidden: Vec::new(),
             publishers: Vec::new(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::answers::{AnswerOverrides, Profile};
+use super::ingestion::IngestionOverrides;
 use super::initial_state::InitialState;
 use super::scalar::{RetryAfter, SeedDuration, Times};
 
@@ -260,6 +261,8 @@ pub struct OfferSeed {
     pub profile: Option<Profile>,
     /// How answers differ from the profile. Default: the seed's own.
     pub answers: AnswerOverrides,
+    /// How the Product Ingestion API answers about it. Default: the seed's own.
+    pub ingestion: IngestionOverrides,
     /// The header of a 202: `relative` (field) or `both` (documented).
     pub header: Option<OperationHeader>,
     /// How statuses are spelled: `camel` (field) or `mixed` (documented).
@@ -349,6 +352,6 @@ impl OfferSeed {
         if let Some(bad) = refusals.find(|with| !(400..600).contains(&with.status)) {
             return Some(format!("status: expected 400 to 599, not {}", bad.status));
         }
-        InitialState::check(self).err()
+        self.ingestion.problem().or_else(|| InitialState::check(self).err())
     }
 }

@@ -69,7 +69,13 @@ async fn reading_the_journal_needs_no_token_and_is_not_in_it() {
     assert_eq!(
         answer.json,
         json!({
-            "golives": [{"offer": "contoso/vm", "release": 2, "received": 1, "accepted": 1}],
+            "golives": [{
+                "offer": "contoso/vm",
+                "release": 2,
+                "submission": "1152921504606846978",
+                "received": 1,
+                "accepted": 1
+            }],
             "requests": [{
                 "at": "2026-01-01T00:00:00Z",
                 "method": "POST",

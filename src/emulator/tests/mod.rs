@@ -3,6 +3,7 @@
 mod calls;
 mod faults;
 mod field;
+mod ingestion;
 mod journal;
 mod life;
 mod memory;

@@ -70,7 +70,7 @@ proptest! {
         let entry = OfferSeed { after_cancel: AfterCancel::Canceled, ..OfferSeed::default() };
         let seed = Behaviour::new(&seed, Arc::new(entry));
         let mut now = Timestamp::UNIX_EPOCH;
-        let draft = Content { definition: json!({}), changed: now };
+        let draft = Content { definition: json!({}), changed: now, ..Content::default() };
         let mut offer = blank("contoso", "vm", draft, 1);
         for step in steps {
             let (revision, tag) = (offer.revision, etag(&seed, &offer));

@@ -75,7 +75,7 @@ async fn a_full_seed_is_read_and_fits_its_schema() {
 #[test]
 fn errors_name_their_line_and_column() {
     for (yaml, expected) in [
-        ("tokens: x", "unknown field `tokens`, expected one of `token`, `strict`"),
+        ("tokens: x", "unknown field `tokens`, expected one of `token`, `accounts`, `strict`"),
         ("offers: {contoso: {}}", "`contoso` is no offer, expected publisher/offer"),
         ("offers: {a/b/c: {}}", "expected publisher/offer"),
         ("offers:\n  a/b: {}\n  A/B: {}", "A/B is there twice"),

@@ -58,7 +58,7 @@ pub struct Refreshed {
     pub news: Vec<Diagnostic>,
     /// The files and paths whose problems are all fixed.
     pub mended: Vec<PathBuf>,
-    /// The paths to watch, for [`super::Source::follow`]: the real paths of folders, and of single
+    /// The paths to watch, for [`super::Source::watch`]: the real paths of folders, and of single
     /// names in other folders, such as links on the way to a manifest.
     pub folders: BTreeSet<PathBuf>,
     /// The number of files read.
