@@ -336,12 +336,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed)
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
     duration_of_at_least(text, Duration::from_nanos(1), "1ms")
 }
 
 /// An interval between requests to a marketplace or a repository, which shorter ones would burden.
-fn request_interval(text: &str) -> Result<Duration, String> {
+pub(crate) fn request_interval(text: &str) -> Result<Duration, String> {
     duration_of_at_least(text, Duration::from_secs(1), "1s")
 }
 
@@ -362,7 +362,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn concurrency(text: &str) -> Result<usize, String> {
+pub(crate) fn concurrency(text: &str) -> Result<usize, String> {
     let parsed: Option<usize> = text.parse().ok();
     parsed
         .filter(|count| (1..=1024).contains(count))

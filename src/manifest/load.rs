@@ -249,7 +249,7 @@ fn ambiguous(
     None
 }
 
-fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
+pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let shown = String::from_utf8_lossy(bytes);
@@ -261,7 +261,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
     })
 }
 
-fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
+pub(super) fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     let source = Source::new(path, text);
     let at = source.character_at(byte);
     let c = text.get(byte..).and_then(|rest| rest.chars().next()).unwrap_or_default();

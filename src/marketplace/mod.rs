@@ -3,6 +3,7 @@
 //!
 //! These types belong to golive, not to one remote API.
 
+mod api;
 mod backend;
 mod error;
 mod id;
@@ -12,6 +13,7 @@ mod state;
 pub(crate) mod text;
 pub(crate) mod text_enum;
 
+pub use api::{Api, UnknownApi};
 pub use backend::{Accepted, Backend, Launch, Pause, PausedUntil, Polled, Settling};
 pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal, RefusalKind};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
