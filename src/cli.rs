@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::marketplace::OfferId;
+use crate::marketplace::{Api, OfferId};
 
 /// A declarative GitOps reconciler for Azure Marketplace offers.
 ///
@@ -69,12 +70,29 @@ pub(crate) enum Command {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct Configured {
+    /// golive's configuration [default: golive.yaml in the first PATH's folder, or in the nearest
+    /// one above it up to the repository's root]
+    #[arg(long, value_name = "FILE", env = "GOLIVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Access {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
     /// The status file [default: golive.status.json in the first PATH's folder, with --emulator
     /// golive.emulator.status.json]
     #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS")]
     pub(crate) status: Option<PathBuf>,
-    /// The marketplace's URL: https, or http for loopback
+    /// The API of publishers that the configuration says nothing about [default:
+    /// cloud-partner-portal]
+    #[arg(long, value_name = "API", env = "GOLIVE_API", help_heading = "Marketplace")]
+    #[arg(value_parser = PossibleValuesParser::new(Api::ALL.map(Api::as_str))
+        .try_map(|text| text.parse::<Api>()))]
+    pub(crate) api: Option<Api>,
+    /// The marketplace's URL, for publishers whose endpoint the configuration doesn't name: https,
+    /// or http for loopback [default: that of the API]
     #[arg(long, value_name = "URL", env = "GOLIVE_ENDPOINT", help_heading = "Marketplace")]
     pub(crate) endpoint: Option<String>,
     /// Use the embedded marketplace, whatever the endpoint; its memory is a file beside the status
@@ -93,7 +111,8 @@ pub(crate) struct Access {
     #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
     /// How long after a request without an answer the offer must be unchanged before the request
-    /// may be sent again [default: 30s where the marketplace gives an entity tag, 15m elsewhere]
+    /// may be sent again [default: 30s where the marketplace gives an entity tag, 10m with the
+    /// Product Ingestion API, 15m elsewhere]
     #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE")]
     #[arg(help_heading = "Timing", value_parser = duration)]
     pub(crate) settle: Option<Duration>,
@@ -133,6 +152,8 @@ pub(crate) struct Validate {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -285,6 +306,20 @@ pub(crate) struct EmulatorArgs {
     pub(crate) logging: Logging,
 }
 
+impl Command {
+    /// The paths and the configuration of a command that reads one.
+    pub(crate) fn configured(&self) -> Option<(&[PathBuf], &Configured)> {
+        match self {
+            Self::Validate(args) => Some((&args.paths, &args.configured)),
+            Self::Plan(args) => Some((&args.paths, &args.access.configured)),
+            Self::Apply(args) => Some((&args.paths, &args.access.configured)),
+            Self::Watch(args) if args.git.is_some() => Some((&[], &args.access.configured)),
+            Self::Watch(args) => Some((&args.paths, &args.access.configured)),
+            Self::Status(_) | Self::Schema(_) | Self::Emulator(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaKind {
     /// Of a manifest.
@@ -293,6 +328,8 @@ pub(crate) enum SchemaKind {
     Status,
     /// Of what the emulator begins with.
     Seed,
+    /// Of golive's configuration.
+    Config,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

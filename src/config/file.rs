@@ -9,49 +9,104 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::manifest::FieldList;
 use crate::marketplace::{Api, PublisherId};
 
-/// The configuration. What it leaves out is as the command line says by itself.
+/// golive's configuration: how each publisher is reached, and defaults for flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 #[schemars(title = "golive configuration", deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     /// The API of publishers that say nothing else.
-    #[schemars(title = "API", with = "Api", default, example = "product-ingestion")]
+    #[schemars(
+        title = "API",
+        with = "Api",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "product-ingestion"
+    )]
     pub api: Option<Api>,
     /// The publishers that need something of their own, by their ids.
-    #[schemars(title = "Publishers", default, example = publishers_example())]
+    #[schemars(title = "Publishers", default, skip_serializing_if = "BTreeMap::is_empty", example = publishers_example())]
     pub publishers: BTreeMap<PublisherId, PublisherConfig>,
     /// Refuse to send more than this many requests that change something: `apply --max-changes`.
-    #[schemars(title = "Most changes", with = "u64", default, example = 5)]
+    #[schemars(
+        title = "Most changes",
+        with = "u64",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = 5
+    )]
     pub max_changes: Option<u64>,
     /// How many requests may be under way at once: `--concurrency`.
     #[schemars(
         title = "Concurrency",
         with = "u64",
         default,
+        skip_serializing_if = "Option::is_none",
         range(min = 1, max = 1024),
         example = 8
     )]
     pub concurrency: Option<u64>,
     /// How long one request may take: `--timeout`.
-    #[schemars(title = "Timeout", with = "Duration", default, example = "60s")]
+    #[schemars(
+        title = "Timeout",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "60s"
+    )]
     pub timeout: Option<String>,
     /// How long an offer must be unchanged before a request without an answer may be sent again:
     /// `--settle`.
-    #[schemars(title = "Settle", with = "Duration", default, example = "15m")]
+    #[schemars(
+        title = "Settle",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "15m"
+    )]
     pub settle: Option<String>,
     /// The first interval between two polls of an operation: `--poll`.
-    #[schemars(title = "Poll", with = "Duration", default, example = "30s")]
+    #[schemars(
+        title = "Poll",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "30s"
+    )]
     pub poll: Option<String>,
     /// The longest interval between two polls: `--poll-max`.
-    #[schemars(title = "Longest poll", with = "Duration", default, example = "5m")]
+    #[schemars(
+        title = "Longest poll",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "5m"
+    )]
     pub poll_max: Option<String>,
     /// How long to wait for another golive that holds the lock: `--lock-timeout`.
-    #[schemars(title = "Lock timeout", with = "Duration", default, example = "10s")]
+    #[schemars(
+        title = "Lock timeout",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "10s"
+    )]
     pub lock_timeout: Option<String>,
     /// How often a service looks at every publisher: `watch --resync`.
-    #[schemars(title = "Resync", with = "Duration", default, example = "5m")]
+    #[schemars(
+        title = "Resync",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "5m"
+    )]
     pub resync: Option<String>,
     /// How long files must be left alone before a service reads them: `watch --debounce`.
-    #[schemars(title = "Debounce", with = "Duration", default, example = "100ms")]
+    #[schemars(
+        title = "Debounce",
+        with = "Duration",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "100ms"
+    )]
     pub debounce: Option<String>,
     /// The folder of the file, from which paths in it are taken.
     #[schemars(skip)]
@@ -63,13 +118,20 @@ pub struct Config {
 #[schemars(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PublisherConfig {
     /// The API of its offers.
-    #[schemars(title = "API", with = "Api", default, example = "product-ingestion")]
+    #[schemars(
+        title = "API",
+        with = "Api",
+        default,
+        skip_serializing_if = "Option::is_none",
+        example = "product-ingestion"
+    )]
     pub api: Option<Api>,
     /// Where that API is, as an origin: scheme, host and port.
     #[schemars(
         title = "Endpoint",
         with = "String",
         default,
+        skip_serializing_if = "Option::is_none",
         regex(pattern = r"^https?://[^/?#@\s]+/?$"),
         example = "https://graph.microsoft.com"
     )]
@@ -78,7 +140,7 @@ pub struct PublisherConfig {
     #[schemars(
         title = "Credential",
         with = "CredentialConfig",
-        default,
+        default, skip_serializing_if = "Option::is_none",
         example = BTreeMap::from([("kind", "token"), ("env", "CONTOSO_TOKEN")])
     )]
     pub credential: Option<CredentialConfig>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 
+use super::accounts::Accounts;
 use super::characters::forbidden;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::disguise::{disguise, is_binary};
@@ -21,7 +22,7 @@ use super::screen::{Screened, screen};
 use super::source::Source;
 use super::syntax::{conflict, syntax};
 use super::tree::{Stop, Tree};
-use super::validate::{ManifestSet, assemble};
+use super::validate::{ManifestSet, assemble_checked};
 
 impl FileManifests {
     /// Reads manifests from the content of a file. Never fails: [`FileManifests::problems`] has the
@@ -308,9 +309,17 @@ pub(crate) fn load_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<FileManifest
 /// # Errors
 /// Every error in any of the files. Then no manifest may be acted on.
 pub fn load(paths: &[PathBuf]) -> Result<ManifestSet, Diagnostics> {
+    load_checked(paths, &Accounts::default())
+}
+
+/// The same, and no two offers may be one product by these accounts.
+pub(crate) fn load_checked(
+    paths: &[PathBuf],
+    accounts: &Accounts,
+) -> Result<ManifestSet, Diagnostics> {
     let found = find(paths);
     let files = load_files(&found.files);
-    assemble(&found, &files)
+    assemble_checked(&found, &files, accounts)
 }
 
 /// What `serde_yaml` alone makes of a text, for a comparison of both readers.

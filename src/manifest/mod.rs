@@ -22,8 +22,10 @@
 //! | `syntax`, `lookalike` | the usual causes of invalid YAML |
 //! | `characters` | which characters are allowed, and their names |
 //! | `validate` | checks across files |
+//! | `accounts` | which publishers' offers are found by their names alone |
 //! | `source`, `diagnostic`, `hint` | from a place in a text to the error that people read |
 
+mod accounts;
 mod characters;
 mod desired_state;
 mod diagnostic;
@@ -53,6 +55,7 @@ mod tree;
 mod validate;
 mod walk;
 
+pub use accounts::Accounts;
 pub use desired_state::DesiredState;
 pub use diagnostic::{Diagnostic, Diagnostics, Related};
 pub(crate) use document::read_document;
@@ -63,7 +66,7 @@ pub(crate) use ignored::missed;
 pub(crate) use input::is_pipe;
 pub use labels::Labels;
 pub use load::load;
-pub(crate) use load::{load_file, load_files};
+pub(crate) use load::{load_checked, load_file, load_files};
 pub use offer::Manifest;
 pub(crate) use rules::{Problem, publisher, quoted, unknown};
 pub use schema::manifest_schema;

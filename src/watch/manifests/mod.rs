@@ -14,7 +14,7 @@ use std::sync::Arc;
 use entry::{Entry, Unreadable, merge};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
+use crate::manifest::{self, Accounts, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
 
 /// The manifests below some paths, read again as they change.
@@ -41,6 +41,8 @@ pub struct Manifests {
     may_be_empty: bool,
     /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
+    /// Which offers are one product.
+    accounts: Accounts,
 }
 
 /// The result of a refresh.
@@ -74,6 +76,7 @@ impl Manifests {
             has_walked: false,
             may_be_empty: false,
             ignored: Vec::new(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -82,6 +85,13 @@ impl Manifests {
     #[must_use]
     pub fn allow_empty(mut self) -> Self {
         self.may_be_empty = true;
+        self
+    }
+
+    /// Leaves alone offers that are one product by these accounts.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
         self
     }
 
@@ -183,7 +193,10 @@ impl Manifests {
             }
         }
         let all = self.entries.iter().flat_map(|entry| entry.in_force().loaded());
-        let only = all.filter(|loaded| self.claims.get(&loaded.id) == Some(&1));
+        let shared = self.accounts.shared(self.claims.keys());
+        let only = all.filter(|loaded| {
+            self.claims.get(&loaded.id) == Some(&1) && !shared.contains(&loaded.id)
+        });
         let desired: BTreeMap<OfferId, Arc<Loaded>> =
             only.map(|loaded| (loaded.id.clone(), Arc::clone(loaded))).collect();
         let shown = |it: &Arc<Loaded>| (it.digest.clone(), it.file.clone());
@@ -204,7 +217,8 @@ impl Manifests {
     /// Reports the problems: all, new ones and fixed ones.
     fn update_problems(&mut self, found: &Found, refreshed: &mut Refreshed) {
         let files = self.entries.iter().filter(|entry| entry.is_found);
-        let problems = manifest::check(found, files.map(|entry| &entry.latest));
+        let latest = files.map(|entry| &entry.latest);
+        let problems = manifest::check(found, latest, &self.accounts);
         let mut known: HashMap<(&Path, &str), usize> = HashMap::new();
         for problem in &*self.problems {
             *known.entry((&problem.file, &problem.what)).or_default() += 1;

@@ -438,7 +438,7 @@ mod whatever_changes {
                     let all = all.iter().map(|it| (it.file.clone(), it.what.clone()));
                     all.collect::<BTreeSet<_>>()
                 };
-                let checked = sorted(&manifest::check(&found, files));
+                let checked = sorted(&manifest::check(&found, files, &Accounts::default()));
                 prop_assert_eq!(sorted(&manifests.problems()), checked);
             }
             place.refresh();
