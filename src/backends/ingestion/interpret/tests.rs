@@ -416,7 +416,7 @@ fn a_lost_answer_is_settled_by_the_list_alone() {
     // What another hand took live is not the request's.
     assert_eq!(new(&golive, &["3 live succeeded 3"]), None);
     // A second try at a failed release leaves no mark of its own.
-    let again = doubt(OperationKind::GoLive, "2", Some(&["1 golive", "2 golive"]));
+    let again = doubt(OperationKind::GoLive, "2", Some(&["1/golive", "2/golive"]));
     assert_eq!(new(&again, &["1 live succeeded 1", "2 live failed 2"]), None);
     let publish = doubt(OperationKind::Publish, DRAFT, Some(&[]));
     assert_eq!(new(&publish, &["0 draft - -"]), None);
