@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::find::join;
 use crate::manifest::FieldList;
 use crate::marketplace::{Api, PublisherId};
 
@@ -259,7 +260,7 @@ impl Config {
     /// A path of the file, as it is from the current folder.
     #[must_use]
     pub fn path(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
+        join(&self.folder, path)
     }
 }
 

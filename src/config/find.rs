@@ -9,7 +9,7 @@ use crate::manifest::CONFIG_FILE;
 /// somebody else put further up must not decide where tokens go.
 #[must_use]
 pub fn find(folder: &Path) -> Option<PathBuf> {
-    let own = folder.join(CONFIG_FILE);
+    let own = join(folder, Path::new(CONFIG_FILE));
     if own.exists() || own.is_symlink() {
         return Some(own);
     }
@@ -17,4 +17,9 @@ pub fn find(folder: &Path) -> Option<PathBuf> {
     let top = real.ancestors().find(|folder| folder.join(".git").exists())?;
     let above = real.ancestors().skip(1).take_while(|folder| folder.starts_with(top));
     above.map(|folder| folder.join(CONFIG_FILE)).find(|file| file.exists() || file.is_symlink())
+}
+
+/// A path in a folder; without a leading `./`.
+pub(super) fn join(folder: &Path, path: &Path) -> PathBuf {
+    if folder == Path::new(".") { path.to_owned() } else { folder.join(path) }
 }
