@@ -70,7 +70,7 @@ fn concealed(problem: Diagnostic) -> Diagnostic {
     let excerpt = problem.excerpt.clone().filter(|excerpt| conceal(&excerpt.text) == excerpt.text);
     let what = conceal(&problem.what);
     let hint = problem.hint.as_deref().map(conceal);
-    Diagnostic { excerpt, what, hint, ..problem }
+    Diagnostic { what, hint, excerpt, ..problem }
 }
 
 fn conceal(text: &str) -> String {

@@ -8,6 +8,7 @@ mod backend;
 mod error;
 mod id;
 mod operation;
+mod product_page;
 mod release;
 mod state;
 pub(crate) mod text;
@@ -21,6 +22,7 @@ pub use operation::{
     Level, Message, OperationKind, OperationRef, OperationStatus, Step, StepStatus,
     is_shared_operation_id,
 };
+pub use product_page::ProductPage;
 pub use release::{ChangedTime, Fence, Release, Version};
 pub use state::{
     Attempt, AttemptMark, Failed, Followed, Following, Hint, InDoubt, Inquiry, Listing, OfferState,

@@ -39,6 +39,9 @@ struct PlannedOffer<'a> {
     message: String,
     from: &'a OfferPosition,
     to: &'a OfferPosition,
+    /// Where a person sees more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 /// The document of `golive plan -o json`.
@@ -54,6 +57,7 @@ pub(crate) fn plan_json(
         message: change.message(),
         from: &change.from,
         to: &change.to,
+        page: change.page(),
     });
     pretty(&PlanDocument {
         marketplace,

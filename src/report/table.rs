@@ -10,7 +10,7 @@ use super::json::count_phases;
 use super::marketplace_kind::MarketplaceKind;
 use super::outcome::{Ending, Outcome, Unfinished};
 use super::style::{BOLD, RED, paint};
-use crate::marketplace::{OfferId, OperationStatus};
+use crate::marketplace::{OfferId, OperationStatus, ProductPage};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
 
 /// With more offers than this, those that are as desired are counted instead of listed.
@@ -173,8 +173,21 @@ fn problems(records: &Records, undeclared: &BTreeSet<OfferId>) -> String {
         if let Some(error) = record.error.as_ref().filter(|error| !is_listed(&error.message)) {
             let _ = writeln!(text, "{} {offer}: {}", paint(RED, "error:"), error.message);
         }
+        if let Some(page) = problem_page(record) {
+            let _ = writeln!(text, "{offer}: {page}");
+        }
     }
     text
+}
+
+/// The page of the marketplace about an offer with a problem.
+fn problem_page(record: &OfferRecord) -> Option<String> {
+    let has_failed = record.phase == Phase::Failed;
+    if !has_failed && record.phase != Phase::Blocked && record.error.is_none() {
+        return None;
+    }
+    let product = record.observed.as_ref()?.product.as_deref()?;
+    Some(ProductPage::of(product)?.next(has_failed))
 }
 
 fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {

@@ -24,6 +24,9 @@ pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind, notes: &[
         let label = paint(of_decision(&change.decision), &label);
         let line = format!("{name}  {label}  {}", details(change));
         let _ = writeln!(text, "{}", line.trim_end());
+        if let Some(page) = change.page() {
+            let _ = writeln!(text, "  {}", paint(DIM, &page));
+        }
         for line in diff(change).lines() {
             let _ = writeln!(text, "  {}", paint(of_diff_line(line), line));
         }

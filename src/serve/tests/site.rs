@@ -353,7 +353,7 @@ async fn an_offer_has_a_page_of_its_own() {
     };
     let from = OfferPosition { state: Some("preview"), ..OfferPosition::default() };
     let decision = Decision::GoLive { release: Release::from(5) };
-    let change = Change { offer, decision, from, to, in_doubt: false };
+    let change = Change { offer, decision, from, to, in_doubt: false, product: None };
     fixture.serving.service_state.decided(&ChangeSet { changes: vec![change] });
 
     let page = fixture.text("/offers/Contoso/VM").await;
