@@ -153,6 +153,15 @@ impl Routing {
         names.into_iter().collect::<Vec<_>>().join(", ")
     }
 
+    /// The names of the variables that hold tokens.
+    pub(super) fn secret_variables(&self) -> Vec<String> {
+        let names = self.targets.iter().filter_map(|target| match &target.credential {
+            Credential::Variable(name) => Some(name.clone()),
+            Credential::File { .. } | Credential::Ambiguous => None,
+        });
+        names.collect()
+    }
+
     /// Which publishers' offers are found by their names alone.
     pub(super) fn accounts(&self) -> Accounts {
         let account = |number: usize| {

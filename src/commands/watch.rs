@@ -167,6 +167,7 @@ async fn source(
         dir: args.dir.clone().unwrap_or_default(),
         folder: status_path.with_extension("git"),
         poll: args.git_poll.unwrap_or(GIT_POLL),
+        secrets: workspace.routing.secret_variables(),
     };
     let source = GitSource::open(settings, Arc::clone(service_state), fastrand::Rng::new());
     let source = source.await.map_err(|error| {
