@@ -235,3 +235,39 @@ fn summary(records: &Records) -> String {
     let offers = if records.len() == 1 { "offer" } else { "offers" };
     format!("{} {offers}: {}", records.len(), parts.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_with_a_problem_has_a_link() {
+        let guid = "5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a";
+        let file: StatusFile = serde_json::from_value(serde_json::json!({
+            "schema": 2, "updatedAt": "2026-11-27T09:00:00Z", "marketplace": {}, "offers": {"contoso/vm": {
+                "manifest": {"file": "vm.yaml", "digest": "sha256:0", "state": "live"},
+                "phase": "Blocked", "reason": "UnknownStatus", "message": "unclear",
+                "since": "2026-11-27T09:00:00Z",
+                "observed": {"at": "2026-11-27T09:00:00Z", "status": "listed", "product": guid},
+                "intent": null, "operation": null, "error": null, "attempts": 0,
+                "nextCheckAt": null, "history": []
+            }}
+        }))
+        .unwrap();
+        let told = |phase| {
+            let mut records = file.offers.clone();
+            for record in records.values_mut() {
+                Arc::make_mut(record).phase = phase;
+            }
+            problems(&records, &BTreeSet::new())
+        };
+        let link = |page| {
+            format!(
+                "contoso/vm: https://partner.microsoft.com/dashboard/commercial-marketplace/offers/{guid}/{page}\n"
+            )
+        };
+        assert_eq!(told(Phase::Blocked), link("overview"));
+        assert_eq!(told(Phase::Failed), link("history"));
+        assert_eq!(told(Phase::Live), "");
+    }
+}

@@ -165,7 +165,13 @@ fn plan_tells_what_was_not_checked() {
              e-mail addresses",
         ]
     );
+    let page = format!(
+        "https://partner.microsoft.com/dashboard/commercial-marketplace/offers/{GUID}/overview"
+    );
+    assert!(ran.stdout.contains(&format!("\n  {page}\n")), "{}", ran.stdout);
     let document = place.golive("plan -o json").code(0).json();
+    assert_eq!(document["offers"][0]["page"], page);
+    assert_eq!(document["offers"][1].get("page"), None);
     assert_eq!(document["notes"].as_array().unwrap().len(), 2);
     assert_eq!(document["notes"][0]["publisher"], "contoso");
 }

@@ -378,6 +378,33 @@ async fn an_offer_has_a_page_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_product_has_a_link_to_partner_center() {
+    let fixture = ready();
+    let guid = "5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a";
+    let mut record = invented::running("Live", Some(42));
+    if let Some(observed) = &mut record.observed {
+        observed.product = Some(guid.to_owned());
+    }
+    let mut failed = record.clone();
+    failed.phase = Phase::Failed;
+    fixture.set("contoso/vm", record);
+    let offers = "https://partner.microsoft.com/dashboard/commercial-marketplace/offers";
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(page.contains(&format!("href=\"{offers}/{guid}/overview\"")), "{page}");
+    assert!(!page.contains("/history"), "{page}");
+    fixture.set("contoso/vm", failed.clone());
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(page.contains(&format!("href=\"{offers}/{guid}/history\"")), "{page}");
+    // One of a file that was tampered with is none.
+    if let Some(observed) = &mut failed.observed {
+        observed.product = Some("../../../evil".to_owned());
+    }
+    fixture.set("contoso/vm", failed);
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(!page.contains("partner.microsoft.com") && !page.contains("evil"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn pages_have_no_code_and_no_style_in_them() {
     let fixture = ready();
     for path in ["/", "/offers/contoso/vm"] {
