@@ -1,12 +1,19 @@
 //! The command line, as types.
 
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::marketplace::OfferId;
+use crate::marketplace::{Api, OfferId};
+
+pub use values::{MAX_DURATION, duration};
+pub(crate) use values::{concurrency, positive_duration, request_interval};
+use values::{listen, selector};
 
 /// A declarative GitOps reconciler for Azure Marketplace offers.
 ///
@@ -69,12 +76,29 @@ pub(crate) enum Command {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct Configured {
+    /// golive's configuration [default: golive.yaml in the first PATH's folder, or in the nearest
+    /// one above it up to the repository's root]
+    #[arg(long, value_name = "FILE", env = "GOLIVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Access {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
     /// The status file [default: golive.status.json in the first PATH's folder, with --emulator
     /// golive.emulator.status.json]
     #[arg(long, value_name = "FILE", env = "GOLIVE_STATUS")]
     pub(crate) status: Option<PathBuf>,
-    /// The marketplace's URL: https, or http for loopback
+    /// The API of publishers that the configuration says nothing about [default:
+    /// cloud-partner-portal]
+    #[arg(long, value_name = "API", env = "GOLIVE_API", help_heading = "Marketplace")]
+    #[arg(value_parser = PossibleValuesParser::new(Api::ALL.map(Api::as_str))
+        .try_map(|text| text.parse::<Api>()))]
+    pub(crate) api: Option<Api>,
+    /// The marketplace's URL, for publishers whose endpoint the configuration doesn't name: https,
+    /// or http for loopback [default: that of the API]
     #[arg(long, value_name = "URL", env = "GOLIVE_ENDPOINT", help_heading = "Marketplace")]
     pub(crate) endpoint: Option<String>,
     /// Use the embedded marketplace, whatever the endpoint; its memory is a file beside the status
@@ -93,7 +117,8 @@ pub(crate) struct Access {
     #[arg(default_value = "60s", help_heading = "Timing", value_parser = positive_duration)]
     pub(crate) timeout: Duration,
     /// How long after a request without an answer the offer must be unchanged before the request
-    /// may be sent again [default: 30s where the marketplace gives an entity tag, 15m elsewhere]
+    /// may be sent again [default: 30s where the marketplace gives an entity tag, 10m with the
+    /// Product Ingestion API, 15m elsewhere]
     #[arg(long, value_name = "DURATION", env = "GOLIVE_SETTLE")]
     #[arg(help_heading = "Timing", value_parser = duration)]
     pub(crate) settle: Option<Duration>,
@@ -133,6 +158,8 @@ pub(crate) struct Validate {
     /// Files and folders of manifests
     #[arg(value_name = "PATH", default_value = ".")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -285,6 +312,20 @@ pub(crate) struct EmulatorArgs {
     pub(crate) logging: Logging,
 }
 
+impl Command {
+    /// The paths and the configuration of a command that reads one.
+    pub(crate) fn configured(&self) -> Option<(&[PathBuf], &Configured)> {
+        match self {
+            Self::Validate(args) => Some((&args.paths, &args.configured)),
+            Self::Plan(args) => Some((&args.paths, &args.access.configured)),
+            Self::Apply(args) => Some((&args.paths, &args.access.configured)),
+            Self::Watch(args) if args.git.is_some() => Some((&[], &args.access.configured)),
+            Self::Watch(args) => Some((&args.paths, &args.access.configured)),
+            Self::Status(_) | Self::Schema(_) | Self::Emulator(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaKind {
     /// Of a manifest.
@@ -293,6 +334,8 @@ pub(crate) enum SchemaKind {
     Status,
     /// Of what the emulator begins with.
     Seed,
+    /// Of golive's configuration.
+    Config,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -321,60 +364,6 @@ pub(crate) enum Color {
     Never,
 }
 
-/// The longest duration of the command line, a year of 365 days: added to a time, it can't overflow.
-pub const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
-
-/// Reads a duration of the command line: `90s`, `5m`, `2h` or `1h30m`, at most [`MAX_DURATION`].
-/// The error is a sentence for people.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration; write 90s, 5m, 2h or 1h30m");
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    let parsed = Duration::try_from(parsed).map_err(|_| wrong())?;
-    if parsed > MAX_DURATION {
-        return Err(format!("{text:?} is too long; give at most 8760h, which is a year"));
-    }
-    Ok(parsed)
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    duration_of_at_least(text, Duration::from_nanos(1), "1ms")
-}
-
-/// An interval between requests to a marketplace or a repository, which shorter ones would burden.
-fn request_interval(text: &str) -> Result<Duration, String> {
-    duration_of_at_least(text, Duration::from_secs(1), "1s")
-}
-
-fn duration_of_at_least(text: &str, least: Duration, hint: &str) -> Result<Duration, String> {
-    let parsed = duration(text)?;
-    if parsed < least {
-        return Err(format!("{text:?} is too short; give at least {hint}"));
-    }
-    Ok(parsed)
-}
-
-/// An address to listen on. A port alone is on 127.0.0.1.
-fn listen(text: &str) -> Result<SocketAddr, String> {
-    let port = text.strip_prefix(':').unwrap_or(text).parse().ok();
-    let local = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
-    local.or_else(|| text.parse().ok()).ok_or_else(|| {
-        format!("{text:?} is no address to listen on; write 127.0.0.1:9464, [::1]:9464 or 9464")
-    })
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    let parsed: Option<usize> = text.parse().ok();
-    parsed
-        .filter(|count| (1..=1024).contains(count))
-        .ok_or_else(|| format!("{text:?} is not a number from 1 to 1024"))
-}
-
-fn selector(text: &str) -> Result<(String, String), String> {
-    let parsed = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    let (key, value) = parsed.ok_or_else(|| format!("{text:?} is not of the form key=value"))?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -384,35 +373,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_written_with_units() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "90", "-5m", "soon", "1 fortnight", "99999999999999999999h"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(duration("8760h"), Ok(MAX_DURATION));
-        assert!(duration("8760h1s").unwrap_err().contains("at most 8760h"));
-    }
-
-    #[test]
-    fn a_port_alone_is_one_of_this_machine() {
-        for local in ["9464", ":9464", "127.0.0.1:9464"] {
-            assert_eq!(listen(local).unwrap().to_string(), "127.0.0.1:9464");
-        }
-        assert_eq!(listen("[::]:0").unwrap().to_string(), "[::]:0");
-        for wrong in ["", "localhost:1", "1.2.3.4", "99999"] {
-            assert!(listen(wrong).unwrap_err().contains("127.0.0.1:9464"), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_selector_has_a_key() {
-        assert_eq!(selector("team=compute"), Ok(("team".to_owned(), "compute".to_owned())));
-        assert_eq!(selector("team="), Ok(("team".to_owned(), String::new())));
-        assert!(selector("team").is_err() && selector("=x").is_err());
     }
 }

@@ -21,6 +21,7 @@
 //! | [`backends`] | the APIs behind that: HTTP, and the Cloud Partner Portal |
 //! | [`emulator`] | an embedded marketplace; knows only the wire types |
 //! | [`cli`] | the command line, as types |
+//! | [`config`] | `golive.yaml`: read, checked, explained |
 //! | [`commands`] | one file a subcommand: wiring |
 
 pub mod backends;
@@ -29,6 +30,7 @@ pub mod changes;
 pub mod cli;
 pub mod clock;
 pub mod commands;
+pub mod config;
 pub mod disk;
 pub mod emulator;
 pub mod engine;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::decision::Decision;
-use crate::marketplace::{OfferId, Release};
+use crate::marketplace::{OfferId, ProductPage, Release};
 
 /// An offer's current or target position. The diff compares two of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -34,6 +34,9 @@ pub struct Change {
     /// Whether such a request may already have been sent: an intent without an operation is on
     /// disk. golive inspects the offer before it sends anything.
     pub in_doubt: bool,
+    /// The offer's product, where it is known; see
+    /// [`OfferState::product`](crate::marketplace::OfferState::product).
+    pub product: Option<String>,
 }
 
 /// All changes, sorted by offer id.
@@ -76,6 +79,23 @@ impl Change {
             );
         }
         message
+    }
+}
+
+impl Change {
+    /// The page of the marketplace where a person sees more: none for an offer that needs nothing.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        let has_failed = match self.decision {
+            Decision::InSync(_) => return None,
+            Decision::Failed(_) => true,
+            Decision::GoLive { .. }
+            | Decision::Publish { .. }
+            | Decision::Track(_)
+            | Decision::Held(_)
+            | Decision::Blocked(_) => false,
+        };
+        Some(ProductPage::of(self.product.as_deref()?)?.next(has_failed))
     }
 }
 

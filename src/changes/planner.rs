@@ -246,5 +246,8 @@ fn assess(
     let from = from.unwrap_or_default();
     let to = facts::target_position(&decision, &from, loaded);
     let in_doubt = recorded.is_some_and(|record| record.intent.is_some());
-    Ok(Change { offer: loaded.id.clone(), decision, from, to, in_doubt })
+    let seen = state.as_ref().and_then(|state| state.product.as_ref());
+    let known = || recorded?.observed.as_ref()?.product.as_ref();
+    let product = seen.or_else(known).cloned();
+    Ok(Change { offer: loaded.id.clone(), decision, from, to, in_doubt, product })
 }

@@ -9,18 +9,18 @@ use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, refuse_durat
 use super::signal::Signals;
 use super::{CommandError, OK, PROBLEM, RUNNING, output};
 use crate::cli::{Apply, Output};
+use crate::config::Config;
 use crate::engine::{self, Dependencies, Guard, Job, Reconciler, Settings, Wait};
 use crate::manifest;
 use crate::marketplace::OfferId;
 use crate::report::{
     Ending, MarketplaceKind, Outcome, Reporter, Unfinished, apply_json, apply_text,
-    marketplace_name,
 };
-use crate::status::{StatusStore, publishers};
+use crate::status::StatusStore;
 
-pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Apply, config: &Config, signals: &Signals) -> Result<u8, CommandError> {
     refuse_durations(&args.paths)?;
-    let workspace = Workspace::new(&args.paths, &args.access)?;
+    let workspace = Workspace::new(&args.paths, &args.access, config)?;
     let guard = Guard { expect: args.expect.clone(), max_changes: args.max_changes };
     let wait = args.wait.map_or(Wait::No, Wait::Until);
     let reporter = output::reporter(&args.logging, &args.access, &workspace.clock);
@@ -29,10 +29,9 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
     let lock = lock.map_err(|error| missing_path(&args.paths).unwrap_or(error))?;
     let (context, policy) = CommandContext::load(workspace, &args.paths, &args.selection)?;
     let store = context.workspace.store(lock)?;
-    let marketplace = Workspace::marketplace(&args.access)?;
-    store.with(|file| context.refuse_other_marketplace(file, &marketplace))?;
-    let declared = publishers(context.manifests.offers.keys());
-    store.claim(declared, &marketplace).map_err(CommandError::failed)?;
+    store.with(|file| context.refuse_other_marketplace(file))?;
+    let declared = context.workspace.routing.marketplaces(&context.publishers());
+    store.claim(&declared).map_err(CommandError::failed)?;
     // These files are of no commit that golive knows.
     store.set_source(None);
     let store = Arc::new(store);
@@ -61,7 +60,7 @@ pub(super) fn run(args: &Apply, signals: &Signals) -> Result<u8, CommandError> {
         }
         Output::Json => {
             let error = error.as_ref().map(CommandError::to_json);
-            apply_json(&outcome, code, &marketplace_name(&marketplace), error)
+            apply_json(&outcome, code, &context.marketplace_name(), error)
                 .map_err(CommandError::failed)?
         }
     })?;

@@ -1,17 +1,21 @@
 //! Reads the command line, and the environment variables that stand for flags.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 
-use super::context::variable;
-use crate::cli::Cli;
+use super::CommandError;
+use super::context::{folder_of_path, variable};
+use crate::cli::{Cli, Configured};
+use crate::config::{self, Config};
 
 /// The command line as it was given.
 pub(super) struct Arguments {
     pub(super) cli: Cli,
+    given: Vec<OsString>,
     variables: Vec<Variable>,
 }
 
@@ -37,13 +41,34 @@ impl Arguments {
             Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
         });
         match cli {
-            Ok(cli) => Ok(Self { cli, variables }),
+            Ok(cli) => Ok(Self { cli, given: arguments.to_vec(), variables }),
             // Help names all variables, whether they are set or not.
             Err(error) if !error.use_stderr() => {
                 Err(Cli::command().try_get_matches_from(arguments).err().unwrap_or(error))
             }
             Err(error) => Err(name_variables(error, &variables)),
         }
+    }
+
+    /// Reads the configuration, and takes its values for flags that are neither given nor set by a
+    /// variable.
+    pub(super) fn configure(&mut self) -> Result<Config, CommandError> {
+        let Some((paths, Configured { config })) = self.cli.command.configured() else {
+            return Ok(Config::default());
+        };
+        let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
+        let file = config.clone().or_else(|| config::find(&folder_of_path(first)));
+        let Some(file) = file else { return Ok(Config::default()) };
+        let config = config::read(&file).map_err(CommandError::Manifests)?;
+        let defaults = config.defaults();
+        if !defaults.is_empty() {
+            let command = with_defaults(without_unset_variables(Cli::command()), &defaults);
+            let matches = command.try_get_matches_from(&self.given);
+            // The values are checked by the same rules, and the rest was read before.
+            let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+            self.cli = cli.map_err(|error| CommandError::Usage(error.to_string()))?;
+        }
+        Ok(config)
     }
 
     /// An error text about a flag (`--endpoint: …`), with the variable's name if that gave the value.
@@ -63,6 +88,18 @@ fn without_unset_variables(command: Command) -> Command {
         Some(_) | None => argument,
     });
     command.mut_subcommands(without_unset_variables)
+}
+
+/// The command with the configuration's values as defaults.
+fn with_defaults(command: Command, defaults: &[(&'static str, String)]) -> Command {
+    let command = command.mut_args(|argument| {
+        let default = defaults.iter().find(|(id, _)| argument.get_id() == *id);
+        match default {
+            Some((_, value)) => argument.default_value(value.clone()),
+            None => argument,
+        }
+    });
+    command.mut_subcommands(|command| with_defaults(command, defaults))
 }
 
 /// The variables of a command and its subcommands, which may share some.

@@ -1,4 +1,5 @@
-//! The connection to the marketplace that the command line names.
+//! The connections to the marketplaces that the command line and the configuration name: one for
+//! each API, endpoint and credential.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -7,29 +8,30 @@ use std::time::Duration;
 
 use super::CommandError;
 use super::context::{Workspace, variable};
+use super::routing::{Credential, Target};
+use crate::backends::Router;
 use crate::backends::http::{
-    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, TokenSource,
-    Transport,
+    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, Permits,
+    Settings, TokenSource, Transport,
 };
+use crate::backends::ingestion::IngestionClient;
 use crate::backends::portal::PortalClient;
 use crate::cli::Access;
 use crate::disk::RealDisk;
 use crate::emulator::{self, Emulator, Seed, SeedError, StoredSeed};
-use crate::marketplace::Backend;
-use crate::status::MarketplaceRecord;
-
-/// The name of golive's API in status files.
-const API: &str = "cloud-partner-portal";
-
-/// The emulator's endpoint, for the transport that stays in this process.
-const EMULATOR_ENDPOINT: &str = "http://localhost/";
+use crate::marketplace::{Api, Backend};
 
 pub(super) struct Connection {
-    endpoint: Endpoint,
-    pub(super) transport: Arc<dyn Transport>,
-    tokens: Arc<dyn TokenSource>,
+    /// One for each target of the routing, in its order.
+    links: Vec<Link>,
     /// The emulator, with `--emulator`.
     pub(super) emulator: Option<Emulator>,
+}
+
+/// How requests reach a target, and with which tokens.
+struct Link {
+    transport: Arc<dyn Transport>,
+    tokens: Arc<dyn TokenSource>,
 }
 
 /// How the emulator uses its state file.
@@ -41,42 +43,86 @@ pub(super) enum Memory {
     Kept,
 }
 
-impl Workspace {
-    /// The marketplace that the command line names, as status files record it.
-    pub(super) fn marketplace(access: &Access) -> Result<MarketplaceRecord, CommandError> {
-        if access.emulator {
-            return Ok(MarketplaceRecord::emulator(API));
-        }
-        Ok(MarketplaceRecord { api: API.to_owned(), origin: endpoint(access)?.origin() })
+impl Connection {
+    /// The same with each transport wrapped.
+    pub(super) fn map_transports(
+        self,
+        wrap: impl Fn(Arc<dyn Transport>) -> Arc<dyn Transport>,
+    ) -> Self {
+        let links = self.links.into_iter();
+        let links = links.map(|it| Link { transport: wrap(it.transport), ..it }).collect();
+        Self { links, ..self }
     }
+}
 
-    /// Connects to the marketplace that the command line names.
+impl Workspace {
+    /// Connects to the marketplaces.
     pub(super) fn connect(
         &self,
         access: &Access,
         memory: Memory,
     ) -> Result<Connection, CommandError> {
-        if access.emulator { self.emulated(access, memory) } else { real(access) }
+        if access.emulator { self.emulated(access, memory) } else { self.real() }
     }
 
-    /// A client that uses a connection.
+    /// A client that uses a connection; with more than one target, one that routes each publisher's
+    /// calls to its own.
     pub(super) fn client(
         &self,
         access: &Access,
         connection: Connection,
         max_wait: Duration,
     ) -> Arc<dyn Backend> {
-        let settings = crate::backends::http::Settings {
+        let settings = Settings {
             request_timeout: access.timeout,
             concurrency: NonZeroUsize::new(access.concurrency).unwrap_or(NonZeroUsize::MIN),
             max_wait,
-            ..crate::backends::http::Settings::default()
+            ..Settings::default()
         };
-        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
-        let Connection { endpoint, transport, tokens, emulator: _ } = connection;
-        Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, random))
+        // `--concurrency` is about all requests, whatever their target.
+        let permits = Permits::new(settings.concurrency);
+        let targets = self.routing.targets.iter().zip(connection.links);
+        let clients: Vec<Arc<dyn Backend>> = targets
+            .map(|(target, link)| self.client_of(target, link, settings, &permits))
+            .collect();
+        self.routed(&clients)
     }
 
+    fn routed(&self, clients: &[Arc<dyn Backend>]) -> Arc<dyn Backend> {
+        if let [only] = clients {
+            return Arc::clone(only);
+        }
+        let client = |number: usize| Arc::clone(&clients[number]);
+        let known = self.routing.by_publisher.iter();
+        let routes = known.map(|(publisher, number)| (publisher.clone(), client(*number)));
+        Arc::new(Router::new(routes, client(self.routing.others)))
+    }
+
+    fn client_of(
+        &self,
+        target: &Target,
+        link: Link,
+        settings: Settings,
+        permits: &Permits,
+    ) -> Arc<dyn Backend> {
+        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
+        let Link { transport, tokens } = link;
+        let endpoint = target.endpoint.clone();
+        match target.api {
+            Api::CloudPartnerPortal => {
+                let client =
+                    PortalClient::new(endpoint, transport, tokens, clock, settings, random);
+                Arc::new(client.sharing(permits))
+            }
+            Api::ProductIngestion => {
+                let client =
+                    IngestionClient::new(endpoint, transport, tokens, clock, settings, random);
+                Arc::new(client.sharing(permits))
+            }
+        }
+    }
+
+    /// The embedded marketplace serves every API on one router. No target has a secret there.
     fn emulated(&self, access: &Access, memory: Memory) -> Result<Connection, CommandError> {
         let given = access.seed.as_deref();
         let seed = given.map(|path| read_seed(path, StoredSeed::parse)).transpose()?;
@@ -87,41 +133,52 @@ impl Workspace {
             Memory::Kept => Emulator::remembered(seed, clock, Arc::new(RealDisk), path),
         };
         let emulator = emulator.map_err(CommandError::failed)?;
-        Ok(Connection {
-            endpoint: EMULATOR_ENDPOINT.parse().map_err(CommandError::failed)?,
-            transport: Arc::new(InProcessTransport::new(emulator.router())),
+        let transport: Arc<dyn Transport> = Arc::new(InProcessTransport::new(emulator.router()));
+        let link = |_: &Target| Link {
+            transport: Arc::clone(&transport),
             tokens: Arc::new(AnonymousToken),
-            emulator: Some(emulator),
-        })
+        };
+        let links = self.routing.targets.iter().map(link).collect();
+        Ok(Connection { links, emulator: Some(emulator) })
+    }
+
+    fn real(&self) -> Result<Connection, CommandError> {
+        // One connection pool for each origin.
+        let mut transports: Vec<(&Endpoint, Arc<dyn Transport>)> = Vec::new();
+        let mut links = Vec::new();
+        for target in &self.routing.targets {
+            let known = transports.iter().find(|(endpoint, _)| **endpoint == target.endpoint);
+            let transport = if let Some((_, transport)) = known {
+                Arc::clone(transport)
+            } else {
+                let transport = HttpTransport::new(&target.endpoint)
+                    .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
+                let transport: Arc<dyn Transport> = Arc::new(transport);
+                transports.push((&target.endpoint, Arc::clone(&transport)));
+                transport
+            };
+            links.push(Link { transport, tokens: tokens(target)? });
+        }
+        Ok(Connection { links, emulator: None })
     }
 }
 
-fn endpoint(access: &Access) -> Result<Endpoint, CommandError> {
-    let text = access.endpoint.as_deref().unwrap_or(Endpoint::DEFAULT);
-    // The text is not shown: it may hold credentials, which is one of the errors.
-    text.parse().map_err(|error| CommandError::Usage(format!("--endpoint: {error}")))
-}
-
-fn real(access: &Access) -> Result<Connection, CommandError> {
-    let endpoint = endpoint(access)?;
-    let tokens = tokens()?;
-    let transport = HttpTransport::new(&endpoint)
-        .map_err(|error| CommandError::because("cannot set up HTTP", error))?;
-    Ok(Connection { endpoint, transport: Arc::new(transport), tokens, emulator: None })
-}
-
-/// The source of the token: a variable, or a file that somebody renews.
-fn tokens() -> Result<Arc<dyn TokenSource>, CommandError> {
-    match (variable("GOLIVE_TOKEN"), variable("GOLIVE_TOKEN_FILE")) {
-        (Some(_), Some(_)) => {
+/// The source of a target's token: a variable, or a file that somebody renews.
+fn tokens(target: &Target) -> Result<Arc<dyn TokenSource>, CommandError> {
+    match &target.credential {
+        Credential::Ambiguous => {
             let what = "GOLIVE_TOKEN and GOLIVE_TOKEN_FILE are both set; unset one of them";
             Err(CommandError::Usage(what.to_owned()))
         }
-        (None, Some(path)) => Ok(Arc::new(FileToken::new(path.into()))),
-        (token, None) => {
+        Credential::File { path, whose } => {
+            Ok(Arc::new(FileToken::of(target.purpose(whose), path.clone())))
+        }
+        Credential::Variable(name) => {
+            let token = variable(name);
             // Invalid UTF-8 becomes U+FFFD, which no token has, and which the error names.
             let token = token.as_ref().map(|token| token.to_string_lossy());
-            Ok(Arc::new(EnvToken::new(token.as_deref()).map_err(CommandError::failed)?))
+            let source = EnvToken::of(target.purpose(name), token.as_deref());
+            Ok(Arc::new(source.map_err(CommandError::failed)?))
         }
     }
 }

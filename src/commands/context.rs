@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use super::CommandError;
 use super::connection::Memory;
+use super::routing::Routing;
 use crate::changes::{Policy, Retry};
 use crate::cli::{Access, Selection, Timing};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::disk::{self, RealDisk};
 use crate::engine::StatusRelativePaths;
 use crate::manifest::{self, Loaded, ManifestSet};
-use crate::marketplace::{Backend, OfferId};
+use crate::marketplace::{Backend, OfferId, PublisherId};
 use crate::operation::Intervals;
-use crate::status::{
-    self, MarketplaceRecord, OfferRecord, StatusFile, StatusLock, StatusStore, publishers,
-};
+use crate::status::{self, OfferRecord, StatusFile, StatusLock, StatusStore, publishers};
 
 /// How long the marketplace may put off an offer before a run without `--wait` gives up on it.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(2);
@@ -33,10 +33,11 @@ const EMULATOR_STATUS_FILE: &str = "golive.emulator.status.json";
 /// Up to so many offers are handled by one thread: starting more takes longer than they save.
 const MAX_OFFERS_OF_ONE_THREAD: usize = 20;
 
-/// The status file that a command works on, and its clock.
+/// The status file that a command works on, its clock, and where each publisher's offers are.
 pub(super) struct Workspace {
     pub(super) status_path: PathBuf,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) routing: Routing,
 }
 
 /// A workspace with its manifests.
@@ -48,7 +49,11 @@ pub(super) struct CommandContext {
 impl Workspace {
     /// The workspace for these paths, which aren't read yet. The status file is in the folder of the
     /// first one, unless `--status` names it.
-    pub(super) fn new(paths: &[PathBuf], access: &Access) -> Result<Self, CommandError> {
+    pub(super) fn new(
+        paths: &[PathBuf],
+        access: &Access,
+        config: &Config,
+    ) -> Result<Self, CommandError> {
         if access.seed.is_some() && !access.emulator {
             let what = "--seed says what the embedded marketplace begins with; give --emulator too";
             return Err(CommandError::Usage(what.to_owned()));
@@ -58,7 +63,8 @@ impl Workspace {
             .status
             .clone()
             .unwrap_or_else(|| default_status_path(&folder_of_path(first), access.emulator));
-        Ok(Self { status_path, clock: Arc::new(SystemClock) })
+        let routing = Routing::new(access.into(), config)?;
+        Ok(Self { status_path, clock: Arc::new(SystemClock), routing })
     }
 
     /// Takes the lock of the status file. `command` is what others read about its holder.
@@ -89,7 +95,8 @@ impl CommandContext {
         paths: &[PathBuf],
         selection: &Selection,
     ) -> Result<(Self, Policy), CommandError> {
-        let manifests = manifest::load(paths).map_err(CommandError::Manifests)?;
+        let manifests = manifest::load_checked(paths, &workspace.routing.accounts())
+            .map_err(CommandError::Manifests)?;
         let context = Self { manifests, workspace };
         let policy = context.policy(selection)?;
         Ok((context, policy))
@@ -165,17 +172,24 @@ impl CommandContext {
         gone.map(|(offer, _)| offer.clone()).collect()
     }
 
-    /// Refuses another marketplace than the status file records for the publishers of the manifests,
+    /// The publishers of the manifests.
+    pub(super) fn publishers(&self) -> BTreeSet<PublisherId> {
+        publishers(self.manifests.offers.keys())
+    }
+
+    /// The names of the marketplaces of the manifests' publishers.
+    pub(super) fn marketplace_name(&self) -> String {
+        self.workspace.routing.name(&self.publishers())
+    }
+
+    /// Refuses other marketplaces than the status file records for the publishers of the manifests,
     /// and of the offers whose manifest is gone: operations may still run on them.
-    pub(super) fn refuse_other_marketplace(
-        &self,
-        status: &StatusFile,
-        marketplace: &MarketplaceRecord,
-    ) -> Result<(), CommandError> {
+    pub(super) fn refuse_other_marketplace(&self, status: &StatusFile) -> Result<(), CommandError> {
         let gone = self.gone(status);
         let publishers = publishers(self.manifests.offers.keys().chain(&gone));
+        let marketplaces = self.workspace.routing.marketplaces(&publishers);
         status
-            .refuse_other_marketplace(&self.workspace.status_path, &publishers, marketplace)
+            .refuse_other_marketplace(&self.workspace.status_path, &marketplaces)
             .map_err(CommandError::failed)
     }
 
@@ -191,7 +205,7 @@ impl CommandContext {
         Intervals { first, longest: timing.poll_max.unwrap_or(longest.max(first)) }
     }
 
-    /// A client of the marketplace that the command line names.
+    /// A client of the marketplaces.
     pub(super) fn marketplace(
         &self,
         access: &Access,

@@ -10,6 +10,7 @@ mod error;
 mod otlp;
 mod output;
 mod plan;
+mod routing;
 mod schema;
 mod signal;
 mod status;
@@ -19,11 +20,12 @@ mod watch;
 use std::process::ExitCode;
 
 use arguments::Arguments;
-use context::Workspace;
+use routing::Routing;
 use signal::Signals;
 
 use crate::cli::{Access, Command, LogFormat, Output};
-use crate::report::{error_json, marketplace_name};
+use crate::config::Config;
+use crate::report::error_json;
 
 use error::CommandError;
 
@@ -42,7 +44,7 @@ const USAGE: u8 = 64;
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let arguments = match Arguments::read(&arguments) {
+    let mut arguments = match Arguments::read(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { OK };
@@ -51,14 +53,21 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let (config, invalid) = match arguments.configure() {
+        Ok(config) => (config, None),
+        Err(error) => (Config::default(), Some(error)),
+    };
     let command = &arguments.cli.command;
-    let format = ErrorFormat::of(command);
+    let format = ErrorFormat::of(command, &config);
     output::choose_color(arguments.cli.color);
     // A service is meant to be stopped; everything else was to come to an end.
     let is_service = matches!(command, Command::Watch(_) | Command::Emulator(_));
     // Before anything that can wait.
-    let result = Signals::listen(if is_service { OK } else { RUNNING })
-        .and_then(|signals| run(command, &signals));
+    let signals = Signals::listen(if is_service { OK } else { RUNNING });
+    let result = match invalid {
+        None => signals.and_then(|signals| run(command, &config, &signals)),
+        Some(error) => Err(error),
+    };
     #[cfg(feature = "otlp")]
     otlp::flush();
     match result {
@@ -75,12 +84,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command, signals: &Signals) -> Result<u8, CommandError> {
+fn run(command: &Command, config: &Config, signals: &Signals) -> Result<u8, CommandError> {
     match command {
-        Command::Validate(args) => validate::run(args),
-        Command::Plan(args) => plan::run(args),
-        Command::Apply(args) => apply::run(args, signals),
-        Command::Watch(args) => watch::run(args, signals),
+        Command::Validate(args) => validate::run(args, config),
+        Command::Plan(args) => plan::run(args, config),
+        Command::Apply(args) => apply::run(args, config, signals),
+        Command::Watch(args) => watch::run(args, config, signals),
         Command::Status(args) => status::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Emulator(args) => emulator::run(args, signals),
@@ -93,10 +102,11 @@ struct ErrorFormat<'a> {
     output: Output,
     /// The marketplace that a JSON document names.
     access: Option<&'a Access>,
+    config: &'a Config,
 }
 
 impl<'a> ErrorFormat<'a> {
-    fn of(command: &'a Command) -> Self {
+    fn of(command: &'a Command, config: &'a Config) -> Self {
         let (log, output, access) = match command {
             Command::Plan(args) => (args.logging.log_format, args.output, Some(&args.access)),
             Command::Apply(args) => (args.logging.log_format, args.output, Some(&args.access)),
@@ -105,7 +115,7 @@ impl<'a> ErrorFormat<'a> {
             Command::Status(args) => (LogFormat::Text, args.output, None),
             Command::Validate(_) | Command::Schema(_) => (LogFormat::Text, Output::Text, None),
         };
-        Self { log, output, access }
+        Self { log, output, access, config }
     }
 
     /// With `-o json`, standard output is a JSON document even if the command failed.
@@ -113,8 +123,8 @@ impl<'a> ErrorFormat<'a> {
         if self.output != Output::Json {
             return;
         }
-        let marketplace = self.access.and_then(|access| Workspace::marketplace(access).ok());
-        let marketplace = marketplace.as_ref().map(marketplace_name);
+        let routing = self.access.and_then(|access| Routing::new(access.into(), self.config).ok());
+        let marketplace = routing.map(|routing| routing.name(routing.by_publisher.keys()));
         let document = error_json(error.to_json(), error.exit_code(), marketplace.as_deref());
         // The error is on standard error already, and the exit code stays what it is.
         drop(document.map(|document| output::print(&document)));

@@ -7,15 +7,16 @@ use super::context::{CommandContext, MAX_PAUSE, Threads, Workspace, run_to_end};
 use super::{CHANGES, CommandError, OK, PROBLEM, output};
 use crate::changes::Policy;
 use crate::cli::{Output, Plan};
+use crate::config::Config;
 use crate::disk::RealDisk;
 use crate::engine::{Observer, observe_and_plan};
 use crate::marketplace::Settling;
-use crate::report::{MarketplaceKind, marketplace_name, plan_json, plan_text};
+use crate::report::{MarketplaceKind, plan_json, plan_text};
 use crate::status;
 
-pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Plan, config: &Config) -> Result<u8, CommandError> {
     let access = &args.access;
-    let workspace = Workspace::new(&args.paths, access)?;
+    let workspace = Workspace::new(&args.paths, access, config)?;
     output::log_only(&args.logging, &workspace.clock);
     output::log_emulator_notice(access);
     let (context, policy) = CommandContext::load(workspace, &args.paths, &args.selection)?;
@@ -24,7 +25,7 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
     let recorded =
         status::read(&RealDisk, &context.workspace.status_path).map_err(CommandError::failed)?;
     if let Some(file) = &recorded {
-        context.refuse_other_marketplace(file, &Workspace::marketplace(access)?)?;
+        context.refuse_other_marketplace(file)?;
     }
     let recorded = recorded.map(|file| file.offers).unwrap_or_default();
     let threads = Threads::for_offers(context.manifests.offers.len());
@@ -33,15 +34,16 @@ pub(super) fn run(args: &Plan) -> Result<u8, CommandError> {
         let settle = access.settle.map(Settling::all);
         let observer = Observer::new(marketplace, access.concurrency, settle);
         let desired = Arc::new(context.manifests.offers.clone());
-        let moment = observer.moment(context.workspace.clock.now());
+        let publishers = context.publishers();
+        let moment = observer.moment(context.workspace.clock.now(), &publishers);
         let set = observe_and_plan(&observer, &desired, &recorded, &policy, moment).await;
         set.map_err(CommandError::failed)
     })?;
+    let notes = context.workspace.routing.notes(&set, &context.manifests.offers);
     output::print(&match args.output {
-        Output::Text => plan_text(&set, MarketplaceKind::of_run(access.emulator)),
+        Output::Text => plan_text(&set, MarketplaceKind::of_run(access.emulator), &notes),
         Output::Json => {
-            let marketplace = marketplace_name(&Workspace::marketplace(access)?);
-            plan_json(&set, &marketplace).map_err(CommandError::failed)?
+            plan_json(&set, &context.marketplace_name(), &notes).map_err(CommandError::failed)?
         }
     })?;
     let summary = set.summary();

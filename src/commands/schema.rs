@@ -2,6 +2,7 @@
 
 use super::{CommandError, OK, output};
 use crate::cli::{SchemaArgs, SchemaKind};
+use crate::config;
 use crate::emulator;
 use crate::manifest;
 use crate::status;
@@ -17,6 +18,7 @@ fn text(which: SchemaKind) -> Result<String, CommandError> {
         SchemaKind::Manifest => manifest::manifest_schema(),
         SchemaKind::Status => status::status_schema(),
         SchemaKind::Seed => emulator::schema(),
+        SchemaKind::Config => config::config_schema(),
     };
     let text = serde_json::to_string_pretty(&schema).map_err(CommandError::failed)?;
     Ok(format!("{text}\n"))

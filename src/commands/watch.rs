@@ -10,15 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Memory};
 use super::context::{CommandContext, Threads, Workspace, emulated_offers, run_to_end};
+use super::routing::Routing;
 use super::signal::{self, Signals};
 use super::{CommandError, OK, output};
 use crate::backends::http::Measured;
 use crate::cli::Watch;
+use crate::config::Config;
 use crate::engine::{Dependencies, Reconciler, Settings};
 use crate::manifest;
-use crate::report::{LogReporter, Reporter, Reporters, marketplace_name};
+use crate::report::{LogReporter, Reporter, Reporters};
 use crate::serve::{self, Metrics, Serving};
-use crate::status::{MarketplaceRecord, StatusFile, StatusStore, publishers};
+use crate::status::{StatusFile, StatusStore, publishers};
 use crate::watch::{
     Daemon, FolderSource, GitSettings, GitSource, Heartbeat, Manifests, OnManifests, Parts,
     ServiceState, Source, systemd,
@@ -27,7 +29,7 @@ use crate::watch::{
 /// How often a repository is asked for new commits.
 const GIT_POLL: Duration = Duration::from_mins(1);
 
-pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
+pub(super) fn run(args: &Watch, config: &Config, signals: &Signals) -> Result<u8, CommandError> {
     let is_about_git = args.branch.is_some() || args.dir.is_some() || args.git_poll.is_some();
     if args.git.is_none() && is_about_git {
         let what =
@@ -36,7 +38,7 @@ pub(super) fn run(args: &Watch, signals: &Signals) -> Result<u8, CommandError> {
     }
     refuse_pipes(&args.paths)?;
     let paths = if args.git.is_some() { &[][..] } else { &args.paths };
-    let workspace = Workspace::new(paths, &args.access)?;
+    let workspace = Workspace::new(paths, &args.access, config)?;
     output::log_lines(&args.logging, &workspace.clock);
     output::log_emulator_notice(&args.access);
     run_to_end(Threads::All, watch(args, &workspace, signals))?;
@@ -57,10 +59,10 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
     let hangups = signal::hangups()?;
     let lock = workspace.lock(args.timing.lock_timeout, "golive watch").await?;
     let store = Arc::new(workspace.store(lock)?);
-    let marketplace = Workspace::marketplace(&args.access)?;
+    let routing = &workspace.routing;
     // A service follows the operations of all offers in the file, declared by a manifest or not.
     let recorded = store.with(StatusFile::publishers);
-    store.claim(recorded, &marketplace).map_err(CommandError::failed)?;
+    store.claim(&routing.marketplaces(&recorded)).map_err(CommandError::failed)?;
     let stop = signals.stop_in_order();
     let (service_state, pings) = ServiceState::new();
     let metrics = Arc::new(Metrics::default());
@@ -72,8 +74,8 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
     };
     let ManifestSource { source, roots, checkout } = opened?;
     let connection = workspace.connect(&args.access, Memory::Kept)?;
-    let marketplace_name = marketplace_name(&marketplace);
-    let on_manifests = on_manifests(&connection, &store, marketplace, stop.clone());
+    let marketplace_name = routing.name(routing.by_publisher.keys().chain(&recorded));
+    let on_manifests = on_manifests(&connection, &store, routing.clone(), stop.clone());
     let mut reconciler =
         reconciler(args, workspace, connection, &store, (&service_state, &metrics), stop.clone());
     if let Some(checkout) = checkout {
@@ -93,7 +95,7 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
             Some(serve_page(address, serving, stop.clone()).await?)
         }
     };
-    let manifests = Manifests::new(roots);
+    let manifests = Manifests::new(roots).with_accounts(routing.accounts());
     // A commit is what it is.
     let manifests = if args.git.is_some() { manifests.allow_empty() } else { manifests };
     let started_at = workspace.clock.now();
@@ -165,6 +167,7 @@ async fn source(
         dir: args.dir.clone().unwrap_or_default(),
         folder: status_path.with_extension("git"),
         poll: args.git_poll.unwrap_or(GIT_POLL),
+        secrets: workspace.routing.secret_variables(),
     };
     let source = GitSource::open(settings, Arc::clone(service_state), fastrand::Rng::new());
     let source = source.await.map_err(|error| {
@@ -205,14 +208,14 @@ fn folder_source(
 fn on_manifests(
     connection: &Connection,
     store: &Arc<StatusStore>,
-    marketplace: MarketplaceRecord,
+    routing: Routing,
     stop: CancellationToken,
 ) -> Box<OnManifests> {
     let (emulator, store) = (connection.emulator.clone(), Arc::clone(store));
     Box::new(move |desired| {
         // Everything in the file was claimed at the start, so this can't be refused. If it is all
         // the same, nothing may be sent.
-        if let Err(error) = store.claim(publishers(desired.keys()), &marketplace) {
+        if let Err(error) = store.claim(&routing.marketplaces(&publishers(desired.keys()))) {
             tracing::error!("{error}");
             stop.cancel();
         }
@@ -225,15 +228,18 @@ fn on_manifests(
 fn reconciler(
     args: &Watch,
     workspace: &Workspace,
-    mut connection: Connection,
+    connection: Connection,
     store: &Arc<StatusStore>,
     (service_state, metrics): (&Arc<ServiceState>, &Arc<Metrics>),
     stop: CancellationToken,
 ) -> Reconciler {
     let access = &args.access;
     let counters = Arc::clone(metrics);
-    let count = move |call, status, took| counters.requested(call, status, took);
-    connection.transport = Arc::new(Measured::new(connection.transport, count));
+    let connection = connection.map_transports(|transport| {
+        let counters = Arc::clone(&counters);
+        let count = move |call, status, took| counters.requested(call, status, took);
+        Arc::new(Measured::new(transport, count))
+    });
     let reporters: Vec<Arc<dyn Reporter>> = vec![
         Arc::new(LogReporter::default()),
         Arc::clone(service_state) as _,

@@ -84,7 +84,8 @@ pub(super) fn shown(intent: &Intent, state: &OfferState) -> DoubtCheck {
 impl Reconciler {
     /// Looks at an offer whose request is in doubt.
     pub(super) async fn check_offer(&self, target: &Target<'_>) -> DoubtCheck {
-        let (offer, moment) = (&target.change.offer, self.moment());
+        let offer = &target.change.offer;
+        let moment = self.moment_of(offer);
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
             return DoubtCheck::Failed("the request is not on record".to_owned());
         };

@@ -64,7 +64,7 @@ mod tests {
 
     fn change(name: &str, decision: Decision) -> Change {
         let (from, to) = (OfferPosition::default(), OfferPosition::default());
-        Change { offer: offer(name), decision, from, to, in_doubt: false }
+        Change { offer: offer(name), decision, from, to, in_doubt: false, product: None }
     }
 
     fn live(name: &str) -> Change {

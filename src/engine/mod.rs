@@ -204,8 +204,9 @@ impl Reconciler {
         Arc::clone(&self.observer.backend)
     }
 
-    fn moment(&self) -> DecisionTime {
-        self.observer.moment(self.clock.now())
+    /// The current time, for a decision about one offer.
+    fn moment_of(&self, offer: &OfferId) -> DecisionTime {
+        self.observer.moment(self.clock.now(), [offer.publisher()])
     }
 
     /// Whether a request for the offer is being sent, or may have been accepted unseen.
@@ -215,7 +216,7 @@ impl Reconciler {
 
     /// Records an event of an offer, and reports the record if it changed.
     fn note(&self, offer: &OfferId, manifest: &Loaded, event: RecordEvent<'_>) {
-        self.note_at(offer, manifest, event, self.moment());
+        self.note_at(offer, manifest, event, self.moment_of(offer));
     }
 
     fn note_at(

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -109,15 +110,33 @@ impl Observer {
 
     /// How long a request that left no trace may still show: the user's value, or the backend's.
     #[must_use]
-    pub fn settling(&self) -> Settling {
-        self.settle.unwrap_or_else(|| self.backend.settling())
+    pub fn settling(&self, publisher: &PublisherId) -> Settling {
+        self.settle.unwrap_or_else(|| self.backend.settling(publisher))
     }
 
-    /// The time of a decision, with this marketplace's limits.
+    /// The time of a decision about offers of these publishers, with the limits that hold for all of
+    /// them: each is the longest of theirs. Publishers that have nothing to do with each other are
+    /// decided about apart, so that an API that is slow to show a request doesn't delay others.
     #[must_use]
-    pub fn moment(&self, now: Timestamp) -> DecisionTime {
-        let (longest_request, settling) = (self.backend.longest_request(), self.settling());
-        DecisionTime { now, longest_request, settling }
+    pub fn moment<'a>(
+        &self,
+        now: Timestamp,
+        publishers: impl IntoIterator<Item = &'a PublisherId>,
+    ) -> DecisionTime {
+        let none = Settling::all(Duration::ZERO);
+        let mut moment = DecisionTime { now, longest_request: Duration::ZERO, settling: none };
+        // Most callers give the publisher of each offer, in order.
+        let mut last = None;
+        for publisher in publishers {
+            if last.replace(publisher) == Some(publisher) {
+                continue;
+            }
+            let (request, settling) =
+                (self.backend.longest_request(publisher), self.settling(publisher));
+            moment.longest_request = moment.longest_request.max(request);
+            moment.settling = moment.settling.max(settling);
+        }
+        moment
     }
 
     /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for. A
@@ -148,9 +167,9 @@ impl Observer {
         let lists: HashMap<_, _> = lists.collect::<FuturesUnordered<_>>().collect().await;
         let seen = wanted.into_iter().map(|offer| {
             let seen = match (lists.get(offer.publisher()), remembered.get(offer)) {
-                (Some(Ok(list)), _) => listed(offer, list.get(offer)),
+                (Some(Ok(list)), _) => self.listed(offer, list.get(offer)),
                 (Some(Err(error)), _) => failed(error),
-                (None, Some(listing)) => listed(offer, Some(listing)),
+                (None, Some(listing)) => self.listed(offer, Some(listing)),
                 (None, None) => {
                     let what = "the publisher was not listed".to_owned();
                     Observation::Unavailable(Unavailable::Unreachable, what)
@@ -159,6 +178,13 @@ impl Observer {
             (offer.clone(), seen)
         });
         seen.collect()
+    }
+
+    fn listed(&self, offer: &OfferId, listing: Option<&Listing>) -> Observation {
+        match listing {
+            Some(listing) => Observation::Offer(Box::new(ObservedOffer::listed(listing.clone()))),
+            None => Observation::Unavailable(Unavailable::NotFound, self.backend.unlisted(offer)),
+        }
     }
 
     /// Asks about all offers that need it, in parallel, until everything can be decided.
@@ -242,18 +268,6 @@ impl List {
         let found = self.0.binary_search_by(|summary| summary.id.cmp(offer));
         found.ok().and_then(|index| self.0.get(index))
     }
-}
-
-fn listed(offer: &OfferId, listing: Option<&Listing>) -> Observation {
-    if let Some(listing) = listing {
-        return Observation::Offer(Box::new(ObservedOffer::listed(listing.clone())));
-    }
-    let what = format!(
-        "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
-        offer.publisher(),
-        offer.offer()
-    );
-    Observation::Unavailable(Unavailable::NotFound, what)
 }
 
 /// What an error says about the offer.

@@ -156,12 +156,13 @@ impl Reconciler {
         let report = match answer {
             Ok(polled) => polled.report,
             Err(error) => {
-                self.note_known(offer, RecordEvent::NotAsked(describe(&error)), self.moment());
+                let at = self.moment_of(offer);
+                self.note_known(offer, RecordEvent::NotAsked(describe(&error)), at);
                 None
             }
         };
         if let Some(report) = &report {
-            self.note_known(offer, RecordEvent::Polled(report), self.moment());
+            self.note_known(offer, RecordEvent::Polled(report), self.moment_of(offer));
         }
         polling.advance(operation.id.clone(), &event, report, self.settings.intervals)
     }

@@ -199,7 +199,7 @@ impl Engine {
         }
         let file = reconciler.paths.name(&manifest.file);
         let event = RecordEvent::PublisherPaused { until, why, manifest, file };
-        let edited = reconciler.record(offer, manifest, event, reconciler.moment());
+        let edited = reconciler.record(offer, manifest, event, reconciler.moment_of(offer));
         self.flush_soon();
         Some(edited)
     }

@@ -54,7 +54,7 @@ impl Reconciler {
         policy: Policy,
         reports: Reports,
     ) -> Result<Option<Evaluation>, RunError> {
-        let moment = self.moment();
+        let now = self.clock.now();
         let recorded = self.recorded(&desired, &policy);
         let observed = tokio::select! {
             biased;
@@ -64,6 +64,7 @@ impl Reconciler {
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);
         let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
+        let moment = self.observer.moment(now, observed.keys().map(OfferId::publisher));
         let known = Known { desired, policy, recorded, observed, reports, moment };
         let undecided =
             if known.policy.verify { BTreeSet::new() } else { undecided(known.input()) };

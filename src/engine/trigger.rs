@@ -164,7 +164,7 @@ impl Reconciler {
                 Step::Answered(RequestOutcome::Accepted(_) | RequestOutcome::Unclear(_))
             );
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
-            (trigger, next) = step(trigger, event, self.patience(target.limits));
+            (trigger, next) = step(trigger, event, self.patience(target));
             if let Next::Do(Command::Wait(pause)) = next
                 && target.limits.deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
@@ -176,12 +176,13 @@ impl Reconciler {
 
     /// The limits that apply now: no pause outlasts the run, and once a launch of the publisher was
     /// given up because of a pause, others don't wait out pauses either.
-    fn patience(&self, limits: &Limits) -> Patience {
+    fn patience(&self, target: &Target<'_>) -> Patience {
+        let limits = target.limits;
         let left = limits.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.unwrap_or(Duration::MAX);
         let was_paused = limits.paused_until.is_some();
         let pause = if was_paused { Duration::ZERO } else { self.settings.pause };
-        let settling = self.observer.settling();
+        let settling = self.observer.settling(target.change.offer.publisher());
         Patience {
             settling,
             attempts: ATTEMPTS,
@@ -218,7 +219,7 @@ impl Reconciler {
                 None
             }
             // A process that finds the intent relies on its deadline.
-            Command::Send(intent) if self.can_not_be_over_by(intent.deadline) => {
+            Command::Send(intent) if self.can_not_be_over_by(target, intent.deadline) => {
                 Some(Step::DeadlineMissed)
             }
             Command::Send(intent) => {
@@ -236,7 +237,7 @@ impl Reconciler {
                 };
                 let manifest_digest = target.desired.digest.clone();
                 let (at_last, request_id) = (self.clock.now(), progress.request_id());
-                let deadline = self.deadline(at_last, progress.write_took);
+                let deadline = self.deadline(target, at_last, progress.write_took);
                 let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
                 Some(Step::DoubtChecked { found, at, fresh })
             }
@@ -295,20 +296,24 @@ impl Reconciler {
 
     /// The deadline of a request that must be written to disk first and then sent. The write gets
     /// half the longest request time, or twice the longest write so far if that is more.
-    fn deadline(&self, at: Timestamp, write_took: Duration) -> Timestamp {
-        let request = self.observer.backend.longest_request();
+    fn deadline(&self, target: &Target<'_>, at: Timestamp, write_took: Duration) -> Timestamp {
+        let request = self.longest_request(target);
         let time = request.saturating_add((request / 2).max(write_took.saturating_mul(2)));
         at.checked_add(time).unwrap_or(Timestamp::MAX)
     }
 
-    fn can_not_be_over_by(&self, deadline: Timestamp) -> bool {
-        let end = self.clock.now().checked_add(self.observer.backend.longest_request());
+    fn longest_request(&self, target: &Target<'_>) -> Duration {
+        self.observer.backend.longest_request(target.change.offer.publisher())
+    }
+
+    fn can_not_be_over_by(&self, target: &Target<'_>, deadline: Timestamp) -> bool {
+        let end = self.clock.now().checked_add(self.longest_request(target));
         end.is_ok_and(|end| end > deadline)
     }
 
     /// Inspects the offer and decides about it again.
     async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
-        let moment = self.moment();
+        let moment = self.moment_of(&target.change.offer);
         let found = match Self::seen_just_now(target, moment) {
             Some(seen_offer) => Ok((seen_offer, Some(target.change.clone()))),
             None => self.inspect_for(target, moment).await,
@@ -337,7 +342,7 @@ impl Reconciler {
         Step::Confirmed(Intent {
             at,
             attempt: 1,
-            deadline: self.deadline(at, progress.write_took),
+            deadline: self.deadline(target, at, progress.write_took),
             fence,
             kind: target.kind.clone(),
             known: listed.is_some().then_some(attempts),

@@ -1,17 +1,15 @@
 //! Finds every error in a document's tree.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
-use super::characters::first_foreign;
 use super::diagnostic::Diagnostic;
 use super::foreign;
 use super::labels::Labels;
 use super::offer::Manifest;
 use super::rules::{self, Problem, quoted};
 use super::source::Source;
-use super::syntax::RENDER;
 use super::tree::{NodeId, Scalar, Tree};
+use super::walk::{Fields, Walk};
 use crate::marketplace::{OfferId, PublisherId, Version};
 
 /// The most errors that are reported for one file. More mean that it is the wrong file.
@@ -72,19 +70,10 @@ pub(super) fn explain(
     }
 }
 
-/// The fields that have a value, by name.
-type Fields = HashMap<&'static str, NodeId>;
-
-struct Walk<'t, 'a> {
-    tree: &'t Tree<'a>,
-    source: &'t Source<'a>,
-    errors: &'t mut Vec<Diagnostic>,
-}
-
-impl<'t> Walk<'t, '_> {
+impl Walk<'_, '_> {
     fn manifest(&mut self, root: NodeId, entries: &[(NodeId, NodeId)]) -> Explained {
         let before = self.errors.len();
-        let fields = self.fields(root, entries);
+        let fields = self.fields(root, entries, &Manifest::FIELD_LIST);
         let publisher = self.text(&fields, "publisher", rules::publisher);
         let offer = self.text(&fields, "offer", rules::offer);
         let state = self.text(&fields, "state", rules::state);
@@ -119,144 +108,6 @@ impl<'t> Walk<'t, '_> {
             });
         }
         explained
-    }
-
-    fn error(&mut self, node: NodeId, problem: Problem) {
-        self.error_at(self.tree.place(node), problem);
-    }
-
-    fn error_at(&mut self, place: Range<usize>, problem: Problem) {
-        if self.errors.len() < MAX_ERRORS {
-            self.errors.push(self.source.diagnostic(place, problem));
-        }
-    }
-
-    fn twice(&mut self, node: NodeId, what: String, first: NodeId) {
-        self.error(node, Problem::new(what).hint("remove one of the two"));
-        if let Some(last) = self.errors.last_mut() {
-            last.related = Some(self.source.related("first given", self.tree.place(first).start));
-        }
-    }
-
-    /// Checks that each field is known and given once, and that no required one is missing.
-    fn fields(&mut self, root: NodeId, entries: &[(NodeId, NodeId)]) -> Fields {
-        let mut values = HashMap::new();
-        let mut keys = HashMap::new();
-        let mut meant = Vec::new();
-        for (key, value) in entries.iter().copied() {
-            let Some(name) = self.key(key) else { continue };
-            let Some((name, _)) = Manifest::FIELDS.into_iter().find(|(field, _)| *field == name)
-            else {
-                meant.extend(self.unknown_field(key, name));
-                continue;
-            };
-            if let Some(first) = keys.get(name) {
-                self.twice(key, format!("{name:?} is given twice"), *first);
-                continue;
-            }
-            keys.insert(name, key);
-            if self.tree.scalar(value) == Some(Scalar::Null) {
-                let problem = Problem::new(format!("{name:?} has no value"));
-                self.error(key, problem.hint("give it a value, or remove the line"));
-                continue;
-            }
-            values.insert(name, value);
-        }
-        for (name, example) in &Manifest::FIELDS[..Manifest::REQUIRED] {
-            // A misspelled field is one error, not two.
-            if !keys.contains_key(name) && !meant.contains(name) {
-                let place = self.tree.place(root).start;
-                let problem = Problem::new(format!("{name:?} is missing"));
-                self.error_at(place..place, problem.hint(format!("add it, like: {example}")));
-            }
-        }
-        values
-    }
-
-    /// The field that is meant, if one is like it.
-    fn unknown_field(&mut self, key: NodeId, name: &str) -> Option<&'static str> {
-        if name == rules::MERGE_KEY {
-            self.error(key, rules::merge_key());
-            return None;
-        }
-        if self.errors.len() >= MAX_ERRORS {
-            return None; // The search would be for nothing.
-        }
-        let names = Manifest::FIELDS.map(|(name, _)| name);
-        self.error(key, rules::unknown(format!("unknown field {}", quoted(name)), name, &names));
-        rules::nearest(name, names)
-    }
-
-    /// The name of a field or label.
-    fn key(&mut self, key: NodeId) -> Option<&'t str> {
-        let text = self.tree.text(key);
-        if text.is_none() {
-            let problem =
-                Problem::new(format!("a name must be a text, not {}", self.describe(key)));
-            let is_template = self.source.from(self.tree.place(key).start).starts_with('{');
-            self.error(key, if is_template { problem.hint(RENDER) } else { problem });
-        }
-        text
-    }
-
-    /// What a node is, in words.
-    fn describe(&self, node: NodeId) -> String {
-        let tree = self.tree;
-        if tree.has_local_tag(node) {
-            return "a value with a tag".to_owned();
-        }
-        match (tree.scalar(node), tree.text(node)) {
-            (Some(Scalar::Null), _) => "nothing".to_owned(),
-            (Some(Scalar::Bool(value)), _) => format!("the boolean {value}"),
-            (Some(Scalar::Unsigned(_) | Scalar::Number), Some(text)) => {
-                format!("the number {text}")
-            }
-            (Some(Scalar::Text(text)), _) => format!("the text {}", quoted(text)),
-            (Some(_), _) => "a value with a tag".to_owned(),
-            (None, _) if tree.items(node).is_some() => "a list".to_owned(),
-            (None, _) => "a mapping".to_owned(),
-        }
-    }
-
-    fn wrong_type(&mut self, what: &str, node: NodeId, wanted: &str, hint: Option<String>) {
-        let what = format!("{what} must be {wanted}, not {}", self.describe(node));
-        let is_template = || self.source.from(self.tree.place(node).start).starts_with("{{");
-        let hint = hint.or_else(|| match self.tree.text(node) {
-            Some(text) => first_foreign(text),
-            None => is_template().then(|| RENDER.to_owned()),
-        });
-        self.error(node, Problem { what, hint });
-    }
-
-    fn text<T>(
-        &mut self,
-        fields: &Fields,
-        name: &str,
-        rule: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Option<T> {
-        self.item(&format!("{name:?}"), *fields.get(name)?, rule)
-    }
-
-    fn item<T>(
-        &mut self,
-        what: &str,
-        node: NodeId,
-        rule: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Option<T> {
-        let scalar = self.tree.scalar(node);
-        if let Some(Scalar::Text(text)) = scalar {
-            return self.checked(node, rule(text));
-        }
-        let is_bare =
-            matches!(scalar, Some(Scalar::Bool(_) | Scalar::Unsigned(_) | Scalar::Number));
-        let text = self.tree.text(node).filter(|_| is_bare);
-        let hint = text.map(|text| format!("quote it: {}", quoted(text)));
-        self.wrong_type(what, node, "a text", hint);
-        None
-    }
-
-    fn checked<T>(&mut self, node: NodeId, value: Result<T, Problem>) -> Option<T> {
-        value.map_err(|problem| self.error(node, problem)).ok()
     }
 
     fn version(&mut self, fields: &Fields) -> Option<Version> {

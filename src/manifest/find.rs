@@ -13,6 +13,9 @@ use super::ignored::{self, Ignores};
 use super::input;
 use super::symlink_trace::SymlinkTrace;
 
+/// The name of golive's configuration, which is never a manifest.
+pub(crate) const CONFIG_FILE: &str = "golive.yaml";
+
 /// What the given paths hold.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
@@ -132,6 +135,13 @@ impl Walk {
         if entry.depth() > 0 && !is_manifest(path) {
             return;
         }
+        if is_config(path) {
+            let what = "this is golive's configuration, not a manifest";
+            let hint = "name the folder of the manifests; --config names a configuration";
+            let problem = Diagnostic::whole(shown(path), what, Some(hint.to_owned()));
+            self.found.problems.push(problem);
+            return;
+        }
         let Some(real) = self.real_unless_left_out(entry, ignores) else { return };
         if entry.depth() == 0 {
             // Even if a folder's walk found it before: a named file can't be left out.
@@ -236,7 +246,14 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
+fn is_config(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == CONFIG_FILE)
+}
+
 fn is_manifest(path: &Path) -> bool {
+    if is_config(path) {
+        return false;
+    }
     let extension = path.extension().unwrap_or_default();
     extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml")
 }

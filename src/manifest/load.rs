@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize as _;
 
+use super::accounts::Accounts;
 use super::characters::forbidden;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::disguise::{disguise, is_binary};
@@ -21,7 +22,7 @@ use super::screen::{Screened, screen};
 use super::source::Source;
 use super::syntax::{conflict, syntax};
 use super::tree::{Stop, Tree};
-use super::validate::{ManifestSet, assemble};
+use super::validate::{ManifestSet, assemble_checked};
 
 impl FileManifests {
     /// Reads manifests from the content of a file. Never fails: [`FileManifests::problems`] has the
@@ -249,7 +250,7 @@ fn ambiguous(
     None
 }
 
-fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
+pub(super) fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let shown = String::from_utf8_lossy(bytes);
@@ -261,7 +262,7 @@ fn decode<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, Box<Diagnostic>> 
     })
 }
 
-fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
+pub(super) fn forbidden_character(path: &Path, text: &str, byte: usize) -> Diagnostic {
     let source = Source::new(path, text);
     let at = source.character_at(byte);
     let c = text.get(byte..).and_then(|rest| rest.chars().next()).unwrap_or_default();
@@ -308,9 +309,17 @@ pub(crate) fn load_files<P: AsRef<Path> + Sync>(paths: &[P]) -> Vec<FileManifest
 /// # Errors
 /// Every error in any of the files. Then no manifest may be acted on.
 pub fn load(paths: &[PathBuf]) -> Result<ManifestSet, Diagnostics> {
+    load_checked(paths, &Accounts::default())
+}
+
+/// The same, and no two offers may be one product by these accounts.
+pub(crate) fn load_checked(
+    paths: &[PathBuf],
+    accounts: &Accounts,
+) -> Result<ManifestSet, Diagnostics> {
     let found = find(paths);
     let files = load_files(&found.files);
-    assemble(&found, &files)
+    assemble_checked(&found, &files, accounts)
 }
 
 /// What `serde_yaml` alone makes of a text, for a comparison of both readers.

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::desired_state::DesiredState;
 use super::labels::Labels;
 use super::strict;
+use super::walk::FieldList;
 use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 
 /// The desired state of one offer, as a YAML document says it.
@@ -93,7 +94,7 @@ pub struct Manifest {
 impl Manifest {
     /// Every field with an example, in the order in which errors are reported; the required ones
     /// come first.
-    pub(super) const FIELDS: [(&str, &str); 9] = [
+    pub(super) const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("publisher", "publisher: contoso"),
         ("offer", "offer: contoso-virtualmachineoffer"),
         ("state", "state: live"),
@@ -105,15 +106,13 @@ impl Manifest {
         ("labels", "labels: {team: compute}"),
     ];
 
-    /// The number of required fields.
-    pub(super) const REQUIRED: usize = 3;
+    /// The same, with what is required.
+    pub(super) const FIELD_LIST: FieldList =
+        FieldList { all: Self::FIELDS, required: 3, later: &[] };
 
     /// How to write a field.
     pub(super) fn example(name: &str) -> &'static str {
-        Self::FIELDS
-            .into_iter()
-            .find(|(field, _)| *field == name)
-            .map_or("", |(_, example)| example)
+        Self::FIELDS.iter().find(|(field, _)| *field == name).map_or("", |(_, example)| *example)
     }
 
     /// The name of the offer. An error only if [`Manifest::offer`] was set by hand to what is

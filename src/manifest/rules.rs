@@ -14,24 +14,24 @@ use crate::marketplace::{IdError, OfferId, PublisherId, Version};
 /// What is wrong with a value, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub(super) struct Problem {
-    pub(super) what: String,
-    pub(super) hint: Option<String>,
+pub(crate) struct Problem {
+    pub(crate) what: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl Problem {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
 /// A text from a manifest for a message: quoted, escaped, and at most 60 characters.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
@@ -67,7 +67,7 @@ fn did_you_mean(text: &str) -> String {
 }
 
 /// An unknown word where one of `known` is meant.
-pub(super) fn unknown(what: String, text: &str, known: &[&str]) -> Problem {
+pub(crate) fn unknown(what: String, text: &str, known: &[&str]) -> Problem {
     let hint = match nearest(text, known.iter().copied()) {
         Some(known) => did_you_mean(known),
         None => format!("use one of: {}", known.join(", ")),
@@ -79,7 +79,7 @@ pub(super) fn unknown(what: String, text: &str, known: &[&str]) -> Problem {
     })
 }
 
-pub(super) fn publisher(text: &str) -> Result<PublisherId, Problem> {
+pub(crate) fn publisher(text: &str) -> Result<PublisherId, Problem> {
     PublisherId::new(text).map_err(|error| bad_id("publisher", text, &error))
 }
 

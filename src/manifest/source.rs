@@ -17,7 +17,7 @@ const BEFORE: usize = 40;
 const STRIDE: usize = 512;
 
 /// A text with an index of its lines. Positions are counted in characters, as both parsers do.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub(super) file: &'a Path,
     pub(super) text: &'a str,
     /// Character offset of the start of each line.

@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 100;
 /// The limit for what all aliases of a file expand to, in nodes and bytes of text together.
 const MAX_EXPANSION: usize = 4 << 20;
 
-pub(super) type NodeId = usize;
+pub(crate) type NodeId = usize;
 
 /// One node of a document.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) struct Stop {
 
 /// The documents of a file, as far as it could be read.
 #[derive(Debug, Default)]
-pub(super) struct Tree<'a> {
+pub(crate) struct Tree<'a> {
     nodes: Vec<Node<'a>>,
     /// The root of each whole document.
     pub(super) documents: Vec<NodeId>,
@@ -69,40 +69,40 @@ impl<'a> Tree<'a> {
     }
 
     /// The items of a list.
-    pub(super) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
+    pub(crate) fn items(&self, id: NodeId) -> Option<&[NodeId]> {
         if let Kind::List(items) = &self.resolve(id).kind { Some(items) } else { None }
     }
 
     /// The keys and values of a mapping.
-    pub(super) fn entries(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
+    pub(crate) fn entries(&self, id: NodeId) -> Option<&[(NodeId, NodeId)]> {
         if let Kind::Mapping(entries) = &self.resolve(id).kind { Some(entries) } else { None }
     }
 
     /// A scalar as it is written.
-    pub(super) fn text(&self, id: NodeId) -> Option<&str> {
+    pub(crate) fn text(&self, id: NodeId) -> Option<&str> {
         if let Kind::Scalar { text, .. } = &self.resolve(id).kind { Some(text) } else { None }
     }
 
     /// What a scalar stands for.
-    pub(super) fn scalar(&self, id: NodeId) -> Option<Scalar<'_>> {
+    pub(crate) fn scalar(&self, id: NodeId) -> Option<Scalar<'_>> {
         let node = self.resolve(id);
         let Kind::Scalar { text, plain } = &node.kind else { return None };
         Some(scalar(text, *plain, node.tag.as_deref()))
     }
 
     /// Whether there is nothing at all.
-    pub(super) fn is_blank(&self, id: NodeId) -> bool {
+    pub(crate) fn is_blank(&self, id: NodeId) -> bool {
         let Node { kind, tag, .. } = self.resolve(id);
         matches!(kind, Kind::Scalar { text, plain: true } if text.is_empty()) && tag.is_none()
     }
 
     /// Whether a node has a tag that is not YAML's own: a type that golive doesn't know.
-    pub(super) fn has_local_tag(&self, id: NodeId) -> bool {
+    pub(crate) fn has_local_tag(&self, id: NodeId) -> bool {
         self.resolve(id).tag.as_deref().is_some_and(|tag| tag.starts_with('!'))
     }
 
     /// Where a node stands in the text, in characters; for an alias, where the alias stands.
-    pub(super) fn place(&self, id: NodeId) -> Range<usize> {
+    pub(crate) fn place(&self, id: NodeId) -> Range<usize> {
         self.nodes[id].place.clone()
     }
 }
@@ -274,7 +274,7 @@ fn usual_cause(info: &str) -> Option<&'static str> {
 
 /// What a scalar stands for, by `serde_yaml`'s rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     Null,
     Bool(bool),
     Unsigned(u64),

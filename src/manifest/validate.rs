@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::accounts::Accounts;
 use super::diagnostic::{Diagnostic, Diagnostics, Related};
 use super::explain::{Explained, explain};
 use super::file::{Document, FileManifests, Loaded};
@@ -38,6 +39,7 @@ pub struct ManifestSet {
 pub(crate) fn check<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
+    accounts: &Accounts,
 ) -> Vec<Diagnostic> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
     let mut problems = found.problems.clone();
@@ -52,6 +54,7 @@ pub(crate) fn check<'a>(
 
     let mut check = Check::new(&files);
     let is_complete = found.problems.is_empty() && files.iter().all(|file| file.complete);
+    check.one_product(accounts);
     check.unknown(is_complete);
     check.cycles();
     if !check.pending.is_empty() {
@@ -79,8 +82,17 @@ pub fn assemble<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
 ) -> Result<ManifestSet, Diagnostics> {
+    assemble_checked(found, files, &Accounts::default())
+}
+
+/// The same, and no two offers may be one product by these accounts.
+pub(super) fn assemble_checked<'a>(
+    found: &Found,
+    files: impl IntoIterator<Item = &'a FileManifests>,
+    accounts: &Accounts,
+) -> Result<ManifestSet, Diagnostics> {
     let files: Vec<&FileManifests> = files.into_iter().collect();
-    let problems = check(found, files.iter().copied());
+    let problems = check(found, files.iter().copied(), accounts);
     if !problems.is_empty() {
         return Err(Diagnostics::new(problems));
     }
@@ -162,6 +174,38 @@ impl<'a> Check<'a> {
     fn error(&mut self, id: &OfferId, part: Part, problem: Problem) {
         if let Some((document, _)) = self.offers.get(id).copied() {
             self.pending.push(Pending { document, part, problem, first: None });
+        }
+    }
+
+    /// Reports offers that are one product: of two publishers that share an account of an API that
+    /// names no publisher.
+    fn one_product(&mut self, accounts: &Accounts) {
+        if accounts.is_none() {
+            return;
+        }
+        let mut products: HashMap<(usize, String), Vec<&'a OfferId>> = HashMap::new();
+        for id in self.offers.keys().copied() {
+            if let Some((account, name)) = accounts.product(id) {
+                products.entry((account, name.to_ascii_lowercase())).or_default().push(id);
+            }
+        }
+        for mut offers in products.into_values().filter(|offers| offers.len() > 1) {
+            offers.sort_unstable();
+            let Some((first, others)) = offers.split_first() else { continue };
+            let first_place = self.offers.get(first).map(|(place, _)| *place);
+            for other in others {
+                let what = format!(
+                    "{first} and {other} are one product: their publishers share a credential, and \
+                     their API names no publisher"
+                );
+                let hint = "give each publisher a credential of its own in golive.yaml, or keep one \
+                            of the two manifests";
+                let problem = Problem::new(what).hint(hint);
+                if let Some((document, _)) = self.offers.get(other).copied() {
+                    let (part, first) = (Part::Offer, first_place);
+                    self.pending.push(Pending { document, part, problem, first });
+                }
+            }
         }
     }
 

@@ -16,12 +16,12 @@ use super::{
 /// a 401 answered with a fresh token: a refused request was not accepted.
 #[async_trait]
 pub trait Backend: Send + Sync {
-    /// The longest time a launch may take, from the call to its end.
-    fn longest_request(&self) -> Duration;
+    /// The longest time a launch of this publisher's offers may take, from the call to its end.
+    fn longest_request(&self, publisher: &PublisherId) -> Duration;
 
-    /// How long after its deadline a request that left no trace may still take effect, with and
-    /// without a fence.
-    fn settling(&self) -> Settling;
+    /// How long after its deadline a request about this publisher's offers that left no trace may
+    /// still take effect, with and without a fence.
+    fn settling(&self, publisher: &PublisherId) -> Settling;
 
     /// The publishers that the marketplace asked golive to pause, and until when. By default none.
     fn paused_until(&self) -> PausedUntil {
@@ -30,6 +30,16 @@ pub trait Backend: Send + Sync {
 
     /// All offers of a publisher, with the facts that the list gives at no further cost.
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError>;
+
+    /// Why an offer may be missing from its publisher's list, and what to do about it: a sentence for
+    /// people.
+    fn unlisted(&self, offer: &OfferId) -> String {
+        format!(
+            "the publisher {} has no offer {:?}; correct the manifest, or create the offer first",
+            offer.publisher(),
+            offer.offer()
+        )
+    }
 
     /// The listing of an offer whose product golive remembers ([`OfferState::product`]), if the
     /// publisher's list would tell nothing more; `None` if the list must be read, as by default.
@@ -104,6 +114,12 @@ impl Settling {
     #[must_use]
     pub fn all(time: Duration) -> Self {
         Self { fenced: time, unfenced: time }
+    }
+
+    /// The longer time of each kind.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { fenced: self.fenced.max(other.fenced), unfenced: self.unfenced.max(other.unfenced) }
     }
 
     /// The longer of the two.

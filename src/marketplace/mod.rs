@@ -3,15 +3,18 @@
 //!
 //! These types belong to golive, not to one remote API.
 
+mod api;
 mod backend;
 mod error;
 mod id;
 mod operation;
+mod product_page;
 mod release;
 mod state;
 pub(crate) mod text;
 pub(crate) mod text_enum;
 
+pub use api::{Api, UnknownApi};
 pub use backend::{Accepted, Backend, Launch, Pause, PausedUntil, Polled, Settling};
 pub use error::{MAX_RETRY_AFTER, MarketplaceError, Refusal, RefusalKind};
 pub use id::{IdError, OfferId, PublisherId, RequestId};
@@ -19,6 +22,7 @@ pub use operation::{
     Level, Message, OperationKind, OperationRef, OperationStatus, Step, StepStatus,
     is_shared_operation_id,
 };
+pub use product_page::ProductPage;
 pub use release::{ChangedTime, Fence, Release, Version};
 pub use state::{
     Attempt, AttemptMark, Failed, Followed, Following, Hint, InDoubt, Inquiry, Listing, OfferState,

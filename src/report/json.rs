@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::outcome::Outcome;
 use crate::changes::{ChangeSet, OfferPosition, Summary};
-use crate::marketplace::OfferId;
+use crate::marketplace::{OfferId, PublisherId};
 use crate::status::{OfferRecord, Phase, Reason, StatusFile};
 
 #[derive(Serialize)]
@@ -16,7 +16,18 @@ struct PlanDocument<'a> {
     marketplace: &'a str,
     digest: String,
     summary: Summary,
+    /// What to know of publishers.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'a [Note],
     offers: Vec<PlannedOffer<'a>>,
+}
+
+/// What a reviewer should know of a publisher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Note {
+    pub(crate) publisher: PublisherId,
+    pub(crate) message: String,
 }
 
 #[derive(Serialize)]
@@ -28,10 +39,17 @@ struct PlannedOffer<'a> {
     message: String,
     from: &'a OfferPosition,
     to: &'a OfferPosition,
+    /// Where a person sees more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 /// The document of `golive plan -o json`.
-pub(crate) fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Result<String> {
+pub(crate) fn plan_json(
+    set: &ChangeSet,
+    marketplace: &str,
+    notes: &[Note],
+) -> serde_json::Result<String> {
     let offers = set.changes.iter().map(|change| PlannedOffer {
         offer: &change.offer,
         action: change.decision.action(),
@@ -39,11 +57,13 @@ pub(crate) fn plan_json(set: &ChangeSet, marketplace: &str) -> serde_json::Resul
         message: change.message(),
         from: &change.from,
         to: &change.to,
+        page: change.page(),
     });
     pretty(&PlanDocument {
         marketplace,
         digest: set.digest(),
         summary: set.summary(),
+        notes,
         offers: offers.collect(),
     })
 }

@@ -11,7 +11,7 @@ mod table;
 mod text;
 
 pub use event::{Event, Reporter, Reporters};
-pub(crate) use json::{apply_json, error_json, plan_json, status_json};
+pub(crate) use json::{Note, apply_json, error_json, plan_json, status_json};
 pub(crate) use log::LogReporter;
 pub(crate) use marketplace_kind::{EMULATOR_NOTICE, MarketplaceKind, marketplace_name};
 pub use outcome::Outcome;

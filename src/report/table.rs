@@ -10,7 +10,7 @@ use super::json::count_phases;
 use super::marketplace_kind::MarketplaceKind;
 use super::outcome::{Ending, Outcome, Unfinished};
 use super::style::{BOLD, RED, paint};
-use crate::marketplace::{OfferId, OperationStatus};
+use crate::marketplace::{OfferId, OperationStatus, ProductPage};
 use crate::status::{OfferRecord, OperationRecord, Phase, StatusFile, stopped_step};
 
 /// With more offers than this, those that are as desired are counted instead of listed.
@@ -173,8 +173,21 @@ fn problems(records: &Records, undeclared: &BTreeSet<OfferId>) -> String {
         if let Some(error) = record.error.as_ref().filter(|error| !is_listed(&error.message)) {
             let _ = writeln!(text, "{} {offer}: {}", paint(RED, "error:"), error.message);
         }
+        if let Some(page) = problem_page(record) {
+            let _ = writeln!(text, "{offer}: {page}");
+        }
     }
     text
+}
+
+/// The page of the marketplace about an offer with a problem.
+fn problem_page(record: &OfferRecord) -> Option<String> {
+    let has_failed = record.phase == Phase::Failed;
+    if !has_failed && record.phase != Phase::Blocked && record.error.is_none() {
+        return None;
+    }
+    let product = record.observed.as_ref()?.product.as_deref()?;
+    Some(ProductPage::of(product)?.next(has_failed))
 }
 
 fn failure(offer: &OfferId, operation: &OperationRecord, is_undeclared: bool) -> String {
@@ -221,4 +234,40 @@ fn summary(records: &Records) -> String {
     let parts: Vec<_> = counts.iter().map(|(phase, count)| format!("{count} {phase}")).collect();
     let offers = if records.len() == 1 { "offer" } else { "offers" };
     format!("{} {offers}: {}", records.len(), parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_with_a_problem_has_a_link() {
+        let guid = "5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a";
+        let file: StatusFile = serde_json::from_value(serde_json::json!({
+            "schema": 2, "updatedAt": "2026-11-27T09:00:00Z", "marketplace": {}, "offers": {"contoso/vm": {
+                "manifest": {"file": "vm.yaml", "digest": "sha256:0", "state": "live"},
+                "phase": "Blocked", "reason": "UnknownStatus", "message": "unclear",
+                "since": "2026-11-27T09:00:00Z",
+                "observed": {"at": "2026-11-27T09:00:00Z", "status": "listed", "product": guid},
+                "intent": null, "operation": null, "error": null, "attempts": 0,
+                "nextCheckAt": null, "history": []
+            }}
+        }))
+        .unwrap();
+        let told = |phase| {
+            let mut records = file.offers.clone();
+            for record in records.values_mut() {
+                Arc::make_mut(record).phase = phase;
+            }
+            problems(&records, &BTreeSet::new())
+        };
+        let link = |page| {
+            format!(
+                "contoso/vm: https://partner.microsoft.com/dashboard/commercial-marketplace/offers/{guid}/{page}\n"
+            )
+        };
+        assert_eq!(told(Phase::Blocked), link("overview"));
+        assert_eq!(told(Phase::Failed), link("history"));
+        assert_eq!(told(Phase::Live), "");
+    }
 }

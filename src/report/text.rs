@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::json::Note;
 use super::marketplace_kind::MarketplaceKind;
-use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, of_decision, paint};
+use super::style::{BOLD, CYAN, DIM, GREEN, PLAIN, RED, YELLOW, of_decision, paint};
 use super::table::{MAX_ROWS, hidden_rows};
 use crate::changes::{Change, ChangeSet, Decision, diff};
 
 /// A change set: each offer with its diff, a summary, the digest.
-pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind) -> String {
+pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind, notes: &[Note]) -> String {
     let lists_all = set.changes.len() <= MAX_ROWS;
     let is_in_sync = |change: &Change| matches!(change.decision, Decision::InSync(_));
     let shown: Vec<&Change> =
@@ -23,6 +24,9 @@ pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind) -> String
         let label = paint(of_decision(&change.decision), &label);
         let line = format!("{name}  {label}  {}", details(change));
         let _ = writeln!(text, "{}", line.trim_end());
+        if let Some(page) = change.page() {
+            let _ = writeln!(text, "  {}", paint(DIM, &page));
+        }
         for line in diff(change).lines() {
             let _ = writeln!(text, "  {}", paint(of_diff_line(line), line));
         }
@@ -30,6 +34,9 @@ pub(crate) fn plan_text(set: &ChangeSet, marketplace: MarketplaceKind) -> String
     text.push_str(&hidden_rows(set.changes.len() - shown.len()));
     if !set.changes.is_empty() {
         text.push('\n');
+    }
+    for Note { publisher, message } in notes {
+        let _ = writeln!(text, "{} {publisher}: {message}", paint(YELLOW, "note:"));
     }
     let summary = set.summary();
     let is_in_sync = !summary.has_changes() && summary.blocked + summary.failed == 0;

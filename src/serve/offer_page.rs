@@ -11,8 +11,8 @@ use super::table::phase;
 use super::time::{Tense, time};
 use crate::changes::diff;
 use crate::manifest::{Loaded, Manifest};
-use crate::marketplace::{OfferId, Pause, clean_line};
-use crate::status::{Intent, ManifestRecord, ObservationRecord, OfferRecord};
+use crate::marketplace::{OfferId, Pause, ProductPage, clean_line};
+use crate::status::{Intent, ManifestRecord, ObservationRecord, OfferRecord, Phase};
 use crate::watch::Service;
 
 /// The page; `None` if the offer has neither a record nor a manifest.
@@ -145,6 +145,14 @@ fn observation_card(observed: &ObservationRecord, record: &OfferRecord, now: Tim
                 }
                 (fact("Observation", time(observed.at, now, Tense::Ago)))
                 (fact("Attempts", record.attempts))
+                @if let Some(page) = observed.product.as_deref().and_then(ProductPage::of) {
+                    (fact("Partner Center", html! {
+                        a href=(page.overview()) rel="noreferrer" { "Overview" }
+                        @if record.phase == Phase::Failed {
+                            " · " a href=(page.history()) rel="noreferrer" { "History" }
+                        }
+                    }))
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Which marketplace a status file is about: records of one say nothing about another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -65,21 +65,21 @@ impl StatusFile {
         publishers(self.offers.keys())
     }
 
-    /// Refuses a run against a marketplace if offers of one of these publishers are on record at
-    /// another one. A publisher without offers in the file may change its marketplace; one without a
+    /// Refuses a run if offers of one of these publishers are on record at another marketplace than
+    /// the run is about. A publisher without offers in the file may change its marketplace; one without a
     /// marketplace on record, as in files of schema 1, may have any. `path` is for the error.
     pub fn refuse_other_marketplace(
         &self,
         path: &Path,
-        publishers: &BTreeSet<PublisherId>,
-        wanted: &MarketplaceRecord,
+        wanted: &BTreeMap<PublisherId, MarketplaceRecord>,
     ) -> Result<(), StoreError> {
-        let mut elsewhere = self.marketplace.iter().filter(|(publisher, recorded)| {
-            *recorded != wanted && publishers.contains(publisher) && self.has_offers_of(publisher)
+        let mut elsewhere = self.marketplace.iter().filter_map(|(publisher, recorded)| {
+            let wanted = wanted.get(publisher).filter(|wanted| *wanted != recorded)?;
+            self.has_offers_of(publisher).then_some((publisher, recorded, wanted))
         });
         match elsewhere.next() {
             None => Ok(()),
-            Some((publisher, recorded)) => Err(StoreError::OtherMarketplace {
+            Some((publisher, recorded, wanted)) => Err(StoreError::OtherMarketplace {
                 path: path.to_owned(),
                 elsewhere: Box::new(Elsewhere {
                     publisher: publisher.clone(),
@@ -90,17 +90,16 @@ impl StatusFile {
         }
     }
 
-    /// Records that these publishers' offers are at this marketplace. Other publishers keep theirs while
+    /// Records at which marketplaces these publishers' offers are. Other publishers keep theirs while
     /// they have offers.
-    pub(super) fn set_marketplace(
+    pub(super) fn set_marketplaces(
         &mut self,
-        publishers: &BTreeSet<PublisherId>,
-        marketplace: &MarketplaceRecord,
+        marketplaces: &BTreeMap<PublisherId, MarketplaceRecord>,
     ) {
-        for publisher in publishers {
+        for (publisher, marketplace) in marketplaces {
             self.marketplace.insert(publisher.clone(), marketplace.clone());
         }
-        self.drop_unused_marketplaces(publishers);
+        self.drop_unused_marketplaces(&marketplaces.keys().cloned().collect());
     }
 
     /// Removes publishers that have neither manifests nor offers.

@@ -1,6 +1,6 @@
 //! The status file on disk: read once, replaced whole, many updates in one write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -172,14 +172,13 @@ impl StatusStore {
     /// it.
     pub fn claim(
         &self,
-        publishers: BTreeSet<PublisherId>,
-        marketplace: &MarketplaceRecord,
+        marketplaces: &BTreeMap<PublisherId, MarketplaceRecord>,
     ) -> Result<(), StoreError> {
         let mut model = self.model();
-        model.file.refuse_other_marketplace(self.path(), &publishers, marketplace)?;
+        model.file.refuse_other_marketplace(self.path(), marketplaces)?;
         let before = model.file.marketplace.clone();
-        model.file.set_marketplace(&publishers, marketplace);
-        model.publishers = publishers;
+        model.file.set_marketplaces(marketplaces);
+        model.publishers = marketplaces.keys().cloned().collect();
         if model.file.marketplace != before {
             let is_written = model.written == model.generation;
             model.generation += 1;

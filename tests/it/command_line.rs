@@ -219,7 +219,7 @@ fn commands_reject_flags_they_do_not_use() {
         words.collect::<std::collections::BTreeSet<_>>()
     };
     let set = |words: &str| words.split(' ').map(str::to_owned).collect();
-    assert_eq!(flags("validate"), set("--color --help"));
+    assert_eq!(flags("validate"), set("--color --config --help"));
     assert_eq!(flags("schema"), set("--color --help"));
     assert_eq!(flags("status"), set("--color --emulator --help --output --status"));
     let emulator =

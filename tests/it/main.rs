@@ -29,6 +29,7 @@ mod apply;
 mod browser;
 mod budgets;
 mod command_line;
+mod configured;
 #[cfg(unix)]
 mod contradict;
 mod converge;

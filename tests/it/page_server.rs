@@ -143,7 +143,8 @@ impl PageServer {
         };
         let decision = Decision::GoLive { release };
         let offer = offer.clone();
-        let change = Change { offer, decision, from: preview, to: live, in_doubt: false };
+        let change =
+            Change { offer, decision, from: preview, to: live, in_doubt: false, product: None };
         self.service_state.decided(&ChangeSet { changes: vec![change] });
     }
 

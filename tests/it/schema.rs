@@ -34,10 +34,15 @@ fn the_seed_schema_is_fresh() {
 }
 
 #[test]
+fn the_configuration_s_schema_is_fresh() {
+    is_fresh("config", "config.schema.json");
+}
+
+#[test]
 fn an_unknown_schema_is_a_usage_error() {
     TestEnv::new()
         .golive("schema manifesto")
         .code(64)
         .stdout("")
-        .stderr_has("[possible values: manifest, status, seed]");
+        .stderr_has("[possible values: manifest, status, seed, config]");
 }

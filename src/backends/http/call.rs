@@ -13,6 +13,9 @@ use crate::marketplace::{PublisherId, RequestId};
 /// The header with golive's id for a request.
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
+/// The same header as Microsoft Graph spells it.
+const GRAPH_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The call's name, as a request extension, for a [`Transport`](super::Transport) that counts
@@ -33,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) if_match: Option<HeaderValue>,
     /// If `None`, each attempt gets a new id.
     pub(crate) request_id: Option<RequestId>,
+    /// Whether the id is sent in Microsoft Graph's header, too.
+    pub(crate) is_to_graph: bool,
     /// The minimum timeout, which overrides a shorter request timeout: a call known to be slow
     /// would otherwise never succeed.
     pub(crate) least_timeout: Duration,
@@ -42,7 +47,17 @@ impl Call {
     pub(crate) fn read(name: &'static str, publisher: &PublisherId, url: Url) -> Self {
         let (publisher, method, body) = (publisher.clone(), Method::GET, Bytes::new());
         let least_timeout = Duration::ZERO;
-        Self { name, publisher, method, url, body, if_match: None, request_id: None, least_timeout }
+        Self {
+            name,
+            publisher,
+            method,
+            url,
+            body,
+            if_match: None,
+            request_id: None,
+            is_to_graph: false,
+            least_timeout,
+        }
     }
 
     /// Method and path, for messages.
@@ -64,6 +79,9 @@ impl Call {
             .header(ACCEPT, JSON)
             .header(CONTENT_TYPE, JSON)
             .header(CLIENT_REQUEST_ID, request_id.as_str());
+        if self.is_to_graph {
+            request = request.header(GRAPH_CLIENT_REQUEST_ID, request_id.as_str());
+        }
         if let Some(tag) = &self.if_match {
             request = request.header(IF_MATCH, tag);
         }

@@ -51,6 +51,12 @@ impl Endpoint {
         self.0.origin().ascii_serialization()
     }
 
+    /// Whether it is scheme, host and port alone, without a path.
+    #[must_use]
+    pub fn is_origin(&self) -> bool {
+        self.0.path() == "/"
+    }
+
     /// Whether the host is this machine: `localhost`, `127.0.0.0/8` or `[::1]`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

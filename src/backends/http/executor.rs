@@ -69,6 +69,11 @@ impl RequestExecutor {
         Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
     }
 
+    /// Takes part in these permits, instead of having its own.
+    pub(crate) fn share(&mut self, permits: &Permits) {
+        self.permits = permits.clone();
+    }
+
     /// Sends a read until `parse` accepts the answer, within the retry policy.
     pub(crate) async fn read<T>(
         &self,

@@ -28,7 +28,7 @@ mod login;
 mod measured;
 mod pages;
 mod pause;
-mod permits;
+pub(crate) mod permits;
 pub(crate) mod redact;
 pub(crate) mod response;
 mod retry;
@@ -40,10 +40,13 @@ pub(crate) mod transport;
 pub use call::CallName;
 pub use endpoint::{Endpoint, EndpointError};
 pub use measured::Measured;
+pub use permits::Permits;
 pub use retry::RetryPolicy;
 pub use retry_after::retry_after;
 pub use settings::Settings;
-pub use token::{AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenSource};
+pub use token::{
+    AnonymousToken, EnvToken, FileToken, Token, TokenError, TokenPurpose, TokenSource,
+};
 #[cfg(feature = "otlp")]
 pub(crate) use transport::install_crypto;
 pub use transport::{

@@ -13,13 +13,14 @@ use tokio::time::Instant;
 use super::fair_queue::{End, FairQueue, Granted, Place, Priority};
 use crate::marketplace::PublisherId;
 
-/// The permits of one client.
+/// The permits of one client, or of several that share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Permits(Arc<Mutex<FairQueue<oneshot::Sender<Permit>>>>);
+pub struct Permits(Arc<Mutex<FairQueue<oneshot::Sender<Permit>>>>);
 
 impl Permits {
     /// At most `concurrency` permits are handed out at once.
-    pub(crate) fn new(concurrency: NonZeroUsize) -> Self {
+    #[must_use]
+    pub fn new(concurrency: NonZeroUsize) -> Self {
         Self(Arc::new(Mutex::new(FairQueue::new(concurrency))))
     }
 

@@ -29,11 +29,13 @@ pub(crate) const MAX_ELEMENTS: usize = 100_000;
 const MAX_SKIPS_TOLD: usize = 5;
 
 /// Headers with the marketplace's own id of a request, best first.
-const REQUEST_ID_HEADERS: [HeaderName; 4] = [
+const REQUEST_ID_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("x-ms-request-id"),
     HeaderName::from_static("x-ms-correlation-request-id"),
     HeaderName::from_static("x-ms-correlation-id"),
     HeaderName::from_static("request-id"),
+    HeaderName::from_static("ms-requestid"),
+    HeaderName::from_static("ms-correlationid"),
 ];
 
 /// Whether to retry a failed read.

@@ -9,18 +9,47 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::endpoint::Endpoint;
 use super::redact::Redactor;
 use crate::marketplace::MarketplaceError;
 
 pub use file::FileToken;
 
-/// The command that prints a token.
-const HOW_TO_PRINT_ONE: &str = "`az account get-access-token \
-     --resource https://cloudpartner.azure.com --query accessToken --output tsv`";
+/// What a token is for, as messages about it say it.
+#[derive(Clone, Debug)]
+pub struct TokenPurpose {
+    /// Where it is given: `GOLIVE_TOKEN`.
+    name: String,
+    /// The service that it must be for: `https://cloudpartner.azure.com`.
+    resource: &'static str,
+}
 
-/// The hint when there is no token.
-fn how_to_set_it() -> String {
-    format!("set it, for example to the output of {HOW_TO_PRINT_ONE}")
+impl TokenPurpose {
+    /// A token that is given there, for a service.
+    #[must_use]
+    pub fn new(name: impl Into<String>, resource: &'static str) -> Self {
+        Self { name: name.into(), resource }
+    }
+
+    /// The token of the variable `GOLIVE_TOKEN`, for the Cloud Partner Portal.
+    #[must_use]
+    pub fn portal() -> Self {
+        Self::new("GOLIVE_TOKEN", Endpoint::DEFAULT)
+    }
+
+    /// The command that prints a token.
+    fn how_to_print_one(&self) -> String {
+        let resource = self.resource;
+        format!(
+            "`az account get-access-token --resource {resource} --query accessToken --output tsv`"
+        )
+    }
+
+    fn wrong_variable(&self, what: &str) -> MarketplaceError {
+        let Self { name, .. } = self;
+        let how = self.how_to_print_one();
+        MarketplaceError::Token(format!("{name}{what}; set it, for example to the output of {how}"))
+    }
 }
 
 /// Why a text isn't a valid token. The text itself is never shown.
@@ -166,27 +195,32 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
     }
 }
 
-/// The token of the environment variable `GOLIVE_TOKEN`, which never changes.
+/// The token of an environment variable, which never changes.
 #[derive(Clone, Debug)]
-pub struct EnvToken(Option<Token>);
+pub struct EnvToken {
+    token: Option<Token>,
+    purpose: TokenPurpose,
+}
 
 impl EnvToken {
-    /// Takes the variable's value as the caller read it; an invalid value is an error now, an
-    /// absent one when the first token is needed.
+    /// The token of the variable `GOLIVE_TOKEN`, for the Cloud Partner Portal.
     pub fn new(value: Option<&str>) -> Result<Self, MarketplaceError> {
-        let token = value.map(Token::new).transpose().map_err(|error| {
-            MarketplaceError::Token(format!("GOLIVE_TOKEN: {error}; {}", how_to_set_it()))
-        })?;
-        Ok(Self(token))
+        Self::of(TokenPurpose::portal(), value)
+    }
+
+    /// Takes a variable's value as the caller read it; an invalid value is an error now, an absent
+    /// one when the first token is needed.
+    pub fn of(purpose: TokenPurpose, value: Option<&str>) -> Result<Self, MarketplaceError> {
+        let token = value.map(Token::new).transpose();
+        let token = token.map_err(|error| purpose.wrong_variable(&format!(": {error}")))?;
+        Ok(Self { token, purpose })
     }
 }
 
 #[async_trait]
 impl TokenSource for EnvToken {
     async fn token(&self, _rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
-        self.0.clone().ok_or_else(|| {
-            MarketplaceError::Token(format!("GOLIVE_TOKEN is not set; {}", how_to_set_it()))
-        })
+        self.token.clone().ok_or_else(|| self.purpose.wrong_variable(" is not set"))
     }
 }
 
@@ -209,7 +243,8 @@ mod tests {
     async fn no_form_of_a_token_shows_it() {
         let source = EnvToken::new(Some(" s3cr3t-s3cr3t\n")).unwrap();
         let token = source.token(None).await.unwrap();
-        assert_eq!(format!("{token:?} {source:?}"), "Token(…) EnvToken(Some(Token(…)))");
+        let shown = format!("{token:?} {source:?}");
+        assert!(shown.starts_with("Token(…) EnvToken { token: Some(Token(…)), "), "{shown}");
         assert!(token.header().is_sensitive());
         assert_eq!(token.header().to_str().unwrap(), "Bearer s3cr3t-s3cr3t");
         assert_eq!(source.token(Some(&token)).await.unwrap(), token);
@@ -291,6 +326,11 @@ mod tests {
         }
         let absent = EnvToken::new(None).unwrap().token(None).await.unwrap_err().to_string();
         assert!(absent.contains("GOLIVE_TOKEN is not set"), "{absent}");
+        let purpose = TokenPurpose::new("CONTOSO_TOKEN", "https://graph.microsoft.com");
+        let absent =
+            EnvToken::of(purpose, None).unwrap().token(None).await.unwrap_err().to_string();
+        assert!(absent.contains("CONTOSO_TOKEN is not set; "), "{absent}");
+        assert!(absent.contains("--resource https://graph.microsoft.com "), "{absent}");
         assert!(AnonymousToken.token(None).await.is_ok());
     }
 }

@@ -31,13 +31,13 @@ const LISTED: &str = "listed";
 
 #[async_trait]
 impl Backend for IngestionClient {
-    fn longest_request(&self) -> Duration {
+    fn longest_request(&self, _publisher: &PublisherId) -> Duration {
         self.longest_change()
     }
 
     /// The same with and without a fence: the preview's id doesn't keep a repeated request from
     /// being accepted (inferred), it only keeps it from launching another preview.
-    fn settling(&self) -> Settling {
+    fn settling(&self, _publisher: &PublisherId) -> Settling {
         Settling::all(SETTLE)
     }
 
@@ -51,6 +51,15 @@ impl Backend for IngestionClient {
         let found = by_offer(self.all_products(publisher).await?);
         self.products.learn_all(publisher, &found);
         Ok(found.iter().map(|(offer, found)| listing(offer, found)).collect())
+    }
+
+    fn unlisted(&self, offer: &OfferId) -> String {
+        format!(
+            "there is no product with the external id {:?}, or it isn't visible to this app: compare \
+             the id with the one that Partner Center shows, and the app with the account that owns \
+             it; or create the offer first",
+            offer.offer()
+        )
     }
 
     fn listing_of(&self, offer: &OfferId, product: &str) -> Option<Listing> {

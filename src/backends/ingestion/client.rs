@@ -19,6 +19,7 @@ use super::wire::{
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
+use crate::backends::http::permits::Permits;
 use crate::backends::http::settings::Settings;
 use crate::backends::http::token::TokenSource;
 use crate::backends::http::transport::Transport;
@@ -79,6 +80,13 @@ impl IngestionClient {
         Self { executor, products: Products::default() }
     }
 
+    /// Has requests in flight only with these permits, which other clients share.
+    #[must_use]
+    pub fn sharing(mut self, permits: &Permits) -> Self {
+        self.executor.share(permits);
+        self
+    }
+
     /// The endpoint of its requests.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
@@ -107,7 +115,7 @@ impl IngestionClient {
     }
 
     fn read(name: &'static str, publisher: &PublisherId, url: Url) -> Call {
-        Call { least_timeout: READ_TIMEOUT, ..Call::read(name, publisher, url) }
+        Call { least_timeout: READ_TIMEOUT, is_to_graph: true, ..Call::read(name, publisher, url) }
     }
 
     /// All products of the account.
@@ -246,6 +254,7 @@ fn change(name: &'static str, publisher: &PublisherId, url: Url, body: Bytes) ->
         body,
         if_match: None,
         request_id: None,
+        is_to_graph: true,
         least_timeout: CHANGE_TIMEOUT,
     }
 }

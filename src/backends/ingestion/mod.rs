@@ -28,4 +28,14 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+/// The resource of its tokens, as `az account get-access-token --resource` takes it.
+pub const TOKEN_RESOURCE: &str = DEFAULT_ENDPOINT;
+
+/// What a reviewer must know of a publisher: nothing in this API names one (documented).
+pub const PUBLISHER_NOT_CHECKED: &str = "the publisher's name was not checked: the Product Ingestion API names no publisher, so the \
+     token alone decides whose offers these are";
+
+/// Why a manifest's `notify` has no effect: no field of *configure* takes addresses (documented).
+pub const NOTIFY_UNUSED: &str = "the Product Ingestion API takes no e-mail addresses";
+
 pub use client::{Cancellation, DEFAULT_ENDPOINT, IngestionClient, TOKEN_SCOPE};

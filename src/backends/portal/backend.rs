@@ -31,13 +31,22 @@ const SETTLE_UNFENCED: Duration = Duration::from_mins(15);
 
 #[async_trait]
 impl Backend for PortalClient {
-    fn longest_request(&self) -> Duration {
+    fn longest_request(&self, _publisher: &PublisherId) -> Duration {
         // A mutation is sent within the first half of this or not at all, also when it is sent again
         // after a 401.
         self.executor.settings.request_timeout.saturating_mul(2)
     }
 
-    fn settling(&self) -> Settling {
+    fn unlisted(&self, offer: &OfferId) -> String {
+        format!(
+            "the publisher {} has no offer {:?}; correct the manifest, or create the offer first; if \
+             it was made in Partner Center, try api: product-ingestion in golive.yaml, or --api",
+            offer.publisher(),
+            offer.offer()
+        )
+    }
+
+    fn settling(&self, _publisher: &PublisherId) -> Settling {
         Settling { fenced: SETTLE_FENCED, unfenced: SETTLE_UNFENCED }
     }
 

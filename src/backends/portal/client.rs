@@ -16,6 +16,7 @@ use super::wire::{PostMetadataWire, PostWire};
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
+use crate::backends::http::permits::Permits;
 use crate::backends::http::response::ApiResponse;
 use crate::backends::http::settings::Settings;
 use crate::backends::http::token::TokenSource;
@@ -53,6 +54,13 @@ impl PortalClient {
         let executor =
             RequestExecutor::new(endpoint, transport, tokens, clock, settings, rng, advice);
         Self { executor }
+    }
+
+    /// Has requests in flight only with these permits, which other clients share.
+    #[must_use]
+    pub fn sharing(mut self, permits: &Permits) -> Self {
+        self.executor.share(permits);
+        self
     }
 
     /// The base URL of its requests.
@@ -207,6 +215,7 @@ impl PortalClient {
             body: Bytes::from(body),
             if_match: Some(self.if_match(launch.fence.as_ref())?),
             request_id: Some(launch.request_id.clone()),
+            is_to_graph: false,
             least_timeout: Duration::ZERO,
         };
         let answer = self.executor.change(&call).await?;
@@ -235,7 +244,8 @@ fn advice(status: StatusCode) -> Option<&'static str> {
         ),
         404 => Some(
             "there is no such publisher or offer, or this token may not see it: compare the \
-             ids with those that Partner Center shows",
+             ids with those that Partner Center shows; offers that were made in Partner Center \
+             need the other API: try api: product-ingestion in golive.yaml, or --api",
         ),
         _ => None,
     }

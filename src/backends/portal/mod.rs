@@ -22,6 +22,9 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+/// The resource of its tokens, as `az account get-access-token --resource` takes it.
+pub const TOKEN_RESOURCE: &str = crate::backends::http::Endpoint::DEFAULT;
+
 pub use client::PortalClient;
 pub use location::OperationUrl;
 pub use model::{

@@ -66,7 +66,7 @@ fn sent(status: Option<OperationStatus>) -> Sent {
 fn change(decision: Decision) -> Change {
     let offer = "contoso/vm".parse().unwrap();
     let (from, to) = (OfferPosition::default(), OfferPosition::default());
-    Change { offer, decision, from, to, in_doubt: false }
+    Change { offer, decision, from, to, in_doubt: false, product: None }
 }
 
 fn seen(state: OfferState) -> Observation {

@@ -353,7 +353,7 @@ async fn an_offer_has_a_page_of_its_own() {
     };
     let from = OfferPosition { state: Some("preview"), ..OfferPosition::default() };
     let decision = Decision::GoLive { release: Release::from(5) };
-    let change = Change { offer, decision, from, to, in_doubt: false };
+    let change = Change { offer, decision, from, to, in_doubt: false, product: None };
     fixture.serving.service_state.decided(&ChangeSet { changes: vec![change] });
 
     let page = fixture.text("/offers/Contoso/VM").await;
@@ -375,6 +375,33 @@ async fn an_offer_has_a_page_of_its_own() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_product_has_a_link_to_partner_center() {
+    let fixture = ready();
+    let guid = "5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a";
+    let mut record = invented::running("Live", Some(42));
+    if let Some(observed) = &mut record.observed {
+        observed.product = Some(guid.to_owned());
+    }
+    let mut failed = record.clone();
+    failed.phase = Phase::Failed;
+    fixture.set("contoso/vm", record);
+    let offers = "https://partner.microsoft.com/dashboard/commercial-marketplace/offers";
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(page.contains(&format!("href=\"{offers}/{guid}/overview\"")), "{page}");
+    assert!(!page.contains("/history"), "{page}");
+    fixture.set("contoso/vm", failed.clone());
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(page.contains(&format!("href=\"{offers}/{guid}/history\"")), "{page}");
+    // One of a file that was tampered with is none.
+    if let Some(observed) = &mut failed.observed {
+        observed.product = Some("../../../evil".to_owned());
+    }
+    fixture.set("contoso/vm", failed);
+    let page = fixture.text("/offers/contoso/vm").await;
+    assert!(!page.contains("partner.microsoft.com") && !page.contains("evil"), "{page}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ mod said;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::mem::Discriminant;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -65,11 +66,14 @@ pub struct GitSettings {
     pub folder: PathBuf,
     /// The time between two checks.
     pub poll: Duration,
+    /// The names of variables that git doesn't get, because they hold golive's own secrets. Those
+    /// of golive's prefix are never passed on.
+    pub secrets: Vec<String>,
 }
 
 impl std::fmt::Debug for GitSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, branch, dir, folder, poll } = self;
+        let Self { url: _, branch, dir, folder, poll, secrets: _ } = self;
         let mut debug = f.debug_struct("GitSettings");
         debug.field("branch", branch).field("dir", dir).field("folder", folder);
         debug.field("poll", poll).finish_non_exhaustive()
@@ -134,11 +138,13 @@ impl GitSource {
 
     async fn open_with(
         settings: GitSettings,
-        tools: Tools,
+        mut tools: Tools,
         service_state: Arc<ServiceState>,
         random: fastrand::Rng,
     ) -> Result<Self, GitError> {
-        let GitSettings { url, branch, dir, folder, poll } = settings;
+        let GitSettings { url, branch, dir, folder, poll, secrets } = settings;
+        let is_secret = |name: &OsString| secrets.iter().any(|it| name.eq_ignore_ascii_case(it));
+        tools.environment.retain(|name, _| !is_secret(name));
         let remote = Remote::parse(&url)?;
         let dir = clone::inside(&dir)?;
         let absolute =

@@ -32,6 +32,11 @@ impl Index {
         found.ok().map(|place| self.by_real[place])
     }
 
+    /// The offers that entries name, several times where several do.
+    pub(super) fn offers(&self) -> impl Iterator<Item = &OfferId> {
+        self.by_offer.iter().map(|(offer, _)| offer)
+    }
+
     /// The entries that name an offer, in order.
     pub(super) fn naming(&self, offer: &OfferId) -> impl Iterator<Item = usize> {
         let all = (offer.clone(), 0)..=(offer.clone(), usize::MAX);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use entry::{Entry, Merged, Unseen, merge};
 use index::Index;
 
-use crate::manifest::{self, Diagnostic, FileManifests, Found, Loaded};
+use crate::manifest::{self, Accounts, Diagnostic, FileManifests, Found, Loaded};
 use crate::marketplace::OfferId;
 
 /// From this many suspects on, checking all files is quicker.
@@ -46,6 +46,10 @@ pub struct Manifests {
     folders: BTreeSet<PathBuf>,
     /// The files that a `.goliveignore` excluded from it.
     ignored: Vec<PathBuf>,
+    /// Which offers are one product.
+    accounts: Accounts,
+    /// The offers that are one product with another one.
+    shared: BTreeSet<OfferId>,
 }
 
 /// The result of a refresh.
@@ -80,6 +84,8 @@ impl Manifests {
             nothing_is_an_answer: false,
             folders: BTreeSet::new(),
             ignored: Vec::new(),
+            accounts: Accounts::default(),
+            shared: BTreeSet::new(),
         }
     }
 
@@ -88,6 +94,13 @@ impl Manifests {
     #[must_use]
     pub fn allow_empty(mut self) -> Self {
         self.nothing_is_an_answer = true;
+        self
+    }
+
+    /// Leaves alone offers that are one product by these accounts.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = accounts;
         self
     }
 
@@ -219,11 +232,16 @@ impl Manifests {
     /// Determines which manifest of each of these offers is in force. Returns the offers for which
     /// it changed.
     fn settle(&mut self, affected: &HashSet<OfferId>) -> BTreeSet<OfferId> {
+        let shared = self.accounts.shared(self.index.offers());
+        let shared: BTreeSet<OfferId> = shared.into_iter().cloned().collect();
+        let shared_before = mem::replace(&mut self.shared, shared);
+        let newly_affected = self.shared.symmetric_difference(&shared_before);
+        let affected: HashSet<&OfferId> = affected.iter().chain(newly_affected).collect();
         let mut changed = BTreeSet::new();
         let mut updates: Vec<(&OfferId, Option<Arc<Loaded>>)> = Vec::new();
         for offer in affected {
             let before = self.desired.get(offer);
-            let after = self.only(offer);
+            let after = self.only(offer).filter(|_| !self.shared.contains(offer));
             if before != after {
                 updates.push((offer, after.cloned()));
             }
@@ -264,7 +282,8 @@ impl Manifests {
     /// Reports the problems: all, new ones and fixed ones.
     fn judge(&mut self, found: &Found, refreshed: &mut Refreshed) {
         let files = self.entries.iter().filter(|entry| entry.is_found);
-        let problems = manifest::check(found, files.map(|entry| &entry.latest));
+        let latest = files.map(|entry| &entry.latest);
+        let problems = manifest::check(found, latest, &self.accounts);
         let mut known: HashMap<(&Path, &str), usize> = HashMap::new();
         for problem in &*self.problems {
             *known.entry((&problem.file, &problem.what)).or_default() += 1;

@@ -456,7 +456,7 @@ mod whatever_changes {
                     let all = all.iter().map(|it| (it.file.clone(), it.what.clone()));
                     all.collect::<BTreeSet<_>>()
                 };
-                let checked = sorted(&manifest::check(&found, files));
+                let checked = sorted(&manifest::check(&found, files, &Accounts::default()));
                 prop_assert_eq!(sorted(&manifests.problems()), checked);
             }
             place.refresh();
@@ -546,4 +546,23 @@ mod unix {
         assert_eq!((open.changed, open.read), (ids(&[]), 1));
         assert_eq!(open.mended.len(), 1);
     }
+}
+
+#[test]
+fn offers_that_are_one_product_are_left_alone() {
+    let fabrikam = offer("A", "").replace("contoso", "fabrikam");
+    let mut place = Place::new(&[("a.yaml", &offer("a", "")), ("b.yaml", &offer("b", ""))]);
+    place.manifests = place.manifests.with_accounts(Accounts::new(BTreeMap::new(), Some(0)));
+    place.refresh();
+    assert_eq!(place.in_force(), ["a", "b"]);
+    place.put("c.yaml", &fabrikam);
+    assert_eq!(place.changed(), ids(&["a"]));
+    assert_eq!(place.in_force(), ["b"]);
+    let told = place.problems();
+    assert!(told[0].starts_with("contoso/a and fabrikam/A are one product"), "{told:?}");
+    assert!(!place.manifests.is_gone(&id("a"), &place.path("a.yaml")));
+    remove_file(place.path("c.yaml")).unwrap();
+    assert_eq!(place.changed(), ids(&["a"]));
+    assert_eq!(place.in_force(), ["a", "b"]);
+    assert_eq!(place.problems(), Vec::<String>::new());
 }

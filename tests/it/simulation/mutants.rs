@@ -226,12 +226,12 @@ struct MutantClient {
 
 #[async_trait]
 impl Backend for MutantClient {
-    fn longest_request(&self) -> Duration {
-        self.inner.longest_request()
+    fn longest_request(&self, publisher: &PublisherId) -> Duration {
+        self.inner.longest_request(publisher)
     }
 
-    fn settling(&self) -> Settling {
-        let settling = self.inner.settling();
+    fn settling(&self, publisher: &PublisherId) -> Settling {
+        let settling = self.inner.settling(publisher);
         let is_hasty = self.mutant == Mutant::ResendsUnderAnotherTag;
         let unfenced = if is_hasty { settling.fenced } else { settling.unfenced };
         Settling { unfenced, ..settling }

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::{HOW_TO_PRINT_ONE, Token, TokenSource};
+use super::{Token, TokenPurpose, TokenSource};
+use crate::backends::http::Endpoint;
 use crate::marketplace::MarketplaceError;
 
 /// Limit for the token file, in bytes.
@@ -19,6 +20,7 @@ const MAX_LENGTH: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct FileToken {
     path: PathBuf,
+    purpose: TokenPurpose,
     known: Mutex<Option<Known>>,
 }
 
@@ -48,10 +50,17 @@ impl Stamp {
 }
 
 impl FileToken {
-    /// A source for this file, which isn't read yet.
+    /// The token of the file that the variable `GOLIVE_TOKEN_FILE` names, for the Cloud Partner
+    /// Portal. It isn't read yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        Self { path, known: Mutex::new(None) }
+        Self::of(TokenPurpose::new("GOLIVE_TOKEN_FILE", Endpoint::DEFAULT), path)
+    }
+
+    /// A source for this file, which isn't read yet.
+    #[must_use]
+    pub fn of(purpose: TokenPurpose, path: PathBuf) -> Self {
+        Self { path, purpose, known: Mutex::new(None) }
     }
 
     fn current(&self, rejected: Option<&Token>) -> Result<Token, MarketplaceError> {
@@ -84,7 +93,7 @@ impl FileToken {
 
     fn read(&self) -> Result<Known, MarketplaceError> {
         let unreadable =
-            |error: io::Error| wrong(&format!("cannot read {}: {error}", self.path.display()));
+            |error: io::Error| self.wrong(&format!("cannot read {}: {error}", self.path.display()));
         self.find().map_err(unreadable)?;
         let file = File::open(&self.path).map_err(unreadable)?;
         // Taken from the open file, which may be newer than the one found.
@@ -93,19 +102,19 @@ impl FileToken {
         file.take(MAX_LENGTH + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let text = str::from_utf8(&bytes).ok().filter(|_| bytes.len() as u64 <= MAX_LENGTH);
         let Some(text) = text else {
-            return Err(wrong(&format!("{} holds something else", self.path.display())));
+            return Err(self.wrong(&format!("{} holds something else", self.path.display())));
         };
         let token = Token::new(text)
-            .map_err(|error| wrong(&format!("{}: {error}", self.path.display())))?;
+            .map_err(|error| self.wrong(&format!("{}: {error}", self.path.display())))?;
         Ok(Known { token, stamp })
     }
-}
 
-fn wrong(what: &str) -> MarketplaceError {
-    MarketplaceError::Token(format!(
-        "GOLIVE_TOKEN_FILE: {what}; have the file renewed, for example with the output of \
-         {HOW_TO_PRINT_ONE}"
-    ))
+    fn wrong(&self, what: &str) -> MarketplaceError {
+        let (name, how) = (&self.purpose.name, self.purpose.how_to_print_one());
+        MarketplaceError::Token(format!(
+            "{name}: {what}; have the file renewed, for example with the output of {how}"
+        ))
+    }
 }
 
 #[async_trait]

@@ -107,7 +107,7 @@ async fn a_survey_finds_products_by_name_and_says_nothing_of_their_state() {
     assert!(why.starts_with("2 products have the external id \"twin\" (guid-2, guid-3)"), "{why}");
     assert!(client.guid(&"contoso/twin".parse().unwrap()).is_none());
     assert_eq!(server.count(), 1);
-    assert_eq!(client.settling(), Settling::all(Duration::from_mins(10)));
+    assert_eq!(client.settling(&contoso()), Settling::all(Duration::from_mins(10)));
     assert_eq!(client.paused_until(), PausedUntil::default());
 }
 

@@ -138,7 +138,7 @@ async fn get_offer_has_five_minutes() {
         let began = Instant::now();
         client.status(&vm()).await.unwrap_err();
         assert_eq!(began.elapsed().as_secs(), status);
-        assert_eq!(client.longest_request(), Duration::from_secs(2 * timeout));
+        assert_eq!(client.longest_request(&contoso()), Duration::from_secs(2 * timeout));
     }
 }
 

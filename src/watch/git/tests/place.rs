@@ -215,6 +215,7 @@ impl Place {
             dir: self.dir.clone(),
             folder: self.clone_folder(),
             poll: self.poll,
+            secrets: vec!["CONTOSO_TOKEN".to_owned()],
         };
         let (service_state, random) =
             (Arc::clone(&self.service_state), fastrand::Rng::with_seed(1));

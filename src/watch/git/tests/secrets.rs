@@ -29,6 +29,8 @@ async fn git_does_not_get_what_is_golives() {
         "GOLIVE_TOKEN",
         "GOLIVE_TOKEN_FILE",
         "golive_x",
+        // As golive.yaml names it.
+        "CONTOSO_TOKEN",
         "NOTIFY_SOCKET",
         "WATCHDOG_USEC",
         "GIT_DIR",
