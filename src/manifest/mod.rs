@@ -1,7 +1,7 @@
 //! Manifests: what people commit, read, checked and explained.
 //!
 //! [`load()`] is all that a command needs. `watch` keeps one [`FileManifests`] per file
-//! ([`load_file`]), reads only changed files again, and checks all of them together with [`check`].
+//! (`load_file`), reads only changed files again, and checks all of them together with `check`.
 //!
 //! | file | what it is |
 //! |---|---|

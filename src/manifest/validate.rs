@@ -77,7 +77,7 @@ pub(crate) fn are_checked_alike(before: &FileManifests, now: &FileManifests) -> 
 /// Combines files that were read one by one, and checks what only shows across them.
 ///
 /// # Errors
-/// Every error that [`check`] finds.
+/// Every error that `check` finds.
 pub fn assemble<'a>(
     found: &Found,
     files: impl IntoIterator<Item = &'a FileManifests>,
