@@ -165,9 +165,9 @@ fn plan_tells_what_was_not_checked() {
              e-mail addresses",
         ]
     );
-    let page = format!(
-        "https://partner.microsoft.com/dashboard/commercial-marketplace/offers/{GUID}/overview"
-    );
+    // Shaped: the product's GUID.
+    let page =
+        "https://partner.microsoft.com/dashboard/commercial-marketplace/offers/[ID]/overview";
     assert!(ran.stdout.contains(&format!("\n  {page}\n")), "{}", ran.stdout);
     let document = env.golive("plan -o json").code(0).json();
     assert_eq!(document["offers"][0]["page"], page);
