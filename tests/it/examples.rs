@@ -68,10 +68,11 @@ fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn quickstart_launches_once() {
     let env = example("quickstart");
-    env.golive("validate").code(0).stdout("2 offers in 2 files: all valid\n").stderr("");
+    env.golive("validate").code(0).stdout("3 offers in 3 files: all valid\n").stderr("");
     let expected = pairs(&[
         ("contoso/contoso-backup", "InSync InPreview"),
         ("contoso/contoso-virtualmachineoffer", "GoLive GoLivePending"),
+        ("fabrikam/fabrikam-containers", "GoLive GoLivePending"),
     ]);
     assert_eq!(planned(&env, 0), expected);
     // The embedded marketplace derives large numbers from the offers' names.
@@ -81,7 +82,8 @@ EMULATOR: nothing here touches the real marketplace
 OFFER                                PHASE    REASON        MESSAGE
 contoso/contoso-backup               Preview  InPreview     version 1893870364 is in preview
 contoso/contoso-virtualmachineoffer  Live     InProduction  version 1877706840 is live
-1 operation started; 2 offers: 1 Live, 1 Preview.
+fabrikam/fabrikam-containers         Live     InProduction  version 1152921506506776016 is live
+2 operations started; 3 offers: 2 Live, 1 Preview.
 ",
     );
     env.golive("apply --emulator --wait")
