@@ -18,8 +18,8 @@
 //! | [`engine`] | observe, plan, execute |
 //! | [`watch`] | the service: follows manifests and operations, all the time |
 //! | [`serve`] | the service's page, metrics and health, read-only |
-//! | [`backends`] | the APIs behind that: HTTP, and the Cloud Partner Portal |
-//! | [`emulator`] | an embedded marketplace; knows only the wire types |
+//! | [`backends`] | the APIs behind `marketplace`: the Cloud Partner Portal's and Product Ingestion |
+//! | [`emulator`] | an embedded marketplace that speaks both APIs |
 //! | [`cli`] | the command line, as types |
 //! | [`config`] | `golive.yaml`: read, checked, explained |
 //! | [`commands`] | one file a subcommand: wiring |

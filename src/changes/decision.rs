@@ -358,7 +358,7 @@ impl Block {
                 "the offer is not in preview; publish it to preview first (state: preview does that)".to_owned()
             }
             Self::UnknownStatus(text) => format!(
-                "it is not clear how the offer stands, so that nothing is sent: {text}"
+                "the offer's state is unclear, so nothing is sent: {text}"
             ),
             Self::Refused(message) => format!(
                 "{}; not repeated until the manifest or the offer changes, or --retry is given",

@@ -40,7 +40,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix(':').unwrap_or(text).parse().ok();
     let local = port.map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
     local.or_else(|| text.parse().ok()).ok_or_else(|| {
-        format!("{text:?} is no address to listen on; write 127.0.0.1:9464, [::1]:9464 or 9464")
+        format!("{text:?} isn't an address to listen on; write 127.0.0.1:9464, [::1]:9464 or 9464")
     })
 }
 

@@ -142,8 +142,8 @@ impl CommandContext {
         });
         let nearest = near.max_by(|one, two| one.0.total_cmp(&two.0));
         match nearest.filter(|(likeness, _)| *likeness > 0.6) {
-            Some((_, known)) => format!("no manifest names {offer}; did you mean {known}?"),
-            None => format!("no manifest names {offer}"),
+            Some((_, known)) => format!("no manifest declares {offer}; did you mean {known}?"),
+            None => format!("no manifest declares {offer}"),
         }
     }
 

@@ -58,7 +58,7 @@ async fn handle(mut signals: StopSignals, stop: &Mutex<Option<CancellationToken>
         stop.cancel();
     }
     print(&format!(
-        "{}: nothing more is sent, what is under way is waited for; again to end now",
+        "{}: nothing more is sent, waiting for the requests in flight; again to end now",
         first.name
     ));
     let second = signals.next().await;

@@ -96,7 +96,7 @@ async fn watch(args: &Watch, workspace: &Workspace, signals: &Signals) -> Result
         }
     };
     let manifests = Manifests::new(roots).with_accounts(routing.accounts());
-    // A commit is what it is.
+    // A commit without manifests is meant that way.
     let manifests = if args.git.is_some() { manifests.allow_empty() } else { manifests };
     let started_at = workspace.clock.now();
     service_state.update(|service| service.started_at = Some(started_at));
@@ -274,7 +274,7 @@ async fn serve_page(
     Ok(tokio::spawn(async move {
         let stopped = async move { stop.cancelled().await };
         if let Err(error) = serve::serve(serving, listener, stopped).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the page is served no more");
+            tracing::error!(error = &error as &dyn std::error::Error, "the page has stopped");
         }
     }))
 }

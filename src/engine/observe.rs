@@ -218,7 +218,7 @@ impl Observer {
                 Ok(changes) => return (known, changes),
                 Err(offers) => {
                     for offer in offers {
-                        let what = "no answer settles how the offer stands".to_owned();
+                        let what = "the answers don't determine the offer's state".to_owned();
                         let unclear = Observation::Unavailable(Unavailable::Unreachable, what);
                         known.observed.insert(offer, unclear);
                     }

@@ -1,5 +1,5 @@
-//! The work that tasks do: evaluations, launches and polls. The engine reserves a task's offers for it,
-//! so that no two tasks work on one offer at a time.
+//! Evaluates groups of offers: lists their publishers, inspects single offers, and decides. The engine
+//! reserves a task's offers for it, so that no two tasks work on one offer at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

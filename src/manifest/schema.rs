@@ -88,7 +88,7 @@ mod tests {
         let validator =
             jsonschema::options().should_validate_formats(true).build(&schema()).unwrap();
         let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-        for (name, offers) in [("quickstart", 2), ("launch-train", 3), ("monorepo", 6)] {
+        for (name, offers) in [("quickstart", 3), ("launch-train", 3), ("monorepo", 6)] {
             let set = crate::manifest::load(&[examples.join(name)]).unwrap();
             assert_eq!(set.offers.len(), offers, "{name}");
             for file in &set.files {

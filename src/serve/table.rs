@@ -48,7 +48,7 @@ pub(super) fn empty(counts: &Counts, filter: &Filter) -> Markup {
             @if counts.known == 0 {
                 "No offers yet. They appear here once a manifest asks for them."
             } @else if counts.shown == 0 && !filter.is_empty() {
-                "No offer is like that. " a href="./" { "Show all" }
+                "No offers match. " a href="./" { "Show all" }
             }
         }
     }

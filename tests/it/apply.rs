@@ -132,7 +132,7 @@ fn only_and_selector_narrow_a_run() {
     env.golive("apply --only contoso/aa")
         .code(64)
         .stdout("")
-        .stderr("error: no manifest names contoso/aa; did you mean contoso/a?\n");
+        .stderr("error: no manifest declares contoso/aa; did you mean contoso/a?\n");
     assert_eq!(env.golives("contoso/c"), (0, 0));
 }
 

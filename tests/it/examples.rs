@@ -126,8 +126,10 @@ fn monorepo_goes_in_waves() {
 
 #[test]
 fn every_example_has_a_test_and_fits_the_schema() {
-    let schema = include_str!("../../schemas/manifest.schema.json");
-    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let validator =
+        |schema| jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let manifest = validator(include_str!("../../schemas/manifest.schema.json"));
+    let config = validator(include_str!("../../schemas/config.schema.json"));
     let mut names: Vec<_> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -139,6 +141,7 @@ fn every_example_has_a_test_and_fits_the_schema() {
     );
     for name in names {
         for (file, bytes) in example(&name).files() {
+            let validator = if file.ends_with("golive.yaml") { &config } else { &manifest };
             for document in serde_yaml::Deserializer::from_slice(&bytes) {
                 let value: serde_json::Value = serde::Deserialize::deserialize(document).unwrap();
                 let errors: Vec<_> =
@@ -153,7 +156,7 @@ fn every_example_has_a_test_and_fits_the_schema() {
 #[test]
 fn all_examples_together_are_valid_manifests() {
     let env = example("");
-    env.golive("validate").code(0).stdout("11 offers in 8 files: all valid\n").stderr("");
+    env.golive("validate").code(0).stdout("12 offers in 9 files: all valid\n").stderr("");
 }
 
 #[cfg(unix)]

@@ -205,7 +205,7 @@ fn a_plan_can_be_restricted() {
     env.golive("plan --only contoso/c")
         .code(64)
         .stdout("")
-        .stderr_has("no manifest names contoso/c");
+        .stderr_has("no manifest declares contoso/c");
     env.golive("plan --selector team=green --selector tier=gold")
         .code(1)
         .stdout("")

@@ -252,7 +252,7 @@ fn is_due(state: &OfferState, inquiry: &Inquiry) -> bool {
 
 fn lost(offer: &OfferId) -> MarketplaceError {
     let request = format!("inspect {offer}");
-    let what = "no answer settles how the offer stands".to_owned();
+    let what = "the answers don't determine the offer's state".to_owned();
     MarketplaceError::Lost { request, what, source: None }
 }
 

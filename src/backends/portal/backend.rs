@@ -73,7 +73,7 @@ impl Backend for PortalClient {
         }
         // The rules never ask for the same read twice.
         let request = format!("inspect {offer}");
-        Err(MarketplaceError::lost(request, "no answer settles how the offer stands"))
+        Err(MarketplaceError::lost(request, "the answers don't determine the offer's state"))
     }
 
     async fn launch(&self, offer: &OfferId, launch: &Launch) -> Result<Accepted, MarketplaceError> {

@@ -69,7 +69,7 @@ impl Remote {
         }
         let path = std::path::absolute(text).map_err(GitError::files("find", text))?;
         let path = path.into_os_string().into_string();
-        Ok(local(text, path.map_err(|_| GitError::Url("the path is no Unicode"))?))
+        Ok(local(text, path.map_err(|_| GitError::Url("the path isn't valid Unicode"))?))
     }
 
     fn over_http(text: &str) -> Result<Self, GitError> {
@@ -80,8 +80,8 @@ impl Remote {
         let here = is_loopback(&url);
         if url.scheme() == "http" && !here {
             return Err(GitError::Url(
-                "http:// is for this machine only, for who is between may change what goes live; use \
-                 https:// or ssh://",
+                "http:// is allowed only for this machine: on a network, someone could change the \
+                 manifests; use https:// or ssh://",
             ));
         }
         let login = Login::of(&url, text)?;

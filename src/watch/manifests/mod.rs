@@ -174,7 +174,7 @@ impl Manifests {
         self.entries.len()
     }
 
-    /// Whether a recorded offer's manifest is gone for good: no manifest names it, and `file`, its
+    /// Whether a recorded offer's manifest is gone for good: no manifest declares it, and `file`, its
     /// last known place, was read without problems, is excluded, or no longer exists. Always false
     /// while that file can't be read or has problems, or while the manifest, wherever it is now,
     /// has problems.

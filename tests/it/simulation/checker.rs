@@ -226,7 +226,7 @@ impl Checker {
             self.owed.insert(offer.to_owned());
         }
         let desired = process.desired();
-        let Some(loaded) = desired.get(&id) else { return wrong("no manifest names it") };
+        let Some(loaded) = desired.get(&id) else { return wrong("no manifest declares it") };
         let manifest = &loaded.manifest;
         if manifest.suspend {
             return wrong("it is suspended");
