@@ -277,6 +277,7 @@ fn the_submission_tells_the_state_and_the_job_its_errors() {
         (FAILED, Some(Heard::Silent), "live 1, stale 2, last golive 2 failed", "failed"),
         // A second try that doesn't show yet.
         (FAILED, says(JobState::Running), "live 1, runs golive 2", "running"),
+        (FAILED, says(JobState::Succeeded), "live 1, runs golive 2", "running"),
         // A preview that is no longer listed is neither failure nor success.
         (GONE, says(JobState::Running), "live 1, runs golive 2", "running"),
         (GONE, Some(Heard::Gone), "live 1", ""),

@@ -40,10 +40,12 @@ pub(super) fn report(
         let messages = heard.messages.clone();
         return Ok(Some(Report { status, runs: false, release, messages, ..running(None) }));
     }
-    // A second try at a failed release doesn't show at once: the entry may still be that of the
-    // first.
+    // A second try at a failed release doesn't show at once (seen by clients: the list lags by
+    // minutes): until it does, the entry is that of the first, and only the job knows better.
     match ask(following, job, false)? {
-        Some(job) if job.state == JobState::Running => Ok(Some(running(release))),
+        Some(job) if matches!(job.state, JobState::Running | JobState::Succeeded) => {
+            Ok(Some(running(release)))
+        }
         Some(job) => {
             let messages = job.messages.clone();
             Ok(Some(Report { status, runs: false, release, messages, ..running(None) }))
