@@ -20,6 +20,7 @@ use super::steps::{Evaluation, Open};
 use super::{Desired, Reconciler, RunError};
 use crate::changes::{DependencyGraph, Policy};
 use crate::clock::reached;
+use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
 use crate::status::StoreError;
 
@@ -144,11 +145,13 @@ impl Engine {
     /// Puts these manifests in force. A running launch whose manifest has changed sends nothing more.
     pub fn replace(&mut self, desired: Desired) {
         let before = std::mem::replace(&mut self.desired, desired);
+        // Both are sorted, and manifests that didn't change are shared.
+        let is_same_link = |(before, now): (&Arc<Loaded>, &Arc<Loaded>)| {
+            Arc::ptr_eq(before, now)
+                || (before.id == now.id && before.manifest.after == now.manifest.after)
+        };
         let is_linked_anew = before.len() != self.desired.len()
-            || before.iter().any(|(offer, loaded)| {
-                let now = self.desired.get(offer);
-                now.is_none_or(|now| now.manifest.after != loaded.manifest.after)
-            });
+            || !before.values().zip(self.desired.values()).all(is_same_link);
         if is_linked_anew {
             self.links = DependencyGraph::of(self.desired.values());
         }
