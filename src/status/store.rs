@@ -282,7 +282,9 @@ impl Shared {
 /// A status file's content, for [`super::parse`]. It has sorted keys, an indentation of two spaces and
 /// a final newline, so that a committed status file diffs well.
 pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(file)?;
+    // An offer takes about 800 bytes. A buffer that grows would be copied over and over.
+    let mut bytes = Vec::with_capacity(1024 * (file.offers.len() + 1));
+    serde_json::to_writer_pretty(&mut bytes, file)?;
     bytes.push(b'\n');
     Ok(bytes)
 }
