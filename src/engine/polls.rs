@@ -28,6 +28,8 @@ pub(super) struct Polling {
     report: Option<Report>,
     /// Whether the last answer left the rest to the offer, which golive has not asked since.
     asks_offer: bool,
+    /// Whether a poll was made or scheduled. Until then the state says nothing.
+    is_begun: bool,
 }
 
 /// The last reports on running operations whose next poll is not due yet, with the operation's id.
@@ -43,8 +45,11 @@ impl Polls {
         self.0.remove(offer).unwrap_or_default()
     }
 
+    /// Takes the state back. One without a poll must not pass for a poll that was given up.
     pub(super) fn put(&mut self, offer: &OfferId, polling: Polling) {
-        self.0.insert(offer.clone(), polling);
+        if polling.is_begun {
+            self.0.insert(offer.clone(), polling);
+        }
     }
 
     pub(super) fn forget(&mut self, offer: &OfferId) {
@@ -54,7 +59,10 @@ impl Polls {
     /// Schedules the first poll of an operation after this long.
     pub(super) fn begin(&mut self, offer: &OfferId, operation: &OperationRecord, pause: Duration) {
         let due = Some(Instant::now() + pause);
-        self.put(offer, Polling { id: operation.id.clone(), due, ..Polling::default() });
+        self.put(
+            offer,
+            Polling { id: operation.id.clone(), due, is_begun: true, ..Polling::default() },
+        );
     }
 
     /// Whether golive has given up polling the offer's running operation.
@@ -134,7 +142,7 @@ impl Polling {
         };
         let due = pause.map(|pause| Instant::now() + pause);
         let asks_offer = command == FollowCommand::AskOffer;
-        *self = Self { id, follow, due, report, asks_offer };
+        *self = Self { id, follow, due, report, asks_offer, is_begun: true };
         asks_offer
     }
 }
@@ -178,5 +186,19 @@ fn follow_event(answer: &Result<Polled, MarketplaceError>) -> FollowEvent {
         },
         Err(error) if error.is_final() => FollowEvent::Hopeless,
         Err(error) => FollowEvent::Failed { retry_after: error.retry_after() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_that_was_not_polled_is_not_given_up() {
+        let offer: OfferId = "contoso/vm".parse().unwrap();
+        let mut polls = Polls::default();
+        let polling = polls.take(&offer);
+        polls.put(&offer, polling);
+        assert!(!polls.has_given_up(&offer));
     }
 }
