@@ -254,7 +254,7 @@ impl PlannerFixture {
             desired: &self.desired,
             recorded: &self.recorded,
             observed: &self.observed,
-            moment: decision_time(),
+            time: decision_time(),
             policy: &self.policy,
         }
     }
@@ -377,6 +377,6 @@ fn status_commit(bencher: Bencher<'_, '_>, offers: usize) {
     let bencher = bencher.counter(ItemsCount::new(offers)).counter(bytes);
     bencher.bench_local(|| {
         touch(&store, &names[offers / 2]);
-        runtime.block_on(store.commit()).unwrap();
+        runtime.block_on(store.flush()).unwrap();
     });
 }

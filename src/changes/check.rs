@@ -67,7 +67,7 @@ fn check_trigger(
     let mut violations = Vec::new();
     let Some(desired) = input.desired.get(offer) else { return violations };
     let manifest = &desired.manifest;
-    if manifest.suspend || manifest.not_before.is_some_and(|until| until > input.moment.now) {
+    if manifest.suspend || manifest.not_before.is_some_and(|until| until > input.time.now) {
         violations.push(Violation::Held(offer.clone()));
     }
     for dependency in &manifest.after {

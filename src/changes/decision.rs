@@ -103,15 +103,15 @@ pub enum Block {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FailureStatus {
     /// The operation failed.
     Failed,
     /// Someone canceled the operation.
     Canceled,
 }
 
-impl Outcome {
-    /// The outcome for an operation's status; `None` unless it failed or was canceled.
+impl FailureStatus {
+    /// The value for an operation's status; `None` unless it failed or was canceled.
     #[must_use]
     pub fn of(status: &OperationStatus) -> Option<Self> {
         match status {
@@ -130,7 +130,7 @@ impl Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Whether it failed or was canceled.
-    pub outcome: Outcome,
+    pub status: FailureStatus,
     /// The kind of operation.
     pub kind: OperationKind,
     /// Its id, if known.
@@ -148,7 +148,7 @@ impl Failure {
     #[must_use]
     pub fn of(attempt: &Attempt) -> Option<Self> {
         Some(Self {
-            outcome: Outcome::of(&attempt.status)?,
+            status: FailureStatus::of(&attempt.status)?,
             kind: attempt.kind.clone(),
             id: attempt.id.clone(),
             release: attempt.release.clone(),
@@ -158,9 +158,9 @@ impl Failure {
     }
 
     /// The failure of a recorded operation.
-    pub(crate) fn of_operation(operation: &OperationRecord, outcome: Outcome) -> Self {
+    pub(crate) fn of_operation(operation: &OperationRecord, status: FailureStatus) -> Self {
         Self {
-            outcome,
+            status,
             kind: operation.kind.clone(),
             id: operation.id.clone(),
             release: operation.release.clone(),
@@ -269,9 +269,9 @@ impl Decision {
             Self::Held(Hold::Scheduled(_)) => Reason::Scheduled,
             Self::Held(Hold::WaitingForDependency(_)) => Reason::WaitingForDependency,
             Self::Blocked(block) => block.reason(),
-            Self::Failed(failure) => match failure.outcome {
-                Outcome::Failed => Reason::OperationFailed,
-                Outcome::Canceled => Reason::OperationCanceled,
+            Self::Failed(failure) => match failure.status {
+                FailureStatus::Failed => Reason::OperationFailed,
+                FailureStatus::Canceled => Reason::OperationCanceled,
             },
         }
     }
@@ -379,14 +379,14 @@ impl Failure {
         let what = if self.kind.as_str().is_empty() { "operation" } else { self.kind.as_str() };
         let release = self.release.as_ref();
         let version = release.map(|release| format!(" of version {release}")).unwrap_or_default();
-        let outcome = match self.outcome {
-            Outcome::Failed => "failed",
-            Outcome::Canceled => "was canceled",
+        let ended = match self.status {
+            FailureStatus::Failed => "failed",
+            FailureStatus::Canceled => "was canceled",
         };
         let step = self.step();
         let at = step.map(|step| format!(" at {}", step.name)).unwrap_or_default();
         let mut messages = step.iter().flat_map(|step| &step.messages).chain(&self.messages);
         let message = messages.next().map(|it| format!(": {}", it.text)).unwrap_or_default();
-        format!("the last {what}{version} {outcome}{at}{message}")
+        format!("the last {what}{version} {ended}{at}{message}")
     }
 }

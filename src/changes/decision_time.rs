@@ -62,7 +62,7 @@ mod tests {
         start + SignedDuration::from_mins(minutes)
     }
 
-    fn moment(minutes: i64) -> DecisionTime {
+    fn time(minutes: i64) -> DecisionTime {
         let (longest_request, settle) = (Duration::from_mins(1), Duration::from_mins(5));
         DecisionTime { now: at(minutes), longest_request, settling: Settling::all(settle) }
     }
@@ -89,15 +89,15 @@ mod tests {
 
     #[test]
     fn the_settle_time_extends_the_time_to_show() {
-        let hides = |minutes| moment(minutes).may_not_show_yet(&operation());
+        let hides = |minutes| time(minutes).may_not_show_yet(&operation());
         assert_eq!((hides(10), hides(11)), (true, false));
         let adopted = OperationRecord { adopted: true, ..operation() };
-        assert!(!moment(0).may_not_show_yet(&adopted));
+        assert!(!time(0).may_not_show_yet(&adopted));
     }
 
     #[test]
     fn a_start_in_the_future_does_not_hide_an_operation_for_ever() {
-        let hides = |minutes: i64| moment(minutes).may_not_show_yet(&operation());
+        let hides = |minutes: i64| time(minutes).may_not_show_yet(&operation());
         assert!(hides(-5));
         assert!(!hides(-60 * 24 * 365));
     }

@@ -17,9 +17,9 @@ use crate::status::{Intent, OfferRecord, OperationRecord};
 pub(crate) fn ended(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> Option<OperationStatus> {
-    operation_end(operation, state, moment).map(|end| end.status)
+    operation_end(operation, state, time).map(|end| end.status)
 }
 
 /// How an operation ended.
@@ -45,49 +45,54 @@ impl OperationEnd {
 pub(crate) fn operation_end(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> Option<OperationEnd> {
     if operation.status.is_finished() {
         return Some(OperationEnd::shown(operation.status.clone()));
     }
     let report = followed(state);
-    if let Some(report) = report
-        && matches!(report.status, OperationStatus::Failed | OperationStatus::Canceled)
-    {
-        return Some(OperationEnd::shown(report.status.clone()));
+    let reported = report.map(|report| &report.status);
+    if let Some(status @ (OperationStatus::Failed | OperationStatus::Canceled)) = reported {
+        Some(OperationEnd::shown(status.clone()))
+    } else if has_taken_effect(operation, state) || reports_live_release(operation, report, state) {
+        Some(OperationEnd::shown(OperationStatus::Succeeded))
+    } else if reported == Some(&OperationStatus::Refused) {
+        is_refused_for_good(operation, state, time)
+            .then(|| OperationEnd::shown(OperationStatus::Refused))
+    } else if state.running.is_some() || !state.is_inspected {
+        None
+    } else {
+        end_without_effect(operation, state, time, reported == Some(&OperationStatus::Succeeded))
     }
-    if has_taken_effect(operation, state) || reports_live_release(operation, report, state) {
-        return Some(OperationEnd::shown(OperationStatus::Succeeded));
-    }
-    if report.is_some_and(|report| report.status == OperationStatus::Refused) {
-        return is_refused_for_good(operation, state, moment)
-            .then(|| OperationEnd::shown(OperationStatus::Refused));
-    }
-    if state.running.is_some() || !state.is_inspected {
-        return None;
-    }
-    let has_succeeded = report.is_some_and(|it| it.status == OperationStatus::Succeeded);
-    let listed = listed_end(operation, state, moment);
-    // Another release waits now, so the golive of this release is over.
-    if operation.release.is_some()
+}
+
+/// How an operation ended that neither runs nor has taken effect; `None` if its effect may show later.
+fn end_without_effect(
+    operation: &OperationRecord,
+    state: &OfferState,
+    time: DecisionTime,
+    reports_success: bool,
+) -> Option<OperationEnd> {
+    let listed = listed_end(operation, state, time);
+    let listed_failure = listed.clone().filter(|it| *it != OperationStatus::Succeeded);
+    let may_show_later = time.may_not_show_yet(operation);
+    let is_replaced = operation.kind == OperationKind::GoLive
+        && operation.release.is_some()
         && state.preview.is_some()
-        && state.preview != operation.release
-        && operation.kind == OperationKind::GoLive
-        && !moment.may_not_show_yet(operation)
-    {
-        // Believe a success only if operation and list agree on it.
-        let shown = listed.filter(|it| has_succeeded || *it != OperationStatus::Succeeded);
-        // Don't assume that an operation was canceled if it reports success.
-        let presumed = (!has_succeeded).then(OperationEnd::presumed);
+        && state.preview != operation.release;
+    if is_replaced && !may_show_later {
+        // Another release waits now, so the golive of this release is over. A success is believed
+        // if operation and list agree on it; an operation that reports success isn't presumed
+        // canceled.
+        let shown = if reports_success { listed } else { listed_failure };
+        let presumed = (!reports_success).then(OperationEnd::presumed);
         return shown.map(OperationEnd::shown).or(presumed);
     }
-    if let Some(status) = listed {
-        // Don't believe a success that is only listed: the offer must show it.
-        return Some(status)
-            .filter(|it| *it != OperationStatus::Succeeded)
-            .map(OperationEnd::shown);
+    if listed.is_some() {
+        // A success that only the list shows isn't believed: the offer must show it.
+        return listed_failure.map(OperationEnd::shown);
     }
-    if moment.may_not_show_yet(operation) || has_succeeded || state.unclear.is_some() {
+    if may_show_later || reports_success || state.unclear.is_some() {
         return None;
     }
     // The operation left no trace: report that to a person, don't repeat it.
@@ -104,17 +109,17 @@ pub(crate) fn followed(state: &OfferState) -> Option<&Report> {
     }
 }
 
-/// Whether the end of a refused operation is all there is to know of it. It changed nothing, but what
-/// it was refused for may be a request that golive sent before, which doesn't show yet: unless the
-/// offer shows something else, that is waited for.
+/// Whether a refused operation has ended for good. It changed nothing itself, but it may have been
+/// refused because of an earlier request by golive, whose effect doesn't show yet. Waits for that
+/// effect, unless the offer shows something else.
 fn is_refused_for_good(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> bool {
     let is_overtaken =
         state.running.is_some() || (state.preview.is_some() && state.preview != operation.release);
-    state.is_inspected && (is_overtaken || !moment.may_not_show_yet(operation))
+    state.is_inspected && (is_overtaken || !time.may_not_show_yet(operation))
 }
 
 /// How often golive sends a request that the marketplace takes and then refuses, until a person asks
@@ -183,7 +188,7 @@ fn has_taken_effect(operation: &OperationRecord, state: &OfferState) -> bool {
 fn listed_end(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> Option<OperationStatus> {
     let listed = state.listed.as_ref()?;
     if let Some(id) = &operation.id {
@@ -194,7 +199,7 @@ fn listed_end(
     let is_about = |release: &Option<Release>| {
         operation.release.is_none() || release.is_none() || *release == operation.release
     };
-    if moment.may_not_show_yet(operation) {
+    if time.may_not_show_yet(operation) {
         return None;
     }
     let newest = state.last.iter().chain(listed).find(|it| it.kind == operation.kind)?;
@@ -205,14 +210,14 @@ fn listed_end(
 pub(crate) fn end_in_history(
     operation: &OperationRecord,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> Option<OperationEnd> {
     state.listed.as_ref()?;
     if has_taken_effect(operation, state) {
         return Some(OperationEnd::shown(OperationStatus::Succeeded));
     }
-    let listed = listed_end(operation, state, moment).map(OperationEnd::shown);
-    let is_lost = !moment.may_not_show_yet(operation) && state.running.is_none();
+    let listed = listed_end(operation, state, time).map(OperationEnd::shown);
+    let is_lost = !time.may_not_show_yet(operation) && state.running.is_none();
     listed.or_else(|| is_lost.then(OperationEnd::presumed))
 }
 

@@ -15,7 +15,7 @@ mod tests;
 
 pub use change::{Change, ChangeSet, OfferPosition, Summary};
 pub use check::{Violation, check};
-pub use decision::{Block, Decision, Failure, Hold, Origin, Outcome, SyncState, Tracked};
+pub use decision::{Block, Decision, Failure, FailureStatus, Hold, Origin, SyncState, Tracked};
 pub use decision_time::DecisionTime;
 pub(crate) use diff::diff;
 pub(crate) use facts::{

@@ -81,7 +81,7 @@ pub struct Input<'a> {
     /// The marketplace's answers so far.
     pub observed: &'a BTreeMap<OfferId, Observation>,
     /// The time of the decision.
-    pub moment: DecisionTime,
+    pub time: DecisionTime,
     /// The user's choices.
     pub policy: &'a Policy,
 }
@@ -232,7 +232,7 @@ fn assess(
                 recorded,
                 seen,
                 waiting_on,
-                moment: input.moment,
+                time: input.time,
                 retry: input.policy.retries(&loaded.id),
                 verify: input.policy.verify,
             };

@@ -4,7 +4,7 @@
 //! for doing nothing; a list, for assuming that a preview waits, which golive checks before it
 //! sends a request.
 
-use super::decision::{Block, Decision, Failure, Hold, Origin, Outcome, SyncState, Tracked};
+use super::decision::{Block, Decision, Failure, FailureStatus, Hold, Origin, SyncState, Tracked};
 use super::decision_time::DecisionTime;
 use super::facts;
 use super::observation::ObservedOffer;
@@ -18,7 +18,7 @@ pub(super) struct Case<'a> {
     pub(super) recorded: Option<&'a OfferRecord>,
     pub(super) seen: &'a ObservedOffer,
     pub(super) waiting_on: &'a [OfferId],
-    pub(super) moment: DecisionTime,
+    pub(super) time: DecisionTime,
     pub(super) retry: bool,
     /// Whether a list alone is not enough to assume that a preview waits.
     pub(super) verify: bool,
@@ -140,7 +140,7 @@ impl Case<'_> {
         }
         // An operation that was started recently may not show yet.
         let hidden = recorded.filter(|it| {
-            facts::ended(it, state, self.moment).is_none() && self.contradicted(it, state).is_none()
+            facts::ended(it, state, self.time).is_none() && self.contradicted(it, state).is_none()
         })?;
         Some(Tracked {
             kind: hidden.kind.clone(),
@@ -181,7 +181,7 @@ impl Case<'_> {
         if manifest.suspend {
             return Some(Hold::Suspended);
         }
-        if let Some(until) = manifest.not_before.filter(|until| *until > self.moment.now) {
+        if let Some(until) = manifest.not_before.filter(|until| *until > self.time.now) {
             return Some(Hold::Scheduled(until));
         }
         let waits = !self.waiting_on.is_empty();
@@ -194,7 +194,7 @@ impl Case<'_> {
         let wanted = self.wanted_kind();
         let intent = self.intent();
         let last = state.last.as_ref().filter(|last| {
-            Outcome::of(&last.status).is_some()
+            FailureStatus::of(&last.status).is_some()
                 && (last.kind == wanted || last.kind.as_str().is_empty())
         });
         if let Some(intent) = intent {
@@ -223,7 +223,7 @@ impl Case<'_> {
         let recorded = recorded.filter(|it| it.kind == wanted || it.kind.as_str().is_empty());
         let recorded = recorded.filter(|it| self.is_about(it, state));
         let ended_badly = recorded.and_then(|it| {
-            Outcome::of(&facts::ended(it, state, self.moment)?).map(|outcome| (it, outcome))
+            FailureStatus::of(&facts::ended(it, state, self.time)?).map(|status| (it, status))
         });
         // Another attempt counts only if its release is still there to be tried again.
         let is_there = match &state.preview {
@@ -231,11 +231,11 @@ impl Case<'_> {
             None => !self.wants_live() || state.stale_preview.is_some(),
         };
         let last = last.filter(|_| is_there || state.unclear.is_some());
-        if let Some((operation, outcome)) = ended_badly {
+        if let Some((operation, status)) = ended_badly {
             let is_same_attempt = last.is_none_or(|last| operation.may_have_id(last.id.as_ref()));
             let is_same_manifest = operation.manifest_digest == self.desired.digest;
             if is_same_attempt {
-                return is_same_manifest.then(|| Self::failure_of(operation, outcome, state));
+                return is_same_manifest.then(|| Self::failure_of(operation, status, state));
             }
         }
         // Someone else started it, or its request is not on record.
@@ -262,8 +262,12 @@ impl Case<'_> {
         !is_newer && !is_live && !is_overtaken
     }
 
-    fn failure_of(operation: &OperationRecord, outcome: Outcome, state: &OfferState) -> Failure {
-        let mut failure = Failure::of_operation(operation, outcome);
+    fn failure_of(
+        operation: &OperationRecord,
+        status: FailureStatus,
+        state: &OfferState,
+    ) -> Failure {
+        let mut failure = Failure::of_operation(operation, status);
         let report = facts::followed(state).filter(|_| !operation.status.is_finished());
         if let Some(report) = report {
             failure.steps.clone_from(&report.steps);
@@ -279,12 +283,12 @@ impl Case<'_> {
     /// may have been accepted and have failed, with the offer back at the previous release.
     fn lost_request(&self, state: &OfferState) -> Option<Decision> {
         let intent = self.intent().filter(|_| self.has_golive_in_doubt(state))?;
-        if !self.moment.has_settled(intent) {
+        if !self.time.has_settled(intent) {
             let why = format!("{} of release {} is in doubt", intent.kind, intent.release);
             return Some(Decision::Blocked(Block::UnknownStatus(why)));
         }
         Some(Decision::Failed(Failure {
-            outcome: Outcome::Canceled,
+            status: FailureStatus::Canceled,
             kind: intent.kind.clone(),
             id: None,
             release: Some(intent.release.clone()),
@@ -310,8 +314,8 @@ impl Case<'_> {
     fn contradicted(&self, operation: &OperationRecord, state: &OfferState) -> Option<String> {
         let reports_success = facts::followed(state)
             .is_some_and(|report| report.status == OperationStatus::Succeeded);
-        let is_late = !self.moment.may_not_show_yet(operation) && state.is_inspected;
-        (reports_success && is_late && facts::ended(operation, state, self.moment).is_none()).then(
+        let is_late = !self.time.may_not_show_yet(operation) && state.is_inspected;
+        (reports_success && is_late && facts::ended(operation, state, self.time).is_none()).then(
             || {
                 let release = operation.release.as_ref().map_or("?", Release::as_str);
                 let shown = match (&state.preview, &state.live) {

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Plan, config: &Config) -> Result<u8, CommandError> {
         let observer = Observer::new(marketplace, access.concurrency, settle);
         let desired = Arc::new(context.manifests.offers.clone());
         let publishers = context.publishers();
-        let moment = observer.moment(context.workspace.clock.now(), &publishers);
+        let moment = observer.decision_time(context.workspace.clock.now(), &publishers);
         let set = observe_and_plan(&observer, &desired, &recorded, &policy, moment).await;
         set.map_err(CommandError::failed)
     })?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::next::Next;
+use super::next::NextWork;
 use super::queue::{Now, When, Work};
 use crate::backoff::Backoff;
 use crate::marketplace::OfferId;
@@ -63,24 +63,24 @@ impl Backoffs {
     pub(super) fn follow(
         &mut self,
         offer: &OfferId,
-        next: Next,
+        next: NextWork,
         launch: Option<Timestamp>,
         now: Now,
     ) -> Option<(Work, When)> {
         let before = self.failures.get(offer).copied().unwrap_or_default();
         let (failures, next) = match next {
-            Next::Rest => (Failures::default(), None),
+            NextWork::Rest => (Failures::default(), None),
             // A poll that is due at once may lead to an evaluation again and again, so pause between them.
-            Next::Poll(at) if at < now.instant + LEAST => {
+            NextWork::Poll(at) if at < now.instant + LEAST => {
                 let pause = (self.unit * before.immediate.saturating_sub(1)).min(LONGEST_IMMEDIATE);
                 (before, Some((Work::Poll, When::At(at.max(now.instant + pause)))))
             }
-            Next::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
-            Next::EvaluateOn(date) if date > now.date => {
+            NextWork::Poll(at) => (Failures::default(), Some((Work::Poll, When::At(at)))),
+            NextWork::EvaluateOn(date) if date > now.date => {
                 (Failures::default(), Some((Work::Evaluate, When::On(date))))
             }
             // A date that has passed in the meantime is due.
-            Next::EvaluateNow | Next::EvaluateSoon | Next::EvaluateOn(_) => {
+            NextWork::EvaluateNow | NextWork::EvaluateSoon | NextWork::EvaluateOn(_) => {
                 let pause = (self.unit * before.immediate).min(LONGEST_IMMEDIATE);
                 let immediate = before.immediate.saturating_add(1);
                 (
@@ -88,7 +88,7 @@ impl Backoffs {
                     Some((Work::Evaluate, When::At(now.instant + pause))),
                 )
             }
-            Next::Retry => {
+            NextWork::Retry => {
                 let errors = before.errors.saturating_add(1);
                 let again = self.after(errors, now.instant);
                 let pause = again.saturating_duration_since(now.instant);
@@ -146,7 +146,7 @@ mod tests {
 
         /// How many milliseconds after the call an offer is evaluated, if the call is made at
         /// `millis`.
-        fn pause(&mut self, name: &str, next: Next, millis: u64) -> Option<u128> {
+        fn pause(&mut self, name: &str, next: NextWork, millis: u64) -> Option<u128> {
             let instant = self.start + Duration::from_millis(millis);
             let date = "2026-12-01T09:00:00Z".parse().unwrap();
             let next = self.tries.follow(&offer(name), next, None, Now { instant, date });
@@ -163,35 +163,35 @@ mod tests {
         let mut bench = Bench::new();
         for errors in 1..20 {
             let bound = 1_000 + (4_000 << (errors - 1).min(10)).min(300_000);
-            let pause = bench.pause("vm", Next::Retry, errors * 1_000_000).unwrap();
+            let pause = bench.pause("vm", NextWork::Retry, errors * 1_000_000).unwrap();
             assert!((1_000..=bound).contains(&pause), "{errors}: {pause}");
         }
-        assert_eq!(bench.pause("vm", Next::Rest, 30_000_000), None);
-        assert!(bench.pause("vm", Next::Retry, 31_000_000).unwrap() <= 5_000);
+        assert_eq!(bench.pause("vm", NextWork::Rest, 30_000_000), None);
+        assert!(bench.pause("vm", NextWork::Retry, 31_000_000).unwrap() <= 5_000);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_fails_together_is_tried_again_together() {
         let mut bench = Bench::new();
-        let first = bench.pause("a", Next::Retry, 0).unwrap();
-        assert_eq!(bench.pause("b", Next::Retry, 0), Some(first));
-        assert_eq!(bench.pause("c", Next::Retry, 10), Some(first - 10));
+        let first = bench.pause("a", NextWork::Retry, 0).unwrap();
+        assert_eq!(bench.pause("b", NextWork::Retry, 0), Some(first));
+        assert_eq!(bench.pause("c", NextWork::Retry, 10), Some(first - 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_marketplace_that_contradicts_itself_is_not_asked_without_a_pause() {
         let mut bench = Bench::new();
         let pauses: Vec<_> =
-            (0..4).map(|_| bench.pause("vm", Next::EvaluateNow, 0).unwrap()).collect();
+            (0..4).map(|_| bench.pause("vm", NextWork::EvaluateNow, 0).unwrap()).collect();
         assert_eq!(pauses, [0, 2_000, 4_000, 6_000]);
-        bench.pause("vm", Next::Rest, 0);
-        assert_eq!(bench.pause("vm", Next::EvaluateNow, 0), Some(0));
+        bench.pause("vm", NextWork::Rest, 0);
+        assert_eq!(bench.pause("vm", NextWork::EvaluateNow, 0), Some(0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_date_that_has_passed_is_due_and_no_reason_to_look_without_end() {
         let mut bench = Bench::new();
-        let past = Next::EvaluateOn("2026-12-01T09:00:00Z".parse().unwrap());
+        let past = NextWork::EvaluateOn("2026-12-01T09:00:00Z".parse().unwrap());
         let pauses: Vec<_> = (0..3).map(|_| bench.pause("vm", past, 0).unwrap()).collect();
         assert_eq!(pauses, [0, 2_000, 4_000]);
     }
@@ -207,7 +207,7 @@ mod tests {
         let now = Now { instant: Instant::now(), date };
         let mut next = |seconds: i64| {
             let launch = date + jiff::SignedDuration::from_secs(seconds);
-            let next = tries.follow(&offer("vm"), Next::Retry, Some(launch), now);
+            let next = tries.follow(&offer("vm"), NextWork::Retry, Some(launch), now);
             (launch, next.unwrap().1)
         };
         let (launch, when) = next(1);

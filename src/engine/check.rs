@@ -85,11 +85,11 @@ impl Reconciler {
     /// Looks at an offer whose request is in doubt.
     pub(super) async fn check_offer(&self, target: &Target<'_>) -> DoubtCheck {
         let offer = &target.change.offer;
-        let moment = self.moment_of(offer);
+        let time = self.decision_time(offer);
         let Some(intent) = self.store.get(offer).and_then(|record| record.intent.clone()) else {
             return DoubtCheck::Failed("the request is not on record".to_owned());
         };
-        let (seen_offer, change) = match self.inspect_for(target, moment).await {
+        let (seen_offer, change) = match self.inspect_for(target, time).await {
             Ok(found) => found,
             Err(seen) => return DoubtCheck::Failed(said(seen)),
         };
@@ -112,7 +112,7 @@ impl Reconciler {
     pub(super) async fn inspect_for(
         &self,
         target: &Target<'_>,
-        moment: DecisionTime,
+        time: DecisionTime,
     ) -> Result<(ObservedOffer, Option<Change>), Observation> {
         let offer = &target.change.offer;
         let Some(Observation::Offer(seen)) = target.known.observed.get(offer) else {
@@ -124,8 +124,8 @@ impl Reconciler {
         inquiry.launches = true;
         let state = self.observer.backend.inspect(offer, &inquiry).await;
         let state = state.map_err(|error| failed(&error))?;
-        let seen_offer = seen.with(state, moment.now);
-        let change = self.decide_alone(target, &seen_offer, moment).await;
+        let seen_offer = seen.with(state, time.now);
+        let change = self.decide_alone(target, &seen_offer, time).await;
         Ok((seen_offer, change))
     }
 
@@ -135,13 +135,13 @@ impl Reconciler {
         &self,
         target: &Target<'_>,
         seen_offer: &ObservedOffer,
-        moment: DecisionTime,
+        time: DecisionTime,
     ) -> Option<Change> {
         let offer = &target.change.offer;
         let mut known = target.known.about(BTreeSet::from([offer.clone()]));
         known.recorded = self.recorded(&known.desired, &known.policy);
         known.observed.insert(offer.clone(), Observation::Offer(Box::new(seen_offer.clone())));
-        known.moment = moment;
+        known.time = time;
         // Running operations are polled again.
         known.reports = Reports::default();
         let (_, changes) = self.observer.inspect(known).await;

@@ -205,8 +205,8 @@ impl Reconciler {
     }
 
     /// The current time, for a decision about one offer.
-    fn moment_of(&self, offer: &OfferId) -> DecisionTime {
-        self.observer.moment(self.clock.now(), [offer.publisher()])
+    fn decision_time(&self, offer: &OfferId) -> DecisionTime {
+        self.observer.decision_time(self.clock.now(), [offer.publisher()])
     }
 
     /// Whether a request for the offer is being sent, or may have been accepted unseen.
@@ -216,7 +216,7 @@ impl Reconciler {
 
     /// Records an event of an offer, and reports the record if it changed.
     fn note(&self, offer: &OfferId, manifest: &Loaded, event: RecordEvent<'_>) {
-        self.note_at(offer, manifest, event, self.moment_of(offer));
+        self.note_at(offer, manifest, event, self.decision_time(offer));
     }
 
     fn note_at(

@@ -11,7 +11,7 @@ use crate::status::OfferRecord;
 
 /// The next step for an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextWork {
     /// Poll its operation at this time.
     Poll(Instant),
     /// Evaluate the offer on this date (UTC): a launch date has come, a pause is over, or a request
@@ -28,7 +28,7 @@ pub(super) enum Next {
     Rest,
 }
 
-impl Next {
+impl NextWork {
     /// The next step according to the offer's record.
     pub(super) fn of(
         offer: &OfferId,

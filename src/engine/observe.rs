@@ -49,13 +49,13 @@ pub(super) struct Known {
     /// What is known of running operations without asking.
     pub(super) reports: Reports,
     /// When the evaluation began.
-    pub(super) moment: DecisionTime,
+    pub(super) time: DecisionTime,
 }
 
 impl Known {
     pub(super) fn input(&self) -> Input<'_> {
-        let Self { desired, policy, recorded, observed, moment, .. } = self;
-        Input { desired, recorded, observed, moment: *moment, policy }
+        let Self { desired, policy, recorded, observed, time, .. } = self;
+        Input { desired, recorded, observed, time: *time, policy }
     }
 
     /// The same for some of the offers alone.
@@ -65,7 +65,7 @@ impl Known {
         let recorded = copy(&self.recorded, &wanted);
         let observed = copy(&self.observed, &wanted);
         let (desired, reports) = (Arc::clone(&self.desired), Arc::clone(&self.reports));
-        Self { desired, policy, recorded, observed, reports, moment: self.moment }
+        Self { desired, policy, recorded, observed, reports, time: self.time }
     }
 }
 
@@ -85,12 +85,12 @@ pub async fn observe_and_plan(
     desired: &Desired,
     recorded: &BTreeMap<OfferId, Arc<OfferRecord>>,
     policy: &Policy,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) -> Result<ChangeSet, RunError> {
     let listed = observer.list(desired, recorded, policy).await;
     let (desired, policy) = (Arc::clone(desired), policy.clone());
     let (recorded, reports) = (recorded.clone(), Reports::default());
-    let known = Known { desired, policy, recorded, observed: listed, reports, moment };
+    let known = Known { desired, policy, recorded, observed: listed, reports, time };
     let (known, changes) = observer.inspect(known).await;
     verified(changes, &known)
 }
@@ -118,13 +118,13 @@ impl Observer {
     /// them: each is the longest of theirs. Publishers that have nothing to do with each other are
     /// decided about apart, so that an API that is slow to show a request doesn't delay others.
     #[must_use]
-    pub fn moment<'a>(
+    pub fn decision_time<'a>(
         &self,
         now: Timestamp,
         publishers: impl IntoIterator<Item = &'a PublisherId>,
     ) -> DecisionTime {
         let none = Settling::all(Duration::ZERO);
-        let mut moment = DecisionTime { now, longest_request: Duration::ZERO, settling: none };
+        let mut time = DecisionTime { now, longest_request: Duration::ZERO, settling: none };
         // Most callers give the publisher of each offer, in order.
         let mut last = None;
         for publisher in publishers {
@@ -133,10 +133,10 @@ impl Observer {
             }
             let (request, settling) =
                 (self.backend.longest_request(publisher), self.settling(publisher));
-            moment.longest_request = moment.longest_request.max(request);
-            moment.settling = moment.settling.max(settling);
+            time.longest_request = time.longest_request.max(request);
+            time.settling = time.settling.max(settling);
         }
-        moment
+        time
     }
 
     /// Lists each publisher that has an offer in scope, or an offer that one in scope waits for. A
@@ -205,7 +205,7 @@ impl Observer {
             for (offer, answer) in answers {
                 let Some(Observation::Offer(seen)) = known.observed.get(&offer) else { continue };
                 let seen = match answer {
-                    Ok(state) => Observation::Offer(Box::new(seen.with(state, known.moment.now))),
+                    Ok(state) => Observation::Offer(Box::new(seen.with(state, known.time.now))),
                     Err(error) => failed(&error),
                 };
                 known.observed.insert(offer, seen);

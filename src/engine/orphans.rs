@@ -49,7 +49,7 @@ impl Reconciler {
 
     async fn inspect_orphan(&self, offer: &OfferId) {
         let Some(record) = self.store.get(offer) else { return };
-        let at = self.moment_of(offer);
+        let at = self.decision_time(offer);
         let inquiry = inquiry(&record);
         let state = tokio::select! {
             biased;

@@ -164,13 +164,13 @@ impl Reconciler {
         let report = match answer {
             Ok(polled) => polled.report,
             Err(error) => {
-                let at = self.moment_of(offer);
+                let at = self.decision_time(offer);
                 self.note_known(offer, RecordEvent::NotAsked(describe(&error)), at);
                 None
             }
         };
         if let Some(report) = &report {
-            self.note_known(offer, RecordEvent::Polled(report), self.moment_of(offer));
+            self.note_known(offer, RecordEvent::Polled(report), self.decision_time(offer));
         }
         polling.advance(operation.id.clone(), &event, report, self.settings.intervals)
     }

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::RunError;
 use super::launches::{Tried, Triggered};
-use super::next::Next;
+use super::next::NextWork;
 use super::polls::Polling;
 use super::queue::{Now, When, Work};
 use super::record::{RecordEvent, is_unobserved};
-use super::runner::{Done, Engine, Extent, Outcome};
+use super::runner::{Done, Engine, Extent, TaskResult};
 use super::steps::Evaluation;
 use crate::changes::{Change, Retry};
 use crate::marketplace::OfferId;
@@ -62,22 +62,22 @@ impl Engine {
     /// Takes in the result of a task.
     pub fn take_in(&mut self, done: Done) -> Taken {
         match done.0 {
-            Outcome::Evaluation { offers, result: Ok(Some(evaluation)) } => {
+            TaskResult::Evaluation { offers, result: Ok(Some(evaluation)) } => {
                 // These offers are undecided, so no task works on them either.
                 let undecided = offers.iter().filter(|offer| {
                     evaluation.changes.get(offer).is_none()
                         && !evaluation.open.iter().any(|open| open.offers.contains(*offer))
                 });
-                undecided.for_each(|offer| self.turn(offer, Next::Rest));
+                undecided.for_each(|offer| self.turn(offer, NextWork::Rest));
                 Taken::Evaluation(evaluation)
             }
-            Outcome::Evaluation { offers, result } => {
+            TaskResult::Evaluation { offers, result } => {
                 for offer in &offers {
-                    self.turn(offer, Next::Retry);
+                    self.turn(offer, NextWork::Retry);
                 }
                 Taken::Missed(offers, result.err())
             }
-            Outcome::Launched { offer, evaluation, tried } => {
+            TaskResult::Launched { offer, evaluation, tried } => {
                 self.launches.end(&offer, tried.paused_until);
                 self.start_launches(offer.publisher());
                 self.flush_soon();
@@ -86,17 +86,17 @@ impl Engine {
                 let has_operation = matches!(tried.outcome, Triggered::Running | Triggered::Over);
                 Taken::Launched { offer, has_operation, sent: tried.sent }
             }
-            Outcome::Polled { offer, polling, asks_offer } => {
+            TaskResult::Polled { offer, polling, asks_offer } => {
                 self.polls.put(&offer, polling);
-                let next = if asks_offer { Next::EvaluateSoon } else { self.next(&offer) };
+                let next = if asks_offer { NextWork::EvaluateSoon } else { self.next(&offer) };
                 self.asked(offer, next)
             }
-            Outcome::Orphan { offer, polling, is_gone } => {
+            TaskResult::Orphan { offer, polling, is_gone } => {
                 let next = self.after_orphan(&offer, polling, is_gone);
                 self.asked(offer, next)
             }
-            Outcome::OutOfTime(offer) => self.asked(offer, Next::Rest),
-            Outcome::Flushed(written) => {
+            TaskResult::OutOfTime(offer) => self.asked(offer, NextWork::Rest),
+            TaskResult::Flushed(written) => {
                 // The store has logged why the write failed.
                 if written.is_err() {
                     self.flush_at = Some(Instant::now() + FLUSH_AGAIN);
@@ -106,7 +106,7 @@ impl Engine {
         }
     }
 
-    fn asked(&mut self, offer: OfferId, next: Next) -> Taken {
+    fn asked(&mut self, offer: OfferId, next: NextWork) -> Taken {
         self.flush_soon();
         self.turn(&offer, next);
         Taken::Asked(offer)
@@ -134,7 +134,7 @@ impl Engine {
                 if self.is_news(change, &evaluation) {
                     self.record(&evaluation, change);
                 }
-                let next = self.next(offer).poll_or(Next::Retry);
+                let next = self.next(offer).poll_or(NextWork::Retry);
                 self.turn(offer, next);
                 continue;
             }
@@ -164,7 +164,7 @@ impl Engine {
         let known = &evaluation.known;
         if let Some(manifest) = known.desired.get(&change.offer) {
             let seen = known.observed.get(&change.offer);
-            self.reconciler.note_decision(manifest, change, seen, known.moment);
+            self.reconciler.note_decision(manifest, change, seen, known.time);
         }
         if self.reconciler.store.get(&change.offer).is_none_or(|record| record.running().is_none())
         {
@@ -199,16 +199,16 @@ impl Engine {
         }
         let file = reconciler.paths.name(&manifest.file);
         let event = RecordEvent::PublisherPaused { until, why, manifest, file };
-        let edited = reconciler.record(offer, manifest, event, reconciler.moment_of(offer));
+        let edited = reconciler.record(offer, manifest, event, reconciler.decision_time(offer));
         self.flush_soon();
         Some(edited)
     }
 
     /// The next step for an offer, by its record.
-    pub(super) fn next(&self, offer: &OfferId) -> Next {
+    pub(super) fn next(&self, offer: &OfferId) -> NextWork {
         let record = self.reconciler.store.get(offer);
         let intervals = self.reconciler.settings.intervals;
-        Next::of(offer, record.as_deref(), &self.polls, self.now(), intervals)
+        NextWork::of(offer, record.as_deref(), &self.polls, self.now(), intervals)
     }
 
     fn attempted(&mut self, offer: &OfferId) {
@@ -230,7 +230,12 @@ impl Engine {
     }
 
     /// The next step for an offer after a launch.
-    fn after_launch(&mut self, offer: &OfferId, evaluation: &Evaluation, tried: &Tried) -> Next {
+    fn after_launch(
+        &mut self,
+        offer: &OfferId,
+        evaluation: &Evaluation,
+        tried: &Tried,
+    ) -> NextWork {
         let is_owed = !evaluation.known.policy.attempted.contains(offer);
         match &tried.outcome {
             Triggered::Running => {
@@ -248,7 +253,7 @@ impl Engine {
                 }
                 self.next(offer)
             }
-            Triggered::Over | Triggered::Refused => Next::EvaluateNow,
+            Triggered::Over | Triggered::Refused => NextWork::EvaluateNow,
             Triggered::Changed(why) => {
                 // Nothing was accepted, so the retry is still owed.
                 if is_owed {
@@ -257,22 +262,22 @@ impl Engine {
                 let conflicts = self.conflicts.entry(offer.clone()).or_default();
                 *conflicts += 1;
                 if *conflicts < MAX_CONFLICTS {
-                    return Next::EvaluateNow;
+                    return NextWork::EvaluateNow;
                 }
                 self.conflicts.remove(offer);
                 if let Some(manifest) = evaluation.known.desired.get(offer) {
                     self.reconciler.give_up_on(offer, manifest, why.as_deref());
                 }
-                Next::Retry
+                NextWork::Retry
             }
         }
     }
 
     /// The next step for an offer without a manifest. It leaves the status file once its manifest is
     /// gone, no operation runs and no request is in doubt.
-    fn after_orphan(&mut self, offer: &OfferId, polling: Polling, is_gone: bool) -> Next {
+    fn after_orphan(&mut self, offer: &OfferId, polling: Polling, is_gone: bool) -> NextWork {
         if is_gone && self.reconciler.forget_if_idle(offer) {
-            return Next::Rest;
+            return NextWork::Rest;
         }
         self.polls.put(offer, polling);
         let next = self.next(offer);
@@ -280,24 +285,26 @@ impl Engine {
             return next;
         }
         let is_in_doubt = self.reconciler.has_intent(offer);
-        next.poll_or(if is_in_doubt { Next::Retry } else { Next::Rest })
+        next.poll_or(if is_in_doubt { NextWork::Retry } else { NextWork::Rest })
     }
 
     /// Ends the work on an offer and queues its next step.
-    pub(super) fn turn(&mut self, offer: &OfferId, next: Next) {
+    pub(super) fn turn(&mut self, offer: &OfferId, next: NextWork) {
         let now = self.now();
-        let next = if self.goes_on(offer, next, now) { next } else { Next::Rest };
-        if next == Next::Retry {
+        let next = if self.goes_on(offer, next, now) { next } else { NextWork::Rest };
+        if next == NextWork::Retry {
             self.retried.insert(offer.clone());
         } else {
             self.retried.remove(offer);
         }
         let launch = self.desired.get(offer).and_then(|loaded| loaded.manifest.not_before);
         let next = match next {
-            Next::EvaluateSoon => Some((Work::Evaluate, When::At(self.gather(now.instant)))),
-            Next::Poll(_) | Next::EvaluateOn(_) | Next::EvaluateNow | Next::Retry | Next::Rest => {
-                self.backoffs.follow(offer, next, launch, now)
-            }
+            NextWork::EvaluateSoon => Some((Work::Evaluate, When::At(self.gather(now.instant)))),
+            NextWork::Poll(_)
+            | NextWork::EvaluateOn(_)
+            | NextWork::EvaluateNow
+            | NextWork::Retry
+            | NextWork::Rest => self.backoffs.follow(offer, next, launch, now),
         };
         if matches!(next, Some((Work::Poll, _) | (Work::Evaluate, When::On(_))))
             && let Some(evaluations) = self.evaluations.get_mut(offer)
@@ -308,17 +315,21 @@ impl Engine {
     }
 
     /// Whether the next step belongs to this run.
-    fn goes_on(&self, offer: &OfferId, next: Next, now: Now) -> bool {
+    fn goes_on(&self, offer: &OfferId, next: NextWork, now: Now) -> bool {
         match (self.extent, next) {
-            (Extent::Always, _) | (_, Next::Rest) => true,
-            (_, Next::EvaluateNow | Next::EvaluateSoon) => self.may_evaluate(offer),
-            (_, Next::Poll(_) | Next::EvaluateOn(_) | Next::Retry) if self.is_time_up() => false,
+            (Extent::Always, _) | (_, NextWork::Rest) => true,
+            (_, NextWork::EvaluateNow | NextWork::EvaluateSoon) => self.may_evaluate(offer),
+            (_, NextWork::Poll(_) | NextWork::EvaluateOn(_) | NextWork::Retry)
+                if self.is_time_up() =>
+            {
+                false
+            }
             // Retries continue while the run waits for other offers.
-            (Extent::ToTheEnd, Next::Retry) => true,
-            (Extent::Once, Next::Poll(at)) => at <= now.instant,
-            (Extent::Once, Next::EvaluateOn(_) | Next::Retry) => false,
-            (Extent::ToTheEnd, Next::Poll(_)) => !self.polls.has_given_up(offer),
-            (Extent::ToTheEnd, Next::EvaluateOn(date)) => {
+            (Extent::ToTheEnd, NextWork::Retry) => true,
+            (Extent::Once, NextWork::Poll(at)) => at <= now.instant,
+            (Extent::Once, NextWork::EvaluateOn(_) | NextWork::Retry) => false,
+            (Extent::ToTheEnd, NextWork::Poll(_)) => !self.polls.has_given_up(offer),
+            (Extent::ToTheEnd, NextWork::EvaluateOn(date)) => {
                 // A date in the past was already waited for once.
                 date > now.date && self.waits(offer)
             }

@@ -51,7 +51,7 @@ pub async fn run(
     // Report what has ended since.
     reconciler.forget_idle(&orphans);
     // Save what is known even after an error; the first error is the one returned.
-    let committed = reconciler.store.commit().await.map_err(RunError::from);
+    let committed = reconciler.store.flush().await.map_err(RunError::from);
     (outcome, run.failure.map_or(committed, Err))
 }
 

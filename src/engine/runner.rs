@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::backoffs::Backoffs;
 use super::dependents::Dependents;
 use super::launches::{Launches, Limits, QueuedLaunch, Tried};
-use super::next::Next;
+use super::next::NextWork;
 use super::polls::{Polling, Polls};
 use super::queue::{Now, Queue, When, Work};
 use super::steps::{Evaluation, Open};
@@ -44,10 +44,10 @@ pub enum Extent {
 
 /// The result of a task that has ended.
 #[derive(Debug)]
-pub struct Done(pub(super) Outcome);
+pub struct Done(pub(super) TaskResult);
 
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum TaskResult {
     Evaluation {
         offers: BTreeSet<OfferId>,
         result: Result<Option<Box<Evaluation>>, RunError>,
@@ -92,7 +92,7 @@ pub struct Engine {
     pub(super) evaluations: BTreeMap<OfferId, u32>,
     /// The offers that this process has launched.
     launched: BTreeSet<OfferId>,
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<TaskResult>,
     /// Until when ends of operations are collected for one evaluation.
     pub(super) gathering: Option<Instant>,
     pub(super) flush_at: Option<Instant>,
@@ -215,7 +215,7 @@ impl Engine {
         if self.flush_at.is_some_and(|at| at <= now.instant) {
             self.flush_at = None;
             let reconciler = Arc::clone(&self.reconciler);
-            self.tasks.spawn(async move { Outcome::Flushed(reconciler.store.commit().await) });
+            self.tasks.spawn(async move { TaskResult::Flushed(reconciler.store.flush().await) });
         }
         // If decisions must be verified, people review everything that would be sent: decide about
         // all offers as one set.
@@ -228,7 +228,7 @@ impl Engine {
         for (offer, work) in self.queue.take(now) {
             self.retried.remove(&offer);
             match work {
-                Work::Poll if is_time_up => self.turn(&offer, Next::Rest),
+                Work::Poll if is_time_up => self.turn(&offer, NextWork::Rest),
                 Work::Poll => self.poll(offer),
                 Work::Evaluate if self.desired.contains_key(&offer) => {
                     let group = self.links.group(offer.publisher()).clone();
@@ -323,7 +323,7 @@ impl Engine {
         let (reconciler, desired) = (Arc::clone(&self.reconciler), Arc::clone(&self.desired));
         self.tasks.spawn(async move {
             let evaluation = Box::pin(reconciler.evaluate(desired, policy, reports));
-            Outcome::Evaluation { offers, result: in_time(evaluation, until).await }
+            TaskResult::Evaluation { offers, result: in_time(evaluation, until).await }
         });
     }
 
@@ -342,7 +342,7 @@ impl Engine {
         let until = self.give_up_at(is_first);
         self.tasks.spawn(async move {
             let inspection = Box::pin(reconciler.inspect(open));
-            Outcome::Evaluation { offers, result: in_time(inspection, until).await }
+            TaskResult::Evaluation { offers, result: in_time(inspection, until).await }
         });
     }
 
@@ -371,7 +371,7 @@ impl Engine {
             self.tasks.spawn(async move {
                 let launch = reconciler.launch(&evaluation, &offer, &limits, random);
                 let tried = Box::pin(launch).await;
-                Outcome::Launched { offer, evaluation, tried }
+                TaskResult::Launched { offer, evaluation, tried }
             });
         }
     }
@@ -383,9 +383,9 @@ impl Engine {
             tokio::select! {
                 biased;
                 asks_offer = reconciler.poll(&offer, &mut polling) => {
-                    Outcome::Polled { offer, polling, asks_offer }
+                    TaskResult::Polled { offer, polling, asks_offer }
                 }
-                () = reached(deadline) => Outcome::OutOfTime(offer),
+                () = reached(deadline) => TaskResult::OutOfTime(offer),
             }
         });
     }
@@ -401,9 +401,9 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = reconciler.handle_orphan(&offer, &mut polling) => {
-                    Outcome::Orphan { offer, polling, is_gone }
+                    TaskResult::Orphan { offer, polling, is_gone }
                 }
-                () = reached(deadline) => Outcome::OutOfTime(offer),
+                () = reached(deadline) => TaskResult::OutOfTime(offer),
             }
         });
     }
@@ -423,7 +423,7 @@ async fn in_time(
 
 /// The result of a task; `None` if it was aborted. A panic in a task continues in this process:
 /// what is on disk is enough for the next one to recover.
-fn unharmed(ended: Result<Outcome, JoinError>) -> Option<Done> {
+fn unharmed(ended: Result<TaskResult, JoinError>) -> Option<Done> {
     match ended {
         Ok(done) => Some(Done(done)),
         Err(error) => match error.try_into_panic() {

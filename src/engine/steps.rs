@@ -47,7 +47,7 @@ impl Reconciler {
     /// Lists the publishers of the offers in scope, and decides about those for which the lists are
     /// enough. The others are left to [`inspect`](Self::inspect), unless the policy demands one
     /// verified decision about all. `None` if the user stopped golive.
-    #[tracing::instrument(target = "otlp", name = "look", skip_all)]
+    #[tracing::instrument(target = "otlp", name = "evaluate", skip_all)]
     pub(super) async fn evaluate(
         &self,
         desired: Desired,
@@ -64,8 +64,8 @@ impl Reconciler {
         let unlisted = self.unlisted(&observed);
         let asked = observed.keys().map(OfferId::publisher);
         let listed = asked.filter(|it| !unlisted.contains_key(*it)).cloned().collect();
-        let moment = self.observer.moment(now, observed.keys().map(OfferId::publisher));
-        let known = Known { desired, policy, recorded, observed, reports, moment };
+        let time = self.observer.decision_time(now, observed.keys().map(OfferId::publisher));
+        let known = Known { desired, policy, recorded, observed, reports, time };
         let undecided =
             if known.policy.verify { BTreeSet::new() } else { undecided(known.input()) };
         let scope = known.policy.scope.iter().flatten();
@@ -80,7 +80,7 @@ impl Reconciler {
     }
 
     /// Asks the questions that decisions about open offers need, then decides.
-    #[tracing::instrument(target = "otlp", name = "settle", skip_all)]
+    #[tracing::instrument(target = "otlp", name = "inspect", skip_all)]
     pub(super) async fn inspect(&self, open: Open) -> Result<Option<Evaluation>, RunError> {
         let Open { offers: _, unlisted, known } = open;
         let (known, changes) = tokio::select! {

@@ -17,7 +17,7 @@ use crate::marketplace::{
     Accepted, Launch, OfferId, OfferState, OperationKind, OperationStatus, RequestId,
 };
 use crate::operation::{
-    Command, Event as Step, Fresh, Next, Patience, RequestOutcome, State, StopReason, Trigger, step,
+    Command, Fresh, Patience, RequestOutcome, State, Step, StopReason, Trigger, TriggerEvent, step,
 };
 use crate::report::Event;
 use crate::status::Intent;
@@ -49,7 +49,7 @@ struct Revised {
     change: Change,
     seen_offer: ObservedOffer,
     /// When the check began.
-    moment: DecisionTime,
+    time: DecisionTime,
 }
 
 /// The state that the steps of one launch share.
@@ -138,17 +138,17 @@ impl Reconciler {
         let mut attempt = None;
         loop {
             let command = match next {
-                Next::Follow(sent) => {
+                Step::Follow(sent) => {
                     let is_over = sent.status.as_ref().is_some_and(OperationStatus::is_finished);
                     return if is_over { Triggered::Over } else { Triggered::Running };
                 }
-                Next::Stop(StopReason::ObserveAgain(_)) if progress.revised.is_some() => {
+                Step::Stop(StopReason::ObserveAgain(_)) if progress.revised.is_some() => {
                     return self.revise(target, progress.revised.take()).await;
                 }
-                Next::Stop(end) => {
+                Step::Stop(end) => {
                     return self.stop_at(target, end, attempt.as_ref(), progress).await;
                 }
-                Next::Do(command) => command,
+                Step::Do(command) => command,
             };
             if let Command::Send(intent) = &command {
                 attempt = Some(intent.clone());
@@ -161,15 +161,15 @@ impl Reconciler {
             };
             progress.sent |= matches!(
                 &event,
-                Step::Answered(RequestOutcome::Accepted(_) | RequestOutcome::Unclear(_))
+                TriggerEvent::Answered(RequestOutcome::Accepted(_) | RequestOutcome::Unclear(_))
             );
             tracing::trace!(offer = %change.offer, ?event, "trigger protocol");
             (trigger, next) = step(trigger, event, self.patience(target));
-            if let Next::Do(Command::Wait(pause)) = next
+            if let Step::Do(Command::Wait(pause)) = next
                 && target.limits.deadline.is_some_and(|deadline| Instant::now() + pause > deadline)
             {
                 // The next run can continue from what is on disk.
-                next = Next::Stop(out_of_time(&trigger.state));
+                next = Step::Stop(out_of_time(&trigger.state));
             }
         }
     }
@@ -200,7 +200,7 @@ impl Reconciler {
         target: &Target<'_>,
         command: Command,
         progress: &mut Progress,
-    ) -> Option<Step> {
+    ) -> Option<TriggerEvent> {
         let offer = &target.change.offer;
         match command {
             Command::WriteIntent(_) if target.limits.stop.is_cancelled() => None,
@@ -220,13 +220,13 @@ impl Reconciler {
             }
             // A process that finds the intent relies on its deadline.
             Command::Send(intent) if self.can_not_be_over_by(target, intent.deadline) => {
-                Some(Step::DeadlineMissed)
+                Some(TriggerEvent::DeadlineMissed)
             }
             Command::Send(intent) => {
                 let answer = self.send(target, &intent, progress).await;
                 let kind = &intent.kind;
                 self.reporter.report(&Event::Answered { offer, kind, answer: &answer });
-                Some(Step::Answered(answer))
+                Some(TriggerEvent::Answered(answer))
             }
             Command::CheckDoubt => {
                 let at = self.clock.now();
@@ -239,7 +239,7 @@ impl Reconciler {
                 let (at_last, request_id) = (self.clock.now(), progress.request_id());
                 let deadline = self.deadline(target, at_last, progress.write_took);
                 let fresh = Fresh { at: at_last, deadline, request_id, manifest_digest };
-                Some(Step::DoubtChecked { found, at, fresh })
+                Some(TriggerEvent::DoubtChecked { found, at, fresh })
             }
             Command::WriteOperation(sent) => {
                 let manifest = target.desired;
@@ -253,7 +253,7 @@ impl Reconciler {
                 tokio::select! {
                     biased;
                     () = target.limits.stop.cancelled() => None,
-                    () = tokio::time::sleep(pause) => Some(Step::Elapsed),
+                    () = tokio::time::sleep(pause) => Some(TriggerEvent::Elapsed),
                 }
             }
         }
@@ -266,31 +266,31 @@ impl Reconciler {
         target: &Target<'_>,
         intent: Intent,
         progress: &mut Progress,
-    ) -> Step {
+    ) -> TriggerEvent {
         let offer = &target.change.offer;
         let before = self.store.get(offer);
         self.note(offer, target.desired, RecordEvent::Intended(&intent));
         let begun = Instant::now();
         let written = self.flush().await;
         progress.write_took = progress.write_took.max(begun.elapsed());
-        if let (Step::NotWritten, Some(before)) = (&written, &before) {
+        if let (TriggerEvent::NotWritten, Some(before)) = (&written, &before) {
             self.restore(offer, before);
         }
         progress.before = before.and_then(|record| record.intent.as_deref().cloned());
         written
     }
 
-    async fn drop_intent(&self, target: &Target<'_>, before: Option<Intent>) -> Step {
+    async fn drop_intent(&self, target: &Target<'_>, before: Option<Intent>) -> TriggerEvent {
         let (offer, decision) = (&target.change.offer, &target.change.decision);
         self.note(offer, target.desired, RecordEvent::NotAccepted { before, decision });
         self.flush().await
     }
 
-    async fn flush(&self) -> Step {
+    async fn flush(&self) -> TriggerEvent {
         // The store logs why the write failed, once for all offers.
-        match self.store.commit().await {
-            Ok(()) => Step::Written,
-            Err(_) => Step::NotWritten,
+        match self.store.flush().await {
+            Ok(()) => TriggerEvent::Written,
+            Err(_) => TriggerEvent::NotWritten,
         }
     }
 
@@ -312,34 +312,34 @@ impl Reconciler {
     }
 
     /// Inspects the offer and decides about it again.
-    async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> Step {
-        let moment = self.moment_of(&target.change.offer);
-        let found = match Self::seen_just_now(target, moment) {
+    async fn check_again(&self, target: &Target<'_>, progress: &mut Progress) -> TriggerEvent {
+        let time = self.decision_time(&target.change.offer);
+        let found = match Self::seen_just_now(target, time) {
             Some(seen_offer) => Ok((seen_offer, Some(target.change.clone()))),
-            None => self.inspect_for(target, moment).await,
+            None => self.inspect_for(target, time).await,
         };
         let (seen_offer, change) = match found {
             Ok((seen_offer, Some(change))) => (seen_offer, change),
-            Ok((_, None)) => return Step::Changed,
-            Err(seen) => return Step::CheckFailed(obstacle_of(seen)),
+            Ok((_, None)) => return TriggerEvent::Changed,
+            Err(seen) => return TriggerEvent::CheckFailed(obstacle_of(seen)),
         };
         let Some((kind, release)) = change.decision.launch() else {
-            progress.revised = Some(Revised { change, seen_offer, moment });
-            return Step::Changed;
+            progress.revised = Some(Revised { change, seen_offer, time });
+            return TriggerEvent::Changed;
         };
         if kind != target.kind {
-            return Step::Changed;
+            return TriggerEvent::Changed;
         }
         let release = release.clone();
         // Send only what people reviewed.
         if target.known.policy.verify && change.decision != target.change.decision {
-            return Step::Changed;
+            return TriggerEvent::Changed;
         }
         let state = seen_offer.state.unwrap_or_default();
         progress.is_retried = target.kind == OperationKind::GoLive && state.preview.is_none();
         let OfferState { fence, attempts, listed, .. } = state;
         let at = self.clock.now();
-        Step::Confirmed(Intent {
+        TriggerEvent::Confirmed(Intent {
             at,
             attempt: 1,
             deadline: self.deadline(target, at, progress.write_took),
@@ -354,11 +354,11 @@ impl Reconciler {
 
     /// The known observation of the offer, if it has all that a launch needs and is recent enough
     /// (`RIGHT_BEFORE`) to replace another inspection.
-    fn seen_just_now(target: &Target<'_>, moment: DecisionTime) -> Option<ObservedOffer> {
+    fn seen_just_now(target: &Target<'_>, time: DecisionTime) -> Option<ObservedOffer> {
         let Some(Observation::Offer(seen)) = target.known.observed.get(&target.change.offer) else {
             return None;
         };
-        let age = moment.now.duration_since(seen.asked_at?);
+        let age = time.now.duration_since(seen.asked_at?);
         let is_fresh = (SignedDuration::ZERO..RIGHT_BEFORE).contains(&age);
         let suffices = seen.state.as_ref().is_some_and(|state| state.is_launchable);
         (is_fresh && suffices).then(|| (**seen).clone())
@@ -402,11 +402,11 @@ impl Reconciler {
 
     /// Records the offer's new state as inspected, instead of asking the list, which lags behind.
     async fn revise(&self, target: &Target<'_>, revised: Option<Revised>) -> Triggered {
-        let Some(Revised { change, seen_offer, moment }) = revised else {
+        let Some(Revised { change, seen_offer, time }) = revised else {
             return Triggered::Changed(None);
         };
         let seen = Observation::Offer(Box::new(seen_offer));
-        self.note_decision(target.desired, &change, Some(&seen), moment);
+        self.note_decision(target.desired, &change, Some(&seen), time);
         self.flush().await;
         Triggered::Revised
     }

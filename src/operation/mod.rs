@@ -9,6 +9,6 @@ mod trigger;
 
 pub use follow::{Follow, FollowCommand, FollowEvent, Intervals};
 pub use trigger::{
-    After, Command, DoubtCheck, Event, Fresh, Next, Obstacle, Patience, RequestOutcome, Sent,
-    State, StopReason, Trigger, step,
+    After, Command, DoubtCheck, Fresh, Obstacle, Patience, RequestOutcome, Sent, State, Step,
+    StopReason, Trigger, TriggerEvent, step,
 };

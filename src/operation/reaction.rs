@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::trigger::{
-    After, Command, Doubt, DoubtCheck, Fresh, Next, Obstacle, Patience, Request, RequestOutcome,
-    Sent, State, StopReason, Trigger,
+    After, Command, Doubt, DoubtCheck, Fresh, Obstacle, Patience, Request, RequestOutcome, Sent,
+    State, Step, StopReason, Trigger,
 };
 use crate::marketplace::OperationStatus;
 use crate::status::{Intent, Reason};
@@ -36,27 +36,27 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    pub(super) fn to(self, state: State, command: Command) -> (Trigger, Next) {
-        (Trigger { state, attempts: self }, Next::Do(command))
+    pub(super) fn to(self, state: State, command: Command) -> (Trigger, Step) {
+        (Trigger { state, attempts: self }, Step::Do(command))
     }
 
-    fn stop_in_doubt(self, why: String) -> (Trigger, Next) {
+    fn stop_in_doubt(self, why: String) -> (Trigger, Step) {
         (
             Trigger { state: State::Ended, attempts: self },
-            Next::Stop(StopReason::InDoubt(Some(why))),
+            Step::Stop(StopReason::InDoubt(Some(why))),
         )
     }
 
-    fn record(self, done: Sent) -> (Trigger, Next) {
+    fn record(self, done: Sent) -> (Trigger, Step) {
         self.to(State::Recording(done.clone()), Command::WriteOperation(done))
     }
 
-    fn doubt(self, doubt: Doubt, command: Command) -> (Trigger, Next) {
+    fn doubt(self, doubt: Doubt, command: Command) -> (Trigger, Step) {
         self.to(State::Doubting(doubt), command)
     }
 
     /// The request was not accepted or not sent. The attempt before it stays in doubt.
-    fn drop(self, request: Request, after: After) -> (Trigger, Next) {
+    fn drop(self, request: Request, after: After) -> (Trigger, Step) {
         let after = match (&request.before, after) {
             (Some(before), After::Retry(pause)) => {
                 let intent = before.clone();
@@ -74,7 +74,7 @@ pub(super) fn answered(
     request: Request,
     answer: RequestOutcome,
     patience: Patience,
-) -> (Trigger, Next) {
+) -> (Trigger, Step) {
     let tired = attempts.sent >= patience.attempts;
     let backoff = SHORTEST_PAUSE * 2u32.saturating_pow(attempts.sent.saturating_sub(1)).min(30);
     let is_conflict = matches!(answer, RequestOutcome::Conflict(_));
@@ -129,7 +129,7 @@ pub(super) fn answered(
 
 /// The deadline can't be met because the write took too long. The next intent leaves more time for
 /// the write.
-pub(super) fn missed(attempts: Attempts, request: Request, patience: Patience) -> (Trigger, Next) {
+pub(super) fn missed(attempts: Attempts, request: Request, patience: Patience) -> (Trigger, Step) {
     let attempts =
         Attempts { sent: attempts.sent.saturating_sub(1), missed: attempts.missed + 1, ..attempts };
     if attempts.missed < patience.attempts {
@@ -149,7 +149,7 @@ pub(super) fn doubt_checked(
     found: DoubtCheck,
     (at, fresh): (Timestamp, Fresh),
     patience: Patience,
-) -> (Trigger, Next) {
+) -> (Trigger, Step) {
     let intent = &mut doubt.intent;
     // The clock was set back: don't wait for it to catch up.
     if intent.deadline.duration_since(at) > FAR_AHEAD {

@@ -81,8 +81,8 @@ fn waiting(fence: Option<Fence>) -> DoubtCheck {
     DoubtCheck::StillWaiting { fence }
 }
 
-fn doubt_checked(found: DoubtCheck, at: Timestamp) -> Event {
-    Event::DoubtChecked { found, at, fresh: fresh(9, at) }
+fn doubt_checked(found: DoubtCheck, at: Timestamp) -> TriggerEvent {
+    TriggerEvent::DoubtChecked { found, at, fresh: fresh(9, at) }
 }
 
 fn answers() -> Vec<RequestOutcome> {
@@ -114,26 +114,27 @@ fn looks() -> Vec<DoubtCheck> {
 }
 
 /// What may come of a command. Time passes while a request is answered and while one waits.
-fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(Event, Timestamp)> {
+fn events(command: &Command, first: &Intent, now: Timestamp) -> Vec<(TriggerEvent, Timestamp)> {
     let slow = now + LONGEST_REQUEST;
     match command {
         Command::Check => vec![
-            (Event::Confirmed(Intent { at: now, ..first.clone() }), now),
-            (Event::Changed, now),
-            (Event::CheckFailed(obstacle()), now),
+            (TriggerEvent::Confirmed(Intent { at: now, ..first.clone() }), now),
+            (TriggerEvent::Changed, now),
+            (TriggerEvent::CheckFailed(obstacle()), now),
         ],
         Command::WriteIntent(_) | Command::WriteOperation(_) | Command::DropIntent(_) => {
-            vec![(Event::Written, now), (Event::NotWritten, now)]
+            vec![(TriggerEvent::Written, now), (TriggerEvent::NotWritten, now)]
         }
         Command::Send(_) => {
-            let answered = answers().into_iter().map(|it| (Event::Answered(it), slow));
-            answered.chain([(Event::DeadlineMissed, slow)]).collect()
+            let answered = answers().into_iter().map(|it| (TriggerEvent::Answered(it), slow));
+            answered.chain([(TriggerEvent::DeadlineMissed, slow)]).collect()
         }
         Command::CheckDoubt => {
-            let look = |found| (Event::DoubtChecked { found, at: now, fresh: fresh(2, now) }, now);
+            let look =
+                |found| (TriggerEvent::DoubtChecked { found, at: now, fresh: fresh(2, now) }, now);
             looks().into_iter().map(look).collect()
         }
-        Command::Wait(pause) => vec![(Event::Elapsed, now + *pause)],
+        Command::Wait(pause) => vec![(TriggerEvent::Elapsed, now + *pause)],
     }
 }
 
@@ -152,10 +153,12 @@ struct Walk {
 }
 
 impl Walk {
-    fn check(&mut self, command: &Command, event: &Event, now: Timestamp) {
+    fn check(&mut self, command: &Command, event: &TriggerEvent, now: Timestamp) {
         match (command, event) {
-            (Command::WriteIntent(intent), Event::Written) => self.on_disk = Some(intent.clone()),
-            (Command::Send(intent), Event::Answered(answer)) => {
+            (Command::WriteIntent(intent), TriggerEvent::Written) => {
+                self.on_disk = Some(intent.clone());
+            }
+            (Command::Send(intent), TriggerEvent::Answered(answer)) => {
                 assert_eq!(self.on_disk.as_ref(), Some(intent), "sent without an intent on disk");
                 if let Some(doubt) = self.doubt {
                     let (waited, settling) = self.seen_waiting.expect("sent again without a look");
@@ -180,7 +183,7 @@ impl Walk {
                 self.in_doubt += u32::from(is_unclear);
                 assert!(self.in_doubt <= 2, "a third request that may have been accepted");
             }
-            (Command::CheckDoubt, Event::DoubtChecked { found, .. }) => {
+            (Command::CheckDoubt, TriggerEvent::DoubtChecked { found, .. }) => {
                 let fence = self.on_disk.as_ref().and_then(|intent| intent.fence.clone());
                 let Settling { fenced, unfenced } = BRIEF.settling;
                 self.seen_waiting = match found {
@@ -200,13 +203,13 @@ impl Walk {
             (Command::WriteOperation(_) | Command::DropIntent(None), event) => {
                 // The request's result is known, whether or not it is on disk.
                 self.doubt = None;
-                if *event == Event::Written {
+                if *event == TriggerEvent::Written {
                     self.on_disk = None;
                 }
             }
             (Command::DropIntent(Some(before)), event) => {
                 assert_eq!(self.doubt, Some(before.deadline), "the doubt of before stands");
-                if *event == Event::Written {
+                if *event == TriggerEvent::Written {
                     self.on_disk = Some(before.clone());
                 }
             }
@@ -214,18 +217,18 @@ impl Walk {
         }
     }
 
-    fn check_end(&self, next: &Next) {
+    fn check_end(&self, next: &Step) {
         match next {
-            Next::Stop(StopReason::InDoubt(_)) => {
+            Step::Stop(StopReason::InDoubt(_)) => {
                 assert!(self.on_disk.is_some(), "in doubt, and nothing on disk remembers it");
             }
-            Next::Stop(StopReason::Unwritten) => {
+            Step::Stop(StopReason::Unwritten) => {
                 assert!(self.doubt.is_none() || self.on_disk.is_some());
             }
-            Next::Stop(end) => {
+            Step::Stop(end) => {
                 assert!(self.doubt.is_none() || self.on_disk.is_some(), "{end:?} while in doubt");
             }
-            Next::Follow(_) | Next::Do(_) => {}
+            Step::Follow(_) | Step::Do(_) => {}
         }
     }
 }
@@ -242,13 +245,13 @@ impl Exploration {
         Self { first, ends: BTreeMap::new(), known: HashSet::new() }
     }
 
-    fn explore(&mut self, trigger: &Trigger, next: Next, now: Timestamp, walk: &Walk, depth: u32) {
+    fn explore(&mut self, trigger: &Trigger, next: Step, now: Timestamp, walk: &Walk, depth: u32) {
         let command = match next {
-            Next::Do(command) => command,
-            end @ (Next::Follow(_) | Next::Stop(_)) => {
+            Step::Do(command) => command,
+            end @ (Step::Follow(_) | Step::Stop(_)) => {
                 walk.check_end(&end);
                 assert!(walk.sent <= PATIENCE.attempts + 1, "sent {} times", walk.sent);
-                let name = if matches!(end, Next::Follow(_)) { "followed" } else { "stopped" };
+                let name = if matches!(end, Step::Follow(_)) { "followed" } else { "stopped" };
                 *self.ends.entry(name).or_default() += 1;
                 return;
             }
@@ -286,7 +289,7 @@ fn an_intent_found_on_disk_is_looked_at_before_anything_is_sent() {
         let doubt = Some(found.deadline);
         let walk = Walk { on_disk, doubt, in_doubt: attempt, ..Walk::default() };
         let (trigger, next) = Trigger::in_doubt(found.clone());
-        assert_eq!(next, Next::Do(Command::CheckDoubt));
+        assert_eq!(next, Step::Do(Command::CheckDoubt));
         Exploration::of(found).explore(&trigger, next, start(), &walk, 60);
     }
 }
@@ -296,32 +299,32 @@ fn a_new_attempt_has_an_intent_and_a_request_id_of_its_own() {
     let (trigger, _) = Trigger::in_doubt(intent(start()));
     let at = intent(start()).deadline + SETTLING.fenced;
     let (_, next) = step(trigger, doubt_checked(waiting(Some(fence("one"))), at), PATIENCE);
-    let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
+    let Step::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
     assert_eq!(again.attempt, 2);
     let Intent { at: begun, deadline, request_id, manifest_digest, .. } = again;
     assert_eq!(Fresh { at: begun, deadline, request_id, manifest_digest }, fresh(9, at));
 }
 
 /// How long it takes from the deadline on until something else than a wait and another look follows.
-fn time_to_settle(intent: Intent, look: &DoubtCheck) -> (Duration, Next) {
+fn time_to_settle(intent: Intent, look: &DoubtCheck) -> (Duration, Step) {
     let from = intent.deadline;
     settling_time(intent, look, from)
 }
 
 /// The same from another time on.
-fn settling_time(intent: Intent, look: &DoubtCheck, from: Timestamp) -> (Duration, Next) {
+fn settling_time(intent: Intent, look: &DoubtCheck, from: Timestamp) -> (Duration, Step) {
     let (mut trigger, mut next) = Trigger::in_doubt(intent);
     let mut now = from;
     let mut waited = Duration::ZERO;
     loop {
         let event = match next {
-            Next::Do(Command::CheckDoubt) => doubt_checked(look.clone(), now),
-            Next::Do(Command::Wait(pause)) => {
+            Step::Do(Command::CheckDoubt) => doubt_checked(look.clone(), now),
+            Step::Do(Command::Wait(pause)) => {
                 now += pause;
                 waited += pause;
-                Event::Elapsed
+                TriggerEvent::Elapsed
             }
-            Next::Do(_) | Next::Follow(_) | Next::Stop(_) => return (waited, next),
+            Step::Do(_) | Step::Follow(_) | Step::Stop(_) => return (waited, next),
         };
         (trigger, next) = step(trigger, event, PATIENCE);
         assert!(waited <= SETTLING.longest(), "waited for {waited:?}");
@@ -335,7 +338,7 @@ fn a_request_without_a_trace_is_sent_again_after_settling_later_without_a_fence(
     {
         let (waited, next) = time_to_settle(intent.clone(), &waiting(intent.fence));
         assert_eq!(waited, settling);
-        assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
+        assert!(matches!(next, Step::Do(Command::WriteIntent(_))), "{next:?}");
     }
 }
 
@@ -348,7 +351,7 @@ fn under_another_fence_it_takes_as_long_to_settle_as_without_one() {
     ] {
         let (waited, next) = time_to_settle(intent, &waiting(seen.clone()));
         assert_eq!(waited, SETTLING.unfenced);
-        let Next::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
+        let Step::Do(Command::WriteIntent(again)) = next else { panic!("{next:?}") };
         assert_eq!((again.attempt, again.fence), (2, seen));
     }
 }
@@ -363,16 +366,16 @@ fn a_gone_release_counts_as_canceled_once_it_has_settled() {
         // It may have been accepted and have failed: on record, and not sent again.
         let status = Some(OperationStatus::Canceled);
         let lost = Sent { intent, operation: None, status };
-        assert_eq!(next, Next::Do(Command::WriteOperation(lost)));
+        assert_eq!(next, Step::Do(Command::WriteOperation(lost)));
     }
 }
 
 /// A request that was answered so, after another one where it is the second.
-fn answered(intent: Intent, answer: RequestOutcome) -> (Trigger, Next) {
+fn answered(intent: Intent, answer: RequestOutcome) -> (Trigger, Step) {
     let before = (intent.attempt > 1).then(|| Intent { attempt: 1, ..self::intent(start()) });
     let (mut trigger, _) = Trigger::fresh();
     trigger.state = State::Sending(Request { intent, before });
-    step(trigger, Event::Answered(answer), PATIENCE)
+    step(trigger, TriggerEvent::Answered(answer), PATIENCE)
 }
 
 fn conflict() -> RequestOutcome {
@@ -382,8 +385,10 @@ fn conflict() -> RequestOutcome {
 #[test]
 fn a_conflict_means_to_observe_again_where_the_request_was_guarded() {
     let (trigger, next) = answered(intent(start()), conflict());
-    assert_eq!(next, Next::Do(Command::DropIntent(None)));
-    let Next::Stop(end) = step(trigger, Event::Written, PATIENCE).1 else { panic!("no end") };
+    assert_eq!(next, Step::Do(Command::DropIntent(None)));
+    let Step::Stop(end) = step(trigger, TriggerEvent::Written, PATIENCE).1 else {
+        panic!("no end")
+    };
     assert_eq!(end, StopReason::ObserveAgain(Some("an operation runs".to_owned())));
 }
 
@@ -393,13 +398,13 @@ fn without_a_guard_a_conflict_is_not_followed_by_another_request_before_it_has_s
     let mut now = start();
     let again = loop {
         let event = match next {
-            Next::Do(Command::CheckDoubt) => doubt_checked(waiting(None), now),
-            Next::Do(Command::Wait(pause)) => {
+            Step::Do(Command::CheckDoubt) => doubt_checked(waiting(None), now),
+            Step::Do(Command::Wait(pause)) => {
                 now += pause;
-                Event::Elapsed
+                TriggerEvent::Elapsed
             }
-            Next::Do(Command::WriteIntent(again)) => break again,
-            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => panic!("{end:?}"),
+            Step::Do(Command::WriteIntent(again)) => break again,
+            end @ (Step::Do(_) | Step::Follow(_) | Step::Stop(_)) => panic!("{end:?}"),
         };
         (trigger, next) = step(trigger, event, PATIENCE);
     };
@@ -411,21 +416,21 @@ fn a_refusal_of_the_second_attempt_tells_of_the_first() {
     for answer in [conflict(), RequestOutcome::Refused("an operation runs".to_owned())] {
         let second = Intent { attempt: 2, ..intent(start()) };
         let (mut trigger, mut next) = answered(second.clone(), answer);
-        assert_eq!(next, Next::Do(Command::CheckDoubt));
+        assert_eq!(next, Step::Do(Command::CheckDoubt));
         // It is waited for, and however long it doesn't show, nothing is sent a third time.
         let mut now = start();
         let end = loop {
             let event = match next {
-                Next::Do(Command::CheckDoubt) => doubt_checked(waiting(Some(fence("one"))), now),
-                Next::Do(Command::Wait(pause)) => {
+                Step::Do(Command::CheckDoubt) => doubt_checked(waiting(Some(fence("one"))), now),
+                Step::Do(Command::Wait(pause)) => {
                     now += pause;
-                    Event::Elapsed
+                    TriggerEvent::Elapsed
                 }
-                end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+                end @ (Step::Do(_) | Step::Follow(_) | Step::Stop(_)) => break end,
             };
             (trigger, next) = step(trigger, event, PATIENCE);
         };
-        let Next::Stop(StopReason::InDoubt(Some(why))) = end else { panic!("{end:?}") };
+        let Step::Stop(StopReason::InDoubt(Some(why))) = end else { panic!("{end:?}") };
         assert!(why.contains("an operation runs"), "{why}");
         assert!(now >= second.deadline + SETTLING.fenced);
     }
@@ -442,12 +447,12 @@ fn a_second_attempt_that_is_not_sent_leaves_the_first_in_doubt() {
         RequestOutcome::NotSent(obstacle()),
     ] {
         let (trigger, next) = answered(second.clone(), answer.clone());
-        assert_eq!(next, Next::Do(Command::DropIntent(Some(first.clone()))), "{answer:?}");
-        let (trigger, next) = step(trigger, Event::Written, PATIENCE);
+        assert_eq!(next, Step::Do(Command::DropIntent(Some(first.clone()))), "{answer:?}");
+        let (trigger, next) = step(trigger, TriggerEvent::Written, PATIENCE);
         if let State::Doubting(doubt) = &trigger.state {
             assert_eq!(doubt.intent, first, "{answer:?}");
         } else {
-            assert!(matches!(next, Next::Stop(_)), "{answer:?}: {trigger:?}");
+            assert!(matches!(next, Step::Stop(_)), "{answer:?}: {trigger:?}");
         }
     }
 }
@@ -457,7 +462,7 @@ fn no_doubt_is_settled_by_a_third_request() {
     let twice = Intent { attempt: 2, ..intent(start()) };
     let (waited, next) = time_to_settle(twice, &waiting(Some(fence("one"))));
     assert_eq!(waited, SETTLING.fenced);
-    let Next::Stop(StopReason::InDoubt(Some(why))) = next else { panic!("{next:?}") };
+    let Step::Stop(StopReason::InDoubt(Some(why))) = next else { panic!("{next:?}") };
     assert!(why.contains("2 times"), "{why}");
 }
 
@@ -468,21 +473,21 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
     let mut missed = 0;
     let end = loop {
         let event = match next {
-            Next::Do(Command::Check) => Event::Confirmed(intent(start())),
-            Next::Do(Command::WriteIntent(_) | Command::DropIntent(_)) => Event::Written,
-            Next::Do(Command::Send(_)) => {
+            Step::Do(Command::Check) => TriggerEvent::Confirmed(intent(start())),
+            Step::Do(Command::WriteIntent(_) | Command::DropIntent(_)) => TriggerEvent::Written,
+            Step::Do(Command::Send(_)) => {
                 missed += 1;
-                Event::DeadlineMissed
+                TriggerEvent::DeadlineMissed
             }
-            Next::Do(Command::Wait(_)) => Event::Elapsed,
-            end @ (Next::Do(_) | Next::Follow(_) | Next::Stop(_)) => break end,
+            Step::Do(Command::Wait(_)) => TriggerEvent::Elapsed,
+            end @ (Step::Do(_) | Step::Follow(_) | Step::Stop(_)) => break end,
         };
-        let was_missed = event == Event::DeadlineMissed;
+        let was_missed = event == TriggerEvent::DeadlineMissed;
         (trigger, next) = step(trigger, event, patience);
-        assert!(!was_missed || next == Next::Do(Command::DropIntent(None)), "{next:?}");
+        assert!(!was_missed || next == Step::Do(Command::DropIntent(None)), "{next:?}");
     };
     assert_eq!(missed, 3);
-    let Next::Stop(StopReason::Unsent(obstacle)) = end else { panic!("{end:?}") };
+    let Step::Stop(StopReason::Unsent(obstacle)) = end else { panic!("{end:?}") };
     assert!(obstacle.why.contains("nothing was sent"), "{obstacle:?}");
 }
 
@@ -490,14 +495,14 @@ fn a_deadline_that_can_not_be_met_drops_the_intent_and_is_tried_three_times_at_m
 fn a_clock_that_was_set_back_makes_golive_wait_no_shorter_and_no_longer_than_the_settling_time() {
     let earlier = start() - Duration::from_hours(5);
     let (waited, next) = settling_time(intent(start()), &waiting(Some(fence("one"))), earlier);
-    assert!(matches!(next, Next::Do(Command::WriteIntent(_))), "{next:?}");
+    assert!(matches!(next, Step::Do(Command::WriteIntent(_))), "{next:?}");
     assert_eq!(waited, SETTLING.fenced);
 }
 
 #[test]
 fn an_event_out_of_place_sends_nothing() {
     let (trigger, _) = Trigger::fresh();
-    let (trigger, next) = step(trigger, Event::Written, PATIENCE);
+    let (trigger, next) = step(trigger, TriggerEvent::Written, PATIENCE);
     assert_eq!(trigger.state, State::Ended);
-    assert!(matches!(next, Next::Stop(StopReason::InDoubt(_))));
+    assert!(matches!(next, Step::Stop(StopReason::InDoubt(_))));
 }

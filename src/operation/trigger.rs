@@ -198,7 +198,7 @@ pub struct Fresh {
 
 /// An event that the protocol handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum TriggerEvent {
     /// The offer was inspected and the decision stands; the intent is ready to be written.
     Confirmed(Intent),
     /// The offer was inspected and the decision no longer stands.
@@ -242,13 +242,13 @@ pub enum Command {
     WriteOperation(Sent),
     /// Remove the intent from disk, or replace it with the previous one.
     DropIntent(Option<Intent>),
-    /// Wait, then report [`Event::Elapsed`].
+    /// Wait, then report [`TriggerEvent::Elapsed`].
     Wait(Duration),
 }
 
 /// What the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Step {
     /// Carry out the command, then pass the resulting event to [`step`].
     Do(Command),
     /// The protocol ended: an operation runs, or ran.
@@ -260,63 +260,73 @@ pub enum Next {
 impl Trigger {
     /// A trigger for a new decision.
     #[must_use]
-    pub fn fresh() -> (Self, Next) {
-        (Self { state: State::Checking, attempts: Attempts::default() }, Next::Do(Command::Check))
+    pub fn fresh() -> (Self, Step) {
+        (Self { state: State::Checking, attempts: Attempts::default() }, Step::Do(Command::Check))
     }
 
     /// A trigger whose intent was found on disk without an operation.
     #[must_use]
-    pub fn in_doubt(intent: Intent) -> (Self, Next) {
+    pub fn in_doubt(intent: Intent) -> (Self, Step) {
         let doubt = Doubt { intent, why: None, is_conflict: false };
         let attempts = Attempts { sent: 1, ..Attempts::default() };
-        (Self { state: State::Doubting(doubt), attempts }, Next::Do(Command::CheckDoubt))
+        (Self { state: State::Doubting(doubt), attempts }, Step::Do(Command::CheckDoubt))
     }
 }
 
 /// Makes one step of the protocol. An event that the state does not allow ends the protocol in
 /// doubt: nothing is sent, and the intent stays on disk.
 #[must_use]
-pub fn step(trigger: Trigger, event: Event, patience: Patience) -> (Trigger, Next) {
+pub fn step(trigger: Trigger, event: TriggerEvent, patience: Patience) -> (Trigger, Step) {
     let Trigger { state, attempts } = trigger;
     let to = |state, command| attempts.to(state, command);
     let end = |next| (Trigger { state: State::Ended, attempts }, next);
-    let stop = |why| end(Next::Stop(why));
+    let stop = |why| end(Step::Stop(why));
     match (state, event) {
-        (State::Checking, Event::Confirmed(intent)) => {
+        (State::Checking, TriggerEvent::Confirmed(intent)) => {
             let request = Request { intent: intent.clone(), before: None };
             to(State::Intending(request), Command::WriteIntent(intent))
         }
-        (State::Checking, Event::Changed) => stop(StopReason::ObserveAgain(None)),
-        (State::Checking, Event::CheckFailed(obstacle)) => stop(StopReason::Unsent(obstacle)),
-        (State::Intending(request), Event::Written) => {
+        (State::Checking, TriggerEvent::Changed) => stop(StopReason::ObserveAgain(None)),
+        (State::Checking, TriggerEvent::CheckFailed(obstacle)) => {
+            stop(StopReason::Unsent(obstacle))
+        }
+        (State::Intending(request), TriggerEvent::Written) => {
             let (attempts, intent) =
                 (Attempts { sent: attempts.sent + 1, ..attempts }, request.intent.clone());
             attempts.to(State::Sending(request), Command::Send(intent))
         }
-        (State::Intending(_), Event::NotWritten) => stop(StopReason::Unwritten),
-        (State::Sending(request), Event::DeadlineMissed) => missed(attempts, request, patience),
-        (State::Sending(request), Event::Answered(answer)) => {
+        (State::Intending(_), TriggerEvent::NotWritten) => stop(StopReason::Unwritten),
+        (State::Sending(request), TriggerEvent::DeadlineMissed) => {
+            missed(attempts, request, patience)
+        }
+        (State::Sending(request), TriggerEvent::Answered(answer)) => {
             answered(attempts, request, answer, patience)
         }
-        (State::Doubting(doubt), Event::DoubtChecked { found, at, fresh }) => {
+        (State::Doubting(doubt), TriggerEvent::DoubtChecked { found, at, fresh }) => {
             let attempts = Attempts { checks: attempts.checks + 1, ..attempts };
             doubt_checked(attempts, doubt, found, (at, fresh), patience)
         }
-        (State::Doubting(doubt), Event::Elapsed) => to(State::Doubting(doubt), Command::CheckDoubt),
-        (State::Recording(done), Event::Written | Event::NotWritten) => {
+        (State::Doubting(doubt), TriggerEvent::Elapsed) => {
+            to(State::Doubting(doubt), Command::CheckDoubt)
+        }
+        (State::Recording(done), TriggerEvent::Written | TriggerEvent::NotWritten) => {
             // A failed write loses nothing: the operation is followed in memory, and the intent on
             // disk finds it again.
-            end(Next::Follow(done))
+            end(Step::Follow(done))
         }
         // If the write fails, an intent stays on disk; the next run finds that it had no effect.
-        (State::Dropping(After::Retry(pause)), Event::Written | Event::NotWritten) => {
-            to(State::Pausing, Command::Wait(pause))
+        (
+            State::Dropping(After::Retry(pause)),
+            TriggerEvent::Written | TriggerEvent::NotWritten,
+        ) => to(State::Pausing, Command::Wait(pause)),
+        (
+            State::Dropping(After::Doubt(doubt, pause)),
+            TriggerEvent::Written | TriggerEvent::NotWritten,
+        ) => to(State::Doubting(doubt), Command::Wait(pause)),
+        (State::Dropping(After::End(why)), TriggerEvent::Written | TriggerEvent::NotWritten) => {
+            stop(why)
         }
-        (State::Dropping(After::Doubt(doubt, pause)), Event::Written | Event::NotWritten) => {
-            to(State::Doubting(doubt), Command::Wait(pause))
-        }
-        (State::Dropping(After::End(why)), Event::Written | Event::NotWritten) => stop(why),
-        (State::Pausing, Event::Elapsed) => to(State::Checking, Command::Check),
+        (State::Pausing, TriggerEvent::Elapsed) => to(State::Checking, Command::Check),
         (state, event) => {
             let why = format!("{event:?} makes no sense in {state:?}");
             stop(StopReason::InDoubt(Some(why)))

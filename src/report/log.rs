@@ -81,7 +81,7 @@ impl LogReporter {
         let is_in_place = matches!(record.phase, Phase::Live | Phase::Preview);
         if error.is_some() || (error_before.is_some() && is_in_place) {
             let (phase, reason) = (record.phase.as_str(), record.reason);
-            tracing::debug!(%offer, phase, ?reason, error, "{offer}: {}", record.message);
+            tracing::debug!(%offer, phase, %reason, error, "{offer}: {}", record.message);
         } else {
             log_offer(offer, before, record);
         }
@@ -108,7 +108,7 @@ fn log_offer(offer: &OfferId, before: Option<&OfferRecord>, record: &OfferRecord
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
-                %offer, phase, ?reason, operation = id, request, error, "{offer}: {}", record.message
+                %offer, phase, %reason, operation = id, request, error, "{offer}: {}", record.message
             )
         };
     }

@@ -129,7 +129,7 @@ fn arranged(rows: &[(&OfferId, &Arc<OfferRecord>)], width: Option<u16>) -> Table
         table.add_row([
             Cell::new(offer),
             Cell::new(record.phase.as_str()).fg(color(record.phase)),
-            Cell::new(format!("{:?}", record.reason)),
+            Cell::new(record.reason.to_string()),
             Cell::new(&record.message),
         ]);
     }

@@ -69,7 +69,7 @@ impl Filter {
         let step = record.running().and_then(|operation| operation.current_step());
         let step = step.map_or("", |step| &step.name);
         let (file, message, reason) = (&record.manifest.file, &record.message, record.reason);
-        let mut text = format!("{offer}\n{reason:?}\n{message}\n{error}\n{step}\n{file}");
+        let mut text = format!("{offer}\n{reason}\n{message}\n{error}\n{step}\n{file}");
         if text.is_ascii() {
             text.make_ascii_lowercase();
         } else {

@@ -125,7 +125,7 @@ impl Metrics {
     }
 
     fn error(&self, reason: Reason) {
-        let reason = Cow::Owned(format!("{reason:?}"));
+        let reason = Cow::Owned(reason.to_string());
         self.errors.get_or_create(&[("reason", reason)]).inc();
     }
 }

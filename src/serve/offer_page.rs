@@ -89,7 +89,7 @@ fn why_unseen(service: &Service, offer: &OfferId) -> Markup {
 /// Where the offer stands, and why.
 fn state(serving: &Serving, offer: &OfferId, record: &OfferRecord, now: Timestamp) -> Markup {
     html! {
-        p.lead { (phase(record.phase)) " " small { (format!("{:?}", record.reason)) } }
+        p.lead { (phase(record.phase)) " " small { (record.reason) } }
         p.lead { (record.message) }
         p.quiet {
             "Since " (time(record.since, now, Tense::Ago)) ". Next check "

@@ -94,8 +94,8 @@ fn entry(operation: &OperationRecord) -> Markup {
         tr {
             th scope="row" { (title(operation)) }
             td { (status(&operation.status)) }
-            td { (moment(operation.started_at)) }
-            td { @if let Some(at) = operation.finished_at { (moment(at)) } @else { "not known" } }
+            td { (timestamp(operation.started_at)) }
+            td { @if let Some(at) = operation.finished_at { (timestamp(at)) } @else { "not known" } }
             td {
                 @if let Some(id) = &operation.id { p { "operation " code { (id) } } }
                 @if let Some(id) = &operation.request_id { p { "request " code { (id) } } }
@@ -106,7 +106,7 @@ fn entry(operation: &OperationRecord) -> Markup {
 }
 
 /// A time long ago: the date says more than the days since.
-fn moment(at: Timestamp) -> Markup {
+fn timestamp(at: Timestamp) -> Markup {
     html! { time datetime=(format!("{at:.0}")) { (utc(at)) } }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn tr(row: &Row, now: Timestamp) -> Markup {
                     (row.offer.publisher()) "/" wbr; b { (row.offer.offer()) }
                 }
             }
-            td { (phase(row.phase)) " " small { (format!("{:?}", row.reason)) } }
+            td { (phase(row.phase)) " " small { (row.reason) } }
             td { @if let Some(version) = &row.preview { (version) } }
             td { @if let Some(version) = &row.live { (version) } }
             td {

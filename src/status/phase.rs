@@ -1,5 +1,7 @@
 //! An offer's phase and its reason, in the words that the status file and the reports share.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,4 +104,11 @@ pub enum Reason {
     OperationFailed,
     /// The last operation was canceled.
     OperationCanceled,
+}
+
+/// The variant's name, as in the status file.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }

@@ -189,10 +189,10 @@ impl StatusStore {
         Ok(())
     }
 
-    /// Returns once all updates so far are on disk and flushed. Concurrent commits share one write.
+    /// Returns once all updates so far are on disk and flushed. Concurrent flushes share one write.
     /// While there are many, writes keep apart: each writes the whole file, so an update costs the
     /// file's size divided by the number of updates that share the write.
-    pub async fn commit(&self) -> Result<(), StoreError> {
+    pub async fn flush(&self) -> Result<(), StoreError> {
         let wanted = self.model().generation;
         let _under_way = UnderWay::new(&self.committing);
         let mut next_write = Arc::clone(&self.writer).lock_owned().await;

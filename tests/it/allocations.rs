@@ -22,7 +22,7 @@ struct Scene {
     desired: Desired,
     status: StatusFile,
     observed: Observations,
-    moment: DecisionTime,
+    time: DecisionTime,
 }
 
 fn texts(offers: usize) -> Vec<(PathBuf, String)> {
@@ -53,9 +53,9 @@ async fn in_sync(offers: usize) -> Scene {
         harness.manifest(path.to_str().unwrap(), &text);
     }
     harness.once().await;
-    let (desired, status, moment) = (harness.desired(), harness.status(), harness.decision_time());
+    let (desired, status, time) = (harness.desired(), harness.status(), harness.decision_time());
     let observed = harness.observed().await;
-    Scene { desired, status, observed, moment }
+    Scene { desired, status, observed, time }
 }
 
 /// Allocations per offer of the second half.
@@ -87,7 +87,7 @@ async fn deciding_keeps_its_allocation_budget() {
             desired: &scene.desired,
             recorded: &scene.status.offers,
             observed: &scene.observed,
-            moment: scene.moment,
+            time: scene.time,
             policy: &policy,
         };
         let changes = plan(input).unwrap();

@@ -10,8 +10,8 @@ fn the_digest_depends_only_on_the_changes() {
     let scene = |number| Scene::of(LIVE).sees("vm", preview(number));
     let today = scene(2);
     assert_ne!(digest(&today), digest(&scene(3)));
-    let later = DecisionTime { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..moment() };
-    let later = plan(Input { moment: later, ..today.input() }).unwrap();
+    let later = DecisionTime { now: "2027-01-01T00:00:00Z".parse().unwrap(), ..time() };
+    let later = plan(Input { time: later, ..today.input() }).unwrap();
     assert_eq!(later.digest(), digest(&today));
     // How much is known of what is not sent makes no difference.
     let blocked = |state| digest(&Scene::of("state: live\nversion: 9").sees("vm", state));
@@ -189,7 +189,7 @@ proptest! {
             prop_assert_eq!(Some(release), state.preview.as_ref().or(retried));
             // What may run is not sent a second time.
             let runs = record.running().filter(|it| {
-                facts::ended(it, &state, moment()).is_none()
+                facts::ended(it, &state, time()).is_none()
             });
             prop_assert_eq!(runs, None);
         }

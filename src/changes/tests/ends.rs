@@ -38,11 +38,11 @@ fn an_operation_ends_by_its_own_failure_or_by_what_the_offer_shows() {
         (after(preview(2), word), None, Some("failed")),
     ];
     for (state, young, old) in rows {
-        let ended = |at| facts::ended(&operation("running", at, ""), &state, moment());
+        let ended = |at| facts::ended(&operation("running", at, ""), &state, time());
         assert_eq!(ended(now()), young.map(OperationStatus::from), "young: {state:?}");
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
         // What has ended has ended.
-        let known = facts::ended(&operation("failed", now(), ""), &state, moment());
+        let known = facts::ended(&operation("failed", now(), ""), &state, time());
         assert_eq!(known, Some(OperationStatus::Failed));
     }
 }
@@ -62,7 +62,7 @@ fn an_operation_in_the_history_ends_as_the_list_says() {
     for (state, young, old) in rows {
         let ended = |at| {
             let operation = operation("running", at, "");
-            facts::end_in_history(&operation, &state, moment()).map(|end| end.status)
+            facts::end_in_history(&operation, &state, time()).map(|end| end.status)
         };
         assert_eq!(ended(now()), young.map(OperationStatus::from), "young: {state:?}");
         assert_eq!(ended(long_ago()), old.map(OperationStatus::from), "old: {state:?}");
@@ -72,12 +72,12 @@ fn an_operation_in_the_history_ends_as_the_list_says() {
 #[test]
 fn a_recent_golive_is_not_over_because_another_release_waits() {
     let state = told(preview(3), "succeeded");
-    let ended = |at| facts::ended(&operation("running", at, ""), &state, moment());
+    let ended = |at| facts::ended(&operation("running", at, ""), &state, time());
     assert_eq!(ended(now()), None);
     // Nor is it ever taken for canceled against its own word.
     assert_eq!(ended(long_ago()), None);
     let presumed = |at| {
-        let end = facts::operation_end(&operation("running", at, ""), &preview(3), moment());
+        let end = facts::operation_end(&operation("running", at, ""), &preview(3), time());
         end.map(|end| end.presumed)
     };
     assert_eq!((presumed(now()), presumed(long_ago())), (None, Some(true)));

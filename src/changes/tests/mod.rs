@@ -46,7 +46,7 @@ fn long_ago() -> Timestamp {
 }
 
 /// What was started is given five minutes to show.
-fn moment() -> DecisionTime {
+fn time() -> DecisionTime {
     let settling = Settling { fenced: Duration::from_secs(30), unfenced: Duration::from_mins(2) };
     DecisionTime { now: now(), longest_request: Duration::from_mins(1), settling }
 }
@@ -274,7 +274,7 @@ impl Scene {
             desired: &self.desired,
             recorded: &self.recorded,
             observed: &self.observed,
-            moment: moment(),
+            time: time(),
             policy: &self.policy,
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn settle_intent(
     record: &mut OfferRecord,
     decision: &Decision,
     state: &OfferState,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) {
     let Some(intent) = &record.intent else { return };
     let found = match decision {
@@ -75,7 +75,7 @@ pub(super) fn settle_intent(
         Decision::InSync(_) | Decision::Held(_) | Decision::Blocked(_) => false,
     };
     let is_clear = state.is_inspected && state.unclear.is_none();
-    if found || (is_clear && moment.has_settled(intent)) {
+    if found || (is_clear && time.has_settled(intent)) {
         record.intent = None;
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::changes::{
-    Decision, DecisionTime, Failure, OperationEnd, Origin, Outcome, Tracked, end_in_history,
+    Decision, DecisionTime, Failure, FailureStatus, OperationEnd, Origin, Tracked, end_in_history,
     followed, launched_another_release, operation_end,
 };
 use crate::manifest::Loaded;
@@ -12,21 +12,21 @@ use crate::operation::Sent;
 use crate::status::{Intent, OfferRecord, OperationRecord};
 
 /// Records how the recorded operations have ended, as far as that is known now.
-pub(super) fn end_all(record: &mut OfferRecord, state: &OfferState, moment: DecisionTime) {
+pub(super) fn end_all(record: &mut OfferRecord, state: &OfferState, time: DecisionTime) {
     let loose_ends = record.history.iter_mut().filter(|it| !it.status.is_finished());
     // Another operation ran before these showed how they ended: the offer's current state is the
     // only evidence left.
     for operation in loose_ends.filter(|_| state.listed.is_some()) {
-        end(operation, end_in_history(operation, state, moment), moment.now);
+        end(operation, end_in_history(operation, state, time), time.now);
     }
     let Some(operation) = record.operation.as_mut().filter(|it| !it.status.is_finished()) else {
         return;
     };
-    let found = operation_end(operation, state, moment);
+    let found = operation_end(operation, state, time);
     if let Some(report) = followed(state) {
-        reported(operation, report, moment.now);
+        reported(operation, report, time.now);
     }
-    end(operation, found, moment.now);
+    end(operation, found, time.now);
 }
 
 fn end(operation: &mut OperationRecord, found: Option<OperationEnd>, now: Timestamp) {
@@ -123,9 +123,9 @@ fn adopt_failure(record: &mut OfferRecord, failure: &Failure, manifest: &Loaded,
     let intent = record.intent.as_deref().filter(|intent| failure.is_of(intent)).cloned();
     let intent = intent.as_ref();
     let intent_is_over = intent.is_some();
-    let status = match failure.outcome {
-        Outcome::Failed => OperationStatus::Failed,
-        Outcome::Canceled => OperationStatus::Canceled,
+    let status = match failure.status {
+        FailureStatus::Failed => OperationStatus::Failed,
+        FailureStatus::Canceled => OperationStatus::Canceled,
     };
     record.begin(OperationRecord {
         adopted: intent.is_none(),
@@ -156,7 +156,7 @@ fn adopt_outcome(
     decision: &Decision,
     state: &OfferState,
     manifest: &Loaded,
-    moment: DecisionTime,
+    time: DecisionTime,
 ) {
     let Some(intent) = record.intent.clone().filter(|_| record.running().is_none()) else { return };
     // A failure that the decision is about is recorded in detail by `adopt_failure`.
@@ -184,7 +184,7 @@ fn adopt_outcome(
     let release = other.and_then(|it| it.release.clone()).unwrap_or(intent.release.clone());
     let intent = Intent { release, ..*intent };
     let sent = Sent { intent, operation, status: Some(status) };
-    record.begin(started(&sent, &manifest.digest, moment.now));
+    record.begin(started(&sent, &manifest.digest, time.now));
 }
 
 /// The digest of the manifest that an operation was started for; the current manifest's if golive

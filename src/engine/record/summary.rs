@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::changes::{
-    Block, Decision, DecisionTime, Failure, Hold, Origin, Outcome, SyncState, Tracked,
+    Block, Decision, DecisionTime, Failure, FailureStatus, Hold, Origin, SyncState, Tracked,
 };
 use crate::engine::dependents::could_not_ask;
 use crate::manifest::DesiredState;
@@ -121,8 +121,8 @@ impl Summary {
             (OperationStatus::Succeeded, OperationKind::GoLive, Some(release)) if wants_live => {
                 Self::of(&Decision::InSync(SyncState::Live(release)))
             }
-            (status, _, _) => Outcome::of(status).map_or_else(Self::default, |outcome| {
-                Self::of(&Decision::Failed(Failure::of_operation(operation, outcome)))
+            (status, _, _) => FailureStatus::of(status).map_or_else(Self::default, |status| {
+                Self::of(&Decision::Failed(Failure::of_operation(operation, status)))
             }),
         }
     }

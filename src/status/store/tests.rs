@@ -13,10 +13,10 @@ async fn what_is_committed_is_read_again_and_has_its_keys_sorted() {
     let path = folder.path().join("golive.status.json");
     let offer: OfferId = "contoso/vm".parse().unwrap();
     let store = open(&path);
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     assert!(!path.exists(), "nothing was updated, so nothing is written");
     store.edit(&offer, record, |it| it);
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     assert_eq!(open(&path).get(&offer), Some(Arc::new(record())));
 
     let text = std::fs::read_to_string(&path).unwrap();
@@ -31,10 +31,10 @@ async fn a_change_that_changes_nothing_is_not_written() {
     let offer: OfferId = "contoso/vm".parse().unwrap();
     let store = open(&path);
     store.edit(&offer, record, |it| it);
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     let before = std::fs::read(&path).unwrap();
     store.edit(&offer, record, |it| it);
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -84,7 +84,7 @@ async fn a_write_whose_commit_is_given_up_goes_on_and_keeps_the_lock() {
     let store = store.holding(try_lock().await.unwrap());
     let offer: OfferId = "contoso/vm".parse().unwrap();
     store.edit(&offer, record, |it| it);
-    let commit = tokio::spawn(async move { store.commit().await });
+    let commit = tokio::spawn(async move { store.flush().await });
     tokio::task::block_in_place(|| has_begun.recv().unwrap());
     commit.abort();
     assert!(commit.await.unwrap_err().is_cancelled());
@@ -114,10 +114,10 @@ async fn what_could_not_be_written_is_written_the_next_time() {
         // A folder in its place can't be replaced.
         std::fs::remove_file(&path).ok();
         std::fs::create_dir(&path).unwrap();
-        store.commit().await.unwrap_err();
+        store.flush().await.unwrap_err();
         store.edit(&ids[2], record, |it| OfferRecord { message: format!("{attempt} again"), ..it });
         std::fs::remove_dir(&path).unwrap();
-        store.commit().await.unwrap();
+        store.flush().await.unwrap();
         assert_eq!(read(&RealDisk, &path).unwrap(), Some(store.snapshot()));
     }
 }
@@ -131,7 +131,7 @@ async fn a_generation_is_that_of_what_a_copy_shows() {
     store.edit(&offer, record, |it| it);
     seen.push(store.numbered_snapshot());
     // It changes when the file was written, which is in it.
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     seen.push(store.numbered_snapshot());
     store.remove(&offer);
     seen.push(store.numbered_snapshot());
@@ -140,8 +140,8 @@ async fn a_generation_is_that_of_what_a_copy_shows() {
     store.remove(&offer);
     store.set_source(None);
     assert_eq!(store.generation(), before);
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     let written = store.generation();
-    store.commit().await.unwrap();
+    store.flush().await.unwrap();
     assert_eq!(store.generation(), written, "there was nothing to write");
 }

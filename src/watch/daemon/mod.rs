@@ -218,6 +218,6 @@ impl Daemon {
                 );
             }
         });
-        self.parts.store.commit().await
+        self.parts.store.flush().await
     }
 }

@@ -386,7 +386,7 @@ impl Runner {
                 let settle = self.settle().map(Settling::all);
                 let observer = Observer::new(Arc::clone(marketplace), 4, settle);
                 let moment =
-                    observer.moment(self.sim.now(), desired.keys().map(OfferId::publisher));
+                    observer.decision_time(self.sim.now(), desired.keys().map(OfferId::publisher));
                 let policy = Policy { verify: true, ..process.policy.clone() };
                 let plan = observe_and_plan(&observer, desired, recorded, &policy, moment);
                 let changes = tokio::select! {
