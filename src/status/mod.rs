@@ -8,6 +8,7 @@ mod record;
 mod schema;
 mod steps;
 mod store;
+mod text;
 mod upgrade;
 
 pub use load::{Elsewhere, StoreError, parse, read, refuse_unfit};
@@ -24,4 +25,5 @@ pub use record::{
 };
 pub use schema::status_schema;
 pub use steps::{place, stopped_step};
-pub use store::{Edited, StatusStore, to_bytes};
+pub use store::{Edited, StatusStore};
+pub use text::to_bytes;

@@ -10,6 +10,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::Instant;
 
 use super::load::{StoreError, read, refuse_unfit};
+use super::text::RecordTexts;
 use super::{MarketplaceRecord, OfferRecord, SourceRecord, StatusFile, StatusLock};
 use crate::clock::Clock;
 use crate::disk::{self, Disk};
@@ -19,13 +20,13 @@ use crate::marketplace::{OfferId, PublisherId};
 #[derive(Debug)]
 pub struct StatusStore {
     shared: Arc<Shared>,
-    /// The number of commits under way.
-    committing: AtomicUsize,
+    /// The number of flushes under way.
+    flushing: AtomicUsize,
     /// Held while the file is written: when the next write may begin.
     writer: Arc<tokio::sync::Mutex<Option<Instant>>>,
 }
 
-/// What a write needs. A write continues even if its commit is dropped.
+/// What a write needs. A write continues even if its flush is dropped.
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
@@ -58,6 +59,7 @@ struct Model {
     file: StatusFile,
     /// The publishers of the manifests in force.
     publishers: BTreeSet<PublisherId>,
+    texts: RecordTexts,
     /// The number of updates.
     generation: u64,
     /// The generation that is on disk.
@@ -77,16 +79,17 @@ impl StatusStore {
         let model = Mutex::new(Model {
             file,
             publishers: BTreeSet::new(),
+            texts: RecordTexts::default(),
             generation: 0,
             written: 0,
             trouble: None,
         });
         let shared = Arc::new(Shared { path, disk, clock, model, lock: OnceLock::new() });
-        Ok(Self { shared, committing: AtomicUsize::new(0), writer: Arc::default() })
+        Ok(Self { shared, flushing: AtomicUsize::new(0), writer: Arc::default() })
     }
 
     /// Adds the lock that gives the right to write. It is held while the store lives, and until a
-    /// write whose commit was dropped has ended.
+    /// write whose flush was dropped has ended.
     #[must_use]
     pub fn holding(self, lock: StatusLock) -> Self {
         // Each store has one lock, so none is set yet.
@@ -131,7 +134,7 @@ impl StatusStore {
     }
 
     /// Changes an offer's record in memory, or that of `fresh` if there is none.
-    /// [`StatusStore::commit`] puts it on disk. An edit without effect costs no write.
+    /// [`StatusStore::flush`] puts it on disk. An edit without effect costs no write.
     pub fn edit(
         &self,
         offer: &OfferId,
@@ -194,7 +197,7 @@ impl StatusStore {
     /// file's size divided by the number of updates that share the write.
     pub async fn flush(&self) -> Result<(), StoreError> {
         let wanted = self.model().generation;
-        let _under_way = UnderWay::new(&self.committing);
+        let _under_way = UnderWay::new(&self.flushing);
         let mut next_write = Arc::clone(&self.writer).lock_owned().await;
         if self.model().written >= wanted {
             return Ok(());
@@ -204,12 +207,12 @@ impl StatusStore {
         }
         // Lets all tasks that are ready to update share this write.
         tokio::task::yield_now().await;
-        let is_shared = self.committing.load(Ordering::Relaxed) > 1;
+        let is_shared = self.flushing.load(Ordering::Relaxed) > 1;
         let shared = Arc::clone(&self.shared);
         run_blocking(move || {
             let began = Instant::now();
             let written = shared.write();
-            // After an error, don't wait: all later commits fail the same way.
+            // After an error, don't wait: all later flushes fail the same way.
             let interval = INTERVAL.max(began.elapsed() * WRITES_IN_INTERVAL);
             *next_write = (is_shared && written.is_ok()).then_some(began + interval);
             written
@@ -230,18 +233,17 @@ impl StatusStore {
 
 impl Shared {
     fn write(&self) -> Result<(), StoreError> {
-        let (file, generation, before) = {
+        let (bytes, generation, before) = {
             let mut model = self.model();
             let before = std::mem::replace(&mut model.file.updated_at, self.clock.now());
             model.generation += 1;
-            let Model { file, publishers, .. } = &mut *model;
+            let Model { file, publishers, texts, .. } = &mut *model;
             file.drop_unused_marketplaces(publishers);
-            // The copy shares the records, so that no edit waits while it is serialized and written.
-            (model.file.clone(), model.generation, before)
+            (texts.to_bytes(file), model.generation, before)
         };
         // The file may have been marked read-only, or replaced by a link, while golive runs.
         let written = refuse_unfit(&self.path).and_then(|()| {
-            let bytes = to_bytes(&file).map_err(std::io::Error::from);
+            let bytes = bytes.map_err(std::io::Error::from);
             let written = bytes.and_then(|bytes| disk::replace(&*self.disk, &self.path, &bytes));
             written.map_err(|source| StoreError::Write { path: self.path.clone(), source })
         });
@@ -279,17 +281,7 @@ impl Shared {
     }
 }
 
-/// A status file's content, for [`super::parse`]. It has sorted keys, an indentation of two spaces and
-/// a final newline, so that a committed status file diffs well.
-pub fn to_bytes(file: &StatusFile) -> serde_json::Result<Vec<u8>> {
-    // An offer takes about 800 bytes. A buffer that grows would be copied over and over.
-    let mut bytes = Vec::with_capacity(1024 * (file.offers.len() + 1));
-    serde_json::to_writer_pretty(&mut bytes, file)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// Counts a commit for as long as it is under way.
+/// Counts a flush for as long as it is under way.
 struct UnderWay<'a>(&'a AtomicUsize);
 
 impl<'a> UnderWay<'a> {
