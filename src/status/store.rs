@@ -239,7 +239,7 @@ impl Shared {
             model.generation += 1;
             let Model { file, publishers, texts, .. } = &mut *model;
             file.drop_unused_marketplaces(publishers);
-            (texts.to_bytes(file), model.generation, before)
+            (texts.bytes_of(file), model.generation, before)
         };
         // The file may have been marked read-only, or replaced by a link, while golive runs.
         let written = refuse_unfit(&self.path).and_then(|()| {

@@ -53,7 +53,7 @@ struct FileText<'a> {
 
 impl RecordTexts {
     /// The same as [`to_bytes`].
-    pub(super) fn to_bytes(&mut self, file: &StatusFile) -> serde_json::Result<Vec<u8>> {
+    pub(super) fn bytes_of(&mut self, file: &StatusFile) -> serde_json::Result<Vec<u8>> {
         let StatusFile { marketplace, offers, schema, source, updated_at } = file;
         let mut before = std::mem::take(&mut self.0).into_iter().peekable();
         self.0.reserve(offers.len());
@@ -100,7 +100,7 @@ mod tests {
         let mut file = StatusFile::empty(Timestamp::UNIX_EPOCH);
         let mut texts = RecordTexts::default();
         let mut check = |file: &StatusFile| {
-            let bytes = texts.to_bytes(file).unwrap();
+            let bytes = texts.bytes_of(file).unwrap();
             assert_eq!(String::from_utf8(bytes), String::from_utf8(to_bytes(file).unwrap()));
         };
         check(&file);
