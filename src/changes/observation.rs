@@ -180,6 +180,7 @@ pub(crate) fn following(operation: &OperationRecord) -> Following {
         kind: operation.kind.clone(),
         operation: reference,
         release: operation.release.clone(),
+        started_at: operation.started_at,
         latest: None,
     }
 }

@@ -220,6 +220,8 @@ pub struct Following {
     pub operation: Option<OperationRef>,
     /// The release it works on.
     pub release: Option<Release>,
+    /// When it started, as far as golive knows (UTC).
+    pub started_at: Timestamp,
     /// A report from a moment ago, so that the operation isn't read again.
     pub latest: Option<Report>,
 }

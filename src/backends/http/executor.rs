@@ -1,5 +1,6 @@
 //! One request and its answer: permits, pauses, timeouts, tokens, and retries of reads.
 
+use jiff::Timestamp;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +68,11 @@ impl RequestExecutor {
         let permits = Permits::new(settings.concurrency);
         let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
         Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
+    }
+
+    /// The current time (UTC).
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Takes part in these permits, instead of having its own.

@@ -26,6 +26,10 @@ const MAX_PRODUCTS: usize = 3;
 /// "a few minutes" in one runbook, and a client waits for an hour.
 const SETTLE: Duration = Duration::from_mins(10);
 
+/// How long only the job may show that a request was accepted: a client allows an hour. A job that
+/// can't be read after that is given up, and the submissions alone decide.
+const JOB_IS_NEEDED: Duration = Duration::from_hours(1);
+
 /// The status of a product that is listed: the list has none.
 const LISTED: &str = "listed";
 
@@ -128,10 +132,11 @@ impl Backend for IngestionClient {
         let Found::One(product) = self.product(offer, false).await? else { return Ok(gone) };
         let (mut answers, mut retry_after) = (Answers::default(), None);
         for _ in 0..MAX_QUESTIONS {
-            match report(following, &answers) {
+            match report(&product, following, &answers) {
                 Ok(report) => return Ok(Polled { report, retry_after }),
                 Err(question) => {
-                    retry_after = self.ask(offer, &product, question, &mut answers).await?;
+                    let age = self.age(following);
+                    retry_after = self.ask(offer, &product, question, age, &mut answers).await?;
                 }
             }
         }
@@ -187,7 +192,8 @@ impl IngestionClient {
             match interpret(product, inquiry, &answers) {
                 Ok(state) => return Ok(state),
                 Err(question) => {
-                    self.ask(offer, product, question, &mut answers).await?;
+                    let age = inquiry.following.as_ref().map_or(Duration::MAX, |it| self.age(it));
+                    self.ask(offer, product, question, age, &mut answers).await?;
                 }
             }
         }
@@ -195,12 +201,20 @@ impl IngestionClient {
         Err(lost(offer))
     }
 
-    /// Asks a question; returns how long the service asks to wait before the next one.
+    /// How long ago an operation started.
+    fn age(&self, following: &Following) -> Duration {
+        // A start in the future was written before the clock was set back; its distance counts.
+        self.executor.now().duration_since(following.started_at).unsigned_abs()
+    }
+
+    /// Asks a question; returns how long the service asks to wait before the next one. `age` is that
+    /// of the operation that golive follows.
     async fn ask(
         &self,
         offer: &OfferId,
         product: &Product,
         question: Question,
+        age: Duration,
         answers: &mut Answers,
     ) -> Result<Option<Duration>, MarketplaceError> {
         let publisher = offer.publisher();
@@ -212,8 +226,13 @@ impl IngestionClient {
             Question::Job { id, is_needed } => {
                 let (heard, wait) = match self.job(publisher, &id).await {
                     Ok((job, wait)) => (Heard::Says(job), wait),
+                    Err(error) if is_gone(&error) && age < SETTLE => (Heard::NotYet, None),
                     Err(error) if is_gone(&error) => (Heard::Gone, None),
-                    Err(error) if is_needed => return Err(error),
+                    Err(error) if is_needed && age < JOB_IS_NEEDED => return Err(error),
+                    Err(error) if is_needed => {
+                        tracing::warn!(%offer, job = id, %error, "a job can't be read: given up");
+                        (Heard::Gone, None)
+                    }
                     Err(error) => {
                         tracing::warn!(%offer, job = id, %error, "a job can't be read");
                         (Heard::Silent, None)
@@ -247,7 +266,11 @@ fn listing(offer: &OfferId, found: &Found) -> Listing {
 
 /// Whether the state asks for a launch, by what the manifest wants.
 fn is_due(state: &OfferState, inquiry: &Inquiry) -> bool {
-    if inquiry.wants_live { state.preview.is_some() } else { state.draft.is_some() }
+    if !inquiry.wants_live {
+        return state.draft.is_some();
+    }
+    let is_pinned = |preview| inquiry.pin.as_ref().is_none_or(|pin| pin == preview);
+    state.preview.as_ref().is_some_and(is_pinned)
 }
 
 fn lost(offer: &OfferId) -> MarketplaceError {

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use golive::emulator::{Ending, GroundTruth, Kind, Run};
-use golive::marketplace::{Fence, OfferId, Release};
+use golive::marketplace::{Api, Fence, OfferId, Release};
 use golive::status::{self, Intent, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
 
+use super::api::{self, INGESTION, Known};
 use super::recorded_ends;
 use super::sim::Process;
 
@@ -23,7 +24,12 @@ const MAX_TRACKED_DELAY: Duration = Duration::from_secs(90);
 const MAX_REQUEST: Duration = Duration::from_mins(2);
 
 /// How long golive waits after that before it repeats the request, with and without an entity tag.
-const SETTLE: [Duration; 2] = [Duration::from_secs(30), Duration::from_mins(15)];
+fn settle_times(api: Api) -> [Duration; 2] {
+    match api {
+        Api::CloudPartnerPortal => [Duration::from_secs(30), Duration::from_mins(15)],
+        Api::ProductIngestion => [Duration::from_mins(10); 2],
+    }
+}
 
 /// An invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +96,8 @@ struct Forgotten {
 /// What has happened so far, as far as the invariants need it.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
+    pub(crate) api: Api,
+    known: Arc<Mutex<Known>>,
     pub(crate) violation: Option<Violation>,
     /// Whether *offer status* names no release, so that without an entity tag only the list does.
     pub(crate) status_names_nothing: bool,
@@ -151,7 +159,8 @@ pub(crate) fn check_destination(request: &Request<Bytes>, origin: &str) -> Resul
         path.starts_with(&format!("/api/publishers/{publisher}/offers"))
             || path.starts_with(&format!("/api/operations/{publisher}$vm-"))
     };
-    if ["contoso", "fabrikam"].into_iter().any(is_ours) && !path.contains("..") {
+    let is_ingestion = path.starts_with(INGESTION);
+    if (is_ingestion || ["contoso", "fabrikam"].into_iter().any(is_ours)) && !path.contains("..") {
         Ok(())
     } else {
         Err(format!("a request leaves for {uri}"))
@@ -159,6 +168,26 @@ pub(crate) fn check_destination(request: &Request<Bytes>, origin: &str) -> Resul
 }
 
 impl Checker {
+    pub(crate) fn new(api: Api, known: Arc<Mutex<Known>>) -> Self {
+        Self { api, known, ..Self::default() }
+    }
+
+    /// Fails if a golive names another version than its intent.
+    pub(crate) fn check_named_version(
+        &self,
+        offer: &str,
+        request_id: &str,
+        named: Option<u64>,
+    ) -> Result<(), String> {
+        let intent = self.intent(offer).filter(|it| it.request_id.as_str() == request_id);
+        match (intent.map(number_of), named) {
+            (Some(intended), Some(named)) if intended != named => {
+                Err(format!("{offer}: golive names version {named} instead of {intended}"))
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
     /// Records golives that golive did not send.
     pub(crate) fn record_foreign_golives(&mut self, truth: &GroundTruth, at: u64) {
         for run in truth.runs.iter().filter(|run| run.kind == Kind::GoLive) {
@@ -248,7 +277,7 @@ impl Checker {
                 return wrong("what it waits for is not live");
             }
         }
-        let pin = manifest.version.map(|pin| pin.0);
+        let pin = manifest.version.map(|pin| api::version(pin.0));
         let seen = self.checked.get(&(process.number, offer.to_owned()));
         let seen =
             seen.ok_or(format!("{offer}: golive is sent, and it was not looked at before"))?;
@@ -274,7 +303,7 @@ impl Checker {
         });
         let Some((_, last)) = last.filter(|_| intent.attempt > 1) else { return Ok(()) };
         let is_same = self.last_fence.get(offer).is_some_and(|it| *it == intent.fence);
-        let settle = SETTLE[usize::from(!last.is_guarded || !is_same)];
+        let settle = settle_times(self.api)[usize::from(!last.is_guarded || !is_same)];
         if now < last.at + MAX_REQUEST + settle {
             return Err(format!("{offer}: golive is sent again before the first one has settled"));
         }
@@ -350,6 +379,11 @@ impl Checker {
             return Err(format!("{again}, and the first one is {:?}", previous.ending));
         }
         let attempt = &self.attempts[&previous.id];
+        let is_canceled = previous.ending == Some(Ending::Canceled);
+        if self.api == Api::ProductIngestion && is_canceled && !self.is_recorded(offer, previous) {
+            // The preview waits again, and nothing shows that there was a golive.
+            return Ok(());
+        }
         // A failed attempt of another client meanwhile doesn't use up the requested retry.
         let asks = self.owed.contains(offer) && attempt.digest.is_none();
         let asked = asks || self.retried.get(offer).is_some_and(|began| *began >= attempt.at);
@@ -368,6 +402,14 @@ impl Checker {
             return Err(format!("{again} without a retry or a changed manifest"));
         }
         Ok(())
+    }
+
+    /// Whether the status file has this very operation.
+    fn is_recorded(&self, offer: &str, run: &Run) -> bool {
+        let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
+        let mut known =
+            record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
+        known.any(|operation| operation.id.as_ref() == Some(&run.id))
     }
 
     /// Whether golive recorded another client's attempt under another manifest: one read before an
@@ -468,7 +510,11 @@ impl Checker {
             return Ok(Arc::clone(file));
         }
         let path = Path::new("golive.status.json");
-        let file = Arc::new(status::parse(path, bytes).map_err(|error| error.to_string())?);
+        let file = status::parse(path, bytes).map_err(|error| error.to_string())?;
+        let file = match self.api {
+            Api::CloudPartnerPortal => Arc::new(file),
+            Api::ProductIngestion => Arc::new(self.known.lock().unwrap().in_versions(file)),
+        };
         self.parsed.truncate(3);
         self.parsed.insert(0, (Arc::clone(bytes), Arc::clone(&file)));
         Ok(file)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use golive::marketplace::Api;
 use golive::status::{OfferRecord, Phase, Reason};
 
 use super::play::{PlayResult, play};
@@ -13,7 +14,7 @@ use super::threads;
 
 /// Three offers that go live: one with an operation URL, one without, and one that waits for the
 /// other two. Two runs may crash; the runs after them are undisturbed.
-fn scenario(answers: &str) -> Scenario {
+fn scenario(api: Api, answers: &str) -> Scenario {
     let offer = |behaviour: &str, waits| Offer {
         behaviour: behaviour.to_owned(),
         manifest: Some(Manifest { waits, ..Manifest::plain() }),
@@ -29,6 +30,7 @@ fn scenario(answers: &str) -> Scenario {
     let round = Round { pause: Duration::from_secs(1), events: Vec::new(), runs: vec![run] };
     Scenario {
         seed: 0,
+        api,
         answers: answers.to_owned(),
         offers: vec![
             offer("previewVersion: 2, liveVersion: 1, polls: 1", false),
@@ -42,8 +44,9 @@ fn scenario(answers: &str) -> Scenario {
     }
 }
 
-fn play_checked(answers: &str, crashes: &BTreeMap<FaultPoint, Fault>) -> PlayResult {
-    let play = |record| play(&scenario(answers), Source::Listed(crashes.clone()), None, record);
+fn play_checked((api, answers): (Api, &str), crashes: &BTreeMap<FaultPoint, Fault>) -> PlayResult {
+    let play =
+        |record| play(&scenario(api, answers), Source::Listed(crashes.clone()), None, record);
     let played = play(Record::Points);
     if let Some(broken) = &played.violation {
         panic!("{crashes:?} break {broken:?}\n{}", play(Record::Trace).trace.join("\n"));
@@ -99,18 +102,27 @@ const DOCUMENTED: &str = "profile: documented\nstrict: true\n";
 /// A marketplace that accepts a second golive, so that it doesn't mask a repeated request.
 const FIELD: &str = "profile: field\nanswers: {secondGolive: accept}\n";
 
+/// The same for the Product Ingestion API, with both shapes of a live product.
+const INGESTION: &str =
+    "answers: {secondGolive: accept}\ningestion: {strict: true, live: previewAndLive}\n";
+
 #[test]
 fn two_crashes_at_any_points_keep_all_invariants_with_entity_tags() {
-    crashes(DOCUMENTED);
+    crashes((Api::CloudPartnerPortal, DOCUMENTED));
 }
 
 #[test]
 fn two_crashes_at_any_points_keep_all_invariants_without_entity_tags() {
-    crashes(FIELD);
+    crashes((Api::CloudPartnerPortal, FIELD));
 }
 
-fn crashes(answers: &str) {
-    let first = points(&play_checked(answers, &BTreeMap::new()), 1);
+#[test]
+fn two_crashes_at_any_points_keep_all_invariants_with_the_product_ingestion_api() {
+    crashes((Api::ProductIngestion, INGESTION));
+}
+
+fn crashes(marketplace: (Api, &str)) {
+    let first = points(&play_checked(marketplace, &BTreeMap::new()), 1);
     assert!(first.len() > 40, "{first:?}");
     let crashes: Vec<_> = first
         .iter()
@@ -119,11 +131,11 @@ fn crashes(answers: &str) {
     let pairs = AtomicUsize::new(0);
     for_each_in_parallel(&crashes, |(point, crash)| {
         let one = BTreeMap::from([((*point).clone(), *crash)]);
-        for later in points(&play_checked(answers, &one), 2) {
+        for later in points(&play_checked(marketplace, &one), 2) {
             for crash in crashes_at(&later) {
                 let mut two = one.clone();
                 two.insert(later.clone(), crash);
-                play_checked(answers, &two);
+                play_checked(marketplace, &two);
                 pairs.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -8,6 +8,7 @@
 //!
 //! `GOLIVE_SEEDS=N` plays N seeds, `GOLIVE_SEED=S` plays one and prints its whole trace.
 
+mod api;
 mod checker;
 mod convergence;
 mod crashes;
@@ -28,6 +29,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use checker::Violation;
+use golive::marketplace::Api;
 use mutants::Mutant;
 use play::{PlayResult, play};
 use scenario::Scenario;
@@ -53,14 +55,14 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn play_seed(seed: u64, mutant: Option<Mutant>) -> PlayResult {
-    play(&Scenario::from_seed(seed), Source::Random, mutant, Record::Nothing)
+fn play_seed(api: Api, seed: u64, mutant: Option<Mutant>) -> PlayResult {
+    play(&Scenario::from_seed(api, seed), Source::Random, mutant, Record::Nothing)
 }
 
 /// Describes a failing seed: the invariant, and the smallest schedule that breaks it.
-fn report(seed: u64, mutant: Option<Mutant>) -> String {
-    let scenario = Scenario::from_seed(seed);
-    let faults = play_seed(seed, mutant).fired;
+fn report(api: Api, seed: u64, mutant: Option<Mutant>) -> String {
+    let scenario = Scenario::from_seed(api, seed);
+    let faults = play_seed(api, seed, mutant).fired;
     let failure = Failure { scenario, faults }.shrunk(mutant);
     let played = failure.play(mutant);
     let mut text =
@@ -69,14 +71,19 @@ fn report(seed: u64, mutant: Option<Mutant>) -> String {
         writeln!(text, "  {point}: {fault:?}").unwrap();
     }
     write!(text, "\nwhat happens:\n{}\n", played.trace.join("\n")).unwrap();
-    write!(text, "\nagain, and whole: GOLIVE_SEED={seed} cargo test --test it simulation::")
-        .unwrap();
+    let test = match api {
+        Api::CloudPartnerPortal => "invariants_hold_under_random_faults",
+        Api::ProductIngestion => "ingestion_invariants_hold_under_random_faults",
+    };
+    let command = format!("GOLIVE_SEED={seed} cargo test --test it simulation::{test}");
+    write!(text, "\nagain, and whole: {command}").unwrap();
     text
 }
 
 /// Plays seeds on all cores until `enough` have failed. Returns the violations by seed, and the
 /// number of effects.
 fn failures(
+    api: Api,
     seeds: std::ops::Range<u64>,
     mutant: Option<Mutant>,
     enough: usize,
@@ -93,7 +100,7 @@ fn failures(
                     if seed >= seeds.end || failed.lock().unwrap().len() >= enough {
                         return;
                     }
-                    let played = play_seed(seed, mutant);
+                    let played = play_seed(api, seed, mutant);
                     effects.fetch_add(played.effects, Ordering::Relaxed);
                     if let Some(what) = played.violation {
                         failed.lock().unwrap().insert(seed, what);
@@ -105,44 +112,53 @@ fn failures(
     (failed.into_inner().unwrap(), effects.into_inner())
 }
 
-#[test]
-fn invariants_hold_under_random_faults() {
+fn check_invariants(api: Api) {
     if let Some(seed) = from_env("GOLIVE_SEED") {
-        let scenario = Scenario::from_seed(seed);
+        let scenario = Scenario::from_seed(api, seed);
         println!("{scenario}");
         let played = play(&scenario, Source::Random, None, Record::Trace);
         println!("{}", played.trace.join("\n"));
-        assert!(played.violation.is_none(), "{}", report(seed, None));
+        assert!(played.violation.is_none(), "{}", report(api, seed, None));
         return;
     }
     let seeds = from_env("GOLIVE_SEEDS").unwrap_or(SEEDS);
     let first = from_env("GOLIVE_FIRST_SEED").unwrap_or(0);
-    let (failed, effects) = failures(first..first + seeds, None, 40);
+    let (failed, effects) = failures(api, first..first + seeds, None, 40);
     if let Some((seed, _)) = failed.first_key_value() {
         let line = |(seed, broken): (&u64, &Violation)| {
             let Violation { invariant, what } = broken;
             format!("seed {seed}: {invariant:?}: {what:.150}\n")
         };
         let lines: String = failed.iter().map(line).collect();
-        panic!("{}\n\nfailing seeds, as far as they were played:\n{lines}", report(*seed, None));
+        let report = report(api, *seed, None);
+        panic!("{report}\n\nfailing seeds, as far as they were played:\n{lines}");
     }
     println!("{seeds} seeds, {effects} effects");
 }
 
 #[test]
-fn plays_are_deterministic() {
-    for seed in 0..60 {
-        let scenario = Scenario::from_seed(seed);
-        let trace = || play(&scenario, Source::Random, None, Record::Trace).trace;
-        assert_eq!(trace(), trace(), "seed {seed}");
-    }
+fn invariants_hold_under_random_faults() {
+    check_invariants(Api::CloudPartnerPortal);
 }
 
 #[test]
-fn every_mutant_is_found() {
+fn ingestion_invariants_hold_under_random_faults() {
+    check_invariants(Api::ProductIngestion);
+}
+
+#[test]
+fn plays_are_deterministic() {
+    for (api, seed) in Api::ALL.into_iter().flat_map(|api| (0..60).map(move |seed| (api, seed))) {
+        let scenario = Scenario::from_seed(api, seed);
+        let trace = || play(&scenario, Source::Random, None, Record::Trace).trace;
+        assert_eq!(trace(), trace(), "{api}: seed {seed}");
+    }
+}
+
+fn find_mutants(api: Api, mutants: &[Mutant]) {
     let mut missed = Vec::new();
-    for mutant in Mutant::ALL {
-        match failures(0..MUTANT_SEEDS, Some(mutant), 1).0.pop_first() {
+    for mutant in mutants {
+        match failures(api, 0..MUTANT_SEEDS, Some(*mutant), 1).0.pop_first() {
             Some((seed, Violation { invariant, what })) => {
                 println!("{mutant:?}: seed {seed}: {invariant:?}: {what}");
                 if !mutant.breaks().contains(&invariant) {
@@ -157,10 +173,22 @@ fn every_mutant_is_found() {
 }
 
 #[test]
+fn every_mutant_is_found() {
+    find_mutants(Api::CloudPartnerPortal, &Mutant::ALL);
+}
+
+#[test]
+fn every_mutant_is_found_with_the_product_ingestion_api() {
+    find_mutants(Api::ProductIngestion, &Mutant::INGESTION);
+}
+
+#[test]
 fn the_mutant_wrapper_alone_changes_nothing() {
-    for seed in 0..CONTROL_SEEDS {
-        let scenario = Scenario::from_seed(seed);
+    for (api, seed) in
+        Api::ALL.into_iter().flat_map(|api| (0..CONTROL_SEEDS).map(move |it| (api, it)))
+    {
+        let scenario = Scenario::from_seed(api, seed);
         let trace = |mutant| play(&scenario, Source::Random, mutant, Record::Trace).trace;
-        assert_eq!(trace(None), trace(Some(Mutant::Nothing)), "seed {seed}");
+        assert_eq!(trace(None), trace(Some(Mutant::Nothing)), "{api}: seed {seed}");
     }
 }

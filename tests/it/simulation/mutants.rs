@@ -69,6 +69,19 @@ impl Mutant {
         Self::BelievesFallback,
     ];
 
+    /// Those that the Product Ingestion API can have.
+    pub(crate) const INGESTION: [Self; 9] = [
+        Self::RepeatsOnTimeout,
+        Self::IntentAfterPost,
+        Self::NoLock,
+        Self::TrustsGateways,
+        Self::NoSettling,
+        Self::DropsUnlocated,
+        Self::ForgetsIntents,
+        Self::NoDeadline,
+        Self::NoFolderFlush,
+    ];
+
     /// The invariants that the bug breaks; a violation of another one found it by accident.
     pub(crate) fn breaks(self) -> &'static [Invariant] {
         match self {

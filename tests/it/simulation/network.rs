@@ -1,17 +1,19 @@
 //! The network between a process and the marketplace, with faults.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{InProcessTransport, Token, TokenSource, Transport, TransportError};
-use golive::emulator::{Emulator, GroundTruth, ManualAction};
-use golive::marketplace::MarketplaceError;
+use golive::emulator::{Emulator, GroundTruth, ManualAction, Run};
+use golive::marketplace::{Api, MarketplaceError};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 
+use super::api::Call;
 use super::checker::{self, Invariant};
-use super::scenario::{Event, name};
-use super::schedule::{Effect, Fault, FaultPoint, When};
+use super::scenario::Event;
+use super::schedule::{Fault, FaultPoint, When};
 use super::sim::{Process, Sim};
 
 /// The marketplace's address.
@@ -29,50 +31,9 @@ pub(crate) struct SimTransport {
     pub(crate) process: Arc<Process>,
 }
 
-/// The parts of a request that matter here.
-#[derive(Clone, Debug)]
-struct Call {
-    method: Method,
-    /// Below the publisher: `offers/vm-0/golive`.
-    rest: String,
-    /// `contoso/vm-0`
-    offer: Option<String>,
-}
-
-impl Call {
-    fn of(request: &Request<Bytes>) -> Self {
-        let path = request.uri().path();
-        let below = path.strip_prefix("/api/publishers/").and_then(|rest| rest.split_once('/'));
-        let rest = below.map_or(path, |(_, rest)| rest).trim_end_matches('/').to_owned();
-        let mut parts = rest.split(['/', '$']);
-        let id = parts.find(|part| part.starts_with("vm-"));
-        let number = id.and_then(|id| id.strip_prefix("vm-")?.parse().ok());
-        let offer = number.map(name);
-        Self { method: request.method().clone(), rest, offer }
-    }
-
-    fn golive_of(&self) -> Option<&str> {
-        let is_golive = self.method == Method::POST && self.rest.ends_with("/golive");
-        self.offer.as_deref().filter(|_| is_golive)
-    }
-
-    fn is_check(&self) -> bool {
-        self.method == Method::GET && self.rest.ends_with("/status")
-    }
-
-    fn effect(&self) -> Effect {
-        if self.method == Method::POST {
-            Effect::Post
-        } else if self.rest == "offers" {
-            Effect::List
-        } else {
-            Effect::Read
-        }
-    }
-}
-
 fn request_id(request: &Request<Bytes>) -> String {
-    let id = request.headers().get("x-ms-client-request-id");
+    let names = ["x-ms-client-request-id", "client-request-id"];
+    let id = names.iter().find_map(|name| request.headers().get(*name));
     id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned()
 }
 
@@ -83,12 +44,12 @@ fn lost(what: &str) -> TransportError {
 #[async_trait]
 impl Transport for SimTransport {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
-        let call = Call::of(&request);
+        let call = Call::of(&request, &self.sim.known());
         if let Err(what) = checker::check_destination(&request, ORIGIN) {
             self.sim.violation(Invariant::OneOrigin, what);
         }
         if let Some(offer) = call.golive_of()
-            && let Err(what) = self.check_golive(offer, &request_id(&request))
+            && let Err(what) = self.check_golive(offer, &call, &request_id(&request))
         {
             self.sim.violation(Invariant::OnlyWhatIsWanted, what);
         }
@@ -239,16 +200,17 @@ impl SimTransport {
     /// Delivers a request later, even if the process has ended.
     fn arrive_later(
         &self,
-        delay: std::time::Duration,
+        delay: Duration,
         point: FaultPoint,
         call: Call,
         request: Request<Bytes>,
     ) {
         let transport = self.clone();
-        // golive's settle times assume that requests reach a lagging queue within seconds.
-        let delay = match self.sim.scenario.lag {
-            Some(_) => delay.min(std::time::Duration::from_secs(8)),
-            None => delay,
+        // golive's settle times assume that requests reach a lagging queue within seconds. Without an
+        // entity tag, nothing but time keeps a late request from being accepted.
+        let delay = match (self.sim.scenario.lag, self.sim.scenario.api) {
+            (None, Api::CloudPartnerPortal) => delay,
+            (Some(_), _) | (None, Api::ProductIngestion) => delay.min(Duration::from_secs(8)),
         };
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -258,10 +220,12 @@ impl SimTransport {
     }
 
     /// Checks a golive before it is sent.
-    fn check_golive(&self, offer: &str, request_id: &str) -> Result<(), String> {
+    fn check_golive(&self, offer: &str, call: &Call, request_id: &str) -> Result<(), String> {
         let now = self.sim.now();
         let truth = |offer: &str| self.sim.emulator.truth(offer);
-        self.sim.checker().golive_sent(&self.process, offer, request_id, now, truth)
+        let mut checker = self.sim.checker();
+        checker.check_named_version(offer, request_id, call.golive_version())?;
+        checker.golive_sent(&self.process, offer, request_id, now, truth)
     }
 
     /// Has the emulator answer the request.
@@ -279,8 +243,7 @@ impl SimTransport {
         }
         let reads = call.method == Method::GET;
         let queued = sim.before_queued_golive(call.offer.as_deref());
-        // Only the offer document, which has the entity tag, never lags.
-        let lags = call.rest.matches('/').count() != 1;
+        let lags = call.may_lag(sim.scenario.api);
         let hidden = queued.filter(|_| lags && sim.random.of((point, "old")).one_in(2));
         let list = sim.before_last_change().filter(|_| old);
         let shown = hidden.or(list).filter(|_| reads);
@@ -296,7 +259,13 @@ impl SimTransport {
         if !reads {
             sim.changed(sim.take_past_state(), None);
         }
+        let runs = || Some(sim.emulator.truth(call.offer.as_ref()?)?.runs);
+        let before = runs();
         let mut response = direct(emulator).send(request).await?;
+        sim.known().learn_products(response.body());
+        if let Some(offer) = call.offer.as_ref().filter(|_| !reads) {
+            sim.known().learn_job(response.body(), offer, new_run(before, runs()));
+        }
         if let Some(truth) = truth {
             response.extensions_mut().insert(SeenTruth(truth));
         }
@@ -318,12 +287,17 @@ impl SimTransport {
         let past_state = sim.take_past_state();
         let response = direct(&sim.emulator).send(request).await?;
         sim.log(|| format!("   … {offer}: golive {id} is answered {}", response.status()));
-        if response.status() == StatusCode::ACCEPTED {
+        let after = sim.emulator.truth(offer);
+        let runs = |truth: &Option<GroundTruth>| truth.as_ref().map(|truth| truth.runs.clone());
+        let run = new_run(runs(&before), runs(&after));
+        sim.known().learn_job(response.body(), offer, run.clone());
+        // A *configure* is always accepted; its job says whether something started.
+        if response.status().is_success() && run.is_some() {
             if let Err(what) = self.process.count_accepted() {
                 sim.violation(Invariant::Limits, what);
             }
             let at = (sim.schedule().effects, sim.now());
-            let (before, after) = (before.unwrap(), sim.emulator.truth(offer).unwrap());
+            let (before, after) = (before.unwrap(), after.unwrap());
             sim.changed(past_state, Some(offer));
             let accepted =
                 sim.checker().golive_accepted(&self.process, offer, &id, &before, &after, at);
@@ -333,6 +307,12 @@ impl SimTransport {
         }
         Ok(response)
     }
+}
+
+/// The id of the operation that started between two looks, if one did.
+fn new_run(before: Option<Vec<Run>>, after: Option<Vec<Run>>) -> Option<String> {
+    let (before, mut after) = (before?, after?);
+    if after.len() > before.len() { after.pop().map(|run| run.id) } else { None }
 }
 
 fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {

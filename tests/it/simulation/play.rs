@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::backends::http::Settings as PortalSettings;
+use golive::backends::http::Settings as HttpSettings;
+use golive::backends::ingestion::IngestionClient;
 use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
@@ -14,7 +15,7 @@ use golive::engine::{
     Dependencies, Desired, Guard, Job, Observer, Reconciler, Settings, Wait, observe_and_plan,
 };
 use golive::manifest::{FileManifests, Found, assemble};
-use golive::marketplace::{Backend, OfferId, Settling};
+use golive::marketplace::{Api, Backend, OfferId, Settling};
 use golive::operation::Intervals;
 use golive::report::Reporters;
 use golive::status::{OfferRecord, StatusFile, StatusLock, StatusStore};
@@ -402,15 +403,21 @@ impl Runner {
 
     fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Backend> {
         let sim = &self.sim;
-        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
-        Arc::new(PortalClient::new(
-            ORIGIN.parse().unwrap(),
-            Arc::new(SimTransport { sim: Arc::clone(sim), process: Arc::clone(process) }),
-            Arc::new(SimTokens::new(Arc::clone(sim))),
-            Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
-            portal,
-            sim.random.of(("golive", process.number)).0,
-        ))
+        let endpoint = ORIGIN.parse().unwrap();
+        let transport =
+            Arc::new(SimTransport { sim: Arc::clone(sim), process: Arc::clone(process) });
+        let tokens = Arc::new(SimTokens::new(Arc::clone(sim)));
+        let clock = Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>;
+        let settings = HttpSettings { max_wait, ..HttpSettings::default() };
+        let rng = sim.random.of(("golive", process.number)).0;
+        match sim.scenario.api {
+            Api::CloudPartnerPortal => {
+                Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, rng))
+            }
+            Api::ProductIngestion => {
+                Arc::new(IngestionClient::new(endpoint, transport, tokens, clock, settings, rng))
+            }
+        }
     }
 
     fn reconciler(

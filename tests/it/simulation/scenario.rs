@@ -5,12 +5,16 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use golive::emulator::ManualAction;
+use golive::marketplace::Api;
 
+use super::api;
 use super::random::{RandomSource, Rng};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
+    /// The API by which golive asks.
+    pub(crate) api: Api,
     /// The marketplace's answers, as lines of the emulator's seed.
     pub(crate) answers: String,
     pub(crate) offers: Vec<Offer>,
@@ -131,12 +135,12 @@ impl Manifest {
     }
 
     /// The YAML text; `start` is when the play began.
-    pub(crate) fn text(&self, offer: usize, start: jiff::Timestamp) -> String {
+    pub(crate) fn text(&self, api: Api, offer: usize, start: jiff::Timestamp) -> String {
         let state = if self.live { "live" } else { "preview" };
         let mut text = format!("offer: vm-{offer}\nstate: {state}\n");
         writeln!(text, "publisher: {}", publisher(offer)).unwrap();
         if let Some(pin) = self.pin {
-            writeln!(text, "version: {pin}").unwrap();
+            writeln!(text, "version: {}", api::release(api, pin)).unwrap();
         }
         if self.suspend {
             text.push_str("suspend: true\n");
@@ -185,6 +189,37 @@ fn answers(rng: &mut Rng) -> String {
     format!("profile: field\nanswers: {{secondGolive: {second}, {}}}\n", keys.join(", "))
 }
 
+/// Answers of the Product Ingestion API that clients saw, or that are open. What starts late in the
+/// list is `lag`'s part.
+const SUBMISSIONS: [&str; 12] = [
+    "",
+    "",
+    "live: oldAndNew",
+    "live: previewAndLive",
+    "shuffled: true",
+    "pageSize: 1",
+    "delays: {running: 90s, jobEnded: 3m}",
+    "delays: {ended: 4m}",
+    "jobStatus: 500",
+    "jobStatus: 404",
+    "accepted: 200",
+    "failedAgain: conflict",
+];
+
+/// The same for the Product Ingestion API.
+fn ingestion_answers(rng: &mut Rng) -> String {
+    let second = *rng.pick(&["accept", "accept", "409"]);
+    let parts = [*rng.pick(&SUBMISSIONS), *rng.pick(&SUBMISSIONS), "strict: true"];
+    let name = |part: &str| part.split(':').next().map(str::to_owned);
+    let mut keys: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    // One list would have one order for each of its pages.
+    if keys.contains(&"pageSize: 1") {
+        keys.retain(|part| *part != "shuffled: true");
+    }
+    keys.dedup_by_key(|part| name(part));
+    format!("answers: {{secondGolive: {second}}}\ningestion: {{{}}}\n", keys.join(", "))
+}
+
 const INITIAL_STATES: [&str; 14] = [
     "",
     "",
@@ -231,13 +266,18 @@ const OPERATION_ENDS: [&str; 8] = [
 ];
 
 impl Scenario {
-    pub(crate) fn from_seed(seed: u64) -> Self {
+    pub(crate) fn from_seed(api: Api, seed: u64) -> Self {
         let random = RandomSource::new(seed);
         let mut rng = random.of("scenario");
         let count = *rng.pick(&[1, 1, 1, 2, 2, 3]);
-        let offers = (0..count).map(|number| offer(number, &mut random.of(("offer", number))));
+        let offers = (0..count).map(|number| offer(api, number, &mut random.of(("offer", number))));
         let offers: Vec<_> = offers.collect();
-        let longest = *rng.pick(&[Duration::from_secs(18), Duration::from_mins(10)]);
+        let longest = match api {
+            Api::CloudPartnerPortal => [Duration::from_secs(18), Duration::from_mins(10)],
+            // The answers may lag by themselves, and golive waits for ten minutes.
+            Api::ProductIngestion => [Duration::from_secs(18), Duration::from_mins(4)],
+        };
+        let longest = *rng.pick(&longest);
         let lag = rng.one_in(2).then(|| rng.time(longest));
         let rounds = 1 + rng.number(4);
         let round = |number| {
@@ -247,9 +287,14 @@ impl Scenario {
             round
         };
         let rounds = (0..rounds).map(round).collect();
-        let answers = answers(&mut random.of("answers"));
+        let rng = &mut random.of("answers");
+        let answers = match api {
+            Api::CloudPartnerPortal => answers(rng),
+            Api::ProductIngestion => ingestion_answers(rng),
+        };
         Self {
             seed,
+            api,
             answers,
             offers,
             rounds,
@@ -294,9 +339,13 @@ impl Run {
     }
 }
 
-fn offer(number: usize, rng: &mut Rng) -> Offer {
-    let parts =
+fn offer(api: Api, number: usize, rng: &mut Rng) -> Offer {
+    let mut parts =
         [*rng.pick(&INITIAL_STATES), *rng.pick(&RESPONSE_QUIRKS), *rng.pick(&OPERATION_ENDS)];
+    if api == Api::ProductIngestion {
+        // The quirks are the other API's.
+        parts[1] = "";
+    }
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let mut manifest = Manifest::plain();
     if rng.one_in(3) {

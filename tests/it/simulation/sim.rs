@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::api::Known;
 use super::checker::{Checker, Invariant, Violation};
 use super::files::Files;
 use super::random::RandomSource;
@@ -156,6 +157,7 @@ pub(crate) struct Sim {
     schedule: Mutex<Schedule>,
     files: Mutex<Files>,
     checker: Mutex<Checker>,
+    known: Arc<Mutex<Known>>,
     manifests: Mutex<Vec<Option<Manifest>>>,
     /// Where services find the manifests.
     folder: Option<TempDir>,
@@ -207,6 +209,8 @@ impl Sim {
         let emulator = Emulator::new(seed.clone(), Arc::clone(&clock) as _);
         let manifests: Vec<_> = scenario.offers.iter().map(|it| it.manifest.clone()).collect();
         let folder = scenario.has_a_service().then(|| tempfile::tempdir().unwrap());
+        let known = Arc::new(Mutex::new(Known::default()));
+        let checker = Checker::new(scenario.api, Arc::clone(&known));
         let sim = Self {
             random: RandomSource::new(scenario.seed),
             scenario,
@@ -215,7 +219,8 @@ impl Sim {
             seed,
             schedule: Mutex::new(schedule),
             files: Mutex::default(),
-            checker: Mutex::default(),
+            checker: Mutex::new(checker),
+            known,
             manifests: Mutex::new(manifests),
             folder,
             past_state: Mutex::default(),
@@ -281,6 +286,10 @@ impl Sim {
 
     pub(crate) fn checker(&self) -> MutexGuard<'_, Checker> {
         self.checker.lock().unwrap()
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap()
     }
 
     pub(crate) fn status_path() -> PathBuf {
@@ -375,7 +384,7 @@ impl Sim {
             let orphan = offer > 0 && manifests[offer - 1].is_none();
             let mut manifest = manifest.clone()?;
             manifest.waits &= !orphan;
-            Some(manifest.text(offer, start()))
+            Some(manifest.text(self.scenario.api, offer, start()))
         });
         // A file of comments alone declares no offer, an empty one would be an error.
         format!("# all offers\n{}", texts.collect::<Vec<_>>().join("---\n"))

@@ -30,7 +30,7 @@ use self::shape::Shape;
 use super::model::{DRAFT, Job, Lifecycle, Product, Submission, Target};
 use crate::marketplace::{
     Attempt, AttemptMark, Fence, Followed, Following, InDoubt, Inquiry, Level, Message, OfferState,
-    OperationKind, Release, Report, Run,
+    OperationKind, OperationStatus, Release, Report, Run,
 };
 
 /// A read that is needed to determine the state.
@@ -53,6 +53,8 @@ pub(super) enum Heard {
     Says(Job),
     /// It can't be read any more. Open: how long it can.
     Gone,
+    /// It can't be read yet: the request was accepted a moment ago.
+    NotYet,
     /// No answer could be read this time.
     Silent,
 }
@@ -75,9 +77,23 @@ pub(super) fn interpret(
 }
 
 /// The report on an operation; `None` if the answers don't show it.
-pub(super) fn report(following: &Following, answers: &Answers) -> Result<Option<Report>, Question> {
+pub(super) fn report(
+    product: &Product,
+    following: &Following,
+    answers: &Answers,
+) -> Result<Option<Report>, Question> {
     let list = answers.submissions.as_deref().ok_or(Question::Submissions)?;
-    trace::report(following, &Shape::of(list), answers.job.as_ref())
+    let report = trace::report(following, &Shape::of(list), answers.job.as_ref())?;
+    Ok(report.map(|report| with_place(product, report)))
+}
+
+/// A report on a failure, with the place where the marketplace says why.
+fn with_place(product: &Product, mut report: Report) -> Report {
+    let place = where_to_look(product);
+    if report.status == OperationStatus::Failed && !report.messages.contains(&place) {
+        report.messages.push(place);
+    }
+    report
 }
 
 struct Interpreter<'a> {
@@ -99,7 +115,8 @@ impl Interpreter<'_> {
         };
         let mut report = None;
         if let Some(following) = &self.inquiry.following {
-            report = trace::report(following, &self.shape, job)?;
+            report = trace::report(following, &self.shape, job)?
+                .map(|report| with_place(self.product, report));
             state.followed = match &report {
                 Some(report) => Some(Followed::Known(Box::new(report.clone()))),
                 None => following.operation.is_some().then_some(Followed::Expired),
@@ -187,10 +204,13 @@ impl Interpreter<'_> {
     ) -> Option<Attempt> {
         let mut attempt = self.attempt(kind, entry)?;
         let is_followed = self.is_followed(&attempt.kind, &entry.number);
+        let place = where_to_look(self.product);
         if let Some(report) = report.filter(|_| is_followed) {
             attempt.messages.clone_from(&report.messages);
         }
-        attempt.messages.push(where_to_look(self.product));
+        if !attempt.messages.contains(&place) {
+            attempt.messages.push(place);
+        }
         Some(attempt)
     }
 

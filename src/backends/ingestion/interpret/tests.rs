@@ -1,5 +1,6 @@
 //! Lists of submissions, and the state that follows from them, whatever their order.
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -47,7 +48,13 @@ fn wants_live() -> Inquiry {
 fn following(kind: OperationKind, number: &str) -> Inquiry {
     let operation = Some(OperationRef { id: JOB.to_owned(), location: None });
     let release = Some(Release::new(number));
-    let following = Some(Following { kind, operation, release, latest: None });
+    let following = Some(Following {
+        kind,
+        operation,
+        release,
+        started_at: Timestamp::UNIX_EPOCH,
+        latest: None,
+    });
     Inquiry { following, ..wants_live() }
 }
 
@@ -301,7 +308,8 @@ fn the_submission_tells_the_state_and_the_job_its_errors() {
             None => panic!("{found:?}"),
         };
         assert_eq!(followed, status, "{entries:?}, {job:?}");
-        let polled = report(golive_of("2").following.as_ref().unwrap(), &answers).unwrap();
+        let polled =
+            report(&product(), golive_of("2").following.as_ref().unwrap(), &answers).unwrap();
         assert_eq!(polled.map(|it| it.status.to_string()).unwrap_or_default(), status);
         let is_explained = |messages: &[Message]| messages.iter().any(|it| it.text == "a reason");
         if let (Some(last), Some(Heard::Says(_))) = (&found.last, &job) {

@@ -27,6 +27,9 @@ pub(super) fn report(
         if let Some(heard) = &following.latest {
             return Ok(Some(heard.clone()));
         }
+        if job == Some(&Heard::NotYet) {
+            return Ok(Some(running(following.release.clone())));
+        }
         return Ok(ask(following, job, is_needed)?.and_then(|job| of_job(job, following)));
     };
     let release = Some(Release::new(entry.number.as_str()));
@@ -42,6 +45,9 @@ pub(super) fn report(
     }
     // A second try at a failed release doesn't show at once (seen by clients: the list lags by
     // minutes): until it does, the entry is that of the first, and only the job knows better.
+    if job == Some(&Heard::NotYet) {
+        return Ok(Some(running(release)));
+    }
     match ask(following, job, false)? {
         Some(job) if matches!(job.state, JobState::Running | JobState::Succeeded) => {
             Ok(Some(running(release)))
@@ -84,7 +90,7 @@ fn ask<'a>(
     let Some(id) = id else { return Ok(None) };
     match job {
         Some(Heard::Says(job)) => Ok(Some(job)),
-        Some(Heard::Gone) => Ok(None),
+        Some(Heard::Gone | Heard::NotYet) => Ok(None),
         Some(Heard::Silent) if !is_needed => Ok(None),
         Some(Heard::Silent) | None => Err(Question::Job { id: id.clone(), is_needed }),
     }

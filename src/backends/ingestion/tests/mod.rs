@@ -6,6 +6,7 @@ mod reads;
 mod runs;
 mod service;
 
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -153,6 +154,7 @@ fn following() -> Following {
         kind: OperationKind::GoLive,
         operation: Some(OperationRef { id: JOB.to_owned(), location: None }),
         release: Some(Release::new("2")),
+        started_at: Timestamp::UNIX_EPOCH,
         latest: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Property tests: invariants for arbitrary portal answers.
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -84,6 +85,7 @@ prop_compose! {
             kind: if flags[0] { OperationKind::GoLive } else { OperationKind::Publish },
             operation,
             release: release.clone(),
+            started_at: Timestamp::UNIX_EPOCH,
             latest: None,
         };
         let doubt = InDoubt {

@@ -4,6 +4,7 @@
 use super::*;
 use crate::backends::portal::model::OfferStatus;
 use crate::marketplace::{ChangedTime, Failed, Fence, InDoubt, Step, Version};
+use jiff::Timestamp;
 
 pub(super) const WAITS: &str = "waitingForPublisherReview";
 
@@ -221,7 +222,13 @@ fn look() -> Inquiry {
 
 fn following(kind: &str, id: &str, release: u64) -> Following {
     let operation = Some(OperationRef { id: id.to_owned(), location: None });
-    Following { kind: kind.into(), operation, release: Some(release.into()), latest: None }
+    Following {
+        kind: kind.into(),
+        operation,
+        release: Some(release.into()),
+        started_at: Timestamp::UNIX_EPOCH,
+        latest: None,
+    }
 }
 
 /// Each portal with what follows and what was asked.

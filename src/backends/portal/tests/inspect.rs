@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::marketplace::{Accepted, Backend as _, Following, Inquiry, OperationRef};
+use jiff::Timestamp;
 
 const WAITS: &str = r#"{"status": "running", "publishingVersion": 7, "steps": [
     {"id": "publisher-signoff", "stepName": "publisher-signoff", "status": "waitingForPublisherReview"},
@@ -24,6 +25,7 @@ fn following() -> Inquiry {
         kind: OperationKind::GoLive,
         operation,
         release: Some(Release::from(7)),
+        started_at: Timestamp::UNIX_EPOCH,
         latest: None,
     });
     Inquiry { following, wants_live: true, ..Inquiry::default() }
