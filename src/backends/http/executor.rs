@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use super::call::Call;
+use super::client_parts::ClientParts;
 use super::endpoint::Endpoint;
 use super::fair_queue::Priority;
 use super::login::Login;
@@ -20,7 +21,7 @@ use super::redact::Cleaner;
 use super::response::{ApiResponse, Failure, Repeat};
 use super::retry_after::retry_after;
 use super::settings::Settings;
-use super::token::{Token, TokenSource};
+use super::token::Token;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
 use crate::marketplace::{
@@ -55,23 +56,11 @@ pub(crate) struct RequestExecutor {
 }
 
 impl RequestExecutor {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
-        tokens: Arc<dyn TokenSource>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-        rng: fastrand::Rng,
-        advice: fn(StatusCode) -> Option<&'static str>,
-    ) -> Self {
-        let permits = Permits::new(settings.concurrency);
+    pub(crate) fn new(parts: ClientParts, advice: fn(StatusCode) -> Option<&'static str>) -> Self {
+        let ClientParts { endpoint, transport, tokens, clock, settings, rng, permits } = parts;
+        let permits = permits.unwrap_or_else(|| Permits::new(settings.concurrency));
         let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
         Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
-    }
-
-    /// Takes part in these permits, instead of having its own.
-    pub(crate) fn share(&mut self, permits: &Permits) {
-        self.permits = permits.clone();
     }
 
     /// Sends a read until `parse` accepts the answer, within the retry policy.

@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `call` | a request without its token |
+//! | `client_parts` | what a client is made of |
 //! | `settings` | timeouts, concurrency and retries of a client |
 //! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
 //! | `response` | an answer's JSON, or the error it is |
@@ -19,6 +20,7 @@
 
 pub(crate) mod any_case;
 pub(crate) mod call;
+mod client_parts;
 pub(crate) mod endpoint;
 pub(crate) mod error_message;
 pub(crate) mod executor;
@@ -38,6 +40,7 @@ pub(crate) mod token;
 pub(crate) mod transport;
 
 pub use call::CallName;
+pub use client_parts::ClientParts;
 pub use endpoint::{Endpoint, EndpointError};
 pub use measured::Measured;
 pub use permits::Permits;

@@ -1,7 +1,6 @@
 //! The API calls of the Cloud Partner Portal.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,15 +12,11 @@ use super::location::{OperationUrl, call_url, with_version};
 use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use super::translate;
 use super::wire::{PostMetadataWire, PostWire};
+use crate::backends::http::ClientParts;
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
-use crate::backends::http::permits::Permits;
 use crate::backends::http::response::ApiResponse;
-use crate::backends::http::settings::Settings;
-use crate::backends::http::token::TokenSource;
-use crate::backends::http::transport::Transport;
-use crate::clock::Clock;
 use crate::marketplace::{
     Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
     RefusalKind,
@@ -40,27 +35,10 @@ pub struct PortalClient {
 }
 
 impl PortalClient {
-    /// A client of the marketplace at `endpoint`. `clock` is read only for `Retry-After`; `rng`
-    /// gives backoffs and the ids of reads.
+    /// A client of the marketplace at the endpoint.
     #[must_use]
-    pub fn new(
-        endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
-        tokens: Arc<dyn TokenSource>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-        rng: fastrand::Rng,
-    ) -> Self {
-        let executor =
-            RequestExecutor::new(endpoint, transport, tokens, clock, settings, rng, advice);
-        Self { executor }
-    }
-
-    /// Has requests in flight only with these permits, which other clients share.
-    #[must_use]
-    pub fn sharing(mut self, permits: &Permits) -> Self {
-        self.executor.share(permits);
-        self
+    pub fn new(parts: ClientParts) -> Self {
+        Self { executor: RequestExecutor::new(parts, advice) }
     }
 
     /// The base URL of its requests.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::backends::http::Settings as PortalSettings;
+use golive::backends::http::{ClientParts, Settings as PortalSettings};
 use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
 use golive::disk::Disk;
@@ -402,15 +402,18 @@ impl Runner {
 
     fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Backend> {
         let sim = &self.sim;
-        let portal = PortalSettings { max_wait, ..PortalSettings::default() };
-        Arc::new(PortalClient::new(
-            ORIGIN.parse().unwrap(),
-            Arc::new(SimTransport { sim: Arc::clone(sim), process: Arc::clone(process) }),
-            Arc::new(SimTokens::new(Arc::clone(sim))),
-            Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>,
-            portal,
-            sim.random.of(("golive", process.number)).0,
-        ))
+        Arc::new(PortalClient::new(ClientParts {
+            endpoint: ORIGIN.parse().unwrap(),
+            transport: Arc::new(SimTransport {
+                sim: Arc::clone(sim),
+                process: Arc::clone(process),
+            }),
+            tokens: Arc::new(SimTokens::new(Arc::clone(sim))),
+            clock: Arc::clone(&sim.clock) as _,
+            settings: PortalSettings { max_wait, ..PortalSettings::default() },
+            rng: sim.random.of(("golive", process.number)).0,
+            permits: None,
+        }))
     }
 
     fn reconciler(

@@ -17,9 +17,9 @@ use http::{Method, Response};
 use tokio::time::Instant;
 
 use super::*;
-use crate::backends::http::{EnvToken, InProcessTransport, MAX_BODY, Settings, TokenSource};
+use crate::backends::http::{ClientParts, EnvToken, InProcessTransport, MAX_BODY, TokenSource};
 use crate::backends::scripted_server::{
-    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, clock, contoso, dropped,
+    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, client_parts, contoso, dropped,
     is_lost, vm, with,
 };
 use crate::clock::RuntimeClock;
@@ -46,9 +46,7 @@ impl Clients for ScriptedServer {
     }
 
     fn client_with(&self, tokens: Arc<dyn TokenSource>) -> IngestionClient {
-        let (endpoint, rng) = (DEFAULT_ENDPOINT.parse().unwrap(), fastrand::Rng::with_seed(1));
-        let (transport, settings) = (self.transport(), Settings::default());
-        IngestionClient::new(endpoint, transport, tokens, clock(), settings, rng)
+        IngestionClient::new(client_parts(DEFAULT_ENDPOINT, self.transport(), tokens))
     }
 
     /// A client that knows the product of `contoso/vm`.
