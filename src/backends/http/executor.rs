@@ -10,6 +10,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use super::advice::Advice;
 use super::call::Call;
 use super::client_parts::ClientParts;
 use super::endpoint::Endpoint;
@@ -51,12 +52,11 @@ pub(crate) struct RequestExecutor {
     permits: Permits,
     pauses: Pauses,
     rng: Mutex<fastrand::Rng>,
-    /// Advice for the user, given an error status.
-    advice: fn(StatusCode) -> Option<&'static str>,
+    advice: &'static Advice,
 }
 
 impl RequestExecutor {
-    pub(crate) fn new(parts: ClientParts, advice: fn(StatusCode) -> Option<&'static str>) -> Self {
+    pub(crate) fn new(parts: ClientParts, advice: &'static Advice) -> Self {
         let ClientParts { endpoint, transport, tokens, clock, settings, rng, permits } = parts;
         let permits = permits.unwrap_or_else(|| Permits::new(settings.concurrency));
         let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
@@ -279,7 +279,7 @@ impl RequestExecutor {
         let retry_after = retry_after(&parts.headers, self.clock.now());
         let cleaner = self.cleaner();
         let (status, headers) = (parts.status, parts.headers);
-        let advice = (self.advice)(status);
+        let advice = self.advice.on(status);
         ApiResponse { request: call.title(), status, headers, body, retry_after, cleaner, advice }
     }
 

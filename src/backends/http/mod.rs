@@ -7,6 +7,7 @@
 //! | `settings` | timeouts, concurrency and retries of a client |
 //! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
 //! | `response` | an answer's JSON, or the error it is |
+//! | `advice` | what to do about a refusal |
 //! | `error_message` | the message in an error body, causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
@@ -18,6 +19,7 @@
 //! | `retry`, `retry_after`, `pause` | when to ask again |
 //! | `fair_queue`, `permits` | permits to send, shared fairly among publishers |
 
+pub(crate) mod advice;
 pub(crate) mod any_case;
 pub(crate) mod call;
 mod client_parts;

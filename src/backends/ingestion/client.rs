@@ -61,7 +61,7 @@ impl IngestionClient {
     /// A client of the API at the endpoint, which is an origin: the client adds the path.
     #[must_use]
     pub fn new(parts: ClientParts) -> Self {
-        let executor = RequestExecutor::new(parts, errors::advice);
+        let executor = RequestExecutor::new(parts, &errors::ADVICE);
         Self { executor, products: Products::default() }
     }
 
