@@ -12,7 +12,9 @@ use http::{HeaderMap, Method, Response};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::http::{Dropped, InProcessTransport, MAX_BODY, Token, TokenSource};
+use super::http::{
+    ClientParts, Dropped, InProcessTransport, MAX_BODY, Settings, Token, TokenSource, Transport,
+};
 use crate::clock::RuntimeClock;
 use crate::marketplace::{MarketplaceError, OfferId, PublisherId};
 
@@ -94,6 +96,23 @@ pub(crate) fn start() -> Timestamp {
 
 pub(crate) fn clock() -> Arc<RuntimeClock> {
     Arc::new(RuntimeClock::starting_at(start()))
+}
+
+/// A client of this endpoint, at the start of a test.
+pub(crate) fn client_parts(
+    endpoint: &str,
+    transport: Arc<dyn Transport>,
+    tokens: Arc<dyn TokenSource>,
+) -> ClientParts {
+    ClientParts {
+        endpoint: endpoint.parse().unwrap(),
+        transport,
+        tokens,
+        clock: clock(),
+        settings: Settings::default(),
+        rng: fastrand::Rng::with_seed(1),
+        permits: None,
+    }
 }
 
 pub(crate) fn answer(status: u16, body: &str) -> Response<Body> {

@@ -68,23 +68,8 @@ mod tests {
     }
 
     fn operation() -> OperationRecord {
-        OperationRecord {
-            adopted: false,
-            finished_at: Some(at(0)),
-            id: None,
-            kind: OperationKind::GoLive,
-            location: None,
-            manifest_digest: String::new(),
-            messages: Vec::new(),
-            polled_at: None,
-            presumed: false,
-            progress: None,
-            release: None,
-            request_id: None,
-            started_at: at(0),
-            status: OperationStatus::Succeeded,
-            steps: Vec::new(),
-        }
+        let ended = OperationRecord::new(OperationKind::GoLive, OperationStatus::Succeeded, at(0));
+        OperationRecord { finished_at: Some(at(0)), ..ended }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::context::{Workspace, variable};
 use super::routing::{Credential, Target};
 use crate::backends::Router;
 use crate::backends::http::{
-    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, Permits,
-    Settings, TokenSource, Transport,
+    AnonymousToken, ClientParts, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport,
+    Permits, Settings, TokenSource, Transport,
 };
 use crate::backends::ingestion::IngestionClient;
 use crate::backends::portal::PortalClient;
@@ -105,20 +105,18 @@ impl Workspace {
         settings: Settings,
         permits: &Permits,
     ) -> Arc<dyn Backend> {
-        let (clock, random) = (Arc::clone(&self.clock), fastrand::Rng::new());
-        let Link { transport, tokens } = link;
-        let endpoint = target.endpoint.clone();
+        let parts = ClientParts {
+            endpoint: target.endpoint.clone(),
+            transport: link.transport,
+            tokens: link.tokens,
+            clock: Arc::clone(&self.clock),
+            settings,
+            rng: fastrand::Rng::new(),
+            permits: Some(permits.clone()),
+        };
         match target.api {
-            Api::CloudPartnerPortal => {
-                let client =
-                    PortalClient::new(endpoint, transport, tokens, clock, settings, random);
-                Arc::new(client.sharing(permits))
-            }
-            Api::ProductIngestion => {
-                let client =
-                    IngestionClient::new(endpoint, transport, tokens, clock, settings, random);
-                Arc::new(client.sharing(permits))
-            }
+            Api::CloudPartnerPortal => Arc::new(PortalClient::new(parts)),
+            Api::ProductIngestion => Arc::new(IngestionClient::new(parts)),
         }
     }
 

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::find::join;
+use super::flags::{self, FLAGS};
 use crate::manifest::FieldList;
 use crate::marketplace::{Api, PublisherId};
 
 /// golive's configuration: how each publisher is reached, and defaults for flags.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-#[schemars(title = "golive configuration", deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "golive configuration", deny_unknown_fields, transform = flags::add_to)]
 pub struct Config {
     /// The API of publishers that say nothing else.
     #[schemars(
@@ -26,89 +27,9 @@ pub struct Config {
     /// The publishers that need something of their own, by their ids.
     #[schemars(title = "Publishers", default, skip_serializing_if = "BTreeMap::is_empty", example = publishers_example())]
     pub publishers: BTreeMap<PublisherId, PublisherConfig>,
-    /// Refuse to send more than this many requests that change something: `apply --max-changes`.
-    #[schemars(
-        title = "Most changes",
-        with = "u64",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = 5
-    )]
-    pub max_changes: Option<u64>,
-    /// How many requests may be under way at once: `--concurrency`.
-    #[schemars(
-        title = "Concurrency",
-        with = "u64",
-        default,
-        skip_serializing_if = "Option::is_none",
-        range(min = 1, max = 1024),
-        example = 8
-    )]
-    pub concurrency: Option<u64>,
-    /// How long one request may take: `--timeout`.
-    #[schemars(
-        title = "Timeout",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "60s"
-    )]
-    pub timeout: Option<String>,
-    /// How long an offer must be unchanged before a request without an answer may be sent again:
-    /// `--settle`.
-    #[schemars(
-        title = "Settle",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "15m"
-    )]
-    pub settle: Option<String>,
-    /// The first interval between two polls of an operation: `--poll`.
-    #[schemars(
-        title = "Poll",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "30s"
-    )]
-    pub poll: Option<String>,
-    /// The longest interval between two polls: `--poll-max`.
-    #[schemars(
-        title = "Longest poll",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "5m"
-    )]
-    pub poll_max: Option<String>,
-    /// How long to wait for another golive that holds the lock: `--lock-timeout`.
-    #[schemars(
-        title = "Lock timeout",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "10s"
-    )]
-    pub lock_timeout: Option<String>,
-    /// How often a service looks at every publisher: `watch --resync`.
-    #[schemars(
-        title = "Resync",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "5m"
-    )]
-    pub resync: Option<String>,
-    /// How long files must be left alone before a service reads them: `watch --debounce`.
-    #[schemars(
-        title = "Debounce",
-        with = "Duration",
-        default,
-        skip_serializing_if = "Option::is_none",
-        example = "100ms"
-    )]
-    pub debounce: Option<String>,
+    /// Values that stand for flags which are not given, by the ids of their arguments.
+    #[schemars(skip)]
+    pub flags: Vec<(&'static str, String)>,
     /// The folder of the file, from which paths in it are taken.
     #[schemars(skip)]
     pub folder: PathBuf,
@@ -193,23 +114,6 @@ impl JsonSchema for CredentialConfig {
     }
 }
 
-/// A duration as on the command line.
-struct Duration;
-
-impl JsonSchema for Duration {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": r"^[0-9].*[a-zA-Z]$"})
-    }
-}
-
 fn publishers_example() -> serde_json::Value {
     serde_json::json!({"contoso": {
         "api": "product-ingestion",
@@ -218,43 +122,20 @@ fn publishers_example() -> serde_json::Value {
 }
 
 impl Config {
-    /// The fields of the file. `notifications` is for a later golive.
-    pub(super) const FIELDS: FieldList = FieldList {
-        all: &[
+    /// The fields of the file, each with an example.
+    pub(super) fn fields() -> Vec<(&'static str, &'static str)> {
+        let own = [
             ("api", "api: product-ingestion"),
             ("publishers", "publishers: {contoso: {api: product-ingestion}}"),
-            ("maxChanges", "maxChanges: 5"),
-            ("concurrency", "concurrency: 8"),
-            ("timeout", "timeout: 60s"),
-            ("settle", "settle: 15m"),
-            ("poll", "poll: 30s"),
-            ("pollMax", "pollMax: 5m"),
-            ("lockTimeout", "lockTimeout: 10s"),
-            ("resync", "resync: 5m"),
-            ("debounce", "debounce: 100ms"),
-        ],
-        required: 0,
-        later: &["notifications"],
-    };
+        ];
+        own.into_iter().chain(FLAGS.iter().map(|flag| (flag.name(), flag.line))).collect()
+    }
 
     /// The values that stand for flags which are not given, by the ids of their arguments.
     #[must_use]
     pub fn defaults(&self) -> Vec<(&'static str, String)> {
-        let api = self.api.map(|api| api.as_str().to_owned());
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let all = [
-            ("api", api),
-            ("max_changes", number(self.max_changes)),
-            ("concurrency", number(self.concurrency)),
-            ("timeout", self.timeout.clone()),
-            ("settle", self.settle.clone()),
-            ("poll", self.poll.clone()),
-            ("poll_max", self.poll_max.clone()),
-            ("lock_timeout", self.lock_timeout.clone()),
-            ("resync", self.resync.clone()),
-            ("debounce", self.debounce.clone()),
-        ];
-        all.into_iter().filter_map(|(id, value)| Some((id, value?))).collect()
+        let api = self.api.map(|api| ("api", api.as_str().to_owned()));
+        api.into_iter().chain(self.flags.iter().cloned()).collect()
     }
 
     /// A path of the file, as it is from the current folder.
@@ -266,7 +147,7 @@ impl Config {
 
 impl PublisherConfig {
     /// The fields of a publisher.
-    pub(super) const FIELDS: FieldList = FieldList {
+    pub(super) const FIELDS: FieldList<'static> = FieldList {
         all: &[
             ("api", "api: product-ingestion"),
             ("endpoint", "endpoint: https://graph.microsoft.com"),
@@ -279,7 +160,7 @@ impl PublisherConfig {
 
 impl CredentialConfig {
     /// The fields of a token.
-    pub(super) const FIELDS: FieldList = FieldList {
+    pub(super) const FIELDS: FieldList<'static> = FieldList {
         all: &[("kind", "kind: token"), ("env", "env: CONTOSO_TOKEN"), ("file", "file: token")],
         required: 1,
         later: &[],

@@ -4,12 +4,14 @@
 //! | file | what it is |
 //! |---|---|
 //! | `file` | the file's types, and what they stand for |
+//! | `flags` | the flags whose defaults it may give |
 //! | `read` | from the file to these types, or to every error in it |
 //! | `find` | where the file is |
 //! | `schema` | the JSON Schema, for editors |
 
 mod file;
 mod find;
+mod flags;
 mod read;
 mod schema;
 #[cfg(test)]

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::file::{Config, CredentialConfig, PublisherConfig};
+use super::flags::{FLAGS, Flag, Kind};
 use crate::backends::http::{Endpoint, EndpointError};
-use crate::cli;
 use crate::manifest::{
     Diagnostics, FieldList, Fields, NodeId, Problem, Scalar, Walk, publisher, quoted,
     read_document, unknown,
@@ -43,27 +42,24 @@ pub fn read(path: &Path) -> Result<Config, Diagnostics> {
 }
 
 fn config(walk: &mut Walk<'_, '_>, root: NodeId) -> Config {
-    let Some(fields) = mapping(walk, root, "the configuration", &Config::FIELDS) else {
+    // `notifications` is for a later golive.
+    let known = FieldList { all: &Config::fields(), required: 0, later: &["notifications"] };
+    let Some(fields) = mapping(walk, root, "the configuration", &known) else {
         return Config::default();
     };
-    Config {
-        api: walk.text(&fields, "api", api),
-        publishers: publishers(walk, &fields),
-        max_changes: number(walk, &fields, "maxChanges", "a whole number", Ok),
-        concurrency: number(walk, &fields, "concurrency", "a number from 1 to 1024", concurrency),
-        timeout: duration(walk, &fields, "timeout", cli::positive_duration),
-        settle: duration(walk, &fields, "settle", cli::duration),
-        poll: duration(walk, &fields, "poll", cli::positive_duration),
-        poll_max: duration(walk, &fields, "pollMax", cli::positive_duration),
-        lock_timeout: duration(walk, &fields, "lockTimeout", cli::duration),
-        resync: duration(walk, &fields, "resync", cli::request_interval),
-        debounce: duration(walk, &fields, "debounce", cli::positive_duration),
-        folder: PathBuf::new(),
-    }
+    let api = walk.text(&fields, "api", api);
+    let publishers = publishers(walk, &fields);
+    let flags = FLAGS.iter().filter_map(|it| Some((it.argument, flag(walk, &fields, it)?)));
+    Config { api, publishers, flags: flags.collect(), folder: PathBuf::new() }
 }
 
 /// The fields of a mapping; an error if it is something else.
-fn mapping(walk: &mut Walk<'_, '_>, node: NodeId, what: &str, known: &FieldList) -> Option<Fields> {
+fn mapping(
+    walk: &mut Walk<'_, '_>,
+    node: NodeId,
+    what: &str,
+    known: &FieldList<'_>,
+) -> Option<Fields> {
     let entries = walk.tree.entries(node).filter(|_| !walk.tree.has_local_tag(node));
     let Some(entries) = entries else {
         let example = known.all.first().map_or("", |(_, example)| example);
@@ -219,45 +215,22 @@ fn path(walk: &mut Walk<'_, '_>, node: NodeId) -> Option<PathBuf> {
     }
 }
 
-fn number(
-    walk: &mut Walk<'_, '_>,
-    fields: &Fields,
-    name: &str,
-    wanted: &str,
-    rule: impl Fn(u64) -> Result<u64, Problem>,
-) -> Option<u64> {
-    let node = *fields.get(name)?;
-    match walk.tree.scalar(node) {
-        Some(Scalar::Unsigned(number)) => walk.checked(node, rule(number)),
-        scalar => {
-            let is_quoted =
-                matches!(scalar, Some(Scalar::Text(text)) if text.parse::<u64>().is_ok());
-            let hint = is_quoted.then(|| "remove the quotes".to_owned());
-            walk.wrong_type(&format!("{name:?}"), node, wanted, hint);
-            None
-        }
-    }
-}
-
-fn concurrency(number: u64) -> Result<u64, Problem> {
-    let checked = cli::concurrency(&number.to_string());
-    checked.map(|_| number).map_err(Problem::new)
-}
-
-/// A duration as on the command line, for which it is kept as a text.
-fn duration(
-    walk: &mut Walk<'_, '_>,
-    fields: &Fields,
-    name: &str,
-    rule: impl Fn(&str) -> Result<Duration, String>,
-) -> Option<String> {
-    let node = *fields.get(name)?;
-    // A number without a unit is no duration either, and the rule says so.
-    let is_text = walk.tree.items(node).is_none() && walk.tree.entries(node).is_none();
-    let Some(text) = walk.tree.text(node).filter(|_| is_text).map(str::to_owned) else {
-        walk.wrong_type(&format!("{name:?}"), node, "a duration", None);
+/// The value of a flag, as the command line takes it.
+fn flag(walk: &mut Walk<'_, '_>, fields: &Fields, flag: &Flag) -> Option<String> {
+    let node = *fields.get(flag.name())?;
+    let scalar = walk.tree.scalar(node);
+    let text = match (flag.kind, &scalar) {
+        // A number without a unit is no duration either, and the rule says so.
+        (Kind::Duration(_), _) => walk.tree.text(node).map(str::to_owned),
+        (_, Some(Scalar::Unsigned(number))) => Some(number.to_string()),
+        (_, _) => None,
+    };
+    let Some(text) = text else {
+        let is_quoted = matches!(scalar, Some(Scalar::Text(text)) if text.parse::<u64>().is_ok());
+        let hint = is_quoted.then(|| "remove the quotes".to_owned());
+        walk.wrong_type(&format!("{:?}", flag.name()), node, flag.kind.wanted(), hint);
         return None;
     };
-    walk.checked(node, rule(&text).map_err(Problem::new))?;
+    walk.checked(node, flag.kind.check(&text).map_err(Problem::new))?;
     Some(text)
 }

@@ -1,10 +1,23 @@
-//! A request: its parts, whatever the API.
+//! A request and what it is answered from, whatever the API.
 
 use axum::body::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use jiff::Timestamp;
 
+use super::access::Access;
 use super::ingestion;
+use super::seed::Seed;
+use super::world::World;
+
+/// What a request is answered from.
+pub(super) struct Context<'a> {
+    pub world: &'a mut World,
+    pub seed: &'a Seed,
+    pub access: Access<'a>,
+    pub request: &'a ApiRequest,
+    pub now: Timestamp,
+}
 
 /// A request, read whole.
 pub(super) struct ApiRequest {

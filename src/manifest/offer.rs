@@ -107,7 +107,7 @@ impl Manifest {
     ];
 
     /// The same, with what is required.
-    pub(super) const FIELD_LIST: FieldList =
+    pub(super) const FIELD_LIST: FieldList<'static> =
         FieldList { all: Self::FIELDS, required: 3, later: &[] };
 
     /// How to write a field.

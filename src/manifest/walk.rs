@@ -12,9 +12,9 @@ use super::syntax::RENDER;
 use super::tree::{NodeId, Scalar, Tree};
 
 /// The fields that a mapping may have.
-pub(crate) struct FieldList {
+pub(crate) struct FieldList<'a> {
     /// Each with an example, the required ones first.
-    pub(crate) all: &'static [(&'static str, &'static str)],
+    pub(crate) all: &'a [(&'static str, &'static str)],
     /// How many are required.
     pub(crate) required: usize,
     /// Fields that a later golive will read.
@@ -73,7 +73,7 @@ impl<'t> Walk<'t, '_> {
         &mut self,
         root: NodeId,
         entries: &[(NodeId, NodeId)],
-        known: &FieldList,
+        known: &FieldList<'_>,
     ) -> Fields {
         let mut values = HashMap::new();
         let mut keys = HashMap::new();
@@ -113,7 +113,7 @@ impl<'t> Walk<'t, '_> {
         &mut self,
         key: NodeId,
         name: &str,
-        known: &FieldList,
+        known: &FieldList<'_>,
     ) -> Option<&'static str> {
         if name == rules::MERGE_KEY {
             self.error(key, rules::merge_key());

@@ -68,7 +68,7 @@ pub struct Refusal {
     pub is_final: bool,
     /// Advice for the user, if the backend has any: the marketplace's own messages are often of
     /// little help.
-    pub advice: Option<&'static str>,
+    pub advice: Option<String>,
 }
 
 impl Refusal {
@@ -173,8 +173,8 @@ impl MarketplaceError {
 
     /// Advice for the user, if there is any.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        self.refusal()?.advice
+    pub fn advice(&self) -> Option<&str> {
+        self.refusal()?.advice.as_deref()
     }
 
     /// How long the marketplace asks golive to wait.

@@ -1,5 +1,6 @@
 //! The status file, golive's last knowledge of each offer, and the lock that gives it to one process.
 
+mod fresh;
 mod load;
 mod lock;
 mod marketplace;

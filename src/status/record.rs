@@ -506,22 +506,14 @@ pub(crate) mod tests {
     }
 
     fn operation(id: &str) -> OperationRecord {
+        let start = "2026-11-01T09:00:00Z".parse().unwrap();
         OperationRecord {
-            adopted: false,
-            finished_at: None,
             id: Some(id.to_owned()),
-            kind: OperationKind::GoLive,
             location: Some("/api/publishers/contoso/offers/vm/operations/a".to_owned()),
             manifest_digest: "sha256:00".to_owned(),
-            messages: Vec::new(),
-            polled_at: None,
-            presumed: false,
             progress: Some(42),
             release: Some(Release::from(2)),
-            request_id: None,
-            started_at: "2026-11-01T09:00:00Z".parse().unwrap(),
-            status: OperationStatus::Running,
-            steps: Vec::new(),
+            ..OperationRecord::new(OperationKind::GoLive, OperationStatus::Running, start)
         }
     }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{
-    EnvToken, InProcessTransport, Settings as PortalSettings, Transport, TransportError,
+    ClientParts, EnvToken, InProcessTransport, Settings as PortalSettings, Transport,
+    TransportError,
 };
 use golive::backends::ingestion::IngestionClient;
 use golive::backends::portal::PortalClient;
@@ -271,17 +272,18 @@ impl Harness {
         reporter: Arc<dyn Reporter>,
     ) -> Reconciler {
         let concurrency = NonZeroUsize::new(self.concurrency).unwrap();
-        let portal = PortalSettings { max_wait, concurrency, ..PortalSettings::default() };
-        let (endpoint, transport) = (ENDPOINT.parse().unwrap(), Arc::clone(&self.transport));
-        let tokens = Arc::new(EnvToken::new(Some(TOKEN)).unwrap());
-        let (clock, random) = (self.clock(), self.random());
+        let parts = ClientParts {
+            endpoint: ENDPOINT.parse().unwrap(),
+            transport: Arc::clone(&self.transport),
+            tokens: Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
+            clock: self.clock(),
+            settings: PortalSettings { max_wait, concurrency, ..PortalSettings::default() },
+            rng: self.random(),
+            permits: None,
+        };
         let marketplace: Arc<dyn Backend> = match self.api {
-            Api::Portal => {
-                Arc::new(PortalClient::new(endpoint, transport, tokens, clock, portal, random))
-            }
-            Api::Ingestion => {
-                Arc::new(IngestionClient::new(endpoint, transport, tokens, clock, portal, random))
-            }
+            Api::Portal => Arc::new(PortalClient::new(parts)),
+            Api::Ingestion => Arc::new(IngestionClient::new(parts)),
         };
         let surroundings =
             Dependencies { marketplace, store, clock: self.clock(), reporter, stop: stop.clone() };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use golive::backends::http::{EnvToken, InProcessTransport, Settings};
+use golive::backends::http::{ClientParts, EnvToken, InProcessTransport, Settings};
 use golive::backends::ingestion::IngestionClient;
 use golive::clock::RuntimeClock;
 use golive::emulator::{Emulator, ManualAction};
@@ -300,14 +300,15 @@ async fn two_accounts_with_one_offer_name_are_kept_apart_by_their_tokens() {
     let emulator = Emulator::new(parse(seed), Arc::clone(&clock) as _);
     let mut products = Vec::new();
     for (token, name) in [("one", VM), ("two", "fabrikam/vm")] {
-        let client = IngestionClient::new(
-            "http://localhost:8080".parse().unwrap(),
-            Arc::new(InProcessTransport::new(emulator.router())),
-            Arc::new(EnvToken::new(Some(token)).unwrap()),
-            Arc::clone(&clock) as _,
-            Settings::default(),
-            fastrand::Rng::with_seed(7),
-        );
+        let client = IngestionClient::new(ClientParts {
+            endpoint: "http://localhost:8080".parse().unwrap(),
+            transport: Arc::new(InProcessTransport::new(emulator.router())),
+            tokens: Arc::new(EnvToken::new(Some(token)).unwrap()),
+            clock: Arc::clone(&clock) as _,
+            settings: Settings::default(),
+            rng: fastrand::Rng::with_seed(7),
+            permits: None,
+        });
         let offer: OfferId = name.parse().unwrap();
         let listed = client.survey(offer.publisher()).await.unwrap();
         assert_eq!(listed.len(), 1, "{listed:?}");

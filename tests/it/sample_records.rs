@@ -62,19 +62,15 @@ pub(crate) fn offers(count: usize, now: Timestamp) -> Vec<(OfferId, OfferRecord)
 pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp) -> OfferRecord {
     let ago = |minutes| now - SignedDuration::from_mins(minutes);
     let live = if phase == Phase::Live { 5 } else { 4 };
+    let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+    let manifest = ManifestRecord {
+        digest: digest.to_owned(),
+        file: "offers/compute/offer.yaml".to_owned(),
+        state: DesiredState::Live,
+    };
     let mut record = OfferRecord {
         attempts: 1,
-        error: None,
         history: vec![ended(OperationKind::Publish, ago(40 * 24 * 60), ago(39 * 24 * 60))],
-        intent: None,
-        manifest: ManifestRecord {
-            digest: "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
-                .to_owned(),
-            file: "offers/compute/offer.yaml".to_owned(),
-            state: DesiredState::Live,
-        },
-        message: message.to_owned(),
-        next_check_at: None,
         observed: Some(ObservationRecord {
             at: ago(3),
             changed_time: Some(ChangedTime("2026-10-31T07:14:03.1234567Z".to_owned())),
@@ -84,11 +80,7 @@ pub(crate) fn record(phase: Phase, reason: Reason, message: &str, now: Timestamp
             product: None,
             status: "running".to_owned(),
         }),
-        operation: None,
-        phase,
-        reason,
-        refused: None,
-        since: ago(185),
+        ..OfferRecord::new(manifest, phase, reason, message, ago(185))
     };
     match phase {
         Phase::InProgress => record.operation = Some(running(reason, ago(185)).into()),
@@ -170,21 +162,13 @@ pub(crate) fn operation(
     steps: Vec<Step>,
 ) -> OperationRecord {
     OperationRecord {
-        adopted: false,
         finished_at,
         id: Some("d138eccc-59a0-4ae5-a7a5-5b3b1a1e7c02".to_owned()),
-        kind,
-        location: None,
-        manifest_digest: String::new(),
-        messages: Vec::new(),
         polled_at: finished_at,
-        presumed: false,
-        progress: None,
         release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),
-        started_at,
-        status,
         steps,
+        ..OperationRecord::new(kind, status, started_at)
     }
 }
 

@@ -11,7 +11,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use super::advice::Advice;
 use super::call::Call;
+use super::client_parts::ClientParts;
 use super::endpoint::Endpoint;
 use super::fair_queue::Priority;
 use super::login::Login;
@@ -21,7 +23,7 @@ use super::redact::Cleaner;
 use super::response::{ApiResponse, Failure, Repeat};
 use super::retry_after::retry_after;
 use super::settings::Settings;
-use super::token::{Token, TokenSource};
+use super::token::Token;
 use super::transport::{Transport, TransportError};
 use crate::clock::Clock;
 use crate::marketplace::{
@@ -51,21 +53,13 @@ pub(crate) struct RequestExecutor {
     permits: Permits,
     pauses: Pauses,
     rng: Mutex<fastrand::Rng>,
-    /// Advice for the user, given an error status.
-    advice: fn(StatusCode) -> Option<&'static str>,
+    advice: &'static Advice,
 }
 
 impl RequestExecutor {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
-        tokens: Arc<dyn TokenSource>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-        rng: fastrand::Rng,
-        advice: fn(StatusCode) -> Option<&'static str>,
-    ) -> Self {
-        let permits = Permits::new(settings.concurrency);
+    pub(crate) fn new(parts: ClientParts, advice: &'static Advice) -> Self {
+        let ClientParts { endpoint, transport, tokens, clock, settings, rng, permits } = parts;
+        let permits = permits.unwrap_or_else(|| Permits::new(settings.concurrency));
         let (login, pauses, rng) = (Login::new(tokens), Pauses::default(), Mutex::new(rng));
         Self { endpoint, transport, login, clock, settings, permits, pauses, rng, advice }
     }
@@ -73,11 +67,6 @@ impl RequestExecutor {
     /// The current time (UTC).
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// Takes part in these permits, instead of having its own.
-    pub(crate) fn share(&mut self, permits: &Permits) {
-        self.permits = permits.clone();
     }
 
     /// Sends a read until `parse` accepts the answer, within the retry policy.
@@ -296,7 +285,7 @@ impl RequestExecutor {
         let retry_after = retry_after(&parts.headers, self.clock.now());
         let cleaner = self.cleaner();
         let (status, headers) = (parts.status, parts.headers);
-        let advice = (self.advice)(status);
+        let advice = self.advice.on(status);
         ApiResponse { request: call.title(), status, headers, body, retry_after, cleaner, advice }
     }
 

@@ -3,9 +3,11 @@
 //! | module | what it is |
 //! |---|---|
 //! | `call` | a request without its token |
+//! | `client_parts` | what a client is made of |
 //! | `settings` | timeouts, concurrency and retries of a client |
 //! | `executor` | one request and its answer: permits, pauses, timeouts, tokens, retries |
 //! | `response` | an answer's JSON, or the error it is |
+//! | `advice` | what to do about a refusal |
 //! | `error_message` | the message in an error body, causes included |
 //! | `any_case` | keys of JSON compared without case |
 //! | `lenient` | JSON that may be anything, read without keeping more than is used |
@@ -17,8 +19,10 @@
 //! | `retry`, `retry_after`, `pause` | when to ask again |
 //! | `fair_queue`, `permits` | permits to send, shared fairly among publishers |
 
+pub(crate) mod advice;
 pub(crate) mod any_case;
 pub(crate) mod call;
+mod client_parts;
 pub(crate) mod endpoint;
 pub(crate) mod error_message;
 pub(crate) mod executor;
@@ -38,6 +42,7 @@ pub(crate) mod token;
 pub(crate) mod transport;
 
 pub use call::CallName;
+pub use client_parts::ClientParts;
 pub use endpoint::{Endpoint, EndpointError};
 pub use measured::Measured;
 pub use permits::Permits;

@@ -99,7 +99,7 @@ pub(crate) struct ApiResponse {
     /// Cleans every text taken from this answer.
     pub(crate) cleaner: Cleaner,
     /// Advice for the user, given the status.
-    pub(crate) advice: Option<&'static str>,
+    pub(crate) advice: Option<String>,
 }
 
 impl ApiResponse {
@@ -281,7 +281,7 @@ impl ApiResponse {
             request_id,
             is_unsent: false,
             is_final: false,
-            advice: self.advice,
+            advice: self.advice.clone(),
         }
     }
 

@@ -37,19 +37,16 @@ impl TokenPurpose {
         Self::new("GOLIVE_TOKEN", Endpoint::DEFAULT)
     }
 
-    /// The command that prints a token.
-    fn how_to_print_one(&self) -> String {
-        let resource = self.resource;
-        format!(
-            "`az account get-access-token --resource {resource} --query accessToken --output tsv`"
-        )
-    }
-
     fn wrong_variable(&self, what: &str) -> MarketplaceError {
-        let Self { name, .. } = self;
-        let how = self.how_to_print_one();
+        let Self { name, resource } = self;
+        let how = how_to_print_a_token(resource);
         MarketplaceError::Token(format!("{name}{what}; set it, for example to the output of {how}"))
     }
+}
+
+/// The command that prints a token for a service.
+pub(super) fn how_to_print_a_token(resource: &str) -> String {
+    format!("`az account get-access-token --resource {resource} --query accessToken --output tsv`")
 }
 
 /// Why a text isn't a valid token. The text itself is never shown.

@@ -1,7 +1,6 @@
 //! The calls of the Product Ingestion API.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,14 +15,10 @@ use super::wire::{
     API_VERSION, CONFIGURE_SCHEMA, ConfigureWire, SUBMISSION_SCHEMA, SubmissionWire, TargetWire,
     VERSION_PARAMETER,
 };
+use crate::backends::http::ClientParts;
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
-use crate::backends::http::permits::Permits;
-use crate::backends::http::settings::Settings;
-use crate::backends::http::token::TokenSource;
-use crate::backends::http::transport::Transport;
-use crate::clock::Clock;
 use crate::marketplace::{
     Accepted, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PausedUntil,
     PublisherId, RefusalKind,
@@ -63,28 +58,11 @@ pub enum Cancellation {
 }
 
 impl IngestionClient {
-    /// A client of the API at `endpoint`, which is an origin: the client adds the path. `clock` is
-    /// read only for `Retry-After`; `rng` gives backoffs and the ids of reads.
+    /// A client of the API at the endpoint, which is an origin: the client adds the path.
     #[must_use]
-    pub fn new(
-        endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
-        tokens: Arc<dyn TokenSource>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-        rng: fastrand::Rng,
-    ) -> Self {
-        let advice = errors::advice;
-        let executor =
-            RequestExecutor::new(endpoint, transport, tokens, clock, settings, rng, advice);
+    pub fn new(parts: ClientParts) -> Self {
+        let executor = RequestExecutor::new(parts, &errors::ADVICE);
         Self { executor, products: Products::default() }
-    }
-
-    /// Has requests in flight only with these permits, which other clients share.
-    #[must_use]
-    pub fn sharing(mut self, permits: &Permits) -> Self {
-        self.executor.share(permits);
-        self
     }
 
     /// The endpoint of its requests.

@@ -1,8 +1,9 @@
 //! What the API's refusals mean.
 
-use http::StatusCode;
 use serde_json::Value;
 
+use super::TOKEN_RESOURCE;
+use crate::backends::http::advice::Advice;
 use crate::marketplace::{MarketplaceError, Refusal, RefusalKind};
 
 /// How deep causes are searched. Three levels were seen by clients.
@@ -60,7 +61,7 @@ pub(super) fn of_configure(error: MarketplaceError) -> MarketplaceError {
         if says(&CONFLICTS) || says(&["productlocked"]) {
             refusal.kind = RefusalKind::Conflict;
         } else if says(&OUT_OF_DATE) {
-            refusal.advice = Some(TOO_OLD);
+            refusal.advice = Some(TOO_OLD.to_owned());
         }
     }
     MarketplaceError::Refused(refusal)
@@ -91,26 +92,15 @@ pub(super) fn not_found(request: &str, offer: &str) -> MarketplaceError {
         request_id: None,
         is_unsent: false,
         is_final: false,
-        advice: advice(StatusCode::NOT_FOUND),
+        advice: Some(ADVICE.not_found.to_owned()),
     }))
 }
 
-/// Advice for a refusal: the service's own messages on 401 and 403 are of little help.
-pub(super) fn advice(status: StatusCode) -> Option<&'static str> {
-    match status.as_u16() {
-        401 => Some(
-            "the token has expired or is meant for another service; get one with \
-             `az account get-access-token --resource https://graph.microsoft.com \
-             --query accessToken --output tsv`",
-        ),
-        403 => Some(
-            "the app must be added in Partner Center (account settings, user management, \
-             Microsoft Entra applications) with the role Manager",
-        ),
-        404 => Some(
-            "the name is wrong, or the product isn't visible to this app: compare the offer's id \
-             with the one that Partner Center shows, and the app with the account that owns it",
-        ),
-        _ => None,
-    }
-}
+pub(super) const ADVICE: Advice = Advice {
+    resource: TOKEN_RESOURCE,
+    forbidden: "the app must be added in Partner Center (account settings, user management, \
+                Microsoft Entra applications) with the role Manager",
+    not_found: "the name is wrong, or the product isn't visible to this app: compare the offer's \
+                id with the one that Partner Center shows, and the app with the account that owns \
+                it",
+};

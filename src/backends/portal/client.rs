@@ -1,27 +1,24 @@
 //! The API calls of the Cloud Partner Portal.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderName, LOCATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use url::Url;
 
+use super::TOKEN_RESOURCE;
 use super::location::{OperationUrl, call_url, with_version};
 use super::model::{Offer, OfferSummary, PolledOperation, Slot, StatusReport, Submission};
 use super::translate;
 use super::wire::{PostMetadataWire, PostWire};
+use crate::backends::http::ClientParts;
+use crate::backends::http::advice::Advice;
 use crate::backends::http::call::Call;
 use crate::backends::http::endpoint::Endpoint;
 use crate::backends::http::executor::RequestExecutor;
-use crate::backends::http::permits::Permits;
 use crate::backends::http::response::ApiResponse;
-use crate::backends::http::settings::Settings;
-use crate::backends::http::token::TokenSource;
-use crate::backends::http::transport::Transport;
-use crate::clock::Clock;
 use crate::marketplace::{
     Accepted, Fence, Launch, MarketplaceError, OfferId, OperationKind, OperationRef, PublisherId,
     RefusalKind,
@@ -40,27 +37,10 @@ pub struct PortalClient {
 }
 
 impl PortalClient {
-    /// A client of the marketplace at `endpoint`. `clock` is read only for `Retry-After`; `rng`
-    /// gives backoffs and the ids of reads.
+    /// A client of the marketplace at the endpoint.
     #[must_use]
-    pub fn new(
-        endpoint: Endpoint,
-        transport: Arc<dyn Transport>,
-        tokens: Arc<dyn TokenSource>,
-        clock: Arc<dyn Clock>,
-        settings: Settings,
-        rng: fastrand::Rng,
-    ) -> Self {
-        let executor =
-            RequestExecutor::new(endpoint, transport, tokens, clock, settings, rng, advice);
-        Self { executor }
-    }
-
-    /// Has requests in flight only with these permits, which other clients share.
-    #[must_use]
-    pub fn sharing(mut self, permits: &Permits) -> Self {
-        self.executor.share(permits);
-        self
+    pub fn new(parts: ClientParts) -> Self {
+        Self { executor: RequestExecutor::new(parts, &ADVICE) }
     }
 
     /// The base URL of its requests.
@@ -229,24 +209,12 @@ impl fmt::Debug for PortalClient {
     }
 }
 
-/// Advice for a refusal: the portal's own messages on 401 and 403 are of little help.
-fn advice(status: StatusCode) -> Option<&'static str> {
-    match status.as_u16() {
-        401 => Some(
-            "the token has expired or is meant for another service; get one with \
-             `az account get-access-token --resource https://cloudpartner.azure.com \
-             --query accessToken --output tsv`",
-        ),
-        403 => Some(
-            "the service principal is not on this publisher's account: add it in Partner \
-             Center with the object id that it has in your own tenant (the enterprise \
-             application's, not the app registration's)",
-        ),
-        404 => Some(
-            "there is no such publisher or offer, or this token may not see it: compare the \
-             ids with those that Partner Center shows; offers that were made in Partner Center \
-             need the other API: try api: product-ingestion in golive.yaml, or --api",
-        ),
-        _ => None,
-    }
-}
+const ADVICE: Advice = Advice {
+    resource: TOKEN_RESOURCE,
+    forbidden: "the service principal is not on this publisher's account: add it in Partner \
+                Center with the object id that it has in your own tenant (the enterprise \
+                application's, not the app registration's)",
+    not_found: "there is no such publisher or offer, or this token may not see it: compare the \
+                ids with those that Partner Center shows; offers that were made in Partner Center \
+                need the other API: try api: product-ingestion in golive.yaml, or --api",
+};

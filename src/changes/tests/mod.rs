@@ -145,25 +145,13 @@ fn listing(name: &str, hint: Hint, number: Option<u64>) -> Listing {
 }
 
 fn record(desired: &Loaded) -> OfferRecord {
-    OfferRecord {
-        attempts: 1,
-        error: None,
-        history: Vec::new(),
-        intent: None,
-        manifest: ManifestRecord {
-            digest: desired.digest.clone(),
-            file: "vm.yaml".to_owned(),
-            state: desired.manifest.state,
-        },
-        message: String::new(),
-        next_check_at: None,
-        observed: None,
-        operation: None,
-        phase: Phase::InProgress,
-        reason: Reason::GoLiveRunning,
-        refused: None,
-        since: now(),
-    }
+    let manifest = ManifestRecord {
+        digest: desired.digest.clone(),
+        file: "vm.yaml".to_owned(),
+        state: desired.manifest.state,
+    };
+    let record = OfferRecord::new(manifest, Phase::InProgress, Reason::GoLiveRunning, "", now());
+    OfferRecord { attempts: 1, ..record }
 }
 
 fn observed(preview: Option<u64>, live: Option<u64>) -> ObservationRecord {
@@ -181,21 +169,12 @@ fn observed(preview: Option<u64>, live: Option<u64>) -> ObservationRecord {
 fn operation(status: &str, started_at: Timestamp, digest: &str) -> OperationRecord {
     let status = OperationStatus::from(status);
     OperationRecord {
-        adopted: false,
         finished_at: status.is_finished().then(now),
         id: Some("op".to_owned()),
-        kind: OperationKind::GoLive,
-        location: None,
         manifest_digest: digest.to_owned(),
-        messages: Vec::new(),
-        polled_at: None,
-        presumed: false,
-        progress: None,
         release: Some(release(2)),
         request_id: Some(RequestId::from_random([1; 16])),
-        started_at,
-        status,
-        steps: Vec::new(),
+        ..OperationRecord::new(OperationKind::GoLive, status, started_at)
     }
 }
 

@@ -14,18 +14,9 @@ use crate::emulator::model::job::{Job, JobProgress, Work};
 use crate::emulator::model::operation::Ending;
 use crate::emulator::model::{Behaviour, Moment, Offer};
 use crate::emulator::reply::Reply;
-use crate::emulator::request::ApiRequest;
+use crate::emulator::request::{ApiRequest, Context};
 use crate::emulator::seed::Seed;
 use crate::emulator::world::{Key, Product, World};
-
-/// What a request is answered from.
-pub(super) struct Context<'a> {
-    pub world: &'a mut World,
-    pub seed: &'a Seed,
-    pub access: Access<'a>,
-    pub request: &'a ApiRequest,
-    pub now: Timestamp,
-}
 
 /// Answers one request.
 pub(in crate::emulator) fn respond(
@@ -38,7 +29,7 @@ pub(in crate::emulator) fn respond(
         .and_then(|access| {
             let route = Route::parse(&request.segments).ok_or_else(|| not_found("resource"))?;
             check_method(request, &route)?;
-            Context { world, seed, access, request, now }.answer(route)
+            answer(Context { world, seed, access, request, now }, route)
         })
         .unwrap_or_else(|refusal| refusal)
 }
@@ -83,33 +74,33 @@ pub(super) fn check_version(request: &ApiRequest, is_strict: bool) -> Result<(),
     }
 }
 
-impl Context<'_> {
-    fn answer(mut self, route: Route) -> Result<Reply, Reply> {
-        match route {
-            Route::Products => self.products(),
-            Route::Product(guid) => {
-                self.view(&guid, |view| Ok(Reply::json(StatusCode::OK, &view.product_resource())))
-            }
-            Route::Submissions(guid) => self.submissions(&guid),
-            Route::Submission(guid, number) => self.submission(&guid, &number),
-            Route::Plans => self.plans(),
-            Route::Tree(guid) => self.tree(&guid),
-            Route::Configure => self.configure(),
-            Route::JobStatus(id) => self.job(&id, |view, job, progress| {
-                match view.moment.behaviour.ingestion.job_status {
-                    Some(status) => Err(error(
-                        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                        "serviceUnavailable",
-                        "No job is answered, as the seed says.",
-                    )),
-                    None => Ok(Reply::json(StatusCode::OK, &view.job(job, progress))),
-                }
-            }),
-            Route::JobDetail(id) => self.job(&id, detail),
-            Route::CancelJob(id) => self.cancel(&id),
+fn answer(mut context: Context<'_>, route: Route) -> Result<Reply, Reply> {
+    match route {
+        Route::Products => context.products(),
+        Route::Product(guid) => {
+            context.view(&guid, |view| Ok(Reply::json(StatusCode::OK, &view.product_resource())))
         }
+        Route::Submissions(guid) => context.submissions(&guid),
+        Route::Submission(guid, number) => context.submission(&guid, &number),
+        Route::Plans => context.plans(),
+        Route::Tree(guid) => context.tree(&guid),
+        Route::Configure => context.configure(),
+        Route::JobStatus(id) => context.job(&id, |view, job, progress| {
+            match view.moment.behaviour.ingestion.job_status {
+                Some(status) => Err(error(
+                    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                    "serviceUnavailable",
+                    "No job is answered, as the seed says.",
+                )),
+                None => Ok(Reply::json(StatusCode::OK, &view.job(job, progress))),
+            }
+        }),
+        Route::JobDetail(id) => context.job(&id, detail),
+        Route::CancelJob(id) => context.cancel(&id),
     }
+}
 
+impl Context<'_> {
     /// How lists are answered that are about no one offer.
     fn check_seed_version(&self) -> Result<(), Reply> {
         check_version(self.request, self.seed.ingestion.strict == Some(true))

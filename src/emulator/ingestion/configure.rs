@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::calls::{Context, check_version, is_strict};
+use super::calls::{check_version, is_strict};
 use super::view::{Target, View};
 use super::{bad_request, error, with_details};
 use crate::backends::ingestion::wire::{CONFIGURE_SCHEMA, SUBMISSION_SCHEMA};
@@ -18,7 +18,7 @@ use crate::emulator::model::job::{JobProgress, Work};
 use crate::emulator::model::submission::number;
 use crate::emulator::model::{Behaviour, Moment, Offer};
 use crate::emulator::reply::Reply;
-use crate::emulator::request::ApiRequest;
+use crate::emulator::request::{ApiRequest, Context};
 use crate::emulator::seed::Seed;
 use crate::emulator::seed::offer::{FixedRefusal, Kind};
 use crate::emulator::world::{Key, Product, World};

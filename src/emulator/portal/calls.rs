@@ -13,18 +13,9 @@ use crate::backends::portal::wire::API_VERSION;
 use crate::emulator::access::Access;
 use crate::emulator::model::Behaviour;
 use crate::emulator::reply::Reply;
-use crate::emulator::request::ApiRequest;
+use crate::emulator::request::{ApiRequest, Context};
 use crate::emulator::seed::Seed;
 use crate::emulator::world::{Key, World};
-
-/// What a request is answered from.
-pub(super) struct Context<'a> {
-    pub world: &'a mut World,
-    pub seed: &'a Seed,
-    pub access: Access<'a>,
-    pub request: &'a ApiRequest,
-    pub now: Timestamp,
-}
 
 /// Answers one request.
 pub(in crate::emulator) fn respond(
@@ -40,7 +31,7 @@ pub(in crate::emulator) fn respond(
         .and_then(|access| check_version(request, &behaviour).map(|()| access))
         .and_then(|access| {
             let route = check_method(request, route.ok_or_else(|| not_found("resource"))?)?;
-            Context { world, seed, access, request, now }.answer(route)
+            answer(Context { world, seed, access, request, now }, route)
         })
         .unwrap_or_else(|refusal| refusal);
     Dialect(&behaviour).reword_error(reply)
@@ -80,38 +71,37 @@ pub(super) fn bad_request(message: &str) -> Reply {
     error(StatusCode::BAD_REQUEST, "BadRequest", message)
 }
 
-impl Context<'_> {
-    fn answer(mut self, route: Route) -> Result<Reply, Reply> {
-        match route {
-            Route::Publishers => {
-                let open = self.world.publishers().filter(|id| self.access.opens(id));
-                let list: Vec<Value> =
-                    open.map(|id| json!({ "id": id, "publisherId": id })).collect();
-                Ok(Reply::json(StatusCode::OK, &list))
+fn answer(mut context: Context<'_>, route: Route) -> Result<Reply, Reply> {
+    match route {
+        Route::Publishers => {
+            let open = context.world.publishers().filter(|id| context.access.opens(id));
+            let list: Vec<Value> = open.map(|id| json!({ "id": id, "publisherId": id })).collect();
+            Ok(Reply::json(StatusCode::OK, &list))
+        }
+        Route::Offers(publisher) => {
+            context.require_publisher(&publisher)?;
+            Ok(context.list(&publisher))
+        }
+        Route::Offer { publisher, id, resource } => {
+            let puts = resource == Resource::Itself && context.request.method == Method::PUT;
+            if puts && Dialect(&context.world.behaviour(None)).creates_publishers() {
+                context.require_access(&publisher)?;
+            } else {
+                context.require_publisher(&publisher)?;
             }
-            Route::Offers(publisher) => {
-                self.require_publisher(&publisher)?;
-                Ok(self.list(&publisher))
-            }
-            Route::Offer { publisher, id, resource } => {
-                let puts = resource == Resource::Itself && self.request.method == Method::PUT;
-                if puts && Dialect(&self.world.behaviour(None)).creates_publishers() {
-                    self.require_access(&publisher)?;
-                } else {
-                    self.require_publisher(&publisher)?;
-                }
-                let key = Key::new(&publisher, &id);
-                if let Resource::Command(command) = resource {
-                    self.post(&key, command)
-                } else if puts {
-                    self.put(&key, &publisher, &id)
-                } else {
-                    self.get(&key, &resource)
-                }
+            let key = Key::new(&publisher, &id);
+            if let Resource::Command(command) = resource {
+                context.post(&key, command)
+            } else if puts {
+                context.put(&key, &publisher, &id)
+            } else {
+                context.get(&key, &resource)
             }
         }
     }
+}
 
+impl Context<'_> {
     fn list(&mut self, publisher: &str) -> Reply {
         let offers = self.world.visit_publisher(publisher, self.now, |offer, moment| {
             View::lagging(offer, moment, moment.behaviour.answers.lag.list).summary()

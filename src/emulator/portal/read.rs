@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use http::{StatusCode, header};
 
-use super::calls::{Context, not_found};
+use super::calls::not_found;
 use super::error;
 use super::route::{Resource, SlotName};
 use super::view::View;
 use crate::backends::portal::wire::OneOrArray;
 use crate::emulator::model::{Moment, Offer, Operation};
 use crate::emulator::reply::Reply;
-use crate::emulator::request::ApiRequest;
+use crate::emulator::request::{ApiRequest, Context};
 use crate::emulator::seed::Kind;
 use crate::emulator::seed::answers::Staleness;
 use crate::emulator::world::Key;

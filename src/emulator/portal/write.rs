@@ -3,7 +3,7 @@
 use http::{HeaderName, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::calls::{Context, bad_request, not_found};
+use super::calls::{bad_request, not_found};
 use super::dialect::Dialect;
 use super::error;
 use super::read::document;
@@ -15,7 +15,7 @@ use crate::emulator::model::operation::Ending;
 use crate::emulator::model::stage::Refusal;
 use crate::emulator::model::{Behaviour, Moment, Offer, Operation, start};
 use crate::emulator::reply::Reply;
-use crate::emulator::request::ApiRequest;
+use crate::emulator::request::{ApiRequest, Context};
 use crate::emulator::seed::offer::{CancelAnswer, FixedRefusal, Kind, OperationHeader};
 use crate::emulator::world::Key;
 

@@ -71,25 +71,10 @@ pub(super) struct Attempt<'a> {
 
 /// The record of an offer of which nothing is known.
 pub(super) fn fresh(manifest: &Loaded, file: String, now: Timestamp) -> OfferRecord {
-    OfferRecord {
-        attempts: 0,
-        error: None,
-        history: Vec::new(),
-        intent: None,
-        manifest: ManifestRecord {
-            digest: manifest.digest.clone(),
-            file,
-            state: manifest.manifest.state,
-        },
-        message: "nothing was decided yet".to_owned(),
-        next_check_at: None,
-        observed: None,
-        operation: None,
-        phase: Phase::Blocked,
-        reason: Reason::Unreachable,
-        refused: None,
-        since: now,
-    }
+    let (digest, state) = (manifest.digest.clone(), manifest.manifest.state);
+    let manifest = ManifestRecord { digest, file, state };
+    let message = "nothing was decided yet";
+    OfferRecord::new(manifest, Phase::Blocked, Reason::Unreachable, message, now)
 }
 
 /// The record after an event at this time.

@@ -85,22 +85,16 @@ fn adopt_running(
 ) {
     let intent = record.intent.as_deref().filter(|_| tracked.origin == Origin::Found);
     let run = state.running.as_ref();
+    let started_at = intent.map_or(now, |intent| intent.at);
     record.begin(OperationRecord {
         adopted: intent.is_none(),
-        finished_at: None,
         id: tracked.id.clone(),
-        kind: tracked.kind.clone(),
-        location: None,
         manifest_digest: digest_of(intent, &manifest.digest),
         messages: run.map(|run| run.messages.clone()).unwrap_or_default(),
-        polled_at: None,
-        presumed: false,
-        progress: None,
         release: tracked.release.clone().or_else(|| intent.map(|intent| intent.release.clone())),
         request_id: intent.map(|intent| intent.request_id.clone()),
-        started_at: intent.map_or(now, |intent| intent.at),
-        status: OperationStatus::Running,
         steps: run.map(|run| run.steps.clone()).unwrap_or_default(),
+        ..OperationRecord::new(tracked.kind.clone(), OperationStatus::Running, started_at)
     });
     // Don't poll an expired URL again; ask for the operation by its id.
     if let Some(operation) = &mut record.operation
@@ -199,21 +193,14 @@ pub(super) fn started(sent: &Sent, digest: &str, now: Timestamp) -> OperationRec
     let operation = sent.operation.as_ref();
     let status = sent.status.clone().unwrap_or(OperationStatus::Running);
     let mut started = OperationRecord {
-        adopted: false,
         finished_at: status.is_finished().then_some(now),
         id: operation.map(|operation| operation.id.clone()),
-        kind: sent.intent.kind.clone(),
         location: operation.and_then(|operation| operation.location.clone()),
         manifest_digest: digest_of(Some(&sent.intent), digest),
-        messages: Vec::new(),
-        polled_at: None,
         presumed: operation.is_none() && status == OperationStatus::Canceled,
-        progress: None,
         release: Some(sent.intent.release.clone()),
         request_id: Some(sent.intent.request_id.clone()),
-        started_at: sent.intent.at,
-        status,
-        steps: Vec::new(),
+        ..OperationRecord::new(sent.intent.kind.clone(), status, sent.intent.at)
     };
     // If an earlier attempt has the same id, asking for the id may return that attempt.
     let is_known = |id: &String| sent.intent.known.iter().flatten().any(|mark| mark.id() == id);

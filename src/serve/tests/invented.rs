@@ -29,18 +29,13 @@ pub(in crate::serve) fn paused(
 
 /// An offer in a phase.
 pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> OfferRecord {
+    let manifest = ManifestRecord {
+        digest: "sha256:00".to_owned(),
+        file: "offers/vm.yaml".to_owned(),
+        state: DesiredState::Live,
+    };
     OfferRecord {
         attempts: 1,
-        error: None,
-        history: Vec::new(),
-        intent: None,
-        manifest: ManifestRecord {
-            digest: "sha256:00".to_owned(),
-            file: "offers/vm.yaml".to_owned(),
-            state: DesiredState::Live,
-        },
-        message: message.to_owned(),
-        next_check_at: None,
         observed: Some(ObservationRecord {
             at: at(),
             changed_time: None,
@@ -50,11 +45,7 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
             product: None,
             status: "running".to_owned(),
         }),
-        operation: None,
-        phase,
-        reason,
-        refused: None,
-        since: at(),
+        ..OfferRecord::new(manifest, phase, reason, message, at())
     }
 }
 
@@ -62,20 +53,12 @@ pub(in crate::serve) fn record(phase: Phase, reason: Reason, message: &str) -> O
 pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord {
     let mut record = record(Phase::InProgress, Reason::GoLiveRunning, "golive runs");
     record.operation = Some(Box::new(OperationRecord {
-        adopted: false,
-        finished_at: None,
         id: Some("d138eccc".to_owned()),
-        kind: OperationKind::GoLive,
-        location: None,
         manifest_digest: "sha256:00".to_owned(),
-        messages: Vec::new(),
         polled_at: Some(at()),
-        presumed: false,
         progress: percent,
         release: Some(Release::from(5)),
         request_id: Some(RequestId::from_random([7; 16])),
-        started_at: at(),
-        status: OperationStatus::Running,
         steps: vec![Step {
             estimate: Some("< 5 day".to_owned()),
             id: "certification".to_owned(),
@@ -84,6 +67,7 @@ pub(in crate::serve) fn running(step: &str, percent: Option<u8>) -> OfferRecord 
             progress: percent,
             status: StepStatus::InProgress,
         }],
+        ..OperationRecord::new(OperationKind::GoLive, OperationStatus::Running, at())
     }));
     record
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use golive::backends::http::{
-    EnvToken, RetryPolicy, Settings, TokenSource, Transport, TransportError,
+    ClientParts, EnvToken, RetryPolicy, Settings, TokenSource, Transport, TransportError,
 };
 use golive::backends::portal::PortalClient;
 use golive::clock::Clock;
@@ -33,21 +33,19 @@ pub(super) struct Portal {
 impl Portal {
     /// Every request gets this answer.
     pub(super) fn new(endpoint: &str, answer: Response<Bytes>) -> Self {
-        let endpoint = endpoint.parse().expect("an endpoint");
         let answers = Arc::new(ResponseOverrides { answer, asked: Mutex::default() });
         // A read is not repeated: the answer would be the same.
         let retry = RetryPolicy { tries: 1, ..RetryPolicy::default() };
         let settings = Settings { retry, ..Settings::default() };
-        let (transport, random) = (Arc::clone(&answers), fastrand::Rng::with_seed(1));
-        let clock = Arc::new(Noon);
-        let client = PortalClient::new(
-            endpoint,
-            transport,
-            TOKENS.with(Arc::clone),
-            clock,
+        let client = PortalClient::new(ClientParts {
+            endpoint: endpoint.parse().expect("an endpoint"),
+            transport: Arc::clone(&answers) as _,
+            tokens: TOKENS.with(Arc::clone),
+            clock: Arc::new(Noon),
             settings,
-            random,
-        );
+            rng: fastrand::Rng::with_seed(1),
+            permits: None,
+        });
         Self { client, answers }
     }
 

@@ -82,45 +82,26 @@ pub(super) fn stored_location(location: &str) -> String {
 
 fn record(location: Option<&str>) -> OperationRecord {
     OperationRecord {
-        adopted: false,
-        finished_at: None,
         id: Some("1".to_owned()),
-        kind: OperationKind::GoLive,
         location: location.map(str::to_owned),
-        manifest_digest: String::new(),
-        messages: Vec::new(),
-        polled_at: None,
-        presumed: false,
-        progress: None,
-        release: None,
         request_id: Some(RequestId::from_random([7; 16])),
-        started_at: Timestamp::UNIX_EPOCH,
-        status: "running".into(),
-        steps: Vec::new(),
+        ..OperationRecord::new(OperationKind::GoLive, "running".into(), Timestamp::UNIX_EPOCH)
     }
 }
 
 fn file(operation: OperationRecord) -> StatusFile {
+    let manifest = ManifestRecord {
+        digest: String::new(),
+        file: "vm.yaml".to_owned(),
+        state: DesiredState::Live,
+    };
+    let (reason, now) = (Reason::GoLiveRunning, Timestamp::UNIX_EPOCH);
     let offer = OfferRecord {
         attempts: 1,
-        error: None,
-        history: Vec::new(),
-        intent: None,
-        manifest: ManifestRecord {
-            digest: String::new(),
-            file: "vm.yaml".to_owned(),
-            state: DesiredState::Live,
-        },
-        message: String::new(),
-        next_check_at: None,
-        observed: None,
         operation: Some(operation.into()),
-        phase: Phase::InProgress,
-        reason: Reason::GoLiveRunning,
-        refused: None,
-        since: Timestamp::UNIX_EPOCH,
+        ..OfferRecord::new(manifest, Phase::InProgress, reason, "", now)
     };
-    let mut file = StatusFile::empty(Timestamp::UNIX_EPOCH);
+    let mut file = StatusFile::empty(now);
     file.offers.insert("contoso/vm".parse().expect("an offer"), offer.into());
     file
 }

@@ -71,11 +71,11 @@ fn report(api: Api, seed: u64, mutant: Option<Mutant>) -> String {
         writeln!(text, "  {point}: {fault:?}").unwrap();
     }
     write!(text, "\nwhat happens:\n{}\n", played.trace.join("\n")).unwrap();
-    let test = match api {
+    let name = match api {
         Api::CloudPartnerPortal => "invariants_hold_under_random_faults",
         Api::ProductIngestion => "ingestion_invariants_hold_under_random_faults",
     };
-    let command = format!("GOLIVE_SEED={seed} cargo test --test it simulation::{test}");
+    let command = format!("GOLIVE_SEED={seed} cargo test --test it simulation::{name}");
     write!(text, "\nagain, and whole: {command}").unwrap();
     text
 }
@@ -112,6 +112,10 @@ fn failures(
     (failed.into_inner().unwrap(), effects.into_inner())
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "it is asked for by a variable, or is the figure of the run"
+)]
 fn check_invariants(api: Api) {
     if let Some(seed) = from_env("GOLIVE_SEED") {
         let scenario = Scenario::from_seed(api, seed);
@@ -155,6 +159,7 @@ fn plays_are_deterministic() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "what found each mutant")]
 fn find_mutants(api: Api, mutants: &[Mutant]) {
     let mut missed = Vec::new();
     for mutant in mutants {

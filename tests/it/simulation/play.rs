@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use golive::backends::http::Settings as HttpSettings;
+use golive::backends::http::{ClientParts, Settings as HttpSettings};
 use golive::backends::ingestion::IngestionClient;
 use golive::backends::portal::PortalClient;
 use golive::changes::{ChangeSet, Policy, Retry};
@@ -403,20 +403,21 @@ impl Runner {
 
     fn client(&self, process: &Arc<Process>, max_wait: Duration) -> Arc<dyn Backend> {
         let sim = &self.sim;
-        let endpoint = ORIGIN.parse().unwrap();
-        let transport =
-            Arc::new(SimTransport { sim: Arc::clone(sim), process: Arc::clone(process) });
-        let tokens = Arc::new(SimTokens::new(Arc::clone(sim)));
-        let clock = Arc::clone(&sim.clock) as Arc<dyn golive::clock::Clock>;
-        let settings = HttpSettings { max_wait, ..HttpSettings::default() };
-        let rng = sim.random.of(("golive", process.number)).0;
+        let parts = ClientParts {
+            endpoint: ORIGIN.parse().unwrap(),
+            transport: Arc::new(SimTransport {
+                sim: Arc::clone(sim),
+                process: Arc::clone(process),
+            }),
+            tokens: Arc::new(SimTokens::new(Arc::clone(sim))),
+            clock: Arc::clone(&sim.clock) as _,
+            settings: HttpSettings { max_wait, ..HttpSettings::default() },
+            rng: sim.random.of(("golive", process.number)).0,
+            permits: None,
+        };
         match sim.scenario.api {
-            Api::CloudPartnerPortal => {
-                Arc::new(PortalClient::new(endpoint, transport, tokens, clock, settings, rng))
-            }
-            Api::ProductIngestion => {
-                Arc::new(IngestionClient::new(endpoint, transport, tokens, clock, settings, rng))
-            }
+            Api::CloudPartnerPortal => Arc::new(PortalClient::new(parts)),
+            Api::ProductIngestion => Arc::new(IngestionClient::new(parts)),
         }
     }
 

@@ -11,7 +11,7 @@ use golive::changes::{ChangeSet, Decision, Hold, Policy};
 use golive::clock::{Clock, RuntimeClock};
 use golive::emulator::{Emulator, ManualAction, Seed};
 use golive::manifest::Loaded;
-use golive::marketplace::OfferId;
+use golive::marketplace::{Api, OfferId};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
@@ -400,6 +400,9 @@ impl Sim {
         match event {
             Event::ManualAction(offer, hand) => {
                 self.changed(self.take_past_state(), None);
+                if self.is_golive_of_live(*offer, hand) {
+                    return;
+                }
                 // The marketplace may refuse it.
                 drop(self.emulator.by_hand(&name(*offer), hand.clone()));
                 if matches!(hand, ManualAction::StartGoLive | ManualAction::GoLive) {
@@ -432,6 +435,16 @@ impl Sim {
                 self.check_files();
             }
         }
+    }
+
+    /// Whether the action sends a release to live that is there already. One submission can't show
+    /// both, and no source says what the Product Ingestion API does.
+    fn is_golive_of_live(&self, offer: usize, action: &ManualAction) -> bool {
+        let is_golive = matches!(action, ManualAction::StartGoLive | ManualAction::GoLive);
+        let truth = self.emulator.truth(&name(offer));
+        self.scenario.api == Api::ProductIngestion
+            && is_golive
+            && truth.is_some_and(|truth| truth.production == truth.preview)
     }
 
     /// Records the manifests that a service uses from now on.

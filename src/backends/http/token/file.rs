@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-use super::{Token, TokenPurpose, TokenSource};
+use super::{Token, TokenPurpose, TokenSource, how_to_print_a_token};
 use crate::backends::http::Endpoint;
 use crate::marketplace::MarketplaceError;
 
@@ -110,7 +110,7 @@ impl FileToken {
     }
 
     fn wrong(&self, what: &str) -> MarketplaceError {
-        let (name, how) = (&self.purpose.name, self.purpose.how_to_print_one());
+        let (name, how) = (&self.purpose.name, how_to_print_a_token(self.purpose.resource));
         MarketplaceError::Token(format!(
             "{name}: {what}; have the file renewed, for example with the output of {how}"
         ))

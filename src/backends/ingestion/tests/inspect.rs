@@ -64,8 +64,12 @@ async fn a_failed_certification_is_told_once_with_all_that_is_nested_in_it() {
     let texts: Vec<_> = report.messages.iter().map(|it| it.text.clone()).collect();
     assert_eq!(
         texts,
-        ["internalServerError: Operation failed • invalidState: Certification • invalidState: \
-          Issues found during Certification. • none"]
+        [
+            "internalServerError: Operation failed • invalidState: Certification • invalidState: \
+             Issues found during Certification. • none",
+            "Partner Center has the report: https://partner.microsoft.com/dashboard/\
+             commercial-marketplace/offers/5d3a7f2e-0b1c-4c6e-9a52-1f2e3d4c5b6a/overview"
+        ]
     );
     // The look after the poll need not ask for the job again.
     server.add_answers([submissions(&["2 live completed/failed"])]);
@@ -115,6 +119,10 @@ async fn a_job_that_vanishes_leaves_it_to_the_submission() {
     for gone in [404, 400] {
         let server = ScriptedServer::new([submissions(&[WAITS]), answer(gone, "")]);
         let client = server.client_with_known_product().await;
+        // It may not be there yet.
+        let polled = client.poll(&vm(), &just_started()).await.unwrap();
+        assert_eq!(status(&polled), Some(&OperationStatus::Running), "{gone}");
+        server.add_answers([submissions(&[WAITS]), answer(gone, "")]);
         let polled = client.poll(&vm(), &following()).await.unwrap();
         assert_eq!(polled, Polled { report: None, retry_after: None }, "{gone}");
         server.add_answers([submissions(&[GOES])]);
@@ -125,8 +133,12 @@ async fn a_job_that_vanishes_leaves_it_to_the_submission() {
     let failing = || (0..5).map(|_| answer(500, ""));
     let server = ScriptedServer::new(std::iter::once(submissions(&[WAITS])).chain(failing()));
     let client = server.client_with_known_product().await;
-    let error = client.poll(&vm(), &following()).await.unwrap_err();
+    let error = client.poll(&vm(), &just_started()).await.unwrap_err();
     assert_eq!(error.kind(), Some(RefusalKind::Failed));
+    // After an hour the submission decides alone.
+    server.add_answers(std::iter::once(submissions(&[WAITS])).chain(failing()));
+    let polled = client.poll(&vm(), &following()).await.unwrap();
+    assert_eq!(polled, Polled { report: None, retry_after: None });
     server.add_answers(std::iter::once(submissions(&["2 live completed/failed"])).chain(failing()));
     let polled = client.poll(&vm(), &following()).await.unwrap();
     assert_eq!(status(&polled), Some(&OperationStatus::Failed));
@@ -155,7 +167,7 @@ async fn the_words_of_a_job_decide_and_not_its_dates_or_the_case() {
     let other = job("running", "pending", "").replace(JOB, "another");
     let server = ScriptedServer::new(answers(&[WAITS], &[other]));
     let client = server.client_with_known_product().await;
-    assert!(is_lost(&client.poll(&vm(), &following()).await.unwrap_err()));
+    assert!(is_lost(&client.poll(&vm(), &just_started()).await.unwrap_err()));
     // Errors of any shape.
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     for errors in ["7", "null", r#""text""#, "{}", &deep] {

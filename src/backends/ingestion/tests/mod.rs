@@ -18,12 +18,12 @@ use http::{Method, Response};
 use tokio::time::Instant;
 
 use super::*;
-use crate::backends::http::{EnvToken, InProcessTransport, MAX_BODY, Settings, TokenSource};
+use crate::backends::http::{ClientParts, EnvToken, InProcessTransport, MAX_BODY, TokenSource};
 use crate::backends::scripted_server::{
-    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, clock, contoso, dropped,
+    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, client_parts, contoso, dropped,
     is_lost, vm, with,
 };
-use crate::clock::RuntimeClock;
+use crate::clock::{Clock as _, RuntimeClock};
 use crate::marketplace::{
     Backend as _, Fence, Following, Inquiry, Launch, MarketplaceError, OperationKind, OperationRef,
     PublisherId, RefusalKind, Release, RequestId,
@@ -47,9 +47,7 @@ impl Clients for ScriptedServer {
     }
 
     fn client_with(&self, tokens: Arc<dyn TokenSource>) -> IngestionClient {
-        let (endpoint, rng) = (DEFAULT_ENDPOINT.parse().unwrap(), fastrand::Rng::with_seed(1));
-        let (transport, settings) = (self.transport(), Settings::default());
-        IngestionClient::new(endpoint, transport, tokens, clock(), settings, rng)
+        IngestionClient::new(client_parts(DEFAULT_ENDPOINT, self.transport(), tokens))
     }
 
     /// A client that knows the product of `contoso/vm`.
@@ -148,7 +146,12 @@ fn look() -> Inquiry {
     Inquiry { wants_live: true, ..Inquiry::default() }
 }
 
-/// golive follows the golive of release 2.
+/// The same, at the time of the tests' clock.
+fn just_started() -> Following {
+    Following { started_at: crate::backends::scripted_server::clock().now(), ..following() }
+}
+
+/// golive follows the golive of release 2, which started long ago.
 fn following() -> Following {
     Following {
         kind: OperationKind::GoLive,

@@ -211,7 +211,7 @@ fn a_refusal_has_the_advice_for_this_service() {
     let MarketplaceError::Refused(refusal) = &error else { panic!("{error}") };
     let Refusal { kind, advice, .. } = &**refusal;
     assert_eq!(*kind, RefusalKind::NotFound);
-    assert!(advice.unwrap().contains("isn't visible to this app"));
+    assert!(advice.as_ref().unwrap().contains("isn't visible to this app"));
     assert_eq!(
         error.to_string(),
         "GET product was answered 200 OK: no product has the external id \"vm\""

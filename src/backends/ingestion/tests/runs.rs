@@ -46,14 +46,10 @@ impl Place {
         let clock = || Arc::clone(&self.clock) as Arc<dyn crate::clock::Clock>;
         let store = StatusStore::open(self.path(), Arc::new(RealDisk), clock()).unwrap();
         let store = Arc::new(store);
-        let client = IngestionClient::new(
-            DEFAULT_ENDPOINT.parse().unwrap(),
-            Arc::new(InProcessTransport::new(self.service.router())),
-            Arc::new(EnvToken::new(Some(TOKEN)).unwrap()),
-            clock(),
-            Settings::default(),
-            fastrand::Rng::with_seed(1),
-        );
+        let transport = Arc::new(InProcessTransport::new(self.service.router()));
+        let tokens = Arc::new(EnvToken::new(Some(TOKEN)).unwrap());
+        let parts = client_parts(DEFAULT_ENDPOINT, transport, tokens);
+        let client = IngestionClient::new(ClientParts { clock: clock(), ..parts });
         let seed = self.service.asked.lock().unwrap().len();
         let dependencies = Dependencies {
             marketplace: Arc::new(client),

@@ -23,11 +23,11 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::backends::http::{
-    AnonymousToken, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport, RetryPolicy,
-    Settings, TokenSource, Transport, TransportError,
+    AnonymousToken, ClientParts, Endpoint, EnvToken, FileToken, HttpTransport, InProcessTransport,
+    RetryPolicy, Settings, TokenSource, Transport, TransportError,
 };
 use crate::backends::scripted_server::{
-    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, clock, contoso, dropped,
+    NumberedTokens, ReceivedRequest, ScriptedServer, TOKEN, answer, client_parts, contoso, dropped,
     is_lost, start, vm, with,
 };
 use crate::marketplace::{
@@ -57,8 +57,7 @@ fn client(
     tokens: Arc<dyn TokenSource>,
     settings: Settings,
 ) -> PortalClient {
-    let rng = fastrand::Rng::with_seed(1);
-    PortalClient::new(endpoint.parse().unwrap(), transport, tokens, clock(), settings, rng)
+    PortalClient::new(ClientParts { settings, ..client_parts(endpoint, transport, tokens) })
 }
 
 fn golive() -> Launch {
