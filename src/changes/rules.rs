@@ -272,7 +272,10 @@ impl Case<'_> {
         if let Some(report) = report {
             failure.steps.clone_from(&report.steps);
             failure.messages.clone_from(&report.messages);
-        } else if let Some(last) = state.last.as_ref().filter(|_| operation.steps.is_empty()) {
+        } else if operation.steps.is_empty()
+            && operation.messages.is_empty()
+            && let Some(last) = &state.last
+        {
             failure.steps.clone_from(&last.steps);
             failure.messages.clone_from(&last.messages);
         }

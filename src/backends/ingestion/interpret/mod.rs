@@ -167,7 +167,7 @@ impl Interpreter<'_> {
             (None, _) => return None,
         };
         Some(Run {
-            id: self.id(&kind, number.as_ref().map_or(DRAFT, Release::as_str)),
+            id: self.id(&kind, number.as_ref().map_or(DRAFT, Release::as_str), false),
             kind,
             release: number,
             steps: Vec::new(),
@@ -226,10 +226,12 @@ impl Interpreter<'_> {
     }
 
     fn attempt(&self, kind: OperationKind, entry: &Submission) -> Option<Attempt> {
+        let status = entry.stage.ended_as()?;
+        let has_failed = status != OperationStatus::Succeeded;
         Some(Attempt {
-            id: self.id(&kind, &entry.number),
+            id: self.id(&kind, &entry.number, has_failed),
             release: Some(release(entry)),
-            status: entry.stage.ended_as()?,
+            status,
             is_new: self.inquiry.in_doubt.as_ref().is_some_and(|it| is_new(&kind, entry, it)),
             kind,
             steps: Vec::new(),
@@ -239,13 +241,17 @@ impl Interpreter<'_> {
 
     /// The id of an operation on a submission: the one that golive has on record for it, else one
     /// made of the submission's number and target, which isn't a job's id. A draft that is published
-    /// has no number yet.
-    fn id(&self, kind: &OperationKind, number: &str) -> Option<String> {
+    /// has no number yet. The record of a failure is about an attempt that has failed, not about a
+    /// later one that runs or succeeds.
+    fn id(&self, kind: &OperationKind, number: &str, has_failed: bool) -> Option<String> {
         if self.is_followed(kind, number) {
             let operation = self.inquiry.following.as_ref()?.operation.as_ref();
             return operation.map(|it| it.id.clone());
         }
         let failed = self.inquiry.failed.as_ref().filter(|it| {
+            if !has_failed {
+                return false;
+            }
             let release = it.release.as_ref().map(Release::as_str);
             release == Some(number) || (release == Some(DRAFT) && *kind == OperationKind::Publish)
         });

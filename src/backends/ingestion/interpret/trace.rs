@@ -6,7 +6,7 @@
 //! hour).
 
 use super::shape::Shape;
-use super::{Heard, Question};
+use super::{DRAFT, Heard, Question};
 use crate::backends::ingestion::model::{Job, JobState, Stage, Submission};
 use crate::backends::ingestion::translate::is_id;
 use crate::marketplace::{Following, OperationKind, OperationStatus, Release, Report};
@@ -68,8 +68,12 @@ fn entry<'a>(following: &Following, shape: &Shape<'a>) -> Option<&'a Submission>
         OperationKind::GoLive => {
             launched.or_else(|| shape.going_live.first().copied().filter(|_| number.is_none()))
         }
-        // golive publishes only an offer that has nothing in preview, so what is there is new.
-        OperationKind::Publish => shape.preview,
+        // golive publishes only an offer that has nothing in preview, so what is there is new. A
+        // publish of others has a number, and what is there without it was there before.
+        OperationKind::Publish => {
+            let own = number.filter(|number| *number != DRAFT);
+            shape.preview.filter(|it| own.is_none_or(|own| own == it.number))
+        }
         OperationKind::Cancel | OperationKind::Unknown(_) => None,
     }
 }
