@@ -157,6 +157,14 @@ impl FinalState<'_> {
                 .is_some_and(|run| run.ending != Some(Ending::Succeeded))
     }
 
+    /// Whether golive could never read that its request was refused, because another release overtook
+    /// it. Then the request counts as canceled.
+    fn has_unread_refusal(&self) -> bool {
+        self.sim.scenario.answers.contains("jobStatus")
+            && self.record.phase == Phase::Failed
+            && self.record.operation.is_none()
+    }
+
     fn check_launched(&self) -> Result<(), String> {
         let Self { offer, truth, record, .. } = self;
         let Some(version) = truth.waiting else { return Ok(()) };
@@ -235,6 +243,7 @@ impl FinalState<'_> {
             && !truth.ready
             && !self.has_fallen_back()
             && !self.has_ended_twice()
+            && !self.has_unread_refusal()
             && !self.live_version_is_unknown();
         if is_live && record.phase != Phase::Live {
             return Err(format!("{offer} is live, and called {}", brief(record)));

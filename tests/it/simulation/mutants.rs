@@ -1,6 +1,7 @@
 //! Clients with one bug each. The simulation must find every one of them; otherwise a passing
 //! simulation means nothing.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use golive::disk::{Disk, LockFile};
 use golive::marketplace::{
-    Accepted, Backend, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId, OfferState,
-    OperationKind, Polled, PublisherId, RefusalKind, Run, Settling,
+    Accepted, Backend, Followed, Following, Inquiry, Launch, Listing, MarketplaceError, OfferId,
+    OfferState, OperationKind, OperationStatus, PausedUntil, Polled, PublisherId, RefusalKind, Run,
+    Settling,
 };
 
 use super::checker::Invariant;
@@ -48,6 +50,12 @@ pub(crate) enum Mutant {
     TakesSignOffForGoLive,
     /// Mistakes a status that fell back to the previous release for success.
     BelievesFallback,
+    /// Sends what an earlier look at the submissions asks for, without another look.
+    PostsWithoutLook,
+    /// Takes the failure of its job, which was refused, for the failure of the offer.
+    BelievesJob,
+    /// Launches the release that is live instead of the preview.
+    PromotesLive,
 }
 
 impl Mutant {
@@ -70,7 +78,10 @@ impl Mutant {
     ];
 
     /// Those that the Product Ingestion API can have.
-    pub(crate) const INGESTION: [Self; 9] = [
+    pub(crate) const INGESTION: [Self; 12] = [
+        Self::PostsWithoutLook,
+        Self::BelievesJob,
+        Self::PromotesLive,
         Self::RepeatsOnTimeout,
         Self::IntentAfterPost,
         Self::NoLock,
@@ -92,10 +103,19 @@ impl Mutant {
             Self::NoSettling | Self::ResendsUnderAnotherTag => {
                 &[Invariant::NeverTwice, Invariant::TrueStatus, Invariant::OnlyWhatIsWanted]
             }
-            Self::TakesSignOffForGoLive => &[Invariant::NeverLost, Invariant::TrueStatus],
+            Self::PromotesLive => &[Invariant::OnlyWhatIsWanted],
+            Self::TakesSignOffForGoLive | Self::BelievesJob => &[Invariant::NeverLost, Invariant::TrueStatus],
             Self::IntentAfterPost | Self::NoFolderFlush => &[Invariant::NeverTwice, Invariant::NeverLost],
             Self::DropsUnlocated => &[Invariant::NeverTwice, Invariant::NeverLost, Invariant::TrueStatus],
-            Self::TrustsGateways
+            // The status file calls the accepted request canceled.
+            Self::TrustsGateways => &[
+                Invariant::NeverTwice,
+                Invariant::OnlyWhatIsWanted,
+                Invariant::NeverLost,
+                Invariant::TrueStatus,
+            ],
+            // A golive of a replaced preview is refused, and the new one is not launched.
+            Self::PostsWithoutLook
             | Self::ForgetsIntents
             | Self::NoDeadline
             // The second request is refused, and the result of the first one is never looked up.
@@ -132,7 +152,7 @@ impl MutantParts {
 
     pub(crate) fn marketplace(&self, inner: Arc<dyn Backend>) -> Arc<dyn Backend> {
         let (disk, late) = (Arc::clone(&self.disk), Arc::clone(&self.late));
-        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late })
+        Arc::new(MutantClient { mutant: self.mutant, inner, disk, late, states: Mutex::default() })
     }
 }
 
@@ -235,6 +255,8 @@ struct MutantClient {
     inner: Arc<dyn Backend>,
     disk: Arc<dyn Disk>,
     late: Arc<Mutex<Option<Write>>>,
+    /// The last state of each offer.
+    states: Mutex<BTreeMap<OfferId, OfferState>>,
 }
 
 #[async_trait]
@@ -250,6 +272,18 @@ impl Backend for MutantClient {
         Settling { unfenced, ..settling }
     }
 
+    fn paused_until(&self) -> PausedUntil {
+        self.inner.paused_until()
+    }
+
+    fn unlisted(&self, offer: &OfferId) -> String {
+        self.inner.unlisted(offer)
+    }
+
+    fn listing_of(&self, offer: &OfferId, product: &str) -> Option<Listing> {
+        self.inner.listing_of(offer, product)
+    }
+
     async fn survey(&self, publisher: &PublisherId) -> Result<Vec<Listing>, MarketplaceError> {
         self.inner.survey(publisher).await
     }
@@ -259,7 +293,21 @@ impl Backend for MutantClient {
         offer: &OfferId,
         inquiry: &Inquiry,
     ) -> Result<OfferState, MarketplaceError> {
+        let looked = self.states.lock().unwrap().get(offer).cloned();
+        if self.mutant == Mutant::PostsWithoutLook
+            && inquiry.launches
+            && let Some(before) = looked.filter(|it| it.preview.is_some())
+        {
+            return Ok(before);
+        }
         let mut state = self.inner.inspect(offer, inquiry).await?;
+        self.states.lock().unwrap().insert(offer.clone(), state.clone());
+        if self.mutant == Mutant::BelievesJob
+            && let Some(Followed::Known(report)) = &mut state.followed
+            && report.status == OperationStatus::Refused
+        {
+            report.status = OperationStatus::Failed;
+        }
         if self.mutant == Mutant::TakesSignOffForGoLive
             && inquiry.in_doubt.is_some()
             && let Some(preview) = state.preview.take()
@@ -292,6 +340,12 @@ impl Backend for MutantClient {
         let mut launch = launch.clone();
         if self.mutant == Mutant::IgnoresETags {
             launch.fence = None;
+        }
+        if self.mutant == Mutant::PromotesLive
+            && let Some(live) =
+                self.states.lock().unwrap().get(offer).and_then(|it| it.live.clone())
+        {
+            (launch.release, launch.fence) = (live, None);
         }
         let answer = self.inner.launch(offer, &launch).await;
         if let Some(Write { path, bytes }) = self.late.lock().unwrap().take() {

@@ -266,9 +266,11 @@ impl Interpreter<'_> {
     fn is_followed(&self, kind: &OperationKind, number: &str) -> bool {
         self.inquiry.following.as_ref().is_some_and(|following| {
             let release = following.release.as_ref().map(Release::as_str);
-            let newest = self.shape.preview.map(|it| it.number.as_str());
+            let published = trace::published(following, &self.shape);
             let is_it = match kind {
-                OperationKind::Publish => number == DRAFT || newest == Some(number),
+                OperationKind::Publish => {
+                    number == DRAFT || published.is_some_and(|it| it.number == number)
+                }
                 OperationKind::GoLive | OperationKind::Cancel | OperationKind::Unknown(_) => {
                     release.is_none_or(|it| it == number)
                 }

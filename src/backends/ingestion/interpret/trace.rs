@@ -68,14 +68,17 @@ fn entry<'a>(following: &Following, shape: &Shape<'a>) -> Option<&'a Submission>
         OperationKind::GoLive => {
             launched.or_else(|| shape.going_live.first().copied().filter(|_| number.is_none()))
         }
-        // golive publishes only an offer that has nothing in preview, so what is there is new. A
-        // publish of others has a number, and what is there without it was there before.
-        OperationKind::Publish => {
-            let own = number.filter(|number| *number != DRAFT);
-            shape.preview.filter(|it| own.is_none_or(|own| own == it.number))
-        }
+        OperationKind::Publish => published(following, shape),
         OperationKind::Cancel | OperationKind::Unknown(_) => None,
     }
+}
+
+/// The submission that a publish made. golive publishes only an offer that has nothing in preview, so
+/// what is there is new. A publish of others has a number, and another one was there before it.
+pub(super) fn published<'a>(following: &Following, shape: &Shape<'a>) -> Option<&'a Submission> {
+    let number = following.release.as_ref().map(Release::as_str);
+    let own = number.filter(|number| *number != DRAFT);
+    shape.preview.filter(|it| own.is_none_or(|own| own == it.number))
 }
 
 fn running(release: Option<Release>) -> Report {
