@@ -224,3 +224,43 @@ async fn one_changed_file_costs_the_same_among_few_and_many() {
         service.stop().await;
     }
 }
+
+/// What a page of the Product Ingestion API holds.
+const PAGE: usize = 200;
+
+#[tokio::test(start_paused = true)]
+async fn golives_by_the_product_ingestion_api_cost_four_requests_each() {
+    let (offers, concurrency) = (1_000, 32);
+    let (harness, counts, _) = harness("field", offers, PREVIEW, concurrency);
+    let harness = harness.through_ingestion();
+    let started = Instant::now();
+    let outcome = harness.once().await;
+    let took = started.elapsed();
+    assert_eq!((outcome.triggered, outcome.problems()), (offers, 0));
+    assert!(outcome.records.values().all(|record| record.phase == Phase::InProgress));
+
+    // The submissions, the same before the request unless they were read just now, the request, and
+    // one poll; and the pages of a list per publisher, which has the whole account's products.
+    let requests = counts.requests.load(Ordering::Relaxed);
+    assert!(requests <= 4 * offers + 2 * offers / PAGE, "{requests}");
+    assert_eq!(counts.most_in_flight.load(Ordering::Relaxed), concurrency);
+    let limit = LATENCY * u32::try_from(requests.div_ceil(concurrency)).unwrap();
+    let ratio = took.as_secs_f64() / limit.as_secs_f64();
+    assert!(ratio <= 1.1, "{ratio:.3} × {limit:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn offers_of_the_product_ingestion_api_cost_one_request_each_and_no_list() {
+    let offers = 300;
+    let (harness, counts, write_counts) = harness("field", offers, LIVE, 8);
+    let harness = harness.through_ingestion();
+    harness.once().await;
+    let requests = || counts.requests.load(Ordering::Relaxed);
+    assert_eq!(requests(), offers + 2 * offers.div_ceil(PAGE), "and the pages of the lists");
+    let (before, writes) = (requests(), write_counts.writes());
+    let outcome = harness.once().await;
+    assert_eq!((outcome.triggered, outcome.problems()), (0, 0));
+    assert_eq!(requests() - before, offers, "products are remembered");
+    assert_eq!(counts.most_in_flight.load(Ordering::Relaxed), 8);
+    assert_eq!(write_counts.writes(), writes);
+}
