@@ -318,20 +318,18 @@ impl Case<'_> {
         let reports_success = facts::followed(state)
             .is_some_and(|report| report.status == OperationStatus::Succeeded);
         let is_late = !self.time.may_not_show_yet(operation) && state.is_inspected;
-        (reports_success && is_late && facts::ended(operation, state, self.time).is_none()).then(
-            || {
-                let release = operation.release.as_ref().map_or("?", Release::as_str);
-                let shown = match (&state.preview, &state.live) {
-                    (Some(preview), _) => format!("release {preview} waits for the sign-off"),
-                    (None, Some(live)) => format!("release {live} is live"),
-                    (None, None) => "neither preview nor production holds it".to_owned(),
-                };
-                format!(
-                    "{} of release {release} is reported as succeeded, but {shown}",
-                    operation.kind
-                )
-            },
-        )
+        let has_ended = facts::ended(operation, state, self.time).is_some();
+        if !reports_success || !is_late || has_ended {
+            return None;
+        }
+        let release = operation.release.as_ref().map_or("?", Release::as_str);
+        let shown = match (&state.preview, &state.live) {
+            (Some(preview), _) => format!("release {preview} waits for the sign-off"),
+            (None, Some(live)) => format!("release {live} is live"),
+            (None, None) => "neither preview nor production holds it".to_owned(),
+        };
+        let kind = &operation.kind;
+        Some(format!("{kind} of release {release} is reported as succeeded, but {shown}"))
     }
 
     fn contradiction(&self, state: &OfferState) -> Option<String> {

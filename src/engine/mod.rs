@@ -10,8 +10,9 @@
 //! | `polls` | polls operations, and schedules the next poll |
 //! | `backoffs` | how long to leave an offer alone after a failure |
 //! | `dependents` | which offers are live, and which wait for others |
+//! | `tasks` | starts the tasks, and what each reports |
 //! | `steps`, `observe` | tasks: evaluate many offers |
-//! | `trigger`, `check` | tasks: carry out the trigger protocol for one offer |
+//! | `trigger`, `intents`, `check` | tasks: carry out the trigger protocol for one offer |
 //! | `orphans` | tasks: offers without a manifest |
 //! | `record` | pure: the record after an event |
 
@@ -19,6 +20,7 @@ mod answers;
 mod backoffs;
 mod check;
 mod dependents;
+mod intents;
 mod launches;
 mod next;
 mod observe;
@@ -31,6 +33,7 @@ mod results;
 mod run;
 mod runner;
 mod steps;
+mod tasks;
 mod trigger;
 mod windows;
 
@@ -53,8 +56,9 @@ pub use observe::{Observations, Observer, observe_and_plan};
 pub use paths::StatusRelativePaths;
 pub use results::Taken;
 pub use run::run;
-pub use runner::{Done, Engine, Extent};
+pub use runner::{Engine, Extent};
 pub use steps::Evaluation;
+pub use tasks::Done;
 
 use record::RecordEvent;
 

@@ -7,29 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::backoffs::Backoffs;
 use super::dependents::Dependents;
-use super::launches::{Launches, Limits, QueuedLaunch, Tried};
+use super::launches::Launches;
 use super::next::NextWork;
-use super::polls::{Polling, Polls};
+use super::polls::Polls;
 use super::queue::{Now, Queue, When, Work};
-use super::steps::{Evaluation, Open};
-use super::{Desired, Reconciler, RunError};
+use super::tasks::{Done, TaskResult, unharmed};
+use super::{Desired, Reconciler};
 use crate::changes::{DependencyGraph, Policy};
-use crate::clock::reached;
 use crate::manifest::Loaded;
 use crate::marketplace::{OfferId, PublisherId};
-use crate::status::StoreError;
 
 /// The longest time that poll results stay in memory only, so that polls close to each other share
 /// one write.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long an evaluation may take if it begins when the run's time is up.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long the engine keeps starting new work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,36 +38,6 @@ pub enum Extent {
     ToTheEnd,
     /// Forever: a service.
     Always,
-}
-
-/// The result of a task that has ended.
-#[derive(Debug)]
-pub struct Done(pub(super) TaskResult);
-
-#[derive(Debug)]
-pub(super) enum TaskResult {
-    Evaluation {
-        offers: BTreeSet<OfferId>,
-        result: Result<Option<Box<Evaluation>>, RunError>,
-    },
-    Launched {
-        offer: OfferId,
-        evaluation: Arc<Evaluation>,
-        tried: Tried,
-    },
-    Polled {
-        offer: OfferId,
-        polling: Polling,
-        asks_offer: bool,
-    },
-    Orphan {
-        offer: OfferId,
-        polling: Polling,
-        is_gone: bool,
-    },
-    /// The run's time was up before the marketplace answered about the offer.
-    OutOfTime(OfferId),
-    Flushed(Result<(), StoreError>),
 }
 
 /// The queued and running work, by offer, and all state that it needs.
@@ -91,14 +59,14 @@ pub struct Engine {
     /// How often an offer was evaluated since the run last waited for it.
     pub(super) evaluations: BTreeMap<OfferId, u32>,
     /// The offers that this process has launched.
-    launched: BTreeSet<OfferId>,
-    tasks: JoinSet<TaskResult>,
+    pub(super) launched: BTreeSet<OfferId>,
+    pub(super) tasks: JoinSet<TaskResult>,
     /// Until when ends of operations are collected for one evaluation.
     pub(super) gathering: Option<Instant>,
     pub(super) flush_at: Option<Instant>,
     /// When the run's time is up.
     pub(super) deadline: Option<Instant>,
-    random: fastrand::Rng,
+    pub(super) random: fastrand::Rng,
 }
 
 impl Engine {
@@ -306,129 +274,5 @@ impl Engine {
 
     pub(super) fn is_time_up(&self) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    fn evaluate(&mut self, offers: BTreeSet<OfferId>) {
-        let mut is_first = false;
-        if self.extent != Extent::Always {
-            for offer in &offers {
-                let evaluations = self.evaluations.entry(offer.clone()).or_default();
-                is_first |= *evaluations == 0;
-                *evaluations += 1;
-            }
-        }
-        let policy = self.policy.about(offers.clone());
-        let reports = self.polls.reports(&self.desired, &policy);
-        let until = self.give_up_at(is_first);
-        let (reconciler, desired) = (Arc::clone(&self.reconciler), Arc::clone(&self.desired));
-        self.tasks.spawn(async move {
-            let evaluation = Box::pin(reconciler.evaluate(desired, policy, reports));
-            TaskResult::Evaluation { offers, result: in_time(evaluation, until).await }
-        });
-    }
-
-    /// When an evaluation is given up. The first one of an offer may take as long as it needs, even
-    /// if the run waits only briefly.
-    fn give_up_at(&self, is_first: bool) -> Option<Instant> {
-        let deadline = self.deadline.filter(|_| !is_first)?;
-        Some(deadline.max(Instant::now() + GRACE))
-    }
-
-    /// Asks the marketplace about the offers that an evaluation could not decide by lists alone.
-    pub(super) fn inspect(&mut self, open: Open) {
-        let reconciler = Arc::clone(&self.reconciler);
-        let offers = open.offers.clone();
-        let is_first = offers.iter().any(|offer| self.evaluations.get(offer) == Some(&1));
-        let until = self.give_up_at(is_first);
-        self.tasks.spawn(async move {
-            let inspection = Box::pin(reconciler.inspect(open));
-            TaskResult::Evaluation { offers, result: in_time(inspection, until).await }
-        });
-    }
-
-    /// Starts a launch, or queues it behind the publisher's others.
-    pub(super) fn launch(&mut self, evaluation: &Arc<Evaluation>, offer: &OfferId) {
-        let deadline = match self.extent {
-            // A run that does not wait for operations does not wait for a doubt to settle either.
-            Extent::Once => Instant::now().checked_add(self.reconciler.settings.pause),
-            Extent::ToTheEnd | Extent::Always => self.deadline,
-        };
-        let (offer, evaluation) = (offer.clone(), Arc::clone(evaluation));
-        let publisher = offer.publisher().clone();
-        self.launches.queue(QueuedLaunch { offer, evaluation, deadline });
-        self.start_launches(&publisher);
-    }
-
-    pub(super) fn start_launches(&mut self, publisher: &PublisherId) {
-        loop {
-            let stop = self.reconciler.stop.child_token();
-            let started = self.launches.start(publisher, &self.desired, &stop);
-            let Some((launch, paused_until)) = started else { return };
-            let QueuedLaunch { offer, evaluation, deadline } = launch;
-            let is_first = self.launched.insert(offer.clone());
-            let limits = Limits { deadline, paused_until, stop, is_first };
-            let (reconciler, random) = (Arc::clone(&self.reconciler), self.random.fork());
-            self.tasks.spawn(async move {
-                let launch = reconciler.launch(&evaluation, &offer, &limits, random);
-                let tried = Box::pin(launch).await;
-                TaskResult::Launched { offer, evaluation, tried }
-            });
-        }
-    }
-
-    fn poll(&mut self, offer: OfferId) {
-        let (reconciler, deadline) = (Arc::clone(&self.reconciler), self.deadline);
-        let mut polling = self.polls.take(&offer);
-        self.tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                asks_offer = reconciler.poll(&offer, &mut polling) => {
-                    TaskResult::Polled { offer, polling, asks_offer }
-                }
-                () = reached(deadline) => TaskResult::OutOfTime(offer),
-            }
-        });
-    }
-
-    /// Handles an offer without a manifest in force. If the manifest was removed, the offer leaves
-    /// the status file. If the manifest can't be read, golive still follows a running operation and
-    /// looks for the result of a request in doubt.
-    fn handle_orphan(&mut self, offer: OfferId, is_gone: impl Fn(&OfferId) -> bool) {
-        let is_gone = is_gone(&offer);
-        let (reconciler, deadline) = (Arc::clone(&self.reconciler), self.deadline);
-        let mut polling = self.polls.take(&offer);
-        self.tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                () = reconciler.handle_orphan(&offer, &mut polling) => {
-                    TaskResult::Orphan { offer, polling, is_gone }
-                }
-                () = reached(deadline) => TaskResult::OutOfTime(offer),
-            }
-        });
-    }
-}
-
-/// The result of an evaluation; `Ok(None)` if its time is up first.
-async fn in_time(
-    evaluation: impl Future<Output = Result<Option<Evaluation>, RunError>>,
-    until: Option<Instant>,
-) -> Result<Option<Box<Evaluation>>, RunError> {
-    tokio::select! {
-        biased;
-        result = evaluation => result.map(|evaluation| evaluation.map(Box::new)),
-        () = reached(until) => Ok(None),
-    }
-}
-
-/// The result of a task; `None` if it was aborted. A panic in a task continues in this process:
-/// what is on disk is enough for the next one to recover.
-fn unharmed(ended: Result<TaskResult, JoinError>) -> Option<Done> {
-    match ended {
-        Ok(done) => Some(Done(done)),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_canceled) => None,
-        },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::Reconciler;
@@ -28,8 +28,7 @@ const ATTEMPTS: u32 = 3;
 /// How many checks of an offer in doubt may fail before the doubt is left to the next run.
 const MAX_CHECKS: u32 = 12;
 
-/// How many times golive looks for the operation that a conflict points to: twice a minute for a
-/// day.
+/// How often golive looks for the operation that a conflict points to: twice a minute for a day.
 const SEARCHES: u32 = 2 * 60 * 24;
 
 /// How old an inspection may be and still count as made right before the request.
@@ -53,16 +52,16 @@ struct Revised {
 }
 
 /// The state that the steps of one launch share.
-struct Progress {
+pub(super) struct Progress {
     random: fastrand::Rng,
     revised: Option<Revised>,
     /// The longest time that writing an intent took. The next intent's deadline leaves time for a
     /// write that takes twice as long.
-    write_took: Duration,
+    pub(super) write_took: Duration,
     /// Whether no release waits for sign-off: the user asked to retry a failed one.
     is_retried: bool,
     /// The intent that the last one replaced.
-    before: Option<Intent>,
+    pub(super) before: Option<Intent>,
     /// How long the marketplace asks to wait before the first poll.
     retry_after: Option<Duration>,
     /// Whether a request was sent that may have been accepted.
@@ -257,58 +256,6 @@ impl Reconciler {
                 }
             }
         }
-    }
-
-    /// Writes an intent to disk. If that fails, nothing is sent and the previous record stays in
-    /// force, including any doubt.
-    async fn write_intent(
-        &self,
-        target: &Target<'_>,
-        intent: Intent,
-        progress: &mut Progress,
-    ) -> TriggerEvent {
-        let offer = &target.change.offer;
-        let before = self.store.get(offer);
-        self.note(offer, target.desired, RecordEvent::Intended(&intent));
-        let begun = Instant::now();
-        let written = self.flush().await;
-        progress.write_took = progress.write_took.max(begun.elapsed());
-        if let (TriggerEvent::NotWritten, Some(before)) = (&written, &before) {
-            self.restore(offer, before);
-        }
-        progress.before = before.and_then(|record| record.intent.as_deref().cloned());
-        written
-    }
-
-    async fn drop_intent(&self, target: &Target<'_>, before: Option<Intent>) -> TriggerEvent {
-        let (offer, decision) = (&target.change.offer, &target.change.decision);
-        self.note(offer, target.desired, RecordEvent::NotAccepted { before, decision });
-        self.flush().await
-    }
-
-    async fn flush(&self) -> TriggerEvent {
-        // The store logs why the write failed, once for all offers.
-        match self.store.flush().await {
-            Ok(()) => TriggerEvent::Written,
-            Err(_) => TriggerEvent::NotWritten,
-        }
-    }
-
-    /// The deadline of a request that must be written to disk first and then sent. The write gets
-    /// half the longest request time, or twice the longest write so far if that is more.
-    fn deadline(&self, target: &Target<'_>, at: Timestamp, write_took: Duration) -> Timestamp {
-        let request = self.longest_request(target);
-        let time = request.saturating_add((request / 2).max(write_took.saturating_mul(2)));
-        at.checked_add(time).unwrap_or(Timestamp::MAX)
-    }
-
-    fn longest_request(&self, target: &Target<'_>) -> Duration {
-        self.observer.backend.longest_request(target.change.offer.publisher())
-    }
-
-    fn can_not_be_over_by(&self, target: &Target<'_>, deadline: Timestamp) -> bool {
-        let end = self.clock.now().checked_add(self.longest_request(target));
-        end.is_ok_and(|end| end > deadline)
     }
 
     /// Inspects the offer and decides about it again.

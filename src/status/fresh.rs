@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::phase::{Phase, Reason};
-use super::record::{ManifestRecord, OfferRecord, OperationRecord};
+use super::{ManifestRecord, OfferRecord, OperationRecord};
 use crate::marketplace::{OperationKind, OperationStatus};
 
 impl OfferRecord {

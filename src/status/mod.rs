@@ -6,6 +6,7 @@ mod lock;
 mod marketplace;
 mod phase;
 mod record;
+mod request;
 mod schema;
 mod steps;
 mod store;
@@ -21,9 +22,10 @@ pub use phase::{Phase, Reason};
 #[cfg(test)]
 pub(crate) use record::tests::record;
 pub use record::{
-    ErrorRecord, Intent, ManifestRecord, ObservationRecord, OfferRecord, OperationRecord,
-    RefusedRecord, SCHEMA_VERSION, SourceRecord, StatusFile,
+    ErrorRecord, ManifestRecord, ObservationRecord, OfferRecord, RefusedRecord, SCHEMA_VERSION,
+    SourceRecord, StatusFile,
 };
+pub use request::{Intent, OperationRecord};
 pub use schema::status_schema;
 pub use steps::{place, stopped_step};
 pub use store::{Edited, StatusStore};

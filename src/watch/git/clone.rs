@@ -14,17 +14,16 @@
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::error::GitError;
+use super::mark::{MARK, Mark, check_folder, is_of_another_format, remove_locks};
 use super::run::Git;
 use crate::disk::{Disk as _, RealDisk};
 
-const MARK: &str = "golive.clone.json";
 const TREE: &str = ".tree";
 const NEXT: &str = ".next";
 const LAST: &str = ".last";
@@ -35,25 +34,6 @@ const FETCHED: &str = "refs/golive/fetched";
 
 /// The commit in force: that of the last complete checkout.
 pub(super) const WATCHED: &str = "refs/golive/watched";
-
-/// The source of a clone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
-    /// The branch; `None` for the repository's default branch.
-    pub(super) branch: Option<String>,
-    /// The repository, without user name and password.
-    pub(super) url: String,
-}
-
-impl Mark {
-    /// The branch, for messages.
-    pub(super) fn branch_words(&self) -> String {
-        match &self.branch {
-            Some(branch) => format!("branch {branch}"),
-            None => "HEAD".to_owned(),
-        }
-    }
-}
 
 /// A complete checkout that is ready to replace the one in force.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,21 +89,6 @@ impl Clone {
     /// The path of the checkout in force in a clone's folder.
     pub(super) fn tree(folder: &Path) -> PathBuf {
         folder.join(TREE)
-    }
-
-    /// Refuses a folder with content that golive didn't create.
-    pub(super) fn check_folder(folder: &Path) -> Result<(), GitError> {
-        let files = |error| GitError::files("read", folder)(error);
-        match std::fs::symlink_metadata(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(files(error)),
-            // A link may have come with a commit: it isn't followed to a folder elsewhere.
-            Ok(found) if !found.is_dir() => return Err(GitError::Foreign(folder.to_owned())),
-            Ok(_) => {}
-        }
-        let is_marked = std::fs::symlink_metadata(folder.join(MARK)).is_ok_and(|it| it.is_file());
-        let is_empty = std::fs::read_dir(folder).map_err(files)?.next().is_none();
-        if is_marked || is_empty { Ok(()) } else { Err(GitError::Foreign(folder.to_owned())) }
     }
 
     /// Fetches, and checks out a new commit. If that fails and no commit is in force yet, it checks
@@ -185,7 +150,7 @@ impl Clone {
 
     /// Creates the folder, its mark and the lock if they are missing. Uses no network.
     async fn prepare(&mut self) -> Result<(), GitError> {
-        Self::check_folder(&self.folder)?;
+        check_folder(&self.folder)?;
         std::fs::create_dir_all(&self.folder).map_err(GitError::files("make", &self.folder))?;
         let path = self.folder.join(MARK);
         let mark = RealDisk.read(&path).map_err(GitError::files("read", &path))?;
@@ -216,7 +181,7 @@ impl Clone {
             arguments.push(repository.as_os_str());
             self.git.run_locked("init", &arguments, &lock).await?;
         }
-        Self::remove_locks(&repository)
+        remove_locks(&repository)
     }
 
     /// The remote's object format, by git's name. The clone must use the same one.
@@ -257,21 +222,6 @@ impl Clone {
         let lock = Arc::new(file);
         self.lock = Some(Arc::clone(&lock));
         Ok(lock)
-    }
-
-    /// Removes locks left by a killed git, which nothing else removes.
-    fn remove_locks(repository: &Path) -> Result<(), GitError> {
-        let refs = repository.join("refs");
-        for folder in [repository, &refs, &refs.join("golive")] {
-            let Ok(entries) = std::fs::read_dir(folder) else { continue };
-            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-                let is_lock = path.extension().is_some_and(|it| it == "lock");
-                if is_lock || path.file_name().is_some_and(|it| it == "gc.pid") {
-                    RealDisk.remove(&path).map_err(GitError::files("remove", &path))?;
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn fetch_and_check_out(
@@ -355,7 +305,7 @@ impl Clone {
         let lock = self.lock()?;
         self.remove(&[NEXT, LAST, GONE]).await?;
         let (next, repository) = (self.folder.join(name), Self::repository(&self.folder));
-        Self::remove_locks(&repository)?;
+        remove_locks(&repository)?;
         let index = repository.join("index");
         RealDisk.remove(&index).map_err(GitError::files("remove", &index))?;
         std::fs::create_dir(&next).map_err(GitError::files("make", &next))?;
@@ -439,25 +389,4 @@ impl Clone {
         });
         removed.await.unwrap_or(Ok(()))
     }
-}
-
-/// Whether git's message says that clone and remote use different hashes, in any of its protocol
-/// versions' wordings.
-fn is_of_another_format(said: &str) -> bool {
-    said.contains("mismatched algorithms") || said.contains("repository's object format")
-}
-
-/// Checks a folder of the repository, as the user gave it. Empty for the whole repository.
-pub(super) fn inside(dir: &Path) -> Result<PathBuf, GitError> {
-    let mut inside = PathBuf::new();
-    for part in dir.components() {
-        match part {
-            Component::Normal(name) => inside.push(name),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(GitError::Dir(dir.to_owned()));
-            }
-        }
-    }
-    Ok(inside)
 }

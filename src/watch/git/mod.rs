@@ -16,6 +16,7 @@
 mod clone;
 mod environment;
 mod error;
+mod mark;
 mod remote;
 mod run;
 mod said;
@@ -36,9 +37,10 @@ use tokio::time::Instant;
 
 use super::{Changed, ServiceState, Source};
 use crate::status::SourceRecord;
-use clone::{Clone, FetchResult, Mark, Ready};
+use clone::{Clone, FetchResult, Ready};
 pub use error::GitError;
 use error::OLDEST;
+use mark::{Mark, check_folder, inside};
 use remote::Remote;
 use run::{Git, Tools};
 
@@ -146,7 +148,7 @@ impl GitSource {
         let is_secret = |name: &OsString| secrets.iter().any(|it| name.eq_ignore_ascii_case(it));
         tools.environment.retain(|name, _| !is_secret(name));
         let remote = Remote::parse(&url)?;
-        let dir = clone::inside(&dir)?;
+        let dir = inside(&dir)?;
         let absolute =
             std::path::absolute(&folder).map_err(GitError::files("find", folder.clone()))?;
         let (mark, address) = (Mark { branch, url: remote.shown.clone() }, remote.address.clone());
@@ -156,7 +158,7 @@ impl GitSource {
         if let Some(branch) = &mark.branch {
             check_branch(&git, branch).await?;
         }
-        Clone::check_folder(&absolute)?;
+        check_folder(&absolute)?;
         // As messages name the manifests: without a leading `./`.
         let folder = folder.strip_prefix(".").unwrap_or(&folder);
         let checkout = Clone::tree(folder);
