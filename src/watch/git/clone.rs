@@ -12,7 +12,7 @@
 //! | `.gone` | the previous checkout, to be removed |
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use walkdir::WalkDir;
 use super::error::GitError;
 use super::mark::{MARK, Mark, check_folder, is_of_another_format, remove_locks};
 use super::run::Git;
-use crate::disk::{Disk as _, RealDisk};
+use crate::disk::{self, Disk as _, RealDisk};
 
 const TREE: &str = ".tree";
 const NEXT: &str = ".next";
@@ -211,13 +211,9 @@ impl Clone {
             return Ok(Arc::clone(lock));
         }
         let path = self.folder.join("lock");
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(GitError::files("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(GitError::Busy(self.folder.clone())),
-            Err(TryLockError::Error(error)) => return Err(GitError::files("lock", &path)(error)),
+        let file = disk::open_lock_file(&path).map_err(GitError::files("open", &path))?;
+        if !disk::try_lock(&file).map_err(GitError::files("lock", &path))? {
+            return Err(GitError::Busy(self.folder.clone()));
         }
         let lock = Arc::new(file);
         self.lock = Some(Arc::clone(&lock));
