@@ -220,7 +220,7 @@ fn flag(walk: &mut Walk<'_, '_>, fields: &Fields, flag: &Flag) -> Option<String>
     let node = *fields.get(flag.name())?;
     let scalar = walk.tree.scalar(node);
     let text = match (flag.kind, &scalar) {
-        // A number without a unit is no duration either, and the rule says so.
+        // The rule also refuses a number without a unit.
         (Kind::Duration(_), _) => walk.tree.text(node).map(str::to_owned),
         (_, Some(Scalar::Unsigned(number))) => Some(number.to_string()),
         (_, _) => None,

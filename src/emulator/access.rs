@@ -11,8 +11,8 @@ pub(super) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    /// Fails, with a message, where there is no token or none that is known. Any token is known
-    /// where the seed names none.
+    /// Fails with a message if the token is missing or unknown. A seed without tokens accepts any
+    /// token.
     pub(super) fn of(seed: &'a Seed, request: &'a ApiRequest) -> Result<Self, &'static str> {
         let header = request.header("authorization").and_then(|value| value.split_once(' '));
         let bearer = header.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use golive::emulator::{Ending, GroundTruth, Kind, Run};
 use golive::marketplace::{Api, Fence, OfferId, Release};
-use golive::status::{self, Intent, Phase, StatusFile};
+use golive::status::{self, Intent, OperationRecord, Phase, StatusFile};
 use http::Request;
 use jiff::Timestamp;
 
@@ -404,12 +404,15 @@ impl Checker {
         Ok(())
     }
 
+    /// The operations of an offer that the status file has.
+    fn recorded(&self, offer: &str) -> impl Iterator<Item = &OperationRecord> {
+        let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
+        record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()))
+    }
+
     /// Whether the status file has this very operation.
     fn is_recorded(&self, offer: &str, run: &Run) -> bool {
-        let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
-        let mut known =
-            record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
-        known.any(|operation| operation.id.as_ref() == Some(&run.id))
+        self.recorded(offer).any(|operation| operation.id.as_ref() == Some(&run.id))
     }
 
     /// Whether golive recorded another client's attempt under another manifest: one read before an
@@ -420,10 +423,7 @@ impl Checker {
         run: &Run,
         digest: Option<&String>,
     ) -> bool {
-        let record = self.status.as_ref().and_then(|file| file.offers.get(&offer.parse().unwrap()));
-        let mut known =
-            record.into_iter().flat_map(|it| it.history.iter().chain(it.operation.as_deref()));
-        known.any(|operation| {
+        self.recorded(offer).any(|operation| {
             // An operation without an id is matched by version.
             let version = operation.release.as_ref().map(number);
             let is_it = match &operation.id {
